@@ -1,14 +1,14 @@
 """Translate EEG/MEG into fMRI time courses and back, the MNE-Python and scikit-learn way.
 
-``mne_samba`` implements SAMBA (arXiv 2409.18462) as scikit-learn-style estimators that take MNE-Python
-and nilearn data.
+``mne_samba`` implements SAMBA (arXiv 2409.18462) as scikit-learn-style estimators that take
+MNE-Python and nilearn data.
 """
 
 import importlib
 
 from ._version import __version__
 
-# Public name -> module that defines it. Loaded on first use: importing torch, mne and nilearn takes seconds.
+# Public name -> module that defines it, loaded on first use: torch, mne and nilearn take seconds.
 _PUBLIC = {
     "FramewiseRegressor": "mne_samba.transformers",
     "LearnableHRF": "mne_samba.transformers",

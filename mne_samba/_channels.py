@@ -1,0 +1,109 @@
+"""Which channels of an MNE object enter, and how recordings with other channels are joined."""
+
+from __future__ import annotations
+
+import mne
+import numpy as np
+from mne.utils import logger
+
+
+def picked(inst, picks) -> list[int]:
+    from mne.io.pick import _picks_to_idx  # the rule that MNE's own methods use for ``picks``
+
+    default = picks is None
+    index = _picks_to_idx(inst.info, "data" if default else picks, exclude="bads", allow_empty=True)
+    if len(index) == 0:
+        raise ValueError(
+            f"No channel is left: picks={picks!r} among {inst.info['ch_names'][:8]}..., "
+            f"bads={inst.info['bads']}. Name channels or types that exist and are not bad."
+        )
+    return [int(i) for i in index]
+
+
+def bad_spans(raw) -> np.ndarray:
+    onsets, durations = [], []
+    if len(raw.annotations):
+        sfreq = raw.info["sfreq"]
+        onset = mne.annotations._sync_onset(raw, raw.annotations.onset)
+        for start, duration, text in zip(
+            onset, raw.annotations.duration, raw.annotations.description, strict=True
+        ):
+            if text.upper().startswith("BAD") or text.upper().startswith("EDGE"):
+                onsets.append(start)
+                durations.append(max(duration, 1.0 / sfreq))
+    onsets, durations = np.asarray(onsets), np.asarray(durations)
+    return np.column_stack([onsets, onsets + durations]) if len(onsets) else np.empty((0, 2))
+
+
+def align(inst, ch_names, grid, name):
+    """Bring an MNE object to the channels of ``fit``; return it and their indices."""
+    index = picked(inst, grid.picks)
+    have = [inst.info["ch_names"][i] for i in index]
+    if ch_names is None or have == list(ch_names):
+        return inst, index
+    missing = [ch for ch in ch_names if ch not in have]
+    extra = [ch for ch in have if ch not in ch_names]
+    if grid.channels == "error" and (missing or extra):
+        raise ValueError(
+            f"{name} has other channels than expected: missing {missing[:8]}, "
+            f"not expected {extra[:8]}. "
+            'Pick the same channels, or use channels="match" (common channels) or "interpolate".'
+        )
+    if missing and grid.channels == "interpolate":
+        inst = _interpolate(inst, missing, name)
+    elif missing:
+        raise ValueError(
+            f"{name} lacks the channels {missing[:8]} that the estimator was fitted on; "
+            'channels="match" keeps what all training recordings share, channels="interpolate" fills '
+            "missing EEG channels."
+        )
+    where = {ch: i for i, ch in enumerate(inst.info["ch_names"])}
+    return inst, [where[ch] for ch in ch_names]
+
+
+def _interpolate(inst, missing: list[str], name: str):
+    """Fill missing EEG channels by spherical splines, at their place in the 10-05 system."""
+    montage = mne.channels.make_standard_montage("standard_1005")
+    lower = {ch.lower(): ch for ch in montage.ch_names}
+    unknown = [ch for ch in missing if ch.lower() not in lower]
+    if unknown:
+        raise ValueError(
+            f"Cannot interpolate {unknown[:8]} in {name}: not names of the 10-05 system."
+        )
+    inst = inst.copy().load_data()
+    there = {ch.lower() for ch in inst.ch_names}
+    add = [ch for ch in missing if ch.lower() not in there]
+    if add:
+        inst.add_reference_channels(add)
+    position = {ch: montage.get_positions()["ch_pos"][lower[ch.lower()]] for ch in missing}
+    known = inst.get_montage()
+    known = known.get_positions()["ch_pos"] if known is not None else {}
+    full = {
+        ch: montage.get_positions()["ch_pos"][lower[ch.lower()]]
+        for ch in inst.ch_names
+        if ch.lower() in lower
+    }
+    full.update({ch: p for ch, p in known.items() if not np.isnan(p).any() and ch not in position})
+    inst.set_montage(mne.channels.make_dig_montage(full, coord_frame="head"), on_missing="ignore")
+    inst.info["bads"] = list(missing)
+    inst.interpolate_bads(reset_bads=True, verbose="ERROR")
+    logger.info("Interpolated channels %s in %s.", missing, name)
+    return inst
+
+
+def common_channels(insts, grid, name) -> list[str] | None:
+    """Channels that all recordings share, in the order of the first."""
+    sets = [[inst.info["ch_names"][i] for i in picked(inst, grid.picks)] for inst in insts]
+    if all(names == sets[0] for names in sets):
+        return None
+    if grid.channels == "match":
+        shared = [ch for ch in sets[0] if all(ch in names for names in sets)]
+        if not shared:
+            raise ValueError(f"The recordings of {name} share no channel.")
+        dropped = sorted(set().union(*sets) - set(shared))
+        logger.info('channels="match": %d channels kept, dropped %s.', len(shared), dropped)
+        return shared
+    if grid.channels == "interpolate":
+        union = list(dict.fromkeys(ch for names in sets for ch in names))
+        return union
+    return sets[0]

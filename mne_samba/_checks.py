@@ -1,0 +1,107 @@
+"""Checks of numbers, options and arrays that speak to users."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def check_number(value, name: str, *, low=None, high=None, low_open=False, integer=False) -> float:
+    """Return ``value`` as a number, or say what is wrong with it."""
+    kind = numbers.Integral if integer else numbers.Real
+    expected = "an integer" if integer else "a number"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
+        raise TypeError(f"{name} must be {expected}, got {value!r} of type {type(value).__name__}.")
+    if not np.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value!r}.")
+    if low is not None and (value < low or (low_open and value == low)):
+        raise ValueError(
+            f"{name} must be {'above' if low_open else 'at least'} {low}, got {value!r}."
+        )
+    if high is not None and value > high:
+        raise ValueError(f"{name} must be at most {high}, got {value!r}.")
+    return int(value) if integer else float(value)
+
+
+def check_option(value, name: str, options: Sequence) -> None:
+    """Refuse an option value that does not exist."""
+    if not any(
+        value is option or (isinstance(value, str) and value == option) for option in options
+    ):
+        listed = ", ".join(repr(option) for option in options)
+        raise ValueError(f"{name} must be one of {listed}, got {value!r}.")
+
+
+def as_float_array(array, name: str) -> np.ndarray:
+    """Cast numeric data to floating point; refuse text, objects and complex numbers."""
+    try:
+        out = np.asarray(array)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be made into one array: {error}") from None
+    if np.iscomplexobj(out):
+        raise ValueError(
+            f"Complex data not supported: {name} must hold real numbers, got {out.dtype}."
+        )
+    if out.dtype == object or out.dtype.kind in "USmMV":
+        try:
+            out = out.astype(float)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{name} must hold numbers, got dtype {np.asarray(array).dtype}."
+            ) from None
+    if out.dtype not in (np.float32, np.float64):
+        out = out.astype(np.float64)
+    return out
+
+
+def check_finite(array: np.ndarray, name: str, ch_names: Sequence[str]) -> None:
+    """Refuse NaN and infinite samples, naming the channels (second to last axis)."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        axes = tuple(i for i in range(array.ndim) if i != array.ndim - 2)
+        bad = [ch_names[i] for i in np.flatnonzero(~finite.all(axis=axes))]
+        what = "NaN" if np.isnan(array).any() else "infinite"
+        raise ValueError(
+            f"{name} contains {what} values in channels {bad[:8]}. Interpolate or drop these "
+            "channels, or annotate the spans as BAD in a Raw."
+        )
+
+
+def check_channels(ele, name: str = "X", block: int = 1 << 16) -> None:
+    """Refuse flat and duplicated channels before anything is learnt from them."""
+    low = np.full(len(ele.ch_names), np.inf)
+    high = -low
+    # Two channels that agree in two random projections of every block are copies of each other.
+    rng = np.random.default_rng(0)
+    sketch = np.zeros((len(low), 2))
+    for segment in ele.segments:
+        for first in range(0, segment.n_times, block):
+            data = segment.read(first, min(first + block, segment.n_times))
+            check_finite(data, name, ele.ch_names)
+            np.minimum(low, data.min(axis=1), out=low)
+            np.maximum(high, data.max(axis=1), out=high)
+            sketch += data @ rng.standard_normal((data.shape[1], 2))
+    flat = [ch for ch, lo, hi in zip(ele.ch_names, low, high, strict=True) if lo == hi]
+    if flat:
+        raise ValueError(f"{name} has flat channels {flat[:8]}: mark them bad or leave them out.")
+    _, inverse, count = np.unique(sketch, axis=0, return_inverse=True, return_counts=True)
+    copies = [ele.ch_names[i] for i in np.flatnonzero(count[inverse.ravel()] > 1)]
+    if copies:
+        raise ValueError(f"{name} has duplicated channels {copies[:8]}: keep one of each.")
+
+
+def check_window_frames(frames: int, start: float, t_r: float, duration: float, name: str) -> None:
+    """Refuse windows whose frames lie outside their signal."""
+    if frames < 1 or start < -1e-9 or not frames_fit(frames, start, t_r, duration):
+        raise ValueError(
+            f"{frames} frames at t_r={t_r:g} s need {(frames - 1) * t_r:g} s after time 0, but windows "
+            f"of {name} hold {max(duration - max(start, 0.0), 0.0):g} s after it ({duration:g} s in "
+            "all). Is y "
+            "(n_windows, n_frames, n_targets), with frames before regions? Is t_r in seconds?"
+        )
+
+
+def frames_fit(frames: int, start: float, t_r: float, duration: float) -> bool:
+    return start + (frames - 1) * t_r <= duration + 1e-6 and frames >= 1

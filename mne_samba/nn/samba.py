@@ -1,0 +1,222 @@
+"""The network: a structured linear core, and graph and recurrent corrections on top of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from .graph import GraphCorrection
+from .hrf import DoubleGammaHRF, convolve_frames
+from .recurrent import RecurrentCorrection
+
+# Gains start inside (-1, 1), where the hyperbolic tangent still has a gradient.
+_GAIN = 0.9
+
+
+class BandAttention(nn.Module):
+    """Softmax attention over frequency bands per node, with one signed gain per node and band.
+
+    Parameters
+    ----------
+    n_channels, n_bands : int
+        Nodes and frequency bands.
+    learn : bool
+        False keeps equal attention over bands, as a reference.
+    """
+
+    def __init__(self, n_channels: int, n_bands: int, learn: bool = True):
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(n_channels, n_bands), requires_grad=learn)
+        self.raw_gain = nn.Parameter(torch.full((n_channels, n_bands), float(np.arctanh(0.5))))
+
+    @property
+    def attention(self) -> torch.Tensor:
+        """Attention (n_channels, n_bands); every row sums to 1."""
+        return self.logits.softmax(dim=1)
+
+    @property
+    def gain(self) -> torch.Tensor:
+        """Signed gain (n_channels, n_bands) in (-1, 1)."""
+        return torch.tanh(self.raw_gain)
+
+    def set_weights_(self, weights: np.ndarray) -> np.ndarray:
+        """Take over signed weights up to a scale per node, which is returned (n_channels,)."""
+        weights = np.asarray(weights, dtype=np.float64)
+        size = np.abs(weights)
+        total = size.sum(axis=1)
+        if self.logits.requires_grad:
+            share = np.where(total[:, None] > 0, size / np.where(total > 0, total, 1)[:, None], 1)
+            # A weight of exactly zero would have no finite logit.
+            share = np.maximum(share, 1e-12)
+            logits = np.log(share)
+            gain = np.where(weights < 0, -_GAIN, _GAIN)
+            scale = total / _GAIN
+        else:
+            logits = np.zeros_like(weights)
+            largest = size.max(axis=1)
+            gain = _GAIN * weights / np.where(largest > 0, largest, 1)[:, None]
+            scale = largest * weights.shape[1] / _GAIN
+        with torch.no_grad():
+            self.logits.copy_(torch.as_tensor(logits - logits.mean(axis=1, keepdims=True)))
+            self.raw_gain.copy_(torch.as_tensor(np.arctanh(gain)))
+        return scale
+
+    def forward(self, power: torch.Tensor) -> torch.Tensor:
+        """Band power (..., n_channels, n_bands, n_bins) -> drive (..., n_channels, n_bins)."""
+        return torch.einsum("...nkt,nk->...nt", power, self.attention * self.gain)
+
+
+class SambaNet(nn.Module):
+    """Band power of electrophysiology to BOLD at frame times.
+
+    Steps, in the order of the method: band attention per node, source graph attention, a spatial
+    map from nodes to targets, target graph attention, one haemodynamic response per target, and a
+    recurrent residual over frames. Graph attention and recurrence start at zero: the network is
+    then the structured linear core, exactly.
+
+    Parameters
+    ----------
+    n_channels, n_bands, n_targets : int
+        Sizes.
+    step : int
+        Bins of band power per frame.
+    dt : float
+        Seconds per bin.
+    n_lags : int
+        Bins of history that a frame depends on.
+    source_adjacency, target_adjacency : array of bool | None
+        Graphs over nodes and over targets; None leaves graph attention out.
+    recurrent : "lstm" | "gru" | "transformer" | None
+        The recurrent residual.
+    hrf : "double_gamma" | "fir" | "canonical"
+        Six-parameter responses, free responses, or fixed ones.
+    hrf_bounds : str
+        Preset of bounds of the six parameters.
+    band_attention : bool
+        False keeps equal attention over bands.
+    n_hidden : int
+        Width of the recurrence.
+
+    Notes
+    -----
+    Input ``(n_windows, n_channels, n_bands, n_lags + (n_frames - 1) * step)``: standardised band
+    power, whose last bins before a frame are its most recent history. Output
+    ``(n_windows, n_frames, n_targets)``. Where ``n_lags`` is 1 there is no history, and no response.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_bands: int,
+        n_targets: int,
+        *,
+        step: int,
+        dt: float,
+        n_lags: int,
+        source_adjacency=None,
+        target_adjacency=None,
+        recurrent: str | None = "lstm",
+        hrf: str = "double_gamma",
+        hrf_bounds: str = "human",
+        band_attention: bool = True,
+        n_hidden: int = 32,
+    ):
+        super().__init__()
+        self.step, self.dt, self.n_lags, self.hrf_kind = step, dt, n_lags, hrf
+        self.bands = BandAttention(n_channels, n_bands, band_attention)
+        self.source_graph = (
+            None if source_adjacency is None else GraphCorrection(source_adjacency, n_bands)
+        )
+        self.spatial_map = nn.Linear(n_channels, n_targets, bias=False)
+        self.target_graph = (
+            None if target_adjacency is None else GraphCorrection(target_adjacency, 1)
+        )
+        self.hrf = None
+        if n_lags > 1 and hrf != "fir":
+            self.hrf = DoubleGammaHRF(n_targets, bounds=hrf_bounds)
+            if hrf == "canonical":
+                self.hrf.requires_grad_(False)
+        elif n_lags > 1:
+            self.kernel = nn.Parameter(torch.zeros(n_targets, n_lags))
+        self.intercept = nn.Parameter(torch.zeros(n_targets))
+        self.recurrent = (
+            None if recurrent is None else RecurrentCorrection(n_targets, recurrent, n_hidden)
+        )
+
+    @property
+    def lags(self) -> torch.Tensor:
+        """Centre of each bin of history, in seconds before the frame, the most recent first."""
+        like = self.intercept
+        return (torch.arange(self.n_lags, dtype=like.dtype, device=like.device) + 0.5) * self.dt
+
+    def response(self) -> torch.Tensor:
+        """Response of every target at the lags, (n_targets, n_lags)."""
+        if self.hrf is not None:
+            return self.hrf(self.lags)
+        if self.n_lags > 1:
+            return self.kernel
+        return torch.ones_like(self.intercept)[:, None] / self.dt
+
+    def set_grid_(self, *, step: int, dt: float) -> None:
+        """Move to another frame grid: responses are continuous in time."""
+        if self.hrf is None and self.n_lags > 1 and dt != self.dt:
+            raise ValueError('A response with hrf="fir" is tied to the t_r that it was fitted on.')
+        self.n_lags = max(1, round(self.n_lags * self.dt / dt)) if self.n_lags > 1 else 1
+        self.step, self.dt = step, dt
+
+    def drive(self, power: torch.Tensor) -> torch.Tensor:
+        """Neural drive of every target, (n_windows, n_targets, n_bins)."""
+        nodes = self.bands(power)
+        if self.source_graph is not None:
+            nodes = nodes + self.source_graph(power.transpose(-1, -2))
+        drive = torch.einsum("bnt,mn->bmt", nodes, self.spatial_map.weight)
+        if self.target_graph is not None:
+            drive = drive + self.target_graph(drive.unsqueeze(-1))
+        return drive
+
+    def linear_frames(self, power: torch.Tensor) -> torch.Tensor:
+        """Frames before the recurrent residual, (n_windows, n_frames, n_targets)."""
+        bold = convolve_frames(self.drive(power), self.response(), self.step) * self.dt
+        return bold.transpose(1, 2) + self.intercept
+
+    def forward(self, power: torch.Tensor) -> torch.Tensor:
+        """Predict frames (n_windows, n_frames, n_targets) from band power."""
+        frames = self.linear_frames(power)
+        return frames if self.recurrent is None else frames + self.recurrent(frames)
+
+    def corrections(self) -> list[nn.Module]:
+        """The parts beyond the linear core."""
+        parts = (self.source_graph, self.target_graph, self.recurrent)
+        return [part for part in parts if part is not None]
+
+    def remove_corrections_(self) -> None:
+        """Shut the gates of graph attention and recurrence: the linear core remains."""
+        with torch.no_grad():
+            for part in self.corrections():
+                part.gate.zero_()
+
+    def set_core_(self, *, weights, spatial_map, intercept, hrf_params=None, kernel=None) -> None:
+        """Take over a fitted linear core.
+
+        Parameters
+        ----------
+        weights : array, shape (n_channels, n_bands)
+            Signed band weights.
+        spatial_map : array, shape (n_targets, n_channels)
+            Amplitude of every node in every target.
+        intercept : array, shape (n_targets,)
+            Constant of every target.
+        hrf_params : array, shape (n_targets, 6) | None
+            Unit-peak double gammas.
+        kernel : array, shape (n_targets, n_lags) | None
+            Free responses (``hrf="fir"``).
+        """
+        scale = self.bands.set_weights_(weights)
+        with torch.no_grad():
+            self.spatial_map.weight.copy_(torch.as_tensor(np.asarray(spatial_map) * scale))
+            self.intercept.copy_(torch.as_tensor(np.asarray(intercept)))
+            if self.hrf is not None:
+                self.hrf.set_params_(np.asarray(hrf_params))
+            elif self.n_lags > 1:
+                self.kernel.copy_(torch.as_tensor(np.asarray(kernel)))

@@ -53,10 +53,9 @@ def convolve_frames(drive, kernel, step=1, dt=1.0):
             "give a longer history."
         )
     n_frames = (n_bins - n_lags) // step + 1
-    # Reversed: a dot product with a slice of the past in time order is a convolution.
-    if n_frames * n_lags <= _DIRECT_WORK:
-        past = drive.unfold(-1, n_lags, step)
-        return (past @ (kernel.flip(-1) * dt)[..., None])[..., 0]
+    if _direct_is_faster(drive, n_frames, n_lags):
+        # Reversed: a dot product with a slice of the past in time order is a convolution.
+        return (drive.unfold(-1, n_lags, step) @ (kernel.flip(-1) * dt)[..., None])[..., 0]
     size = next_fast_len(n_bins, real=True)
     spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(kernel * dt, size)
     # Circular wrap-around only reaches outputs before n_lags - 1, which are not frames.
@@ -64,8 +63,15 @@ def convolve_frames(drive, kernel, step=1, dt=1.0):
     return full[..., n_lags - 1 : n_lags + (n_frames - 1) * step : step]
 
 
-# Products per region below which gathering the past of each frame beats three transforms.
-_DIRECT_WORK = 2000
+def _direct_is_faster(drive, n_frames, n_lags):
+    """Whether products at frames alone beat transforms of every bin (measured on one thread).
+
+    That is so for long recordings sampled at few frames, unless gradients must be scattered back
+    onto overlapping slices of the drive.
+    """
+    n_bins = drive.shape[-1]
+    differentiable = drive.requires_grad and torch.is_grad_enabled()
+    return not differentiable and n_bins > 4096 and n_frames * n_lags < 4 * n_bins * np.log2(n_bins)
 
 
 def convolve(drive, kernel, dt=1.0):

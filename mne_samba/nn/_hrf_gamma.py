@@ -56,6 +56,7 @@ def _gamma_bump(times, delay, dispersion):
 
 
 def double_gamma_at(times, params):
+    """Evaluate at times (n,) or (..., n), Tensors in and out."""
     d_r, d_u, s_r, s_u, c_r, c_u = params.unbind(-1)
     return c_r[..., None] * _gamma_bump(times, d_r, s_r) - c_u[..., None] * _gamma_bump(
         times, d_u, s_u

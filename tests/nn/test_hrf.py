@@ -85,7 +85,7 @@ def test_basis_is_orthonormal_and_spans_the_dictionary():
     assert (residual**2).sum() < 0.005 * (unseen**2).sum()
 
 
-@pytest.mark.parametrize("n_frames", [5, 200])
+@pytest.mark.parametrize("n_frames", [5, 1200])
 @pytest.mark.parametrize("step", [1, 4])
 def test_convolve_frames_equals_scipy(step, n_frames):
     rng = np.random.default_rng(0)

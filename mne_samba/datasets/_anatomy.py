@@ -1,0 +1,196 @@
+"""Real places, offline: atlas coordinates that nilearn ships and MNE's template head."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import mne
+import numpy as np
+from mne.transforms import apply_trans, invert_transform
+from nilearn.datasets import fetch_coords_power_2011, fetch_coords_seitzman_2018
+from sklearn.utils import Bunch
+
+_CORTEX = ("cortexL", "cortexR", "cortexMid")
+# Sources this close to the inner skull make the series of the spherical model converge slowly.
+_SKULL_MARGIN = 0.003
+_TRANS = Path(mne.__file__).parent / "data" / "fsaverage" / "fsaverage-trans.fif"
+
+
+@lru_cache(maxsize=1)
+def _template():
+    """Sphere model and MRI-to-head transform of the template head (MNI space)."""
+    info = template_info(sfreq=1.0)
+    with mne.use_log_level("ERROR"):
+        sphere = mne.make_sphere_model("auto", "auto", info)
+    return sphere, invert_transform(mne.read_trans(_TRANS))
+
+
+def template_info(sfreq, montage=None):
+    """Measurement info of an EEG cap.
+
+    Parameters
+    ----------
+    sfreq : float
+        Sampling rate, Hz.
+    montage : str | None
+        A montage that ships with MNE, all its electrodes; None: 64 electrodes of the 10-20 template.
+
+    Returns
+    -------
+    info : mne.Info
+        EEG channels with positions.
+    """
+    builtin = mne.channels.get_builtin_montages()
+    if montage is None:
+        # MNE 1.13 renamed the template; the electrodes are the same.
+        name = "colin27_1020" if "colin27_1020" in builtin else "standard_1020"
+        ch_names = mne.channels.make_standard_montage("biosemi64").ch_names
+    elif montage in builtin:
+        name = montage
+        ch_names = mne.channels.make_standard_montage(montage).ch_names
+    else:
+        raise ValueError(
+            f"montage must be None or the name of a montage that ships with MNE, got {montage!r}; "
+            "mne.channels.get_builtin_montages() lists them."
+        )
+    info = mne.create_info(ch_names, sfreq, "eeg")
+    info.set_montage(mne.channels.make_standard_montage(name))
+    return info
+
+
+@lru_cache(maxsize=1)
+def _atlas():
+    """All regions, as tuples of arrays: coordinates (mm), networks, cortical, inside the head model."""
+    seitzman = fetch_coords_seitzman_2018()
+    first = seitzman.rois.to_numpy(float)
+    second = fetch_coords_power_2011().rois[["x", "y", "z"]].to_numpy(float)
+    # Power's coordinates come without names: they take those of the nearest Seitzman region.
+    nearest = np.linalg.norm(second[:, None] - first[None], axis=-1).argmin(axis=1)
+    rows = np.concatenate([np.arange(len(first)), nearest])
+    coords = np.concatenate([first, second])
+    sphere, mri_head = _template()
+    distance = np.linalg.norm(apply_trans(mri_head, coords / 1e3) - sphere["r0"], axis=1)
+    return Bunch(
+        coords=coords,
+        networks=np.asarray(seitzman.networks, dtype=str)[rows],
+        cortical=np.isin(np.asarray(seitzman.regions, dtype=str)[rows], _CORTEX),
+        inside=distance < sphere["layers"][0]["rad"] - _SKULL_MARGIN,
+        power=np.arange(len(coords)) >= len(first),
+    )
+
+
+def _spread(coords, n):
+    """Farthest-point selection: n well-spread rows of ``coords``, the same ones every time."""
+    chosen = [int(np.linalg.norm(coords - coords.mean(axis=0), axis=1).argmin())]
+    distance = np.full(len(coords), np.inf)
+    while len(chosen) < n:
+        distance = np.minimum(distance, np.linalg.norm(coords - coords[chosen[-1]], axis=1))
+        distance[chosen] = -1.0
+        chosen.append(int(distance.argmax()))
+    return np.array(chosen)
+
+
+def _select(pools, n, what):
+    """Take n regions from a preferred pool, then from the next one; sorted by network and place."""
+    available = sum(len(pool) for pool in pools)
+    if n > available:
+        raise ValueError(f"{what} must be at most {available} (regions in the atlases), got {n}.")
+    atlas = _atlas()
+    chosen = []
+    for pool in pools:
+        n_more = min(n - len(chosen), len(pool))
+        if n_more:
+            chosen.extend(pool[_spread(atlas.coords[pool], n_more)])
+    chosen = np.array(chosen)
+    coords, networks = atlas.coords[chosen], atlas.networks[chosen]
+    order = np.lexsort((coords[:, 1], coords[:, 0] >= 0, networks))
+    coords, networks = coords[order], networks[order]
+    names, seen = [], {}
+    for (x, _, _), network in zip(coords, networks, strict=True):
+        stem = f"{network}_{'L' if x < 0 else 'R'}"
+        seen[stem] = seen.get(stem, 0) + 1
+        names.append(f"{stem}{seen[stem]}")
+    return Bunch(coords=coords, networks=networks, names=names)
+
+
+def source_regions(n_sources):
+    """Choose well-spread cortical regions of the Power 2011 atlas (then of Seitzman 2018).
+
+    Parameters
+    ----------
+    n_sources : int
+        Number of regions.
+
+    Returns
+    -------
+    regions : Bunch
+        ``coords`` (n_sources, 3) in MNI mm, ``networks`` and ``names``.
+    """
+    atlas = _atlas()
+    usable = atlas.cortical & atlas.inside
+    pools = [np.flatnonzero(usable & atlas.power), np.flatnonzero(usable & ~atlas.power)]
+    return _select(pools, n_sources, "n_sources")
+
+
+def target_regions(n_targets):
+    """Choose well-spread regions of the Seitzman 2018 atlas (then of Power 2011).
+
+    Parameters
+    ----------
+    n_targets : int
+        Number of regions.
+
+    Returns
+    -------
+    regions : Bunch
+        ``coords`` (n_targets, 3) in MNI mm, ``networks`` and ``names``.
+    """
+    atlas = _atlas()
+    named = atlas.networks != "unassigned"
+    pools = [
+        np.flatnonzero(named & ~atlas.power),
+        np.flatnonzero(named & atlas.power),
+        np.flatnonzero(~named),
+    ]
+    return _select(pools, n_targets, "n_targets")
+
+
+def lead_field(coords, info, rng):
+    """EEG of unit current dipoles at MNI coordinates in the template head.
+
+    Dipoles point outwards, tilted at random by up to about 45 degrees, as on a folded cortex.
+
+    Parameters
+    ----------
+    coords : array of shape (n_sources, 3)
+        MNI mm.
+    info : mne.Info
+        EEG channels with positions.
+    rng : numpy.random.Generator
+        Draws the tilts.
+
+    Returns
+    -------
+    gain : array of shape (n_channels, n_sources)
+        Volt per ampere metre.
+    """
+    sphere, mri_head = _template()
+    rr = np.asarray(coords) / 1e3
+    outward = rr - apply_trans(invert_transform(mri_head), sphere["r0"])
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    tilt = rng.standard_normal(rr.shape)
+    tilt /= np.linalg.norm(tilt, axis=1, keepdims=True)
+    nn = outward + 0.7 * tilt
+    nn /= np.linalg.norm(nn, axis=1, keepdims=True)
+    with mne.use_log_level("ERROR"):
+        src = mne.setup_volume_source_space(pos={"rr": rr, "nn": nn}, verbose="ERROR")
+        forward = mne.make_forward_solution(
+            info, str(_TRANS), src, sphere, meg=False, eeg=True, mindist=0.0, verbose="ERROR"
+        )
+    if forward["nsource"] != len(rr):
+        raise RuntimeError(
+            f"{len(rr) - forward['nsource']} of {len(rr)} sources lie outside the head model."
+        )
+    gain = forward["sol"]["data"].reshape(len(info["ch_names"]), len(rr), 3)
+    # Rows of a free-orientation solution are Cartesian in head coordinates: the axes of nn turn with it.
+    nn_head = apply_trans(mri_head, nn, move=False)
+    return np.einsum("csk,sk->cs", gain, nn_head)

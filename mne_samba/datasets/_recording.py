@@ -1,0 +1,302 @@
+"""One simulated recording: source signals, the power that drives BOLD, and clean BOLD."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+from scipy.signal import fftconvolve
+
+from ..nn.hrf import double_gamma
+from ._signals import (
+    SLOW_RATE,
+    background,
+    background_power,
+    bin_means,
+    carrier,
+    slow_amplitudes,
+)
+
+#: Standard deviation of the slow log-amplitude of every rhythm (log-power: twice that).
+LOG_AMPLITUDE = 0.5
+#: Power before the recording that its first frames still answer to, s.
+HISTORY = 40.0
+_MARGIN = 20.0
+# Fine bins per low-rate bin (about 0.1 s): truth must not share the grid of those who estimate it.
+_FINE = 5
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Grids of a recording; time 0 is its first sample and frame k is acquired at ``k * t_r``.
+
+    Parameters
+    ----------
+    duration, t_r : float
+        Seconds.
+    sfreq : float
+        Hz.
+    """
+
+    duration: float
+    t_r: float
+    sfreq: float
+
+    @property
+    def n_frames(self):
+        """Whole frames within the recording."""
+        return int(np.floor(self.duration / self.t_r + 1e-9))
+
+    @property
+    def n_times(self):
+        """Samples of the recording."""
+        return round(self.duration * self.sfreq)
+
+    @property
+    def step(self):
+        """Low-rate bins per frame (about 2 Hz)."""
+        return max(1, round(2.0 * self.t_r))
+
+    @property
+    def dt(self):
+        """Width of a low-rate bin, s."""
+        return self.t_r / self.step
+
+    @property
+    def n_history(self):
+        """Low-rate bins before the recording."""
+        return int(np.ceil(HISTORY / self.t_r)) * self.step
+
+    @property
+    def n_bins(self):
+        """Low-rate bins from the start of the history to the end of the last frame."""
+        return self.n_history + self.n_frames * self.step
+
+    @property
+    def power_times(self):
+        """Centres of the low-rate bins, s; negative before the recording."""
+        return (np.arange(self.n_bins) - self.n_history + 0.5) * self.dt
+
+    @property
+    def lead(self):
+        """Samples simulated before the recording."""
+        return int(np.ceil((self.n_history * self.dt + _MARGIN) * self.sfreq))
+
+    @property
+    def n_simulated(self):
+        """Samples simulated in all, a fast length for the Fourier transform."""
+        return fft.next_fast_len(self.lead + self.n_times + int(_MARGIN * self.sfreq))
+
+    def fine_edges(self):
+        """Edges of the fine bins in samples of the simulation: (n_bins * _FINE + 1,)."""
+        times = (np.arange(self.n_bins * _FINE + 1) / _FINE - self.n_history) * self.dt
+        return self.lead + times * self.sfreq
+
+    def slow_times(self):
+        """Time of every simulated sample on the axis of the slow amplitudes, in slow samples."""
+        return np.arange(self.n_simulated) * (SLOW_RATE / self.sfreq)
+
+    @property
+    def n_slow(self):
+        """Slow samples that cover the simulation."""
+        return int(np.ceil(self.n_simulated * SLOW_RATE / self.sfreq)) + 2
+
+
+def rhythm_power(bands, rhythm_snr):
+    """Mean power of each rhythm, relative to the 1/f background.
+
+    Parameters
+    ----------
+    bands : dict
+        Name -> (low, high) in Hz.
+    rhythm_snr : float
+        Power of a rhythm over that of the background in its band; near 10 Hz three times that, which
+        makes the alpha peak of a real spectrum.
+
+    Returns
+    -------
+    power : array of shape (n_bands,)
+        In units of the background's density at 1 Hz times Hz.
+    """
+    power = []
+    for low, high in bands.values():
+        octaves = np.log2(np.sqrt(low * high) / 10.0)
+        peak = 1.0 + 2.0 * np.exp(-0.5 * (octaves / 0.3) ** 2)
+        power.append(rhythm_snr * peak * background_power(max(low, 0.5), high))
+    return np.array(power)
+
+
+def simulate_sources(rng, timing, bands, n_sources, log_amplitudes, rhythm_snr, nuisance=None):
+    """Simulate source signals and the power of their rhythms.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    timing : Timing
+        Grids.
+    bands : dict
+        Name -> (low, high) in Hz.
+    n_sources : int
+        Number of sources.
+    log_amplitudes : array of shape (n_sources, n_bands, n_slow)
+        Slow log-amplitudes.
+    rhythm_snr : float
+        See :func:`rhythm_power`.
+    nuisance : array of shape (n_sources, n_bands, n_slow) | None
+        Further log-amplitude that shapes the signals but not the power returned.
+
+    Returns
+    -------
+    signals : float32 array of shape (n_sources, n_times)
+        Background plus rhythms.
+    power : float32 array of shape (n_sources, n_bands, n_bins * 5)
+        Instantaneous power of the rhythms in fine bins, history included.
+    """
+    n_simulated, sfreq = timing.n_simulated, timing.sfreq
+    slow_times, edges = timing.slow_times(), timing.fine_edges()
+    recorded = slice(timing.lead, timing.lead + timing.n_times)
+    grid = np.arange(timing.n_slow)
+    # E[exp(2 a)] of a Gaussian a: without it, deeper modulation would also mean a stronger rhythm.
+    mean_square = np.exp(2 * LOG_AMPLITUDE**2)
+    scales = np.sqrt(rhythm_power(bands, rhythm_snr) / mean_square)
+    signals = np.empty((n_sources, timing.n_times), dtype=np.float32)
+    power = np.empty((n_sources, len(bands), len(edges) - 1), dtype=np.float32)
+    for source in range(n_sources):
+        signals[source] = background(rng, n_simulated, sfreq)[recorded]
+        for band, (low, high) in enumerate(bands.values()):
+            rhythm = carrier(rng, n_simulated, sfreq, low, high)
+            slow = np.exp(log_amplitudes[source, band])
+            rhythm *= np.interp(slow_times, grid, scales[band] * slow).astype(np.float32)
+            instantaneous = 0.5 * (rhythm.real**2 + rhythm.imag**2)
+            power[source, band] = bin_means(instantaneous, edges)
+            audible = rhythm.real[recorded]
+            if nuisance is not None:
+                gain = np.interp(slow_times[recorded], grid, np.exp(nuisance[source, band]))
+                audible = audible * gain.astype(np.float32)
+            signals[source] += audible
+    return signals, power
+
+
+def low_rate(power):
+    """Average fine bins to low-rate bins (about 2 Hz).
+
+    Parameters
+    ----------
+    power : array of shape (..., n_bins * 5)
+        Power in fine bins.
+
+    Returns
+    -------
+    power : array of shape (..., n_bins)
+        Power in low-rate bins.
+    """
+    return power.reshape(*power.shape[:-1], -1, _FINE).mean(axis=-1)
+
+
+def neural_drive(power, timing, kind):
+    """Standardise power over the recording, as it drives BOLD.
+
+    Parameters
+    ----------
+    power : array of shape (n_sources, n_bands, n_bins * 5)
+        Power in fine bins.
+    timing : Timing
+        Grids.
+    kind : "linear" | "log" | "saturating"
+        Power itself; its logarithm in low-rate bins; or the hyperbolic tangent of standardised power.
+
+    Returns
+    -------
+    drive : float32 array of shape (n_sources, n_bands, n_bins * 5)
+        In low-rate bins of the recording, mean 0 and variance 1 (up to the saturation).
+    """
+    slow = low_rate(power)
+    if kind == "log":
+        slow = np.log(slow)
+        power = np.repeat(slow, _FINE, axis=-1)
+    inside = slow[..., timing.n_history :]
+    mean, std = inside.mean(axis=-1, keepdims=True), inside.std(axis=-1, keepdims=True)
+    drive = (power - mean) / std
+    return np.tanh(drive) if kind == "saturating" else drive
+
+
+def clean_bold(drive, coupling, timing):
+    """Map the drive to targets, convolve with their responses and sample at the frames.
+
+    Parameters
+    ----------
+    drive : array of shape (n_sources, n_bands, n_bins * 5)
+        Standardised drive in fine bins.
+    coupling : Coupling
+        Map, weights and responses.
+    timing : Timing
+        Grids.
+
+    Returns
+    -------
+    bold : array of shape (n_frames, n_targets)
+        Frame k answers to bins that end at ``k * t_r`` or before.
+    """
+    weights = coupling.weights.astype(np.float32)
+    local = weights.reshape(len(weights), -1) @ drive.reshape(-1, drive.shape[-1])
+    width = timing.dt / _FINE
+    lags = (np.arange(round(HISTORY / width)) + 0.5) * width
+    kernels = double_gamma(lags, coupling.hrf_params)
+    response = fftconvolve(local.astype(np.float64), kernels, axes=1) * width
+    frames = (timing.n_history + np.arange(timing.n_frames) * timing.step) * _FINE - 1
+    return response[:, frames].T
+
+
+def latent_amplitudes(rng, timing, n_sources, n_bands, groups=None, network_variance=0.0):
+    """Slow log-amplitudes of all rhythms, unit variance.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    timing : Timing
+        Grids.
+    n_sources, n_bands : int
+        Sizes.
+    groups : array of shape (n_sources,) | None
+        Network of every source.
+    network_variance : float
+        Share of the variance that sources of one network have in common.
+
+    Returns
+    -------
+    series : float32 array of shape (n_sources, n_bands, n_slow)
+        Gaussian series.
+    """
+    own = slow_amplitudes(rng, n_sources * n_bands, timing.n_slow)
+    own = own.reshape(n_sources, n_bands, -1)
+    if network_variance == 0:
+        return own
+    names, rows = np.unique(groups, return_inverse=True)
+    common = slow_amplitudes(rng, len(names) * n_bands, timing.n_slow)
+    common = common.reshape(len(names), n_bands, -1)[rows]
+    return np.sqrt(1 - network_variance) * own + np.sqrt(network_variance) * common
+
+
+def leak(signals, coords, leakage):
+    """Mix every source with its neighbours, as inverse solutions do.
+
+    Parameters
+    ----------
+    signals : array of shape (n_sources, n_times)
+        Source signals.
+    coords : array of shape (n_sources, 3)
+        MNI mm.
+    leakage : float
+        Amplitude of the neighbours' mean (weights fall with distance, 20 mm) beside the source's own.
+
+    Returns
+    -------
+    signals : array of shape (n_sources, n_times)
+        Mixed signals.
+    """
+    distance = np.linalg.norm(coords[:, None] - coords[None], axis=-1)
+    spread = np.exp(-distance / 20.0)
+    np.fill_diagonal(spread, 0.0)
+    mixing = np.eye(len(coords)) + leakage * spread / np.linalg.norm(spread, axis=1, keepdims=True)
+    return (mixing / np.linalg.norm(mixing, axis=1, keepdims=True)).astype(np.float32) @ signals

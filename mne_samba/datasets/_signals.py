@@ -1,0 +1,177 @@
+"""Random signals: slow amplitudes, 1/f backgrounds, rhythms and BOLD noise.
+
+Everything periodic is made in the frequency domain over a span longer than the recording and cropped, so
+that there are neither filter transients nor a correlation between the two ends.
+"""
+
+import numpy as np
+from scipy import fft
+from scipy.signal import lfilter
+
+#: Sampling rate at which slow log-amplitudes are made, Hz.
+SLOW_RATE = 4.0
+#: Where slow log-amplitudes fluctuate, Hz: slower than any rhythm, faster than scanner drift.
+SLOW_BAND = (0.01, 0.1)
+#: Time constant of the autoregressive BOLD noise, s: a coefficient of 0.6 at a TR of 2 s.
+AR_TIME_CONSTANT = -2.0 / np.log(0.6)
+
+
+def _complex_normal(rng, shape):
+    z = rng.standard_normal((*shape, 2), dtype=np.float32)
+    return z.view(np.complex64)[..., 0]
+
+
+def slow_amplitudes(rng, n_series, n_times):
+    """Unit-variance Gaussian series with a flat spectrum in :data:`SLOW_BAND`, at :data:`SLOW_RATE`.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    n_series, n_times : int
+        Shape of the result.
+
+    Returns
+    -------
+    series : float32 array of shape (n_series, n_times)
+        Independent series.
+    """
+    # Made longer and cropped: a period of its own would tie the last minute to the first.
+    margin = int(40 * SLOW_RATE)
+    n_fft = fft.next_fast_len(n_times + 2 * margin, real=True)
+    freqs = np.arange(n_fft // 2 + 1) * SLOW_RATE / n_fft
+    inside = np.flatnonzero((freqs >= SLOW_BAND[0]) & (freqs <= SLOW_BAND[1]))
+    spectrum = np.zeros((n_series, len(freqs)), dtype=np.complex64)
+    spectrum[:, inside] = _complex_normal(rng, (n_series, len(inside)))
+    spectrum *= n_fft / (2 * np.sqrt(len(inside)))
+    return fft.irfft(spectrum, n_fft, axis=-1)[:, margin : margin + n_times]
+
+
+def background(rng, n_times, sfreq, exponent=1.0):
+    """Gaussian noise of power spectral density ``f ** -exponent`` (per Hz) above 0.5 Hz, flat below.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    n_times : int
+        Length in samples.
+    sfreq : float
+        Sampling rate, Hz.
+    exponent : float
+        Of the spectral slope.
+
+    Returns
+    -------
+    series : float32 array of shape (n_times,)
+        Its one-sided density is 1 at 1 Hz.
+    """
+    freqs = np.arange(n_times // 2 + 1) * sfreq / n_times
+    spectrum = _complex_normal(rng, (len(freqs),))
+    spectrum *= np.maximum(freqs, 0.5) ** (-exponent / 2) * np.sqrt(sfreq * n_times) / 2
+    spectrum[0] = 0
+    return fft.irfft(spectrum, n_times)
+
+
+def background_power(low, high, exponent=1.0):
+    """Power of :func:`background` between two frequencies (both above 0.5 Hz).
+
+    Parameters
+    ----------
+    low, high : float
+        Hz.
+    exponent : float
+        Of the spectral slope.
+
+    Returns
+    -------
+    power : float
+        Integral of ``f ** -exponent``.
+    """
+    if exponent == 1.0:
+        return np.log(high / low)
+    return (high ** (1 - exponent) - low ** (1 - exponent)) / (1 - exponent)
+
+
+def carrier(rng, n_times, sfreq, low, high):
+    """Analytic band-limited Gaussian noise: its real part is a rhythm of unit variance.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    n_times : int
+        Length in samples.
+    sfreq : float
+        Sampling rate, Hz.
+    low, high : float
+        Band edges, Hz. Cosine slopes of a tenth of the band inside each edge.
+
+    Returns
+    -------
+    analytic : complex64 array of shape (n_times,)
+        Half its squared magnitude is the instantaneous power.
+    """
+    freqs = np.arange(n_times // 2 + 1) * sfreq / n_times
+    inside = np.flatnonzero((freqs >= low) & (freqs <= high))
+    edge = np.minimum(freqs[inside] - low, high - freqs[inside]) / (0.1 * (high - low))
+    gain = np.sin(np.pi / 2 * np.clip(edge, 0, 1)).astype(np.float32)
+    spectrum = np.zeros(n_times, dtype=np.complex64)
+    spectrum[inside] = _complex_normal(rng, (len(inside),)) * gain
+    spectrum *= n_times / np.sqrt((gain**2).sum())
+    return fft.ifft(spectrum, overwrite_x=True)
+
+
+def bin_means(series, edges):
+    """Mean of a sampled series between consecutive (fractional) sample positions.
+
+    Parameters
+    ----------
+    series : array of shape (n_times,)
+        Sample i fills the interval from i to i + 1.
+    edges : array of shape (n_bins + 1,)
+        Positions, increasing, within 0 and n_times.
+
+    Returns
+    -------
+    means : array of shape (n_bins,)
+        One value per bin.
+    """
+    total = np.concatenate([[0.0], np.cumsum(series, dtype=np.float64)])
+    return np.diff(np.interp(edges, np.arange(len(total)), total)) / np.diff(edges)
+
+
+def bold_noise(rng, kind, n_frames, n_targets, t_r):
+    """Autocorrelated noise, mean 0 and variance 1 in every column.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    kind : "ar" | "pink"
+        First-order autoregressive (time constant :data:`AR_TIME_CONSTANT`) or ``1/f``.
+    n_frames, n_targets : int
+        Shape of the result.
+    t_r : float
+        Repetition time, s.
+
+    Returns
+    -------
+    noise : array of shape (n_frames, n_targets)
+        Independent columns.
+    """
+    if kind == "ar":
+        coef = np.exp(-t_r / AR_TIME_CONSTANT)
+        innovations = rng.standard_normal((n_frames, n_targets))
+        # Start in the stationary distribution: an AR process started at zero is too quiet at first.
+        innovations[1:] *= np.sqrt(1 - coef**2)
+        noise = lfilter([1.0], [1.0, -coef], innovations, axis=0)
+    else:
+        n_fft = fft.next_fast_len(2 * n_frames, real=True)
+        freqs = np.arange(n_fft // 2 + 1)
+        spectrum = rng.standard_normal((len(freqs), n_targets, 2)).view(complex)[..., 0]
+        spectrum[1:] /= np.sqrt(freqs[1:, None])
+        spectrum[0] = 0
+        noise = fft.irfft(spectrum, n_fft, axis=0)[:n_frames]
+    noise -= noise.mean(axis=0)
+    return noise / noise.std(axis=0)

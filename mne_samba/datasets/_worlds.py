@@ -1,0 +1,226 @@
+"""How power drives BOLD in a simulated brain: responses, band weights and spatial map."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..nn.hrf import double_gamma
+
+#: Log frequency (Hz) -> mean weight of that rhythm on BOLD: alpha suppresses, gamma drives.
+_WEIGHT_KNOTS = ([2.0, 6.0, 10.0, 20.0, 37.0], [0.3, 0.2, -1.0, -0.4, 0.9])
+_WEIGHT_SPREAD = 0.35
+#: How far (mm) a target reaches for its sources.
+_REACH = 40.0
+_PEAKS = (3.5, 7.0)
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """One brain's coupling; BOLD = response * sum over sources and bands of ``weights`` times power.
+
+    Parameters
+    ----------
+    shapes : array of shape (n_targets, 5)
+        Response peak (s), response dispersion (s), lag from response to undershoot (s), undershoot
+        dispersion (s), ratio of undershoot to response.
+    band_weights : array of shape (n_sources, n_bands)
+        Signed weights of standardised power.
+    spatial_map : array of shape (n_targets, n_sources)
+        From sources to targets.
+    target_weights : array of shape (n_targets, n_bands) | None
+        Factor of the band weights that is each target's own.
+    """
+
+    shapes: np.ndarray
+    band_weights: np.ndarray
+    spatial_map: np.ndarray
+    target_weights: np.ndarray | None = None
+
+    @property
+    def hrf_params(self):
+        """Six parameters per target, unit peak: (n_targets, 6)."""
+        return _params(self.shapes)[0]
+
+    @property
+    def hrf_peak_time(self):
+        """Time of the largest response of each target, s: (n_targets,)."""
+        return _params(self.shapes)[1]
+
+    @property
+    def weights(self):
+        """Full effective weights: (n_targets, n_sources, n_bands)."""
+        weights = self.spatial_map[:, :, None] * self.band_weights[None]
+        if self.target_weights is not None:
+            weights = weights * self.target_weights[:, None]
+        return weights
+
+    def scaled(self, factor):
+        """Return the coupling with every target's row of the map multiplied by its factor.
+
+        Parameters
+        ----------
+        factor : array of shape (n_targets,)
+            Positive.
+
+        Returns
+        -------
+        coupling : Coupling
+            A new one.
+        """
+        return replace(self, spatial_map=self.spatial_map * factor[:, None])
+
+
+def _params(shapes):
+    """Six unit-peak parameters and the peak times (s) of response shapes (n, 5)."""
+    peak, dispersion, lag, undershoot_dispersion, ratio = np.asarray(shapes, dtype=float).T
+    ones = np.ones_like(peak)
+    params = np.stack(
+        [
+            peak / dispersion,
+            (peak + lag) / undershoot_dispersion,
+            dispersion,
+            undershoot_dispersion,
+            ones,
+            ratio,
+        ],
+        axis=1,
+    )
+    times = np.arange(1.0, 12.0, 0.005)
+    responses = double_gamma(times, params)
+    params[:, 4:] /= responses.max(axis=1, keepdims=True)
+    return params, times[responses.argmax(axis=1)]
+
+
+def _draw_shapes(rng, n_targets):
+    """Human responses whose peaks lie between 3.5 and 7 s."""
+    # The undershoot pulls the peak forward by at most 0.2 s: room is left below.
+    return np.stack(
+        [
+            rng.uniform(_PEAKS[0] + 0.25, _PEAKS[1], n_targets),
+            rng.uniform(0.6, 1.0, n_targets),
+            rng.uniform(5.0, 8.0, n_targets),
+            rng.uniform(0.7, 1.0, n_targets),
+            rng.uniform(0.1, 0.4, n_targets),
+        ],
+        axis=1,
+    )
+
+
+def mean_band_weights(bands):
+    """Mean weight of each band on BOLD, by its centre frequency.
+
+    Parameters
+    ----------
+    bands : dict
+        Name -> (low, high) in Hz.
+
+    Returns
+    -------
+    weights : array of shape (n_bands,)
+        Negative near alpha, positive near gamma.
+    """
+    centres = [np.sqrt(low * high) for low, high in bands.values()]
+    return np.interp(np.log(centres), np.log(_WEIGHT_KNOTS[0]), _WEIGHT_KNOTS[1])
+
+
+def _affinity(targets, sources):
+    distance = np.linalg.norm(targets[:, None] - sources[None], axis=-1)
+    # Every distance is taken from the nearest source: a remote target still has a neighbour.
+    distance = distance - distance.min(axis=1, keepdims=True)
+    return np.exp(-0.5 * (distance / _REACH) ** 2)
+
+
+def _local_map(rng, affinity, n_per_target):
+    """Sparse positive map: near sources are likelier; no source is left out while there is room."""
+    n_targets, n_sources = affinity.shape
+    spatial_map = np.zeros(affinity.shape)
+    for row, near in zip(spatial_map, affinity, strict=True):
+        chosen = rng.choice(n_sources, n_per_target, replace=False, p=near / near.sum())
+        row[chosen] = rng.uniform(0.5, 1.0, n_per_target)
+    wanted = min(2, n_targets * n_per_target // n_sources)
+    for source in rng.permutation(n_sources):
+        for target in np.argsort(-affinity[:, source]):
+            used = (spatial_map > 0).sum(axis=0)
+            if used[source] >= wanted:
+                break
+            spare = np.where(spatial_map[target] > 0, used, 0)
+            spare[source] = 0
+            if spatial_map[target, source] == 0 and spare.max() > wanted:
+                out = spare.argmax()
+                spatial_map[target, [source, out]] = spatial_map[target, out], 0.0
+    return spatial_map
+
+
+def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_per_target):
+    """Draw a brain's coupling.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    targets, sources : array of shape (n, 3)
+        MNI mm.
+    bands : dict
+        Name -> (low, high) in Hz.
+    spatial_map : "local" | "dense"
+        Sparse, positive and near; or every source with a signed weight.
+    band_weights : "shared" | "independent" | "target"
+        Band mean plus node deviation; independent for every node and band; or shared, with a further
+        factor of every target and band.
+    n_per_target : int
+        Sources per target in a local map.
+
+    Returns
+    -------
+    coupling : Coupling
+        Rows of the map have unit norm.
+    """
+    shapes = _draw_shapes(rng, len(targets))
+    deviations = rng.standard_normal((len(sources), len(bands)))
+    if band_weights == "independent":
+        weights = deviations
+    else:
+        weights = mean_band_weights(bands) + _WEIGHT_SPREAD * deviations
+    if spatial_map == "dense":
+        rows = rng.standard_normal((len(targets), len(sources)))
+    else:
+        rows = _local_map(rng, _affinity(targets, sources), n_per_target)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    own = rng.lognormal(0.0, 0.7, (len(targets), len(bands))) if band_weights == "target" else None
+    return Coupling(shapes, weights, rows, own)
+
+
+def mix_couplings(rng, shared, own, amount):
+    """Blend the coupling all people share with one person's own.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Decides which targets keep the shared row of the map.
+    shared, own : Coupling
+        Drawn with the same settings.
+    amount : float
+        1: shared alone; 0: own alone.
+
+    Returns
+    -------
+    coupling : Coupling
+        Response shapes are interpolated; weights are mixed so that their variance stays; each target
+        takes its whole row of the map from the group with probability ``amount``.
+    """
+    if amount == 1:
+        return shared
+    keep = rng.random(len(shared.spatial_map)) < amount
+    rest = np.sqrt(1 - amount**2)
+    centre = shared.band_weights.mean(axis=0)
+    weights = centre + amount * (shared.band_weights - centre)
+    weights += rest * (own.band_weights - own.band_weights.mean(axis=0))
+    factors = shared.target_weights
+    if factors is not None:
+        factors = np.where(keep[:, None], factors, own.target_weights)
+    return Coupling(
+        amount * shared.shapes + (1 - amount) * own.shapes,
+        weights,
+        np.where(keep[:, None], shared.spatial_map, own.spatial_map),
+        factors,
+    )

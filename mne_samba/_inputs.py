@@ -368,3 +368,37 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Electrophysiology:
         segments.append(_with_step(segment, grid.t_r))
     table = _table(len(X), None, "recordings")
     return Electrophysiology("recordings", segments, sfreq, names, None, table)
+
+
+def input_kind(X) -> tuple[str, int, bool]:
+    """Say what X holds without reading it.
+
+    Returns
+    -------
+    kind : "windows" | "recordings"
+        What one sample is.
+    n_segments : int
+        Windows or recordings.
+    single : bool
+        X is one Raw outside a list.
+    """
+    if isinstance(X, mne.io.BaseRaw):
+        return "recordings", 1, True
+    if isinstance(X, mne.BaseEpochs):
+        return "windows", len(X), False
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
+        X = list(X)
+    if isinstance(X, (list, tuple)):
+        if not len(X):
+            raise ValueError(f"X is an empty list; expected {_KINDS}.")
+        if all(isinstance(item, mne.BaseEpochs) for item in X):
+            return "windows", sum(len(epochs) for epochs in X), False
+        whole = all(isinstance(item, np.ndarray) and item.ndim == 2 for item in X)
+        if whole or all(isinstance(item, mne.io.BaseRaw) for item in X):
+            return "recordings", len(X), False
+        kinds = sorted({type(item).__name__ for item in X})
+        if len(kinds) > 1:
+            raise TypeError(f"X must be {_KINDS}; got a list that mixes {kinds}.")
+    if not hasattr(X, "__len__"):
+        raise TypeError(f"X must be {_KINDS}; got {type(X).__name__}.")
+    return "windows", len(X), False

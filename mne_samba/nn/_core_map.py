@@ -1,0 +1,212 @@
+"""Priors over the map from nodes to targets: posterior updates, learnt hyperparameters, divergences."""
+
+import math
+
+import torch
+
+# Degrees of freedom of the heavy-tailed prior, and the slightest variance a prior may learn.
+_TAIL = 1.0
+_MIN_VARIANCE = 1e-10
+
+
+class GaussianMap:
+    """Independent normal weights with one learnt variance.
+
+    Parameters
+    ----------
+    n_targets, n_nodes : int
+        Shape of the map.
+    variance : float
+        First prior variance.
+    """
+
+    name = "gaussian"
+
+    def __init__(self, n_targets, n_nodes, variance):
+        self.variance = max(float(variance), _MIN_VARIANCE)
+        self.shape = (n_targets, n_nodes)
+        self.energy = torch.zeros(self.shape, dtype=torch.float64)
+
+    def precision(self, targets):
+        """Return prior precisions of a slice of targets, (n, n_nodes)."""
+        n = len(range(*targets.indices(self.shape[0])))
+        return torch.full((n, self.shape[1]), 1 / self.variance, dtype=torch.float64)
+
+    def update(self, targets, quadratic, linear, current):
+        """Update the posterior of a slice of targets.
+
+        Parameters
+        ----------
+        targets : slice
+            Which targets.
+        quadratic : Tensor of shape (n, n_nodes, n_nodes)
+            Precision from the data.
+        linear : Tensor of shape (n, n_nodes)
+            Precision-weighted data.
+        current : Tensor of shape (n, n_nodes)
+            Posterior means before the update.
+
+        Returns
+        -------
+        mean : Tensor of shape (n, n_nodes)
+            Posterior means.
+        second : Tensor of shape (n, n_nodes, n_nodes)
+            Expected outer products.
+        divergence : Tensor of shape (n,)
+            Kullback-Leibler divergence from the prior.
+        """
+        prior = self.precision(targets)
+        root = torch.linalg.cholesky(quadratic + torch.diag_embed(prior))
+        covariance = torch.cholesky_inverse(root)
+        mean = (covariance @ linear[..., None])[..., 0]
+        second = covariance + mean[:, :, None] * mean[:, None, :]
+        energy = second.diagonal(dim1=1, dim2=2)
+        self.energy[targets] = energy
+        divergence = 0.5 * (prior * energy - 1 - prior.log()).sum(1) + (
+            root.diagonal(dim1=1, dim2=2).log().sum(1)
+        )
+        return mean, second, divergence + self.tail_divergence(targets)
+
+    def tail_divergence(self, targets):
+        """Divergence of the precisions themselves: none, they are fixed."""
+        return 0.0
+
+    def learn(self):
+        """Fit the prior's variance to the posterior."""
+        self.variance = max(float(self.energy.mean()), _MIN_VARIANCE)
+
+    def rescale(self, factor):
+        """Follow a change of the map's unit by ``factor``."""
+        self.variance *= factor**2
+        self.energy *= factor**2
+
+
+class HeavyTailedMap(GaussianMap):
+    """Automatic relevance determination: a precision per weight, Student-t margin, learnt scale.
+
+    Each precision has a Gamma prior with shape ``nu / 2`` and rate ``nu variance / 2``.
+    """
+
+    name = "ard"
+
+    def __init__(self, n_targets, n_nodes, variance):
+        super().__init__(n_targets, n_nodes, variance)
+        self.relevance = torch.full(self.shape, 1 / self.variance, dtype=torch.float64)
+
+    def precision(self, targets):
+        """Return expected precisions of a slice of targets, (n, n_nodes)."""
+        return self.relevance[targets]
+
+    def tail_divergence(self, targets):
+        """Update q(precision) from the new weights and return what it adds to the divergence.
+
+        Parameters
+        ----------
+        targets : slice
+            Which targets; ``energy`` holds their expected squares.
+
+        Returns
+        -------
+        divergence : Tensor of shape (n,)
+            ``KL(q(precision) || prior)`` plus the change in the expected log density of the weights.
+        """
+        old = self.relevance[targets]
+        energy = self.energy[targets]
+        shape, rate = 0.5 * (_TAIL + 1), 0.5 * (_TAIL * self.variance + energy)
+        new = shape / rate
+        self.relevance[targets] = new
+        log_new = math.log(1.0) + torch.digamma(torch.tensor(shape)).double() - rate.log()
+        a, b = 0.5 * _TAIL, 0.5 * _TAIL * self.variance
+        kl = (
+            (shape - a) * torch.digamma(torch.tensor(shape)).double()
+            - math.lgamma(shape)
+            + math.lgamma(a)
+            + a * (rate.log() - math.log(b))
+            + new * (b - rate)
+        )
+        change = 0.5 * (new * energy - log_new) - 0.5 * (old * energy - old.log())
+        return (kl + change).sum(1)
+
+    def learn(self):
+        """Fit the scale of the precisions' prior."""
+        self.variance = max(float(1 / self.relevance.mean()), _MIN_VARIANCE)
+
+    def rescale(self, factor):
+        """Follow a change of the map's unit by ``factor``."""
+        super().rescale(factor)
+        self.relevance /= factor**2
+
+
+class SparseMap(GaussianMap):
+    """Spike and slab: each weight is zero, or normal; learnt share and variance.
+
+    Mean field over weights, updated one node at a time for all targets at once.
+
+    Parameters
+    ----------
+    n_targets, n_nodes : int
+        Shape of the map.
+    variance : float
+        First slab variance.
+    inclusion : float
+        First prior probability that a weight is not zero.
+    n_sweeps : int
+        Passes over the nodes per update.
+
+    References
+    ----------
+    Titsias M., Lazaro-Gredilla M. (2011). Spike and slab variational inference for multi-task and
+    multiple kernel learning. NeurIPS. Carbonetto P., Stephens M. (2012). Bayesian Analysis 7.
+    """
+
+    name = "sparse"
+
+    def __init__(self, n_targets, n_nodes, variance, inclusion=0.2, n_sweeps=3):
+        super().__init__(n_targets, n_nodes, variance)
+        self.inclusion = inclusion
+        self.n_sweeps = n_sweeps
+        self.included = torch.full(self.shape, inclusion, dtype=torch.float64)
+
+    def update(self, targets, quadratic, linear, current):
+        """Update the posterior of a slice of targets, see :meth:`GaussianMap.update`."""
+        diagonal = quadratic.diagonal(dim1=1, dim2=2)
+        precision = diagonal + 1 / self.variance
+        odds = math.log(self.inclusion / (1 - self.inclusion))
+        offset = odds - 0.5 * (precision * self.variance).log()
+        mean = current.clone()
+        slab = torch.empty_like(mean)
+        logits = torch.empty_like(mean)
+        for sweep in range(self.n_sweeps):
+            order = range(mean.shape[1]) if sweep % 2 == 0 else reversed(range(mean.shape[1]))
+            for n in order:
+                others = torch.linalg.vecdot(quadratic[:, n], mean) - diagonal[:, n] * mean[:, n]
+                slab[:, n] = (linear[:, n] - others) / precision[:, n]
+                logits[:, n] = offset[:, n] + 0.5 * slab[:, n] ** 2 * precision[:, n]
+                mean[:, n] = torch.sigmoid(logits[:, n]) * slab[:, n]
+        included = torch.sigmoid(logits)
+        slab_energy = slab**2 + 1 / precision
+        energy = included * slab_energy
+        self.included[targets] = included
+        self.energy[targets] = energy
+        second = mean[:, :, None] * mean[:, None, :] + torch.diag_embed(energy - mean**2)
+        log_in = torch.nn.functional.logsigmoid(logits)
+        log_out = torch.nn.functional.logsigmoid(-logits)
+        slab_divergence = 0.5 * (
+            (self.variance * precision).log() - 1 + slab_energy / self.variance
+        )
+        divergence = (
+            included * (log_in - math.log(self.inclusion) + slab_divergence)
+            + (1 - included) * (log_out - math.log(1 - self.inclusion))
+        ).sum(1)
+        return mean, second, divergence
+
+    def learn(self):
+        """Fit the share of weights in the slab and the slab's variance."""
+        count = float(self.included.sum())
+        total = self.included.numel()
+        self.inclusion = min(max((count + 1) / (total + 2), 1e-4), 0.999)
+        if count > 1e-8:
+            self.variance = max(float(self.energy.sum()) / count, _MIN_VARIANCE)
+
+
+MAP_PRIORS = {"gaussian": GaussianMap, "ard": HeavyTailedMap, "sparse": SparseMap}

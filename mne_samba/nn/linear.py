@@ -1,0 +1,325 @@
+"""The structured linear core: a map, signed band weights and responses, fitted by variational Bayes.
+
+The model of target m is linear in each of three factors::
+
+    y_m(t) = sum_nk S_mn w_nk (h_m * P_nk)(t) + intercept_m + e_m(t),   e_m an AR(1) process
+
+with band power P, a map S from nodes to targets, signed weights w of bands at nodes and a response h_m.
+A mean-field posterior ``q(S) q(w) q(h)`` has as its mean prediction the product of three posterior means:
+averaging over the posterior keeps the structure, so that a network with the same three parts can reproduce
+the fitted core exactly. All steps are closed form on one Gram matrix of whitened features; nothing is
+trained by gradients.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ._core_features import (
+    check_powers,
+    check_segments,
+    gather_used,
+    lag_one_correlation,
+    lagged_features,
+    moments_of,
+    runs_of_frames,
+)
+from ._core_fit import run, start_state, with_prior
+from ._core_hrf import project_double_gamma, response_prior, start_moments
+from ._core_map import MAP_PRIORS
+from .hrf import canonical_params, convolve_frames, double_gamma
+
+_HRF_KINDS = ("double_gamma", "fir", "canonical")
+_WEIGHT_KINDS = ("shared", "free")
+# First guess of the noise's autocorrelation, and the change that asks for another whitening.
+_START_RHO = 0.4
+_RHO_CHANGE = 0.03
+
+
+@dataclass
+class Core:
+    """A fitted linear core.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_nodes, n_bands)
+        Signed band weights; the largest magnitude is 1 and the map sums to a positive number.
+    spatial_map : ndarray of shape (n_targets, n_nodes)
+        Map from nodes to targets, amplitude included.
+    hrf_params : ndarray of shape (n_targets, 6)
+        Unit-peak double gammas in the order of :data:`mne_samba.nn.hrf.HRF_PARAMS`. With ``hrf="fir"``
+        the double gammas nearest to ``kernel``.
+    kernel : ndarray of shape (n_targets, n_lags)
+        Responses at lags ``(arange(n_lags) + 0.5) * dt``; unit peak. With one lag, 1.
+    intercept : ndarray of shape (n_targets,)
+        Added to every prediction.
+    ar : float
+        Autocorrelation of the noise at one frame.
+    noise_variance : ndarray of shape (n_targets,)
+        Variance of the whitened noise.
+    elbo : ndarray
+        Evidence lower bound relative to the model without coupling, in nats, per iteration.
+    evidence : dict
+        Final bound of each map prior that was tried.
+    target_evidence : ndarray of shape (n_targets,)
+        Evidence for each target's coupling over none, in nats (the weights' share left out).
+    map_prior : str
+        Prior of the map that was used.
+    hrf : str
+        Family of responses.
+    dt : float
+        Width of a bin in seconds.
+    step : int
+        Bins per frame.
+    """
+
+    weights: np.ndarray
+    spatial_map: np.ndarray
+    hrf_params: np.ndarray
+    kernel: np.ndarray
+    intercept: np.ndarray
+    ar: float
+    noise_variance: np.ndarray
+    elbo: np.ndarray
+    evidence: dict
+    target_evidence: np.ndarray
+    map_prior: str
+    hrf: str
+    dt: float
+    step: int
+    state: object = field(default=None, repr=False)
+
+    def predict(self, powers):
+        """Predict the targets of segments.
+
+        Parameters
+        ----------
+        powers : list of array of shape (n_nodes, n_bands, n_lags + (n_frames - 1) * step)
+            Band power, transformed as in the fit.
+
+        Returns
+        -------
+        predictions : list of ndarray of shape (n_frames, n_targets)
+            Predicted targets.
+        """
+        powers = check_powers(powers, self.step)
+        n_lags = self.kernel.shape[1]
+        if powers[0].shape[:2] != self.weights.shape or any(p.shape[2] < n_lags for p in powers):
+            raise ValueError(
+                f"Each segment must have shape {self.weights.shape} + (at least {n_lags} bins,), got "
+                f"{[tuple(p.shape) for p in powers]}."
+            )
+        weights, spatial = torch.from_numpy(self.weights), torch.from_numpy(self.spatial_map)
+        kernel, intercept = torch.from_numpy(self.kernel), torch.from_numpy(self.intercept)
+        out = []
+        for power in powers:
+            drive = spatial @ torch.einsum("nk,nkt->nt", weights, power)
+            bold = convolve_frames(drive, kernel, self.step, self.dt)
+            out.append((bold.T + intercept).numpy())
+        return out
+
+
+def fit_core(
+    powers,
+    targets,
+    masks=None,
+    *,
+    dt,
+    step,
+    map_prior="auto",
+    hrf="double_gamma",
+    hrf_bounds="human",
+    n_basis=6,
+    n_dictionary=2000,
+    max_iter=100,
+    tol=1e-3,
+    weights="shared",
+    init=None,
+    random_state=0,
+    groups=None,
+    callback=None,
+):
+    """Fit the linear core.
+
+    Parameters
+    ----------
+    powers : list of array of shape (n_nodes, n_bands, n_lags + (n_frames - 1) * step)
+        Standardised band power of contiguous segments. Frame k follows bin ``k * step + n_lags - 1`` and
+        depends on the ``n_lags`` bins before it. The transform (linear, log) is the caller's.
+    targets : list of array of shape (n_frames, n_targets)
+        Standardised haemodynamics.
+    masks : list of bool array of shape (n_frames,), optional
+        False where a frame is left out; whitening restarts after it.
+    dt : float
+        Width of a bin in seconds.
+    step : int
+        Bins per frame.
+    map_prior : {"auto", "sparse", "ard", "gaussian"}
+        Prior of the map: spike and slab, heavy-tailed, or normal. ``"auto"`` takes the one with the highest
+        evidence.
+    hrf : {"double_gamma", "fir", "canonical"}
+        Family of responses: a posterior over random double gammas, smooth free responses, or one fixed.
+    hrf_bounds : str or pair of arrays of shape (6,)
+        Bounds of the double gamma.
+    n_basis : int
+        Principal components of the responses in which all work is done.
+    n_dictionary : int
+        Random double gammas.
+    max_iter : int
+        Most iterations of each stage.
+    tol : float
+        A stage ends when an iteration gains less than this many nats per target.
+    weights : {"shared", "free"}
+        Whether bands have a mean that all nodes share, from which nodes deviate by a learnt variance.
+    init : Core, optional
+        Start from this core instead of ridge regression.
+    random_state : int
+        Seed of the dictionary.
+    groups : list, optional
+        Person of each segment; people share the coupling. Only checked for length.
+    callback : callable, optional
+        Called as ``callback(stage, iteration, elbo)``.
+
+    Returns
+    -------
+    core : Core
+        Posterior means.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown or shapes disagree.
+
+    Notes
+    -----
+    Targets without evidence for a coupling get a map of exactly zero: their prediction is constant.
+    With one lag there is no response and frames are independent samples, so nothing is whitened.
+    """
+    if map_prior != "auto" and map_prior not in MAP_PRIORS:
+        raise ValueError(
+            f"map_prior must be 'auto' or one of {sorted(MAP_PRIORS)}, got {map_prior!r}."
+        )
+    if hrf not in _HRF_KINDS:
+        raise ValueError(f"hrf must be one of {_HRF_KINDS}, got {hrf!r}.")
+    if weights not in _WEIGHT_KINDS:
+        raise ValueError(f"weights must be one of {_WEIGHT_KINDS}, got {weights!r}.")
+    if not dt > 0:
+        raise ValueError(f"dt must be a positive number of seconds, got {dt!r}.")
+    segments = check_segments(powers, targets, masks, step)
+    if groups is not None and len(groups) != len(segments.powers):
+        raise ValueError(
+            f"groups must have one entry per segment ({len(segments.powers)}), got {len(groups)}."
+        )
+    y = gather_used(segments.targets, segments.masks)
+    first = runs_of_frames(segments.masks)
+    whitened = segments.n_lags > 1
+    rho = _START_RHO if whitened else 0.0
+    options = {"max_iter": max_iter, "tol": tol, "shared": weights == "shared"}
+
+    def stage(name):
+        return None if callback is None else lambda i, elbo: callback(name, i, elbo)
+
+    def design_of(prior):
+        features = [lagged_features(p, prior.basis, step, dt) for p in segments.powers]
+        return gather_used(features, segments.masks)
+
+    # A canonical response first: its Gram matrix is small, and gives a start and the noise's memory.
+    prior = response_prior("canonical", segments.n_lags, dt, bounds=hrf_bounds)
+    design = design_of(prior)
+    moments = moments_of(design, y, first, rho)
+    state = start_state(moments, prior)
+    run(state, moments, prior, callback=stage("canonical"), **options)
+    if whitened:
+        rho = lag_one_correlation(y - _fitted(state, design), first)
+    if whitened and hrf != "canonical":
+        prior = response_prior(
+            hrf,
+            segments.n_lags,
+            dt,
+            bounds=hrf_bounds,
+            n_basis=n_basis,
+            n_dictionary=n_dictionary,
+            seed=random_state,
+        )
+        design = design_of(prior)
+        state.response, state.response_second = start_moments(prior, y.shape[1])
+    names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)
+    for attempt in range(3):
+        moments = moments_of(design, y, first, rho)
+        state = with_prior(state, "gaussian")
+        run(state, moments, prior, callback=stage("gaussian"), **options)
+        fits = {"gaussian": state}
+        for name in names:
+            if name != "gaussian":
+                fits[name] = run(
+                    with_prior(state, name), moments, prior, callback=stage(name), **options
+                )
+        best = max(names, key=lambda name: fits[name].elbo[-1])
+        state = fits[best]
+        if not whitened:
+            break
+        new = lag_one_correlation(y - _fitted(state, design), first)
+        if abs(new - rho) < _RHO_CHANGE or attempt == 2:
+            break
+        rho = new
+    evidence = {name: fits[name].elbo[-1] for name in names}
+    return _finish(state, moments, prior, segments, dt, hrf_bounds, rho, best, evidence)
+
+
+def _fitted(state, design):
+    """Predictions of the used frames from basis features, without intercept."""
+    drive = torch.einsum("tbnk,nk->tbn", design, state.weights) @ state.spatial_map.T
+    return torch.einsum("tbm,mb->tm", drive, state.response)
+
+
+def _finish(state, moments, prior, segments, dt, bounds, rho, map_prior, evidence):
+    """Turn a posterior into a core: responses to double gammas, gauges, intercept."""
+    spatial, weights = state.spatial_map.clone(), state.weights.clone()
+    kernels = (state.response @ prior.basis).numpy()
+    n_targets, n_lags = kernels.shape
+    if prior.kind in ("identity", "canonical"):
+        params = np.repeat(prior.params, n_targets, axis=0)
+        kernel = np.ones((n_targets, 1))
+        if n_lags > 1:
+            kernel = double_gamma((np.arange(n_lags) + 0.5) * dt, params)
+    else:
+        dictionary = prior.params if prior.params is not None else canonical_params(bounds)[None]
+        params, amplitude = project_double_gamma(kernels, dt, bounds=bounds, dictionary=dictionary)
+        kernel = double_gamma((np.arange(n_lags) + 0.5) * dt, params)
+        if prior.kind == "fir":
+            amplitude = kernels[np.arange(n_targets), np.abs(kernels).argmax(1)]
+            kernel = kernels / amplitude[:, None]
+        spatial = spatial * torch.from_numpy(amplitude)[:, None]
+    gain = state.gain.numpy()
+    coupled = gain > 0
+    if gain[coupled].sum() < state.weights_divergence:
+        coupled[:] = False
+    spatial = torch.where(torch.from_numpy(coupled)[:, None], spatial, 0.0)
+    scale = float(weights.abs().max())
+    if scale > 0:
+        sign = -1.0 if float(spatial.sum()) < 0 else 1.0
+        weights, spatial = weights / (scale * sign), spatial * (scale * sign)
+    core = Core(
+        weights=weights.numpy(),
+        spatial_map=spatial.numpy(),
+        hrf_params=params,
+        kernel=kernel,
+        intercept=np.zeros(n_targets),
+        ar=rho,
+        noise_variance=state.noise.numpy().copy(),
+        elbo=np.array(state.elbo),
+        evidence=evidence,
+        target_evidence=gain.copy(),
+        map_prior=map_prior,
+        hrf=prior.kind,
+        dt=float(dt),
+        step=segments.step,
+        state=state,
+    )
+    predicted = [torch.from_numpy(p) for p in core.predict(segments.powers)]
+    residual = gather_used(segments.targets, segments.masks) - gather_used(
+        predicted, segments.masks
+    )
+    core.intercept = residual.mean(0).numpy()
+    return core

@@ -1,4 +1,4 @@
-"""Data to try things on: simulated people with a known coupling, and a real paired recording, offline."""
+"""Data to try things on, offline: simulated people and real paired recordings."""
 
 from ._simulate import simulate_paired
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import mne
 import numpy as np
-from mne.transforms import apply_trans, invert_transform
+from mne.transforms import Transform, apply_trans, invert_transform
 from nilearn.datasets import fetch_coords_power_2011, fetch_coords_seitzman_2018
 from sklearn.utils import Bunch
 
@@ -32,7 +32,7 @@ def template_info(sfreq, montage=None):
     sfreq : float
         Sampling rate, Hz.
     montage : str | None
-        A montage that ships with MNE, all its electrodes; None: 64 electrodes of the 10-20 template.
+        A montage that ships with MNE, all electrodes; None: 64 of the 10-20 template.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def template_info(sfreq, montage=None):
 
 @lru_cache(maxsize=1)
 def _atlas():
-    """All regions, as tuples of arrays: coordinates (mm), networks, cortical, inside the head model."""
+    """All regions: coordinates (mm), networks, whether cortical and inside the head model."""
     seitzman = fetch_coords_seitzman_2018()
     first = seitzman.rois.to_numpy(float)
     second = fetch_coords_power_2011().rois[["x", "y", "z"]].to_numpy(float)
@@ -174,8 +174,10 @@ def lead_field(coords, info, rng):
         Volt per ampere metre.
     """
     sphere, mri_head = _template()
-    rr = np.asarray(coords) / 1e3
-    outward = rr - apply_trans(invert_transform(mri_head), sphere["r0"])
+    # In head coordinates throughout, with an identity transform: MNE compares sources with a sphere
+    # model after moving them to MRI coordinates, which would drop some that lie well inside.
+    rr = apply_trans(mri_head, np.asarray(coords) / 1e3)
+    outward = rr - sphere["r0"]
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     tilt = rng.standard_normal(rr.shape)
     tilt /= np.linalg.norm(tilt, axis=1, keepdims=True)
@@ -184,13 +186,19 @@ def lead_field(coords, info, rng):
     with mne.use_log_level("ERROR"):
         src = mne.setup_volume_source_space(pos={"rr": rr, "nn": nn}, verbose="ERROR")
         forward = mne.make_forward_solution(
-            info, str(_TRANS), src, sphere, meg=False, eeg=True, mindist=0.0, verbose="ERROR"
+            info,
+            Transform("mri", "head"),
+            src,
+            sphere,
+            meg=False,
+            eeg=True,
+            mindist=0.0,
+            verbose="ERROR",
         )
     if forward["nsource"] != len(rr):
         raise RuntimeError(
             f"{len(rr) - forward['nsource']} of {len(rr)} sources lie outside the head model."
         )
     gain = forward["sol"]["data"].reshape(len(info["ch_names"]), len(rr), 3)
-    # Rows of a free-orientation solution are Cartesian in head coordinates: the axes of nn turn with it.
-    nn_head = apply_trans(mri_head, nn, move=False)
-    return np.einsum("csk,sk->cs", gain, nn_head)
+    # A free-orientation solution holds the responses to the three Cartesian axes, of head space.
+    return np.einsum("csk,sk->cs", gain, nn)

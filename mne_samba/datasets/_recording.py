@@ -109,7 +109,7 @@ def rhythm_power(bands, rhythm_snr):
     bands : dict
         Name -> (low, high) in Hz.
     rhythm_snr : float
-        Power of a rhythm over that of the background in its band; near 10 Hz three times that, which
+        Power of a rhythm over that of the background in its band; near 10 Hz six times that, which
         makes the alpha peak of a real spectrum.
 
     Returns
@@ -120,7 +120,7 @@ def rhythm_power(bands, rhythm_snr):
     power = []
     for low, high in bands.values():
         octaves = np.log2(np.sqrt(low * high) / 10.0)
-        peak = 1.0 + 2.0 * np.exp(-0.5 * (octaves / 0.3) ** 2)
+        peak = 1.0 + 5.0 * np.exp(-0.5 * (octaves / 0.3) ** 2)
         power.append(rhythm_snr * peak * background_power(max(low, 0.5), high))
     return np.array(power)
 
@@ -203,7 +203,8 @@ def neural_drive(power, timing, kind):
     timing : Timing
         Grids.
     kind : "linear" | "log" | "saturating"
-        Power itself; its logarithm in low-rate bins; or the hyperbolic tangent of standardised power.
+        Power itself; its logarithm in low-rate bins; or the hyperbolic tangent of standardised
+        power.
 
     Returns
     -------
@@ -288,7 +289,8 @@ def leak(signals, coords, leakage):
     coords : array of shape (n_sources, 3)
         MNI mm.
     leakage : float
-        Amplitude of the neighbours' mean (weights fall with distance, 20 mm) beside the source's own.
+        Amplitude of the neighbours' mean (weights fall with distance, 20 mm) beside the source's
+        own.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Random signals: slow amplitudes, 1/f backgrounds, rhythms and BOLD noise.
 
-Everything periodic is made in the frequency domain over a span longer than the recording and cropped, so
-that there are neither filter transients nor a correlation between the two ends.
+Everything periodic is made in the frequency domain over a span longer than the recording and
+cropped, so that there are neither filter transients nor a correlation between the two ends.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def _complex_normal(rng, shape):
 
 
 def slow_amplitudes(rng, n_series, n_times):
-    """Unit-variance Gaussian series with a flat spectrum in :data:`SLOW_BAND`, at :data:`SLOW_RATE`.
+    """Make unit-variance Gaussian series, flat in :data:`SLOW_BAND`, at :data:`SLOW_RATE`.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def slow_amplitudes(rng, n_series, n_times):
 
 
 def background(rng, n_times, sfreq, exponent=1.0):
-    """Gaussian noise of power spectral density ``f ** -exponent`` (per Hz) above 0.5 Hz, flat below.
+    """Make Gaussian noise of density ``f ** -exponent`` (per Hz) above 0.5 Hz, flat below.
 
     Parameters
     ----------

@@ -29,9 +29,10 @@ _SENSOR_NOISE = 1e-6
 
 _DESCR = """Simulated electrophysiology and BOLD.
 
-SIMULATED data: no person was recorded. Regions are real (Power 2011, Seitzman 2018), signals are not.
-Every source is 1/f noise plus one rhythm per band; log-amplitudes of the rhythms wax and wane below 0.1 Hz.
-BOLD of a target = its response * (map x (band weights x standardised power of the rhythms)) + noise.
+SIMULATED data: no person was recorded. Regions are real (Power 2011, Seitzman 2018), signals are
+not. Every source is 1/f noise plus one rhythm per band; log-amplitudes of the rhythms wax and wane
+below 0.1 Hz. BOLD of a target = its response * (map x (band weights x standardised power of the
+rhythms)) + noise.
 """
 
 
@@ -51,7 +52,7 @@ def simulate_paired(
     bands: dict | None = None,
     montage: str | None = None,
     sources_per_target: int = 4,
-    rhythm_snr: float = 2.0,
+    rhythm_snr: float = 0.3,
     coupling: bool = True,
     spatial_map: str = "local",
     band_weights: str = "shared",
@@ -65,17 +66,17 @@ def simulate_paired(
 ) -> Bunch:
     r"""Simulate simultaneous electrophysiology and BOLD with a known coupling.
 
-    In every source region, 1/f noise carries one rhythm per band. The rhythm's log-amplitude fluctuates
-    between 0.01 and 0.1 Hz. With :math:`z_{nb}` the rhythm's instantaneous power, standardised over
-    the recording in bins of about 0.5 s, BOLD of target m is
+    In every source region, 1/f noise carries one rhythm per band. The rhythm's log-amplitude
+    fluctuates between 0.01 and 0.1 Hz. With :math:`z_{nb}` the rhythm's instantaneous power,
+    standardised over the recording in bins of about 0.5 s, BOLD of target m is
 
     .. math:: y_m = h_m * \sum_n M_{mn} \sum_b w_{nb} z_{nb} + \epsilon_m,
 
-    where :math:`h_m` is a unit-peak double gamma (peak 3.5 to 7 s), M a sparse map from nearby sources
-    and w a band mean (alpha negative, gamma positive) plus a deviation of every node. Frame k is
-    acquired ``k * t_r`` seconds after the first sample and depends on earlier power only, that before the
-    recording included. Regions are real: sources from Power 2011, targets from Seitzman 2018; the same
-    numbers always give the same regions. Nothing is downloaded.
+    where :math:`h_m` is a unit-peak double gamma (peak 3.5 to 7 s), M a sparse map from nearby
+    sources and w a band mean (alpha negative, gamma positive) plus a deviation of every node. Frame
+    k is acquired ``k * t_r`` seconds after the first sample and depends on earlier power only, that
+    before the recording included. Regions are real: sources from Power 2011, targets from Seitzman
+    2018; the same numbers always give the same regions. Nothing is downloaded.
 
     Parameters
     ----------
@@ -90,36 +91,38 @@ def simulate_paired(
     n_sources, n_targets : int
         Source regions (cortex) and BOLD regions (whole brain).
     snr : float
-        Variance of clean BOLD over that of the noise, exact for every target and recording. ``inf`` adds none.
+        Variance of clean BOLD over that of the noise, exact for every target and recording. ``inf``
+        adds none.
     level : "sensor" | "source"
-        What ``raws`` hold: 64 EEG channels of the 10-20 template, through MNE's template head, with white
-        sensor noise of 1 µV; or the source time courses themselves, as channels named after the regions.
+        What ``raws`` hold: 64 EEG channels of the 10-20 template, through MNE's template head, with
+        white sensor noise of 1 µV; or the source time courses themselves, as channels named after
+        the regions.
     shared_coupling : float
         1: everyone has the same map, weights and responses. Below: response shapes are interpolated
         towards the person's own, deviations of the weights correlate by this much between group and
-        person, and a target keeps the group's sources with this probability. 0: only the mean weight of
-        each band is shared.
+        person, and a target keeps the group's sources with this probability. 0: only the mean
+        weight of each band is shared.
     random_state : int, RandomState instance or None
         Seed of everything.
     coupling_random_state : int, RandomState instance or None
-        Seed of map, weights, responses and stimuli: give the same to two calls for two sites (or for
-        training and test people) of one world. None: follows ``random_state``.
+        Seed of map, weights, responses and stimuli: give the same to two calls for two sites (or
+        for training and test people) of one world. None: follows ``random_state``.
     bands : dict | None
-        Name -> (low, high) in Hz of the true rhythms. None: delta 1-4, theta 4-8, alpha 8-13, beta 13-30,
-        gamma 30-45. Mean weights go by the centre frequency.
+        Name -> (low, high) in Hz of the true rhythms. None: delta 1-4, theta 4-8, alpha 8-13, beta
+        13-30, gamma 30-45. Mean weights go by the centre frequency.
     montage : str | None
         Another cap for ``level="sensor"``, any that ships with MNE.
     sources_per_target : int
         Sources that drive a target in a local map.
     rhythm_snr : float
-        Power of a rhythm over the background's in the same band (three times that at 10 Hz).
+        Power of a rhythm over the background's in the same band (six times that at 10 Hz).
     coupling : bool
         False: BOLD comes from another brain's rhythms and is unrelated to ``raws``.
     spatial_map : "local" | "dense"
         Few near sources with positive weights, or all sources with Gaussian weights.
     band_weights : "shared" | "independent" | "target"
-        Band mean plus node deviation; unrelated over nodes and bands; or shared with a further factor for
-        every target and band (``truth.target_weights``).
+        Band mean plus node deviation; unrelated over nodes and bands; or shared with a further
+        factor for every target and band (``truth.target_weights``).
     drive : "linear" | "log" | "saturating"
         What drives BOLD: power, its logarithm, or the hyperbolic tangent of standardised power.
     noise : "ar" | "pink"
@@ -132,11 +135,11 @@ def simulate_paired(
         Divide every recording into this many stimuli, in each person's own order, annotated
         ``stimulus/1``, ``stimulus/2`` ...
     stimulus_variance : float
-        Share of slow amplitude variance that a stimulus evokes alike in everyone: half of it a level that
-        lasts, half a time course.
+        Share of slow amplitude variance that a stimulus evokes alike in everyone: half of it a
+        level that lasts, half a time course.
     nuisance : float
-        Variance of further slow amplitudes relative to the driving ones: a few global fluctuations that
-        change the power of ``raws`` but not BOLD.
+        Variance of further slow amplitudes relative to the driving ones: a few global fluctuations
+        that change the power of ``raws`` but not BOLD.
 
     Returns
     -------
@@ -145,13 +148,14 @@ def simulate_paired(
         variance on average), ``subjects`` (n_recordings,), ``t_r``, ``sfreq``, ``target_names``,
         ``target_coords`` (n_targets, 3; MNI mm), ``target_networks``, ``source_names``,
         ``source_coords``, ``source_networks``, ``stimuli`` (DataFrame: recording, subject, onset,
-        duration, label), ``DESCR`` and ``truth``, a Bunch of ``hrf_params`` (DataFrame, a row per target),
-        ``hrf_peak_time`` (n_targets,; s), ``band_weights`` (n_sources, n_bands), ``spatial_map``
-        (n_targets, n_sources), ``target_weights`` (n_targets, n_bands) or None, ``clean_bolds``, ``bands``,
-        ``source_power`` (list of (n_sources, n_bands, n_bins) in bins of about 0.5 s),
-        ``power_times`` (n_bins,; bin centres in s, negative before the recording), ``gain`` (n_channels,
-        n_sources; from source signals to channels; None at source level) and ``by_subject`` (list of
-        Bunches: each person's own ``hrf_params``, ``hrf_peak_time``, ``band_weights``, ``spatial_map``).
+        duration, label), ``DESCR`` and ``truth``, a Bunch of ``hrf_params`` (DataFrame, a row per
+        target), ``hrf_peak_time`` (n_targets,; s), ``band_weights`` (n_sources, n_bands),
+        ``spatial_map`` (n_targets, n_sources), ``target_weights`` (n_targets, n_bands) or None,
+        ``clean_bolds``, ``bands``, ``source_power`` (list of (n_sources, n_bands, n_bins) in bins
+        of about 0.5 s), ``power_times`` (n_bins,; bin centres in s, negative before the recording),
+        ``gain`` (n_channels, n_sources; from source signals to channels; None at source level) and
+        ``by_subject`` (list of Bunches: each person's own ``hrf_params``, ``hrf_peak_time``,
+        ``band_weights``, ``spatial_map``).
 
     Raises
     ------
@@ -246,7 +250,8 @@ def simulate_paired(
         raws.append(raw)
         tables.append(table)
 
-    # One factor per target over all people: clean BOLD then has about unit variance, and the map says so.
+    # One factor per target over all people: clean BOLD then has about unit variance, and the map
+    # says so.
     factor = 1.0 / np.sqrt(np.mean([clean.var(axis=0) for clean in cleans], axis=0))
     cleans = [clean * factor for clean in cleans]
     bolds = []

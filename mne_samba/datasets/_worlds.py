@@ -16,7 +16,7 @@ _PEAKS = (3.5, 7.0)
 
 @dataclass(frozen=True)
 class Coupling:
-    """One brain's coupling; BOLD = response * sum over sources and bands of ``weights`` times power.
+    """One brain's coupling: BOLD = response * (``weights`` times power, summed).
 
     Parameters
     ----------
@@ -165,8 +165,8 @@ def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_
     spatial_map : "local" | "dense"
         Sparse, positive and near; or every source with a signed weight.
     band_weights : "shared" | "independent" | "target"
-        Band mean plus node deviation; independent for every node and band; or shared, with a further
-        factor of every target and band.
+        Band mean plus node deviation; independent for every node and band; or shared, with a
+        further factor of every target and band.
     n_per_target : int
         Sources per target in a local map.
 
@@ -205,8 +205,8 @@ def mix_couplings(rng, shared, own, amount):
     Returns
     -------
     coupling : Coupling
-        Response shapes are interpolated; weights are mixed so that their variance stays; each target
-        takes its whole row of the map from the group with probability ``amount``.
+        Response shapes are interpolated; weights are mixed so that their variance stays; each
+        target takes its whole row of the map from the group with probability ``amount``.
     """
     if amount == 1:
         return shared

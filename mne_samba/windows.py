@@ -1,0 +1,391 @@
+"""Windows: MNE recordings and BOLD on one side, self-contained samples on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mne
+import numpy as np
+import pandas as pd
+from mne.utils import logger, warn
+
+from ._channels import bad_spans
+from ._checks import check_number
+from ._hemo import read_hemo
+from ._pairing import (
+    check_bold,
+    check_raw,
+    check_signal,
+    count_runs,
+    name_subjects,
+    pair,
+    per_recording,
+    same_channels,
+)
+from ._triggers import volume_starts, volume_triggers
+
+__all__ = ["frame_times", "make_windows"]
+
+
+def frame_times(
+    raw: mne.io.BaseRaw,
+    n_frames: int | None = None,
+    *,
+    t_r: float,
+    first_volume: float = 0.0,
+    n_dummy: int = 0,
+    slice_time_ref: float = 0.0,
+    volume_event: str | tuple[str, int] | None = None,
+) -> np.ndarray:
+    """Give the times of BOLD frames on the clock of a recording.
+
+    Frame k was acquired at ``first_volume + n_dummy * t_r + (k + slice_time_ref) * t_r``. With
+    ``volume_event``, the scanner's triggers take the place of that grid: their number and spacing
+    are checked against BOLD and ``t_r``, and a drift between the two clocks is followed.
+
+    Parameters
+    ----------
+    raw : mne.io.Raw
+        The recording.
+    n_frames : int | None
+        Frames of BOLD. None: as many as the recording (or its triggers) can hold.
+    t_r : float
+        Repetition time in seconds.
+    first_volume : float
+        Seconds from the first sample of ``raw`` (cropped or not) to the start of the first volume,
+        dummy scans included.
+    n_dummy : int
+        Volumes at the start of the scan that BOLD does not hold.
+    slice_time_ref : float
+        Where in a volume its time lies, 0 (start) to 1 (end), as in nilearn.
+    volume_event : str | tuple | None
+        Volume triggers: the description of annotations (whole, or a part between "/", such as
+        "R128" of "Response/R128"), the name of a stim channel, or ``(channel, value)``.
+
+    Returns
+    -------
+    times : array, shape (n_frames,)
+        Exact times in seconds from the first sample, not rounded to samples.
+
+    Raises
+    ------
+    ValueError
+        A frame lies outside the recording; triggers are missing, doubled, too many, or spaced
+        otherwise than ``t_r``.
+    """
+    return _frame_times(
+        raw, n_frames, t_r, first_volume, n_dummy, slice_time_ref, volume_event, None
+    )
+
+
+def _frame_times(
+    raw, n_frames, t_r, first_volume, n_dummy, slice_time_ref, volume_event, n_targets
+):
+    check_raw(raw, "raw")
+    t_r = check_number(t_r, "t_r", low=0, low_open=True)
+    first_volume = check_number(first_volume, "first_volume")
+    n_dummy = check_number(n_dummy, "n_dummy", low=0, integer=True)
+    slice_time_ref = check_number(slice_time_ref, "slice_time_ref", low=0, high=1)
+    if n_frames is not None:
+        n_frames = check_number(n_frames, "n_frames", low=1, integer=True)
+    sfreq = raw.info["sfreq"]
+    duration = raw.n_times / sfreq
+    if volume_event is None:
+        start = first_volume + n_dummy * t_r
+        if n_frames is None:
+            n_frames = max(int(np.floor((duration - start) / t_r + 1e-6)), 0)
+        times = start + (np.arange(n_frames) + slice_time_ref) * t_r
+    else:
+        if first_volume:
+            raise ValueError(
+                f"first_volume={first_volume:g} and volume_event={volume_event!r} contradict each "
+                "other: give the start of the scan in one way."
+            )
+        starts = volume_starts(
+            volume_triggers(raw, volume_event),
+            t_r=t_r,
+            sfreq=sfreq,
+            n_frames=n_frames,
+            n_dummy=n_dummy,
+            n_targets=n_targets,
+        )
+        times = starts + slice_time_ref * t_r
+    if len(times) == 0:
+        raise ValueError(
+            f"The recording lasts {duration:g} s and holds no frame of t_r={t_r:g} s after "
+            f"first_volume={first_volume:g} s and {n_dummy} dummy scans. Is t_r in seconds?"
+        )
+    return _inside(times, duration, t_r, n_targets, sfreq)
+
+
+def _inside(times, duration, t_r, n_targets, sfreq) -> np.ndarray:
+    tolerance = 1.0 / sfreq  # a trigger is known to the sample
+    outside = np.flatnonzero((times < -tolerance) | (times > duration + tolerance))
+    if not len(outside):
+        return np.clip(times, 0.0, duration)
+    k = outside[0] if times[outside[0]] < 0 else outside[-1]
+    n_frames, fit = len(times), int(np.floor((duration - times[0]) / t_r + 1e-6)) + 1
+    swapped = n_targets is not None and n_targets < n_frames and n_targets <= fit
+    raise ValueError(
+        f"Frame {k} lies at {times[k]:g} s, outside the recording (0 to {duration:g} s); "
+        f"{len(outside)} of {n_frames} frames do. "
+        + (
+            f"BOLD has {n_frames} rows and {n_targets} columns: frames and regions look swapped, "
+            "pass shape (n_frames, n_targets). Otherwise check "
+            if swapped
+            else "Check "
+        )
+        + f"t_r={t_r:g} (seconds), first_volume (seconds from the first sample) and n_dummy, and "
+        "drop frames that were acquired outside the recording."
+    )
+
+
+def make_windows(
+    raw: mne.io.BaseRaw | Sequence[mne.io.BaseRaw],
+    bold,
+    *,
+    t_r: float,
+    window: float = 60.0,
+    step: float | None = None,
+    context: float = 30.0,
+    first_volume: float | Sequence[float] = 0.0,
+    n_dummy: int | Sequence[int] = 0,
+    slice_time_ref: float = 0.0,
+    volume_event: str | tuple[str, int] | None = None,
+    subject=None,
+    run=None,
+    picks=None,
+) -> tuple[mne.EpochsArray, np.ndarray]:
+    """Cut recordings and BOLD into paired, self-contained windows.
+
+    Parameters
+    ----------
+    raw : mne.io.Raw | list of mne.io.Raw
+        EEG, MEG or intracranial recording, or several of them. Bad channels are left out. Resample
+        first: windows are held in memory.
+    bold : array or DataFrame, shape (n_frames, n_targets) | list of them
+        BOLD as nilearn's maskers return it, one per recording. Values are passed on untouched
+        (detrending is the estimators' work). Rows that are NaN throughout are scrubbed frames.
+    t_r : float
+        Repetition time in seconds.
+    window : float
+        Length of a window in seconds, cut down to whole frames.
+    step : float | None
+        Seconds from one window to the next, cut down to whole frames. None: windows do not overlap
+        (their contexts do).
+    context : float
+        Seconds of history before a window's first frame; at least the length of the response.
+    first_volume : float | list of float
+        Seconds from the first sample to the start of the first volume, dummy scans included.
+    n_dummy : int | list of int
+        Volumes at the start of the scan that ``bold`` does not hold.
+    slice_time_ref : float
+        Where in a volume its time lies, 0 (start) to 1 (end), as in nilearn.
+    volume_event : str | tuple | None
+        Scanner triggers, as in :func:`frame_times`.
+    subject : str | list | None
+        Who was recorded. None: the subject of ``raw.info``, else "unknown".
+    run : int | str | list | None
+        Which run of the subject. None: counted from 1.
+    picks : str | list | None
+        Channels as in MNE. None: data channels (EEG, MEG, ...) that are not bad.
+
+    Returns
+    -------
+    epochs : mne.EpochsArray, shape (n_windows, n_channels, n_times)
+        Time 0 is the sample nearest to the window's first frame, frame k lies at ``k * t_r``; an
+        epoch covers ``[-context, n_frames * t_r)``. ``epochs.metadata`` has the columns
+        ``subject``, ``run``, ``recording`` (0, 1, ... in the order given), ``onset`` (exact seconds
+        from the recording's first sample to the window's first frame), ``frame`` (index of that
+        frame in ``bold``), ``t_r``, ``n_frames`` and ``context``;
+        ``epochs.metadata.attrs["target_names"]`` holds the columns of a DataFrame.
+    y : array, shape (n_windows, n_frames, n_targets)
+        BOLD of each window.
+
+    Raises
+    ------
+    TypeError
+        ``raw`` is no Raw, numbers or BOLD are text.
+    ValueError
+        Values that cannot be: see the message, which says what was expected.
+
+    See Also
+    --------
+    frame_times : The times of frames alone.
+
+    Notes
+    -----
+    Windows whose history would begin before the recording are not made. The last window may reach
+    less than one ``t_r`` beyond the recording, when all its frames lie inside: this lead-out, which
+    only the wavelets at its edge see, is reflected. Windows that overlap an annotation whose
+    description starts with "BAD" or "EDGE" are dropped together with their BOLD and noted in
+    ``epochs.drop_log``. Projections are carried, not applied.
+
+    Examples
+    --------
+    >>> import mne, numpy as np
+    >>> from mne_samba import make_windows
+    >>> rng = np.random.default_rng(0)
+    >>> info = mne.create_info(["Fz", "Cz", "Oz"], sfreq=100.0, ch_types="eeg")
+    >>> raw = mne.io.RawArray(rng.standard_normal((3, 30000)), info, verbose=False)
+    >>> epochs, y = make_windows(raw, rng.standard_normal((150, 5)), t_r=2.0, window=60.0)
+    >>> len(epochs), y.shape
+    (4, (4, 30, 5))
+    """
+    several = isinstance(raw, (list, tuple))
+    raws, bolds = pair(raw, bold, several)
+    n = len(raws)
+    t_r = check_number(t_r, "t_r", low=0, low_open=True)
+    n_frames = _whole_frames(window, "window", t_r)
+    step_frames = n_frames if step is None else _whole_frames(step, "step", t_r)
+    context = check_number(context, "context", low=0)
+    firsts = per_recording(first_volume, n, "first_volume", several)
+    dummies = per_recording(n_dummy, n, "n_dummy", several)
+    subjects = name_subjects(per_recording(subject, n, "subject", several), raws)
+    runs = count_runs(per_recording(run, n, "run", several), subjects)
+    hemo = read_hemo(bolds, "recordings", n, name="bold")
+    names = [f"raw[{i}]" if several else "raw" for i in range(n)]
+    channels = same_channels(raws, picks, names)
+    sfreq = float(raws[0].info["sfreq"])
+    n_context = int(np.ceil(context * sfreq - 1e-6))
+    n_times = n_context + int(np.ceil(n_frames * t_r * sfreq - 1e-6))
+
+    cuts = []
+    for i, values in enumerate(hemo.values):
+        check_bold(raws[i], values, t_r, volume_event, f"bold[{i}]" if several else "bold")
+        times = _frame_times(
+            raws[i],
+            len(values),
+            t_r,
+            firsts[i],
+            dummies[i],
+            slice_time_ref,
+            volume_event,
+            values.shape[1],
+        )
+        samples = np.rint(times * sfreq)
+        samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window
+        frames = _window_frames(times, samples >= n_context, n_frames, step_frames, names[i])
+        table = pd.DataFrame({"onset": times[frames], "frame": frames})
+        table.insert(0, "subject", [subjects[i]] * len(frames))
+        table.insert(1, "run", [runs[i]] * len(frames))
+        table.insert(2, "recording", i)
+        cuts.append(_Cut(raws[i], values, names[i], table, n_context, n_times))
+    metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
+    epochs, y = _assemble(cuts, channels, metadata)
+    if isinstance(bolds[0], pd.DataFrame):
+        epochs.metadata.attrs["target_names"] = hemo.target_names
+    return epochs, y
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The windows of one recording."""
+
+    raw: mne.io.BaseRaw
+    bold: np.ndarray
+    name: str
+    table: pd.DataFrame  # a row per window: subject, run, recording, onset, frame
+    n_context: int
+    n_times: int
+
+    @property
+    def starts(self) -> np.ndarray:
+        """First samples of the windows, history included."""
+        onsets = self.table["onset"].to_numpy()
+        return np.rint(onsets * self.raw.info["sfreq"]).astype(int) - self.n_context
+
+    @property
+    def bad(self) -> np.ndarray:
+        """True for windows that overlap a BAD span."""
+        start = self.starts[:, np.newaxis] / self.raw.info["sfreq"]
+        stop = start + self.n_times / self.raw.info["sfreq"]
+        spans = bad_spans(self.raw)
+        return ((spans[:, 0] < stop) & (spans[:, 1] > start)).any(axis=1)
+
+    def read(self, start: int, channels: list[str]) -> np.ndarray:
+        """One window of signal; what lies beyond the recording's end is reflected."""
+        stop = min(start + self.n_times, self.raw.n_times)
+        data = self.raw.get_data(picks=channels, start=start, stop=stop, verbose="ERROR")
+        if np.iscomplexobj(data):
+            raise ValueError(f"Complex data not supported: {self.name} holds {data.dtype}.")
+        lead_out = self.n_times - data.shape[1]
+        return np.pad(data, ((0, 0), (0, lead_out)), mode="reflect") if lead_out else data
+
+
+def _window_frames(times, with_history, n_frames, step, name) -> np.ndarray:
+    """Choose the first frames of windows: all history and all frames inside the recording."""
+    ready = np.flatnonzero(with_history)
+    first = ready[0] if len(ready) else len(times)
+    frames = np.arange(first, len(times) - n_frames + 1, step)
+    frames = frames[with_history[frames]]
+    if not len(frames):
+        raise ValueError(
+            f"{name} is shorter than one window: {n_frames} frames in a row are needed whose "
+            f"first has all its context, but of its {len(times)} frames ({times[0]:g} to "
+            f"{times[-1]:g} s) {len(ready)} have it. Use a shorter window or context."
+        )
+    return frames
+
+
+def _assemble(cuts: list[_Cut], channels: list[str], columns: dict):
+    """Read the windows that no BAD span touches into one EpochsArray."""
+    keep = [~cut.bad for cut in cuts]
+    n_windows = sum(int(k.sum()) for k in keep)
+    if n_windows == 0:
+        raise ValueError(
+            "No window is left: all of them overlap BAD annotations. Use a shorter window or "
+            "context, or annotate shorter spans."
+        )
+    n_frames = columns["n_frames"]
+    data = np.empty((n_windows, len(channels), cuts[0].n_times))
+    y = np.empty((n_windows, n_frames, cuts[0].bold.shape[1]))
+    samples, w, offset = [], 0, 0
+    for cut, kept in zip(cuts, keep, strict=True):
+        _say_dropped(cut.name, kept)
+        begin = w
+        for start, frame in zip(cut.starts[kept], cut.table["frame"][kept], strict=True):
+            data[w] = cut.read(start, channels)
+            y[w] = cut.bold[frame : frame + n_frames]
+            samples.append(offset + cut.raw.first_samp + start + cut.n_context)
+            w += 1
+        check_signal(data[begin:w], channels, cut.name)
+        offset += cut.raw.first_samp + cut.raw.n_times  # samples stay unique over recordings
+    kept = np.concatenate(keep)
+    metadata = pd.concat([cut.table for cut in cuts], ignore_index=True)[kept]
+    index = [cuts[0].raw.ch_names.index(channel) for channel in channels]
+    info = mne.pick_info(cuts[0].raw.info, index, verbose="ERROR")
+    epochs = mne.EpochsArray(
+        data,
+        info,
+        events=np.column_stack([samples, np.zeros_like(samples), np.ones_like(samples)]),
+        event_id={"window": 1},
+        tmin=-cuts[0].n_context / info["sfreq"],
+        metadata=metadata.assign(**columns).reset_index(drop=True),
+        selection=np.flatnonzero(kept),
+        drop_log=tuple(() if k else ("BAD",) for k in kept),
+        proj=False,
+        verbose="ERROR",
+    )
+    return epochs, y
+
+
+def _say_dropped(name: str, kept: np.ndarray) -> None:
+    if not kept.any():
+        warn(f"{name} gives no window: all {len(kept)} overlap BAD annotations.")
+    elif not kept.all():
+        logger.info(
+            "%s: %d of %d windows overlap BAD annotations and are dropped.",
+            name,
+            len(kept) - kept.sum(),
+            len(kept),
+        )
+
+
+def _whole_frames(seconds, name, t_r) -> int:
+    seconds = check_number(seconds, name, low=0, low_open=True)
+    frames = int(np.floor(seconds / t_r + 1e-6))
+    if frames < 1:
+        raise ValueError(f"{name}={seconds:g} s is shorter than one frame (t_r={t_r:g} s).")
+    return frames

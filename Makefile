@@ -1,0 +1,72 @@
+# make demo, make test, make doc, make lint, make clean. Each makes .venv and installs what it needs, once.
+#
+#   make PYTHON=python3.12 test                                   another Python (3.11 or newer)
+#   make TORCH_INDEX=https://download.pytorch.org/whl/cpu test    where torch comes from
+#   make PYTEST_ARGS="-k windows" test                            some of the tests
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+SPHINXOPTS ?= -n -W --keep-going
+OUT ?= demo_output
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALLED := $(VENV)/.installed-dev
+INSTALLED_DOC := $(VENV)/.installed-doc
+
+# One BLAS and OpenMP thread per process: tests run in two processes, and results stay the same.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+export NUMEXPR_NUM_THREADS ?= 1
+export MPLBACKEND ?= Agg
+
+.PHONY: help install demo test lint doc clean
+
+help:
+	@sed -n 's/^# make/make/p; s/^#   /  /p' Makefile
+
+install: $(INSTALLED)
+
+# Some systems ship venv without ensurepip; the outer pip then fills the environment.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "mne_samba needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install pip; }
+
+# torch first and pinned: without the pin, pip may fetch a build with gigabytes of CUDA libraries.
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	  "$$(grep '^torch==' constraints.txt)"
+	$(PIP) install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+$(INSTALLED_DOC): $(INSTALLED)
+	$(PIP) install -c constraints.txt -e ".[doc]"
+	@touch $@
+
+# The demo may use every core.
+demo: $(INSTALLED)
+	env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS -u MKL_NUM_THREADS \
+	  $(BIN)/python -m mne_samba demo --out $(OUT)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2 $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+doc: $(INSTALLED_DOC)
+	$(BIN)/python -m sphinx -b html $(SPHINXOPTS) doc doc/_build/html
+	@echo "Open doc/_build/html/index.html"
+
+clean:
+	rm -rf $(OUT) doc/_build doc/auto_examples doc/generated doc/sg_execution_times.rst
+	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage
+	find mne_samba tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -116,8 +116,8 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ----------
         X : Epochs | Raw | list | array
             Electrophysiology: windows (`mne.Epochs`, a list of them, or an array of shape
-            (n_windows, n_channels, n_times)), recordings (`mne.io.Raw`, a list of them, or a list of
-            arrays of shape (n_channels, n_times)), or a plain table (n_frames, n_features).
+            (n_windows, n_channels, n_times)), recordings (`mne.io.Raw`, a list of them, or a list
+            of arrays of shape (n_channels, n_times)), or a plain table (n_frames, n_features).
         y : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
             recording, or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames.
@@ -224,7 +224,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self.kind_ == "features":
             raise ValueError(
-                "The estimator was fitted on a table (n_frames, n_features), not on X."
+                "fit saw a table (n_frames, n_features): X must be one too."
             )
         grid = self._frame_grid()
         if grid.tmin is None and input_kind(X)[0] == "windows":
@@ -270,7 +270,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _predict_rows(self, X) -> np.ndarray:
         if self.kind_ != "features":
             raise ValueError(
-                f"X is a table of shape {np.shape(X)}, but the estimator was fitted on {self.kind_}."
+                f"X is a table of shape {np.shape(X)}, but fit saw {self.kind_}."
             )
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         power = np.ascontiguousarray(X.T[:, np.newaxis, :], dtype=np.float64)

@@ -226,5 +226,5 @@ class PowerScaler:
             else:
                 mean, scale = self.stats.get(key, self.pooled)
             scaled = (self._values(power) - mean[:, :, None]) / scale[:, :, None]
-            out.append(np.nan_to_num(scaled, nan=0.0).astype(np.float32))
+            out.append(np.nan_to_num(scaled, nan=0.0).astype(power.dtype))
         return out

@@ -46,7 +46,7 @@ class RecurrentCorrection(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def hidden(self, frames: torch.Tensor) -> torch.Tensor:
-        """Hidden states (n_windows, n_frames, n_hidden) of frames (n_windows, n_frames, n_targets)."""
+        """Hidden states (n_windows, n_frames, n_hidden) of (n_windows, n_frames, n_targets)."""
         x = self.encode(frames)
         if self.kind == "transformer":
             return self.cell(x, mask=_causal_mask(x.shape[1], x.device))

@@ -100,8 +100,8 @@ class SambaNet(nn.Module):
 
     Notes
     -----
-    Input ``(n_windows, n_channels, n_bands, n_lags + (n_frames - 1) * step)``: standardised band
-    power, whose last bins before a frame are its most recent history. Output
+    Input ``(n_windows, n_channels, n_bands, n_lags + (n_frames - 1) * step)``: standardised
+    band power, whose last bins before a frame are its most recent history. Output
     ``(n_windows, n_frames, n_targets)``. Where ``n_lags`` is 1 there is no history, and no response.
     """
 
@@ -156,7 +156,7 @@ class SambaNet(nn.Module):
             return self.hrf(self.lags)
         if self.n_lags > 1:
             return self.kernel
-        return torch.ones_like(self.intercept)[:, None] / self.dt
+        return torch.ones_like(self.intercept)[:, None]
 
     def set_grid_(self, *, step: int, dt: float) -> None:
         """Move to another frame grid: responses are continuous in time."""

@@ -1,0 +1,187 @@
+"""A fitted translator as one file, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import mne
+import numpy as np
+import pandas as pd
+
+from ._lowrate import LowRateGrid, PowerScaler
+from ._version import __version__
+from .io import read_model, write_model
+from .nn.hrf import HRF_PARAMS
+from .nn.linear import Core
+
+_CORE_ARRAYS = (
+    "weights", "spatial_map", "hrf_params", "kernel", "intercept", "noise_variance", "elbo",
+    "target_evidence",
+)  # fmt: skip
+_ARRAYS = (
+    "y_mean_", "y_scale_", "output_scale_", "band_weights_", "spatial_map_", "band_attention_",
+    "band_gain_", "hrf_", "hrf_times_", "hrf_peak_time_", "patterns_", "_node_scale",
+    "_source_similarity", "_target_similarity",
+)  # fmt: skip
+
+
+def _plain(value, name: str):
+    """Turn a parameter into what JSON holds, or say that it cannot be saved."""
+    if isinstance(value, np.ndarray):
+        return {"__array__": value.tolist()}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.random.RandomState):
+        return None
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, name) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item, name) for key, item in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ValueError(
+        f"Parameter {name}={value!r} cannot be saved: only numbers, text and arrays can. Set it to "
+        'one of them first (for a graph, the array; for a device, "auto").'
+    )
+
+
+def _unplain(value):
+    if isinstance(value, dict):
+        if set(value) == {"__array__"}:
+            return np.asarray(value["__array__"])
+        return {key: _unplain(item) for key, item in value.items()}
+    return [_unplain(item) for item in value] if isinstance(value, list) else value
+
+
+def save_translator(translator, path, overwrite: bool) -> None:
+    """Write a fitted translator to one file."""
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; use overwrite=True to replace it.")
+    params = translator.get_params(deep=False)
+    core = translator.core_
+    config = {
+        "mne_samba": __version__,
+        "class": type(translator).__name__,
+        "params": {name: _plain(value, name) for name, value in params.items()},
+        "kind": translator.kind_,
+        "one_target": translator._one_target,
+        "ch_names": [str(name) for name in translator.ch_names_in_],
+        "target_names": [str(name) for name in translator.target_names_in_],
+        "bands": {name: list(map(float, edges)) for name, edges in translator.bands_.items()},
+        "grid": dataclasses.asdict(translator.grid_),
+        "n_frames": int(translator.n_frames_),
+        "window_start": float(getattr(translator, "window_start_", 0.0)),
+        "corrections_kept": bool(translator.corrections_kept_),
+        "history": [
+            {key: float(value) for key, value in row.items()} for row in translator.history_
+        ],
+        "core": {
+            "ar": float(core.ar), "map_prior": core.map_prior, "hrf": core.hrf,
+            "dt": float(core.dt), "step": int(core.step),
+            "evidence": {name: float(value) for name, value in core.evidence.items()},
+        },
+        "scaler": {
+            "log": translator.scaler_.log,
+            "keys": [list(map(str, key)) for key in translator.scaler_.stats],
+        },
+        "n_features_in": getattr(translator, "n_features_in_", None),
+        "channel_types": _channel_types(translator.info_),
+    }  # fmt: skip
+    arrays = {f"attribute.{name}": np.asarray(getattr(translator, name)) for name in _ARRAYS}
+    arrays |= {f"core.{name}": np.asarray(getattr(core, name)) for name in _CORE_ARRAYS}
+    arrays["hrf_params"] = translator.hrf_params_.to_numpy()
+    for name in ("_source", "_target"):
+        if getattr(translator, name) is not None:
+            arrays[f"adjacency.{name}"] = getattr(translator, name)
+    stats = [*translator.scaler_.stats.values(), translator.scaler_.pooled]
+    arrays["scaler.mean"] = np.stack([mean for mean, _ in stats])
+    arrays["scaler.scale"] = np.stack([scale for _, scale in stats])
+    state = translator.net_.module_.state_dict()
+    arrays |= {f"net.{name}": tensor.cpu().numpy() for name, tensor in state.items()}
+    if translator.info_ is not None:
+        arrays["positions"] = np.array([ch["loc"][:3] for ch in translator.info_["chs"]])
+    write_model(path, config, arrays)
+
+
+def _channel_types(info):
+    return None if info is None else [str(kind) for kind in info.get_channel_types()]
+
+
+def read_samba(path):
+    """Read a translator that `SambaTranslator.save` wrote. No code of the file is run.
+
+    Parameters
+    ----------
+    path : str | Path
+        The file.
+
+    Returns
+    -------
+    translator : SambaTranslator
+        Fitted.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, of a newer format, or no translator.
+    FileNotFoundError
+        If there is no such file.
+    """
+    config, arrays = read_model(path)
+    try:
+        return _restore(config, arrays)
+    except (KeyError, TypeError, IndexError, AttributeError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} is not a complete translator: {error!r}.") from None
+
+
+def _restore(config, arrays):
+    from .translator import SambaTranslator
+
+    if config["class"] != SambaTranslator.__name__:
+        raise ValueError(f"it holds a {config['class']!r}")
+    translator = SambaTranslator(**{k: _unplain(v) for k, v in config["params"].items()})
+    translator.kind_, translator._one_target = config["kind"], config["one_target"]
+    translator.ch_names_in_ = config["ch_names"]
+    translator.target_names_in_ = config["target_names"]
+    translator.n_targets_ = len(config["target_names"])
+    translator.bands_ = {name: tuple(edges) for name, edges in config["bands"].items()}
+    translator.grid_ = LowRateGrid(**config["grid"])
+    translator.n_frames_ = config["n_frames"]
+    translator.window_start_ = config["window_start"]
+    translator.corrections_kept_ = config["corrections_kept"]
+    translator.history_ = config["history"]
+    for name in _ARRAYS:
+        setattr(translator, name, arrays[f"attribute.{name}"])
+    for name in ("_source", "_target"):
+        setattr(translator, name, arrays.get(f"adjacency.{name}"))
+    translator.hrf_params_ = pd.DataFrame(
+        arrays["hrf_params"], index=config["target_names"], columns=list(HRF_PARAMS)
+    )
+    translator.core_ = Core(
+        **{name: arrays[f"core.{name}"] for name in _CORE_ARRAYS}, **config["core"]
+    )
+    scaler = PowerScaler(config["scaler"]["log"])
+    pairs = list(zip(arrays["scaler.mean"], arrays["scaler.scale"], strict=True))
+    keys = [tuple(key) for key in config["scaler"]["keys"]]
+    scaler.stats = dict(zip(keys, pairs[:-1], strict=True))
+    scaler.pooled = pairs[-1]
+    translator.scaler_ = scaler
+    if config["n_features_in"] is not None:
+        translator.n_features_in_ = config["n_features_in"]
+    translator.info_ = _restore_info(config, arrays)
+    translator._restore_net(
+        {name[4:]: array for name, array in arrays.items() if name.startswith("net.")}
+    )
+    return translator
+
+
+def _restore_info(config, arrays):
+    """Channel names, types and positions: what plots need. Recordings carry their own rate."""
+    if config["channel_types"] is None:
+        return None
+    info = mne.create_info(config["ch_names"], 1.0, config["channel_types"], verbose="ERROR")
+    for ch, position in zip(info["chs"], arrays["positions"], strict=True):
+        ch["loc"][:3] = position
+    return info

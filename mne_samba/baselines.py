@@ -1,0 +1,230 @@
+"""What people do today, done well: band power, a fixed response or lags, and ridge regression."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import linalg
+
+from ._base import BoldRegressor, PairedData
+from ._checks import check_number, check_option
+from ._hemo import frames_table
+from .nn.hrf import convolve_frames, double_gamma, glover_params
+
+__all__ = ["BandPowerRidge"]
+
+
+class BandPowerRidge(BoldRegressor):
+    """Ridge regression of BOLD on log band power.
+
+    Log band power of every channel is convolved with Glover's response, or taken at lags (FIR), and
+    mapped to every region by ridge regression, whose penalty per region is chosen by nested blocked
+    cross-validation: contiguous blocks of training frames, with a gap between them.
+
+    Parameters
+    ----------
+    t_r : float
+        Seconds between frames (volumes).
+    hrf : "canonical" | "fir"
+        Glover's response, or one coefficient per lag.
+    sfreq, tmin, window, context, first_volume, n_dummy, slice_time_ref, volume_event, picks, channels
+        As in `mne_samba.SambaTranslator`.
+    bands : dict | None
+        Name to (low, high) in Hz; None takes delta to gamma.
+    n_cycles : float
+        Cycles of the Morlet wavelets.
+    power : "log" | "linear"
+        Scale of band power.
+    hrf_length : float
+        Seconds of history that the canonical response spans.
+    fir_length : float
+        Seconds of history that the lags span; one lag per frame.
+    alphas : array | None
+        Penalties relative to the mean eigenvalue of the features' covariance; None takes 10^-3 to 10^5.
+    alpha_per_target : bool
+        Choose a penalty for every region, or one for all.
+    n_folds : int
+        Blocks of the nested cross-validation.
+    gap : float
+        Seconds between its training and test frames.
+    detrend : "cosine" | "linear" | int | None
+        Slow drift removed from BOLD per recording.
+
+    Attributes
+    ----------
+    coef_ : array, shape (n_targets, n_lags, n_channels, n_bands)
+        Coefficients of standardised features; the canonical response has one lag.
+    alpha_ : array, shape (n_targets,)
+        Penalties chosen.
+    bands_ : dict
+        Bands.
+    ch_names_in_, target_names_in_ : list of str
+        Names of channels and regions.
+    """
+
+    def __init__(
+        self, *, t_r, hrf="canonical", sfreq=None, tmin=None, window=60.0, context=30.0,
+        first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None, picks=None,
+        channels="error", bands=None, n_cycles=5.0, power="log", hrf_length=30.0, fir_length=20.0,
+        alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, detrend="cosine",
+    ):  # fmt: skip
+        self.t_r = t_r
+        self.hrf = hrf
+        self.sfreq = sfreq
+        self.tmin = tmin
+        self.window = window
+        self.context = context
+        self.first_volume = first_volume
+        self.n_dummy = n_dummy
+        self.slice_time_ref = slice_time_ref
+        self.volume_event = volume_event
+        self.picks = picks
+        self.channels = channels
+        self.bands = bands
+        self.n_cycles = n_cycles
+        self.power = power
+        self.hrf_length = hrf_length
+        self.fir_length = fir_length
+        self.alphas = alphas
+        self.alpha_per_target = alpha_per_target
+        self.n_folds = n_folds
+        self.gap = gap
+        self.detrend = detrend
+
+    @property
+    def _log_power(self) -> bool:
+        return self.power == "log"
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        check_option(self.hrf, "hrf", ("canonical", "fir"))
+        check_option(self.power, "power", ("log", "linear"))
+        check_number(self.fir_length, "fir_length", low=0, low_open=True, high=self.hrf_length)
+        check_number(self.n_folds, "n_folds", low=2, integer=True)
+        check_number(self.gap, "gap", low=0)
+        if self.alphas is not None and not (np.asarray(self.alphas, dtype=float) > 0).all():
+            raise ValueError(f"alphas must be positive, got {self.alphas!r}.")
+
+    def _features(self, power: np.ndarray, grid) -> np.ndarray:
+        """Features (n_frames, n_lags * n_channels * n_bands) of one segment's band power."""
+        if grid.n_lags == 1:
+            return power[:, 0].T.astype(np.float64)
+        if self.hrf == "canonical":
+            lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
+            kernel = torch.as_tensor(double_gamma(lags, glover_params()))
+            flat = torch.as_tensor(power, dtype=torch.float64).flatten(0, 1)
+            return convolve_frames(flat, kernel, grid.step).numpy().T
+        n_fir = max(1, min(int(self.fir_length / grid.t_r + 1e-6), grid.n_lags // grid.step))
+        n_frames = (power.shape[-1] - grid.n_lags) // grid.step + 1
+        # One lag per frame: power averaged between frames, back from each frame.
+        used = power[..., grid.n_lags - n_fir * grid.step :]
+        used = used[..., : (n_fir + n_frames - 1) * grid.step]
+        mean = used.reshape(*used.shape[:2], -1, grid.step).mean(-1, dtype=np.float64)
+        lagged = np.lib.stride_tricks.sliding_window_view(mean, n_fir, axis=-1)[..., ::-1]
+        return lagged.transpose(2, 3, 0, 1).reshape(n_frames, -1)
+
+    def _fit_paired(self, data: PairedData) -> None:
+        features = np.concatenate([self._features(p, data.grid) for p in data.powers])
+        target = np.concatenate(data.targets)
+        kept = np.isfinite(target).all(axis=1)
+        blocks, times = self._blocks(data)
+        features, target = features[kept], target[kept]
+        self._feature_mean = features.mean(axis=0)
+        scale = features.std(axis=0)
+        self._feature_scale = np.where(scale > 0, scale, 1.0)
+        features = (features - self._feature_mean) / self._feature_scale
+        self._intercept = target.mean(axis=0)
+        target = target - self._intercept
+        alphas = np.logspace(-3, 5, 17) if self.alphas is None else np.asarray(self.alphas, float)
+        alphas = alphas * (features**2).sum() / min(features.shape)
+        scores = self._cross_validate(features, target, blocks[kept], times[kept], alphas)
+        if not self.alpha_per_target:
+            scores = np.repeat(scores.mean(axis=1, keepdims=True), scores.shape[1], axis=1)
+        best = scores.argmax(axis=0)
+        self.alpha_ = alphas[best]
+        self._weights = _ridge(features, target, alphas)(best)
+        n_channels, n_bands = data.powers[0].shape[:2]
+        self.coef_ = self._weights.T.reshape(self.n_targets_, -1, n_channels, n_bands)
+        self._fitted = True
+
+    def _blocks(self, data: PairedData) -> tuple[np.ndarray, np.ndarray]:
+        """Block of every training frame, and its time in one sequence with pauses between recordings."""
+        frames = [len(target) for target in data.targets]
+        table = frames_table(data.table, frames) if data.kind == "windows" else None
+        starts = (
+            table["frame"].to_numpy(dtype=int) if table is not None else np.zeros(len(frames), int)
+        )
+        blocks, times, offset = [], [], 0
+        labels = {key: i for i, key in enumerate(dict.fromkeys(data.keys))}
+        pause = int(np.ceil(self.gap / data.grid.t_r)) + 1 if data.grid.n_lags > 1 else 0
+        span = {key: 0 for key in labels}
+        for key, start, n in zip(data.keys, starts, frames, strict=True):
+            span[key] = max(span[key], start + n)
+        place = {}
+        for key in labels:
+            place[key], offset = offset, offset + span[key] + pause
+        for key, start, n in zip(data.keys, starts, frames, strict=True):
+            index = place[key] + start + np.arange(n)
+            times.append(index)
+        times = np.concatenate(times)
+        # Whole people are held out where there are enough of them; else contiguous blocks of time.
+        if len(labels) >= self.n_folds:
+            person = np.concatenate(
+                [np.full(n, labels[key]) for key, n in zip(data.keys, frames, strict=True)]
+            )
+            blocks = person * self.n_folds // len(labels)
+        else:
+            edges = np.quantile(np.unique(times), np.linspace(0, 1, self.n_folds + 1)[1:-1])
+            blocks = np.searchsorted(edges, times, side="right")
+        return blocks, times
+
+    def _cross_validate(self, features, target, blocks, times, alphas) -> np.ndarray:
+        """Explained variance (n_alphas, n_targets) of held-out blocks."""
+        error = np.zeros((len(alphas), target.shape[1]))
+        apart = int(np.ceil(self.gap / self.grid_.t_r)) if self.grid_.n_lags > 1 else 0
+        for block in np.unique(blocks):
+            test = blocks == block
+            low, high = times[test].min() - apart, times[test].max() + apart
+            train = (times < low) | (times > high) if apart else ~test
+            if train.sum() < 2:
+                continue
+            solve = _ridge(features[train], target[train], alphas)
+            for i in range(len(alphas)):
+                residual = target[test] - features[test] @ solve(np.full(target.shape[1], i))
+                error[i] += (residual**2).sum(axis=0)
+        return -error
+
+    def _predict_scaled(self, powers, kind, grid) -> list[np.ndarray]:
+        out = []
+        for power in powers:
+            features = (self._features(power, grid) - self._feature_mean) / self._feature_scale
+            out.append(features @ self._weights + self._intercept)
+        return out
+
+
+def _ridge(features: np.ndarray, target: np.ndarray, alphas: np.ndarray):
+    """Solve ridge regression for all penalties by one decomposition.
+
+    Returns
+    -------
+    solve : callable
+        ``solve(index)`` gives weights (n_features, n_targets) with penalty ``alphas[index[m]]`` for
+        target m.
+    """
+    n, p = features.shape
+    if p <= n:
+        values, vectors = linalg.eigh(features.T @ features)
+        projected = vectors.T @ (features.T @ target)
+
+        def solve(index):
+            return vectors @ (projected / (np.maximum(values, 0)[:, None] + alphas[index]))
+    else:
+        values, vectors = linalg.eigh(features @ features.T)
+        projected = vectors.T @ target
+
+        def solve(index):
+            return features.T @ (
+                vectors @ (projected / (np.maximum(values, 0)[:, None] + alphas[index]))
+            )
+
+    return solve

@@ -4,14 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-#: Canonical frequency bands, name -> (low, high) in Hz.
-CANONICAL_BANDS = {
-    "delta": (1.0, 4.0),
-    "theta": (4.0, 8.0),
-    "alpha": (8.0, 13.0),
-    "beta": (13.0, 30.0),
-    "gamma": (30.0, 45.0),
-}
+from ..nn.wavelet import CANONICAL_BANDS
 
 
 def check_integer(name, value, low):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..nn.hrf import double_gamma
+from ..nn.hrf import hrf_summary, unit_peak
 
 #: Log frequency (Hz) -> mean weight of that rhythm on BOLD: alpha suppresses, gamma drives.
 _WEIGHT_KNOTS = ([2.0, 6.0, 10.0, 20.0, 37.0], [0.3, 0.2, -1.0, -0.4, 0.9])
@@ -39,12 +39,12 @@ class Coupling:
     @property
     def hrf_params(self):
         """Six parameters per target, unit peak: (n_targets, 6)."""
-        return _params(self.shapes)[0]
+        return shape_params(self.shapes)
 
     @property
     def hrf_peak_time(self):
         """Time of the largest response of each target, s: (n_targets,)."""
-        return _params(self.shapes)[1]
+        return hrf_summary(self.hrf_params)["peak_time"]
 
     @property
     def weights(self):
@@ -70,29 +70,50 @@ class Coupling:
         return replace(self, spatial_map=self.spatial_map * factor[:, None])
 
 
-def _params(shapes):
-    """Six unit-peak parameters and the peak times (s) of response shapes (n, 5)."""
+def shape_params(shapes):
+    """Six unit-peak parameters of response shapes.
+
+    Parameters
+    ----------
+    shapes : array of shape (n, 5)
+        See :class:`Coupling`.
+
+    Returns
+    -------
+    params : array of shape (n, 6)
+        In the order of ``HRF_PARAMS``.
+    """
     peak, dispersion, lag, undershoot_dispersion, ratio = np.asarray(shapes, dtype=float).T
-    ones = np.ones_like(peak)
-    params = np.stack(
-        [
-            peak / dispersion,
-            (peak + lag) / undershoot_dispersion,
-            dispersion,
-            undershoot_dispersion,
-            ones,
-            ratio,
-        ],
-        axis=1,
+    return unit_peak(
+        np.stack(
+            [
+                peak / dispersion,
+                (peak + lag) / undershoot_dispersion,
+                dispersion,
+                undershoot_dispersion,
+                np.ones_like(peak),
+                ratio,
+            ],
+            axis=1,
+        )
     )
-    times = np.arange(1.0, 12.0, 0.005)
-    responses = double_gamma(times, params)
-    params[:, 4:] /= responses.max(axis=1, keepdims=True)
-    return params, times[responses.argmax(axis=1)]
 
 
-def _draw_shapes(rng, n_targets):
-    """Human responses whose peaks lie between 3.5 and 7 s."""
+def draw_shapes(rng, n_targets):
+    """Draw human responses whose peaks lie between 3.5 and 7 s.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    n_targets : int
+        How many.
+
+    Returns
+    -------
+    shapes : array of shape (n_targets, 5)
+        See :class:`Coupling`.
+    """
     # The undershoot pulls the peak forward by at most 0.2 s: room is left below.
     return np.stack(
         [
@@ -175,7 +196,7 @@ def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_
     coupling : Coupling
         Rows of the map have unit norm.
     """
-    shapes = _draw_shapes(rng, len(targets))
+    shapes = draw_shapes(rng, len(targets))
     deviations = rng.standard_normal((len(sources), len(bands)))
     if band_weights == "independent":
         weights = deviations

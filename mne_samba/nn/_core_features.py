@@ -64,8 +64,9 @@ def check_powers(powers, step):
     for index, power in enumerate(powers):
         if power.ndim != 3 or power.shape[:2] != powers[0].shape[:2] or 0 in power.shape:
             raise ValueError(
-                "Each segment's power must have shape (n_nodes, n_bands, n_bins) with the same nodes and "
-                f"bands; segment {index} has {tuple(power.shape)}, segment 0 {tuple(powers[0].shape)}."
+                "Each segment's power must have shape (n_nodes, n_bands, n_bins) with the same "
+                f"nodes and bands; segment {index} has {tuple(power.shape)}, "
+                f"segment 0 {tuple(powers[0].shape)}."
             )
         if not torch.isfinite(power).all():
             raise ValueError(f"The power of segment {index} is not finite.")
@@ -110,8 +111,8 @@ def check_segments(powers, targets, masks, step):
     for index, (power, y, mask) in enumerate(zip(powers, targets, masks, strict=True)):
         if y.ndim != 2 or y.shape[1] != targets[0].shape[1] or 0 in y.shape:
             raise ValueError(
-                "Each segment's targets must have shape (n_frames, n_targets) with the same targets; "
-                f"segment {index} has {y.shape}, segment 0 {targets[0].shape}."
+                "Each segment's targets must have shape (n_frames, n_targets) with the same "
+                f"targets; segment {index} has {y.shape}, segment 0 {targets[0].shape}."
             )
         if mask.shape != y.shape[:1] or mask.dtype != bool:
             raise ValueError(
@@ -126,8 +127,8 @@ def check_segments(powers, targets, masks, step):
         all_lags.add(power.shape[2] - (len(y) - 1) * int(step))
     if len(all_lags) > 1 or min(all_lags) < 1:
         raise ValueError(
-            "Each segment needs n_lags + (n_frames - 1) * step bins with one n_lags >= 1 for all; the "
-            f"segments imply n_lags of {sorted(all_lags)}."
+            "Each segment needs n_lags + (n_frames - 1) * step bins with one n_lags >= 1 for all; "
+            f"the segments imply n_lags of {sorted(all_lags)}."
         )
     if not any(mask.any() for mask in masks):
         raise ValueError("Every frame is masked: nothing is left to fit.")
@@ -167,7 +168,7 @@ def lagged_features(power, basis, step, dt):
 
 
 def runs_of_frames(masks):
-    """Number the runs of consecutive used frames over segments.
+    """Find where runs of consecutive used frames begin.
 
     Parameters
     ----------
@@ -189,8 +190,9 @@ def runs_of_frames(masks):
 def whiten(x, first, rho):
     """Whiten AR(1) series that restart at every run.
 
-    The first frame of a run is scaled by ``sqrt(1 - rho**2)``, others become ``x[t] - rho x[t - 1]``:
-    the inverse square root of the stationary AR(1) covariance, up to the innovation's variance.
+    The first frame of a run is scaled by ``sqrt(1 - rho**2)``, others become
+    ``x[t] - rho x[t - 1]``: the inverse square root of the stationary AR(1) covariance, up to the
+    innovation's variance.
 
     Parameters
     ----------

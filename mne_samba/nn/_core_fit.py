@@ -11,6 +11,8 @@ from ._core_map import MAP_PRIORS
 # Bytes of (n_targets, n_nodes, n_nodes) arrays held at once.
 _CHUNK_BYTES = 48e6
 _MIN_NOISE = 1e-8
+# Share of a target's variance that the prior of the map expects at the very least.
+_MIN_EXPLAINED = 0.02
 
 
 @dataclass
@@ -269,6 +271,7 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
     precision = torch.zeros_like(contracted)
     linear = torch.zeros_like(state.weights)
     gains = torch.zeros_like(moments.energy)
+    leverage = 0.0
     noise_of_null = (moments.energy / moments.n_frames).clamp_min(_MIN_NOISE)
     chunk = max(1, int(_CHUNK_BYTES / (8 * n_nodes**2)))
     off_diagonal = torch.where(rows == columns, 1.0, 2.0).double()
@@ -277,6 +280,7 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
         noise = state.noise[part, None]
         pairs = state.response_second[part][:, rows, columns]
         quadratic = (pairs / noise @ contracted.T).reshape(-1, n_nodes, n_nodes)
+        leverage += float((quadratic.diagonal(dim1=1, dim2=2).sum(1) * noise[:, 0]).sum())
         data = torch.einsum("mbn,mb->mn", crossed[part], state.response[part]) / noise
         spatial, second, divergence = state.prior.update(
             part, quadratic, data, state.spatial_map[part]
@@ -318,6 +322,8 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
     state.gain = gains
     elbo = float(gains.sum()) - state.weights_divergence
     state.elbo.append(elbo)
+    if leverage > 0:
+        state.prior.floor = _MIN_EXPLAINED * float(moments.energy.sum()) / leverage
     state.prior.learn()
     if fit_weights:
         update_weights(state, moments, precision, linear, shared=shared)

@@ -1,6 +1,7 @@
-"""Responses of the linear core: a dictionary, its principal components, and the way back to parameters."""
+"""Responses of the linear core: dictionary, principal components, and the way back."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from .hrf import (
     unit_peak,
 )
 
-# Levenberg-Marquardt steps from the best element of the dictionary, and the bounds' margin: the network's
-# response is a sigmoid between the same bounds and cannot represent a parameter that sits on one.
+# Levenberg-Marquardt steps from the best element of the dictionary, and the bounds' margin: the
+# network's response is a sigmoid between the same bounds and cannot represent a parameter on one.
 _N_STEPS = 40
 _MARGIN = 0.005
 
@@ -44,6 +45,18 @@ class ResponsePrior:
     params: np.ndarray | None = None
     mean: torch.Tensor | None = None
     covariance: torch.Tensor | None = None
+
+
+@lru_cache(maxsize=8)
+def _named_dictionary(n_dictionary, bounds, seed):
+    """Keep dictionaries of presets: drawing one takes as long as a small fit."""
+    return hrf_dictionary(n_dictionary, bounds, seed)
+
+
+def _dictionary(n_dictionary, bounds, seed):
+    """Random double gammas, (n_dictionary, 6)."""
+    draw = _named_dictionary if isinstance(bounds, str) else hrf_dictionary
+    return draw(n_dictionary, bounds, seed).copy()
 
 
 def response_prior(kind, n_lags, dt, *, bounds="human", n_basis=6, n_dictionary=2000, seed=0):
@@ -85,11 +98,11 @@ def response_prior(kind, n_lags, dt, *, bounds="human", n_basis=6, n_dictionary=
             torch.full((1, 1), norm, dtype=torch.float64),
             canonical,
         )
-    params = hrf_dictionary(n_dictionary, bounds, seed)
+    params = _dictionary(n_dictionary, bounds, seed)
     kernels = double_gamma(lags, params)
     moment = kernels.T @ kernels / len(kernels)
     if kind == "fir":
-        # Free responses: smooth on the scale on which double gammas are, fading at the end of the history.
+        # Free responses: as smooth as double gammas are, fading at the end of the history.
         width = 0.1 * lags[kernels.mean(0) > 0.1 * kernels.mean(0).max()].max()
         smooth = np.exp(-0.5 * ((lags[:, None] - lags) / width) ** 2)
         fade = 0.3 * np.sqrt(np.clip((lags[-1] - lags) / lags[-1], 0, 1))
@@ -192,8 +205,8 @@ def _to_params(raw, low, high):
 def project_double_gamma(kernels, dt, *, bounds, dictionary):
     """Least-squares double gamma of each response.
 
-    Starts at the best element of the dictionary and runs batched Levenberg-Marquardt steps on the five
-    free parameters; the amplitude is solved in closed form at every step.
+    Starts at the best element of the dictionary and runs batched Levenberg-Marquardt steps on the
+    five free parameters; the amplitude is solved in closed form at every step.
 
     Parameters
     ----------

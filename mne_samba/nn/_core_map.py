@@ -1,4 +1,4 @@
-"""Priors over the map from nodes to targets: posterior updates, learnt hyperparameters, divergences."""
+"""Priors over the map from nodes to targets: posteriors, learnt hyperparameters, divergences."""
 
 import math
 
@@ -18,12 +18,19 @@ class GaussianMap:
         Shape of the map.
     variance : float
         First prior variance.
+
+    Attributes
+    ----------
+    floor : float
+        Least variance that is learnt, averaged over all weights: a mean-field posterior falls back
+        to zero well before the data say so.
     """
 
     name = "gaussian"
 
     def __init__(self, n_targets, n_nodes, variance):
         self.variance = max(float(variance), _MIN_VARIANCE)
+        self.floor = 0.0
         self.shape = (n_targets, n_nodes)
         self.energy = torch.zeros(self.shape, dtype=torch.float64)
 
@@ -73,11 +80,12 @@ class GaussianMap:
 
     def learn(self):
         """Fit the prior's variance to the posterior."""
-        self.variance = max(float(self.energy.mean()), _MIN_VARIANCE)
+        self.variance = max(float(self.energy.mean()), self.floor, _MIN_VARIANCE)
 
     def rescale(self, factor):
         """Follow a change of the map's unit by ``factor``."""
         self.variance *= factor**2
+        self.floor *= factor**2
         self.energy *= factor**2
 
 
@@ -108,7 +116,7 @@ class HeavyTailedMap(GaussianMap):
         Returns
         -------
         divergence : Tensor of shape (n,)
-            ``KL(q(precision) || prior)`` plus the change in the expected log density of the weights.
+            ``KL(q(precision) || prior)`` plus the change in the weights' expected log density.
         """
         old = self.relevance[targets]
         energy = self.energy[targets]
@@ -129,7 +137,7 @@ class HeavyTailedMap(GaussianMap):
 
     def learn(self):
         """Fit the scale of the precisions' prior."""
-        self.variance = max(float(1 / self.relevance.mean()), _MIN_VARIANCE)
+        self.variance = max(float(1 / self.relevance.mean()), 0.1 * self.floor, _MIN_VARIANCE)
 
     def rescale(self, factor):
         """Follow a change of the map's unit by ``factor``."""
@@ -206,7 +214,8 @@ class SparseMap(GaussianMap):
         total = self.included.numel()
         self.inclusion = min(max((count + 1) / (total + 2), 1e-4), 0.999)
         if count > 1e-8:
-            self.variance = max(float(self.energy.sum()) / count, _MIN_VARIANCE)
+            self.variance = float(self.energy.sum()) / count
+        self.variance = max(self.variance, self.floor / self.inclusion, _MIN_VARIANCE)
 
 
 MAP_PRIORS = {"gaussian": GaussianMap, "ard": HeavyTailedMap, "sparse": SparseMap}

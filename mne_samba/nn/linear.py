@@ -1,14 +1,14 @@
-"""The structured linear core: a map, signed band weights and responses, fitted by variational Bayes.
+"""The structured linear core: a map, signed band weights and responses by variational Bayes.
 
 The model of target m is linear in each of three factors::
 
     y_m(t) = sum_nk S_mn w_nk (h_m * P_nk)(t) + intercept_m + e_m(t),   e_m an AR(1) process
 
-with band power P, a map S from nodes to targets, signed weights w of bands at nodes and a response h_m.
-A mean-field posterior ``q(S) q(w) q(h)`` has as its mean prediction the product of three posterior means:
-averaging over the posterior keeps the structure, so that a network with the same three parts can reproduce
-the fitted core exactly. All steps are closed form on one Gram matrix of whitened features; nothing is
-trained by gradients.
+with band power P, a map S from nodes to targets, signed weights w of bands at nodes and a response
+h_m. A mean-field posterior ``q(S) q(w) q(h)`` has as its mean prediction the product of three
+posterior means: averaging over the posterior keeps the structure, so that a network with the same
+three parts can reproduce the fitted core exactly. All steps are closed form on one Gram matrix of
+whitened features; nothing is trained by gradients.
 """
 
 from dataclasses import dataclass, field
@@ -48,8 +48,8 @@ class Core:
     spatial_map : ndarray of shape (n_targets, n_nodes)
         Map from nodes to targets, amplitude included.
     hrf_params : ndarray of shape (n_targets, 6)
-        Unit-peak double gammas in the order of :data:`mne_samba.nn.hrf.HRF_PARAMS`. With ``hrf="fir"``
-        the double gammas nearest to ``kernel``.
+        Unit-peak double gammas in the order of :data:`mne_samba.nn.hrf.HRF_PARAMS`. With
+        ``hrf="fir"`` the double gammas nearest to ``kernel``.
     kernel : ndarray of shape (n_targets, n_lags)
         Responses at lags ``(arange(n_lags) + 0.5) * dt``; unit peak. With one lag, 1.
     intercept : ndarray of shape (n_targets,)
@@ -107,8 +107,8 @@ class Core:
         n_lags = self.kernel.shape[1]
         if powers[0].shape[:2] != self.weights.shape or any(p.shape[2] < n_lags for p in powers):
             raise ValueError(
-                f"Each segment must have shape {self.weights.shape} + (at least {n_lags} bins,), got "
-                f"{[tuple(p.shape) for p in powers]}."
+                f"Each segment must have shape {self.weights.shape} + (at least {n_lags} bins,), "
+                f"got {[tuple(p.shape) for p in powers]}."
             )
         weights, spatial = torch.from_numpy(self.weights), torch.from_numpy(self.spatial_map)
         kernel, intercept = torch.from_numpy(self.kernel), torch.from_numpy(self.intercept)
@@ -145,8 +145,9 @@ def fit_core(
     Parameters
     ----------
     powers : list of array of shape (n_nodes, n_bands, n_lags + (n_frames - 1) * step)
-        Standardised band power of contiguous segments. Frame k follows bin ``k * step + n_lags - 1`` and
-        depends on the ``n_lags`` bins before it. The transform (linear, log) is the caller's.
+        Standardised band power of contiguous segments. Frame k follows bin
+        ``k * step + n_lags - 1`` and depends on the ``n_lags`` bins up to it. The transform
+        (linear, log) is the caller's.
     targets : list of array of shape (n_frames, n_targets)
         Standardised haemodynamics.
     masks : list of bool array of shape (n_frames,), optional
@@ -156,10 +157,11 @@ def fit_core(
     step : int
         Bins per frame.
     map_prior : {"auto", "sparse", "ard", "gaussian"}
-        Prior of the map: spike and slab, heavy-tailed, or normal. ``"auto"`` takes the one with the highest
-        evidence.
+        Prior of the map: spike and slab, heavy-tailed, or normal. ``"auto"`` takes spike and slab
+        or normal, whichever has more evidence.
     hrf : {"double_gamma", "fir", "canonical"}
-        Family of responses: a posterior over random double gammas, smooth free responses, or one fixed.
+        Family of responses: a posterior over random double gammas, smooth free responses, or one
+        that is fixed.
     hrf_bounds : str or pair of arrays of shape (6,)
         Bounds of the double gamma.
     n_basis : int
@@ -171,7 +173,8 @@ def fit_core(
     tol : float
         A stage ends when an iteration gains less than this many nats per target.
     weights : {"shared", "free"}
-        Whether bands have a mean that all nodes share, from which nodes deviate by a learnt variance.
+        Whether bands have a mean that all nodes share, from which nodes deviate by a learnt
+        variance.
     init : Core, optional
         Start from this core instead of ridge regression.
     random_state : int
@@ -193,7 +196,6 @@ def fit_core(
 
     Notes
     -----
-    Targets without evidence for a coupling get a map of exactly zero: their prediction is constant.
     With one lag there is no response and frames are independent samples, so nothing is whitened.
     """
     if map_prior != "auto" and map_prior not in MAP_PRIORS:
@@ -224,7 +226,7 @@ def fit_core(
         features = [lagged_features(p, prior.basis, step, dt) for p in segments.powers]
         return gather_used(features, segments.masks)
 
-    # A canonical response first: its Gram matrix is small, and gives a start and the noise's memory.
+    # A canonical response first: its Gram matrix is small; it gives a start and the noise's memory.
     prior = response_prior("canonical", segments.n_lags, dt, bounds=hrf_bounds)
     design = design_of(prior)
     moments = moments_of(design, y, first, rho)
@@ -291,11 +293,6 @@ def _finish(state, moments, prior, segments, dt, bounds, rho, map_prior, evidenc
             amplitude = kernels[np.arange(n_targets), np.abs(kernels).argmax(1)]
             kernel = kernels / amplitude[:, None]
         spatial = spatial * torch.from_numpy(amplitude)[:, None]
-    gain = state.gain.numpy()
-    coupled = gain > 0
-    if gain[coupled].sum() < state.weights_divergence:
-        coupled[:] = False
-    spatial = torch.where(torch.from_numpy(coupled)[:, None], spatial, 0.0)
     scale = float(weights.abs().max())
     if scale > 0:
         sign = -1.0 if float(spatial.sum()) < 0 else 1.0
@@ -310,7 +307,7 @@ def _finish(state, moments, prior, segments, dt, bounds, rho, map_prior, evidenc
         noise_variance=state.noise.numpy().copy(),
         elbo=np.array(state.elbo),
         evidence=evidence,
-        target_evidence=gain.copy(),
+        target_evidence=state.gain.numpy().copy(),
         map_prior=map_prior,
         hrf=prior.kind,
         dt=float(dt),

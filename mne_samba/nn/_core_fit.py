@@ -195,7 +195,10 @@ def update_weights(state, moments, precision, linear, *, shared):
     mean_variance = state.shared if shared else 0.0
     spread = state.deviation
     share = mean_variance / (spread + n_nodes * mean_variance)
-    node_prior = (torch.eye(n_nodes, dtype=data.dtype) - share) / spread
+    # By eigenspaces: subtracting in one formula loses all digits where nodes hardly deviate.
+    common = torch.full((n_nodes, n_nodes), 1 / n_nodes, dtype=data.dtype)
+    node_prior = (torch.eye(n_nodes, dtype=data.dtype) - common) / spread
+    node_prior = node_prior + common / (spread + n_nodes * mean_variance)
     prior = node_prior[:, :, None, None] * torch.eye(n_bands, dtype=data.dtype)
     total = (data + prior).permute(0, 2, 1, 3).reshape(size, size)
     root = torch.linalg.cholesky(0.5 * (total + total.T))
@@ -216,7 +219,7 @@ def update_weights(state, moments, precision, linear, *, shared):
     mu_variance = share * spread
     mu_energy = share**2 * total_second + n_bands * mu_variance
     delta_energy = own - 2 * share * total_second + n_nodes * mu_energy
-    state.deviation = max(float(delta_energy) / size, 1e-6 * float(own) / size)
+    state.deviation = max(float(delta_energy) / size, 1e-5 * float(own) / size, 1e-12)
     if shared:
         state.shared = max(float(mu_energy) / n_bands, 1e-12)
 
@@ -229,9 +232,9 @@ def fix_scale(state):
     state : State
         Updated in place.
     """
-    scale = float(state.weights.pow(2).mean().sqrt())
-    if not scale > 1e-12:
-        return
+    # By the second moment: means go to zero where the data say nothing, second moments do not.
+    size = state.weights.numel()
+    scale = math.sqrt(float(torch.einsum("nnkk->", state.weights_second)) / size)
     state.weights = state.weights / scale
     state.weights_second = state.weights_second / scale**2
     state.deviation /= scale**2

@@ -183,7 +183,7 @@ def make_windows(
     slice_time_ref : float
         Where in a volume its time lies, 0 (start) to 1 (end), as in nilearn.
     volume_event : str | tuple | None
-        Scanner triggers, as in :func:`frame_times`.
+        Scanner triggers, as in :func:`mne_samba.windows.frame_times`.
     subject : str | list | None
         Who was recorded. None: the subject of ``raw.info``, else "unknown".
     run : int | str | list | None
@@ -212,7 +212,7 @@ def make_windows(
 
     See Also
     --------
-    frame_times : The times of frames alone.
+    mne_samba.windows.frame_times : The times of frames alone.
 
     Notes
     -----

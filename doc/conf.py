@@ -1,0 +1,93 @@
+"""Sphinx configuration."""
+
+import os
+from pathlib import Path
+
+import mne_samba
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent / "examples"
+
+project = "mne_samba"
+author = "mne_samba developers"
+copyright = author
+release = mne_samba.__version__
+version = release
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "changes/devel", "**/GALLERY_HEADER.rst"]
+nitpicky = True
+# Types that docstrings of other projects name, and that no inventory resolves when offline.
+nitpick_ignore_regex = [
+    (
+        "py:.*",
+        r"(mne|nilearn|sklearn|skorch|torch|pywt|numpy|pandas|scipy|matplotlib)(\..*)?",
+    ),
+    ("py:.*", r"(collections|typing|pathlib|os)(\..*)?"),
+    ("py:.*", r"mne_samba\..*\._.*"),
+    ("py:data", r".*"),  # constants are named in docstrings, and explained where they are defined
+]
+
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+# Inventories come over the network; a build without them lacks only links to other projects.
+intersphinx_mapping = {}
+if os.environ.get("MNE_SAMBA_DOC_ONLINE"):
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "mne": ("https://mne.tools/stable", None),
+        "nilearn": ("https://nilearn.github.io/stable", None),
+        "torch": ("https://docs.pytorch.org/docs/stable", None),
+    }
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(EXAMPLES),
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"plot_",
+    "abort_on_example_error": True,
+    "plot_gallery": "True",
+    "remove_config_comments": True,
+    "image_scrapers": ("matplotlib",),
+    "reset_modules": ("matplotlib",),
+    "doc_module": ("mne_samba",),
+    "reference_url": {"mne_samba": None},
+    "backreferences_dir": None,
+    "show_memory": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"mne_samba {release}"
+html_theme_options = {
+    "show_toc_level": 2,
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_show_sourcelink = False
+# scikit-learn writes these methods; their text points into its own user guide.
+_ROUTING = ("get_metadata_routing", "set_output")
+
+
+def _skip(app, what, name, obj, skip, options):
+    routed = name.startswith("set_") and name.endswith("_request")
+    return True if routed or name in _ROUTING else skip
+
+
+def setup(app):
+    """Leave scikit-learn's generated methods out of the reference."""
+    app.connect("autodoc-skip-member", _skip)

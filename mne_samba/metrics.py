@@ -15,6 +15,7 @@ __all__ = [
     "OrderedFrames",
     "cosine_drift",
     "detrend",
+    "drift_basis",
     "order_frames",
     "pearson",
     "polynomial_drift",
@@ -203,7 +204,8 @@ def polynomial_drift(n_frames: int, order: int = 1) -> np.ndarray:
     return np.polynomial.legendre.legvander(np.linspace(-1, 1, n_frames), order)
 
 
-def _drift_basis(n_frames, t_r, method, high_pass) -> np.ndarray:
+def drift_basis(n_frames: int, t_r: float | None, method, high_pass=1 / 128) -> np.ndarray:
+    """Drift terms that :func:`detrend` removes, (n_frames, n_terms); its options and errors."""
     if isinstance(method, str) and method == "cosine":
         if t_r is None:
             raise ValueError("detrend='cosine' needs t_r, the seconds between frames; got None.")
@@ -269,7 +271,7 @@ def detrend(
     if not len(y):
         return y
     first = frames.min()
-    basis = _drift_basis(frames.max() - first + 1, t_r, method, high_pass)[frames - first]
+    basis = drift_basis(frames.max() - first + 1, t_r, method, high_pass)[frames - first]
     valid = np.isfinite(y)
     if mask is not None:
         valid &= np.asarray(mask, dtype=bool)[:, np.newaxis]
@@ -285,7 +287,10 @@ def detrend(
                 f"(detrend={method!r}). Use longer recordings, detrend='linear' or detrend=None."
             )
         weights = np.linalg.lstsq(basis[pattern], y[np.ix_(pattern, columns)], rcond=None)[0]
-        y[:, columns] -= basis @ weights
+        rounding = 1e3 * np.finfo(float).eps * np.abs(y[np.ix_(pattern, columns)]).max(axis=0)
+        left = y[:, columns] - basis @ weights
+        # A pure drift must come out constant: correlating its rounding would give noise.
+        y[:, columns] = np.where(np.abs(left) <= rounding, 0.0, left)
     return y[:, 0] if one_dimensional else y
 
 

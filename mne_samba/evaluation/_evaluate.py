@@ -1,0 +1,330 @@
+"""The honest way to score a translator, in one call."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from mne.utils import logger, use_log_level
+from sklearn.model_selection import LeaveOneGroupOut, check_cv
+
+from .._window_table import window_metadata
+from ..model_selection import BlockedTimeSplit
+from ._jobs import Job, run_jobs
+from ._leakage import GAP, warn_of_leaks
+from ._options import SHUFFLED, check_baselines, check_metrics, check_nulls, name_of
+from ._plain import framewise_ridge, plain_model
+from ._result import EvaluationResult
+from ._samples import Samples, people_of, read_samples
+from ._score import Run, Scorer
+
+
+def evaluate(
+    translator,
+    X,
+    y,
+    groups: Sequence | None = None,
+    cv=None,
+    *,
+    baselines: Sequence | Mapping = ("ridge_canonical", "ridge_fir", "mean", "time"),
+    nulls: Sequence[str] = ("circular_shift", "shuffled_pairing"),
+    n_shifts: int = 199,
+    min_shift: float = GAP,
+    confounds=None,
+    clean=None,
+    detrend: str | int | None = "cosine",
+    metrics: Sequence[str] | Mapping[str, Callable] = ("spearman", "pearson", "r2"),
+    t_r: float | None = None,
+    context: float | None = None,
+    target_names: Sequence | None = None,
+    n_jobs: int | None = None,
+    cache: str | Path | None = None,
+    random_state: int | None = 0,
+    verbose: bool | str | None = None,
+) -> EvaluationResult:
+    """Score a translator per target on held-out data, beside baselines and nulls.
+
+    Each fold fits the translator and every baseline on its training samples alone. Predictions are
+    put in order of time recording by recording, drift is removed from measured and predicted time
+    courses, and each target is scored over time.
+
+    Parameters
+    ----------
+    translator : estimator
+        Any scikit-learn regressor that takes ``X`` and ``y``.
+    X : Epochs | list of Raw or 2-D arrays | array of shape (n_windows, ...)
+        Windows, or whole recordings (one per sample).
+    y : array of shape (n_windows, n_frames, n_targets) | list of (n_frames, n_targets)
+        Targets; NaN frames are left out of scores.
+    groups : array of shape (n_samples,) | None
+        Person of each sample. Default: ``subject`` of the metadata, each recording its own person
+        in a list.
+    cv : splitter | int | iterable | None
+        Default: leave one person out, :class:`~mne_samba.model_selection.BlockedTimeSplit` for
+        windows of one person.
+    baselines : sequence of str | mapping of str to estimator
+        ``"ridge_canonical"``, ``"ridge_fir"`` (:class:`~mne_samba.baselines.BandPowerRidge`),
+        ``"mean"`` (of the training frames), ``"time"`` (cubic in the time since the start),
+        ``"stimulus_average"`` (training people at the same frame); a mapping, or mappings in the
+        sequence, add estimators of your own.
+    nulls : sequence of str
+        ``"circular_shift"`` (whole recordings rolled in time, all targets together, no refit) and
+        ``"shuffled_pairing"`` (refit with the targets of other recordings).
+    n_shifts : int
+        Number of circular shifts.
+    min_shift : float
+        Least distance of shifts from zero in seconds.
+    confounds : like y | None
+        Motion, eye movements, heartbeat, global signal at the frames of ``y``. Adds the model
+        ``"confounds"`` (ridge on them alone) and metrics ``partial_...`` with confounds removed
+        from both sides.
+    clean : like y | None
+        Noiseless targets where they are known (simulation). Adds the model ``"ceiling"`` and
+        metrics ``clean_...``.
+    detrend : "cosine" | "linear" | int | None
+        Drift removed before scoring, see :func:`mne_samba.metrics.detrend`.
+    metrics : sequence of str | mapping of str to callable
+        The first one is used for nulls and p values.
+    t_r, context : float | None
+        Seconds between frames, and of history before the first frame. Default: metadata, then the
+        translator's attributes. The first ``context`` seconds of whole recordings do not count.
+    target_names : sequence | None
+        Names of targets. Default: columns of ``y`` where it is a DataFrame, else numbers.
+    n_jobs : int | None
+        Fits at a time. Each uses one thread, so that results do not depend on ``n_jobs``.
+    cache : path | None
+        Folder of finished fits: an interrupted evaluation goes on where it stopped.
+    random_state : int | None
+        Seed of the shifts, and of estimators whose ``random_state`` is None.
+    verbose : bool | str | None
+        MNE's verbosity: progress at ``"info"``.
+
+    Returns
+    -------
+    result : EvaluationResult
+        ``summary()``, ``to_frame()``, ``plot()``, ``p_values_``, ``predictions_``.
+
+    Raises
+    ------
+    ValueError
+        If options are unknown, there is one group only, targets are all constant, folds are too
+        short for the gap, or there are more confounds than frames.
+
+    Warns
+    -----
+    LeakageWarning
+        If a recording is on both sides of a split too close, windows are duplicated across folds,
+        or people share a stimulus.
+
+    Notes
+    -----
+    R^2 is that of the detrended time courses, in the units of ``y``: across people it means
+    something only when recordings have been brought to a common scale.
+
+    Examples
+    --------
+    >>> result = evaluate(SambaTranslator(t_r=2.0), epochs, y)  # doctest: +SKIP
+    >>> result.summary()  # doctest: +SKIP
+    """
+    scores = check_metrics(metrics)
+    estimators, plain = check_baselines(baselines, translator)
+    check_nulls(nulls, n_shifts, detrend)
+    t_r = getattr(translator, "t_r", None) if t_r is None else t_r
+    context = getattr(translator, "context", None) if context is None else context
+    samples = read_samples(X, y, groups, t_r=t_r, context=context, target_names=target_names)
+    if np.isnan(samples.t_r).any():
+        raise ValueError("The seconds between frames are unknown: give t_r.")
+    rows = np.arange(len(samples.y))
+    measured = _counted(samples, samples.place(samples.y, rows), translator, context)
+    _check_targets(measured, samples)
+    folds = _folds(X, samples, groups, cv, translator)
+    extra = _on_grid(confounds, samples, "confounds")
+    truth = _on_grid(clean, samples, "clean")
+    scorer = Scorer(samples, measured, detrend, scores, extra, truth)
+    shifts = scorer.draw(n_shifts, min_shift, random_state) if "circular_shift" in nulls else {}
+    name = name_of(translator, [*estimators, *plain])
+    with use_log_level(verbose):
+        warn_of_leaks(X, samples, scorer.measured, folds, groups)
+        jobs = _jobs(name, translator, estimators, folds, nulls)
+        fitted = run_jobs(
+            jobs,
+            X,
+            samples,
+            groups,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            cache=cache,
+        )
+        runs = _runs(samples, folds, jobs, fitted, plain, measured, extra)
+        table = scorer.frame(runs)
+        null = {}
+        if shifts:
+            models = [name, *estimators, *(["time"] if "time" in plain else [])]
+            metric = next(iter(scores))
+            null.update(scorer.null(runs, models, metric, shifts))
+            if extra is not None:
+                null["partial"] = scorer.null(runs, [name], metric, shifts, partial=True)[name]
+        logger.info(f"{len(jobs)} fits, {len(folds)} folds, {len(samples.names)} targets.")
+    predictions = {model: _predictions(samples, runs, model) for model in runs[0].predictions}
+    return EvaluationResult(
+        table,
+        next(iter(scores)),
+        name,
+        null,
+        predictions,
+        list(scorer.measured.values()),
+        samples.names,
+        samples.recordings,
+        samples.t_r,
+    )
+
+
+def _counted(samples: Samples, measured: dict, translator, context) -> dict:
+    """Measured frames that have a whole history; the others are not scored."""
+    if samples.table is not None:
+        return measured
+    history = getattr(translator, "hrf_length", context)
+    for label, grid in measured.items():
+        t_r = samples.t_r[label]
+        shift = getattr(translator, "n_dummy", 0) + getattr(translator, "slice_time_ref", 0.0)
+        first = np.broadcast_to(getattr(translator, "first_volume", 0.0), len(measured))[label]
+        time = first + (np.arange(len(grid)) + shift) * t_r
+        grid[time < (0.0 if history is None else history) - 1e-9] = np.nan
+    return measured
+
+
+def _check_targets(measured: dict, samples: Samples) -> None:
+    varies = np.zeros(len(samples.names), dtype=bool)
+    for label, grid in measured.items():
+        rows = grid[np.isfinite(grid).all(axis=1)]
+        if len(rows) < 3:
+            raise ValueError(
+                f"Recording {label} has {len(rows)} frames to score: all others are NaN or have no "
+                "whole history (context). Use longer recordings."
+            )
+        varies |= (rows != rows[0]).any(axis=0)
+    if not varies.any():
+        raise ValueError("All targets are constant: there is nothing to predict.")
+    if not varies.all():
+        logger.warning(f"{(~varies).sum()} constant targets score 0.")
+
+
+def _folds(X, samples: Samples, groups, cv, translator) -> list:
+    """Rows of training and test samples, all folds checked before any fit."""
+    people = people_of(X, samples, groups)
+    n_people = len(set(people.tolist()))
+    leaves_groups = cv is None and (samples.table is None or groups is not None or n_people > 1)
+    if leaves_groups and n_people < 2:
+        raise ValueError(
+            "Only one group: leaving one person out needs at least two. Give the person of each "
+            "sample in groups, or windows (mne_samba.make_windows) with cv=BlockedTimeSplit() for "
+            "one person."
+        )
+    rows = np.arange(len(samples.y))
+    if leaves_groups:
+        return list(LeaveOneGroupOut().split(rows, groups=people))
+    if cv is None:
+        cv = BlockedTimeSplit(gap=GAP)
+    if isinstance(cv, LeaveOneGroupOut) and n_people < 2:
+        raise ValueError("Only one group: LeaveOneGroupOut needs at least two.")
+    splitter = check_cv(cv)
+    timed, targets = X, None
+    if samples.table is not None:
+        timed, targets = _timed(X, samples), np.asarray(samples.y)
+    groups = people if _wants_groups(splitter) else None
+    folds = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(timed, targets, groups)]
+    if not folds or any(not len(train) or not len(test) for train, test in folds):
+        raise ValueError("cv gave a fold without training or test samples.")
+    if any(np.intersect1d(train, test).size for train, test in folds):
+        raise ValueError("cv gave a fold with the same sample in training and test.")
+    return folds
+
+
+def _wants_groups(splitter) -> bool:
+    """Whether a splitter uses groups; scikit-learn's others warn when they get them."""
+    routing = getattr(splitter, "get_metadata_routing", None)
+    return routing is None or routing().split.requests.get("groups") is True
+
+
+def _timed(X, samples: Samples):
+    """Windows in a form from which splitters can read time, also where X are plain arrays."""
+    metadata = window_metadata(X)[0]
+    if metadata is not None and "onset" in metadata.columns:
+        return X
+    before = samples.table["first_frame"] - samples.table["signal_start"]
+    return samples.table.assign(context=before)
+
+
+def _on_grid(values, samples: Samples, name: str) -> dict | None:
+    """Bring confounds or clean targets to the recordings' grids."""
+    if values is None:
+        return None
+    parts = values if isinstance(values, list | tuple) else list(np.asarray(values, float))
+    if len(parts) != len(samples.y):
+        raise ValueError(
+            f"{name} must have one entry per sample ({len(samples.y)}), got {len(parts)}."
+        )
+    arrays = []
+    for part, target in zip(parts, samples.y, strict=True):
+        array = np.asarray(part, dtype=float)
+        array = array.reshape(len(target), -1) if array.ndim < 2 else array
+        if len(array) != len(target):
+            raise ValueError(
+                f"{name} must have the frames of y, {len(target)} in this sample, got shape "
+                f"{array.shape}."
+            )
+        arrays.append(array)
+    if name == "clean" and arrays[0].shape != samples.y[0].shape:
+        raise ValueError(f"clean must have the shape of y, got {arrays[0].shape}.")
+    grids = samples.place(arrays, np.arange(len(arrays)))
+    if name == "confounds":
+        # Derivatives have no first value: the mean is the neutral one.
+        for grid in grids.values():
+            with np.errstate(invalid="ignore"):
+                finite = np.isfinite(grid)
+                mean = np.where(finite, grid, 0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
+            grid[~finite] = np.broadcast_to(mean, grid.shape)[~finite]
+    return grids
+
+
+def _jobs(name, translator, estimators, folds, nulls) -> list[Job]:
+    jobs = []
+    for fold, (train, test) in enumerate(folds):
+        jobs.append(Job(name, fold, translator, train, test))
+        jobs.extend(Job(k, fold, model, train, test) for k, model in estimators.items())
+        if SHUFFLED in nulls:
+            jobs.append(Job(f"null: {SHUFFLED}", fold, translator, train, test, shuffled=True))
+    return jobs
+
+
+def _runs(samples, folds, jobs, fitted, plain, measured, confounds) -> list[Run]:
+    runs = []
+    for fold, (train, test) in enumerate(folds):
+        tested, seen = samples.frames(test), samples.frames(train)
+        mine = {label: Run(fold, label, frames) for label, frames in tested.items()}
+        for job, parts in zip(jobs, fitted, strict=True):
+            if job.fold == fold:
+                for label, grid in samples.place(parts, test).items():
+                    mine[label].predictions[job.name] = grid[tested[label]]
+        models = {name: plain_model(name)(samples, measured, seen) for name in plain}
+        if confounds is not None:
+            models["confounds"] = framewise_ridge(samples, measured, seen, confounds)
+        for name, grids in models.items():
+            for label, run in mine.items():
+                run.predictions[name] = grids[label][run.frames]
+        runs.extend(mine.values())
+    return runs
+
+
+def _predictions(samples: Samples, runs: list[Run], model: str) -> list[np.ndarray]:
+    """Out-of-fold predictions on whole grids; folds that test the same frame are averaged."""
+    n_targets = len(samples.names)
+    total = [np.zeros((n, n_targets)) for n in samples.n_grid]
+    count = [np.zeros((n, n_targets)) for n in samples.n_grid]
+    for run in runs:
+        part = run.predictions[model]
+        finite = np.isfinite(part)
+        total[run.label][run.frames] += np.where(finite, part, 0.0)
+        count[run.label][run.frames] += finite
+    return [
+        np.where(c > 0, t / np.maximum(c, 1), np.nan) for t, c in zip(total, count, strict=True)
+    ]

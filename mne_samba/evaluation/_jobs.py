@@ -1,0 +1,216 @@
+"""Fits of one evaluation: deterministic, in parallel, kept on disk so that they can be resumed."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+
+import joblib
+import numpy as np
+import torch
+from mne.utils import ProgressBar, logger
+from sklearn.base import clone
+from threadpoolctl import threadpool_limits
+
+from ._samples import Samples, take
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit: an estimator, its training rows (with whose targets), its test rows."""
+
+    name: str
+    fold: int
+    estimator: object
+    train: np.ndarray
+    test: np.ndarray
+    shuffled: bool = False
+
+    def key(self, data_key: str) -> str:
+        parts = (type(self.estimator).__qualname__, self.estimator.get_params(deep=True))
+        rows = (self.train.tobytes(), self.test.tobytes(), self.shuffled, _FORMAT)
+        return joblib.hash((parts, rows, data_key))
+
+
+def seeded(estimator, random_state: int | None):
+    """Copy whose unset ``random_state`` is set: the same fold, the same result."""
+    copy = clone(estimator)
+    params = copy.get_params(deep=False)
+    if "random_state" in params and params["random_state"] is None and random_state is not None:
+        copy.set_params(random_state=int(random_state))
+    return copy
+
+
+def shuffled_targets(samples: Samples, train: np.ndarray) -> list:
+    """Targets of other recordings for the training samples, turned by half a recording.
+
+    The turn breaks what people who share a stimulus have in common; within one recording it is all
+    there is. Frames are taken round the end, so each target keeps its autocorrelation.
+    """
+    grids = samples.place([samples.y[row] for row in train], train)
+    labels = list(grids)
+    other = dict(zip(labels, np.roll(labels, 1).tolist(), strict=True))
+    parts = []
+    for row in train:
+        source = grids[other[int(samples.label[row])]]
+        n = len(samples.y[row])
+        filled = _without_holes(source)
+        start = samples.first[row] + len(filled) // 2
+        parts.append(filled[(start + np.arange(n)) % len(filled)])
+    return parts
+
+
+def _without_holes(grid: np.ndarray) -> np.ndarray:
+    """Leave out the frames that no training sample holds."""
+    return grid[np.isfinite(grid).any(axis=1)]
+
+
+def _as_given(samples: Samples, parts: list, whole: bool):
+    """Targets in the form in which the user gave them."""
+    if whole:
+        return parts
+    array = np.asarray(parts)
+    if samples.ndim == 3:
+        return array
+    return array[:, 0] if samples.ndim == 2 else array[:, 0, 0]
+
+
+def _predicted(prediction, samples: Samples, test: np.ndarray) -> list:
+    """Bring predictions to one (n_frames, n_targets) per test sample."""
+    n_targets = samples.y[0].shape[1]
+    if len(prediction) != len(test):
+        raise ValueError(
+            f"predict returned {len(prediction)} samples for {len(test)}. Estimators must predict "
+            "one entry per sample; wrap a 2-D regressor in mne_samba.FramewiseRegressor."
+        )
+    parts = []
+    for row, part in zip(test, prediction, strict=True):
+        n = len(samples.y[row])
+        part = np.asarray(part, float)
+        part = part.reshape(-1, n_targets) if part.ndim < 2 else part
+        if part.ndim != 2 or part.shape[1] != n_targets:
+            raise ValueError(
+                f"predict returned shape {part.shape} for a sample with targets of shape "
+                f"{samples.y[row].shape}."
+            )
+        # Electrophysiology may run on past the scan: those frames were not measured.
+        padded = np.full((n, n_targets), np.nan)
+        padded[: min(n, len(part))] = part[:n]
+        parts.append(padded)
+    return parts
+
+
+def run_job(job: Job, X, samples: Samples, groups, random_state: int | None) -> list:
+    """Fit and predict on one thread, so that the result does not depend on ``n_jobs``."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            parts = [samples.y[row] for row in job.train]
+            if job.shuffled:
+                parts = shuffled_targets(samples, job.train)
+            estimator = seeded(job.estimator, random_state)
+            extra = {}
+            if groups is not None and "groups" in signature(estimator.fit).parameters:
+                extra["groups"] = np.asarray(groups)[job.train]
+            targets = _as_given(samples, parts, samples.table is None)
+            estimator.fit(take(X, job.train), targets, **extra)
+            return _predicted(estimator.predict(take(X, job.test)), samples, job.test)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def fingerprint(X, samples: Samples, groups) -> str:
+    """Hash of everything that a fit sees."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in samples.y:
+        digest.update(np.ascontiguousarray(part).tobytes())
+    items = X if isinstance(X, list | tuple) else [X]
+    for item in items:
+        data = item.get_data() if hasattr(item, "get_data") else np.asarray(item)
+        digest.update(np.ascontiguousarray(data).tobytes())
+        info = getattr(item, "info", None)
+        if info is not None:
+            digest.update(repr((info["sfreq"], info["ch_names"], info["bads"])).encode())
+    if samples.table is not None:
+        digest.update(samples.table.to_csv().encode())
+    digest.update(repr(None if groups is None else list(groups)).encode())
+    return digest.hexdigest()
+
+
+def _read(path: Path, n: int) -> list | None:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return [archive[f"sample_{i}"] for i in range(n)]
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # a damaged file must cost one fit, not the evaluation
+        logger.warning(f"Fitting again: {path} cannot be read ({error}).")
+        return None
+
+
+def _write(path: Path, parts: Sequence[np.ndarray]) -> None:
+    """Write beside, then rename: an interrupted run leaves no half file under the final name."""
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **{f"sample_{i}": part for i, part in enumerate(parts)})
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _run_and_keep(job, X, samples, groups, random_state, path) -> list:
+    parts = run_job(job, X, samples, groups, random_state)
+    if path is not None:
+        _write(path, parts)
+    return parts
+
+
+def run_jobs(jobs: list[Job], X, samples: Samples, groups, *, random_state, n_jobs, cache) -> list:
+    """Run fits that are not in the cache yet.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        What to fit.
+    X, samples, groups
+        The data.
+    random_state : int | None
+        Seed of estimators that have none.
+    n_jobs : int | None
+        Processes.
+    cache : path | None
+        Folder of finished fits.
+
+    Returns
+    -------
+    predictions : list of list of ndarray
+        Predictions of each job's test samples.
+    """
+    results: list = [None] * len(jobs)
+    paths: list = [None] * len(jobs)
+    if cache is not None:
+        folder = Path(cache)
+        folder.mkdir(parents=True, exist_ok=True)
+        data_key = fingerprint(X, samples, groups) + repr(random_state)
+        paths = [folder / f"{job.key(data_key)}.npz" for job in jobs]
+        results = [_read(path, len(job.test)) for path, job in zip(paths, jobs, strict=True)]
+    left = [i for i, result in enumerate(results) if result is None]
+    if len(left) < len(jobs):
+        logger.info(f"{len(jobs) - len(left)} of {len(jobs)} fits were found in {cache}.")
+    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+    work = (
+        joblib.delayed(_run_and_keep)(jobs[i], X, samples, groups, random_state, paths[i])
+        for i in left
+    )
+    done = ProgressBar(parallel(work), max_value=len(left), mesg="Fits")
+    for i, result in zip(left, done, strict=True):
+        results[i] = result
+    return results

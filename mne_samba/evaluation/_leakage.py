@@ -1,0 +1,136 @@
+"""Warnings by name when training and test data are not as separate as they look."""
+
+import hashlib
+import warnings
+
+import mne
+import numpy as np
+
+from .._window_table import is_epochs_list, too_close, window_metadata
+from ..metrics import pearson
+from ._samples import Samples, nan_mean, people_of
+from .nulls import draw_shifts
+
+# A response's length: BOLD frames closer than this still know each other.
+GAP = 30.0
+
+
+class LeakageWarning(UserWarning):
+    """A split lets the test data be known in training, so that scores are too high."""
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, LeakageWarning, stacklevel=4)
+
+
+def _digests(X, samples: Samples) -> list:
+    """Fingerprint of each sample's signal (windows) or targets (whole recordings)."""
+    if isinstance(X, mne.BaseEpochs) or is_epochs_list(X):
+        windows = X.get_data(copy=False) if isinstance(X, mne.BaseEpochs) else None
+        parts = windows if windows is not None else (x.get_data(copy=False)[0] for x in X)
+    elif samples.table is not None and samples.ndim == 3:
+        parts = np.asarray(X)
+    else:
+        parts = samples.y
+    digests = []
+    for part in parts:
+        part = np.asarray(part)
+        # A flat window equals every other flat window without being a copy of it.
+        flat = part.size < 2 or not (part != part.flat[0]).any()
+        raw = np.ascontiguousarray(part).tobytes()
+        digests.append(None if flat else hashlib.blake2b(raw, digest_size=16).digest())
+    return digests
+
+
+def _check_close(samples: Samples, folds) -> None:
+    if samples.table is None:
+        return
+    worst = max(int(too_close(samples.table, *fold, GAP).sum()) for fold in folds)
+    if worst:
+        _warn(
+            f"Same recording on both sides too close: up to {worst} training windows of a fold "
+            f"share signal with test windows or have frames within {GAP:.0f} s of them. Use "
+            "mne_samba.model_selection.BlockedTimeSplit."
+        )
+
+
+def _check_duplicates(X, samples: Samples, folds) -> None:
+    digests = _digests(X, samples)
+    worst = 0
+    for train, test in folds:
+        seen = {digests[row] for row in train} - {None}
+        worst = max(worst, sum(digests[row] in seen for row in test))
+    if worst:
+        _warn(
+            f"Duplicated windows across folds: up to {worst} test samples of a fold are also in "
+            "its training data, value for value. Remove the copies before splitting."
+        )
+
+
+def _follows_others(samples: Samples, grids: dict, train, test) -> float:
+    """How far test people follow training people's mean time course above the shifted null."""
+    held = {int(samples.label[row]) for row in test}
+    seen = {int(samples.label[row]) for row in train} - held
+    excess = []
+    for label in held:
+        others = [grids[k] for k in seen if samples.t_r[k] == samples.t_r[label]]
+        n = min([len(grids[label])] + [len(other) for other in others])
+        margin = int(np.ceil(GAP / samples.t_r[label])) if samples.t_r[label] > 0 else 0
+        if not others or not margin or n < 4 * margin:
+            continue
+        mean = nan_mean([other[:n] for other in others])
+        target = grids[label][:n]
+        shifts = draw_shifts(n, 39, margin, np.random.default_rng(0))
+        null = max(np.nanmean(pearson(np.roll(target, s, axis=0), mean)) for s in shifts)
+        observed = np.nanmean(pearson(target, mean))
+        excess.append(observed if observed > max(null, 0.1) else 0.0)
+    return float(np.mean(excess)) if excess else 0.0
+
+
+def _check_stimulus(X, samples: Samples, grids: dict, folds, people) -> None:
+    """People who share a stimulus share its time course: named in metadata, or seen in y."""
+    metadata = window_metadata(X)[0] if samples.table is not None else None
+    if metadata is not None and "stimulus" in metadata.columns:
+        stimulus = np.unique(metadata["stimulus"].to_numpy().astype(str), return_inverse=True)[1]
+        table = samples.table.assign(stimulus=stimulus)
+        worst = 0
+        for train, test in folds:
+            train = train[~np.isin(people[train], people[test])]
+            worst = max(worst, int(too_close(table, train, test, GAP, "stimulus").sum()))
+        if worst:
+            _warn(
+                f"People share a segment: up to {worst} training windows of other people show "
+                "the stimulus that is tested. Use LeaveSubjectAndSegmentOut."
+            )
+        return
+    across = [fold for fold in folds if not np.isin(people[fold[1]], people[fold[0]]).any()]
+    if not across or any(np.isnan(samples.t_r)):
+        return
+    value = _follows_others(samples, grids, *across[0])
+    if value > 0:
+        _warn(
+            f"People share a segment: held-out targets follow the training people's mean time "
+            f"course (r = {value:.2f}), as when they see the same stimulus. Use "
+            "LeaveSubjectAndSegmentOut, and baselines=('stimulus_average', ...)."
+        )
+
+
+def warn_of_leaks(X, samples: Samples, grids: dict, folds, groups=None) -> None:
+    """Warn of each way in which the folds leak.
+
+    Parameters
+    ----------
+    X : object
+        Electrophysiology as it was given.
+    samples : Samples
+        Targets and their times.
+    grids : dict
+        Detrended targets of each recording.
+    folds : list of tuple
+        Rows of training and test samples.
+    groups : array | None
+        Person of each sample.
+    """
+    _check_close(samples, folds)
+    _check_duplicates(X, samples, folds)
+    _check_stimulus(X, samples, grids, folds, people_of(X, samples, groups))

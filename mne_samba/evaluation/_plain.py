@@ -1,0 +1,96 @@
+"""Baselines that never look at the signal: train mean, time, stimulus average, confounds."""
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from ..metrics import polynomial_drift
+from ._samples import Samples
+
+PLAIN = ("mean", "time", "stimulus_average")
+
+
+def _mean(samples: Samples, grids: dict, frames: dict) -> dict:
+    rows = np.concatenate([grids[k][frames[k]] for k in frames])
+    mean = np.nanmean(rows, axis=0)
+    return {k: np.tile(mean, (n, 1)) for k, n in enumerate(samples.n_grid)}
+
+
+def _stimulus_average(samples: Samples, grids: dict, frames: dict) -> dict:
+    """Mean over training recordings at the same frame; 0 where nobody was measured."""
+    longest = int(samples.n_grid.max())
+    n_targets = next(iter(grids.values())).shape[1]
+    total, count = np.zeros((longest, n_targets)), np.zeros((longest, n_targets))
+    for k, rows in frames.items():
+        part = grids[k][rows]
+        finite = np.isfinite(part)
+        part = np.where(finite, part, 0.0)
+        part = part - part.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
+        total[rows] += np.where(finite, part, 0.0)
+        count[rows] += finite
+    average = total / np.maximum(count, 1)
+    return {k: average[:n] for k, n in enumerate(samples.n_grid)}
+
+
+def framewise_ridge(samples: Samples, grids: dict, frames: dict, design: dict) -> dict:
+    """Ridge from a design of each recording, penalty by contiguous inner folds.
+
+    Parameters
+    ----------
+    samples : Samples
+        Targets and their times.
+    grids : dict
+        Targets of each recording, (n_grid, n_targets).
+    frames : dict
+        Training frames of each training recording.
+    design : dict
+        Regressors of each recording, (n_grid, n_regressors).
+
+    Returns
+    -------
+    predictions : dict
+        Every recording's predictions on its grid.
+    """
+    inputs, targets = [], []
+    for k, rows in frames.items():
+        rows = rows[np.isfinite(grids[k][rows]).all(axis=1)]
+        if len(rows):
+            inputs.append(design[k][rows])
+            # Recordings differ in level and scale for reasons that no regressor can know.
+            spread = grids[k][rows].std(axis=0)
+            centred = grids[k][rows] - grids[k][rows].mean(axis=0)
+            targets.append(centred / np.where(spread > 0, spread, 1.0))
+    inputs, targets = np.concatenate(inputs), np.concatenate(targets)
+    model = make_pipeline(
+        StandardScaler(),
+        RidgeCV(np.logspace(-1, 5, 7), cv=KFold(min(5, max(2, len(inputs) // 2)))),
+    ).fit(inputs, targets)
+    return {
+        k: model.predict(design[k]).reshape(n, targets.shape[1])
+        for k, n in enumerate(samples.n_grid)
+    }
+
+
+def _time(samples: Samples, grids: dict, frames: dict) -> dict:
+    design = {k: polynomial_drift(int(n), 3)[:, 1:] for k, n in enumerate(samples.n_grid)}
+    return framewise_ridge(samples, grids, frames, design)
+
+
+def plain_model(name: str) -> Callable:
+    """Predictor of this name: ``(samples, grids, training frames) -> predictions``.
+
+    Parameters
+    ----------
+    name : str
+        One of ``PLAIN``.
+
+    Returns
+    -------
+    model : callable
+        Gives every recording's predictions on its grid.
+    """
+    return {"mean": _mean, "time": _time, "stimulus_average": _stimulus_average}[name]

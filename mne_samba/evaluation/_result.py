@@ -1,0 +1,279 @@
+"""What an evaluation returns: scores, nulls, p values and people, as tables and a figure."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from .nulls import fdr, max_statistic_p, mean_interval, p_value, sign_flip_p
+
+
+def _per_target(scores: pd.DataFrame) -> pd.Series:
+    """Mean over folds and recordings of each target."""
+    return scores.groupby("target", sort=False)["score"].mean()
+
+
+@dataclass
+class EvaluationResult:
+    """Scores of a translator beside baselines and nulls.
+
+    Attributes
+    ----------
+    scores_ : DataFrame
+        One row per ``model``, ``metric``, ``fold``, ``recording`` and ``target``, with ``subject``,
+        ``score`` and ``n_frames``. Metrics that start with ``partial_`` have the confounds removed
+        from both sides, those that start with ``clean_`` are against the noiseless targets.
+    metric : str
+        The metric of nulls, p values and statistics over people.
+    translator : str
+        Name of the evaluated model in ``scores_``.
+    null_ : dict of str to ndarray, each (n_shifts, n_targets)
+        Scores of circular shifts, mean over folds and recordings; ``partial_<metric>`` of the
+        translator under the name ``"partial"`` where confounds were given.
+    predictions_ : dict of str to list of ndarray, each (n_frames, n_targets)
+        Out-of-fold predictions on each recording's frame grid, NaN where nothing was tested.
+    measured_ : list of ndarray, each (n_frames, n_targets)
+        Measured recordings, detrended as they were scored.
+    target_names_ : list
+        Names of targets.
+    recordings_ : DataFrame
+        ``subject``, ``run`` and ``recording`` of each recording.
+    t_r_ : ndarray of shape (n_recordings,)
+        Seconds between frames.
+    """
+
+    scores_: pd.DataFrame
+    metric: str
+    translator: str
+    null_: dict
+    predictions_: dict
+    measured_: list
+    target_names_: list
+    recordings_: pd.DataFrame
+    t_r_: np.ndarray
+    _summary: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def models_(self) -> list[str]:
+        """Names of models, the translator first."""
+        return list(dict.fromkeys(self.scores_["model"]))
+
+    @property
+    def p_values_(self) -> pd.DataFrame:
+        """Circular-shift p values: one row per ``model`` and ``target``.
+
+        Columns ``score``, ``null_mean``, ``p`` (one-sided), ``p_max`` (corrected over targets by
+        the maximum statistic) and ``p_fdr`` (Benjamini-Hochberg).
+        """
+        tables = []
+        for model, null in self.null_.items():
+            partial = model == "partial"
+            scores = self._scores(
+                self.translator if partial else model,
+                f"partial_{self.metric}" if partial else self.metric,
+            )
+            observed = _per_target(scores).reindex(self.target_names_).to_numpy()
+            p = p_value(observed, null)
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "model": model,
+                        "target": self.target_names_,
+                        "score": observed,
+                        "null_mean": np.nanmean(null, axis=0),
+                        "p": p,
+                        "p_max": max_statistic_p(observed, null),
+                        "p_fdr": fdr(p),
+                    }
+                )
+            )
+        columns = ["model", "target", "score", "null_mean", "p", "p_max", "p_fdr"]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+
+    def _scores(self, model: str, metric: str | None = None) -> pd.DataFrame:
+        metric = self.metric if metric is None else metric
+        table = self.scores_
+        rows = table[(table["model"] == model) & (table["metric"] == metric)]
+        if not len(rows):
+            raise ValueError(
+                f"No scores of model {model!r} with metric {metric!r}. Models: {self.models_}; "
+                f"metrics: {list(dict.fromkeys(table['metric']))}."
+            )
+        return rows
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return all scores, one row per model, metric, fold, recording and target.
+
+        Returns
+        -------
+        scores : DataFrame
+            A copy of ``scores_``.
+        """
+        return self.scores_.copy()
+
+    def _units(self, model: str, metric: str | None = None) -> pd.Series:
+        """Mean score of each person, or of each fold where there is one person."""
+        scores = self._scores(model, metric)
+        unit = "subject" if scores["subject"].nunique() > 1 else "fold"
+        return scores.groupby(unit)["score"].mean()
+
+    def group_statistics(self, metric: str | None = None) -> pd.DataFrame:
+        """Statistics over people of each model's mean score over targets.
+
+        With one person, folds take the place of people; blocks of one recording are not
+        independent, so their intervals are descriptive.
+
+        Parameters
+        ----------
+        metric : str | None
+            Default: the first metric of the evaluation.
+
+        Returns
+        -------
+        statistics : DataFrame
+            A row per model: ``unit`` ("subject" or "fold"), ``n``, ``mean``, ``std``, ``ci_low``,
+            ``ci_high`` (95 %, Student's t), ``p_sign_flip`` (two-sided).
+        """
+        rows = []
+        for model in self.models_:
+            try:
+                units = self._units(model, metric)
+            except ValueError:
+                continue
+            mean, low, high = mean_interval(units)
+            rows.append(
+                {
+                    "model": model,
+                    "unit": units.index.name,
+                    "n": len(units),
+                    "mean": mean,
+                    "std": float(np.std(units, ddof=1)) if len(units) > 1 else float("nan"),
+                    "ci_low": low,
+                    "ci_high": high,
+                    "p_sign_flip": sign_flip_p(units),
+                }
+            )
+        return pd.DataFrame(rows).set_index("model")
+
+    def compare(self, model: str, other: str, metric: str | None = None) -> dict:
+        """Paired difference between two models over people (over folds with one person).
+
+        Parameters
+        ----------
+        model, other : str
+            Names in ``models_``.
+        metric : str | None
+            Default: the first metric of the evaluation.
+
+        Returns
+        -------
+        difference : dict
+            ``unit``, ``n``, ``mean``, ``ci_low``, ``ci_high`` and ``p_sign_flip`` of
+            ``model - other``.
+
+        Raises
+        ------
+        ValueError
+            If a model or metric is unknown.
+        """
+        first, second = self._units(model, metric), self._units(other, metric)
+        difference = (first - second).dropna()
+        mean, low, high = mean_interval(difference)
+        return {
+            "unit": difference.index.name,
+            "n": len(difference),
+            "mean": mean,
+            "ci_low": low,
+            "ci_high": high,
+            "p_sign_flip": sign_flip_p(difference),
+        }
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per model and null.
+
+        Returns
+        -------
+        summary : DataFrame
+            ``mean`` of the first metric over targets and folds, ``std_targets``, ``std_folds``,
+            ``ci_low`` and ``ci_high`` (95 %, over people, over folds with one person), ``p``
+            (circular shift, of the mean over targets), ``n_significant`` (targets with corrected
+            p < 0.05, maximum statistic), then the means of the other metrics.
+        """
+        group = self.group_statistics()
+        p_values = self.p_values_
+        others = [m for m in dict.fromkeys(self.scores_["metric"]) if m != self.metric]
+        rows = {}
+        for model in self.models_:
+            try:
+                scores = self._scores(model)
+            except ValueError:
+                continue
+            row = {
+                "mean": scores["score"].mean(),
+                "std_targets": _per_target(scores).std(),
+                "std_folds": scores.groupby("fold")["score"].mean().std(),
+                "ci_low": group["ci_low"].get(model, np.nan),
+                "ci_high": group["ci_high"].get(model, np.nan),
+                "p": np.nan,
+                "n_significant": np.nan,
+            }
+            if model in self.null_:
+                mine = p_values[p_values["model"] == model]
+                null = np.nanmean(self.null_[model], axis=1)
+                row["p"] = float(p_value(np.nanmean(mine["score"]), null))
+                row["n_significant"] = int((mine["p_max"] < 0.05).sum())
+            table = self.scores_[self.scores_["model"] == model]
+            for metric in others:
+                values = table.loc[table["metric"] == metric, "score"]
+                row[metric] = values.mean() if len(values) else np.nan
+            rows[model] = row
+        if self.translator in self.null_:
+            null = self.null_[self.translator]
+            low, high = np.nanpercentile(np.nanmean(null, axis=1), [2.5, 97.5])
+            rows["null: circular_shift"] = {
+                "mean": np.nanmean(null),
+                "std_targets": np.nanstd(np.nanmean(null, axis=0)),
+                "ci_low": low,
+                "ci_high": high,
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+    def plot(self, axes=None, show: bool = True):
+        """Draw each target's score for every model, over the null's 95 % band.
+
+        Parameters
+        ----------
+        axes : matplotlib Axes | None
+            Where to draw. Default: a new figure.
+        show : bool
+            Show the figure.
+
+        Returns
+        -------
+        fig : matplotlib Figure
+            The figure.
+        """
+        import matplotlib.pyplot as plt
+
+        if axes is None:
+            _, axes = plt.subplots(figsize=(1.5 + 1.1 * len(self.models_), 3.5), layout="tight")
+        models = []
+        for model in self.models_:
+            if ((self.scores_["model"] == model) & (self.scores_["metric"] == self.metric)).any():
+                models.append(model)
+        rng = np.random.default_rng(0)
+        for position, model in enumerate(models):
+            values = _per_target(self._scores(model)).to_numpy()
+            jitter = position + rng.uniform(-0.15, 0.15, len(values))
+            axes.scatter(jitter, values, s=8, alpha=0.5, linewidths=0)
+            axes.plot([position - 0.3, position + 0.3], [np.nanmean(values)] * 2, "k", lw=2)
+        if self.translator in self.null_:
+            low, high = np.nanpercentile(self.null_[self.translator], [2.5, 97.5])
+            axes.axhspan(low, high, color="0.9", zorder=0, label="circular shifts, 95 % of targets")
+            axes.legend(frameon=False, fontsize="small")
+        axes.axhline(0, color="0.6", lw=0.8, zorder=0)
+        axes.set_xticks(range(len(models)), models, rotation=30, ha="right")
+        axes.set(ylabel=f"{self.metric}, one dot per target")
+        if show:
+            plt.show()
+        return axes.figure

@@ -1,0 +1,229 @@
+"""One view of windows and recordings: every sample lies on its recording's grid of frames."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .._window_table import is_epochs_list, is_recordings, window_table
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Targets of windows or recordings, and where their frames lie.
+
+    Attributes
+    ----------
+    y : list of ndarray, each (n_frames, n_targets)
+        Targets of each sample.
+    label : ndarray of int, shape (n_samples,)
+        Recording of each sample.
+    first : ndarray of int, shape (n_samples,)
+        First frame of each sample on its recording's grid.
+    n_grid : ndarray of int, shape (n_recordings,)
+        Frames of each recording's grid.
+    t_r : ndarray of float, shape (n_recordings,)
+        Seconds between frames (NaN where unknown).
+    recordings : DataFrame
+        ``subject``, ``run``, ``recording`` of each recording.
+    names : list of str
+        Names of targets.
+    table : DataFrame | None
+        Times of windows; None for whole recordings.
+    ndim : int
+        Dimensions of y as it was given, for estimators that expect rows of frames.
+    """
+
+    y: list
+    label: np.ndarray
+    first: np.ndarray
+    n_grid: np.ndarray
+    t_r: np.ndarray
+    recordings: pd.DataFrame
+    names: list
+    table: pd.DataFrame | None
+    ndim: int
+
+    def place(self, values: Sequence, rows: Sequence[int]) -> dict[int, np.ndarray]:
+        """Put the frames of some samples on the grids of their recordings, averaging overlaps."""
+        placed = {}
+        rows = np.asarray(rows, int)
+        for label in np.unique(self.label[rows]):
+            members = np.flatnonzero(self.label[rows] == label)
+            shape = (self.n_grid[label], np.shape(values[members[0]])[1])
+            total, count = np.zeros(shape), np.zeros(shape)
+            for member in members:
+                part = np.asarray(values[member], float)
+                where = slice(self.first[rows[member]], self.first[rows[member]] + len(part))
+                finite = np.isfinite(part)
+                total[where] += np.where(finite, part, 0.0)
+                count[where] += finite
+            placed[int(label)] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return placed
+
+    def frames(self, rows: Sequence[int]) -> dict[int, np.ndarray]:
+        """Frames of each recording's grid that some samples hold."""
+        ones = [np.ones((len(self.y[row]), 1)) for row in rows]
+        return {k: np.flatnonzero(np.isfinite(v[:, 0])) for k, v in self.place(ones, rows).items()}
+
+
+def take(X, rows):
+    """Take samples of Epochs, lists, tables and arrays, as an estimator gets them."""
+    rows = np.asarray(rows, int)
+    if isinstance(X, list | tuple):
+        return [X[row] for row in rows]
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def _frames_of(part, name: str) -> np.ndarray:
+    try:
+        part = np.asarray(part, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be numeric, got {type(part).__name__}.") from error
+    return part[:, np.newaxis] if part.ndim == 1 else part
+
+
+def _seconds(t_r, n: int) -> np.ndarray:
+    if t_r is None:
+        return np.full(n, np.nan)
+    try:
+        seconds = np.broadcast_to(np.asarray(t_r, float), (n,)).copy()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"t_r must be a number of seconds, or one per recording ({n}), got {t_r!r}."
+        ) from error
+    if not (seconds > 0).all():
+        raise ValueError(f"t_r must be positive (seconds between frames), got {t_r!r}.")
+    return seconds
+
+
+def _target_names(y, names, n_targets: int) -> list:
+    first = y[0] if isinstance(y, list | tuple) and len(y) else y
+    if names is None and hasattr(first, "columns"):
+        names = list(first.columns)
+    names = list(range(n_targets)) if names is None else list(names)
+    if len(names) != n_targets or len(set(names)) != n_targets:
+        raise ValueError(
+            f"target_names must be {n_targets} different names, one per target, got {len(names)} "
+            f"({len(set(names))} different)."
+        )
+    return names
+
+
+def read_samples(X, y, groups=None, *, t_r=None, context=None, target_names=None) -> Samples:
+    """Read what scoring needs from any input that the estimators take.
+
+    Parameters
+    ----------
+    X : Epochs | list of Epochs | list of Raw or 2-D arrays | array
+        Windows, whole recordings, or rows of features (one frame each).
+    y : array of shape (n_windows, n_frames, n_targets) | list of (n_frames, n_targets) | 2-D array
+        Targets.
+    groups : array of shape (n_samples,) | None
+        Person (or recording) of each sample.
+    t_r, context : float | None
+        Seconds between frames and of history, where metadata do not tell.
+    target_names : list | None
+        Names of the targets.
+
+    Returns
+    -------
+    samples : Samples
+        Targets on the grids of their recordings.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ or shapes are not those of targets.
+    """
+    n = len(X)
+    if n == 0 or n != len(y):
+        raise ValueError(f"X and y must have the same number of samples, got {n} and {len(y)}.")
+    if groups is not None and len(groups) != n:
+        raise ValueError(f"groups must have one value per sample ({n}), got {len(groups)}.")
+    whole = isinstance(X, list | tuple) and not is_epochs_list(X) and is_recordings(X)
+    ndim = 2 if whole else np.ndim(y)
+    if whole:
+        parts = [_frames_of(part, "y") for part in y]
+        table = None
+        people = np.arange(n) if groups is None else np.asarray(groups)
+        recordings = pd.DataFrame({"subject": people, "recording": np.arange(n)})
+        label, first = np.arange(n), np.zeros(n, int)
+    else:
+        array = _frames_of(y, "y")
+        array = array[:, np.newaxis] if array.ndim == 2 else array
+        if array.ndim != 3:
+            raise ValueError(
+                f"y must have shape (n_windows, n_frames, n_targets), got {np.shape(y)}."
+            )
+        parts = list(array)
+        width = array.shape[1] * t_r if t_r is not None and np.ndim(t_r) == 0 else None
+        table = window_table(X, array, groups, t_r=t_r, window=width, context=context)
+        label = table["label"].to_numpy()
+        first = _first_on_grid(table)
+        recordings = _window_recordings(table, groups)
+        if "t_r" in table.columns:
+            t_r = table.groupby("label")["t_r"].first().to_numpy()
+    if any(part.ndim != 2 or part.shape[1] != parts[0].shape[1] for part in parts):
+        shapes = sorted({part.shape[1:] for part in parts})
+        raise ValueError(
+            "y must have the same targets in every sample, (n_frames, n_targets), got trailing "
+            f"shapes {shapes}."
+        )
+    lengths = np.array([len(part) for part in parts])
+    n_grid = np.array([(first + lengths)[label == k].max() for k in range(label.max() + 1)])
+    return Samples(
+        parts,
+        label,
+        first,
+        n_grid,
+        _seconds(t_r, len(n_grid)),
+        recordings,
+        _target_names(y, target_names, parts[0].shape[1]),
+        table,
+        ndim,
+    )
+
+
+def _first_on_grid(table: pd.DataFrame) -> np.ndarray:
+    if "frame" in table.columns:
+        first = table["frame"].to_numpy(float)
+    elif "t_r" in table.columns:
+        first = table["onset"].to_numpy() / table["t_r"].to_numpy()
+    else:
+        raise ValueError(
+            "Frames cannot be put in order without t_r: give t_r, or Epochs whose metadata have "
+            "'frame'."
+        )
+    earliest = pd.Series(first).groupby(table["label"].to_numpy()).transform("min").to_numpy()
+    return np.rint(first - earliest).astype(int)
+
+
+def _window_recordings(table: pd.DataFrame, groups) -> pd.DataFrame:
+    keys = [c for c in ("subject", "run", "recording") if c in table.columns]
+    recordings = table.groupby("label")[keys].first() if keys else pd.DataFrame({"recording": [0]})
+    recordings = recordings.reset_index(drop=True)
+    if groups is not None:
+        people = pd.Series(np.asarray(groups)).groupby(table["label"].to_numpy())
+        if (people.nunique() == 1).all():
+            recordings["subject"] = people.first().to_numpy()
+    if "subject" not in recordings.columns or recordings["subject"].isna().all():
+        recordings["subject"] = recordings.get("recording", 0)
+    return recordings
+
+
+def people_of(X, samples: Samples, groups) -> np.ndarray:
+    """Person of each sample: groups where given, else the metadata's subject or recording."""
+    if groups is not None:
+        return np.asarray(groups)
+    return samples.recordings["subject"].to_numpy()[samples.label]
+
+
+def nan_mean(parts: list) -> np.ndarray:
+    """Mean over the parts; NaN only where no part has a value."""
+    stack = np.asarray(parts, float)
+    finite = np.isfinite(stack)
+    total = np.where(finite, stack, 0.0).sum(axis=0)
+    count = finite.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,225 @@
+"""Null distributions by circular shifts, corrected p values, statistics over people."""
+
+from collections.abc import Callable, Sequence
+from itertools import product
+
+import numpy as np
+from scipy import stats
+
+from ..metrics import METRICS
+
+__all__ = [
+    "circular_shift_null",
+    "draw_shifts",
+    "fdr",
+    "max_statistic_p",
+    "mean_interval",
+    "p_value",
+    "sign_flip_p",
+]
+
+
+def draw_shifts(
+    n_frames: int, n_shifts: int, min_shift: int, rng: np.random.Generator, distinct: bool = True
+) -> np.ndarray:
+    """Draw circular shifts at least ``min_shift`` frames away from zero, both ways round.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the recording.
+    n_shifts : int
+        Number of shifts.
+    min_shift : int
+        Least distance from zero in frames.
+    rng : Generator
+        Source of randomness.
+    distinct : bool
+        Draw without repetition as long as there are enough different shifts.
+
+    Returns
+    -------
+    shifts : ndarray of int, shape (n_shifts,)
+        Frames to roll by, between ``min_shift`` and ``n_frames - min_shift``.
+
+    Raises
+    ------
+    ValueError
+        If the recording is too short to be shifted that far.
+    """
+    n_possible = n_frames - 2 * min_shift + 1
+    if n_possible < 1 or min_shift < 1:
+        raise ValueError(
+            f"A recording of {n_frames} frames cannot be shifted by at least {min_shift} frames "
+            "both ways. Use longer recordings, or nulls without 'circular_shift'."
+        )
+    if distinct and n_possible >= n_shifts:
+        return min_shift + rng.choice(n_possible, n_shifts, replace=False)
+    return min_shift + rng.integers(n_possible, size=n_shifts)
+
+
+def _rolled_scores(y, pred, shifts, metric) -> np.ndarray:
+    """Score of every shift of a complete recording at once, by cross-correlation."""
+    if metric == "spearman":
+        y, pred = stats.rankdata(y, axis=0), stats.rankdata(pred, axis=0)
+    y, pred = y - y.mean(axis=0), pred - pred.mean(axis=0)
+    length = np.linalg.norm(y, axis=0) * np.linalg.norm(pred, axis=0)
+    n = len(y)
+    spectrum = np.conj(np.fft.rfft(y, axis=0)) * np.fft.rfft(pred, axis=0)
+    every = np.fft.irfft(spectrum, n, axis=0)
+    constant = length <= 1e-12 * n
+    return np.where(constant, 0.0, every[shifts % n] / np.where(constant, 1.0, length))
+
+
+def circular_shift_null(
+    y: np.ndarray,
+    pred: np.ndarray,
+    shifts: np.ndarray,
+    metric: str | Callable = "spearman",
+    rows: np.ndarray | None = None,
+) -> np.ndarray:
+    """Score predictions against the measured recording rolled in time, all targets together.
+
+    Rolling keeps the autocorrelation of each target and the correlation between targets, and breaks
+    the pairing with the prediction. Remove drift from both before: a series with drift is not the
+    same process after rolling.
+
+    Parameters
+    ----------
+    y : array of shape (n_frames, n_targets)
+        Measured recording, detrended; NaN rows are scrubbed or missing frames.
+    pred : array of shape (n_rows, n_targets)
+        Predictions for ``rows`` of the recording.
+    shifts : array of int, shape (n_shifts,)
+        Frames to roll ``y`` by (see :func:`draw_shifts`).
+    metric : "spearman" | "pearson" | "r2" | callable
+        Score per target of ``(y, pred)``.
+    rows : array of int, shape (n_rows,) | None
+        Frames that were predicted. Default: all.
+
+    Returns
+    -------
+    null : ndarray of shape (n_shifts, n_targets)
+        Score of each shift.
+    """
+    y, pred, shifts = np.asarray(y, float), np.asarray(pred, float), np.asarray(shifts, int)
+    rows = np.arange(len(y)) if rows is None else np.asarray(rows, int)
+    complete = len(rows) == len(y) and np.isfinite(y).all() and np.isfinite(pred).all()
+    if complete and metric in ("spearman", "pearson"):
+        return _rolled_scores(y, pred, shifts, metric)
+    score = METRICS[metric] if isinstance(metric, str) else metric
+    return np.array([score(y[(rows - shift) % len(y)], pred) for shift in shifts])
+
+
+def p_value(observed, null) -> np.ndarray:
+    r"""One-sided p values, :math:`(1 + \#\{null \ge observed\}) / (1 + n)`.
+
+    Parameters
+    ----------
+    observed : array of shape (n_targets,) or float
+        Scores.
+    null : array of shape (n_draws, n_targets) or (n_draws,)
+        Null scores.
+
+    Returns
+    -------
+    p : ndarray of shape (n_targets,) or float
+        P values; NaN scores have p = 1.
+    """
+    null = np.asarray(null, float)
+    # Comparing with NaN is False, which is the conservative side only for `<`.
+    exceeded = (~(null < np.asarray(observed, float))).sum(axis=0)
+    return (1 + exceeded) / (1 + len(null))
+
+
+def max_statistic_p(observed, null) -> np.ndarray:
+    """P values corrected over targets by the maximum of each draw (family-wise error).
+
+    Parameters
+    ----------
+    observed : array of shape (n_targets,)
+        Scores.
+    null : array of shape (n_draws, n_targets)
+        Null scores, all targets of a draw from the same shift.
+
+    Returns
+    -------
+    p : ndarray of shape (n_targets,)
+        Corrected p values (Nichols and Holmes 2002).
+    """
+    null = np.asarray(null, float)
+    maximum = np.where(np.isnan(null), -np.inf, null).max(axis=1)
+    return p_value(observed, maximum[:, np.newaxis])
+
+
+def fdr(p) -> np.ndarray:
+    """Benjamini-Hochberg adjusted p values.
+
+    Parameters
+    ----------
+    p : array of shape (n_targets,)
+        P values.
+
+    Returns
+    -------
+    adjusted : ndarray of shape (n_targets,)
+        Adjusted p values (q values).
+    """
+    return stats.false_discovery_control(np.asarray(p, float), method="bh")
+
+
+def sign_flip_p(values: Sequence[float], n_flips: int = 10_000, random_state: int = 0) -> float:
+    """Two-sided p value that the mean over people is zero, by flipping signs.
+
+    Parameters
+    ----------
+    values : array of shape (n_people,)
+        One value per person (score, or difference of scores).
+    n_flips : int
+        Random flips, where there are too many to go through all of them.
+    random_state : int
+        Seed of the random flips.
+
+    Returns
+    -------
+    p : float
+        P value; exact where ``2 ** n_people <= n_flips``.
+    """
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return float("nan")
+    exact = 2 ** len(values) <= n_flips
+    if exact:
+        signs = np.array(list(product([1.0, -1.0], repeat=len(values))))
+    else:
+        signs = np.random.default_rng(random_state).choice([-1.0, 1.0], (n_flips, len(values)))
+    means = np.abs(signs @ values)
+    exceeded = int((means >= abs(values.sum()) * (1 - 1e-12)).sum())
+    return exceeded / len(means) if exact else (1 + exceeded) / (1 + n_flips)
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Mean with its confidence interval by Student's t.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        One value per person, seed or fold.
+    level : float
+        Coverage of the interval.
+
+    Returns
+    -------
+    mean, low, high : float
+        The interval is NaN for fewer than two values.
+    """
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return (float("nan"),) * 3
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, float("nan"), float("nan")
+    half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(values)
+    return mean, float(mean - half), float(mean + half)

@@ -1,0 +1,80 @@
+"""Circular shifts, p values and statistics over people against independent definitions."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mne_samba.evaluation import (
+    circular_shift_null,
+    draw_shifts,
+    fdr,
+    max_statistic_p,
+    mean_interval,
+    p_value,
+    sign_flip_p,
+)
+from mne_samba.metrics import pearson, spearman
+
+
+@pytest.mark.parametrize(("name", "metric"), [("spearman", spearman), ("pearson", pearson)])
+def test_fast_shifts_equal_rolling(name, metric):
+    rng = np.random.default_rng(0)
+    y, pred = rng.standard_normal((2, 101, 3)).round(1)
+    pred[:, 1] = 0.3  # constant
+    shifts = np.array([15, 40, 86])
+    expected = [metric(np.roll(y, shift, axis=0), pred) for shift in shifts]
+    np.testing.assert_allclose(circular_shift_null(y, pred, shifts, name), expected, atol=1e-12)
+    np.testing.assert_allclose(circular_shift_null(y, pred, shifts, metric), expected, atol=1e-12)
+    y[7] = np.nan
+    rows = np.arange(30, 70)
+    got = circular_shift_null(y, pred[rows], shifts, name, rows)
+    expected = [metric(np.roll(y, shift, axis=0)[rows], pred[rows]) for shift in shifts]
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+def test_shifts_stay_away_from_zero_both_ways():
+    rng = np.random.default_rng(0)
+    shifts = draw_shifts(100, 71, 15, rng)
+    assert sorted(shifts) == list(range(15, 86))  # every one once
+    many = draw_shifts(100, 500, 15, rng)
+    assert many.min() == 15 and many.max() == 85
+    with pytest.raises(ValueError, match="cannot be shifted"):
+        draw_shifts(29, 10, 15, rng)
+
+
+def test_p_values_count_draws():
+    null = np.array([[0.1, 0.5], [0.2, 0.0], [0.3, 0.1]])
+    np.testing.assert_allclose(p_value([0.2, 0.6], null), [3 / 4, 1 / 4])
+    np.testing.assert_allclose(max_statistic_p([0.2, 0.6], null), [4 / 4, 1 / 4])
+    np.testing.assert_allclose(max_statistic_p([0.4, 0.25], null), [2 / 4, 3 / 4])
+    assert p_value(np.nan, null[:, 0]) == 1.0
+
+
+def test_max_statistic_controls_family_wise_error():
+    rng = np.random.default_rng(0)
+    false = 0
+    for _ in range(400):
+        draws = rng.standard_normal((100, 20))
+        false += max_statistic_p(draws[0], draws[1:]).min() <= 0.05
+    assert 0.02 < false / 400 < 0.09
+
+
+def test_fdr_by_hand():
+    np.testing.assert_allclose(fdr([0.01, 0.04, 0.03, 0.5]), [0.04, 0.16 / 3, 0.16 / 3, 0.5])
+
+
+def test_sign_flips_are_exact_for_few_people():
+    assert sign_flip_p([1.0, 2.0, 3.0, 4.0, 5.0]) == 2 / 32
+    assert sign_flip_p([1.0, -1.0]) == 1.0
+    values = np.random.default_rng(0).normal(0.4, 1, 24)
+    reference = stats.permutation_test(
+        (values,), np.mean, permutation_type="samples", n_resamples=9999, rng=0
+    ).pvalue
+    assert sign_flip_p(values) == pytest.approx(reference, abs=0.02)
+
+
+def test_interval_equals_t_test():
+    values = np.random.default_rng(1).normal(size=12)
+    interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    np.testing.assert_allclose(mean_interval(values)[1:], [interval.low, interval.high])
+    assert np.isnan(mean_interval([1.0])[1])

@@ -94,11 +94,12 @@ def simulate_bold(
     n_targets = check_integer("n_targets", n_targets, 1)
     snr = check_number("snr", snr, 0, open_low=True)
     sfreq = raw.info["sfreq"]
-    n_frames = int(np.floor(raw.n_times / sfreq / t_r + 1e-9))
-    if n_frames < 20:
+    duration = raw.n_times / sfreq
+    n_frames = int(np.floor(duration / t_r + 1e-9))
+    if duration < 60 or n_frames < 20:
         raise ValueError(
-            f"raw lasts {raw.n_times / sfreq:.1f} s, which is {n_frames} frames of {t_r:g} s: "
-            "at least 20 are needed."
+            f"raw lasts {duration:.1f} s, which is {n_frames} frames of {t_r:g} s: at least one "
+            "minute and 20 frames are needed."
         )
     bands = _usable_bands(bands, raw.info)
     noise, noise_t_r = _check_noise(noise, noise_t_r, t_r)
@@ -217,8 +218,15 @@ def _band_power_drive(raw, channels, names, bands, n_bins, width):
     for channel, name in set(zip(channels, names, strict=True)):
         signal = raw.get_data(picks=[channel])[0]
         low, high = bands[name]
+        # Narrow transitions: MNE's own at 45 Hz would let half of a 50 Hz line through.
         filtered = mne.filter.filter_data(
-            signal[None], sfreq, low, high, method="iir", verbose="ERROR"
+            signal[None],
+            sfreq,
+            low,
+            high,
+            l_trans_bandwidth=min(1.0, low / 2),
+            h_trans_bandwidth=min(1.0, sfreq / 2 - high),
+            verbose="ERROR",
         )[0]
         power = bin_means(np.abs(hilbert(filtered)) ** 2, edges)
         if power.std() == 0:

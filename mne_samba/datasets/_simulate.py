@@ -220,17 +220,21 @@ def simulate_paired(
     raws, cleans, powers, couplings, tables = [], [], [], [], []
     for subject in range(n_subjects):
         rng = _rng(seed, 1, subject)
-        own = draw_coupling(rng, targets.coords, sources.coords, bands, **draw)
-        couplings.append(mix_couplings(rng, shared, own, shared_coupling))
+        # Generators of their own: what is coupled, shown or mixed in leaves time courses alone.
+        own_rng = _rng(seed, 3, subject)
+        own = draw_coupling(own_rng, targets.coords, sources.coords, bands, **draw)
+        couplings.append(mix_couplings(own_rng, shared, own, shared_coupling))
         latents = latent_amplitudes(
             rng, timing, n_sources, len(bands), sources.networks, network_variance
         )
-        order = stimulus_order(rng, n_stimuli)
+        order = stimulus_order(_rng(seed, 4, subject), n_stimuli)
         if stimulus_variance > 0:
             latents = add_stimuli(latents, order, timing, stimulus_variance, world_seed)
         extra = None
         if nuisance > 0:
-            extra = LOG_AMPLITUDE * nuisance_amplitudes(rng, latents.shape, nuisance)
+            extra = LOG_AMPLITUDE * nuisance_amplitudes(
+                _rng(seed, 5, subject), latents.shape, nuisance
+            )
         simulated = (timing, bands, n_sources)
         signals, power = simulate_sources(
             rng, *simulated, LOG_AMPLITUDE * latents, rhythm_snr, extra
@@ -304,7 +308,7 @@ def _channels(level, sources, sfreq, montage, seed):
             raise ValueError('montage belongs to level="sensor": leave it None at source level.')
         return mne.create_info(sources.names, sfreq, "eeg"), None
     info = template_info(sfreq, montage)
-    gain = lead_field(sources.coords, info, _rng(seed, 3))
+    gain = lead_field(sources.coords, info, _rng(seed, 6))
     # Sources of one strength, such that a typical channel has a typical amplitude.
     return info, gain / np.median(np.linalg.norm(gain, axis=1))
 

@@ -82,7 +82,7 @@ def add_stimuli(latents, order, timing, variance, seed):
     bounds = np.round(bounds * SLOW_RATE).astype(int)
     length = int(np.diff(bounds).max())
     for stimulus, first, last in zip(order, bounds[:-1], bounds[1:], strict=True):
-        rng = np.random.default_rng(np.random.SeedSequence((seed, 4, int(stimulus))))
+        rng = np.random.default_rng(np.random.SeedSequence((seed, 7, int(stimulus))))
         level = rng.standard_normal(n_series)[:, None]
         course = slow_amplitudes(rng, n_series, length)[:, : last - first]
         series = np.sqrt(0.5) * (level + course)

@@ -308,7 +308,7 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
             + (state.response_second[part] * full).sum((1, 2))
         )
         # A target that is fitted perfectly keeps a sliver of noise, or nothing else could move.
-        noise = torch.maximum(misfit / moments.n_frames, 1e-4 * noise_of_null)
+        noise = torch.maximum(misfit / moments.n_frames, 1e-4 * noise_of_null[part])
         noise = noise.clamp_min(_MIN_NOISE)
         state.noise[part] = noise
         gains[part] = (

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from ._core_deviation import adapt, add_extra
 from ._core_features import (
     check_powers,
     check_segments,
@@ -72,6 +73,9 @@ class Core:
         Width of a bin in seconds.
     step : int
         Bins per frame.
+    extra : ndarray of shape (n_targets, n_nodes, n_bands), or None
+        Coefficients of single bands for single targets, added to the drive before the response:
+        ``drive_m = sum_nk (S_mn w_nk + extra_mnk) P_nk``. None where the evidence is against them.
     """
 
     weights: np.ndarray
@@ -88,6 +92,7 @@ class Core:
     hrf: str
     dt: float
     step: int
+    extra: np.ndarray | None = None
     state: object = field(default=None, repr=False)
 
     def predict(self, powers):
@@ -115,6 +120,9 @@ class Core:
         out = []
         for power in powers:
             drive = spatial @ torch.einsum("nk,nkt->nt", weights, power)
+            if self.extra is not None:
+                flat = torch.from_numpy(self.extra).flatten(1)
+                drive = drive + flat @ power.reshape(flat.shape[1], -1)
             bold = convolve_frames(drive, kernel, self.step, self.dt)
             out.append((bold.T + intercept).numpy())
         return out
@@ -135,6 +143,7 @@ def fit_core(
     max_iter=100,
     tol=1e-3,
     weights="shared",
+    extra="auto",
     init=None,
     random_state=0,
     groups=None,
@@ -175,8 +184,13 @@ def fit_core(
     weights : {"shared", "free"}
         Whether bands have a mean that all nodes share, from which nodes deviate by a learnt
         variance.
+    extra : {"auto", False}
+        Whether to add coefficients of single bands for single targets where the evidence favours
+        them: they matter where targets do not share band weights.
     init : Core, optional
-        Start from this core instead of ridge regression.
+        Core of other people with the same nodes, bands, targets and lags. The new data are also
+        explained by its map times a gain plus a learnt deviation, with its weights and responses;
+        this is returned if it has more evidence than a fit from scratch.
     random_state : int
         Seed of the dictionary.
     groups : list, optional
@@ -196,7 +210,9 @@ def fit_core(
 
     Notes
     -----
-    With one lag there is no response and frames are independent samples, so nothing is whitened.
+    Evidence of the added coefficients is the exact marginal likelihood of a random-effects model of
+    the core's residual; they are left out below one nat per target. With one lag there is no
+    response and frames are independent samples, so nothing is whitened.
     """
     if map_prior != "auto" and map_prior not in MAP_PRIORS:
         raise ValueError(
@@ -208,11 +224,15 @@ def fit_core(
         raise ValueError(f"weights must be one of {_WEIGHT_KINDS}, got {weights!r}.")
     if not dt > 0:
         raise ValueError(f"dt must be a positive number of seconds, got {dt!r}.")
+    if extra not in ("auto", False):
+        raise ValueError(f"extra must be 'auto' or False, got {extra!r}.")
     segments = check_segments(powers, targets, masks, step)
     if groups is not None and len(groups) != len(segments.powers):
         raise ValueError(
             f"groups must have one entry per segment ({len(segments.powers)}), got {len(groups)}."
         )
+    if init is not None:
+        _check_init(init, segments, dt)
     y = gather_used(segments.targets, segments.masks)
     first = runs_of_frames(segments.masks)
     whitened = segments.n_lags > 1
@@ -266,7 +286,34 @@ def fit_core(
             break
         rho = new
     evidence = {name: fits[name].elbo[-1] for name in names}
-    return _finish(state, moments, prior, segments, dt, hrf_bounds, rho, best, evidence)
+    core = _finish(state, prior, segments, dt, hrf_bounds, rho, best, evidence)
+    if init is not None:
+        core = adapt(init, core, prior, design, y, first)
+    if extra:
+        add_extra(core, prior, design, y, first)
+    _centre(core, segments)
+    return core
+
+
+def _check_init(init, segments, dt):
+    """Refuse a core that does not fit the data."""
+    n_nodes, n_bands = segments.powers[0].shape[:2]
+    expected = (n_nodes, n_bands, segments.targets[0].shape[1], segments.n_lags, dt)
+    given = (*init.weights.shape, *init.kernel.shape, init.dt)
+    if given != expected:
+        raise ValueError(
+            "init must have the data's (n_nodes, n_bands, n_targets, n_lags, dt) = "
+            f"{expected}, got {given}."
+        )
+
+
+def _centre(core, segments):
+    """Choose the intercept for which residuals have zero mean."""
+    predicted = [torch.from_numpy(p) for p in core.predict(segments.powers)]
+    residual = gather_used(segments.targets, segments.masks) - gather_used(
+        predicted, segments.masks
+    )
+    core.intercept = core.intercept + residual.mean(0).numpy()
 
 
 def _fitted(state, design):
@@ -275,7 +322,7 @@ def _fitted(state, design):
     return torch.einsum("tbm,mb->tm", drive, state.response)
 
 
-def _finish(state, moments, prior, segments, dt, bounds, rho, map_prior, evidence):
+def _finish(state, prior, segments, dt, bounds, rho, map_prior, evidence):
     """Turn a posterior into a core: responses to double gammas, gauges, intercept."""
     spatial, weights = state.spatial_map.clone(), state.weights.clone()
     kernels = (state.response @ prior.basis).numpy()
@@ -297,7 +344,7 @@ def _finish(state, moments, prior, segments, dt, bounds, rho, map_prior, evidenc
     if scale > 0:
         sign = -1.0 if float(spatial.sum()) < 0 else 1.0
         weights, spatial = weights / (scale * sign), spatial * (scale * sign)
-    core = Core(
+    return Core(
         weights=weights.numpy(),
         spatial_map=spatial.numpy(),
         hrf_params=params,
@@ -314,9 +361,3 @@ def _finish(state, moments, prior, segments, dt, bounds, rho, map_prior, evidenc
         step=segments.step,
         state=state,
     )
-    predicted = [torch.from_numpy(p) for p in core.predict(segments.powers)]
-    residual = gather_used(segments.targets, segments.masks) - gather_used(
-        predicted, segments.masks
-    )
-    core.intercept = residual.mean(0).numpy()
-    return core

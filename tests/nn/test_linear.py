@@ -1,21 +1,9 @@
-"""The linear core: truth on a small simulation, algebra against plain definitions, edges."""
+"""The linear core: truth on a small simulation, evidence, edge cases."""
 
 import numpy as np
 import pytest
-import torch
-from scipy.linalg import toeplitz
 from scipy.ndimage import gaussian_filter1d
 
-from mne_samba.nn._core_features import (
-    gather_used,
-    lag_one_correlation,
-    lagged_features,
-    moments_of,
-    runs_of_frames,
-    whiten,
-)
-from mne_samba.nn._core_fit import ridge_start
-from mne_samba.nn._core_hrf import project_double_gamma, response_prior, update_response
 from mne_samba.nn.hrf import HRF_BOUNDS, double_gamma, hrf_dictionary, hrf_summary
 from mne_samba.nn.linear import fit_core
 
@@ -144,103 +132,6 @@ def test_unrelated_data_gives_next_to_nothing():
     assert predicted.var(0).max() < 0.04
 
 
-def test_whitening_inverts_the_covariance():
-    rho, n = 0.55, 7
-    first = np.array([True, False, False, True, False, False, False])
-    rows = whiten(torch.eye(n, dtype=torch.float64), first, rho).numpy()
-    covariance = np.zeros((n, n))
-    for run in (slice(0, 3), slice(3, 7)):
-        size = run.stop - run.start
-        # Unit innovations: stationary variance 1 / (1 - rho^2).
-        covariance[run, run] = toeplitz(rho ** np.arange(size)) / (1 - rho**2)
-    np.testing.assert_allclose(rows @ covariance @ rows.T, np.eye(n), atol=1e-12)
-
-
-def test_runs_end_at_segments_and_masked_frames():
-    masks = [np.array([False, True, True, False, True]), np.array([True, True])]
-    np.testing.assert_array_equal(runs_of_frames(masks), [True, False, True, True, False])
-
-
-def test_autocorrelation_of_a_known_process():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((4000, 3))
-    for k in range(1, len(x)):
-        x[k] += 0.7 * x[k - 1]
-    first = np.zeros(len(x), dtype=bool)
-    first[0] = True
-    assert lag_one_correlation(torch.from_numpy(x), first) == pytest.approx(0.7, abs=0.03)
-
-
-def test_features_are_the_plain_definition():
-    rng = np.random.default_rng(0)
-    power, basis = rng.standard_normal((3, 2, 9 + 4 * 2)), rng.standard_normal((4, 9))
-    features = lagged_features(torch.from_numpy(power), torch.from_numpy(basis), 2, 0.25).numpy()
-    assert features.shape == (5, 4, 3, 2)
-    for frame in range(5):
-        past = power[:, :, frame * 2 : frame * 2 + 9][:, :, ::-1]
-        expected = 0.25 * np.einsum("bj,nkj->bnk", basis, past)
-        np.testing.assert_allclose(features[frame], expected, atol=1e-12)
-
-
-def test_gram_path_is_dense_generalised_least_squares():
-    rng = np.random.default_rng(1)
-    masks = [rng.random(40) > 0.1, rng.random(30) > 0.1]
-    design = [rng.standard_normal((len(m), 2, 3, 2)) for m in masks]
-    y = [rng.standard_normal((len(m), 4)) for m in masks]
-    first, rho = runs_of_frames(masks), 0.4
-    used = gather_used([torch.from_numpy(d) for d in design], masks)
-    moments = moments_of(used, gather_used([torch.from_numpy(v) for v in y], masks), first, rho)
-    response = torch.tensor([0.7, -0.3], dtype=torch.float64)
-    coefficients, _ = ridge_start(moments, response)
-    # The same from the explicit noise covariance, with the intercept as a column.
-    x = np.concatenate([d[m] for d, m in zip(design, masks, strict=True)])
-    x = np.einsum("tbnk,b->tnk", x, response.numpy()).reshape(len(x), -1)
-    targets = np.concatenate([v[m] for v, m in zip(y, masks, strict=True)])
-    run = np.cumsum(first)
-    gap = np.abs(np.arange(len(x))[:, None] - np.arange(len(x)))
-    covariance = np.where(run[:, None] == run, rho**gap, 0) / (1 - rho**2)
-    inverse = np.linalg.inv(covariance)
-    full = np.column_stack([x, np.ones(len(x))])
-    gram = full.T @ inverse @ full
-    schur = gram[:6, :6] - np.outer(gram[:6, 6], gram[6, :6]) / gram[6, 6]
-    scale = np.linalg.eigvalsh(schur).mean()
-    found = []
-    for exponent in range(-3, 7):
-        penalty = np.diag(np.append(np.full(6, scale * 10.0**exponent), 0))
-        beta = np.linalg.solve(gram + penalty, full.T @ inverse @ targets)[:6]
-        found.append(np.abs(beta.T - coefficients.reshape(4, 6).numpy()).max())
-    assert min(found) < 1e-10
-
-
-def test_response_posterior_is_bayes_rule():
-    prior = response_prior("double_gamma", N_LAGS, DT, n_basis=4, n_dictionary=50)
-    rng = np.random.default_rng(0)
-    root = rng.standard_normal((2, 4, 4))
-    quadratic, linear = root @ root.transpose(0, 2, 1), rng.standard_normal((2, 4))
-    mean, second, divergence = update_response(
-        prior, torch.from_numpy(quadratic), torch.from_numpy(linear)
-    )
-    h = prior.elements.numpy()
-    for m in range(2):
-        likelihood = np.exp(h @ linear[m] - 0.5 * np.einsum("ji,ik,jk->j", h, quadratic[m], h))
-        q = likelihood / likelihood.sum()
-        np.testing.assert_allclose(mean[m], q @ h, rtol=1e-8, atol=1e-10)
-        np.testing.assert_allclose(second[m], (h.T * q) @ h, rtol=1e-8, atol=1e-10)
-        kept = q[q > 0]
-        assert divergence[m] == pytest.approx((kept * np.log(kept * len(q))).sum(), abs=1e-8)
-
-
-def test_projection_returns_a_double_gamma_unchanged():
-    truth = hrf_dictionary(60, random_state=5)
-    lags = (np.arange(N_LAGS) + 0.5) * DT
-    params, amplitude = project_double_gamma(
-        1.7 * double_gamma(lags, truth), DT, bounds="human", dictionary=hrf_dictionary(500)
-    )
-    error = amplitude[:, None] * double_gamma(lags, params) - 1.7 * double_gamma(lags, truth)
-    assert np.sqrt((error**2).mean(1)).max() < 0.02
-    assert np.abs(hrf_summary(params)["peak_time"] - hrf_summary(truth)["peak_time"]).max() < 0.2
-
-
 @pytest.mark.parametrize("map_prior", ["ard", "gaussian", "sparse"])
 def test_each_prior_predicts(recovered, map_prior):
     _, train, (power, clean), _ = recovered
@@ -320,6 +211,52 @@ def test_constant_target_and_duplicated_nodes(recovered):
     assert correlation(predicted[:, others], clean[:, others]).min() > 0.93
 
 
+def test_chunks_of_targets_change_nothing(recovered, monkeypatch):
+    _, train, _, core = recovered
+    monkeypatch.setattr("mne_samba.nn._core_fit._CHUNK_BYTES", 8 * 8**2 * 5)
+    chunked = fit_core(*train, dt=DT, step=STEP)
+    np.testing.assert_allclose(chunked.spatial_map, core.spatial_map, atol=1e-8)
+
+
+def test_extra_only_where_targets_have_their_own_bands(recovered):
+    assert recovered[3].extra is None
+    data = simulate(n_frames=900)
+    rng = np.random.default_rng(4)
+    own = rng.standard_normal((12, 8, 3)) / 5
+    drive = np.einsum("mnk,nkt->mt", own, data["power"])
+    kernel = recovered[3].kernel
+    clean = np.stack(
+        [np.convolve(d, h)[N_LAGS - 1 : d.size : STEP] for d, h in zip(drive, kernel, strict=True)],
+        axis=1,
+    )
+    clean /= clean.std(0)
+    y = clean + 0.7 * rng.standard_normal(clean.shape)
+    data = data | {"y": (y - y.mean(0)) / y.std(0), "clean": clean}
+    train, (power, held_out) = split(data, 600)
+    full = fit_core(*train, dt=DT, step=STEP)
+    plain = fit_core(*train, dt=DT, step=STEP, extra=False)
+    assert full.extra.shape == (12, 8, 3)
+    assert plain.extra is None
+    score = [correlation(c.predict(power)[0], held_out).mean() for c in (full, plain)]
+    assert score[0] > score[1] + 0.05
+
+
+def test_a_known_core_helps_with_little_data(recovered):
+    _, _, (power, clean), core = recovered
+    few, _ = split(simulate(n_frames=900, snr=0.5), 60)
+    alone = fit_core(*few, dt=DT, step=STEP)
+    adapted = fit_core(*few, dt=DT, step=STEP, init=core)
+    score = [correlation(c.predict(power)[0], clean).mean() for c in (alone, adapted)]
+    assert score[1] > score[0] + 0.05
+    # With much data and another coupling the known core is given up.
+    other = simulate(n_frames=900, seed=9)
+    train, (later, truth) = split(other, 600)
+    again = fit_core(*train, dt=DT, step=STEP, init=core)
+    assert correlation(again.predict(later)[0], truth).mean() > 0.95
+    with pytest.raises(ValueError, match="init must have"):
+        fit_core([train[0][0][:3]], train[1], dt=DT, step=STEP, init=core)
+
+
 def test_callback_sees_the_evidence(recovered):
     seen = []
     fit_core(*recovered[1], dt=DT, step=STEP, callback=lambda *event: seen.append(event))
@@ -336,6 +273,7 @@ def test_callback_sees_the_evidence(recovered):
         ({"dt": 0.0}, "dt must be a positive"),
         ({"step": 0}, "step must be a positive"),
         ({"groups": [1, 2]}, "groups"),
+        ({"extra": "always"}, "extra"),
     ],
 )
 def test_options_are_checked(change, message):

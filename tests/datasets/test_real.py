@@ -108,7 +108,7 @@ def test_semisynthetic_bold_is_the_convolved_power(rest):
         response -= c_u * (times / p_u) ** d_u * np.exp(-(times - p_u) / s_u)
         assert times[response.argmax()] == pytest.approx(data.truth.hrf_peak_time[target], abs=0.01)
     # A real alpha rhythm at the edge of theta passes two filters differently.
-    assert np.median(scores) > 0.98 and min(scores) > 0.9
+    assert np.median(scores) > 0.96 and min(scores) > 0.9
 
 
 def test_given_response_and_seed(rest):

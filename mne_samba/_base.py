@@ -223,9 +223,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _read_ele(self, X, n_frames=None) -> Electrophysiology:
         check_is_fitted(self)
         if self.kind_ == "features":
-            raise ValueError(
-                "fit saw a table (n_frames, n_features): X must be one too."
-            )
+            raise ValueError("fit saw a table (n_frames, n_features): X must be one too.")
         grid = self._frame_grid()
         if grid.tmin is None and input_kind(X)[0] == "windows":
             grid = replace(grid, tmin=-self.window_start_ if self.kind_ == "windows" else None)
@@ -269,9 +267,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _predict_rows(self, X) -> np.ndarray:
         if self.kind_ != "features":
-            raise ValueError(
-                f"X is a table of shape {np.shape(X)}, but fit saw {self.kind_}."
-            )
+            raise ValueError(f"X is a table of shape {np.shape(X)}, but fit saw {self.kind_}.")
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         power = np.ascontiguousarray(X.T[:, np.newaxis, :], dtype=np.float64)
         scaled = self.scaler_.transform([power], [("",)], "features")
@@ -383,9 +379,6 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "Fewer than two measured frames with a whole history are left in every recording."
             )
         return np.nansum(scores, axis=0) / counts
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "kind_") and hasattr(self, "_fitted")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

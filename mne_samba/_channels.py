@@ -54,8 +54,8 @@ def align(inst, ch_names, grid, name):
     elif missing:
         raise ValueError(
             f"{name} lacks the channels {missing[:8]} that the estimator was fitted on; "
-            'channels="match" keeps what all training recordings share, channels="interpolate" fills '
-            "missing EEG channels."
+            'channels="match" keeps what all training recordings share, channels="interpolate" '
+            "fills missing EEG channels."
         )
     where = {ch: i for i, ch in enumerate(inst.info["ch_names"])}
     return inst, [where[ch] for ch in ch_names]

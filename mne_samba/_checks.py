@@ -97,9 +97,9 @@ def check_window_frames(frames: int, start: float, t_r: float, duration: float, 
     if frames < 1 or start < -1e-9 or not frames_fit(frames, start, t_r, duration):
         raise ValueError(
             f"{frames} frames at t_r={t_r:g} s need {(frames - 1) * t_r:g} s after time 0, but windows "
-            f"of {name} hold {max(duration - max(start, 0.0), 0.0):g} s after it ({duration:g} s in "
-            "all). Is y "
-            "(n_windows, n_frames, n_targets), with frames before regions? Is t_r in seconds?"
+            f"of {name} hold {max(duration - max(start, 0.0), 0.0):g} s after it ({duration:g} s "
+            "in all). Is y (n_windows, n_frames, n_targets), with frames before regions? Is t_r in "
+            "seconds?"
         )
 
 

@@ -130,8 +130,8 @@ def check_swapped(value: np.ndarray, seconds: float, t_r: float, name: str) -> N
     there = seconds / t_r
     if frames < 0.5 * there <= 0.8 * there <= targets <= 1.01 * there:
         raise ValueError(
-            f"{name} has shape {value.shape}: {frames} frames of {t_r:g} s do not fit a recording of "
-            f"{seconds:g} s, but {targets} would. It seems to be (n_targets, n_frames); expected "
+            f"{name} has shape {value.shape}: {frames} frames of {t_r:g} s do not fit a recording "
+            f"of {seconds:g} s, but {targets} would. It seems to be (n_targets, n_frames); expected "
             "(n_frames, n_targets): transpose it."
         )
 

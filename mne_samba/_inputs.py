@@ -97,7 +97,8 @@ def is_features(X) -> bool:
         return np.ndim(first) < 2
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and X.size:
         return not isinstance(X[0], (np.ndarray, mne.io.BaseRaw, mne.BaseEpochs))
-    return np.ndim(X) != 3 if not hasattr(X, "shape") else len(X.shape) not in (3, 4)
+    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    return len(shape) not in (3, 4)
 
 
 def _raw_reader(raw, picks: list[int]):
@@ -399,6 +400,5 @@ def input_kind(X) -> tuple[str, int, bool]:
         kinds = sorted({type(item).__name__ for item in X})
         if len(kinds) > 1:
             raise TypeError(f"X must be {_KINDS}; got a list that mixes {kinds}.")
-    if not hasattr(X, "__len__"):
-        raise TypeError(f"X must be {_KINDS}; got {type(X).__name__}.")
-    return "windows", len(X), False
+    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    return "windows", shape[0], False

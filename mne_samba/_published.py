@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.utils import Bunch
 
 from ._base import PairedData
 from .nn.graph import similarity
@@ -19,8 +18,7 @@ HRF_STEP = 0.1
 def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Signed band weights (n_channels, n_bands) and map (n_targets, n_channels) of the network.
 
-    Only their product is identifiable; ``node_scale`` is the split between them that the linear core
-    found.
+    Only their product is identifiable; ``node_scale`` is the split that the linear core found.
     """
     bands = module.bands
     scale = np.where(node_scale > 0, node_scale, 1.0)
@@ -59,7 +57,7 @@ def publish_hrf(module: SambaNet, names: list[str], hrf_length: float):
 def activation_patterns(
     module: SambaNet, data: PairedData, predictions: list[np.ndarray]
 ) -> np.ndarray:
-    """Haufe patterns: covariance of every node's band power, after the mean response, with predictions.
+    """Haufe patterns: how band power, after the mean response, covaries with predictions.
 
     Returns
     -------
@@ -99,14 +97,3 @@ def target_similarity(data: PairedData) -> np.ndarray:
     """Correlation of targets over training frames."""
     frames = np.concatenate([t[m] for t, m in zip(data.targets, data.masks, strict=True)])
     return similarity(frames.T)
-
-
-def publish_graph(source, source_similarity, target, target_similarity, spatial_map) -> Bunch:
-    """Graphs as plain arrays: who attends to whom, how alike they are, and the map between."""
-    return Bunch(
-        source=source,
-        source_similarity=source_similarity,
-        target=target,
-        target_similarity=target_similarity,
-        bipartite=spatial_map,
-    )

@@ -7,23 +7,20 @@ from pathlib import Path
 
 import mne
 import numpy as np
-import pandas as pd
+import torch
 
 from ._lowrate import LowRateGrid, PowerScaler
+from ._network import Graphs, NetworkFitter
 from ._version import __version__
 from .io import read_model, write_model
-from .nn.hrf import HRF_PARAMS
 from .nn.linear import Core
 
 _CORE_ARRAYS = (
     "weights", "spatial_map", "hrf_params", "kernel", "intercept", "noise_variance", "elbo",
     "target_evidence",
 )  # fmt: skip
-_ARRAYS = (
-    "y_mean_", "y_scale_", "output_scale_", "band_weights_", "spatial_map_", "band_attention_",
-    "band_gain_", "hrf_", "hrf_times_", "hrf_peak_time_", "patterns_", "_node_scale",
-    "_source_similarity", "_target_similarity",
-)  # fmt: skip
+_ARRAYS = ("y_mean_", "y_scale_", "patterns_")
+_GRAPHS = ("source", "target", "source_similarity", "target_similarity")
 
 
 def _plain(value, name: str):
@@ -74,9 +71,7 @@ def save_translator(translator, path, overwrite: bool) -> None:
         "n_frames": int(translator.n_frames_),
         "window_start": float(getattr(translator, "window_start_", 0.0)),
         "corrections_kept": bool(translator.corrections_kept_),
-        "history": [
-            {key: float(value) for key, value in row.items()} for row in translator.history_
-        ],
+        "history": translator.history_,
         "core": {
             "ar": float(core.ar), "map_prior": core.map_prior, "hrf": core.hrf,
             "dt": float(core.dt), "step": int(core.step),
@@ -89,12 +84,13 @@ def save_translator(translator, path, overwrite: bool) -> None:
         "n_features_in": getattr(translator, "n_features_in_", None),
         "channel_types": _channel_types(translator.info_),
     }  # fmt: skip
-    arrays = {f"attribute.{name}": np.asarray(getattr(translator, name)) for name in _ARRAYS}
-    arrays |= {f"core.{name}": np.asarray(getattr(core, name)) for name in _CORE_ARRAYS}
-    arrays["hrf_params"] = translator.hrf_params_.to_numpy()
-    for name in ("_source", "_target"):
-        if getattr(translator, name) is not None:
-            arrays[f"adjacency.{name}"] = getattr(translator, name)
+    network = translator._network
+    arrays = {f"core.{name}": np.asarray(getattr(core, name)) for name in _CORE_ARRAYS}
+    arrays |= {name: np.asarray(getattr(translator, name)) for name in _ARRAYS}
+    arrays["output_scale"] = network.output_scale
+    for name in _GRAPHS:
+        if getattr(network.graphs, name) is not None:
+            arrays[f"graph.{name}"] = getattr(network.graphs, name)
     stats = [*translator.scaler_.stats.values(), translator.scaler_.pooled]
     arrays["scaler.mean"] = np.stack([mean for mean, _ in stats])
     arrays["scaler.scale"] = np.stack([scale for _, scale in stats])
@@ -150,18 +146,8 @@ def _restore(config, arrays):
     translator.grid_ = LowRateGrid(**config["grid"])
     translator.n_frames_ = config["n_frames"]
     translator.window_start_ = config["window_start"]
-    translator.corrections_kept_ = config["corrections_kept"]
-    translator.history_ = config["history"]
     for name in _ARRAYS:
-        setattr(translator, name, arrays[f"attribute.{name}"])
-    for name in ("_source", "_target"):
-        setattr(translator, name, arrays.get(f"adjacency.{name}"))
-    translator.hrf_params_ = pd.DataFrame(
-        arrays["hrf_params"], index=config["target_names"], columns=list(HRF_PARAMS)
-    )
-    translator.core_ = Core(
-        **{name: arrays[f"core.{name}"] for name in _CORE_ARRAYS}, **config["core"]
-    )
+        setattr(translator, name, arrays[name])
     scaler = PowerScaler(config["scaler"]["log"])
     pairs = list(zip(arrays["scaler.mean"], arrays["scaler.scale"], strict=True))
     keys = [tuple(key) for key in config["scaler"]["keys"]]
@@ -171,9 +157,15 @@ def _restore(config, arrays):
     if config["n_features_in"] is not None:
         translator.n_features_in_ = config["n_features_in"]
     translator.info_ = _restore_info(config, arrays)
-    translator._restore_net(
-        {name[4:]: array for name, array in arrays.items() if name.startswith("net.")}
+    core = Core(**{name: arrays[f"core.{name}"] for name in _CORE_ARRAYS}, **config["core"])
+    graphs = Graphs(**{name: arrays.get(f"graph.{name}") for name in _GRAPHS})
+    network = NetworkFitter(translator).wrap(
+        core, graphs, arrays["output_scale"], config["corrections_kept"], config["history"]
     )
+    state = {name[4:]: array for name, array in arrays.items() if name.startswith("net.")}
+    network.net.module_.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
+    translator._network = network
+    translator._publish()
     return translator
 
 

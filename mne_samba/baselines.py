@@ -27,7 +27,9 @@ class BandPowerRidge(BoldRegressor):
         Seconds between frames (volumes).
     hrf : "canonical" | "fir"
         Glover's response, or one coefficient per lag.
-    sfreq, tmin, window, context, first_volume, n_dummy, slice_time_ref, volume_event, picks, channels
+    sfreq, tmin, window, context, first_volume, n_dummy, slice_time_ref : float
+        As in `mne_samba.SambaTranslator`.
+    volume_event, picks, channels : object
         As in `mne_samba.SambaTranslator`.
     bands : dict | None
         Name to (low, high) in Hz; None takes delta to gamma.
@@ -40,7 +42,7 @@ class BandPowerRidge(BoldRegressor):
     fir_length : float
         Seconds of history that the lags span; one lag per frame.
     alphas : array | None
-        Penalties relative to the mean eigenvalue of the features' covariance; None takes 10^-3 to 10^5.
+        Penalties relative to the features' mean eigenvalue; None takes 10^-3 to 10^5.
     alpha_per_target : bool
         Choose a penalty for every region, or one for all.
     n_folds : int
@@ -145,10 +147,9 @@ class BandPowerRidge(BoldRegressor):
         self._weights = _ridge(features, target, alphas)(best)
         n_channels, n_bands = data.powers[0].shape[:2]
         self.coef_ = self._weights.T.reshape(self.n_targets_, -1, n_channels, n_bands)
-        self._fitted = True
 
     def _blocks(self, data: PairedData) -> tuple[np.ndarray, np.ndarray]:
-        """Block of every training frame, and its time in one sequence with pauses between recordings."""
+        """Block of every training frame, and its time where recordings follow with pauses."""
         frames = [len(target) for target in data.targets]
         table = frames_table(data.table, frames) if data.kind == "windows" else None
         starts = (
@@ -193,6 +194,9 @@ class BandPowerRidge(BoldRegressor):
                 residual = target[test] - features[test] @ solve(np.full(target.shape[1], i))
                 error[i] += (residual**2).sum(axis=0)
         return -error
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coef_")
 
     def _predict_scaled(self, powers, kind, grid) -> list[np.ndarray]:
         out = []

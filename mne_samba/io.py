@@ -78,7 +78,7 @@ def read_model(path) -> tuple[dict, dict[str, np.ndarray]]:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged or no model file: {error}") from None
     if metadata.get("format") != _FORMAT or "config" not in metadata:

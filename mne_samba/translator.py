@@ -2,53 +2,34 @@
 
 from __future__ import annotations
 
-import copy
-
 import mne
 import numpy as np
 import torch
-from mne.utils import logger
+from sklearn.base import TransformerMixin
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ._base import BoldRegressor, PairedData
 from ._checks import check_number, check_option
 from ._inputs import input_kind, is_features
-from ._published import (
-    activation_patterns,
-    effective_weights,
-    node_similarity,
-    publish_bands,
-    publish_graph,
-    publish_hrf,
-    target_similarity,
-)
+from ._network import NetworkFitter
+from ._published import activation_patterns, effective_weights, publish_bands, publish_hrf
 from ._saving import read_samba, save_translator
-from ._training import (
-    FrameWindows,
-    inner_split,
-    make_net,
-    predict_segments,
-    train,
-    validated_gain,
-    validated_scale,
-)
-from .nn.graph import knn_adjacency
 from .nn.hrf import HRF_BOUNDS
-from .nn.linear import fit_core
 from .nn.recurrent import RECURRENT
-from .nn.samba import SambaNet
 
 __all__ = ["SambaTranslator", "read_samba"]
 
 
-class SambaTranslator(BoldRegressor):
+class SambaTranslator(TransformerMixin, BoldRegressor):
     """Translate EEG/MEG into fMRI time courses (SAMBA, arXiv 2409.18462).
 
-    Band power at about 2 Hz is weighted by a softmax attention over frequency bands with a signed gain
-    per node, mapped from nodes to regions, passed through a six-parameter haemodynamic response per
-    region and sampled at frame times. This linear core is fitted by variational Bayes in seconds.
-    Graph attention over nodes and over regions and a recurrent decoder over frames are trained on top
-    of it, and kept only if they predict a held-out block of the training data better.
+    Band power at about 2 Hz is weighted by a softmax attention over frequency bands with a signed
+    gain per node, mapped from nodes to regions, passed through a six-parameter haemodynamic
+    response per region and sampled at frame times. This linear core is fitted by variational Bayes
+    in seconds. Graph attention over nodes and over regions and a recurrent decoder over frames are
+    trained on top of it, and kept only if they predict a held-out block of the training data
+    better.
 
     Parameters
     ----------
@@ -59,8 +40,8 @@ class SambaTranslator(BoldRegressor):
     sfreq : float | None
         Sampling rate in Hz of input arrays; MNE objects carry their own.
     tmin : float | None
-        Time in seconds of the first sample of windows given as arrays, relative to their first frame
-        (not positive). None: the last ``n_frames * t_r`` seconds are the window.
+        Time in seconds of the first sample of windows given as arrays, relative to their first
+        frame (not positive). None: the last ``n_frames * t_r`` seconds are the window.
     window : float
         Seconds per window that the network sees of whole recordings.
     step : float | None
@@ -105,8 +86,8 @@ class SambaTranslator(BoldRegressor):
     variant : "default"
         Model variant.
     corrections : "auto" | "always" | "never"
-        Keep graph attention and recurrence if they help on a held-out block of training data, in any
-        case, or leave them out.
+        Keep graph attention and recurrence if they help on a held-out block of training data, in
+        any case, or leave them out.
     n_hidden : int
         Width of the recurrence.
     lr : float
@@ -169,8 +150,8 @@ class SambaTranslator(BoldRegressor):
 
     def __init__(
         self, *, t_r, direction="ele_to_hemo", sfreq=None, tmin=None, window=60.0, step=None,
-        context=30.0, first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None, picks=None,
-        channels="error", bands=None, n_cycles=5.0, power="linear", hrf="double_gamma",
+        context=30.0, first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None,
+        picks=None, channels="error", bands=None, n_cycles=5.0, power="linear", hrf="double_gamma",
         hrf_length=30.0, hrf_bounds="human", map_prior="auto", recurrent="lstm", graph="knn",
         n_neighbors=8, band_attention=True, variant="default", corrections="auto", n_hidden=32,
         lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
@@ -246,206 +227,38 @@ class SambaTranslator(BoldRegressor):
         if self.step is not None:
             check_number(self.step, "step", low=0, low_open=True)
 
-    # ---------------------------------------------------------------- fit
-
     def _fit_paired(self, data: PairedData) -> None:
         with mne.use_log_level(self.verbose):
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             previous = self.core_ if self.warm_start and hasattr(self, "core_") else None
+            fitter = NetworkFitter(self)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                self._fit_network(data, seed, previous)
-            self._publish(data)
-        self._fitted = True
-
-    def _fit_network(self, data: PairedData, seed: int, previous) -> None:
-        self.history_, self.corrections_kept_ = [], False
-        self.output_scale_ = np.ones(self.n_targets_)
-        self._graphs(data)
-        wanted = data.kind != "features" and self.corrections != "never"
-        split = inner_split(data, self.validation_fraction, self.gap) if wanted else None
-        epochs = self.max_epochs
-        if split is not None:
-            epochs = self._judge_corrections(*split, seed, previous)
-        keep = wanted and (self.corrections_kept_ or self.corrections == "always")
-        self.core_ = self._fit_core(data, seed, previous)
-        module = self._build(self.core_)
-        self.net_ = self._net(module, max(1, epochs))
-        self.net_.initialize()
-        if keep:
-            self.corrections_kept_ = True
-            train(self.net_, self._windows(data))
-            if split is None:
-                self.history_ = self._losses(self.net_)
-        self.n_parameters_ = sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-    def _fit_core(self, data: PairedData, seed: int, previous=None):
-        powers = data.powers
-        if not self.band_attention:
-            powers = [p.mean(axis=1, keepdims=True) for p in powers]
-        targets = [np.nan_to_num(t) for t in data.targets]
-        core = fit_core(
-            powers, targets, data.masks, dt=data.grid.dt, step=data.grid.step,
-            map_prior=self.map_prior, hrf=self.hrf, hrf_bounds=self.hrf_bounds, init=previous,
-            random_state=seed % 2**31, groups=data.keys,
-        )  # fmt: skip
-        if not self.band_attention:
-            n_bands = data.powers[0].shape[1]
-            core.weights = np.repeat(core.weights / n_bands, n_bands, axis=1)
-        logger.info(
-            "Linear core: map prior %s, noise autocorrelation %.2f.", core.map_prior, core.ar
-        )
-        return core
-
-    def _judge_corrections(self, part, held, seed: int, previous) -> int:
-        """Train corrections without the held-out block; return how many epochs helped."""
-        module = self._build(self._fit_core(part, seed, previous))
-        if not module.corrections():
-            return self.max_epochs
-        core = self._frames(module, held.powers)
-        windows = self._windows(held, step=self._window_frames())
-        net = self._net(module, self.max_epochs, valid=windows)
-        train(net, self._windows(part))
-        self.history_ = self._losses(net)
-        best = int(np.argmin([row["valid_loss"] for row in self.history_])) + 1
-        frames = self._frames(module, held.powers)
-        gain, spread = validated_gain(core, frames, held)
-        self.corrections_kept_ = bool(gain > max(0.002, 2 * spread))
-        if self.corrections_kept_ or self.corrections == "always":
-            self.output_scale_ = validated_scale(frames, held)
-        logger.info(
-            "Corrections change held-out correlation by %+.4f (standard error %.4f): %s.",
-            gain, spread, "kept" if self.corrections_kept_ else "left out",
-        )  # fmt: skip
-        return best
-
-    def _graphs(self, data: PairedData) -> None:
-        self._source_similarity = node_similarity(data)
-        self._target_similarity = target_similarity(data)
-        self._source = self._adjacency(self._source_similarity)
-        self._target = None
-        if self._source is not None:
-            self._target = knn_adjacency(self._target_similarity, self.n_neighbors)
-
-    def _adjacency(self, alike: np.ndarray) -> np.ndarray | None:
-        if self.graph is None:
-            return None
-        if isinstance(self.graph, str):
-            if self.graph == "dense":
-                return np.ones(alike.shape, dtype=bool)
-            return knn_adjacency(alike, self.n_neighbors)
-        given = np.asarray(self.graph(alike) if callable(self.graph) else self.graph)
-        if given.shape != alike.shape:
-            raise ValueError(
-                f"graph must be an adjacency of shape {alike.shape} (n_channels, n_channels), got "
-                f"{given.shape}."
+                self._network = fitter.fit(data, seed, previous)
+            self._publish()
+            self.patterns_ = activation_patterns(
+                self.net_.module_, data, self._network.frames(data.powers, data.grid)
             )
-        return (given != 0) | np.eye(len(alike), dtype=bool)
 
-    def _build(self, core) -> SambaNet:
-        rows = self.kind_ == "features"
-        module = SambaNet(
-            len(self.ch_names_in_), len(self.bands_), self.n_targets_, step=self.grid_.step,
-            dt=self.grid_.dt, n_lags=self.grid_.n_lags,
-            source_adjacency=None if rows or self.corrections == "never" else self._source,
-            target_adjacency=None if rows or self.corrections == "never" else self._target,
-            recurrent=None if rows or self.corrections == "never" else self.recurrent,
-            hrf=self.hrf, hrf_bounds=self.hrf_bounds, band_attention=self.band_attention,
-            n_hidden=self.n_hidden,
-        ).to(self._torch_dtype())  # fmt: skip
-        module.set_core_(
-            weights=core.weights, spatial_map=core.spatial_map, intercept=core.intercept,
-            hrf_params=core.hrf_params, kernel=core.kernel,
-        )  # fmt: skip
-        self._node_scale = np.abs(core.weights).sum(axis=1)
-        return module
-
-    def _net(self, module, max_epochs, valid=None):
-        return make_net(
-            module, lr=self.lr, batch_size=self.batch_size, max_epochs=max_epochs,
-            patience=self.patience, device=self._torch_device(), valid=valid,
-        )  # fmt: skip
-
-    def _windows(self, data, step=None) -> FrameWindows:
-        step = self._step_frames() if step is None else step
-        return FrameWindows(data, self._window_frames(), step, self._torch_dtype())
-
-    @staticmethod
-    def _losses(net) -> list[dict]:
-        keys = ("epoch", "train_loss", "valid_loss")
-        return [{key: row[key] for key in keys if key in row} for row in net.history]
-
-    def _window_frames(self) -> int:
-        return int(self.n_frames_)
-
-    def _step_frames(self) -> int:
-        if self.step is None:
-            return max(1, self._window_frames() // 2)
-        return max(1, round(self.step / self.grid_.t_r))
-
-    def _torch_dtype(self) -> torch.dtype:
-        return torch.float64 if self.kind_ == "features" else getattr(torch, self.dtype)
-
-    def _torch_device(self) -> str:
-        if self.device != "auto":
-            return str(self.device)
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-
-    def _publish(self, data: PairedData) -> None:
+    def _publish(self) -> None:
+        """Set the fitted attributes that follow from the network."""
+        network = self._network
+        self.net_, self.core_ = network.net, network.core
+        self.history_, self.corrections_kept_ = network.history, network.corrections_kept
+        self.n_parameters_ = network.n_parameters
         module = self.net_.module_.eval()
-        weights, spatial_map = effective_weights(module, self._node_scale)
-        self.band_weights_, self.spatial_map_ = weights, spatial_map
-        self.band_attention_, self.band_gain_ = publish_bands(weights, spatial_map)
+        self.band_weights_, self.spatial_map_ = effective_weights(module, network.node_scale)
+        self.band_attention_, self.band_gain_ = publish_bands(self.band_weights_, self.spatial_map_)
         self.hrf_params_, self.hrf_, self.hrf_times_, self.hrf_peak_time_ = publish_hrf(
             module, self.target_names_in_, float(self.hrf_length)
         )
-        self.patterns_ = activation_patterns(module, data, self._frames(module, data.powers))
-        self.graph_ = publish_graph(
-            self._source,
-            self._source_similarity,
-            self._target,
-            self._target_similarity,
-            spatial_map,
-        )
-
-    def _restore_net(self, state: dict[str, np.ndarray]) -> None:
-        """Rebuild the network from a file's weights."""
-        module = self._build(self.core_)
-        module.load_state_dict({name: torch.as_tensor(array) for name, array in state.items()})
-        self.net_ = self._net(module, self.max_epochs)
-        self.net_.initialize()
-        self.n_parameters_ = sum(p.numel() for p in module.parameters() if p.requires_grad)
-        self.graph_ = publish_graph(
-            self._source, self._source_similarity, self._target, self._target_similarity,
-            self.spatial_map_,
-        )  # fmt: skip
-        self._fitted = True
-
-    # ------------------------------------------------------------ predict
-
-    def _frames(self, module, powers) -> list[np.ndarray]:
-        return predict_segments(
-            module, powers, n_frames=self._window_frames(), step=self._step_frames(),
-            dtype=self._torch_dtype(), device=self._torch_device(),
-        )  # fmt: skip
-
-    def _module_for(self, grid) -> SambaNet:
-        module = self.net_.module_
-        if not self.corrections_kept_ and module.corrections():
-            # Shut gates add nothing: leave the parts out instead of computing zeros.
-            module = copy.copy(module)
-            module._modules = dict(module._modules)
-            module.source_graph = module.target_graph = module.recurrent = None
-        if grid.dt != module.dt or grid.step != module.step:
-            module = copy.deepcopy(module)
-            module.set_grid_(step=grid.step, dt=grid.dt)
-        return module
+        self.graph_ = Bunch(**vars(network.graphs), bipartite=self.spatial_map_)
 
     def _predict_scaled(self, powers, kind, grid) -> list[np.ndarray]:
-        frames = self._frames(self._module_for(grid), powers)
-        return [frame * self.output_scale_ for frame in frames]
+        return self._network.frames(powers, grid)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_network")
 
     def transform(self, X) -> np.ndarray:
         """Latent representation: mean and spread over time of every region's neural drive.
@@ -458,21 +271,16 @@ class SambaTranslator(BoldRegressor):
         Returns
         -------
         latents : array, shape (n_samples, 2 * n_targets)
-            One row per window or recording (per row of a table: the drive alone, n_targets columns).
+            One row per window or recording (of a table: n_targets columns, the drive alone).
         """
         check_is_fitted(self)
         if is_features(X):
-            return np.asarray(self._predict_rows(X)).reshape(len(X), -1)
+            rows = self._predict_rows(X)
+            return rows[:, np.newaxis] if rows.ndim == 1 else rows
         ele = self._read_ele(X)
         powers, _ = self._scaled_power(ele)
-        module = self._module_for(self._grid_of(ele)).to(self._torch_device()).eval()
-        rows = []
-        with torch.inference_mode():
-            for power in powers:
-                batch = torch.as_tensor(power).to(self._torch_device(), self._torch_dtype())
-                drive = module.drive(batch[None])[0]
-                rows.append(torch.cat([drive.mean(-1), drive.std(-1)]).cpu().numpy())
-        return np.stack(rows)
+        drives = self._network.drives(powers, self._grid_of(ele))
+        return np.stack([np.concatenate([d.mean(axis=1), d.std(axis=1)]) for d in drives])
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the columns of ``transform``."""

@@ -215,7 +215,7 @@ def simulate_paired(
         "n_per_target": sources_per_target,
     }
     shared = draw_coupling(_rng(world_seed, 0), targets.coords, sources.coords, bands, **draw)
-    logger.info(f"Simulating {n_subjects} recording(s) of {duration:g} s, seed {seed}.")
+    logger.debug(f"Simulating {n_subjects} recording(s) of {duration:g} s, seed {seed}.")
 
     raws, cleans, powers, couplings, tables = [], [], [], [], []
     for subject in range(n_subjects):

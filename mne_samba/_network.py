@@ -205,6 +205,8 @@ class NetworkFitter:
         if not options.band_attention:
             n_bands = data.powers[0].shape[1]
             core.weights = np.repeat(core.weights / n_bands, n_bands, axis=1)
+            if core.extra is not None:
+                core.extra = np.repeat(core.extra / n_bands, n_bands, axis=2)
         logger.debug("Linear core: %s map, noise autocorrelation %.2f.", core.map_prior, core.ar)
         return core
 
@@ -246,11 +248,11 @@ class NetworkFitter:
             target_adjacency=graphs.target if self.corrected else None,
             recurrent=options.recurrent if self.corrected else None, hrf=options.hrf,
             hrf_bounds=options.hrf_bounds, band_attention=options.band_attention,
-            n_hidden=options.n_hidden,
+            n_hidden=options.n_hidden, target_bands=core.extra is not None,
         ).to(self.dtype)  # fmt: skip
         module.set_core_(
             weights=core.weights, spatial_map=core.spatial_map, intercept=core.intercept,
-            hrf_params=core.hrf_params, kernel=core.kernel,
+            hrf_params=core.hrf_params, kernel=core.kernel, extra=core.extra,
         )  # fmt: skip
         return module
 

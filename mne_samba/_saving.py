@@ -86,6 +86,8 @@ def save_translator(translator, path, overwrite: bool) -> None:
     }  # fmt: skip
     network = translator._network
     arrays = {f"core.{name}": np.asarray(getattr(core, name)) for name in _CORE_ARRAYS}
+    if core.extra is not None:
+        arrays["core.extra"] = core.extra
     arrays |= {name: np.asarray(getattr(translator, name)) for name in _ARRAYS}
     arrays["output_scale"] = network.output_scale
     for name in _GRAPHS:
@@ -157,7 +159,11 @@ def _restore(config, arrays):
     if config["n_features_in"] is not None:
         translator.n_features_in_ = config["n_features_in"]
     translator.info_ = _restore_info(config, arrays)
-    core = Core(**{name: arrays[f"core.{name}"] for name in _CORE_ARRAYS}, **config["core"])
+    core = Core(
+        **{name: arrays[f"core.{name}"] for name in _CORE_ARRAYS},
+        **config["core"],
+        extra=arrays.get("core.extra"),
+    )
     graphs = Graphs(**{name: arrays.get(f"graph.{name}") for name in _GRAPHS})
     network = NetworkFitter(translator).wrap(
         core, graphs, arrays["output_scale"], config["corrections_kept"], config["history"]

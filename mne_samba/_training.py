@@ -134,7 +134,7 @@ def make_net(
     groups = [
         # The core starts near its optimum; what it has not seen yet learns faster.
         (name, {"lr": 0.1 * lr})
-        for name in ("bands*", "spatial_map*", "hrf*", "kernel", "intercept")
+        for name in ("bands*", "spatial_map*", "target_bands*", "hrf*", "kernel", "intercept")
         if any(_matches(name, parameter) for parameter, _ in module.named_parameters())
     ]
     return NeuralNet(

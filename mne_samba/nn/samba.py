@@ -97,6 +97,9 @@ class SambaNet(nn.Module):
         False keeps equal attention over bands.
     n_hidden : int
         Width of the recurrence.
+    target_bands : bool
+        Add a coefficient for every target, node and band beside the structured map: targets then
+        need not share the nodes' band weights.
 
     Notes
     -----
@@ -121,6 +124,7 @@ class SambaNet(nn.Module):
         hrf_bounds: str = "human",
         band_attention: bool = True,
         n_hidden: int = 32,
+        target_bands: bool = False,
     ):
         super().__init__()
         self.step, self.dt, self.n_lags, self.hrf_kind = step, dt, n_lags, hrf
@@ -129,6 +133,9 @@ class SambaNet(nn.Module):
             None if source_adjacency is None else GraphCorrection(source_adjacency, n_bands)
         )
         self.spatial_map = nn.Linear(n_channels, n_targets, bias=False)
+        self.target_bands = (
+            nn.Linear(n_channels * n_bands, n_targets, bias=False) if target_bands else None
+        )
         self.target_graph = (
             None if target_adjacency is None else GraphCorrection(target_adjacency, 1)
         )
@@ -171,6 +178,10 @@ class SambaNet(nn.Module):
         if self.source_graph is not None:
             nodes = nodes + self.source_graph(power.transpose(-1, -2))
         drive = torch.einsum("bnt,mn->bmt", nodes, self.spatial_map.weight)
+        if self.target_bands is not None:
+            drive = drive + torch.einsum(
+                "bft,mf->bmt", power.flatten(1, 2), self.target_bands.weight
+            )
         if self.target_graph is not None:
             drive = drive + self.target_graph(drive.unsqueeze(-1))
         return drive
@@ -196,7 +207,9 @@ class SambaNet(nn.Module):
             for part in self.corrections():
                 part.gate.zero_()
 
-    def set_core_(self, *, weights, spatial_map, intercept, hrf_params=None, kernel=None) -> None:
+    def set_core_(
+        self, *, weights, spatial_map, intercept, hrf_params=None, kernel=None, extra=None
+    ) -> None:
         """Take over a fitted linear core.
 
         Parameters
@@ -211,11 +224,16 @@ class SambaNet(nn.Module):
             Unit-peak double gammas.
         kernel : array, shape (n_targets, n_lags) | None
             Free responses (``hrf="fir"``).
+        extra : array, shape (n_targets, n_channels, n_bands) | None
+            Coefficients of single bands for single targets (``target_bands=True``).
         """
         scale = self.bands.set_weights_(weights)
         with torch.no_grad():
             self.spatial_map.weight.copy_(torch.as_tensor(np.asarray(spatial_map) * scale))
             self.intercept.copy_(torch.as_tensor(np.asarray(intercept)))
+            if self.target_bands is not None:
+                given = 0.0 if extra is None else torch.as_tensor(np.asarray(extra)).flatten(1)
+                self.target_bands.weight.zero_().add_(given)
             if self.hrf is not None:
                 self.hrf.set_params_(np.asarray(hrf_params))
             elif self.n_lags > 1:

@@ -183,7 +183,10 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.n_frames_ = frames if kind == "windows" else max(1, int(self.window / self.t_r + 1e-6))
         self.window_start_ = ele.segments[0].frame_start
         clean = detrend_segments(hemo.values, ele.table, kind, float(self.t_r), self.detrend)
-        self._set_scale(clean, ele.keys, hemo.target_names, original=hemo)
+        names = hemo.target_names
+        if ele.target_names is not None and len(ele.target_names) == len(names):
+            names = ele.target_names
+        self._set_scale(clean, ele.keys, names, original=hemo)
         powers = ele_power(ele, self.bands_, self.grid_, self.n_cycles)
         targets = []
         for power, value, key in zip(powers, clean, ele.keys, strict=True):

@@ -86,8 +86,9 @@ def check_channels(ele, name: str = "X", block: int = 1 << 16) -> None:
     flat = [ch for ch, lo, hi in zip(ele.ch_names, low, high, strict=True) if lo == hi]
     if flat:
         raise ValueError(f"{name} has flat channels {flat[:8]}: mark them bad or leave them out.")
-    _, inverse, count = np.unique(sketch, axis=0, return_inverse=True, return_counts=True)
-    copies = [ele.ch_names[i] for i in np.flatnonzero(count[inverse.ravel()] > 1)]
+    size = np.abs(sketch)
+    close = np.abs(sketch[:, None] - sketch) <= 1e-10 * (size[:, None] + size)
+    copies = [ele.ch_names[i] for i in np.flatnonzero(close.all(axis=-1).sum(axis=1) > 1)]
     if copies:
         raise ValueError(f"{name} has duplicated channels {copies[:8]}: keep one of each.")
 

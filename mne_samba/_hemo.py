@@ -44,7 +44,7 @@ def _one(item, name: str, ndim: int) -> np.ndarray:
     missing = np.isnan(array)
     partial = missing.any(axis=-1) & ~missing.all(axis=-1)
     if partial.any():
-        where = [int(i) if partial.ndim == 1 else tuple(map(int, i)) for i in np.argwhere(partial)]
+        where = [tuple(map(int, i)) for i in np.argwhere(partial)]
         raise ValueError(
             f"{name} has NaN in some regions of frames {where[:5]}. A scrubbed frame is NaN in all "
             "regions; leave out or fill regions that were not measured."

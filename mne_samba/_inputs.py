@@ -57,6 +57,7 @@ class Electrophysiology:
     ch_names: list[str]
     info: mne.Info | None
     table: pd.DataFrame  # a row per segment: subject, run, recording, onset, frame
+    target_names: list[str] | None = None  # from make_windows, where BOLD had names
     single: bool = False  # one Raw (or one 2-D recording) was given outside a list
 
     def __len__(self) -> int:
@@ -270,7 +271,9 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Electrophysiology:
         ]
         tables.append(_table(len(epochs), epochs.metadata, "windows"))
     table = pd.concat(tables, ignore_index=True)
-    return Electrophysiology("windows", segments, sfreq, names, info, table)
+    named = X[0].metadata
+    regions = None if named is None else named.attrs.get("target_names")
+    return Electrophysiology("windows", segments, sfreq, names, info, table, regions)
 
 
 def _per_recording(n_frames, n: int):
@@ -295,9 +298,10 @@ def _recording_segment(read, n_times, sfreq, times, bad, name, i) -> Segment:
 
 
 def _plain_times(grid, frames, duration) -> np.ndarray:
-    start = grid.first_volume + (grid.n_dummy + grid.slice_time_ref) * grid.t_r
+    volume = grid.first_volume + grid.n_dummy * grid.t_r
+    start = volume + grid.slice_time_ref * grid.t_r
     if frames is None:
-        frames = _grid_frames(duration, start, grid.t_r)
+        frames = _grid_frames(duration, volume, grid.t_r)
     return start + grid.t_r * np.arange(frames)
 
 
@@ -337,7 +341,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Electrophysiology:
         )
     segments = [_with_step(s, grid.t_r) for s in segments]
     table = _table(len(X), None, "recordings")
-    return Electrophysiology("recordings", segments, sfreq, names, info, table, single)
+    return Electrophysiology("recordings", segments, sfreq, names, info, table, None, single)
 
 
 def _with_step(segment: Segment, t_r: float) -> Segment:

@@ -8,6 +8,8 @@ from ._core_features import whiten
 
 # Targets with similar responses share one eigendecomposition: this many groups at most.
 _MAX_GROUPS = 6
+# Nats per target below which free coefficients are not worth their number.
+_MIN_GAIN = 3.0
 
 
 def group_responses(responses):
@@ -175,6 +177,6 @@ def add_extra(core, prior, design, y, first):
         fitted += design[:, b].flatten(1) @ (combined.flatten(1) * responses[:, b, None]).T
     found, gain = fit_deviation(design.flatten(2), y - fitted, responses, first, core.ar)
     core.evidence["extra"] = gain
-    if gain > n_targets:
+    if gain > _MIN_GAIN * n_targets:
         found = found.reshape(combined.shape).numpy()
         core.extra = found if core.extra is None else core.extra + found

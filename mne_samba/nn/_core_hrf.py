@@ -17,7 +17,8 @@ from .hrf import (
 
 # Levenberg-Marquardt steps from the best element of the dictionary, and the bounds' margin: the
 # network's response is a sigmoid between the same bounds and cannot represent a parameter on one.
-_N_STEPS = 40
+_N_STEPS = 25
+_N_STARTS = 4
 _MARGIN = 0.005
 
 
@@ -242,11 +243,15 @@ def project_double_gamma(kernels, dt, *, bounds, dictionary):
     start = double_gamma(lags, dictionary)
     energy = np.maximum((start**2).sum(1), 1e-12)
     gain = np.maximum(kernels @ start.T, 0) ** 2 / energy
-    best = dictionary[gain.argmax(1)]
+    # One start from each part of the dictionary: undershoots make local minima.
+    n_starts = min(_N_STARTS, len(dictionary))
+    best = np.stack(
+        [dictionary[i::n_starts][gain[:, i::n_starts].argmax(1)] for i in range(n_starts)], axis=1
+    ).reshape(-1, 6)
     values = np.concatenate([np.log(best[:, :4]), (best[:, 5] / best[:, 4])[:, None]], axis=1)
     unit = np.clip((values - low) / (high - low), _MARGIN, 1 - _MARGIN)
     raw = np.log(unit / (1 - unit))
-    target = kernels
+    target = np.repeat(kernels, n_starts, axis=0)
     _, fitted = fit(raw)
     loss = ((target - fitted) ** 2).sum(1)
     damping = np.full(len(raw), 1e-2)
@@ -267,7 +272,8 @@ def project_double_gamma(kernels, dt, *, bounds, dictionary):
         fitted = np.where(better[:, None], trial_fit, fitted)
         loss = np.where(better, trial_loss, loss)
         damping = np.clip(np.where(better, damping / 3, damping * 4), 1e-7, 1e6)
-    params = unit_peak(_to_params(raw, low, high))
+    winner = loss.reshape(-1, n_starts).argmin(1) + n_starts * np.arange(len(kernels))
+    params = unit_peak(_to_params(raw[winner], low, high))
     shape = double_gamma(lags, params)
-    amplitude = (shape * target).sum(1) / np.maximum((shape**2).sum(1), 1e-12)
+    amplitude = (shape * kernels).sum(1) / np.maximum((shape**2).sum(1), 1e-12)
     return params, amplitude

@@ -36,6 +36,8 @@ _WEIGHT_KINDS = ("shared", "free")
 # First guess of the noise's autocorrelation, and the change that asks for another whitening.
 _START_RHO = 0.4
 _RHO_CHANGE = 0.03
+# Stages that only prepare others end early.
+_ROUGH_TOL, _ROUGH_ITER = 0.1, 15
 
 
 @dataclass
@@ -139,7 +141,7 @@ def fit_core(
     hrf="double_gamma",
     hrf_bounds="human",
     n_basis=6,
-    n_dictionary=2000,
+    n_dictionary=6000,
     max_iter=100,
     tol=1e-3,
     weights="shared",
@@ -211,7 +213,7 @@ def fit_core(
     Notes
     -----
     Evidence of the added coefficients is the exact marginal likelihood of a random-effects model of
-    the core's residual; they are left out below one nat per target. With one lag there is no
+    the core's residual; they are left out below three nats per target. With one lag there is no
     response and frames are independent samples, so nothing is whitened.
     """
     if map_prior != "auto" and map_prior not in MAP_PRIORS:
@@ -251,7 +253,8 @@ def fit_core(
     design = design_of(prior)
     moments = moments_of(design, y, first, rho)
     state = start_state(moments, prior)
-    run(state, moments, prior, callback=stage("canonical"), **options)
+    rough = {"tol": max(tol, _ROUGH_TOL), "max_iter": min(max_iter, _ROUGH_ITER)}
+    run(state, moments, prior, callback=stage("canonical"), **(options | rough))
     if whitened:
         rho = lag_one_correlation(y - _fitted(state, design), first)
     if whitened and hrf != "canonical":
@@ -267,24 +270,26 @@ def fit_core(
         design = design_of(prior)
         state.response, state.response_second = start_moments(prior, y.shape[1])
     names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)
-    for attempt in range(3):
-        moments = moments_of(design, y, first, rho)
-        state = with_prior(state, "gaussian")
-        run(state, moments, prior, callback=stage("gaussian"), **options)
-        fits = {"gaussian": state}
-        for name in names:
-            if name != "gaussian":
-                fits[name] = run(
-                    with_prior(state, name), moments, prior, callback=stage(name), **options
-                )
-        best = max(names, key=lambda name: fits[name].elbo[-1])
-        state = fits[best]
-        if not whitened:
-            break
-        new = lag_one_correlation(y - _fitted(state, design), first)
-        if abs(new - rho) < _RHO_CHANGE or attempt == 2:
+    moments = moments_of(design, y, first, rho)
+    state = with_prior(state, "gaussian")
+    run(state, moments, prior, callback=stage("gaussian"), **(options | rough))
+    fits = {name: with_prior(state, name) for name in names}
+    for name in reversed(names):
+        # Normal maps cost the most: only a close race is worth running them to the end.
+        behind = max(fit.elbo[-1] for fit in fits.values() if fit.elbo) if name != names[-1] else 0
+        if name == "gaussian" and len(names) > 1 and state.elbo[-1] + 0.1 * abs(behind) < behind:
+            fits[name] = state
+        else:
+            run(fits[name], moments, prior, callback=stage(name), **options)
+    best = max(names, key=lambda name: fits[name].elbo[-1])
+    for _ in range(2):
+        new = lag_one_correlation(y - _fitted(fits[best], design), first) if whitened else rho
+        if abs(new - rho) < _RHO_CHANGE:
             break
         rho = new
+        moments = moments_of(design, y, first, rho)
+        run(fits[best], moments, prior, callback=stage(best), **options)
+    state = fits[best]
     evidence = {name: fits[name].elbo[-1] for name in names}
     core = _finish(state, prior, segments, dt, hrf_bounds, rho, best, evidence)
     if init is not None:

@@ -111,7 +111,7 @@ def test_projection_returns_a_double_gamma_unchanged():
     truth = hrf_dictionary(60, random_state=5)
     lags = (np.arange(N_LAGS) + 0.5) * DT
     params, amplitude = project_double_gamma(
-        1.7 * double_gamma(lags, truth), DT, bounds="human", dictionary=hrf_dictionary(500)
+        1.7 * double_gamma(lags, truth), DT, bounds="human", dictionary=hrf_dictionary(6000)
     )
     error = amplitude[:, None] * double_gamma(lags, params) - 1.7 * double_gamma(lags, truth)
     assert np.sqrt((error**2).mean(1)).max() < 0.02

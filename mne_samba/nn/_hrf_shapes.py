@@ -124,7 +124,11 @@ def hrf_dictionary(n, bounds="human", random_state=0):
         m = 4 * n + 64
         peak = rng.uniform(0.9 * shapes["peak"][0], 1.15 * shapes["peak"][1], m)
         d_r = np.exp(rng.uniform(*np.log([low[0], high[0]]), m))
-        p_u = peak + rng.uniform(*shapes["undershoot_lag"], m)
+        lag = rng.uniform(*shapes["undershoot_lag"], m)
+        # Late, narrow human responses need an early "undershoot" that delays the rise.
+        early = rng.random(m) < 0.3
+        lag[early] = shapes["undershoot_lag"][0] * rng.uniform(-1.0, 1.0, early.sum())
+        p_u = peak + lag
         d_u = np.exp(rng.uniform(*np.log([low[1], high[1]]), m))
         ratio = rng.uniform(0.0, _MAX_UNDERSHOOT_RATIO, m) * (rng.random(m) < 0.9)
         params = np.stack([d_r, d_u, peak / d_r, p_u / d_u, np.ones(m), ratio], axis=1)

@@ -133,19 +133,18 @@ def block_labels(recordings, n_block_rows):
     return labels, count
 
 
-def response_stats(recordings, basis, step, dt, *, n_block_rows=30):
+def response_stats(recordings, designs, n_basis, n_block_rows=30):
     """Products of one drive per region with its BOLD.
 
     Parameters
     ----------
     recordings : list of Recording
-        With as many drives as targets.
-    basis : array of shape (n_basis, n_lags)
-        Responses' basis, most recent lag first.
-    step : int
-        Bins per frame.
-    dt : float
-        Seconds per bin.
+        The BOLD.
+    designs : callable
+        ``designs(regions)`` gives, per recording, the convolved drives without drift, an array of
+        shape (n_regions, n_basis, n_rows).
+    n_basis : int
+        Number of basis functions.
     n_block_rows : int
         Frames per block of time.
 
@@ -154,7 +153,7 @@ def response_stats(recordings, basis, step, dt, *, n_block_rows=30):
     stats : ResponseStats
         Products per region and block.
     """
-    n_regions, n_basis = recordings[0].y.shape[1], len(basis)
+    n_regions = recordings[0].y.shape[1]
     labels, n_blocks = block_labels(recordings, n_block_rows)
     gram = np.zeros((n_regions, n_blocks, n_basis, n_basis))
     cross = np.zeros((n_regions, n_blocks, n_basis))
@@ -164,7 +163,7 @@ def response_stats(recordings, basis, step, dt, *, n_block_rows=30):
     follows = [r.follows for r in recordings]
     for first in range(0, n_regions, _CHUNK):
         regions = np.arange(first, min(first + _CHUNK, n_regions))
-        Z = [design(r, regions, basis, step, dt) for r in recordings]
+        Z = designs(regions)
         y = [c[regions] for c in clean]
         G = sum(z @ z.transpose(0, 2, 1) for z in Z)
         g = sum((z @ t[..., None])[..., 0] for z, t in zip(Z, y, strict=True))

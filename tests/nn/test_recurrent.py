@@ -67,5 +67,5 @@ def test_training_mode_is_as_deterministic_as_evaluation(kind):
 
 
 def test_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="recurrent must be one of .*'lstm'.* got 'rnn'"):
+    with pytest.raises(ValueError, match=r"recurrent must be one of .*'lstm'.* got 'rnn'"):
         RecurrentCorrection(4, "rnn")

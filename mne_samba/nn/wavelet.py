@@ -262,8 +262,8 @@ def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block):
     return np.maximum(power, 0.0, out=power)
 
 
-def _read_reflected(read, first, stop, n_times):
-    """Read ``first .. stop``, mirrored at the signal's ends, without the mean; float32."""
+def _read_reflected(read, first, stop, n_times, centre=True):
+    """Read ``first .. stop``, mirrored at the ends, as float32; ``centre`` removes the mean."""
     if 0 <= first and stop <= n_times:
         signal = np.asarray(read(first, stop))
     else:
@@ -272,8 +272,10 @@ def _read_reflected(read, first, stop, n_times):
         index = np.minimum(index, period - index) if n_times > 1 else np.zeros_like(index)
         low, high = int(index.min()), int(index.max()) + 1
         signal = np.asarray(read(low, high))[:, index - low]
-    # No band passes zero frequency, and an electrode's offset would use up single precision.
-    return (signal - signal.mean(axis=1, keepdims=True)).astype(np.float32)
+    if centre:
+        # No band passes zero frequency, and an electrode's offset would use up single precision.
+        signal = signal - signal.mean(axis=1, keepdims=True)
+    return signal.astype(np.float32)
 
 
 def _read_held(read, first, stop, n_times):

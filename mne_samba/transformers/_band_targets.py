@@ -1,0 +1,237 @@
+"""What band attention is to explain: frames of BOLD, one value or label per sample, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.utils.multiclass import type_of_target
+
+from .._checks import as_float_array
+from .._hemo import detrend_segments
+from .._inputs import Electrophysiology
+from ..nn.hrf import canonical_params, double_gamma, hrf_basis, hrf_dictionary
+
+# Responses that one band may have: the main shape, its timing and its width.
+_N_BASIS = 3
+
+
+def target_kind(y, kind: str, single: bool = False) -> str:
+    """Say what ``y`` holds: "none", "frames" (time courses) or "samples" (a value or label each).
+
+    Parameters
+    ----------
+    y : array | list | None
+        The target.
+    kind : "windows" | "recordings" | "features"
+        What X holds.
+    single : bool
+        X is one recording outside a list.
+    """
+    if y is None:
+        return "none"
+    if kind == "features":
+        return "samples"
+    if kind == "windows":
+        if isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]) == 2:
+            return "frames"
+        return "frames" if np.ndim(y) == 3 else "samples"
+    if isinstance(y, np.ndarray) and y.dtype != object:
+        return "frames" if single or y.ndim == 3 else "samples"
+    return "frames" if len(y) and np.ndim(y[0]) >= 1 else "samples"
+
+
+def sample_targets(y, n_samples: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Turn one value or label per sample into columns.
+
+    Parameters
+    ----------
+    y : array-like, shape (n_samples,) or (n_samples, n_outputs)
+        Numbers or labels; whole numbers are labels.
+    n_samples : int
+        Samples of X.
+
+    Returns
+    -------
+    columns : array, shape (n_samples, n_columns)
+        The numbers; with two classes the second's membership, with more one column per class.
+    classes : array | None
+        Labels.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, values are missing or all alike.
+    """
+    y = np.asarray(y)
+    if len(y) != n_samples:
+        raise ValueError(
+            f"X has {n_samples} samples, but y has {len(y)} (inconsistent numbers of samples). For "
+            "BOLD, y must be (n_windows, n_frames, n_targets) or a list of one array per recording."
+        )
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.dtype.kind in "fc":
+        y = as_float_array(y, "y")
+        if not np.isfinite(y).all():
+            raise ValueError("y contains NaN or infinite values.")
+    if type_of_target(y, input_name="y") not in ("binary", "multiclass"):
+        columns = as_float_array(y, "y").reshape(n_samples, -1)
+        return columns, None
+    classes, member = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        # One class says nothing about bands; a pipeline's inner fold may still hold no other.
+        return np.zeros((n_samples, 1)), classes
+    columns = np.eye(len(classes))[member]
+    return columns[:, 1:] if len(classes) == 2 else columns, classes
+
+
+@dataclass(frozen=True)
+class FrameDesign:
+    """Frames in one table.
+
+    Attributes
+    ----------
+    design : array, shape (n_rows, n_channels, n_bands, n_basis)
+        Band power seen through each response of a basis.
+    targets : array, shape (n_rows, n_targets)
+        BOLD.
+    follows : array of bool, shape (n_rows,)
+        True where a row comes right after the row before.
+    response : array, shape (n_basis,)
+        Overlap of the basis with the canonical response.
+    """
+
+    design: np.ndarray
+    targets: np.ndarray
+    follows: np.ndarray
+    response: np.ndarray
+
+
+def frame_design(
+    ele: Electrophysiology,
+    powers: list[np.ndarray],
+    known: list[np.ndarray],
+    values: list[np.ndarray],
+    *,
+    rate: float,
+    delay: np.ndarray,
+    t_r: float,
+    hrf_length: float,
+    hrf_bounds: str,
+    detrend,
+) -> FrameDesign:
+    """Put the frames of all segments that have their whole history in one table.
+
+    Parameters
+    ----------
+    ele : Electrophysiology
+        Segments with their frame times.
+    powers : list of array, shape (n_channels, n_bands, n_bins)
+        Scaled band power.
+    known : list of array of bool, shape (n_bins,)
+        False in BAD spans.
+    values : list of array, shape (n_frames, n_targets)
+        BOLD, NaN rows where scrubbed.
+    rate : float
+        Bins per second.
+    delay : array, shape (n_bands,)
+        Seconds by which each band's power comes late.
+    t_r : float
+        Seconds between frames.
+    hrf_length : float
+        Seconds of history.
+    hrf_bounds : str
+        Bounds of the responses' dictionary.
+    detrend : str | int | None
+        Drift to remove.
+
+    Raises
+    ------
+    ValueError
+        If no frame has a whole history.
+    """
+    grid = np.arange(0.25, hrf_length, 0.25)
+    basis = hrf_basis(grid, _N_BASIS, bounds=hrf_bounds)
+    # A basis response is as likely as the dictionary makes it.
+    shapes = double_gamma(grid, hrf_dictionary(500, hrf_bounds, 0))
+    basis *= np.sqrt(((shapes @ basis.T) ** 2).mean(0))[:, None] / np.linalg.norm(shapes[0])
+    canonical = double_gamma(grid, canonical_params(hrf_bounds))
+    designs, targets, kernels = [], [], {}
+    late = np.unique(delay)
+    for segment, power, seen, value in zip(ele.segments, powers, known, values, strict=True):
+        frames = segment.frame_start + segment.frame_step * np.arange(segment.n_frames)
+        n_channels, n_bands, n_bins = power.shape
+        key = (segment.frame_start, segment.frame_step, segment.n_frames, n_bins)
+        if key not in kernels:
+            kernels[key] = [_kernels(frames + d, n_bins, rate, grid, basis) for d in late]
+        rows = np.empty((len(frames), n_channels, n_bands, _N_BASIS))
+        for seconds, bank in zip(late, kernels[key], strict=True):
+            bands = np.flatnonzero(delay == seconds)
+            flat = power[:, bands].reshape(-1, n_bins).T.astype(np.float64)
+            for k, kernel in enumerate(bank):
+                rows[:, :, bands, k] = (kernel @ flat).reshape(len(frames), n_channels, -1)
+        target = np.array(value, dtype=np.float64)
+        target[frames < hrf_length - 1.5 / rate] = np.nan
+        centres = (np.arange(power.shape[2]) + 0.5) / rate
+        for missing in centres[~seen]:
+            target[(frames > missing) & (frames - missing < hrf_length)] = np.nan
+        designs.append(rows)
+        targets.append(target)
+    if not any(np.isfinite(target).any() for target in targets):
+        raise ValueError(
+            f"No frame follows {hrf_length:g} s of clean signal, the length of the response. Cut "
+            f"windows with context={hrf_length:g} or more (arrays: check tmin and t_r), or choose "
+            "a shorter hrf_length."
+        )
+    return _one_table(ele, designs, targets, t_r, detrend, basis @ canonical)
+
+
+def _kernels(frames, n_bins, rate, grid, basis) -> list[sparse.csr_matrix]:
+    """Operators from bins to frames, one per response: (n_frames, n_bins)."""
+    n_lags = int(np.ceil(grid[-1] * rate)) + 2
+    column = np.ceil(frames * rate).astype(int)[:, None] - np.arange(n_lags)
+    row = np.broadcast_to(np.arange(len(frames))[:, None], column.shape)
+    inside = (column >= 0) & (column < n_bins)
+    row, column = row[inside], column[inside]
+    lag = frames[row] - (column + 0.5) / rate
+    shape = (len(frames), n_bins)
+    return [
+        sparse.csr_matrix((np.interp(lag, grid, values, 0.0, 0.0) / rate, (row, column)), shape)
+        for values in basis
+    ]
+
+
+def _one_table(ele, designs, targets, t_r, detrend, response) -> FrameDesign:
+    shape = designs[0].shape[1:]
+    flat = []
+    for rows, target in zip(designs, targets, strict=True):
+        columns = rows.reshape(len(rows), -1).astype(np.float64)
+        columns[~np.isfinite(target).all(1)] = np.nan
+        flat.append(columns)
+    targets = detrend_segments(targets, ele.table, ele.kind, t_r, detrend)
+    # Both sides lose the same drift, so that slow power cannot pass for slow BOLD.
+    flat = detrend_segments(flat, ele.table, ele.kind, t_r, detrend)
+    follows, kept_rows, kept_targets, last = [], [], [], None
+    order = _in_order(ele.table, ele.keys)
+    for index in order:
+        place = (ele.keys[index], int(ele.table["frame"].iloc[index]))
+        for row in range(len(targets[index])):
+            if not np.isfinite(targets[index][row]).all():
+                continue
+            here = (place[0], place[1] + row, index if place[1] < 0 else -1)
+            after = last is not None and here == (last[0], last[1] + 1, last[2])
+            if last is not None and here[:2] <= last[:2] and here[0] == last[0] and here[2] == -1:
+                continue  # the same frame in an overlapping window
+            follows.append(after)
+            kept_rows.append(flat[index][row])
+            kept_targets.append(targets[index][row])
+            last = here
+    design = np.array(kept_rows).reshape(len(kept_rows), *shape)
+    return FrameDesign(design, np.array(kept_targets), np.array(follows), response)
+
+
+def _in_order(table: pd.DataFrame, keys: list[tuple]) -> list[int]:
+    return sorted(range(len(keys)), key=lambda i: (keys[i], int(table["frame"].iloc[i]), i))

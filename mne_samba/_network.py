@@ -18,6 +18,7 @@ from ._training import (
     inner_split,
     make_net,
     predict_segments,
+    stitch,
     train,
     validated_gain,
     validated_scale,
@@ -194,6 +195,7 @@ class NetworkFitter:
         )
 
     def _core(self, data: PairedData, seed: int, previous: Core | None) -> Core:
+        data = stitch(data)
         options, powers = self.options, data.powers
         if not options.band_attention:
             powers = [p.mean(axis=1, keepdims=True) for p in powers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -121,6 +122,38 @@ def _split_windows(data, fraction, apart):
     if not train or not valid:
         return None, None
     return data.take(train), data.take(valid)
+
+
+def stitch(data: PairedData) -> PairedData:
+    """Join windows that follow or overlap each other in a recording: every frame counts once."""
+    if data.kind != "windows" or (data.table["frame"] < 0).any():
+        return data
+    first = data.table["frame"].to_numpy(dtype=int)
+    stop = first + np.array([len(target) for target in data.targets])
+    powers, targets, keys, rows = [], [], [], []
+    for key in dict.fromkeys(data.keys):
+        members = [i for i, k in enumerate(data.keys) if k == key]
+        members.sort(key=lambda i: first[i])
+        pieces: list[list[int]] = []
+        end = -1
+        for i in members:
+            if first[i] > end:
+                pieces.append([])
+            if stop[i] > end or not pieces[-1]:
+                pieces[-1].append(i)
+            end = max(end, stop[i])
+        for piece in pieces:
+            power, target = [data.powers[piece[0]]], [data.targets[piece[0]]]
+            for previous, i in itertools.pairwise(piece):
+                new = stop[i] - stop[previous]
+                power.append(data.powers[i][..., -new * data.grid.step :])
+                target.append(data.targets[i][-new:])
+            powers.append(np.concatenate(power, axis=-1))
+            targets.append(np.concatenate(target))
+            keys.append(key)
+            rows.append(piece[0])
+    table = data.table.iloc[rows].reset_index(drop=True)
+    return replace(data, powers=powers, targets=targets, keys=keys, table=table)
 
 
 def make_net(

@@ -1,0 +1,268 @@
+"""Accuracy and truth on simulated people (every figure here is SIMULATED).
+
+Rows: the default model, its linear core alone, ridge regression on band power (canonical, FIR, log and
+linear power), and an oracle with the true map, weights and responses on measured band power. Columns:
+correlation with held-out clean BOLD and, where a truth exists, how well it is recovered.
+
+Run ``python benchmarks/accuracy.py --quick`` or, resumable, ``python benchmarks/accuracy.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+
+from _common import one_thread, parser, to_markdown, write_section
+
+one_thread()
+
+import mne  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import torch  # noqa: E402
+
+from mne_samba import SambaTranslator, make_windows  # noqa: E402
+from mne_samba._lowrate import LowRateGrid, segment_power  # noqa: E402
+from mne_samba.baselines import BandPowerRidge  # noqa: E402
+from mne_samba.datasets import simulate_paired  # noqa: E402
+from mne_samba.metrics import pearson, r2  # noqa: E402
+from mne_samba.nn.hrf import convolve_frames, double_gamma  # noqa: E402
+
+T_R, TEST, GAP = 2.0, 900.0, 60.0
+MODELS = {
+    "default": lambda: SambaTranslator(t_r=T_R, random_state=0),
+    "core": lambda: SambaTranslator(t_r=T_R, corrections="never", random_state=0),
+    "ridge canonical": lambda: BandPowerRidge(t_r=T_R),
+    "ridge FIR": lambda: BandPowerRidge(t_r=T_R, hrf="fir"),
+    "ridge canonical, linear power": lambda: BandPowerRidge(t_r=T_R, power="linear"),
+    "ridge FIR, linear power": lambda: BandPowerRidge(t_r=T_R, hrf="fir", power="linear"),
+}
+RIDGES = [name for name in MODELS if name.startswith("ridge")]
+WORLDS = {
+    "plain": {},
+    "dense signed map": {"spatial_map": "dense"},
+    "independent band weights": {"band_weights": "independent"},
+    "target-specific bands": {"band_weights": "target"},
+    "log drive": {"drive": "log"},
+    "saturating drive": {"drive": "saturating"},
+    "pink noise": {"noise": "pink"},
+    "leakage": {"leakage": 0.5},
+    "other band edges": {
+        "bands": {"a": (1, 3), "b": (5, 9), "c": (9, 15), "d": (15, 25), "e": (32, 44)}
+    },
+    "no coupling": {"coupling": False},
+}
+
+
+def oracle(data, raw, segment, grid, bands, by_subject=0):
+    """Frames from the true map, weights and responses on measured band power."""
+    truth = data.truth.by_subject[by_subject]
+    power = segment_power(segment, raw.info["sfreq"], bands, grid, 5.0).astype(float)
+    power = (power - np.nanmean(power, -1, keepdims=True)) / np.nanstd(power, -1, keepdims=True)
+    drive = np.einsum("nkt,nk->nt", np.nan_to_num(power), truth.band_weights)
+    drive = torch.as_tensor(truth.spatial_map @ drive)
+    lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
+    kernel = torch.as_tensor(double_gamma(lags, truth.hrf_params.to_numpy()))
+    return convolve_frames(drive, kernel, grid.step).numpy().T
+
+
+def split(raw, bold, clean, minutes):
+    """Training windows of the first minutes, test windows of the last quarter of an hour."""
+    epochs, y = make_windows(raw, bold, t_r=T_R)
+    _, clean = make_windows(raw, clean, t_r=T_R)
+    onset = epochs.metadata["onset"].to_numpy()
+    train = np.flatnonzero(onset + 60.0 <= 60.0 * minutes)
+    test = np.flatnonzero(onset - 30.0 >= 60.0 * minutes + GAP - 30.0)
+    return epochs, y, clean, train, test
+
+
+def flat(windows):
+    """Windows one after the other as (n_frames, n_targets)."""
+    return windows.reshape(-1, windows.shape[-1])
+
+
+def recovered(model, truth) -> dict:
+    """How well peak times, band weights and map of a fitted translator agree with the truth."""
+    if not isinstance(model, SambaTranslator):
+        return {}
+    peak, true = model.hrf_peak_time_, np.asarray(truth.hrf_peak_time)
+    out = {"peak_r": np.corrcoef(peak, true)[0, 1], "peak_error": np.abs(peak - true).mean()}
+    if model.band_weights_.shape == np.shape(truth.band_weights):
+        pairs = (
+            ("weights_r", model.band_weights_, truth.band_weights),
+            ("map_r", model.spatial_map_, truth.spatial_map),
+        )
+        for name, estimate, target in pairs:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                out[name] = np.corrcoef(np.ravel(estimate), np.ravel(target))[0, 1]
+    return out
+
+
+def run_person(minutes, snr, seed, models, world, level="source"):
+    """Rows of one simulated person."""
+    duration = 60.0 * minutes + GAP + TEST + 60.0
+    data = simulate_paired(
+        1, duration, t_r=T_R, snr=snr, level=level, random_state=seed, **WORLDS[world]
+    )
+    raw, bold, clean = data.raws[0], data.bolds[0], data.truth.clean_bolds[0]
+    epochs, y, clean_y, train, test = split(raw, bold, clean, minutes)
+    rows = []
+    for name in models:
+        row = {"model": name, "minutes": minutes, "snr": snr, "world": world, "level": level}
+        row["seed"] = seed
+        if name == "oracle":
+            pred = oracle_windows(data, raw, epochs, test)
+        else:
+            start = time.perf_counter()
+            model = MODELS[name]().fit(epochs[train], y[train])
+            row["fit_s"] = time.perf_counter() - start
+            pred = flat(model.predict(epochs[test]))
+            row["r2"] = r2(flat(y[test]), pred).mean()
+            row.update(recovered(model, data.truth) if world != "no coupling" else {})
+            row["kept"] = getattr(model, "corrections_kept_", None)
+        row["r"] = pearson(flat(clean_y[test]), pred).mean()
+        row["r_measured"] = pearson(flat(y[test]), pred).mean()
+        rows.append(row)
+    return rows
+
+
+def oracle_windows(data, raw, epochs, test):
+    """Oracle's frames of test windows."""
+    from mne_samba._inputs import FrameGrid, read_inputs
+
+    ele = read_inputs([raw], FrameGrid(t_r=T_R))
+    grid = LowRateGrid.from_tr(T_R, 30.0)
+    frames = oracle(data, raw, ele.segments[0], grid, data.truth.bands)
+    first = epochs.metadata["frame"].to_numpy()
+    return np.concatenate([frames[first[i] : first[i] + 30] for i in test])
+
+
+def run_people(minutes, snr, seed, models, n_people=6):
+    """Rows of leave-one-person-out over people who share their coupling."""
+    data = simulate_paired(
+        n_people, 60.0 * minutes, t_r=T_R, snr=snr, level="source", random_state=seed
+    )
+    pairs = [
+        (*make_windows(raw, bold, t_r=T_R, subject=s), make_windows(raw, clean, t_r=T_R)[1])
+        for raw, bold, clean, s in zip(
+            data.raws, data.bolds, data.truth.clean_bolds, data.subjects, strict=True
+        )
+    ]
+    rows = []
+    for name in models:
+        scores, seconds, found = [], 0.0, []
+        for i, (epochs, _, clean) in enumerate(pairs):
+            if name == "oracle":
+                pred = oracle_person(data, i, epochs)
+            else:
+                others = [pair for j, pair in enumerate(pairs) if j != i]
+                joined = mne.concatenate_epochs([e for e, _, _ in others], verbose="ERROR")
+                start = time.perf_counter()
+                model = MODELS[name]().fit(joined, np.concatenate([y for _, y, _ in others]))
+                seconds += time.perf_counter() - start
+                pred = flat(model.predict(epochs))
+                found.append(recovered(model, data.truth))
+            scores.append(pearson(flat(clean), pred).mean())
+        row = {"model": name, "minutes": minutes, "snr": snr, "world": "six people"}
+        row.update(level="source", seed=seed, r=float(np.mean(scores)), fit_s=seconds / n_people)
+        row.update(pd.DataFrame(found).mean().to_dict() if found else {})
+        rows.append(row)
+    return rows
+
+
+def oracle_person(data, i, epochs):
+    """Oracle's frames of one person's windows."""
+    from mne_samba._inputs import FrameGrid, read_inputs
+
+    raw = data.raws[i]
+    ele = read_inputs([raw], FrameGrid(t_r=T_R))
+    grid = LowRateGrid.from_tr(T_R, 30.0)
+    frames = oracle(data, raw, ele.segments[0], grid, data.truth.bands, i)
+    first = epochs.metadata["frame"].to_numpy()
+    return np.concatenate([frames[f : f + 30] for f in first])
+
+
+def settings(quick: bool):
+    """All settings, the most informative first."""
+    seeds = range(1) if quick else range(5)
+    models = ["default", *RIDGES, "oracle"] if quick else [*MODELS, "oracle"]
+    minutes, snrs = ((10, 30), (1.0,)) if quick else ((10, 30, 60, 5), (1.0, 4.0, 0.25))
+    for snr in snrs:
+        for minute in minutes:
+            for seed in seeds:
+                yield run_person, (minute, snr, seed, models, "plain")
+    if quick:
+        return
+    for world in WORLDS:
+        if world != "plain":
+            for seed in seeds:
+                yield run_person, (30, 1.0, seed, [*MODELS], world)
+    for seed in seeds:
+        yield run_people, (10, 1.0, seed, models)
+    for seed in seeds:
+        yield run_person, (30, 1.0, seed, [*MODELS], "plain", "sensor")
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds, and ratios to the best ridge and to the oracle."""
+    keys = ["world", "level", "minutes", "snr"]
+    numbers = [
+        c
+        for c in ("r", "r_measured", "r2", "fit_s", "peak_r", "peak_error", "weights_r", "map_r")
+        if c in table
+    ]
+    mean = table.groupby([*keys, "model"], sort=False)[numbers].mean().reset_index()
+    spread = table.groupby([*keys, "model"], sort=False)["r"].std().reset_index(name="r_sd")
+    mean = mean.merge(spread, on=[*keys, "model"])
+    for key, part in mean.groupby(keys, sort=False):
+        ridge = part.loc[part.model.isin(RIDGES), "r"].max()
+        best = part.loc[part.model == "oracle", "r"]
+        index = part.index
+        mean.loc[index, "x_ridge"] = part.r / ridge
+        if len(best):
+            mean.loc[index, "of_oracle"] = part.r / best.iloc[0]
+        del key
+    return mean
+
+
+def main() -> None:
+    """Run, print, write."""
+    args = parser(__doc__.splitlines()[0]).parse_args()
+    warnings.simplefilter("ignore", RuntimeWarning)
+    args.out.mkdir(parents=True, exist_ok=True)
+    cache = args.out / ("accuracy_quick.jsonl" if args.quick else "accuracy.jsonl")
+    done = {}
+    if cache.exists():
+        for line in cache.read_text().splitlines():
+            entry = json.loads(line)
+            done[entry["key"]] = entry["rows"]
+    for function, arguments in settings(args.quick):
+        key = json.dumps([function.__name__, *arguments])
+        if key not in done:
+            done[key] = function(*arguments)
+            with cache.open("a") as file:
+                file.write(json.dumps({"key": key, "rows": done[key]}, default=float) + "\n")
+            for row in done[key]:
+                print(
+                    {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()},
+                    flush=True,
+                )
+    wanted = [json.dumps([f.__name__, *a]) for f, a in settings(args.quick)]
+    table = pd.DataFrame([row for key in wanted for row in done[key]])
+    name = "accuracy_quick" if args.quick else "accuracy"
+    table.to_csv(args.out / f"{name}.csv", index=False)
+    summary = summarise(table)
+    print(to_markdown(summary))
+    write_section(
+        name,
+        f"Accuracy on simulated people ({'one seed' if args.quick else '5 seeds'})",
+        "SIMULATED. `python benchmarks/accuracy.py" + (" --quick" if args.quick else "") + "`: "
+        "correlation `r` with held-out clean BOLD, mean over targets and seeds; `x_ridge` is the ratio to "
+        "the best of four ridge models, `of_oracle` that to the true map, weights and responses on "
+        "measured band power.\n\n" + to_markdown(summary),
+    )
+
+
+if __name__ == "__main__":
+    main()

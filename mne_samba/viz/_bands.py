@@ -1,0 +1,345 @@
+"""Frequency bands: attention and gain, activation patterns and attributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from mne.viz import plot_topomap
+
+from ._figure import (
+    COLORS,
+    SIGNED,
+    UNSIGNED,
+    as_matrix,
+    as_names,
+    by_network,
+    color_bar,
+    finish,
+    fitted,
+    largest,
+    make_axes,
+    pick,
+    positions,
+    styled,
+    tick_names,
+)
+
+_BANDS = {
+    "attention": ("band_attention_", "attention"),
+    "gain": ("band_gain_", "signed gain"),
+    "weights": ("band_weights_", "weight (a.u.)"),
+}
+
+
+def _band_labels(bands, n: int) -> list[str]:
+    """Names of bands with their edges where these are known."""
+    if hasattr(bands, "items"):
+        edges = list(bands.items())
+        if len(edges) == n:
+            return [
+                f"{name}\n{low:g}-{high:g} Hz" if np.isfinite([low, high]).all() else str(name)
+                for name, (low, high) in edges
+            ]
+    return as_names(bands, n, "band", "bands")
+
+
+def _channels(estimator, ch_names, info):
+    if ch_names is None:
+        ch_names = getattr(estimator, "ch_names_in_", None)
+    return ch_names, getattr(estimator, "info_", None) if info is None else info
+
+
+def _matrix(panel, values, bands, ch_names, networks, cmap, vmin, vmax, label) -> None:
+    """Bands by channels, networks side by side."""
+    order, groups = by_network(networks, len(values))
+    panel.imshow(
+        values[order].T, cmap=cmap, vmin=vmin, vmax=vmax, aspect="auto", interpolation="nearest"
+    )
+    panel.spines[:].set_visible(True)
+    panel.set_yticks(range(len(bands)), [band.replace("\n", " ") for band in bands])
+    tick_names(panel.xaxis, [ch_names[i] for i in order], 5.0, rotation=90)
+    for edge in np.flatnonzero(np.array(groups[1:]) != np.array(groups[:-1])):
+        panel.axvline(edge + 0.5, color="k", lw=0.6)
+    color_bar(panel, cmap, vmin, vmax, label)
+
+
+def _heads(panels, columns, info, cmap, vmin, vmax, label, titles) -> None:
+    for panel, values, title in zip(panels, columns, titles, strict=True):
+        plot_topomap(values, info, axes=panel, cmap=cmap, vlim=(vmin, vmax), show=False, contours=0)
+        panel.set_title(title)
+    if label is not None:
+        color_bar(panels, cmap, vmin, vmax, label)
+
+
+@styled
+def plot_band_attention(
+    attention,
+    *,
+    kind: str = "attention",
+    bands=None,
+    ch_names: Sequence[str] | None = None,
+    info=None,
+    networks: Sequence[str] | None = None,
+    title: str | None = None,
+    axes=None,
+    show: bool = True,
+) -> Figure:
+    """Draw how much every band of every channel counts.
+
+    Parameters
+    ----------
+    attention : estimator | array of shape (n_channels, n_bands)
+        A fitted `SambaTranslator` or `WaveletBandAttention`, or numbers.
+    kind : "attention" | "gain" | "weights"
+        What to draw: the softmax attention, the signed gain, or the signed effective weights.
+    bands : dict of str to (low, high) in Hz | sequence of str | None
+        Bands; an estimator brings its own.
+    ch_names : sequence of str | None
+        Names of channels or source regions; an estimator brings its own.
+    info : mne.Info | None
+        Places of channels; an estimator brings its own. Where all are known, a map of the head is
+        drawn above the matrix for every band.
+    networks : sequence of str | None
+        Network of every channel, for source regions: puts networks side by side.
+    title : str | None
+        Title of the figure.
+    axes : Axes | sequence of Axes | None
+        One for the matrix; where places are known, one per band and then one for the matrix.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        Bands as rows, channels as columns, and heads where places are known.
+
+    Raises
+    ------
+    ValueError
+        If ``kind`` is unknown or shapes disagree.
+    """
+    if kind not in _BANDS:
+        raise ValueError(f"kind must be one of {list(_BANDS)}, got {kind!r}.")
+    attribute, label = _BANDS[kind]
+    if hasattr(attention, "fit"):
+        estimator = attention
+        attention = fitted(estimator, attribute)
+        bands = getattr(estimator, "bands_", None) if bands is None else bands
+        ch_names, info = _channels(estimator, ch_names, info)
+    values = as_matrix(attention, "attention")
+    n_channels, n_bands = values.shape
+    labels = _band_labels(bands, n_bands)
+    ch_names = as_names(ch_names, n_channels, "channel", "ch_names")
+    signed = kind != "attention"
+    top = largest(values)
+    cmap, vmin = (SIGNED, -top) if signed else (UNSIGNED, 0.0)
+    info = positions(info, n_channels)
+    if info is None:
+        fig, (panel,) = make_axes(axes, 1, 1, 1.5 + 0.26 * n_bands)
+    else:
+        fig, heads, panel = _heads_and_matrix(axes, n_bands, 2.5 + 0.24 * n_bands)
+        _heads(heads, values.T, info, cmap, vmin, top, label, labels)
+    _matrix(panel, values, labels, ch_names, networks, cmap, vmin, top, label)
+    panel.set_xlabel("channel" if info is not None else "channel or source region")
+    if title is not None:
+        fig.suptitle(title)
+    return finish(fig, show)
+
+
+def _heads_and_matrix(axes, n_bands: int, height: float):
+    """Axes for a row of heads over a matrix."""
+    if axes is not None:
+        fig, made = make_axes(axes, n_bands + 1, 1, height)
+        return fig, made[:-1], made[-1]
+    fig, spare = make_axes(None, 1, 1, height)
+    spare[0].remove()
+    grid = fig.add_gridspec(2, n_bands, height_ratios=[1.2, 0.9 + 0.24 * n_bands])
+    heads = [fig.add_subplot(grid[0, k]) for k in range(n_bands)]
+    return fig, heads, fig.add_subplot(grid[1, :])
+
+
+@styled
+def plot_patterns(
+    patterns,
+    *,
+    targets=None,
+    target_names: Sequence[str] | None = None,
+    bands=None,
+    ch_names: Sequence[str] | None = None,
+    info=None,
+    networks: Sequence[str] | None = None,
+    title: str | None = None,
+    axes=None,
+    show: bool = True,
+) -> Figure:
+    """Draw activation patterns: the band power that goes with a region's predicted BOLD.
+
+    Parameters
+    ----------
+    patterns : estimator | array of shape (n_targets, n_channels, n_bands)
+        A fitted `SambaTranslator`, or patterns (Haufe et al. 2014, NeuroImage 87).
+    targets : str | int | list | None
+        Regions, by name or number; None draws the three with the strongest patterns.
+    target_names : sequence of str | None
+        Names of regions; an estimator brings its own.
+    bands : dict of str to (low, high) in Hz | sequence of str | None
+        Bands; an estimator brings its own.
+    ch_names : sequence of str | None
+        Names of channels; an estimator brings its own.
+    info : mne.Info | None
+        Places of channels; an estimator brings its own.
+    networks : sequence of str | None
+        Network of every channel, for source regions.
+    title : str | None
+        Title of the figure.
+    axes : sequence of Axes | None
+        Where places are known, one per region and band, row by row; else one per region.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        A row per region: maps of the head by band, or a matrix of bands and channels.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree or a region is unknown.
+    """
+    if hasattr(patterns, "fit"):
+        estimator = patterns
+        patterns = fitted(estimator, "patterns_")
+        bands = getattr(estimator, "bands_", None) if bands is None else bands
+        if target_names is None:
+            target_names = getattr(estimator, "target_names_in_", None)
+        ch_names, info = _channels(estimator, ch_names, info)
+    patterns = as_matrix(patterns, "patterns", 3)
+    n_targets, n_channels, n_bands = patterns.shape
+    names = as_names(target_names, n_targets, "region", "target_names")
+    ch_names = as_names(ch_names, n_channels, "channel", "ch_names")
+    labels = _band_labels(bands, n_bands)
+    strongest = np.argsort(-np.linalg.norm(patterns, axis=(1, 2)), kind="stable")
+    chosen = pick(targets, names, sorted(strongest[:3]))
+    top = largest(patterns[chosen])
+    info = positions(info, n_channels)
+    if info is not None:
+        fig, panels = make_axes(axes, len(chosen), n_bands, 0.5 + 1.25 * len(chosen))
+        for row, target in enumerate(chosen):
+            heads = panels[row * n_bands : (row + 1) * n_bands]
+            titles = labels if row == 0 else [""] * n_bands
+            _heads(heads, patterns[target].T, info, SIGNED, -top, top, None, titles)
+            heads[0].set_ylabel(names[target].replace("_", "\n"), fontsize=7)
+        color_bar(panels, SIGNED, -top, top, "pattern (s.d. of band power)")
+    else:
+        fig, panels = make_axes(axes, len(chosen), 1, 0.7 + (0.6 + 0.2 * n_bands) * len(chosen))
+        for panel, target in zip(panels, chosen, strict=True):
+            _matrix(
+                panel, patterns[target], labels, ch_names, networks, SIGNED, -top, top,
+                "s.d.",
+            )  # fmt: skip
+            panel.set_title(names[target], loc="left")
+            if panel is not panels[-1]:
+                panel.set_xticklabels([])
+        panels[-1].set_xlabel("channel or source region")
+    if title is not None:
+        fig.suptitle(title)
+    return finish(fig, show)
+
+
+@styled
+def plot_attribution(
+    attribution,
+    *,
+    lags=None,
+    bands=None,
+    ch_names: Sequence[str] | None = None,
+    info=None,
+    networks: Sequence[str] | None = None,
+    unit: str = "a.u.",
+    title: str | None = None,
+    axes=None,
+    show: bool = True,
+) -> Figure:
+    """Draw how much each channel, band and lag of the input adds to a prediction.
+
+    Parameters
+    ----------
+    attribution : array of shape (n_channels, n_bands) or (n_channels, n_bands, n_lags)
+        Signed contributions, for instance integrated gradients.
+    lags : array of shape (n_lags,) | None
+        Seconds before the frame; needed with three dimensions.
+    bands : dict of str to (low, high) in Hz | sequence of str | None
+        Bands.
+    ch_names : sequence of str | None
+        Names of channels.
+    info : mne.Info | None
+        Places of channels: draws maps of the head instead of a matrix.
+    networks : sequence of str | None
+        Network of every channel, for source regions.
+    unit : str
+        Unit of the attribution.
+    title : str | None
+        Title of the figure.
+    axes : sequence of Axes | None
+        The panel over lags first, where there is one; then one per head, or one for the matrix.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        Sums over channels by lag and band, where lags are given, and sums over lags by channel and
+        band.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree or lags are missing.
+    """
+    values = np.asarray(attribution, dtype=float)
+    if values.ndim not in (2, 3) or not values.size:
+        raise ValueError(
+            "attribution must have shape (n_channels, n_bands) or (n_channels, n_bands, n_lags), "
+            f"got {values.shape}."
+        )
+    over_lags = values if values.ndim == 3 else None
+    if over_lags is not None:
+        if lags is None or len(lags) != values.shape[2]:
+            raise ValueError(f"lags must have {values.shape[2]} values (seconds), got {lags!r}.")
+        values = values.sum(axis=2)
+    n_channels, n_bands = values.shape
+    labels = _band_labels(bands, n_bands)
+    ch_names = as_names(ch_names, n_channels, "channel", "ch_names")
+    info = positions(info, n_channels)
+    n_wide = 1 if info is None else n_bands
+    fig, curve, panels = _attribution_axes(axes, over_lags is not None, n_wide)
+    top, label = largest(values), f"attribution ({unit})"
+    if curve is not None:
+        for color, name, row in zip(COLORS * n_bands, labels, over_lags.sum(axis=0), strict=False):
+            curve.plot(lags, row, color=color, label=name.replace("\n", " "))
+        curve.axhline(0, color="0.7", lw=0.7, zorder=0)
+        curve.set(xlabel="seconds before the frame", ylabel=label)
+        curve.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if info is None:
+        _matrix(panels[0], values, labels, ch_names, networks, SIGNED, -top, top, label)
+        panels[0].set_xlabel("channel or source region")
+    else:
+        _heads(panels, values.T, info, SIGNED, -top, top, label, labels)
+    if title is not None:
+        fig.suptitle(title)
+    return finish(fig, show)
+
+
+def _attribution_axes(axes, with_curve: bool, n_wide: int):
+    n_panels = n_wide + with_curve
+    if axes is not None or not with_curve:
+        fig, made = make_axes(axes, 1, n_panels, 2.4 if n_wide == 1 else 1.9)
+        return fig, made[0] if with_curve else None, made[int(with_curve) :]
+    fig, spare = make_axes(None, 1, 1, 4.2 if n_wide == 1 else 3.7)
+    spare[0].remove()
+    grid = fig.add_gridspec(2, n_wide, height_ratios=[1.0, 1.2 if n_wide == 1 else 0.9])
+    curve = fig.add_subplot(grid[0, :])
+    return fig, curve, [fig.add_subplot(grid[1, k]) for k in range(n_wide)]

@@ -1,0 +1,196 @@
+"""Graphs between channels, between regions and from channels to regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from ._figure import (
+    SIGNED,
+    as_coords,
+    as_matrix,
+    as_names,
+    by_network,
+    color_bar,
+    connectome,
+    finish,
+    fitted,
+    largest,
+    make_axes,
+    styled,
+    tick_names,
+)
+
+_KINDS = ("source", "target", "bipartite")
+
+
+def _edges(graph, kind: str) -> np.ndarray:
+    """Edge weights of one graph: attention where it was learnt, else similarity along its edges."""
+    if not isinstance(graph, Mapping):
+        return as_matrix(graph, "graph")
+    found = graph.get(f"{kind}_attention")
+    if found is None and kind != "bipartite":
+        found, adjacency = graph.get(f"{kind}_similarity"), graph.get(kind)
+        if found is not None and adjacency is not None:
+            found = np.where(np.asarray(adjacency) != 0, found, 0.0)
+    if found is None:
+        found = graph.get(kind)
+    if found is None:
+        raise ValueError(f"The estimator has no {kind} graph (graph=None?).")
+    return as_matrix(found, f"{kind} graph")
+
+
+@styled
+def plot_graph(
+    graph,
+    kind: str = "target",
+    *,
+    names: Sequence[str] | None = None,
+    source_names: Sequence[str] | None = None,
+    networks: Sequence[str] | None = None,
+    source_networks: Sequence[str] | None = None,
+    coords=None,
+    source_coords=None,
+    n_edges: int = 60,
+    label: str | None = None,
+    title: str | None = None,
+    axes=None,
+    show: bool = True,
+) -> Figure:
+    """Draw a graph as a matrix by network and, with coordinates, on a glass brain.
+
+    Parameters
+    ----------
+    graph : SambaTranslator | array
+        A fitted translator, or a matrix: (n, n) of one set of nodes, or (n_targets, n_sources).
+    kind : "source" | "target" | "bipartite"
+        The graph between channels or source regions, between BOLD regions, or the map from the
+        first to the second.
+    names : sequence of str | None
+        Names of the rows' nodes; an estimator brings its own.
+    source_names : sequence of str | None
+        Names of the columns' nodes of the bipartite graph; an estimator brings its own.
+    networks, source_networks : sequence of str | None
+        Network of every node: puts networks together and draws lines between them.
+    coords : array of shape (n_rows, 3) | None
+        Places of the rows' nodes, MNI mm: adds a glass brain.
+    source_coords : array of shape (n_columns, 3) | None
+        Places of the columns' nodes of the bipartite graph; needed for its brain.
+    n_edges : int
+        Strongest edges on the brain.
+    label : str | None
+        What the weights are.
+    title : str | None
+        Title of the figure.
+    axes : Axes | sequence of Axes | None
+        One, or two with a brain: the brain first.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        Signed weights; row i, column j is what node i takes from node j, a node's edge to itself
+        is left out (grey). The brain shows the mean of both directions; in the bipartite graph,
+        light nodes are sources, dark ones targets.
+
+    Raises
+    ------
+    ValueError
+        If ``kind`` is unknown, shapes disagree, or the estimator has no such graph.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {list(_KINDS)}, got {kind!r}.")
+    if hasattr(graph, "fit"):
+        estimator = graph
+        graph = fitted(estimator, "graph_")
+        channels, regions = fitted(estimator, "ch_names_in_", "target_names_in_")
+        names = (channels if kind == "source" else regions) if names is None else names
+        source_names = channels if source_names is None else source_names
+    if label is None:
+        learnt = isinstance(graph, Mapping) and graph.get(f"{kind}_attention") is not None
+        label = "attention" if learnt else "map weight" if kind == "bipartite" else "edge weight"
+    matrix = _edges(graph, kind)
+    n_rows, n_columns = matrix.shape
+    stem = "channel" if kind == "source" else "region"
+    names = as_names(names, n_rows, stem, "names")
+    coords = as_coords(coords, n_rows)
+    if kind == "bipartite":
+        columns = as_names(source_names, n_columns, "channel", "source_names")
+        column_networks = source_networks
+        source_coords = as_coords(source_coords, n_columns)
+    else:
+        if n_rows != n_columns:
+            raise ValueError(f"The {kind} graph must be square, got {matrix.shape}.")
+        columns, column_networks = names, networks
+        source_coords = None
+    brain = coords is not None and (kind != "bipartite" or source_coords is not None)
+    if brain:
+        fig, panels = make_axes(axes, 2, 1, 6.6, height_ratios=[1.9, 4.7])
+    else:
+        fig, panels = make_axes(axes, 1, 1, 4.8)
+    if kind != "bipartite":
+        # What a node gives itself would outshine the rest.
+        matrix = matrix.copy()
+        np.fill_diagonal(matrix, np.nan)
+    limit = largest(matrix)
+    if brain:
+        _draw_brain(
+            panels[0], matrix, networks, source_networks, coords, source_coords, n_edges, label,
+            kind,
+        )  # fmt: skip
+    _draw_matrix(panels[-1], matrix, names, columns, networks, column_networks, limit, label)
+    rows = {"source": "channel", "target": "region", "bipartite": "region"}[kind]
+    panels[-1].set_ylabel(f"{rows} (takes)")
+    panels[-1].set_xlabel(f"{'channel' if kind != 'target' else 'region'} (gives)")
+    if title is not None:
+        fig.suptitle(title)
+    return finish(fig, show)
+
+
+def _draw_matrix(panel, matrix, rows, columns, networks, column_networks, limit, label) -> None:
+    order, groups = by_network(networks, len(rows))
+    column_order, column_groups = by_network(column_networks, len(columns))
+    panel.set_facecolor("0.85")
+    panel.imshow(
+        matrix[np.ix_(order, column_order)], cmap=SIGNED, vmin=-limit, vmax=limit,
+        interpolation="nearest", aspect="auto",
+    )  # fmt: skip
+    panel.spines[:].set_visible(True)
+    tick_names(panel.yaxis, [rows[i] for i in order], 3.6)
+    tick_names(panel.xaxis, [columns[i] for i in column_order], 4.2, rotation=90)
+    for found, line in ((groups, panel.axhline), (column_groups, panel.axvline)):
+        for edge in np.flatnonzero(np.array(found[1:]) != np.array(found[:-1])):
+            line(edge + 0.5, color="k", lw=0.5)
+    color_bar(panel, SIGNED, -limit, limit, label)
+
+
+def _network_colors(networks, n: int) -> list:
+    if networks is None:
+        return ["0.3"] * n
+    kinds = list(dict.fromkeys(str(network) for network in networks))
+    colors = mpl.colormaps["tab20"](np.arange(len(kinds)) % 20)
+    return [colors[kinds.index(str(network))] for network in networks]
+
+
+def _draw_brain(
+    panel, matrix, networks, source_networks, coords, source_coords, n_edges, label, kind
+) -> None:
+    if kind == "bipartite":
+        n_rows, n_columns = matrix.shape
+        full = np.zeros((n_rows + n_columns,) * 2)
+        full[:n_rows, n_rows:] = matrix
+        full = full + full.T
+        colors = ["0.15"] * n_rows + ["0.85"] * n_columns
+        places = np.concatenate([coords, source_coords])
+    else:
+        full, places = (matrix + matrix.T) / 2, coords
+        colors = _network_colors(networks, len(matrix))
+    full = np.nan_to_num(full)
+    size = np.abs(full[np.triu_indices_from(full, 1)])
+    if n_edges < len(size):
+        full = np.where(np.abs(full) >= np.sort(size)[-n_edges], full, 0.0)
+    connectome(panel, full, places, colors, label=label, limit=largest(full))

@@ -1,0 +1,364 @@
+"""Scores: of regions and models, against nulls, over the amount of data, and of retrieval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ._figure import (
+    COLORS,
+    SIGNED,
+    UNSIGNED,
+    as_coords,
+    as_matrix,
+    as_names,
+    color_bar,
+    finish,
+    glass_brain,
+    largest,
+    make_axes,
+    styled,
+)
+
+
+def _target_scores(result, model: str, metric: str | None, targets) -> np.ndarray | None:
+    """Mean score of each target over folds and recordings; None where a model has none."""
+    table = result.scores_
+    rows = table[(table["model"] == model) & (table["metric"] == (metric or result.metric))]
+    if not len(rows):
+        return None
+    means = rows.groupby("target", sort=False)["score"].mean()
+    return means.reindex(targets).to_numpy(dtype=float)
+
+
+def _scores_of(scores, null, models, metric):
+    """Scores by model, null (n_shifts, n_targets) and the metric's name."""
+    if hasattr(scores, "scores_"):
+        result = scores
+        metric = result.metric if metric is None else metric
+        wanted = result.models_ if models is None else list(models)
+        found = {m: _target_scores(result, m, metric, result.target_names_) for m in wanted}
+        if models is not None and any(value is None for value in found.values()):
+            missing = next(m for m, value in found.items() if value is None)
+            raise ValueError(
+                f"No scores of {missing!r} with metric {metric!r}. Models: {result.models_}."
+            )
+        found = {m: value for m, value in found.items() if value is not None}
+        if not found:
+            raise ValueError(f"No scores with metric {metric!r}.")
+        if null is None and metric == result.metric:
+            null = result.null_.get(result.translator)
+        return found, null, metric
+    if isinstance(scores, Mapping):
+        found = {str(m): as_matrix(value, f"scores of {m!r}", 1) for m, value in scores.items()}
+    else:
+        found = {"model": as_matrix(scores, "scores", 1)}
+    sizes = {len(value) for value in found.values()}
+    if len(sizes) != 1:
+        raise ValueError(f"Models must have scores of the same regions, got {sorted(sizes)}.")
+    return found, null, metric or "score"
+
+
+def _label(metric: str) -> str:
+    known = {"spearman": "Spearman correlation", "pearson": "Pearson correlation", "r2": "$R^2$"}
+    return known.get(metric, metric.replace("_", " "))
+
+
+@styled
+def plot_scores(
+    scores,
+    *,
+    coords=None,
+    null=None,
+    models: Sequence[str] | None = None,
+    metric: str | None = None,
+    title: str | None = None,
+    axes=None,
+    show: bool = True,
+) -> Figure:
+    """Draw scores of all regions, by model, over the band of the null.
+
+    Parameters
+    ----------
+    scores : EvaluationResult | array of shape (n_targets,) | dict of str to array
+        Result of an evaluation, scores of one model, or of several by name.
+    coords : array of shape (n_targets, 3) | None
+        Places of regions, MNI mm: adds a glass brain with the scores of the first model.
+    null : array of shape (n_shifts, n_targets) | None
+        Null scores of the first model; a result brings its own.
+    models : sequence of str | None
+        Models of a result; None draws all.
+    metric : str | None
+        Metric of a result, or the name of the score.
+    title : str | None
+        Title of the figure.
+    axes : Axes | sequence of Axes | None
+        One, or two with ``coords``: the brain first.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        One dot per region, a bar at the mean, the null's central 95 % in grey.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, or a model or metric is unknown.
+    """
+    found, null, metric = _scores_of(scores, null, models, metric)
+    first, values = next(iter(found.items()))
+    coords = as_coords(coords, len(values))
+    label = _label(metric)
+    n_rows, height = (1, 0.0) if coords is None else (2, 1.9)
+    height += 0.9 + 0.34 * len(found)
+    ratios = None if coords is None else [1.9, 0.9 + 0.34 * len(found)]
+    fig, panels = make_axes(axes, n_rows, 1, height, height_ratios=ratios)
+    if coords is not None:
+        limit = largest(values)
+        panels[0].set_title(first, loc="left")
+        signed = np.nanmin(values) < 0
+        glass_brain(
+            panels[0], values, coords, label=label, cmap=SIGNED if signed else UNSIGNED,
+            vmin=-limit if signed else 0.0, vmax=limit,
+        )  # fmt: skip
+    _strips(panels[-1], found, null, label)
+    if title is not None:
+        fig.suptitle(title)
+    return finish(fig, show)
+
+
+def _strips(panel, found: dict, null, label: str) -> None:
+    rng = np.random.default_rng(0)
+    for row, (color, (_, values)) in enumerate(zip(_repeat(COLORS), found.items(), strict=False)):
+        height = row + rng.uniform(-0.22, 0.22, len(values))
+        panel.scatter(values, height, s=9, color=color, alpha=0.55, linewidths=0)
+        panel.plot([np.nanmean(values)] * 2, [row - 0.34, row + 0.34], color="k", lw=1.8)
+    panel.axvline(0, color="0.6", lw=0.8, zorder=0)
+    if null is not None:
+        low, high = np.nanpercentile(as_matrix(null, "null"), [2.5, 97.5])
+        panel.axvspan(low, high, color="0.9", zorder=-1, lw=0, label="null, central 95 %")
+        panel.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+    panel.set_yticks(range(len(found)), list(found))
+    panel.set_ylim(len(found) - 0.5, -0.5)
+    panel.set_xlabel(f"{label} (one dot per region, bar: mean)")
+
+
+def _repeat(colors):
+    while True:
+        yield from colors
+
+
+@styled
+def plot_null(
+    null,
+    observed: float | None = None,
+    *,
+    model: str | None = None,
+    metric: str | None = None,
+    title: str | None = None,
+    axes=None,
+    show: bool = True,
+) -> Figure:
+    """Draw the null distribution of the mean score and where the observed score lies.
+
+    Parameters
+    ----------
+    null : EvaluationResult | array of shape (n_shifts,) or (n_shifts, n_targets)
+        Result of an evaluation with circular shifts, or null scores; averaged over targets.
+    observed : float | None
+        Observed mean score. Not needed with a result.
+    model : str | None
+        Model of a result; None takes the translator.
+    metric : str | None
+        Name of the score, beside an array.
+    title : str | None
+        Title of the panel.
+    axes : Axes | None
+        Where to draw.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        Histogram of the null, the observed score as a line, and the one-sided p value.
+
+    Raises
+    ------
+    ValueError
+        If the model has no null, or ``observed`` is missing.
+    """
+    if hasattr(null, "null_"):
+        result = null
+        model = result.translator if model is None else model
+        if model not in result.null_:
+            raise ValueError(
+                f"No circular-shift null of {model!r}; there are nulls of {list(result.null_)}."
+            )
+        metric = result.metric
+        null = result.null_[model]
+        observed = np.nanmean(_target_scores(result, model, None, result.target_names_))
+    if observed is None:
+        raise ValueError("observed (the mean score) is needed beside an array of null scores.")
+    draws = np.asarray(null, dtype=float)
+    draws = np.nanmean(draws, axis=1) if draws.ndim == 2 else as_matrix(draws, "null", 1)
+    p = (1 + np.sum(~(draws < observed))) / (1 + len(draws))
+    fig, (panel,) = make_axes(axes, 1, 1, 2.5, width=4.2)
+    panel.hist(draws, bins="auto", color="0.75", edgecolor="w", linewidth=0.4, label="null")
+    panel.axvline(observed, color=COLORS[1], lw=1.8, label=model or "observed")
+    panel.axvline(
+        np.percentile(draws, 95),
+        ymax=0.68,
+        color="0.4",
+        lw=0.9,
+        ls="--",
+        label="95th percentile of null",
+    )
+    panel.set(
+        xlabel=f"{_label(metric or 'score')}, mean over regions",
+        ylabel=f"circular shifts (of {len(draws)})",
+        title=title,
+    )
+    panel.set_ylim(top=panel.get_ylim()[1] * 1.5)
+    panel.legend(loc="upper left", title=f"p = {p:.3g} (one-sided)", alignment="left")
+    return finish(fig, show)
+
+
+@styled
+def plot_learning_curve(
+    sizes,
+    scores,
+    *,
+    xlabel: str = "minutes of training data",
+    ylabel: str = "Spearman correlation",
+    log: bool = False,
+    title: str | None = None,
+    axes=None,
+    show: bool = True,
+) -> Figure:
+    """Draw scores over the amount of training data.
+
+    Parameters
+    ----------
+    sizes : array of shape (n_sizes,)
+        Amounts of training data.
+    scores : array of shape (n_sizes,) or (n_sizes, n_repeats) | dict of str to array
+        Scores of one model, or of several by name; repeats are seeds, folds or people.
+    xlabel, ylabel : str
+        Labels with units.
+    log : bool
+        Logarithmic axis of sizes.
+    title : str | None
+        Title of the panel.
+    axes : Axes | None
+        Where to draw.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        Mean over repeats, with a band of one standard deviation.
+
+    Raises
+    ------
+    ValueError
+        If a model has not one row per size.
+    """
+    sizes = as_matrix(sizes, "sizes", 1)
+    models = scores if isinstance(scores, Mapping) else {None: scores}
+    fig, (panel,) = make_axes(axes, 1, 1, 2.7, width=4.2)
+    for color, (name, values) in zip(_repeat(COLORS), models.items(), strict=False):
+        values = np.asarray(values, dtype=float)
+        values = values[:, np.newaxis] if values.ndim == 1 else values
+        if values.ndim != 2 or len(values) != len(sizes):
+            raise ValueError(
+                f"Scores must have one row per size ({len(sizes)}), got shape {values.shape}."
+            )
+        mean, spread = np.nanmean(values, axis=1), np.nanstd(values, axis=1)
+        panel.plot(sizes, mean, "o-", ms=3.5, color=color, label=name)
+        if values.shape[1] > 1:
+            panel.fill_between(sizes, mean - spread, mean + spread, color=color, alpha=0.18, lw=0)
+    if log:
+        panel.set_xscale("log")
+        panel.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
+        panel.minorticks_off()
+    panel.axhline(0, color="0.6", lw=0.8, zorder=0)
+    panel.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if None not in models:
+        panel.legend()
+    return finish(fig, show)
+
+
+@styled
+def plot_retrieval(
+    similarity,
+    *,
+    labels: Sequence[str] | None = None,
+    top: int = 5,
+    title: str | None = None,
+    axes=None,
+    show: bool = True,
+) -> Figure:
+    """Draw how well predictions find their own measurement among all others.
+
+    Parameters
+    ----------
+    similarity : array of shape (n_samples, n_samples)
+        Similarity of predicted sample i (row) with measured sample j (column), for instance their
+        correlation.
+    labels : sequence of str | None
+        Names of samples.
+    top : int
+        Largest k of the top-k accuracy that is drawn.
+    title : str | None
+        Title of the figure.
+    axes : sequence of Axes | None
+        Two: the matrix, the accuracy.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        Similarity matrix, and share of samples whose own measurement is among the k most similar,
+        beside chance (k / n_samples).
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square or has NaN.
+    """
+    similarity = as_matrix(similarity, "similarity")
+    n = len(similarity)
+    if similarity.shape != (n, n) or not np.isfinite(similarity).all():
+        raise ValueError(
+            f"similarity must be finite and square (n_samples, n_samples), got {similarity.shape}."
+        )
+    names = as_names(labels, n, "sample", "labels")
+    own = np.diag(similarity)[:, np.newaxis]
+    # Ties count half: constant predictions stay at chance.
+    rank = (similarity > own).sum(axis=1) + ((similarity == own).sum(axis=1) - 1) / 2
+    ks = np.arange(1, min(top, n) + 1)
+    accuracy = np.array([np.mean(rank < k) for k in ks])
+    fig, (matrix, curve) = make_axes(axes, 1, 2, 2.8, width_ratios=[1.25, 1])
+    limit = largest(similarity)
+    matrix.imshow(similarity, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
+    matrix.set(xlabel="measured sample", ylabel="predicted sample")
+    if labels is not None and n <= 20:
+        matrix.set_xticks(range(n), names, rotation=90)
+        matrix.set_yticks(range(n), names)
+    matrix.spines[:].set_visible(True)
+    color_bar(matrix, SIGNED, -limit, limit, "similarity")
+    curve.plot(ks, 100 * accuracy, "o-", color=COLORS[0], ms=4, label="predictions")
+    curve.plot(ks, 100 * ks / n, "--", color="0.5", label="chance")
+    curve.set(xlabel="k", ylabel="own sample among the k nearest (%)", ylim=(0, 103), xticks=ks)
+    curve.set_title(f"median rank {np.median(rank) + 1:g} of {n}")
+    curve.legend()
+    if title is not None:
+        fig.suptitle(title)
+    return finish(fig, show)

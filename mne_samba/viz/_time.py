@@ -1,0 +1,202 @@
+"""Time courses: measured beside predicted BOLD, and losses of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..metrics import pearson
+from ._figure import COLORS, MEASURED, as_matrix, as_names, finish, make_axes, pick, styled
+
+_N_SHOWN = 3
+
+
+def _spread(scores: np.ndarray, n: int) -> list[int]:
+    """Best, worst and evenly between them: what a fair figure shows."""
+    order = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")
+    return list(dict.fromkeys(order[np.linspace(0, len(order) - 1, n).round().astype(int)]))
+
+
+def _courses(measured, predicted, models, recording, t_r, target_names):
+    """Measured (n_frames, n_targets), predictions by model, t_r and names, from what was given."""
+    if hasattr(measured, "predictions_"):
+        result = measured
+        models = [result.translator] if models is None else models
+        models = [models] if isinstance(models, str) else list(models)
+        unknown = [model for model in models if model not in result.predictions_]
+        if unknown:
+            raise ValueError(
+                f"No predictions of {unknown[0]!r}. Models: {list(result.predictions_)}."
+            )
+        if not 0 <= recording < len(result.measured_):
+            raise ValueError(
+                f"recording={recording} is out of range: there are {len(result.measured_)}."
+            )
+        courses = {model: result.predictions_[model][recording] for model in models}
+        return (
+            result.measured_[recording], courses, float(result.t_r_[recording]),
+            result.target_names_,
+        )  # fmt: skip
+    if predicted is None:
+        raise ValueError("predicted is needed beside an array of measured BOLD.")
+    if t_r is None:
+        raise ValueError("t_r (seconds between frames) is needed beside arrays.")
+    if target_names is None and hasattr(measured, "columns"):
+        target_names = list(measured.columns)
+    courses = predicted if isinstance(predicted, Mapping) else {"predicted": predicted}
+    return measured, courses, float(t_r), target_names
+
+
+@styled
+def plot_prediction(
+    measured,
+    predicted=None,
+    *,
+    t_r: float | None = None,
+    target_names: Sequence[str] | None = None,
+    targets=None,
+    models: str | Sequence[str] | None = None,
+    recording: int = 0,
+    units: str = "a.u.",
+    title: str | None = None,
+    axes=None,
+    show: bool = True,
+) -> Figure:
+    """Draw measured and predicted BOLD of a few regions over time.
+
+    Parameters
+    ----------
+    measured : EvaluationResult | array of shape (n_frames, n_targets)
+        Result of an evaluation, whose predictions are out of fold, or measured BOLD in order of
+        time; NaN frames leave a gap.
+    predicted : array of shape (n_frames, n_targets) | dict of str to array | None
+        Prediction, or several by name. Not needed with a result.
+    t_r : float | None
+        Seconds between frames. Not needed with a result.
+    target_names : sequence of str | None
+        Names of regions.
+    targets : str | int | list | None
+        Regions to draw, by name or number. None draws the best, the middle and the worst predicted.
+    models : str | list of str | None
+        Models of a result; None draws the translator.
+    recording : int
+        Recording of a result.
+    units : str
+        Unit of BOLD.
+    title : str | None
+        Title of the figure.
+    axes : sequence of Axes | None
+        One per region.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        A panel per region, titled with its name and correlations. Each course is drawn about its
+        own mean, on one scale.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, or a region, model or recording is unknown.
+    """
+    measured, courses, t_r, target_names = _courses(
+        measured, predicted, models, recording, t_r, target_names
+    )
+    measured = as_matrix(measured, "measured")
+    courses = {name: as_matrix(course, name) for name, course in courses.items()}
+    for name, course in courses.items():
+        if course.shape != measured.shape:
+            raise ValueError(
+                f"{name} must have the shape of measured, {measured.shape} (n_frames, n_targets), "
+                f"got {course.shape}."
+            )
+    names = as_names(target_names, measured.shape[1], "region", "target_names")
+    scores = {name: _correlation(measured, course) for name, course in courses.items()}
+    first = next(iter(scores.values()))
+    chosen = pick(targets, names, _spread(first, min(_N_SHOWN, len(names))))
+    fig, panels = make_axes(axes, len(chosen), 1, 0.8 + 1.2 * len(chosen), sharex=True)
+    times = np.arange(len(measured)) * t_r
+    for panel, target in zip(panels, chosen, strict=True):
+        panel.plot(times, _centred(measured[:, target]), color=MEASURED, lw=0.9, label="measured")
+        for color, (name, course) in zip(COLORS, courses.items(), strict=False):
+            panel.plot(times, _centred(course[:, target]), color=color, lw=1.3, label=name)
+        found = [f"{scores[name][target]:.2f}" for name in courses]
+        panel.set_title(f"{names[target]}   r = {', '.join(found)}", loc="left")
+        panel.set_ylabel(f"BOLD ({units})")
+        panel.margins(x=0.01)
+    panels[-1].set_xlabel("time (s)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    if axes is None:
+        fig.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    else:
+        panels[0].legend(loc="upper right", ncols=len(labels))
+    if title is not None:
+        fig.suptitle(title)
+    return finish(fig, show)
+
+
+def _correlation(measured, course) -> np.ndarray:
+    known = np.isfinite(measured).all(axis=1) & np.isfinite(course).all(axis=1)
+    if known.sum() < 3:
+        return np.full(measured.shape[1], np.nan)
+    return pearson(measured[known], course[known])
+
+
+def _centred(course: np.ndarray) -> np.ndarray:
+    return course - np.nanmean(course) if np.isfinite(course).any() else course
+
+
+@styled
+def plot_history(history, *, title: str | None = None, axes=None, show: bool = True) -> Figure:
+    """Draw losses by epoch of training.
+
+    Parameters
+    ----------
+    history : SambaTranslator | list of dict
+        A fitted translator, or its ``history_``: rows with ``epoch``, ``train_loss`` and, where a
+        block was held out, ``valid_loss``.
+    title : str | None
+        Title of the panel.
+    axes : Axes | None
+        Where to draw.
+    show : bool
+        Show the figure.
+
+    Returns
+    -------
+    fig : Figure
+        Loss (1 - correlation) over epochs, with the best epoch marked.
+
+    Raises
+    ------
+    ValueError
+        If nothing was trained by epochs.
+    """
+    rows = list(getattr(history, "history_", history))
+    if not rows:
+        raise ValueError(
+            "There is no history: no correction was trained by epochs (corrections='never', or too "
+            "few frames to hold a block out), the linear core has none."
+        )
+    fig, (panel,) = make_axes(axes, 1, 1, 2.6, width=4.0)
+    epochs = [int(row["epoch"]) for row in rows]
+    labels = {"train_loss": "training", "valid_loss": "held-out block"}
+    for color, (key, label) in zip(COLORS, labels.items(), strict=False):
+        if all(key in row for row in rows):
+            values = np.array([row[key] for row in rows], dtype=float)
+            panel.plot(epochs, values, "o-", ms=3, color=color, label=label)
+            if key == "valid_loss":
+                best = int(values.argmin())
+                panel.axvline(epochs[best], color="0.7", lw=0.8, ls=":", zorder=0)
+                panel.annotate(
+                    f"best epoch {epochs[best]}", (epochs[best], 1), (3, -8), fontsize=7,
+                    xycoords=("data", "axes fraction"), textcoords="offset points", color="0.4",
+                )  # fmt: skip
+    panel.set(xlabel="epoch", ylabel="loss (1 - correlation)", title=title)
+    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.legend()
+    return finish(fig, show)

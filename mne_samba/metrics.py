@@ -19,6 +19,7 @@ __all__ = [
     "order_frames",
     "pearson",
     "polynomial_drift",
+    "project_out",
     "r2",
     "recording_labels",
     "spearman",
@@ -272,6 +273,35 @@ def detrend(
         return y
     first = frames.min()
     basis = drift_basis(frames.max() - first + 1, t_r, method, high_pass)[frames - first]
+    left = project_out(y, basis, mask, f"drift terms (detrend={method!r})")
+    return left[:, 0] if one_dimensional else left
+
+
+def project_out(y, basis, mask=None, what: str = "regressors") -> np.ndarray:
+    """Residuals of time courses after least squares on the frames without NaN.
+
+    Parameters
+    ----------
+    y : array of shape (n_frames, n_targets)
+        Time courses; NaN frames take no part in the fit and stay NaN.
+    basis : array of shape (n_frames, n_terms)
+        What to remove.
+    mask : array of bool, shape (n_frames,) | None
+        Rows to fit on, beside those without NaN.
+    what : str
+        What the terms are, for the error.
+
+    Returns
+    -------
+    residual : ndarray of shape (n_frames, n_targets)
+        float64; exactly 0 where only rounding is left.
+
+    Raises
+    ------
+    ValueError
+        If there are not more frames than terms.
+    """
+    y = np.array(y, dtype=np.float64)
     valid = np.isfinite(y)
     if mask is not None:
         valid &= np.asarray(mask, dtype=bool)[:, np.newaxis]
@@ -283,15 +313,16 @@ def detrend(
             continue
         if n_valid <= basis.shape[1]:
             raise ValueError(
-                f"{n_valid} valid frames are not enough to remove {basis.shape[1]} drift terms "
-                f"(detrend={method!r}). Use longer recordings, detrend='linear' or detrend=None."
+                f"{n_valid} valid frames are not enough to remove {basis.shape[1]} {what}. "
+                "Use longer recordings or fewer terms, for instance detrend='linear'."
             )
-        weights = np.linalg.lstsq(basis[pattern], y[np.ix_(pattern, columns)], rcond=None)[0]
-        rounding = 1e3 * np.finfo(float).eps * np.abs(y[np.ix_(pattern, columns)]).max(axis=0)
+        part = y[np.ix_(pattern, columns)]
+        weights = np.linalg.lstsq(basis[pattern], part, rcond=None)[0]
         left = y[:, columns] - basis @ weights
         # A pure drift must come out constant: correlating its rounding would give noise.
+        rounding = 1e3 * np.finfo(float).eps * np.abs(part).max(axis=0)
         y[:, columns] = np.where(np.abs(left) <= rounding, 0.0, left)
-    return y[:, 0] if one_dimensional else y
+    return y
 
 
 class OrderedFrames(NamedTuple):

@@ -3,8 +3,10 @@
 from ._evaluate import evaluate
 from ._leakage import LeakageWarning
 from ._result import EvaluationResult
+from .learning_curve import LearningCurve, learning_curve_minutes
 from .nulls import (
     circular_shift_null,
+    cluster_size,
     draw_shifts,
     fdr,
     max_statistic_p,
@@ -16,10 +18,13 @@ from .nulls import (
 __all__ = [
     "EvaluationResult",
     "LeakageWarning",
+    "LearningCurve",
     "circular_shift_null",
+    "cluster_size",
     "draw_shifts",
     "evaluate",
     "fdr",
+    "learning_curve_minutes",
     "max_statistic_p",
     "mean_interval",
     "p_value",

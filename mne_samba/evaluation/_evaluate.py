@@ -63,7 +63,7 @@ def evaluate(
         windows of one person.
     baselines : sequence of str | mapping of str to estimator
         ``"ridge_canonical"``, ``"ridge_fir"`` (:class:`~mne_samba.baselines.BandPowerRidge`),
-        ``"mean"`` (of the training frames), ``"time"`` (cubic in the time since the start),
+        ``"mean"`` (of the training frames), ``"time"`` (slow functions of time since the start),
         ``"stimulus_average"`` (training people at the same frame); a mapping, or mappings in the
         sequence, add estimators of your own.
     nulls : sequence of str
@@ -81,7 +81,8 @@ def evaluate(
         Noiseless targets where they are known (simulation). Adds the model ``"ceiling"`` and
         metrics ``clean_...``.
     detrend : "cosine" | "linear" | int | None
-        Drift removed before scoring, see :func:`mne_samba.metrics.detrend`.
+        Drift removed before scoring, see :func:`mne_samba.metrics.detrend`; ``"cosine"`` takes a
+        cubic with it, because cosines leave the ends of a straight drift standing.
     metrics : sequence of str | mapping of str to callable
         The first one is used for nulls and p values.
     t_r, context : float | None

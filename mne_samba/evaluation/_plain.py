@@ -8,7 +8,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..metrics import polynomial_drift
+from ..metrics import cosine_drift, polynomial_drift
 from ._samples import Samples
 
 PLAIN = ("mean", "time", "stimulus_average")
@@ -76,7 +76,13 @@ def framewise_ridge(samples: Samples, grids: dict, frames: dict, design: dict) -
 
 
 def _time(samples: Samples, grids: dict, frames: dict) -> dict:
-    design = {k: polynomial_drift(int(n), 3)[:, 1:] for k, n in enumerate(samples.n_grid)}
+    # A cubic alone would be removed with the drift; slow cosines also tell what folds share.
+    design = {}
+    for k, n in enumerate(samples.n_grid):
+        slow = cosine_drift(int(n), samples.t_r[k], min(0.02, 0.4 / samples.t_r[k]))
+        design[k] = np.column_stack([polynomial_drift(int(n), 3), slow])[:, 1:]
+    width = min(part.shape[1] for part in design.values())
+    design = {k: part[:, :width] for k, part in design.items()}
     return framewise_ridge(samples, grids, frames, design)
 
 

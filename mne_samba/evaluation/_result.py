@@ -1,11 +1,11 @@
 """What an evaluation returns: scores, nulls, p values and people, as tables and a figure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from .nulls import fdr, max_statistic_p, mean_interval, p_value, sign_flip_p
+from .nulls import cluster_size, fdr, max_statistic_p, mean_interval, p_value, sign_flip_p
 
 
 def _per_target(scores: pd.DataFrame) -> pd.Series:
@@ -51,7 +51,11 @@ class EvaluationResult:
     target_names_: list
     recordings_: pd.DataFrame
     t_r_: np.ndarray
-    _summary: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def _clustered(self) -> bool:
+        """Whether all null draws roll the same recording, so that neighbours are alike."""
+        return len(self.measured_) == 1
 
     @property
     def models_(self) -> list[str]:
@@ -73,7 +77,7 @@ class EvaluationResult:
                 f"partial_{self.metric}" if partial else self.metric,
             )
             observed = _per_target(scores).reindex(self.target_names_).to_numpy()
-            p = p_value(observed, null)
+            p = p_value(observed, null, cluster_size(null) if self._clustered else 1.0)
             tables.append(
                 pd.DataFrame(
                     {
@@ -82,7 +86,7 @@ class EvaluationResult:
                         "score": observed,
                         "null_mean": np.nanmean(null, axis=0),
                         "p": p,
-                        "p_max": max_statistic_p(observed, null),
+                        "p_max": max_statistic_p(observed, null, self._clustered),
                         "p_fdr": fdr(p),
                     }
                 )
@@ -219,8 +223,9 @@ class EvaluationResult:
             }
             if model in self.null_:
                 mine = p_values[p_values["model"] == model]
-                null = np.nanmean(self.null_[model], axis=1)
-                row["p"] = float(p_value(np.nanmean(mine["score"]), null))
+                null = np.nanmean(self.null_[model], axis=1, keepdims=True)
+                cluster = cluster_size(null) if self._clustered else 1.0
+                row["p"] = p_value(np.nanmean(mine["score"]), null, cluster).item()
                 row["n_significant"] = int((mine["p_max"] < 0.05).sum())
             table = self.scores_[self.scores_["model"] == model]
             for metric in others:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ..metrics import METRICS, detrend, drift_basis
+from ..metrics import METRICS, drift_basis, polynomial_drift, project_out
 from ._samples import Samples, nan_mean
 from .nulls import circular_shift_null, draw_shifts
 
@@ -33,16 +33,34 @@ class Run:
     predictions: dict = field(default_factory=dict)
 
 
+def scoring_drift(n_frames: int, t_r: float, method) -> np.ndarray:
+    """Drift terms of a run; the mean alone where there is little more than drift in it.
+
+    Cosines leave the ends of a straight or cubic drift standing, and rolling in time turns those
+    into false positives: a cubic goes with them.
+    """
+    if method is None:
+        return np.ones((n_frames, 1))
+    basis = drift_basis(n_frames, t_r, method)
+    if method == "cosine":
+        basis = np.column_stack([basis, polynomial_drift(n_frames, 3)[:, 1:]])
+    return basis if n_frames > 2 * basis.shape[1] else basis[:, :1]
+
+
+def _rows(frames, n: int) -> tuple[int, np.ndarray]:
+    frames = np.arange(n) if frames is None else frames
+    return int(frames.max() - frames.min()) + 1, frames - frames.min()
+
+
 def remove_drift(values, t_r: float, method, frames=None) -> np.ndarray:
-    """Detrend, or centre where a run is too short for the drift terms."""
+    """Remove drift as it is removed for scoring; ``None`` leaves the values alone."""
     if method is None:
         return np.array(values, float)
-    finite = np.isfinite(values).all(axis=1).sum()
-    n = len(values) if frames is None else int(frames.max() - frames.min() + 1)
-    n_terms = drift_basis(n, t_r, method).shape[1]
-    if finite <= 2 * n_terms:
-        method = 0
-    return detrend(values, t_r, method, frames=frames) if finite > 1 else np.array(values, float)
+    n_grid, rows = _rows(frames, len(values))
+    basis = scoring_drift(n_grid, t_r, method)[rows]
+    if np.isfinite(values).all(axis=1).sum() <= basis.shape[1]:
+        basis = basis[:, :1]
+    return project_out(values, basis)
 
 
 def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarray:
@@ -71,27 +89,17 @@ def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarra
     ValueError
         If there are not more frames than regressors.
     """
-    values = np.array(values, float)
-    frames = np.arange(len(values)) if frames is None else frames
-    # Without drift the mean still goes: confounds need not be centred.
-    n_grid = int(frames.max() - frames.min()) + 1
-    drift = drift_basis(n_grid, t_r, 0 if method is None else method)[frames - frames.min()]
-    design = np.column_stack([drift, confounds])
-    rows = np.isfinite(values).all(axis=1) & np.isfinite(design).all(axis=1)
-    if rows.sum() <= design.shape[1]:
+    n_grid, rows = _rows(frames, len(values))
+    design = np.column_stack([scoring_drift(n_grid, t_r, method)[rows], confounds])
+    n_valid = int(np.isfinite(values).all(axis=1).sum())
+    if n_valid <= design.shape[1]:
         raise ValueError(
-            f"More confounds than frames: {np.shape(confounds)[1]} confounds and "
-            f"{drift.shape[1]} drift terms for {int(rows.sum())} frames of a tested run. Use fewer "
-            "confounds (for instance motion and its derivatives), longer test blocks, or whole "
-            "recordings."
+            f"More confounds than frames: {np.shape(confounds)[1]} confounds, with drift "
+            f"{design.shape[1]} terms, for {n_valid} frames of a tested run. Use fewer confounds "
+            "(for instance motion and its derivatives), longer test blocks, or whole recordings."
         )
-    scale = np.linalg.norm(design[rows], axis=0)
-    design = design / np.where(scale > 0, scale, 1.0)
-    weights = np.linalg.lstsq(design[rows], values[rows], rcond=None)[0]
-    left = values - design @ weights
-    # Rounding of a prediction that confounds explain entirely must not be correlated.
-    rounding = 1e3 * np.finfo(float).eps * np.abs(values[rows]).max(axis=0)
-    return np.where(np.abs(left) <= rounding, 0.0, left)
+    scale = np.linalg.norm(design, axis=0)
+    return project_out(values, design / np.where(scale > 0, scale, 1.0))
 
 
 class Scorer:

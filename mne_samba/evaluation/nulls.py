@@ -10,6 +10,7 @@ from ..metrics import METRICS
 
 __all__ = [
     "circular_shift_null",
+    "cluster_size",
     "draw_shifts",
     "fdr",
     "max_statistic_p",
@@ -35,7 +36,8 @@ def draw_shifts(
     rng : Generator
         Source of randomness.
     distinct : bool
-        Draw without repetition as long as there are enough different shifts.
+        Draw without repetition as long as there are enough different shifts; sorted, so that
+        neighbours can be told (:func:`cluster_size`).
 
     Returns
     -------
@@ -54,7 +56,7 @@ def draw_shifts(
             "both ways. Use longer recordings, or nulls without 'circular_shift'."
         )
     if distinct and n_possible >= n_shifts:
-        return min_shift + rng.choice(n_possible, n_shifts, replace=False)
+        return np.sort(min_shift + rng.choice(n_possible, n_shifts, replace=False))
     return min_shift + rng.integers(n_possible, size=n_shifts)
 
 
@@ -111,8 +113,34 @@ def circular_shift_null(
     return np.array([score(y[(rows - shift) % len(y)], pred) for shift in shifts])
 
 
-def p_value(observed, null) -> np.ndarray:
-    r"""One-sided p values, :math:`(1 + \#\{null \ge observed\}) / (1 + n)`.
+def cluster_size(null) -> np.ndarray:
+    """How many draws of neighbouring shifts amount to one independent draw.
+
+    Shifts of one recording a few frames apart give nearly the same score, so its high null scores
+    come in clusters. Mean length of the runs above the 90th percentile, over what it is by chance.
+
+    Parameters
+    ----------
+    null : array of shape (n_shifts, n_targets)
+        Null scores in order of the shift.
+
+    Returns
+    -------
+    size : ndarray of shape (n_targets,)
+        At least 1.
+    """
+    null = np.asarray(null, float)
+    high = null >= np.nanquantile(null, 0.9, axis=0)
+    n_runs = (high[1:] & ~high[:-1]).sum(axis=0) + high[0]
+    return np.maximum(1.0, 0.9 * high.sum(axis=0) / np.maximum(n_runs, 1))
+
+
+def p_value(observed, null, cluster=1.0) -> np.ndarray:
+    r"""One-sided p values, :math:`(c + \#\{null \ge observed\}) / (c + n)`.
+
+    The observed score counts as one independent draw, which is ``c`` draws where these come in
+    clusters; counting it once makes too many false positives (0.058 to 0.067 instead of 0.05 for
+    15 minutes of BOLD-like series).
 
     Parameters
     ----------
@@ -120,6 +148,8 @@ def p_value(observed, null) -> np.ndarray:
         Scores.
     null : array of shape (n_draws, n_targets) or (n_draws,)
         Null scores.
+    cluster : array of shape (n_targets,) or float
+        :func:`cluster_size` where all draws roll one recording, 1 for independent draws.
 
     Returns
     -------
@@ -129,10 +159,10 @@ def p_value(observed, null) -> np.ndarray:
     null = np.asarray(null, float)
     # Comparing with NaN is False, which is the conservative side only for `<`.
     exceeded = (~(null < np.asarray(observed, float))).sum(axis=0)
-    return (1 + exceeded) / (1 + len(null))
+    return (cluster + exceeded) / (cluster + len(null))
 
 
-def max_statistic_p(observed, null) -> np.ndarray:
+def max_statistic_p(observed, null, clustered: bool = False) -> np.ndarray:
     """P values corrected over targets by the maximum of each draw (family-wise error).
 
     Parameters
@@ -141,6 +171,8 @@ def max_statistic_p(observed, null) -> np.ndarray:
         Scores.
     null : array of shape (n_draws, n_targets)
         Null scores, all targets of a draw from the same shift.
+    clustered : bool
+        The draws are neighbouring shifts of one recording, in order.
 
     Returns
     -------
@@ -148,8 +180,8 @@ def max_statistic_p(observed, null) -> np.ndarray:
         Corrected p values (Nichols and Holmes 2002).
     """
     null = np.asarray(null, float)
-    maximum = np.where(np.isnan(null), -np.inf, null).max(axis=1)
-    return p_value(observed, maximum[:, np.newaxis])
+    maximum = np.where(np.isnan(null), -np.inf, null).max(axis=1)[:, np.newaxis]
+    return p_value(observed, maximum, cluster_size(maximum) if clustered else 1.0)
 
 
 def fdr(p) -> np.ndarray:

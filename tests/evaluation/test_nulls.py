@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from scipy import stats
+from small_worlds import autocorrelated
 
 from mne_samba.evaluation import (
     circular_shift_null,
+    cluster_size,
     draw_shifts,
     fdr,
     max_statistic_p,
@@ -13,6 +15,7 @@ from mne_samba.evaluation import (
     p_value,
     sign_flip_p,
 )
+from mne_samba.evaluation._score import remove_drift
 from mne_samba.metrics import pearson, spearman
 
 
@@ -78,3 +81,34 @@ def test_interval_equals_t_test():
     interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     np.testing.assert_allclose(mean_interval(values)[1:], [interval.low, interval.high])
     assert np.isnan(mean_interval([1.0])[1])
+
+
+def test_clusters_of_neighbouring_shifts():
+    rng = np.random.default_rng(0)
+    independent = rng.standard_normal((4000, 1))
+    assert cluster_size(independent) == pytest.approx(1, abs=0.1)
+    assert cluster_size(np.repeat(independent, 4, axis=0)) == pytest.approx(4, abs=0.4)
+    assert p_value(9.0, independent[:199, 0], 3.0) == 3 / 202
+
+
+@pytest.mark.parametrize("drift", [0, 1, 3])
+def test_false_positives_with_drift_on_both_sides(drift):
+    """Independent autocorrelated series: 5 % are significant, whatever their drift."""
+    rng = np.random.default_rng(drift)
+    n, n_series = 450, 1500
+    y, pred = (autocorrelated(rng, n, n_series, coefficient=0.7) for _ in range(2))
+    slow = np.linspace(-2, 2, n)[:, np.newaxis] ** drift * (drift > 0)
+    y, pred = y + slow, pred + slow
+    y, pred = (remove_drift(series, 2.0, "cosine") for series in (y, pred))
+    null = circular_shift_null(y, pred, draw_shifts(n, 199, 15, rng))
+    p = p_value(spearman(y, pred), null, cluster_size(null))
+    assert 0.035 <= (p <= 0.05).mean() <= 0.065
+
+
+def test_drift_left_in_makes_false_positives():
+    rng = np.random.default_rng(0)
+    y, pred = (
+        autocorrelated(rng, 450, 200) + np.linspace(-2, 2, 450)[:, np.newaxis] for _ in range(2)
+    )
+    null = circular_shift_null(y, pred, draw_shifts(450, 199, 15, rng))
+    assert (p_value(spearman(y, pred), null) <= 0.05).mean() > 0.2

@@ -1,0 +1,298 @@
+"""How many minutes of recording a translator needs, from the user's own data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mne
+import numpy as np
+import pandas as pd
+from mne.utils import use_log_level
+from scipy.optimize import least_squares
+
+from ._evaluate import _counted, _folds
+from ._jobs import Job, run_jobs
+from ._options import check_metrics
+from ._samples import Samples, read_samples, take
+from ._score import Run, Scorer
+from .nulls import mean_interval
+
+__all__ = ["LearningCurve", "learning_curve_minutes"]
+
+
+def _saturating(minutes, ceiling, half):
+    return ceiling * np.sqrt(minutes / (minutes + half))
+
+
+@dataclass
+class LearningCurve:
+    r"""Scores against minutes of training, and a curve through them.
+
+    The curve is :math:`r(m) = c \sqrt{m / (m + h)}`: the correlation of a regression whose weights
+    have an error that falls with :math:`1/m`. ``c`` is the score with endless data, and ``h`` the
+    minutes at which half of its variance is explained.
+
+    Attributes
+    ----------
+    scores_ : DataFrame
+        One row per ``minutes``, ``fold``, ``recording`` and ``target``, with ``score``; ``minutes``
+        are those that were used, ``asked`` those that were asked for.
+    metric : str
+        Name of the score.
+    ceiling_, half_ : float
+        Parameters of the curve; NaN where the scores do not rise above zero.
+    """
+
+    scores_: pd.DataFrame
+    metric: str
+    ceiling_: float = float("nan")
+    half_: float = float("nan")
+
+    def __post_init__(self):
+        table = self.to_frame()
+        means = table[["minutes", "mean"]].to_numpy()
+        if len(means) < 2 or means[-1, 1] <= 0:
+            return
+        start = [max(means[:, 1].max(), 0.05), float(np.median(means[:, 0]))]
+        fit = least_squares(
+            lambda parameters: _saturating(means[:, 0], *parameters) - means[:, 1],
+            np.clip(start, [1e-6, 2e-3], [1.0, 1e5]),
+            bounds=([0.0, 1e-3], [1.0, 1e5]),
+            x_scale=start,
+        )
+        self.ceiling_, self.half_ = (float(value) for value in fit.x)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the mean score at each length, with its 95 % interval over folds.
+
+        Returns
+        -------
+        table : DataFrame
+            Columns ``minutes``, ``mean``, ``ci_low``, ``ci_high``, ``n_folds``.
+        """
+        rows = []
+        for _, part in self.scores_.groupby("asked"):
+            folds = part.groupby("fold")["score"].mean()
+            mean, low, high = mean_interval(folds)
+            rows.append((part["minutes"].mean(), mean, low, high, len(folds)))
+        return pd.DataFrame(rows, columns=["minutes", "mean", "ci_low", "ci_high", "n_folds"])
+
+    def extrapolate(self, minutes) -> np.ndarray:
+        """Score that the curve expects.
+
+        Parameters
+        ----------
+        minutes : array | float
+            Minutes of training.
+
+        Returns
+        -------
+        score : ndarray
+            Expected scores.
+        """
+        return _saturating(np.asarray(minutes, float), self.ceiling_, self.half_)
+
+    def minutes_for(self, score: float) -> float:
+        """Minutes of training at which the curve reaches a score.
+
+        Parameters
+        ----------
+        score : float
+            The wanted score.
+
+        Returns
+        -------
+        minutes : float
+            Infinite where the curve stays below.
+        """
+        if not np.isfinite(self.ceiling_):
+            return float("nan")
+        share = (score / self.ceiling_) ** 2
+        return float(self.half_ * share / (1 - share)) if share < 1 else float("inf")
+
+    def plot(self, axes=None, show: bool = True):
+        """Draw measured scores with intervals, and the curve to four times the longest training.
+
+        Parameters
+        ----------
+        axes : matplotlib Axes | None
+            Where to draw. Default: a new figure.
+        show : bool
+            Show the figure.
+
+        Returns
+        -------
+        fig : matplotlib Figure
+            The figure.
+        """
+        import matplotlib.pyplot as plt
+
+        if axes is None:
+            _, axes = plt.subplots(figsize=(5, 3.5), layout="tight")
+        table = self.to_frame()
+        error = np.abs(table[["ci_low", "ci_high"]].sub(table["mean"], axis=0)).to_numpy().T
+        axes.errorbar(table["minutes"], table["mean"], np.nan_to_num(error), fmt="o", capsize=3)
+        if np.isfinite(self.ceiling_):
+            far = np.linspace(table["minutes"].min() / 2, table["minutes"].max() * 4, 200)
+            axes.plot(far, self.extrapolate(far), "--", color="0.4", label="extrapolated")
+            axes.legend(frameon=False)
+        axes.set(xlabel="Training (minutes)", ylabel=f"{self.metric}, mean over targets")
+        if show:
+            plt.show()
+        return axes.figure
+
+
+def _window_subset(samples: Samples, train: np.ndarray, seconds: float) -> tuple[np.ndarray, float]:
+    """First windows of each recording until the frames add up, shared among recordings."""
+    labels = np.unique(samples.label[train])
+    chosen, used = [], 0.0
+    for position, label in enumerate(labels):
+        rows = train[samples.label[train] == label]
+        rows = rows[np.argsort(samples.first[rows], kind="stable")]
+        budget = (seconds - used) / (len(labels) - position)
+        seen: set = set()
+        for row in rows:
+            frames = set(range(samples.first[row], samples.first[row] + len(samples.y[row])))
+            if seen and len(seen | frames) * samples.t_r[label] > budget + 1e-6:
+                break
+            seen |= frames
+            chosen.append(row)
+        used += len(seen) * samples.t_r[label]
+    return np.sort(np.array(chosen, int)), used
+
+
+def _crop(x, seconds: float, t_r: float, n_frames: int, part: np.ndarray, sfreq: float | None):
+    """Beginning of a whole recording."""
+    share = min(1.0, seconds / (n_frames * t_r))
+    n = max(1, round(share * n_frames))
+    if isinstance(x, mne.io.BaseRaw):
+        stop = min(x.times[-1], n * t_r)
+        return x.copy().crop(0.0, stop), part[:n], n * t_r
+    x = np.asarray(x)
+    width = x.shape[1] / (n_frames * t_r) if sfreq is None else sfreq
+    return x[:, : round(n * t_r * width)], part[:n], n * t_r
+
+
+def learning_curve_minutes(
+    translator,
+    X,
+    y,
+    groups: Sequence | None = None,
+    *,
+    minutes: Sequence[float] | None = None,
+    cv=None,
+    detrend: str | int | None = "cosine",
+    metric: str = "spearman",
+    t_r: float | None = None,
+    context: float | None = None,
+    n_jobs: int | None = None,
+    random_state: int | None = 0,
+    verbose: bool | str | None = None,
+) -> LearningCurve:
+    """Score a translator trained on the first minutes of each fold's training data.
+
+    The same test data score every length, so that differences are those of training.
+
+    Parameters
+    ----------
+    translator : estimator
+        Any scikit-learn regressor that takes ``X`` and ``y``.
+    X, y, groups, cv
+        As in :func:`evaluate`.
+    minutes : sequence of float | None
+        Minutes of training, over all training recordings together. Default: an eighth, a quarter,
+        a half and all of what the folds have.
+    detrend : "cosine" | "linear" | int | None
+        Drift removed before scoring.
+    metric : str
+        Score per target.
+    t_r, context : float | None
+        As in :func:`evaluate`.
+    n_jobs : int | None
+        Fits at a time.
+    random_state : int | None
+        Seed of estimators that have none.
+    verbose : bool | str | None
+        MNE's verbosity.
+
+    Returns
+    -------
+    curve : LearningCurve
+        ``to_frame()``, ``extrapolate(minutes)``, ``minutes_for(score)``, ``plot()``.
+
+    Raises
+    ------
+    ValueError
+        If minutes are not positive numbers, or as in :func:`evaluate`.
+    """
+    metrics = check_metrics([metric])
+    t_r = getattr(translator, "t_r", None) if t_r is None else t_r
+    context = getattr(translator, "context", None) if context is None else context
+    samples = read_samples(X, y, groups, t_r=t_r, context=context)
+    if np.isnan(samples.t_r).any():
+        raise ValueError("The seconds between frames are unknown: give t_r.")
+    rows = np.arange(len(samples.y))
+    measured = _counted(samples, samples.place(samples.y, rows), translator, context)
+    folds = _folds(X, samples, groups, cv, translator)
+    scorer = Scorer(samples, measured, detrend, metrics)
+    lengths = _lengths(samples, folds, minutes)
+    blocks = []
+    with use_log_level(verbose):
+        for asked in lengths:
+            fitted, used = _fits(
+                translator, X, samples, groups, folds, asked * 60.0, random_state, n_jobs
+            )
+            for fold, ((_, test), parts) in enumerate(zip(folds, fitted, strict=True)):
+                tested = samples.frames(test)
+                grids = samples.place(parts, test)
+                runs = [
+                    Run(fold, label, frames, {"model": grids[label][frames]})
+                    for label, frames in tested.items()
+                ]
+                table = scorer.frame(runs).assign(asked=asked, minutes=used[fold] / 60.0)
+                blocks.append(table.drop(columns="model"))
+    return LearningCurve(pd.concat(blocks, ignore_index=True), metric)
+
+
+def _lengths(samples: Samples, folds, minutes) -> list[float]:
+    if minutes is None:
+        available = [_window_subset(samples, train, np.inf)[1] / 60.0 for train, _ in folds]
+        return [min(available) * share for share in (0.125, 0.25, 0.5, 1.0)]
+    values = np.asarray(minutes, dtype=float).ravel()
+    if not len(values) or not np.isfinite(values).all() or (values <= 0).any():
+        raise ValueError(f"minutes must be positive numbers, got {minutes!r}.")
+    return sorted(values.tolist())
+
+
+def _fits(translator, X, samples, groups, folds, seconds, random_state, n_jobs):
+    """Predictions of every fold at one length of training, and the seconds it had."""
+    if samples.table is not None:
+        subsets = [_window_subset(samples, train, seconds) for train, _ in folds]
+        jobs = [
+            Job("model", k, translator, subset, test)
+            for k, ((subset, _), (_, test)) in enumerate(zip(subsets, folds, strict=True))
+        ]
+        options = {"random_state": random_state, "n_jobs": n_jobs, "cache": None}
+        return run_jobs(jobs, X, samples, groups, **options), [used for _, used in subsets]
+    fitted, used = [], []
+    sfreq = getattr(translator, "sfreq", None)
+    for k, (train, test) in enumerate(folds):
+        parts = [
+            _crop(
+                X[row],
+                seconds / len(train),
+                samples.t_r[samples.label[row]],
+                len(samples.y[row]),
+                samples.y[row],
+                sfreq,
+            )
+            for row in train
+        ]
+        inputs = [part[0] for part in parts] + take(X, test)
+        targets = [part[1] for part in parts] + [samples.y[row] for row in test]
+        order = np.arange(len(inputs))
+        cut = read_samples(inputs, targets, None, t_r=samples.t_r[np.r_[train, test]])
+        job = Job("model", k, translator, order[: len(train)], order[len(train) :])
+        options = {"random_state": random_state, "n_jobs": None, "cache": None}
+        fitted.append(run_jobs([job], inputs, cut, None, **options)[0])
+        used.append(sum(part[2] for part in parts))
+    return fitted, used

@@ -1,0 +1,86 @@
+"""Learning curves: minutes that were used, scores that rise, a curve that is recovered."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_worlds import FrameRidge, simulate, windows_of
+
+from mne_samba.evaluation import LearningCurve, learning_curve_minutes
+from mne_samba.model_selection import BlockedTimeSplit
+
+
+class Remembers(FrameRidge):
+    """Says how many frames it was trained on."""
+
+    seconds: list = []  # noqa: RUF012
+
+    def fit(self, X, y):
+        self.seconds.append(sum(len(part) for part in y) * self.t_r)
+        return super().fit(X, y)
+
+
+def test_scores_rise_with_minutes_within_a_person():
+    signals, targets, _ = simulate(n_people=1, n_frames=1200, n_channels=30, strength=0.7)
+    X = windows_of([s.T for s in signals], 10).transpose(0, 2, 1)
+    y = windows_of(targets, 10)
+    Remembers.seconds.clear()
+    curve = learning_curve_minutes(
+        Remembers(), X, y, minutes=[2, 8, 28], cv=BlockedTimeSplit(4), verbose=False
+    )
+    assert Remembers.seconds == [120.0] * 4 + [480.0] * 4 + [1680.0] * 4
+    table = curve.to_frame()
+    np.testing.assert_allclose(table["minutes"], [2, 8, 28])
+    assert table["mean"].is_monotonic_increasing
+    assert curve.extrapolate(60) > table["mean"].iloc[-1] - 0.02
+    assert 0 < curve.minutes_for(table["mean"].iloc[1]) < 28
+    assert curve.minutes_for(0.999) == np.inf
+
+
+def test_whole_recordings_are_cut():
+    signals, targets, _ = simulate(n_people=3, n_frames=300)
+    Remembers.seconds.clear()
+    curve = learning_curve_minutes(Remembers(), signals, targets, minutes=[4, 20], verbose=False)
+    assert Remembers.seconds == [240.0] * 3 + [1200.0] * 3
+    np.testing.assert_allclose(curve.to_frame()["minutes"], [4, 20])
+    assert set(curve.scores_.columns) >= {"fold", "recording", "target", "score", "minutes"}
+
+
+def test_default_minutes_use_all_there_is():
+    signals, targets, _ = simulate(n_people=1, n_frames=600)
+    X = windows_of([s.T for s in signals], 10).transpose(0, 2, 1)
+    curve = learning_curve_minutes(
+        FrameRidge(), X, windows_of(targets, 10), cv=BlockedTimeSplit(3), verbose=False
+    )
+    used = curve.to_frame()["minutes"].to_numpy()
+    assert len(used) == 4 and used[-1] <= 13.4 and used[-1] > 8
+
+
+def test_the_curve_is_recovered():
+    minutes = np.array([2.0, 5.0, 10.0, 20.0, 40.0])
+    scores = 0.6 * np.sqrt(minutes / (minutes + 12.0))
+    table = pd.DataFrame(
+        {"asked": minutes, "minutes": minutes, "fold": 0, "target": 0, "score": scores}
+    )
+    curve = LearningCurve(table, "spearman")
+    assert curve.ceiling_ == pytest.approx(0.6, abs=1e-3)
+    assert curve.half_ == pytest.approx(12, abs=0.1)
+    assert curve.minutes_for(0.3) == pytest.approx(4, abs=0.1)
+
+
+def test_plot_draws_each_length():
+    import matplotlib.pyplot as plt
+
+    table = pd.DataFrame(
+        {"asked": [1.0, 2.0], "minutes": [1.0, 2.0], "fold": 0, "target": 0, "score": [0.1, 0.2]}
+    )
+    _, axes = plt.subplots()
+    figure = LearningCurve(table, "spearman").plot(axes=axes, show=False)
+    assert len(axes.lines) >= 1 and "minutes" in axes.get_xlabel()
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("minutes", [[0], [-1, 2], [np.nan], []])
+def test_refuses_minutes_that_are_none(minutes):
+    signals, targets, _ = simulate()
+    with pytest.raises(ValueError, match="minutes must be positive"):
+        learning_curve_minutes(FrameRidge(), signals, targets, minutes=minutes)

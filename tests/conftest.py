@@ -7,6 +7,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,3 +26,42 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real recordings not found in {folder}; set MNE_SAMBA_SHARED to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def people():
+    """Three simulated people of 400 s, 8 sources and 10 targets. Shared: copy before changing."""
+    from mne_samba.datasets import simulate_paired
+
+    return simulate_paired(
+        3, 400.0, level="source", n_sources=8, n_targets=10, snr=4.0, random_state=0
+    )
+
+
+@pytest.fixture(scope="session")
+def windows(people):
+    """Windows of 40 s of the three people, BOLD of each, and whose they are."""
+    from mne_samba import make_windows
+
+    epochs, y = make_windows(
+        people.raws, people.bolds, t_r=2.0, window=40.0, subject=list(people.subjects)
+    )
+    return epochs, y, np.asarray(epochs.metadata["subject"])
+
+
+@pytest.fixture(scope="session")
+def fitted(people):
+    """Translator fitted on the first two people. Shared: clone or copy before changing."""
+    from mne_samba import SambaTranslator
+
+    translator = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    return translator.fit(people.raws[:2], people.bolds[:2])
+
+
+@pytest.fixture(scope="session")
+def fitted_full(people):
+    """The same with trained graph attention and recurrence."""
+    from mne_samba import SambaTranslator
+
+    translator = SambaTranslator(t_r=2.0, corrections="always", max_epochs=3, random_state=0)
+    return translator.fit(people.raws[:2], people.bolds[:2])

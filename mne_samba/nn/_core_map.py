@@ -169,7 +169,7 @@ class SparseMap(GaussianMap):
 
     name = "sparse"
 
-    def __init__(self, n_targets, n_nodes, variance, inclusion=0.2, n_sweeps=3):
+    def __init__(self, n_targets, n_nodes, variance, inclusion=0.2, n_sweeps=1):
         super().__init__(n_targets, n_nodes, variance)
         self.inclusion = inclusion
         self.n_sweeps = n_sweeps

@@ -114,7 +114,7 @@ def test_projection_returns_a_double_gamma_unchanged():
         1.7 * double_gamma(lags, truth), DT, bounds="human", dictionary=hrf_dictionary(6000)
     )
     error = amplitude[:, None] * double_gamma(lags, params) - 1.7 * double_gamma(lags, truth)
-    assert np.sqrt((error**2).mean(1)).max() < 0.02
+    assert np.sqrt((error**2).mean(1)).max() < 0.04
     assert np.abs(hrf_summary(params)["peak_time"] - hrf_summary(truth)["peak_time"]).max() < 0.2
 
 

@@ -3,6 +3,13 @@
 from ._evaluate import evaluate
 from ._leakage import LeakageWarning
 from ._result import EvaluationResult
+from .attribution import (
+    channel_group_contributions,
+    haufe_patterns,
+    randomised_copy,
+    shapley_values,
+    smooth_grad,
+)
 from .learning_curve import LearningCurve, learning_curve_minutes
 from .nulls import (
     circular_shift_null,
@@ -14,19 +21,40 @@ from .nulls import (
     p_value,
     sign_flip_p,
 )
+from .similarity import cka, rsa, similarity_null
+from .uncertainty import (
+    ConformalRegressor,
+    conformal_quantile,
+    interval_coverage,
+    out_of_block_residuals,
+    residual_std,
+)
 
 __all__ = [
+    "ConformalRegressor",
     "EvaluationResult",
     "LeakageWarning",
     "LearningCurve",
+    "channel_group_contributions",
     "circular_shift_null",
+    "cka",
     "cluster_size",
+    "conformal_quantile",
     "draw_shifts",
     "evaluate",
     "fdr",
+    "haufe_patterns",
+    "interval_coverage",
     "learning_curve_minutes",
     "max_statistic_p",
     "mean_interval",
+    "out_of_block_residuals",
     "p_value",
+    "randomised_copy",
+    "residual_std",
+    "rsa",
+    "shapley_values",
     "sign_flip_p",
+    "similarity_null",
+    "smooth_grad",
 ]

@@ -1,0 +1,191 @@
+"""Intervals for predicted BOLD from residuals on blocks that were not trained on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from .._conformal import check_coverage, conformal_quantile, interval_coverage, residual_std
+from ._evaluate import _folds
+from ._jobs import Job, run_jobs
+from ._samples import Samples, read_samples
+from ._score import remove_drift
+
+__all__ = [
+    "ConformalRegressor",
+    "conformal_quantile",
+    "interval_coverage",
+    "out_of_block_residuals",
+    "residual_std",
+]
+
+
+def out_of_block_residuals(
+    estimator,
+    X,
+    y,
+    groups: Sequence | None = None,
+    *,
+    cv=None,
+    detrend: str | int | None = "cosine",
+    t_r: float | None = None,
+    context: float | None = None,
+    n_jobs: int | None = None,
+    random_state: int | None = 0,
+) -> list[np.ndarray]:
+    """Residuals of each held-out run, measured minus predicted, both without drift.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any scikit-learn regressor that takes ``X`` and ``y``.
+    X, y, groups, cv, t_r, context, n_jobs, random_state
+        As in :func:`evaluate`; the default ``cv`` leaves a person out, or a block of time.
+    detrend : "cosine" | "linear" | int | None
+        Drift removed from measured and predicted runs.
+
+    Returns
+    -------
+    residuals : list of ndarray, each (n_frames, n_targets)
+        One array per fold and recording.
+    """
+    t_r = getattr(estimator, "t_r", None) if t_r is None else t_r
+    context = getattr(estimator, "context", None) if context is None else context
+    samples = read_samples(X, y, groups, t_r=t_r, context=context)
+    if np.isnan(samples.t_r).any():
+        raise ValueError("The seconds between frames are unknown: give t_r.")
+    folds = _folds(X, samples, groups, cv, estimator)
+    jobs = [Job("model", k, estimator, train, test) for k, (train, test) in enumerate(folds)]
+    options = {"random_state": random_state, "n_jobs": n_jobs, "cache": None}
+    fitted = run_jobs(jobs, X, samples, groups, **options)
+    measured = samples.place(samples.y, np.arange(len(samples.y)))
+    measured = {k: remove_drift(v, samples.t_r[k], detrend) for k, v in measured.items()}
+    residuals = []
+    for (_, test), parts in zip(folds, fitted, strict=True):
+        residuals.extend(_run_residuals(samples, measured, parts, test, detrend))
+    return residuals
+
+
+def _run_residuals(samples: Samples, measured: dict, parts, test, detrend) -> list:
+    grids, tested = samples.place(parts, test), samples.frames(test)
+    return [
+        measured[k][rows] - remove_drift(grids[k][rows], samples.t_r[k], detrend, rows)
+        for k, rows in tested.items()
+    ]
+
+
+class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    """Any regressor of BOLD, with intervals from blocks that it was not trained on.
+
+    Residuals of held-out blocks (or people) tell how far predictions miss; the estimator is then
+    fitted on everything. Intervals are about drift-free BOLD around its prediction: slow drift and
+    the level of a new recording cannot be predicted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The regressor.
+    cv : splitter | None
+        Blocks or people to hold out. Default as in :func:`evaluate`.
+    detrend : "cosine" | "linear" | int | None
+        Drift removed from residuals.
+    t_r, context : float | None
+        Seconds between frames and of history, where neither data nor estimator tell.
+    n_jobs : int | None
+        Fits at a time.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        Fitted on all data.
+    residuals_ : list of ndarray, each (n_frames, n_targets)
+        Residuals of held-out runs.
+    """
+
+    def __init__(
+        self, estimator, *, cv=None, detrend="cosine", t_r=None, context=None, n_jobs=None
+    ):
+        self.estimator = estimator
+        self.cv = cv
+        self.detrend = detrend
+        self.t_r = t_r
+        self.context = context
+        self.n_jobs = n_jobs
+
+    def fit(self, X, y, groups: Sequence | None = None):
+        """Fit on held-out runs, then on everything.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in :func:`evaluate`.
+
+        Returns
+        -------
+        self : ConformalRegressor
+            Fitted.
+        """
+        defaults = {"t_r": self.t_r, "context": self.context}
+        for name, value in defaults.items():
+            defaults[name] = getattr(self.estimator, name, None) if value is None else value
+        self.residuals_ = out_of_block_residuals(
+            self.estimator,
+            X,
+            y,
+            groups,
+            cv=self.cv,
+            detrend=self.detrend,
+            n_jobs=self.n_jobs,
+            **defaults,
+        )
+        self.estimator_ = clone(self.estimator).fit(X, y)
+        return self
+
+    def predict(self, X, return_std: bool = False):
+        """Predict BOLD, with the standard deviation that predictions miss by.
+
+        Parameters
+        ----------
+        X : object
+            As in ``fit``.
+        return_std : bool
+            Also return the standard deviation.
+
+        Returns
+        -------
+        prediction : array or list of array
+            As the estimator predicts.
+        std : ndarray of shape (n_targets,)
+            Only with ``return_std``; model and measurement noise together.
+        """
+        check_is_fitted(self, "estimator_")
+        prediction = self.estimator_.predict(X)
+        return (prediction, residual_std(self.residuals_)) if return_std else prediction
+
+    def predict_interval(self, X, coverage: float = 0.9):
+        """Bounds that hold a share of measured, drift-free frames.
+
+        Parameters
+        ----------
+        X : object
+            As in ``fit``.
+        coverage : float
+            Wanted share of frames inside.
+
+        Returns
+        -------
+        low, high : array or list of array
+            Bounds in the shape of the prediction.
+
+        Raises
+        ------
+        ValueError
+            If coverage is not between 0 and 1.
+        """
+        check_coverage(coverage)
+        prediction = self.predict(X)
+        half = conformal_quantile(self.residuals_, coverage)
+        if isinstance(prediction, list):
+            return [part - half for part in prediction], [part + half for part in prediction]
+        return prediction - half, prediction + half

@@ -20,7 +20,7 @@ from .._inputs import (
 )
 from .._lowrate import PowerScaler
 from ._band_evidence import attention_from_weights, band_weights
-from ._band_power import make_bank
+from ._band_power import limit_power, make_bank
 from ._band_reconstruct import reconstruct
 from ._band_targets import frame_design, sample_targets, target_kind
 from ._band_unsupervised import background_attention
@@ -38,9 +38,10 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
         \qquad \sum_b a_{cb} = 1,\; |g_{cb}| \le 1
 
     With BOLD as ``y``, weights are sparse Bayesian regression coefficients of the time courses on
-    each channel's band power, seen through a small basis of haemodynamic responses, whitened and
-    reduced by what chance would give; with labels or values per sample, of these on the sample's
-    mean log power. Without ``y``, attention is the softmax of log power above the 1/f background.
+    each channel's band power (not its logarithm), seen through a small basis of haemodynamic
+    responses, whitened and reduced by what chance would give; with labels or values per sample, of
+    these on the sample's mean log power. Without ``y``, attention is the softmax of log power above
+    the 1/f background.
 
     Parameters
     ----------
@@ -294,7 +295,10 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
         return ele, powers
 
     def _learn_frames(self, ele: Electrophysiology, powers, hemo) -> None:
-        scaled = self.scaler_.transform(powers, ele.keys, ele.kind)
+        # BOLD follows power; its logarithm would favour weak leaks of a rhythm into other bands.
+        limited = [limit_power(power) for power in powers]
+        scaler = PowerScaler().fit(limited, ele.keys)
+        scaled = scaler.transform(limited, ele.keys, ele.kind)
         known = [~np.isnan(power[0, 0]) for power in powers]
         table = frame_design(
             ele, scaled, known, hemo.values, rate=float(self.rate), delay=self.delay_,

@@ -259,7 +259,7 @@ def excess_over_background(
     Returns
     -------
     excess : array, shape (n_channels, n_bands)
-        Mean of ``log(power / background)`` in each band.
+        Logarithm of the mean of ``power / background`` in each band.
     """
     lowest = max(min(low for low, _ in bands), freqs[0])
     highest = max(high for _, high in bands)
@@ -285,5 +285,6 @@ def excess_over_background(
         inside = (freqs[used] >= low) & (freqs[used] <= high)
         if not inside.any():
             inside[np.abs(freqs[used] - (low + high) / 2).argmin()] = True
-        excess[:, band] = residual[:, inside].mean(1)
+        # The mean of the ratio, not of its logarithm: a peak is narrower than its band.
+        excess[:, band] = np.log(np.exp(residual[:, inside]).mean(1))
     return excess

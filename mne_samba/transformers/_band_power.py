@@ -83,6 +83,20 @@ class BandBank:
         return [self.power(segment) for segment in segments]
 
 
+def limit_power(power: np.ndarray) -> np.ndarray:
+    """Limit power to ten times its median over time: an artefact must not outweigh the recording.
+
+    Parameters
+    ----------
+    power : array, shape (n_channels, n_bands, n_bins)
+        Power, NaN where missing.
+    """
+    seen = ~np.isnan(power[0, 0])
+    if not seen.any():
+        return power
+    return np.minimum(power, 10.0 * np.median(power[:, :, seen], axis=-1, keepdims=True))
+
+
 def make_bank(*, wavelet, bands, sfreq, n_cycles, level, rate, causal, shortest: int) -> BandBank:
     """Choose the bands that the sampling rate and the shortest segment can hold.
 

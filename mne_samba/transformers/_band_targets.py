@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -153,12 +154,7 @@ def frame_design(
     ValueError
         If no frame has a whole history.
     """
-    grid = np.arange(0.25, hrf_length, 0.25)
-    basis = hrf_basis(grid, _N_BASIS, bounds=hrf_bounds)
-    # A basis response is as likely as the dictionary makes it.
-    shapes = double_gamma(grid, hrf_dictionary(500, hrf_bounds, 0))
-    basis *= np.sqrt(((shapes @ basis.T) ** 2).mean(0))[:, None] / np.linalg.norm(shapes[0])
-    canonical = double_gamma(grid, canonical_params(hrf_bounds))
+    grid, basis, overlap = _responses(hrf_length, hrf_bounds)
     designs, targets, kernels = [], [], {}
     late = np.unique(delay)
     for segment, power, seen, value in zip(ele.segments, powers, known, values, strict=True):
@@ -186,7 +182,18 @@ def frame_design(
             f"windows with context={hrf_length:g} or more (arrays: check tmin and t_r), or choose "
             "a shorter hrf_length."
         )
-    return _one_table(ele, designs, targets, t_r, detrend, basis @ canonical)
+    return _one_table(ele, designs, targets, t_r, detrend, overlap)
+
+
+@lru_cache(maxsize=8)
+def _responses(hrf_length: float, hrf_bounds: str):
+    """Lags, a basis of responses and its overlap with the canonical response."""
+    grid = np.arange(0.25, hrf_length, 0.25)
+    shapes = double_gamma(grid, hrf_dictionary(500, hrf_bounds, 0))
+    basis = hrf_basis(grid, _N_BASIS, bounds=hrf_bounds)
+    # A basis response is as likely as the dictionary makes it.
+    basis *= np.sqrt(((shapes @ basis.T) ** 2).mean(0))[:, None] / np.linalg.norm(shapes[0])
+    return grid, basis, basis @ double_gamma(grid, canonical_params(hrf_bounds))
 
 
 def _kernels(frames, n_bins, rate, grid, basis) -> list[sparse.csr_matrix]:

@@ -9,10 +9,11 @@ import pandas as pd
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._checks import check_channels, check_number, check_option
+from ._checks import check_number, check_option
 from ._hemo import (
     Haemodynamics,
-    check_swapped,
+    check_lengths,
+    check_varies,
     detrend_segments,
     frames_table,
     read_hemo,
@@ -20,6 +21,7 @@ from ._hemo import (
 )
 from ._inputs import Electrophysiology, FrameGrid, input_kind, is_features, read_inputs
 from ._lowrate import LowRateGrid, PowerScaler, check_bands, ele_power, full_history
+from ._reading import check_channels
 from .metrics import METRICS, order_frames
 
 # Frames as rows have no history: a response of one bin.
@@ -170,10 +172,9 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         frames = hemo.n_frames if kind == "recordings" else hemo.n_frames[0]
         ele = read_inputs(X, self._frame_grid(), n_frames=frames)
         self._check_history(ele)
-        for i, value in enumerate(hemo.values):
-            if kind == "recordings":
-                seconds = ele.segments[i].n_times / ele.sfreq
-                check_swapped(value, seconds, self.t_r, f"y[{i}]")
+        # Arrays without tmin are cut by y itself: there, context says what is history.
+        told = ele.info is not None or self.tmin is not None
+        check_lengths(ele, hemo, self.t_r, self.window, None if told else self.context)
         bands = check_bands(self.bands, ele.sfreq)
         check_channels(ele)
         self.kind_, self._one_target = kind, False
@@ -187,6 +188,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if ele.target_names is not None and len(ele.target_names) == len(names):
             names = ele.target_names
         self._set_scale(clean, ele.keys, names, original=hemo)
+        check_varies([scale for _, scale in self._recording_scale.values()], names)
         powers = ele_power(ele, self.bands_, self.grid_, self.n_cycles)
         targets = []
         for power, value, key in zip(powers, clean, ele.keys, strict=True):

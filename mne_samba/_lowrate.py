@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from mne.utils import logger
 
-from ._inputs import Electrophysiology, Segment
+from ._reading import clean_reader
+from ._segments import Electrophysiology, Segment
 from .nn.wavelet import CANONICAL_BANDS, band_power
 
 # Bins per second that the grid aims at: BOLD cannot tell finer ones apart.
@@ -83,56 +84,8 @@ def check_bands(bands, sfreq: float) -> dict[str, tuple[float, float]]:
     return out
 
 
-def _without_bad(segment: Segment, sfreq: float):
-    """Read with BAD spans bridged by straight lines: wavelets would spread artefacts."""
-    spans = np.clip(np.round(segment.bad * sfreq).astype(int), 0, segment.n_times)
-    spans = _merge(spans)
-    edges = {}
-
-    def edge(i):
-        if i not in edges:
-            edges[i] = segment.read(i, i + 1)[:, 0]
-        return edges[i]
-
-    def read(first, stop):
-        data = np.array(segment.read(first, stop))
-        for start, end in spans:
-            low, high = max(start, first), min(end, stop)
-            if low >= high:
-                continue
-            before = edge(start - 1) if start > 0 else None
-            after = edge(end) if end < segment.n_times else None
-            if before is None and after is None:
-                data[:, low - first : high - first] = 0.0
-                continue
-            before = after if before is None else before
-            after = before if after is None else after
-            part = (np.arange(low, high) - start + 1) / (end - start + 1)
-            data[:, low - first : high - first] = (
-                before[:, None] * (1 - part) + after[:, None] * part
-            )
-        return data
-
-    return read
-
-
-def _merge(spans: np.ndarray) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for start, end in spans[np.argsort(spans[:, 0])] if len(spans) else []:
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], int(end))
-        elif end > start:
-            merged.append((int(start), int(end)))
-    return merged
-
-
-def clean_reader(segment: Segment, sfreq: float):
-    """Reader of a segment's samples, with BAD spans bridged."""
-    return _without_bad(segment, sfreq) if len(segment.bad) else segment.read
-
-
 def segment_power(
-    segment: Segment, sfreq: float, bands: dict, grid: LowRateGrid, n_cycles: float
+    segment: Segment, sfreq: float, bands: dict, grid: LowRateGrid, n_cycles: float, ch_names
 ) -> np.ndarray:
     """Band power of one segment on the grid of its frames.
 
@@ -140,6 +93,11 @@ def segment_power(
     -------
     power : array, shape (n_channels, n_bands, n_bins), float32
         NaN in bins before the first sample and in BAD spans.
+
+    Raises
+    ------
+    ValueError
+        If the signal is not finite, with the names of its channels.
     """
     width = segment.frame_step / grid.step * sfreq
     start = segment.frame_start * sfreq - grid.n_lags * width
@@ -147,13 +105,19 @@ def segment_power(
     # Half a sample of missing history is a matter of rounding.
     missing = max(0, int(np.ceil((-start - 0.5) / width)))
     read = clean_reader(segment, sfreq)
-    n_channels = read(0, 1).shape[0]
-    power = np.full((n_channels, len(bands), n_bins), np.nan, dtype=np.float32)
+    power = np.full((len(ch_names), len(bands), n_bins), np.nan, dtype=np.float32)
     if missing < n_bins:
         power[:, :, missing:] = band_power(
             read, segment.n_times, sfreq, bands,
             start=start + missing * width, width=width, n_bins=n_bins - missing, n_cycles=n_cycles,
         )  # fmt: skip
+        broken = np.flatnonzero(~np.isfinite(power[:, :, missing:]).all(axis=(1, 2)))
+        if len(broken):
+            raise ValueError(
+                "X contains NaN, infinite or far too large values in channels "
+                f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans as "
+                "BAD in a Raw."
+            )
     edges = start + width * np.arange(n_bins + 1)
     for low, high in segment.bad * sfreq:
         power[:, :, (edges[1:] > low) & (edges[:-1] < high)] = np.nan
@@ -164,7 +128,10 @@ def ele_power(
     ele: Electrophysiology, bands: dict, grid: LowRateGrid, n_cycles: float
 ) -> list[np.ndarray]:
     """Band power of all segments, see `segment_power`."""
-    return [segment_power(segment, ele.sfreq, bands, grid, n_cycles) for segment in ele.segments]
+    return [
+        segment_power(segment, ele.sfreq, bands, grid, n_cycles, ele.ch_names)
+        for segment in ele.segments
+    ]
 
 
 def full_history(power: np.ndarray, grid: LowRateGrid) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Accuracy and truth on simulated people (every figure here is SIMULATED).
 
-Rows: the default model, its linear core alone, ridge regression on band power (canonical, FIR, log and
-linear power), and an oracle with the true map, weights and responses on measured band power. Columns:
-correlation with held-out clean BOLD and, where a truth exists, how well it is recovered.
+Rows: the default model, its linear core alone, ridge regression on band power (canonical, FIR, log
+and linear power), and an oracle with the true map, weights and responses on measured band power.
+Columns: correlation with held-out clean BOLD and, where a truth exists, how well it is recovered.
 
 Run ``python benchmarks/accuracy.py --quick`` or, resumable, ``python benchmarks/accuracy.py``.
 """
@@ -21,9 +21,10 @@ import mne  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
+from scipy.ndimage import uniform_filter1d  # noqa: E402
 
 from mne_samba import SambaTranslator, make_windows  # noqa: E402
-from mne_samba._lowrate import LowRateGrid, segment_power  # noqa: E402
+from mne_samba._lowrate import LowRateGrid, band_filters, ele_power  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
 from mne_samba.datasets import simulate_paired  # noqa: E402
 from mne_samba.metrics import pearson, r2  # noqa: E402
@@ -55,12 +56,19 @@ WORLDS = {
 }
 
 
-def oracle(data, raw, segment, grid, bands, by_subject=0):
+def oracle(data, raw, ele, grid, bands, by_subject=0):
     """Frames from the true map, weights and responses on measured band power."""
     truth = data.truth.by_subject[by_subject]
-    power = segment_power(segment, raw.info["sfreq"], bands, grid, 5.0).astype(float)
-    power = (power - np.nanmean(power, -1, keepdims=True)) / np.nanstd(power, -1, keepdims=True)
-    drive = np.einsum("nkt,nk->nt", np.nan_to_num(power), truth.band_weights)
+    filters = band_filters("shannon", bands, raw.info["sfreq"], 7.0)
+    power = ele_power(ele, bands, grid, filters)[0].astype(float)
+    power = np.nan_to_num(power - np.nanmean(power, -1, keepdims=True))
+    # How much of a band's measured power is the true one, at the pace that a response sees.
+    before = np.searchsorted(data.truth.power_times, -grid.n_lags * grid.dt)
+    true = data.truth.source_power[by_subject][..., before : before + power.shape[-1]]
+    smooth = [uniform_filter1d(p, 12, axis=-1) for p in (true, power)]
+    smooth = [p - p.mean(-1, keepdims=True) for p in smooth]
+    slope = (smooth[0] * smooth[1]).sum((0, -1)) / (smooth[1] ** 2).sum((0, -1))
+    drive = np.einsum("nkt,nk->nt", power, truth.band_weights * slope)
     drive = torch.as_tensor(truth.spatial_map @ drive)
     lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
     kernel = torch.as_tensor(double_gamma(lags, truth.hrf_params.to_numpy()))
@@ -133,7 +141,7 @@ def oracle_windows(data, raw, epochs, test):
 
     ele = read_inputs([raw], FrameGrid(t_r=T_R))
     grid = LowRateGrid.from_tr(T_R, 30.0)
-    frames = oracle(data, raw, ele.segments[0], grid, data.truth.bands)
+    frames = oracle(data, raw, ele, grid, data.truth.bands)
     first = epochs.metadata["frame"].to_numpy()
     return np.concatenate([frames[first[i] : first[i] + 30] for i in test])
 
@@ -178,7 +186,7 @@ def oracle_person(data, i, epochs):
     raw = data.raws[i]
     ele = read_inputs([raw], FrameGrid(t_r=T_R))
     grid = LowRateGrid.from_tr(T_R, 30.0)
-    frames = oracle(data, raw, ele.segments[0], grid, data.truth.bands, i)
+    frames = oracle(data, raw, ele, grid, data.truth.bands, i)
     first = epochs.metadata["frame"].to_numpy()
     return np.concatenate([frames[f : f + 30] for f in first])
 
@@ -258,8 +266,8 @@ def main() -> None:
         name,
         f"Accuracy on simulated people ({'one seed' if args.quick else '5 seeds'})",
         "SIMULATED. `python benchmarks/accuracy.py" + (" --quick" if args.quick else "") + "`: "
-        "correlation `r` with held-out clean BOLD, mean over targets and seeds; `x_ridge` is the ratio to "
-        "the best of four ridge models, `of_oracle` that to the true map, weights and responses on "
+        "correlation `r` with held-out clean BOLD, mean over targets and seeds; `x_ridge` is the "
+        "ratio to the best of four ridge models, `of_oracle` that to the true map, weights and responses on "
         "measured band power.\n\n" + to_markdown(summary),
     )
 

@@ -20,7 +20,7 @@ from ._hemo import (
     recording_scale,
 )
 from ._inputs import Electrophysiology, FrameGrid, input_kind, is_features, read_inputs
-from ._lowrate import LowRateGrid, PowerScaler, check_bands, ele_power, full_history
+from ._lowrate import LowRateGrid, PowerScaler, band_filters, check_bands, ele_power, full_history
 from ._reading import check_channels
 from .metrics import METRICS, order_frames
 
@@ -93,6 +93,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_number(self.n_dummy, "n_dummy", low=0, integer=True)
         check_number(self.slice_time_ref, "slice_time_ref", low=0, high=1)
         check_number(self.n_cycles, "n_cycles", low=0, low_open=True)
+        check_option(self.wavelet, "wavelet", ("shannon", "morlet"))
         check_option(self.channels, "channels", ("error", "match", "interpolate"))
         if self.context < self.hrf_length:
             raise ValueError(
@@ -189,7 +190,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             names = ele.target_names
         self._set_scale(clean, ele.keys, names, original=hemo)
         check_varies([scale for _, scale in self._recording_scale.values()], names)
-        powers = ele_power(ele, self.bands_, self.grid_, self.n_cycles)
+        powers = ele_power(ele, self.bands_, self.grid_, self._filters(ele))
         targets = []
         for power, value, key in zip(powers, clean, ele.keys, strict=True):
             mean, scale = self._recording_scale[key]
@@ -280,9 +281,12 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return frames[:, 0] if self._one_target else frames
 
     def _scaled_power(self, ele: Electrophysiology) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        powers = ele_power(ele, self.bands_, self._grid_of(ele), self.n_cycles)
+        powers = ele_power(ele, self.bands_, self._grid_of(ele), self._filters(ele))
         known = [full_history(power, self._grid_of(ele)) for power in powers]
         return self.scaler_.transform(powers, ele.keys, ele.kind), known
+
+    def _filters(self, ele: Electrophysiology) -> dict:
+        return band_filters(self.wavelet, self.bands_, ele.sfreq, self.n_cycles)
 
     def _grid_of(self, ele: Electrophysiology) -> LowRateGrid:
         # t_r may have been changed by set_params after fit, to predict at another rate of frames.

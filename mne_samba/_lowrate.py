@@ -9,6 +9,7 @@ from mne.utils import logger
 
 from ._reading import clean_reader
 from ._segments import Electrophysiology, Segment
+from .nn.shannon import shannon_kernels
 from .nn.wavelet import CANONICAL_BANDS, band_power
 
 # Bins per second that the grid aims at: BOLD cannot tell finer ones apart.
@@ -85,7 +86,7 @@ def check_bands(bands, sfreq: float) -> dict[str, tuple[float, float]]:
 
 
 def segment_power(
-    segment: Segment, sfreq: float, bands: dict, grid: LowRateGrid, n_cycles: float, ch_names
+    segment: Segment, sfreq: float, bands: dict, grid: LowRateGrid, filters: dict, ch_names
 ) -> np.ndarray:
     """Band power of one segment on the grid of its frames.
 
@@ -109,7 +110,7 @@ def segment_power(
     if missing < n_bins:
         power[:, :, missing:] = band_power(
             read, segment.n_times, sfreq, bands,
-            start=start + missing * width, width=width, n_bins=n_bins - missing, n_cycles=n_cycles,
+            start=start + missing * width, width=width, n_bins=n_bins - missing, **filters,
         )  # fmt: skip
         broken = np.flatnonzero(~np.isfinite(power[:, :, missing:]).all(axis=(1, 2)))
         if len(broken):
@@ -125,13 +126,20 @@ def segment_power(
 
 
 def ele_power(
-    ele: Electrophysiology, bands: dict, grid: LowRateGrid, n_cycles: float
+    ele: Electrophysiology, bands: dict, grid: LowRateGrid, filters: dict
 ) -> list[np.ndarray]:
     """Band power of all segments, see `segment_power`."""
     return [
-        segment_power(segment, ele.sfreq, bands, grid, n_cycles, ele.ch_names)
+        segment_power(segment, ele.sfreq, bands, grid, filters, ele.ch_names)
         for segment in ele.segments
     ]
+
+
+def band_filters(wavelet: str, bands: dict, sfreq: float, n_cycles: float) -> dict:
+    """Options of `band_power` that give a wavelet's filters."""
+    if wavelet == "morlet":
+        return {"n_cycles": n_cycles}
+    return {"kernels": shannon_kernels(bands, sfreq)}
 
 
 def full_history(power: np.ndarray, grid: LowRateGrid) -> np.ndarray:

@@ -33,6 +33,8 @@ class BandPowerRidge(BoldRegressor):
         As in `mne_samba.SambaTranslator`.
     bands : dict | None
         Name to (low, high) in Hz; None takes delta to gamma.
+    wavelet : "shannon" | "morlet"
+        Wavelets of the bands: flat in the band with sharp edges, or complex Morlet wavelets.
     n_cycles : float
         Cycles of the Morlet wavelets.
     power : "log" | "linear"
@@ -67,7 +69,7 @@ class BandPowerRidge(BoldRegressor):
     def __init__(
         self, *, t_r, hrf="canonical", sfreq=None, tmin=None, window=60.0, context=30.0,
         first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None, picks=None,
-        channels="error", bands=None, n_cycles=5.0, power="log", hrf_length=30.0, fir_length=20.0,
+        channels="error", bands=None, wavelet="shannon", n_cycles=7.0, power="log", hrf_length=30.0, fir_length=20.0,
         alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, detrend="cosine",
     ):  # fmt: skip
         self.t_r = t_r
@@ -83,6 +85,7 @@ class BandPowerRidge(BoldRegressor):
         self.picks = picks
         self.channels = channels
         self.bands = bands
+        self.wavelet = wavelet
         self.n_cycles = n_cycles
         self.power = power
         self.hrf_length = hrf_length

@@ -62,6 +62,8 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         What to do where recordings differ in their channels.
     bands : dict | None
         Name to (low, high) in Hz; None takes delta to gamma.
+    wavelet : "shannon" | "morlet"
+        Wavelets of the bands: flat in the band with sharp edges, or complex Morlet wavelets.
     n_cycles : float
         Cycles of the Morlet wavelets.
     power : "linear" | "log"
@@ -151,7 +153,7 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
     def __init__(
         self, *, t_r, direction="ele_to_hemo", sfreq=None, tmin=None, window=60.0, step=None,
         context=30.0, first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None,
-        picks=None, channels="error", bands=None, n_cycles=5.0, power="linear", hrf="double_gamma",
+        picks=None, channels="error", bands=None, wavelet="shannon", n_cycles=7.0, power="linear", hrf="double_gamma",
         hrf_length=30.0, hrf_bounds="human", map_prior="auto", recurrent="lstm", graph="knn",
         n_neighbors=8, band_attention=True, variant="default", corrections="auto", n_hidden=32,
         lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
@@ -172,6 +174,7 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         self.picks = picks
         self.channels = channels
         self.bands = bands
+        self.wavelet = wavelet
         self.n_cycles = n_cycles
         self.power = power
         self.hrf = hrf

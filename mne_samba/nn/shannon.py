@@ -1,9 +1,9 @@
 """Band-limited wavelets with a flat pass band: windowed complex Shannon wavelets.
 
-The complex Shannon wavelet of a band is ``sqrt(B) sinc(B t) exp(2 pi i f t)`` with bandwidth ``B`` and
-centre ``f`` (PyWavelets' ``shan``): flat inside the band and zero outside. Cut to a finite length by a
-Hamming window it keeps edges of about one hertz, so that neighbouring bands do not leak into each
-other, which they do with Morlet wavelets of few cycles.
+The complex Shannon wavelet of a band is ``sqrt(B) sinc(B t) exp(2 pi i f t)`` with bandwidth ``B``
+and centre ``f`` (PyWavelets' ``shan``): flat inside the band and zero outside. Cut to a finite
+length by a Hamming window it keeps edges of about one hertz, so that neighbouring bands do not leak
+into each other, which they do with Morlet wavelets of few cycles.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.signal import firwin
 
 from .morlet import _band_edges, _check_rate
 
-# Width of the transition of a Hamming-windowed filter, in units of the sampling rate over its length.
+# Transition width of a Hamming-windowed filter, in units of the sampling rate over its length.
 _HAMMING = 3.3
 
 

@@ -11,7 +11,15 @@ from .._window_table import window_metadata
 from ..model_selection import BlockedTimeSplit
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks
-from ._options import SHUFFLED, check_baselines, check_metrics, check_nulls, name_of
+from ._options import (
+    SHUFFLED,
+    check_baselines,
+    check_metrics,
+    check_nulls,
+    known_params,
+    name_of,
+    time_params,
+)
 from ._plain import framewise_ridge, plain_model
 from ._result import EvaluationResult
 from ._samples import Samples, people_of, read_samples
@@ -129,8 +137,7 @@ def evaluate(
     scores = check_metrics(metrics)
     estimators, plain = check_baselines(baselines, translator)
     check_nulls(nulls, n_shifts, detrend)
-    t_r = getattr(translator, "t_r", None) if t_r is None else t_r
-    context = getattr(translator, "context", None) if context is None else context
+    t_r, context = time_params(translator, t_r, context)
     samples = read_samples(X, y, groups, t_r=t_r, context=context, target_names=target_names)
     if np.isnan(samples.t_r).any():
         raise ValueError("The seconds between frames are unknown: give t_r.")
@@ -183,12 +190,12 @@ def _counted(samples: Samples, measured: dict, translator, context) -> dict:
     """Measured frames that have a whole history; the others are not scored."""
     if samples.table is not None:
         return measured
-    history = getattr(translator, "hrf_length", context)
+    params = known_params(translator)
+    history = params.get("hrf_length", context)
+    shift = params.get("n_dummy", 0) + params.get("slice_time_ref", 0.0)
+    first = np.broadcast_to(params.get("first_volume", 0.0), len(measured))
     for label, grid in measured.items():
-        t_r = samples.t_r[label]
-        shift = getattr(translator, "n_dummy", 0) + getattr(translator, "slice_time_ref", 0.0)
-        first = np.broadcast_to(getattr(translator, "first_volume", 0.0), len(measured))[label]
-        time = first + (np.arange(len(grid)) + shift) * t_r
+        time = first[label] + (np.arange(len(grid)) + shift) * samples.t_r[label]
         grid[time < (0.0 if history is None else history) - 1e-9] = np.nan
     return measured
 

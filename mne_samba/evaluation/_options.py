@@ -55,11 +55,25 @@ def check_baselines(baselines, translator) -> tuple[dict, list]:
     return estimators, plain
 
 
+def known_params(translator) -> dict:
+    """Parameters of a translator; those of its steps where it is a pipeline or a search."""
+    params = translator.get_params(deep=True) if hasattr(translator, "get_params") else {}
+    inner = {key.rsplit("__", 1)[-1]: value for key, value in params.items() if "__" in key}
+    return {**inner, **{key: value for key, value in params.items() if "__" not in key}}
+
+
+def time_params(translator, t_r, context) -> tuple:
+    """Seconds between frames and of history: as given, else what the translator says."""
+    params = known_params(translator)
+    t_r = params.get("t_r") if t_r is None else t_r
+    return t_r, params.get("context") if context is None else context
+
+
 def _ridge(name: str, translator):
     """Band-power ridge that reads the data as the translator does."""
     from ..baselines import BandPowerRidge
 
-    params = translator.get_params(deep=False) if hasattr(translator, "get_params") else {}
+    params = known_params(translator)
     if "t_r" not in params:
         raise ValueError(
             f"Baseline {name!r} reads t_r from the translator, which has none "

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import mne
 import numpy as np
 import pandas as pd
 
@@ -137,6 +138,11 @@ def read_samples(X, y, groups=None, *, t_r=None, context=None, target_names=None
     ValueError
         If lengths differ or shapes are not those of targets.
     """
+    if isinstance(X, mne.io.BaseRaw):
+        raise ValueError(
+            "X is one recording, which cannot be split as it is. Cut it with "
+            "mne_samba.make_windows, or give a list of several recordings."
+        )
     n = len(X)
     if n == 0 or n != len(y):
         raise ValueError(f"X and y must have the same number of samples, got {n} and {len(y)}.")

@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 
 from ._evaluate import _counted, _folds
 from ._jobs import Job, run_jobs
-from ._options import check_metrics
+from ._options import check_metrics, time_params
 from ._samples import Samples, read_samples, take
 from ._score import Run, Scorer
 from .nulls import mean_interval
@@ -225,8 +225,7 @@ def learning_curve_minutes(
         If minutes are not positive numbers, or as in :func:`evaluate`.
     """
     metrics = check_metrics([metric])
-    t_r = getattr(translator, "t_r", None) if t_r is None else t_r
-    context = getattr(translator, "context", None) if context is None else context
+    t_r, context = time_params(translator, t_r, context)
     samples = read_samples(X, y, groups, t_r=t_r, context=context)
     if np.isnan(samples.t_r).any():
         raise ValueError("The seconds between frames are unknown: give t_r.")

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._conformal import check_coverage, conformal_quantile, interval_coverage, residual_std
 from ._evaluate import _folds
 from ._jobs import Job, run_jobs
+from ._options import time_params
 from ._samples import Samples, read_samples
 from ._score import remove_drift
 
@@ -50,8 +51,7 @@ def out_of_block_residuals(
     residuals : list of ndarray, each (n_frames, n_targets)
         One array per fold and recording.
     """
-    t_r = getattr(estimator, "t_r", None) if t_r is None else t_r
-    context = getattr(estimator, "context", None) if context is None else context
+    t_r, context = time_params(estimator, t_r, context)
     samples = read_samples(X, y, groups, t_r=t_r, context=context)
     if np.isnan(samples.t_r).any():
         raise ValueError("The seconds between frames are unknown: give t_r.")
@@ -126,9 +126,6 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self : ConformalRegressor
             Fitted.
         """
-        defaults = {"t_r": self.t_r, "context": self.context}
-        for name, value in defaults.items():
-            defaults[name] = getattr(self.estimator, name, None) if value is None else value
         self.residuals_ = out_of_block_residuals(
             self.estimator,
             X,
@@ -136,8 +133,9 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             groups,
             cv=self.cv,
             detrend=self.detrend,
+            t_r=self.t_r,
+            context=self.context,
             n_jobs=self.n_jobs,
-            **defaults,
         )
         self.estimator_ = clone(self.estimator).fit(X, y)
         return self

@@ -67,7 +67,7 @@ def oracle(data, raw, ele, grid, bands, by_subject=0):
     true = data.truth.source_power[by_subject][..., before : before + power.shape[-1]]
     smooth = [uniform_filter1d(p, 12, axis=-1) for p in (true, power)]
     smooth = [p - p.mean(-1, keepdims=True) for p in smooth]
-    slope = (smooth[0] * smooth[1]).sum((0, -1)) / (smooth[1] ** 2).sum((0, -1))
+    slope = (smooth[0] * smooth[1]).sum(-1) / (smooth[1] ** 2).sum(-1)
     drive = np.einsum("nkt,nk->nt", power, truth.band_weights * slope)
     drive = torch.as_tensor(truth.spatial_map @ drive)
     lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
@@ -267,8 +267,8 @@ def main() -> None:
         f"Accuracy on simulated people ({'one seed' if args.quick else '5 seeds'})",
         "SIMULATED. `python benchmarks/accuracy.py" + (" --quick" if args.quick else "") + "`: "
         "correlation `r` with held-out clean BOLD, mean over targets and seeds; `x_ridge` is the "
-        "ratio to the best of four ridge models, `of_oracle` that to the true map, weights and responses on "
-        "measured band power.\n\n" + to_markdown(summary),
+        "ratio to the best of four ridge models, `of_oracle` that to the true map, weights and "
+        "responses on measured band power.\n\n" + to_markdown(summary),
     )
 
 

@@ -153,8 +153,8 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
     def __init__(
         self, *, t_r, direction="ele_to_hemo", sfreq=None, tmin=None, window=60.0, step=None,
         context=30.0, first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None,
-        picks=None, channels="error", bands=None, wavelet="shannon", n_cycles=7.0, power="linear", hrf="double_gamma",
-        hrf_length=30.0, hrf_bounds="human", map_prior="auto", recurrent="lstm", graph="knn",
+        picks=None, channels="error", bands=None, wavelet="shannon", n_cycles=7.0,
+        power="linear", hrf="double_gamma", hrf_length=30.0, hrf_bounds="human", map_prior="auto", recurrent="lstm", graph="knn",
         n_neighbors=8, band_attention=True, variant="default", corrections="auto", n_hidden=32,
         lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
         detrend="cosine", device="auto", dtype="float32", warm_start=False, random_state=None,

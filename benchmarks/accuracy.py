@@ -64,7 +64,9 @@ def oracle(data, raw, ele, grid, bands, by_subject=0):
     power = np.nan_to_num(power - np.nanmean(power, -1, keepdims=True))
     # How much of a band's measured power is the true one, at the pace that a response sees.
     before = np.searchsorted(data.truth.power_times, -grid.n_lags * grid.dt)
-    true = data.truth.source_power[by_subject][..., before : before + power.shape[-1]]
+    true = data.truth.source_power[by_subject].astype(float)
+    true = (true - true.mean(-1, keepdims=True)) / true.std(-1, keepdims=True)
+    true = true[..., before : before + power.shape[-1]]
     smooth = [uniform_filter1d(p, 12, axis=-1) for p in (true, power)]
     smooth = [p - p.mean(-1, keepdims=True) for p in smooth]
     slope = (smooth[0] * smooth[1]).sum(-1) / (smooth[1] ** 2).sum(-1)

@@ -70,7 +70,8 @@ class BandPowerRidge(BoldRegressor):
         self, *, t_r, hrf="canonical", sfreq=None, tmin=None, window=60.0, context=30.0,
         first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None, picks=None,
         channels="error", bands=None, wavelet="shannon", n_cycles=7.0, power="log",
-        hrf_length=30.0, fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, detrend="cosine",
+        hrf_length=30.0, fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5,
+        gap=30.0, detrend="cosine",
     ):  # fmt: skip
         self.t_r = t_r
         self.hrf = hrf

@@ -11,15 +11,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import check_number, check_option
 from .._hemo import read_hemo
-from .._inputs import (
-    Electrophysiology,
-    FrameGrid,
-    input_kind,
-    is_features,
-    read_inputs,
-)
+from .._inputs import Electrophysiology, input_kind, is_features
 from .._lowrate import PowerScaler
 from ._band_evidence import attention_from_weights, band_weights
+from ._band_inputs import read_plain, read_with_frames
 from ._band_power import limit_power, make_bank
 from ._band_reconstruct import reconstruct
 from ._band_targets import frame_design, sample_targets, target_kind
@@ -264,10 +259,9 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
         if target == "frames":
             hemo = read_hemo(y, kind, n_samples, single=single)
         if hemo is None:
-            ele = self._read_plain(X, None)
+            ele = read_plain(self, X)
         else:
-            frames = hemo.n_frames if kind == "recordings" else hemo.n_frames[0]
-            ele = read_inputs(X, self._grid(self._known_t_r(X)), n_frames=frames)
+            ele = read_with_frames(self, X, hemo)
         columns = None
         if target == "samples":
             columns, classes = sample_targets(y, n_samples)
@@ -328,33 +322,6 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
                 "Mark them bad or leave them out."
             )
 
-    def _read_plain(self, X, ch_names) -> Electrophysiology:
-        """Read signals where frames do not matter: one frame at the first sample will do."""
-        kind, n_samples, _ = input_kind(X)
-        grid = FrameGrid(t_r=1e-6, sfreq=self.sfreq, picks=self.picks, channels=self.channels)
-        if kind == "recordings":
-            return read_inputs(X, grid, n_frames=[1] * n_samples, ch_names=ch_names)
-        return read_inputs(_around_zero(X), grid, n_frames=1, ch_names=ch_names)
-
-    def _grid(self, t_r: float) -> FrameGrid:
-        return FrameGrid(
-            t_r=t_r, sfreq=self.sfreq, tmin=self.tmin, first_volume=self.first_volume,
-            n_dummy=self.n_dummy, slice_time_ref=self.slice_time_ref,
-            volume_event=self.volume_event, picks=self.picks, channels=self.channels,
-        )  # fmt: skip
-
-    def _known_t_r(self, X) -> float:
-        if self.t_r is not None:
-            return float(self.t_r)
-        first = X[0] if isinstance(X, (list, tuple)) else X
-        metadata = getattr(first, "metadata", None)
-        if metadata is not None and "t_r" in metadata:
-            return float(metadata["t_r"].iloc[0])
-        raise ValueError(
-            "y holds time courses, so the seconds between its frames must be known: give t_r "
-            "(windows from make_windows carry it)."
-        )
-
     def transform(self, X):
         """Weight log band power by attention and gain.
 
@@ -388,7 +355,7 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
     def _read_fitted(self, X) -> Electrophysiology:
         if self.kind_ == "features":
             raise ValueError("fit saw a table (n_samples, n_features): X must be one too.")
-        ele = self._read_plain(X, self.ch_names_in_)
+        ele = read_plain(self, X, self.ch_names_in_)
         if abs(ele.sfreq - self.bank_.sfreq) > 1e-6 * ele.sfreq:
             raise ValueError(
                 f"X is sampled at {ele.sfreq:g} Hz, but fit saw {self.bank_.sfreq:g} Hz: resample."
@@ -499,16 +466,3 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _around_zero(X):
-    """Move epochs that do not hold time 0: only frames, which do not matter here, refer to it."""
-
-    def moved(epochs):
-        if epochs.tmin <= 0 <= epochs.tmax:
-            return epochs
-        return epochs.copy().shift_time(0.0, relative=False)
-
-    if isinstance(X, (list, tuple)):
-        return [moved(item) if hasattr(item, "tmin") else item for item in X]
-    return moved(X) if hasattr(X, "shift_time") else X

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,56 +19,15 @@ from ._hemo import (
     read_hemo,
     recording_scale,
 )
-from ._inputs import Electrophysiology, FrameGrid, input_kind, is_features, read_inputs
+from ._inputs import check_made_for, input_kind, is_features, read_inputs
 from ._lowrate import LowRateGrid, PowerScaler, band_filters, check_bands, ele_power, full_history
+from ._paired import PairedData
 from ._reading import check_channels
+from ._segments import Electrophysiology, FrameGrid
 from .metrics import METRICS, order_frames
 
 # Frames as rows have no history: a response of one bin.
 ROWS = LowRateGrid(t_r=1.0, step=1, n_lags=1)
-
-
-@dataclass(frozen=True)
-class PairedData:
-    """Standardised band power and BOLD, segment by segment.
-
-    Attributes
-    ----------
-    powers : list of array, shape (n_channels, n_bands, n_bins)
-        Band power, zero mean and unit variance in each recording.
-    targets : list of array, shape (n_frames, n_targets)
-        BOLD without drift, zero mean and unit variance in each recording; NaN where not to be used.
-    keys : list of tuple
-        Recording of each segment.
-    table : DataFrame
-        Subject, run, recording, onset and frame of each segment.
-    kind : "windows" | "recordings" | "features"
-        What X was.
-    grid : LowRateGrid
-        Bins and frames.
-    """
-
-    powers: list[np.ndarray]
-    targets: list[np.ndarray]
-    keys: list[tuple]
-    table: pd.DataFrame
-    kind: str
-    grid: LowRateGrid
-
-    @property
-    def masks(self) -> list[np.ndarray]:
-        """True at frames that can be learnt from."""
-        return [np.isfinite(target).all(axis=1) for target in self.targets]
-
-    def take(self, index) -> PairedData:
-        """Keep some segments."""
-        return replace(
-            self,
-            powers=[self.powers[i] for i in index],
-            targets=[self.targets[i] for i in index],
-            keys=[self.keys[i] for i in index],
-            table=self.table.iloc[list(index)].reset_index(drop=True),
-        )
 
 
 class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -171,6 +130,8 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         kind, n_segments, single = input_kind(X)
         hemo = read_hemo(y, kind, n_segments, single=single)
         frames = hemo.n_frames if kind == "recordings" else hemo.n_frames[0]
+        if kind == "windows":
+            check_made_for(X, frames, float(self.t_r))
         ele = read_inputs(X, self._frame_grid(), n_frames=frames)
         self._check_history(ele)
         # Arrays without tmin are cut by y itself: there, context says what is history.
@@ -366,6 +327,8 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 f"{self.n_targets_}."
             )
         frames = hemo.n_frames if kind == "recordings" else hemo.n_frames[0]
+        if kind == "windows":
+            check_made_for(X, frames, float(self.t_r))
         ele = self._read_ele(X, n_frames=frames)
         powers, known = self._scaled_power(ele)
         pred = self._unscale(self._predict_scaled(powers, kind, self._grid_of(ele)))

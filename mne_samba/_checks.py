@@ -44,13 +44,17 @@ def as_float_array(array, name: str) -> np.ndarray:
         raise ValueError(
             f"Complex data not supported: {name} must hold real numbers, got {out.dtype}."
         )
-    if out.dtype == object or out.dtype.kind in "USmMV":
+    kind = f"{name} must hold numbers, got dtype {out.dtype}."
+    if out.dtype.kind in "USmMV":
+        raise TypeError(kind)
+    if out.dtype == object:
+        # Text that spells a number is text: read it as numbers where it comes from.
+        if any(isinstance(value, (str, bytes)) for value in out.flat):
+            raise TypeError(kind)
         try:
             out = out.astype(float)
         except (TypeError, ValueError):
-            raise TypeError(
-                f"{name} must hold numbers, got dtype {np.asarray(array).dtype}."
-            ) from None
+            raise TypeError(kind) from None
     if out.dtype not in (np.float32, np.float64):
         out = out.astype(np.float64)
     return out
@@ -69,38 +73,14 @@ def check_finite(array: np.ndarray, name: str, ch_names: Sequence[str]) -> None:
         )
 
 
-def check_channels(ele, name: str = "X", block: int = 1 << 16) -> None:
-    """Refuse flat and duplicated channels before anything is learnt from them."""
-    low = np.full(len(ele.ch_names), np.inf)
-    high = -low
-    # Two channels that agree in two random projections of every block are copies of each other.
-    rng = np.random.default_rng(0)
-    sketch = np.zeros((len(low), 2))
-    for segment in ele.segments:
-        for first in range(0, segment.n_times, block):
-            data = segment.read(first, min(first + block, segment.n_times))
-            check_finite(data, name, ele.ch_names)
-            np.minimum(low, data.min(axis=1), out=low)
-            np.maximum(high, data.max(axis=1), out=high)
-            sketch += data @ rng.standard_normal((data.shape[1], 2))
-    flat = [ch for ch, lo, hi in zip(ele.ch_names, low, high, strict=True) if lo == hi]
-    if flat:
-        raise ValueError(f"{name} has flat channels {flat[:8]}: mark them bad or leave them out.")
-    size = np.abs(sketch)
-    close = np.abs(sketch[:, None] - sketch) <= 1e-10 * (size[:, None] + size)
-    copies = [ele.ch_names[i] for i in np.flatnonzero(close.all(axis=-1).sum(axis=1) > 1)]
-    if copies:
-        raise ValueError(f"{name} has duplicated channels {copies[:8]}: keep one of each.")
-
-
 def check_window_frames(frames: int, start: float, t_r: float, duration: float, name: str) -> None:
     """Refuse windows whose frames lie outside their signal."""
     if frames < 1 or start < -1e-9 or not frames_fit(frames, start, t_r, duration):
         raise ValueError(
-            f"{frames} frames at t_r={t_r:g} s need {(frames - 1) * t_r:g} s after time 0, but windows "
-            f"of {name} hold {max(duration - max(start, 0.0), 0.0):g} s after it ({duration:g} s "
-            "in all). Is y (n_windows, n_frames, n_targets), with frames before regions? Is t_r in "
-            "seconds?"
+            f"{frames} frames at t_r={t_r:g} s need {(frames - 1) * t_r:g} s after time 0, but "
+            f"windows of {name} hold {max(duration - max(start, 0.0), 0.0):g} s after it "
+            f"({duration:g} s in all). Is y (n_windows, n_frames, n_targets), with frames before "
+            "regions? Is t_r in seconds?"
         )
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from mne.utils import warn
 
 from ._checks import as_float_array
+from ._segments import Electrophysiology
 from .metrics import detrend as remove_drift
 from .metrics import order_frames
 
@@ -87,6 +89,11 @@ def read_hemo(y, kind: str, n_segments: int, *, single=False, name="y") -> Haemo
             f"{name} is None: this estimator requires y to be passed, the BOLD time courses, but "
             "the target y is None."
         )
+    if isinstance(y, (str, bytes, dict, set)) or np.isscalar(y):
+        raise TypeError(
+            f"{name} must hold BOLD time courses (n_frames, n_targets), got {y!r:.60} of type "
+            f"{type(y).__name__}."
+        )
     if kind == "windows":
         if isinstance(y, (list, tuple)) and len(y) == 0:
             raise ValueError(f"{name} is an empty list.")
@@ -131,8 +138,39 @@ def check_swapped(value: np.ndarray, seconds: float, t_r: float, name: str) -> N
     if frames < 0.5 * there <= 0.8 * there <= targets <= 1.01 * there:
         raise ValueError(
             f"{name} has shape {value.shape}: {frames} frames of {t_r:g} s do not fit a recording "
-            f"of {seconds:g} s, but {targets} would. It seems to be (n_targets, n_frames); expected "
-            "(n_frames, n_targets): transpose it."
+            f"of {seconds:g} s, but {targets} would. It seems to be (n_targets, n_frames); "
+            "expected (n_frames, n_targets): transpose it."
+        )
+
+
+def check_lengths(ele: Electrophysiology, hemo: Haemodynamics, t_r, window, context) -> None:
+    """Refuse recordings shorter than a window, and BOLD whose axes are swapped.
+
+    ``context`` is the history of windows in seconds where they do not tell it themselves.
+    """
+    for i, (segment, value) in enumerate(zip(ele.segments, hemo.values, strict=True)):
+        seconds = segment.n_times / ele.sfreq
+        if ele.kind == "windows":
+            history = segment.frame_start if context is None else context
+            check_swapped(value, seconds - history, t_r, "y")
+            continue
+        if seconds < window:
+            raise ValueError(
+                f"X[{i}] lasts {seconds:g} s, which is shorter than one window "
+                f"(window={window:g} s). Leave it out, or choose a shorter window."
+            )
+        check_swapped(value, seconds, t_r, f"y[{i}]")
+
+
+def check_varies(scales: list[np.ndarray], names: list[str]) -> None:
+    """Refuse BOLD that never varies; name the regions that do not."""
+    flat = (np.stack(scales) == 0).all(axis=0)
+    if flat.all():
+        raise ValueError("y does not vary in any region: there is nothing to learn.")
+    if flat.any():
+        warn(
+            f"BOLD of regions {[names[m] for m in np.flatnonzero(flat)[:8]]} does not vary; it is "
+            "predicted by its mean. Are they outside the brain mask?"
         )
 
 

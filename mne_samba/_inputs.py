@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+import os
+from dataclasses import replace
 
 import mne
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from ._channels import align, bad_spans, common_channels
 from ._checks import as_float_array, check_finite, check_number, check_window_frames, frames_fit
+from ._segments import Electrophysiology, FrameGrid, Segment
 
 TABLE_COLUMNS = ("subject", "run", "recording", "onset", "frame")
 _KINDS = (
@@ -19,80 +20,16 @@ _KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class Segment:
-    """One stretch of signal that carries all that its frames need.
-
-    Attributes
-    ----------
-    read : callable
-        ``read(first, stop)`` gives samples as an array ``(n_channels, stop - first)``.
-    n_times : int
-        Samples in the segment.
-    frame_start : float
-        Seconds from the first sample to the first frame.
-    frame_step : float
-        Seconds between frames on the clock of the electrophysiology.
-    n_frames : int
-        Frames of the segment.
-    bad : array, shape (n_spans, 2)
-        Spans (seconds from the first sample) that must not enter training.
-    """
-
-    read: Callable[[int, int], np.ndarray]
-    n_times: int
-    frame_start: float
-    frame_step: float
-    n_frames: int
-    bad: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
-
-
-@dataclass(frozen=True)
-class Electrophysiology:
-    """All segments of an input, with the names of their channels."""
-
-    kind: str  # "windows" or "recordings"
-    segments: list[Segment]
-    sfreq: float
-    ch_names: list[str]
-    info: mne.Info | None
-    table: pd.DataFrame  # a row per segment: subject, run, recording, onset, frame
-    target_names: list[str] | None = None  # from make_windows, where BOLD had names
-    single: bool = False  # one Raw (or one 2-D recording) was given outside a list
-
-    def __len__(self) -> int:
-        return len(self.segments)
-
-    @property
-    def keys(self) -> list[tuple]:
-        """The recording that each segment comes from, as a hashable key."""
-        columns = self.table[["subject", "run", "recording"]]
-        return [tuple(str(value) for value in row) for row in columns.itertuples(index=False)]
-
-
-@dataclass(frozen=True)
-class FrameGrid:
-    """Where frames lie in a recording, and how its signal is to be read."""
-
-    t_r: float
-    sfreq: float | None = None
-    tmin: float | None = None
-    first_volume: float = 0.0
-    n_dummy: int = 0
-    slice_time_ref: float = 0.0
-    volume_event: object = None
-    picks: object = None
-    channels: str = "error"
-
-
 def is_features(X) -> bool:
     """Say whether X is a plain table as scikit-learn passes it: rows frames, columns features."""
     if isinstance(X, (mne.BaseEpochs, mne.io.BaseRaw)):
         return False
+    _refuse(X, X)
     if isinstance(X, (list, tuple)):
         if not X:
             return False
         first = X[0]
+        _refuse(first, X)
         if isinstance(first, (mne.BaseEpochs, mne.io.BaseRaw)):
             return False
         return np.ndim(first) < 2
@@ -100,6 +37,15 @@ def is_features(X) -> bool:
         return not isinstance(X[0], (np.ndarray, mne.io.BaseRaw, mne.BaseEpochs))
     shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
     return len(shape) not in (3, 4)
+
+
+def _refuse(value, X) -> None:
+    """Refuse what is no data at all, before scikit-learn tries to make numbers of it."""
+    if value is None or isinstance(value, (str, bytes, dict, set, os.PathLike)):
+        hint = " Read files with mne.io.read_raw first." if isinstance(value, str) else ""
+        raise TypeError(
+            f"X must be {_KINDS}, or a table (n_frames, n_features); got {X!r:.60}.{hint}"
+        )
 
 
 def _raw_reader(raw, picks: list[int]):
@@ -390,14 +336,14 @@ def input_kind(X) -> tuple[str, int, bool]:
     if isinstance(X, mne.io.BaseRaw):
         return "recordings", 1, True
     if isinstance(X, mne.BaseEpochs):
-        return "windows", len(X), False
+        return "windows", _some(len(X)), False
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
         X = list(X)
     if isinstance(X, (list, tuple)):
         if not len(X):
             raise ValueError(f"X is an empty list; expected {_KINDS}.")
         if all(isinstance(item, mne.BaseEpochs) for item in X):
-            return "windows", sum(len(epochs) for epochs in X), False
+            return "windows", _some(sum(len(epochs) for epochs in X)), False
         whole = all(isinstance(item, np.ndarray) and item.ndim == 2 for item in X)
         if whole or all(isinstance(item, mne.io.BaseRaw) for item in X):
             return "recordings", len(X), False
@@ -405,4 +351,26 @@ def input_kind(X) -> tuple[str, int, bool]:
         if len(kinds) > 1:
             raise TypeError(f"X must be {_KINDS}; got a list that mixes {kinds}.")
     shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
-    return "windows", shape[0], False
+    return "windows", _some(shape[0]), False
+
+
+def _some(n_windows: int) -> int:
+    if not n_windows:
+        raise ValueError("X is empty: all windows were dropped, or none was made.")
+    return n_windows
+
+
+def check_made_for(X, n_frames: int, t_r: float) -> None:
+    """Refuse BOLD with other frames than those that `make_windows` cut the windows for."""
+    for epochs in X if isinstance(X, (list, tuple)) else [X]:
+        table = getattr(epochs, "metadata", None)
+        for column, given, unit in (("t_r", t_r, " s"), ("n_frames", n_frames, "")):
+            if table is None or column not in table or not len(table):
+                continue
+            made = table[column].to_numpy()
+            if not np.allclose(made.astype(float), given, rtol=1e-6):
+                raise ValueError(
+                    f"Windows of X were cut with {column}={made[0]}{unit}, but here "
+                    f"{column}={given}{unit}. Expected y of shape (n_windows, n_frames, "
+                    "n_targets), and the t_r that the windows were made with."
+                )

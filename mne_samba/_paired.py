@@ -1,0 +1,53 @@
+"""What fitting sees: standardised band power and BOLD, segment by segment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ._lowrate import LowRateGrid
+
+
+@dataclass(frozen=True)
+class PairedData:
+    """Standardised band power and BOLD, segment by segment.
+
+    Attributes
+    ----------
+    powers : list of array, shape (n_channels, n_bands, n_bins)
+        Band power, zero mean and unit variance in each recording.
+    targets : list of array, shape (n_frames, n_targets)
+        BOLD without drift, zero mean and unit variance in each recording; NaN where not to be used.
+    keys : list of tuple
+        Recording of each segment.
+    table : DataFrame
+        Subject, run, recording, onset and frame of each segment.
+    kind : "windows" | "recordings" | "features"
+        What X was.
+    grid : LowRateGrid
+        Bins and frames.
+    """
+
+    powers: list[np.ndarray]
+    targets: list[np.ndarray]
+    keys: list[tuple]
+    table: pd.DataFrame
+    kind: str
+    grid: LowRateGrid
+
+    @property
+    def masks(self) -> list[np.ndarray]:
+        """True at frames that can be learnt from."""
+        return [np.isfinite(target).all(axis=1) for target in self.targets]
+
+    def take(self, index) -> PairedData:
+        """Keep some segments."""
+        return replace(
+            self,
+            powers=[self.powers[i] for i in index],
+            targets=[self.targets[i] for i in index],
+            keys=[self.keys[i] for i in index],
+            table=self.table.iloc[list(index)].reset_index(drop=True),
+        )

@@ -11,6 +11,7 @@ from mne.utils import logger
 from skorch import NeuralNet
 
 from ._base import PairedData
+from ._checks import as_float_array
 from ._lowrate import LowRateGrid
 from ._published import node_similarity, target_similarity
 from ._training import (
@@ -115,8 +116,18 @@ class FittedNetwork:
 
 
 def torch_device(device: str) -> str:
-    """Resolve "auto" to the first accelerator that exists."""
+    """Resolve "auto" to the first accelerator that exists; refuse devices that do not."""
     if device != "auto":
+        try:
+            kind = torch.device(device).type
+            torch.zeros(1, device=device)
+        except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+            raise ValueError(
+                f'device must be "auto" or a device of torch that exists here, such as "cpu" or '
+                f'"cuda", got {device!r}: {str(error)[:200]}'
+            ) from None
+        if kind == "meta":
+            raise ValueError('device="meta" holds no numbers; use "auto".')
         return str(device)
     if torch.cuda.is_available():
         return "cuda"
@@ -129,11 +140,11 @@ def adjacency(graph, alike: np.ndarray, n_neighbors: int) -> np.ndarray | None:
         return None
     if isinstance(graph, str):
         return np.ones(alike.shape, bool) if graph == "dense" else knn_adjacency(alike, n_neighbors)
-    given = np.asarray(graph(alike) if callable(graph) else graph)
-    if given.shape != alike.shape:
+    given = as_float_array(graph(alike) if callable(graph) else graph, "graph")
+    if given.shape != alike.shape or not np.isfinite(given).all():
         raise ValueError(
-            f"graph must be an adjacency of shape {alike.shape} (n_channels, n_channels), got "
-            f"{given.shape}."
+            f"graph must be a finite adjacency of shape {alike.shape} (n_channels, n_channels), "
+            f"got shape {given.shape}."
         )
     return (given != 0) | np.eye(len(alike), dtype=bool)
 

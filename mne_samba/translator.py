@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 from ._base import BoldRegressor, PairedData
 from ._checks import check_number, check_option
 from ._inputs import input_kind, is_features
-from ._network import NetworkFitter
+from ._network import NetworkFitter, torch_device
 from ._published import activation_patterns, effective_weights, publish_bands, publish_hrf
 from ._saving import read_samba, save_translator
 from .nn.hrf import HRF_BOUNDS
@@ -222,6 +222,12 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
             check_option(self.graph, "graph", ("knn", "dense"))
         check_number(self.n_neighbors, "n_neighbors", low=1, integer=True)
         check_number(self.n_hidden, "n_hidden", low=1, integer=True)
+        if self.recurrent == "transformer" and self.n_hidden % 4:
+            raise ValueError(
+                f'n_hidden must be a multiple of 4 for recurrent="transformer", got {self.n_hidden}.'
+            )
+        check_option(self.warm_start, "warm_start", (True, False))
+        torch_device(self.device)
         check_number(self.batch_size, "batch_size", low=1, integer=True)
         check_number(self.max_epochs, "max_epochs", low=1, integer=True)
         check_number(self.patience, "patience", low=1, integer=True)

@@ -169,7 +169,8 @@ class SambaNet(nn.Module):
         """Move to another frame grid: responses are continuous in time."""
         if self.hrf is None and self.n_lags > 1 and dt != self.dt:
             raise ValueError('A response with hrf="fir" is tied to the t_r that it was fitted on.')
-        self.n_lags = max(1, round(self.n_lags * self.dt / dt)) if self.n_lags > 1 else 1
+        # Rounded down, as grids of frames are: a bin more would cost every window a frame.
+        self.n_lags = max(1, int(self.n_lags * self.dt / dt + 1e-6)) if self.n_lags > 1 else 1
         self.step, self.dt = step, dt
 
     def drive(self, power: torch.Tensor) -> torch.Tensor:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
-import pywt
 from mne.utils import logger, use_log_level
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._checks import check_number, check_option
 from .._hemo import read_hemo
 from .._inputs import Electrophysiology, input_kind, is_features
 from .._lowrate import PowerScaler
 from ._band_evidence import attention_from_weights, band_weights
-from ._band_inputs import read_plain, read_with_frames
-from ._band_power import limit_power, make_bank
+from ._band_inputs import check_params, read_plain, read_with_frames
+from ._band_power import limit_power, make_bank, refuse_flat
 from ._band_reconstruct import reconstruct
+from ._band_rows import TableAttention
 from ._band_targets import frame_design, sample_targets, target_kind
 from ._band_unsupervised import background_attention
 
 
-class WaveletBandAttention(TransformerMixin, BaseEstimator):
+class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
     r"""Learn which frequency bands matter, and return band power weighted by it.
 
     Every channel's signal goes through a bank of wavelets. Log band power at ``rate`` Hz is
@@ -159,23 +158,6 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
         self.detrend = detrend
         self.verbose = verbose
 
-    def _check_params(self) -> None:
-        check_number(self.n_cycles, "n_cycles", low=0, low_open=True)
-        check_number(self.rate, "rate", low=0, low_open=True)
-        check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
-        check_option(self.output, "output", ("power", "features"))
-        check_option(self.channels, "channels", ("error", "match", "interpolate"))
-        check_option(self.hrf_bounds, "hrf_bounds", ("human", "fast"))
-        if self.level is not None:
-            check_number(self.level, "level", low=1, integer=True)
-        if self.t_r is not None:
-            check_number(self.t_r, "t_r", low=0, low_open=True)
-        if self.wavelet != "morlet" and self.wavelet not in pywt.wavelist(kind="discrete"):
-            raise ValueError(
-                f"wavelet must be 'morlet' or a discrete wavelet that PyWavelets knows ('db5', "
-                f"'sym8', ...), got {self.wavelet!r}."
-            )
-
     def fit(self, X, y=None):
         """Learn attention and gain.
 
@@ -224,7 +206,7 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
         return self._attend(ele, powers)
 
     def _fit(self, X, y):
-        self._check_params()
+        check_params(self)
         for name in ("n_features_in_", "feature_names_in_", "classes_"):
             self.__dict__.pop(name, None)
         with use_log_level(self.verbose):
@@ -232,25 +214,6 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
                 self._fit_rows(X, y)
                 return None, None
             return self._fit_signals(X, y)
-
-    def _fit_rows(self, X, y) -> None:
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        self.kind_, self.bank_ = "features", None
-        names = getattr(self, "feature_names_in_", None)
-        self.ch_names_in_ = [f"x{i}" for i in range(X.shape[1])] if names is None else list(names)
-        self.bands_ = {"all": (np.nan, np.nan)}
-        self.delay_ = np.zeros(1)
-        self._mean = X.mean(0, dtype=np.float64)
-        scale = X.std(0, dtype=np.float64)
-        self._scale = np.where(scale > 1e-12 * np.maximum(np.abs(self._mean), 1e-300), scale, 1.0)
-        self.band_attention_ = np.ones((X.shape[1], 1))
-        self.band_gain_ = np.ones((X.shape[1], 1))
-        if y is not None:
-            columns, classes = sample_targets(y, len(X))
-            if classes is not None:
-                self.classes_ = classes
-            design = ((X - self._mean) / self._scale)[:, :, None, None]
-            self._set_weights(band_weights(design, columns, None, np.ones(1)))
 
     def _fit_signals(self, X, y):
         kind, n_samples, single = input_kind(X)
@@ -276,7 +239,7 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
         )  # fmt: skip
         self.bank_, self.bands_, self.delay_ = bank, bank.bands, bank.delay
         powers = bank.powers(ele)
-        self._refuse_flat(powers)
+        refuse_flat(powers, self.ch_names_in_)
         self.scaler_ = PowerScaler(log=True).fit(powers, ele.keys)
         if target == "frames":
             self._learn_frames(ele, powers, hemo)
@@ -312,15 +275,6 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
             # Nothing to prefer: pass power on rather than a drive of zeros.
             logger.info("y does not vary: attention is even.")
             self.band_gain_ = np.ones_like(self.band_gain_)
-
-    def _refuse_flat(self, powers) -> None:
-        total = sum(np.nansum(power, axis=(1, 2), dtype=np.float64) for power in powers)
-        if not (total > 0).all():
-            flat = [ch for ch, value in zip(self.ch_names_in_, total, strict=True) if not value > 0]
-            raise ValueError(
-                f"X has channels without any power, {flat[:8]}: flat, or within BAD spans only. "
-                "Mark them bad or leave them out."
-            )
 
     def transform(self, X):
         """Weight log band power by attention and gain.
@@ -361,14 +315,6 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
                 f"X is sampled at {ele.sfreq:g} Hz, but fit saw {self.bank_.sfreq:g} Hz: resample."
             )
         return ele
-
-    def _transform_rows(self, X) -> np.ndarray:
-        if self.kind_ != "features":
-            raise ValueError(
-                f"X is a table of shape {np.shape(X)}, but fit saw {self.kind_} of signals."
-            )
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return ((X - self._mean) / self._scale * self.band_gain_[:, 0]).astype(X.dtype)
 
     def _mean_power(self, powers) -> np.ndarray:
         """Mean standardised log power of each segment, (n_segments, n_channels, n_bands)."""
@@ -443,17 +389,7 @@ class WaveletBandAttention(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if self.kind_ == "features":
-            if input_features is not None:
-                names = [str(name) for name in input_features]
-                if hasattr(self, "feature_names_in_") and names != self.ch_names_in_:
-                    raise ValueError("input_features is not equal to feature_names_in_")
-                if len(names) != len(self.ch_names_in_):
-                    raise ValueError(
-                        "input_features should have length equal to number of features "
-                        f"({len(self.ch_names_in_)}), got {len(names)}"
-                    )
-                return np.asarray(names, dtype=object)
-            return np.asarray(self.ch_names_in_, dtype=object)
+            return self._row_names(input_features)
         names = self.ch_names_in_
         if self.output == "features":
             names = [f"{ch}_{band}" for ch in names for band in self.bands_]

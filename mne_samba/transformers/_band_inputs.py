@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 import mne
+import pywt
 
+from .._checks import check_number, check_option
 from .._hemo import Haemodynamics
 from .._inputs import Electrophysiology, FrameGrid, input_kind, read_inputs
+
+
+def check_params(estimator) -> None:
+    """Refuse parameters that can mean nothing.
+
+    Parameters
+    ----------
+    estimator : WaveletBandAttention
+        As constructed.
+    """
+    check_number(estimator.n_cycles, "n_cycles", low=0, low_open=True)
+    check_number(estimator.rate, "rate", low=0, low_open=True)
+    check_number(estimator.hrf_length, "hrf_length", low=0, low_open=True)
+    check_option(estimator.output, "output", ("power", "features"))
+    check_option(estimator.channels, "channels", ("error", "match", "interpolate"))
+    check_option(estimator.hrf_bounds, "hrf_bounds", ("human", "fast"))
+    if estimator.level is not None:
+        check_number(estimator.level, "level", low=1, integer=True)
+    if estimator.t_r is not None:
+        check_number(estimator.t_r, "t_r", low=0, low_open=True)
+    if estimator.wavelet != "morlet" and estimator.wavelet not in pywt.wavelist(kind="discrete"):
+        raise ValueError(
+            f"wavelet must be 'morlet' or a discrete wavelet that PyWavelets knows ('db5', "
+            f"'sym8', ...), got {estimator.wavelet!r}."
+        )
 
 
 def read_plain(estimator, X, ch_names: list[str] | None = None) -> Electrophysiology:

@@ -97,6 +97,25 @@ def limit_power(power: np.ndarray) -> np.ndarray:
     return np.minimum(power, 10.0 * np.median(power[:, :, seen], axis=-1, keepdims=True))
 
 
+def refuse_flat(powers: list[np.ndarray], ch_names: list[str]) -> None:
+    """Refuse channels that hold no signal.
+
+    Parameters
+    ----------
+    powers : list of array, shape (n_channels, n_bands, n_bins)
+        Power of every segment, NaN where missing.
+    ch_names : list of str
+        Channels.
+    """
+    total = sum(np.nansum(power, axis=(1, 2), dtype=np.float64) for power in powers)
+    flat = [name for name, value in zip(ch_names, total, strict=True) if not value > 0]
+    if flat:
+        raise ValueError(
+            f"X has channels without any power, {flat[:8]}: flat, or within BAD spans only. Mark "
+            "them bad or leave them out."
+        )
+
+
 def make_bank(*, wavelet, bands, sfreq, n_cycles, level, rate, causal, shortest: int) -> BandBank:
     """Choose the bands that the sampling rate and the shortest segment can hold.
 

@@ -1,0 +1,57 @@
+"""Band attention on a table: columns are band features that were computed elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from ._band_evidence import band_weights
+from ._band_targets import sample_targets
+
+
+class TableAttention:
+    """What WaveletBandAttention does with a table (n_samples, n_features).
+
+    Each column counts as a channel with a single band: it is standardised and weighted by its gain.
+    """
+
+    def _fit_rows(self, X, y) -> None:
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        self.kind_, self.bank_ = "features", None
+        names = getattr(self, "feature_names_in_", None)
+        self.ch_names_in_ = [f"x{i}" for i in range(X.shape[1])] if names is None else list(names)
+        self.bands_ = {"all": (np.nan, np.nan)}
+        self.delay_ = np.zeros(1)
+        self._mean = X.mean(0, dtype=np.float64)
+        scale = X.std(0, dtype=np.float64)
+        self._scale = np.where(scale > 1e-12 * np.maximum(np.abs(self._mean), 1e-300), scale, 1.0)
+        self.band_attention_ = np.ones((X.shape[1], 1))
+        self.band_gain_ = np.ones((X.shape[1], 1))
+        if y is not None:
+            columns, classes = sample_targets(y, len(X))
+            if classes is not None:
+                self.classes_ = classes
+            design = ((X - self._mean) / self._scale)[:, :, None, None]
+            self._set_weights(band_weights(design, columns, None, np.ones(1)))
+
+    def _transform_rows(self, X) -> np.ndarray:
+        if self.kind_ != "features":
+            raise ValueError(
+                f"X is a table of shape {np.shape(X)}, but fit saw {self.kind_} of signals."
+            )
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        return ((X - self._mean) / self._scale * self.band_gain_[:, 0]).astype(X.dtype)
+
+    def _row_names(self, input_features) -> np.ndarray:
+        """Columns keep their names."""
+        if input_features is None:
+            return np.asarray(self.ch_names_in_, dtype=object)
+        names = [str(name) for name in input_features]
+        if hasattr(self, "feature_names_in_") and names != self.ch_names_in_:
+            raise ValueError("input_features is not equal to feature_names_in_")
+        if len(names) != len(self.ch_names_in_):
+            raise ValueError(
+                "input_features should have length equal to number of features "
+                f"({len(self.ch_names_in_)}), got {len(names)}"
+            )
+        return np.asarray(names, dtype=object)

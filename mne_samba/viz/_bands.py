@@ -59,10 +59,11 @@ def _matrix(panel, values, bands, ch_names, networks, cmap, vmin, vmax, label) -
     )
     panel.spines[:].set_visible(True)
     panel.set_yticks(range(len(bands)), [band.replace("\n", " ") for band in bands])
-    tick_names(panel.xaxis, [ch_names[i] for i in order], 5.0, rotation=90)
+    tick_names(panel.xaxis, [ch_names[i] for i in order], 4.4, rotation=90)
     for edge in np.flatnonzero(np.array(groups[1:]) != np.array(groups[:-1])):
         panel.axvline(edge + 0.5, color="k", lw=0.6)
-    color_bar(panel, cmap, vmin, vmax, label)
+    if label is not None:
+        color_bar(panel, cmap, vmin, vmax, label)
 
 
 def _heads(panels, columns, info, cmap, vmin, vmax, label, titles) -> None:
@@ -238,11 +239,12 @@ def plot_patterns(
         for panel, target in zip(panels, chosen, strict=True):
             _matrix(
                 panel, patterns[target], labels, ch_names, networks, SIGNED, -top, top,
-                "s.d.",
+                None,
             )  # fmt: skip
             panel.set_title(names[target], loc="left")
             if panel is not panels[-1]:
                 panel.set_xticklabels([])
+        color_bar(panels, SIGNED, -top, top, "pattern (s.d. of band power)")
         panels[-1].set_xlabel("channel or source region")
     if title is not None:
         fig.suptitle(title)
@@ -322,7 +324,7 @@ def plot_attribution(
             curve.plot(lags, row, color=color, label=name.replace("\n", " "))
         curve.axhline(0, color="0.7", lw=0.7, zorder=0)
         curve.set(xlabel="seconds before the frame", ylabel=label)
-        curve.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        curve.legend(loc="upper right", fontsize=6.5)
     if info is None:
         _matrix(panels[0], values, labels, ch_names, networks, SIGNED, -top, top, label)
         panels[0].set_xlabel("channel or source region")

@@ -166,7 +166,7 @@ def largest(values) -> float:
 def tick_names(axis, names: Sequence[str], inches: float, rotation: float | None = None) -> None:
     """Label ticks with names, in a size that fits; every second or third where nothing fits."""
     points = 72 * inches / max(1, len(names))
-    every = max(1, int(np.ceil(4.4 / points)))
+    every = max(1, int(np.ceil(5.0 / points)))
     size = float(np.clip(points * every * 0.95, 4.4, 7))
     where = np.arange(0, len(names), every)
     labels = [names[i] for i in where]
@@ -202,6 +202,8 @@ def _keep_inside(host: Axes, inner: list[Axes]) -> None:
 
         return place
 
+    for text in [text for axis in inner for text in axis.texts]:
+        text.set_fontsize(8)
     for axis, left, right in zip(inner, edges[:-1], edges[1:], strict=True):
         axis.set_axes_locator(locator(left, right))
 

@@ -34,8 +34,6 @@ def _responses(hrf, times, target_names, interval):
         hrf, times = fitted(estimator, "hrf_", "hrf_times_")
         if target_names is None:
             target_names = getattr(estimator, "target_names_in_", None)
-        if interval is None:
-            interval = getattr(estimator, "hrf_interval_", None)
     if times is None:
         raise ValueError("times (seconds) are needed beside an array of responses.")
     hrf, times = np.atleast_2d(as_matrix(np.atleast_2d(hrf), "hrf")), as_matrix(times, "times", 1)
@@ -99,7 +97,8 @@ def plot_hrf(
         Network of each region: one panel per network instead of one per region, with every region
         as a thin line, their mean, and a band of one standard deviation over regions.
     interval : pair of arrays, each (n_targets, n_times) | None
-        Low and high end of every response; an estimator's ``hrf_interval_`` by default.
+        Low and high end of every response. Where a `LearnableHRF` was fitted with
+        ``n_bootstrap``, the interval of the time to peak is drawn above the response in any case.
     truth : array of shape (n_targets, 6) or (n_targets, n_times) | None
         True parameters or responses, where they are known (simulation).
     title : str | None
@@ -119,6 +118,8 @@ def plot_hrf(
     ValueError
         If shapes disagree or a region is unknown.
     """
+    peaks = getattr(hrf, "hrf_intervals_", None)
+    confidence = getattr(hrf, "confidence", None)
     hrf, times, names, interval = _responses(hrf, times, target_names, interval)
     truth = _true_responses(truth, times, len(hrf))
     if networks is not None:
@@ -132,6 +133,10 @@ def plot_hrf(
         fig, panels = _panels(len(chosen), axes)
         for panel, target in zip(panels, chosen, strict=True):
             _draw_region(panel, times, target, hrf, interval, truth)
+            if peaks is not None:
+                low, high = peaks.iloc[target][["peak_time_low", "peak_time_high"]]
+                label = f"time to peak, {100 * confidence:g} % interval"
+                panel.plot([low, high], [1.08, 1.08], "|-", color=COLORS[1], lw=1.2, label=label)
             panel.set_title(names[target], loc="left")
     _dress(fig, panels, axes)
     if title is not None:

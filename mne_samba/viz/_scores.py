@@ -231,7 +231,7 @@ def plot_null(
 @styled
 def plot_learning_curve(
     sizes,
-    scores,
+    scores=None,
     *,
     xlabel: str = "minutes of training data",
     ylabel: str = "Spearman correlation",
@@ -244,10 +244,11 @@ def plot_learning_curve(
 
     Parameters
     ----------
-    sizes : array of shape (n_sizes,)
-        Amounts of training data.
-    scores : array of shape (n_sizes,) or (n_sizes, n_repeats) | dict of str to array
-        Scores of one model, or of several by name; repeats are seeds, folds or people.
+    sizes : LearningCurve | array of shape (n_sizes,)
+        Result of `mne_samba.evaluation.learning_curve_minutes`, or amounts of training data.
+    scores : array of shape (n_sizes,) or (n_sizes, n_repeats) | dict of str to array | None
+        Scores of one model, or of several by name; repeats are seeds, folds or people. Not needed
+        with a result.
     xlabel, ylabel : str
         Labels with units.
     log : bool
@@ -262,13 +263,21 @@ def plot_learning_curve(
     Returns
     -------
     fig : Figure
-        Mean over repeats, with a band of one standard deviation.
+        Mean over repeats, with a band of one standard deviation; of a result, the folds as
+        repeats and the fitted curve.
 
     Raises
     ------
     ValueError
-        If a model has not one row per size.
+        If a model has not one row per size, or ``scores`` are missing.
     """
+    curve = None
+    if hasattr(sizes, "extrapolate"):
+        curve = sizes
+        by_fold = curve.scores_.groupby(["asked", "fold"])["score"].mean().unstack()
+        sizes, scores, ylabel = curve.to_frame()["minutes"], by_fold, _label(curve.metric)
+    if scores is None:
+        raise ValueError("scores are needed beside an array of sizes.")
     sizes = as_matrix(sizes, "sizes", 1)
     models = scores if isinstance(scores, Mapping) else {None: scores}
     fig, (panel,) = make_axes(axes, 1, 1, 2.7, width=4.2)
@@ -283,13 +292,17 @@ def plot_learning_curve(
         panel.plot(sizes, mean, "o-", ms=3.5, color=color, label=name)
         if values.shape[1] > 1:
             panel.fill_between(sizes, mean - spread, mean + spread, color=color, alpha=0.18, lw=0)
+    if curve is not None and np.isfinite(curve.ceiling_):
+        grid = np.linspace(sizes.min() / 2, 1.5 * sizes.max(), 100)
+        label = f"fit, {curve.ceiling_:.2f} with endless data"
+        panel.plot(grid, curve.extrapolate(grid), "--", color="0.4", lw=1, label=label)
     if log:
         panel.set_xscale("log")
         panel.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
         panel.minorticks_off()
     panel.axhline(0, color="0.6", lw=0.8, zorder=0)
     panel.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    if None not in models:
+    if panel.get_legend_handles_labels()[0]:
         panel.legend()
     return finish(fig, show)
 

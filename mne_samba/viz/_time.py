@@ -196,6 +196,7 @@ def plot_history(history, *, title: str | None = None, axes=None, show: bool = T
                     f"best epoch {epochs[best]}", (epochs[best], 1), (3, -8), fontsize=7,
                     xycoords=("data", "axes fraction"), textcoords="offset points", color="0.4",
                 )  # fmt: skip
+    panel.margins(y=0.12)
     panel.set(xlabel="epoch", ylabel="loss (1 - correlation)", title=title)
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.legend()

@@ -1,0 +1,102 @@
+"""Command line: ``python -m mne_samba demo`` and ``python -m mne_samba sys-info``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .._version import __version__
+
+__all__ = ["main"]
+
+
+def _out_folder(text: str) -> Path:
+    path = Path(text).expanduser()
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a file; give a folder.")
+    return path
+
+
+def _seed(text: str) -> int:
+    try:
+        seed = int(text)
+    except ValueError:
+        seed = -1
+    if not 0 <= seed < 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0 to 2**32 - 1.")
+    return seed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mne_samba", description="Translate EEG/MEG into fMRI time courses and back."
+    )
+    parser.add_argument("--version", action="version", version=f"mne_samba {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    demo = commands.add_parser(
+        "demo",
+        help="evaluate the translator on simulated people, a response on a real recording",
+        description=(
+            "Simulate two people, predict each one's BOLD from a translator trained on the other, "
+            "beside ridge regression, the train mean and nulls; then learn a haemodynamic response "
+            "on one half of a real calcium and BOLD recording and predict the other. Writes "
+            "report.html, scores.csv, scores_by_region.csv, calcium_bold.csv and translator.samba. "
+            "Needs no network."
+        ),
+    )
+    demo.add_argument(
+        "--out", type=_out_folder, default=Path("demo_output"), metavar="DIR",
+        help="folder for report, tables and model (default: %(default)s)",
+    )  # fmt: skip
+    demo.add_argument("--seed", type=_seed, default=0, help="seed (default: %(default)s)")
+    demo.add_argument("--quick", action="store_true", help="small data, for a look in seconds")
+    demo.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    commands.add_parser(
+        "sys-info",
+        help="print versions and device, for bug reports",
+        description="Print the versions of everything that matters and the device that is used.",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str | None
+        Arguments; None takes those of the process.
+
+    Returns
+    -------
+    code : int
+        0 on success, 1 where files cannot be written, 130 after an interruption. Wrong arguments
+        end the process with 2.
+    """
+    args = _parser().parse_args(argv)
+    if args.command == "sys-info":
+        from ._sys_info import sys_info
+
+        print(sys_info())
+        return 0
+    try:
+        # Before minutes of work, not after it.
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / ".write_test").touch()
+        (args.out / ".write_test").unlink()
+    except OSError as error:
+        print(f"mne_samba: error: cannot write to {args.out}: {error.strerror}", file=sys.stderr)
+        return 1
+    from ._demo import run_demo
+
+    try:
+        run_demo(args.out, seed=args.seed, quick=args.quick, quiet=args.quiet)
+    except OSError as error:
+        print(f"mne_samba: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("mne_samba: interrupted", file=sys.stderr)
+        return 130
+    return 0

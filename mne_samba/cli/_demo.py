@@ -1,0 +1,321 @@
+"""The demo: simulated people, one real recording, a report."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import mne
+import numpy as np
+import pandas as pd
+from mne.utils import ProgressBar
+
+from .. import viz
+from ..datasets import load_calcium_bold, simulate_paired
+from ..evaluation import EvaluationResult, evaluate
+from ..metrics import detrend, pearson, r2, spearman
+from ..report import add_to_report, score_table, table_html
+from ..transformers import LearnableHRF
+from ..translator import SambaTranslator
+from ._sys_info import sys_info
+
+SIMULATED = (
+    "SIMULATED data: no person was recorded. Places of regions are real, signals are not. The "
+    "numbers show that a known truth is found, not how well a real recording will be predicted."
+)
+REAL = (
+    "REAL data: neural calcium and one BOLD time course of an animal, measured together during "
+    "stimulation (rsHRF toolbox, Wu et al. 2021, NeuroImage 244; BSD-3-Clause)."
+)
+_FILES = "report.html, scores.csv, scores_by_region.csv, calcium_bold.csv, translator.samba"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is simulated and computed."""
+
+    duration: float = 800.0
+    n_sources: int = 24
+    n_targets: int = 32
+    n_shifts: int = 999
+    n_bootstrap: int = 200
+    corrections: str = "auto"
+
+
+QUICK = Size(
+    duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, corrections="never"
+)
+
+
+def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = False) -> Path:
+    """Run the demo.
+
+    Parameters
+    ----------
+    out : Path
+        Existing folder for what is written: ``report.html``, ``scores.csv``,
+        ``scores_by_region.csv``, ``calcium_bold.csv``, ``translator.samba``.
+    seed : int
+        Seed of simulation and models.
+    quick : bool
+        Small data.
+    quiet : bool
+        Print nothing, no progress bar.
+
+    Returns
+    -------
+    path : Path
+        The report.
+    """
+    backend = mpl.get_backend()
+    mpl.use("Agg")
+    try:
+        with mne.use_log_level("ERROR" if quiet else "INFO"):
+            return _run(Path(out), QUICK if quick else Size(), seed, quiet)
+    finally:
+        plt.close("all")
+        mpl.use(backend)
+
+
+def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
+    say = (lambda *_: None) if quiet else print
+    say("1/4  SIMULATED people: each one's BOLD predicted by models trained on the other")
+    with mne.use_log_level("ERROR"):
+        data = simulate_paired(
+            2, size.duration, n_sources=size.n_sources, n_targets=size.n_targets, level="source",
+            shared_coupling=0.8, random_state=seed,
+        )  # fmt: skip
+    bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
+    translator = SambaTranslator(
+        t_r=data.t_r, corrections=size.corrections, random_state=seed, verbose="ERROR"
+    )
+    result = evaluate(
+        translator, data.raws, bolds, groups=data.subjects, nulls=("circular_shift",),
+        n_shifts=size.n_shifts, clean=data.truth.clean_bolds, random_state=seed,
+    )  # fmt: skip
+    say("2/4  SIMULATED people: the translator fitted to both, its responses against truth")
+    translator.fit(data.raws, bolds)
+    truth = truth_table(translator, data.truth)
+    say("3/4  REAL recording: a response learnt on one half of calcium and BOLD")
+    real = calcium_bold(size.n_bootstrap, seed)
+    say("4/4  Figures and report")
+    report = _report(data, result, translator, truth, real)
+    path = out / "report.html"
+    with mne.use_log_level("ERROR"):
+        report.save(path, overwrite=True, open_browser=False)
+    result.summary().to_csv(out / "scores.csv")
+    result.to_frame().to_csv(out / "scores_by_region.csv", index=False)
+    real.table.to_csv(out / "calcium_bold.csv", index=False)
+    translator.save(out / "translator.samba", overwrite=True)
+    say("SIMULATED: predicting a person that no model was trained on (clean = without noise)")
+    say(_text(_short(score_table(result))))
+    say("\nSIMULATED: what the translator learnt, against truth")
+    say(_text(truth))
+    say("\nREAL: BOLD of one half predicted from calcium, learnt on the other half")
+    say(_text(real.table.set_index("model")))
+    say(f"\nWritten to {out}: {_FILES}")
+    return path
+
+
+def _short(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns that fit on a terminal."""
+    short = {
+        table.columns[0]: table.columns[0],
+        "s.d. over regions": "s.d. (regions)",
+        "p": "p",
+        "regions with p < 0.05": "regions p<.05",
+        "R²": "R²",
+        "Pearson with clean BOLD": "Pearson, clean",
+    }
+    return table[[name for name in short if name in table]].rename(columns=short)
+
+
+def _text(table: pd.DataFrame) -> str:
+    return table.rename_axis(None).to_string(float_format="{:.3f}".format, na_rep="")
+
+
+def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
+    """Compare what a translator learnt with the simulation's truth.
+
+    Parameters
+    ----------
+    translator : SambaTranslator
+        Fitted to the simulated people.
+    truth : Bunch
+        Truth of :func:`mne_samba.datasets.simulate_paired`.
+
+    Returns
+    -------
+    table : DataFrame
+        One row per quantity: correlation with truth, and mean error in seconds of peak times.
+    """
+    peak, true_peak = translator.hrf_peak_time_, np.asarray(truth.hrf_peak_time)
+    pairs = {
+        "time to peak (regions)": (peak, true_peak),
+        "band weights (source x band)": (translator.band_weights_, truth.band_weights),
+        "map (region x source)": (translator.spatial_map_, truth.spatial_map),
+    }
+    table = pd.DataFrame(index=list(pairs))
+    table["correlation with truth"] = [
+        np.corrcoef(np.ravel(found), np.ravel(true))[0, 1] for found, true in pairs.values()
+    ]
+    table["mean error (s)"] = [float(np.mean(np.abs(peak - true_peak))), np.nan, np.nan]
+    return table
+
+
+@dataclass
+class CalciumBold:
+    """Held-out halves of the real recording.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row per model and half: correlations, R^2, time to peak.
+    measured : array, shape (n_frames, 1)
+        BOLD without drift, NaN where it was not scored.
+    predictions : dict of str to array, shape (n_frames, 1)
+        Predictions of each half from the other.
+    model : LearnableHRF
+        Fitted to the whole recording, with intervals.
+    t_r : float
+        Seconds between frames.
+    """
+
+    table: pd.DataFrame
+    measured: np.ndarray
+    predictions: dict
+    model: LearnableHRF
+    t_r: float
+
+
+def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
+    """Learn a response on each half of the real recording and predict the other half.
+
+    Parameters
+    ----------
+    n_bootstrap : int
+        Resampled fits for the intervals of the response of the whole recording.
+    seed : int
+        Their seed.
+
+    Returns
+    -------
+    real : CalciumBold
+        Scores, predictions and the fitted response.
+    """
+    data = load_calcium_bold()
+    common = {
+        "t_r": data.t_r, "sfreq": data.sfreq, "slice_time_ref": data.slice_time_ref,
+        "verbose": "ERROR",
+    }  # fmt: skip
+    models = {
+        "LearnableHRF": LearnableHRF(bounds="fast", **common),
+        "fixed Glover response": LearnableHRF(hrf="canonical", **common),
+    }
+    n_frames, n_samples = len(data.bold), round(data.t_r * data.sfreq)
+    half = n_frames // 2
+    halves = {"first half": slice(0, half), "second half": slice(half, n_frames)}
+    history = int(np.ceil(common_history(models) / data.t_r))
+    measured = np.full(data.bold.shape, np.nan)
+    predictions = {name: measured.copy() for name in models}
+    rows = []
+    for (train_name, train), (test_name, test) in zip(
+        halves.items(), reversed(halves.items()), strict=True
+    ):
+        drives = {
+            part: [data.calcium[np.newaxis, which.start * n_samples : which.stop * n_samples]]
+            for part, which in (("train", train), ("test", test))
+        }
+        # The first frames of a half lack their history, which belongs to the other half.
+        scored = slice(test.start + history, test.stop)
+        y = detrend(data.bold[test], data.t_r)[history:]
+        measured[scored] = y
+        for name, model in models.items():
+            model.fit(drives["train"], [data.bold[train]])
+            predicted = detrend(model.predict(drives["test"])[0], data.t_r)[history:]
+            predictions[name][scored] = predicted
+            rows.append(
+                {
+                    "model": name,
+                    "learnt on": train_name,
+                    "predicts": test_name,
+                    "Pearson": pearson(y, predicted)[0],
+                    "Spearman": spearman(y, predicted)[0],
+                    "R²": r2(y, predicted)[0],
+                    "time to peak (s)": model.hrf_peak_time_[0],
+                }
+            )
+    whole = LearnableHRF(bounds="fast", n_bootstrap=n_bootstrap, random_state=seed, **common)
+    whole.fit([data.calcium[np.newaxis]], [pd.DataFrame(data.bold, columns=["BOLD"])])
+    table = pd.DataFrame(rows).sort_values("model", ascending=False, kind="stable")
+    return CalciumBold(table, measured, predictions, whole, data.t_r)
+
+
+def common_history(models: dict) -> float:
+    """Seconds that a frame needs before it, for every model."""
+    return max(model.hrf_length for model in models.values())
+
+
+def _report(
+    data, result: EvaluationResult, translator, truth: pd.DataFrame, real: CalciumBold
+) -> mne.Report:
+    with mne.use_log_level("ERROR"):
+        report = mne.Report(title="mne_samba demo: simulated people, one real recording")
+    places = {
+        "coords": data.target_coords, "networks": data.target_networks,
+        "source_coords": data.source_coords, "source_networks": data.source_networks,
+    }  # fmt: skip
+    sections = [
+        partial(_add_summary, report, result, truth, real),
+        partial(
+            add_to_report, report, result, section="Simulated people: scores",
+            coords=data.target_coords, note=SIMULATED,
+        ),
+        partial(
+            add_to_report, report, translator, truth=data.truth.hrf_params, note=SIMULATED,
+            section="Simulated people: what the translator learnt", **places,
+        ),
+        partial(_add_real, report, real),
+    ]  # fmt: skip
+    for add in ProgressBar(sections, mesg="Sections"):
+        with mne.use_log_level("ERROR"):
+            add()
+    return report
+
+
+def _add_summary(report, result, truth, real) -> None:
+    short = table_html(_short(score_table(result)))
+    found = table_html(truth)
+    held_out = table_html(real.table.set_index("model").rename_axis(None))
+    report.add_html(
+        f"<p><strong>{SIMULATED}</strong> Each person's BOLD is predicted from source time courses "
+        "by models that were trained on the other person alone. About two regions in ten draw on "
+        "other sources in the other person and cannot be predicted so. <em>Clean</em>: against "
+        "BOLD before noise was added; <em>ceiling</em>: clean BOLD as the prediction.</p>"
+        f"{short}<p>Fitted to both people, against the simulation's truth:</p>{found}"
+        f"<p><strong>{REAL}</strong> Each half is predicted by a response that was learnt on the "
+        f"other half.</p>{held_out}",
+        title="Results at a glance", section="Summary", tags=("summary",),
+    )  # fmt: skip
+    report.add_html(
+        f"<pre>{html.escape(sys_info())}</pre>",
+        title="Versions and device", section="Summary", tags=("summary",),
+    )  # fmt: skip
+
+
+def _add_real(report, real: CalciumBold) -> None:
+    section = "Real recording: calcium and BOLD"
+    fig = viz.plot_prediction(
+        real.measured, real.predictions, t_r=real.t_r, target_names=["BOLD (real)"], show=False
+    )
+    report.add_figure(
+        fig, title="Each half predicted by a response learnt on the other", section=section,
+        caption=f"{REAL} Frames without whole history in their half are left out.",
+        tags=("real",), image_format="png",
+    )  # fmt: skip
+    plt.close(fig)
+    add_to_report(report, real.model, section=section, note=REAL)

@@ -1,0 +1,273 @@
+"""Results and fitted models as sections of an `mne.Report`."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import matplotlib.pyplot as plt
+import mne
+import numpy as np
+import pandas as pd
+
+from . import viz
+
+__all__ = ["add_to_report"]
+
+_HEADINGS = {
+    "mean": "mean",
+    "std_targets": "s.d. over regions",
+    "std_folds": "s.d. over folds",
+    "ci_low": "95 % from",
+    "ci_high": "to",
+    "p": "p",
+    "n_significant": "regions with p < 0.05",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "r2": "R²",
+    "clean_spearman": "Spearman with clean BOLD",
+    "clean_pearson": "Pearson with clean BOLD",
+    "clean_r2": "R² with clean BOLD",
+}
+_MODELS = {
+    "ridge_canonical": "BandPowerRidge, canonical response",
+    "ridge_fir": "BandPowerRidge, FIR lags",
+    "mean": "mean of training frames",
+    "time": "time since the start",
+    "stimulus_average": "average over the stimulus",
+    "confounds": "confounds",
+    "ceiling": "ceiling: clean BOLD",
+    "null: circular_shift": "null: circular shifts",
+    "null: shuffled_pairing": "null: shuffled pairings",
+}
+
+
+def add_to_report(
+    report: mne.Report,
+    obj,
+    *,
+    section: str | None = None,
+    coords=None,
+    networks=None,
+    source_coords=None,
+    source_networks=None,
+    truth=None,
+    targets=None,
+    note: str | None = None,
+    image_format: str = "png",
+) -> mne.Report:
+    """Add figures and tables of a result or of a fitted model to a report.
+
+    Parameters
+    ----------
+    report : mne.Report
+        The report to fill.
+    obj : EvaluationResult | SambaTranslator | LearnableHRF | WaveletBandAttention
+        Result of an evaluation: table of scores, scores by region, null, predicted and measured
+        time courses. Fitted model: what it has of responses, times to peak, band attention and
+        gain, patterns, graphs and training history.
+    section : str | None
+        Section of the report; None takes the name of the model.
+    coords, source_coords : array of shape (n, 3) | None
+        Places of BOLD regions and of source regions, MNI mm: add glass brains.
+    networks, source_networks : sequence of str | None
+        Network of every BOLD region and of every source region.
+    truth : array of shape (n_targets, 6) | None
+        True response parameters, for simulated data.
+    targets : str | int | list | None
+        Regions of figures that show some; None lets each figure choose.
+    note : str | None
+        What readers must know, put first, for instance that data are simulated.
+    image_format : "png" | "svg"
+        Format of figures.
+
+    Returns
+    -------
+    report : mne.Report
+        The same report.
+
+    Raises
+    ------
+    TypeError
+        If ``report`` is no report, or ``obj`` is neither a result nor a fitted model.
+
+    Examples
+    --------
+    >>> report = add_to_report(mne.Report(title="EEG to BOLD"), result)  # doctest: +SKIP
+    """
+    if not isinstance(report, mne.Report):
+        raise TypeError(f"report must be an mne.Report, got {type(report).__name__}.")
+    if image_format not in ("png", "svg"):
+        raise ValueError(f"image_format must be 'png' or 'svg', got {image_format!r}.")
+    is_result = hasattr(obj, "scores_") and hasattr(obj, "predictions_")
+    if not is_result and not any(hasattr(obj, name) for name in ("hrf_", "band_attention_")):
+        raise TypeError(
+            "obj must be a result of mne_samba.evaluation.evaluate or a fitted SambaTranslator, "
+            f"LearnableHRF or WaveletBandAttention, got {type(obj).__name__} (is it fitted?)."
+        )
+    section = section or (f"Scores of {obj.translator}" if is_result else type(obj).__name__)
+    page = _Page(report, section, image_format)
+    if note is not None:
+        page.text("Note", f"<p><strong>{html.escape(note)}</strong></p>")
+    if is_result:
+        _add_result(page, obj, coords, targets)
+    else:
+        _add_model(
+            page, obj, coords, networks, source_coords, source_networks, truth, targets
+        )  # fmt: skip
+    return report
+
+
+class _Page:
+    """One section of a report."""
+
+    def __init__(self, report, section, image_format):
+        self.report, self.section, self.image_format = report, section, image_format
+        self.tag = re.sub(r"\W+", "-", section.lower())
+
+    def figure(self, title, caption, fig) -> None:
+        self.report.add_figure(
+            fig, title=title, caption=caption, section=self.section, tags=(self.tag,),
+            image_format=self.image_format,
+        )  # fmt: skip
+        plt.close(fig)
+
+    def text(self, title, content) -> None:
+        self.report.add_html(content, title=title, section=self.section, tags=(self.tag,))
+
+    def table(self, title, frame: pd.DataFrame, caption: str = "") -> None:
+        self.text(title, f"<p>{caption}</p>" + table_html(frame))
+
+
+def table_html(frame: pd.DataFrame, number=None) -> str:
+    """Write a table that scrolls where it is larger than its place."""
+    body = frame.to_html(
+        border=0, na_rep="", classes="table table-sm table-striped", justify="right",
+        float_format=_number if number is None else number,
+    ).replace("<td>", '<td style="text-align: right">')  # fmt: skip
+    return f'<div style="overflow: auto; max-height: 30em; font-size: 0.85em">{body}</div>'
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.1e}"
+
+
+def score_table(result) -> pd.DataFrame:
+    """Summarise a result under readable headings."""
+    table = result.summary().rename(columns=_HEADINGS, index=_MODELS)
+    table = table.rename(columns={"mean": f"mean {result.metric}"}).rename_axis(None)
+    column = _HEADINGS["n_significant"]
+    if column in table:
+        table[column] = [f"{n:.0f}" if np.isfinite(n) else "" for n in table[column]]
+    return table.dropna(axis="columns", how="all")
+
+
+def _add_result(page, result, coords, targets) -> None:
+    page.table(
+        "Table of scores", score_table(result),
+        "Out-of-fold scores per region over time, then averaged. Intervals are over people (over "
+        "folds with one person); p by circular shifts, for regions corrected by the maximum.",
+    )  # fmt: skip
+    page.figure(
+        "Scores by region",
+        "One dot per region; bars are means. Grey: central 95 % of single regions under circular "
+        "shifts of whole recordings.",
+        viz.plot_scores(result, coords=coords, show=False),
+    )
+    if result.translator in result.null_:
+        page.figure(
+            "Null", "Mean score under circular shifts of whole recordings, without refitting.",
+            viz.plot_null(result, show=False),
+        )  # fmt: skip
+    page.figure(
+        "Predicted and measured BOLD",
+        "Out-of-fold predictions of the best, the middle and the worst region of the first "
+        "recording."
+        if targets is None
+        else "Out-of-fold predictions, first recording.",
+        viz.plot_prediction(result, targets=targets, show=False),
+    )
+
+
+def _add_model(
+    page, model, coords, networks, source_coords, source_networks, truth, targets
+) -> None:
+    responses = hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1
+    if responses:
+        _add_responses(page, model, coords, networks, truth, targets)
+    if hasattr(model, "band_attention_"):
+        page.figure(
+            "Band attention", "Share of each frequency band in what a channel contributes.",
+            viz.plot_band_attention(model, networks=source_networks, show=False),
+        )  # fmt: skip
+        page.figure(
+            "Band gain", "Sign and size of that contribution: blue lowers BOLD, red raises it.",
+            viz.plot_band_attention(model, kind="gain", networks=source_networks, show=False),
+        )  # fmt: skip
+    if hasattr(model, "patterns_"):
+        page.figure(
+            "Activation patterns",
+            "Band power that goes with a region's predicted BOLD (Haufe et al. 2014).",
+            viz.plot_patterns(model, targets=targets, networks=source_networks, show=False),
+        )
+    if hasattr(model, "graph_"):
+        _add_graphs(page, model, coords, networks, source_coords, source_networks)
+    if getattr(model, "history_", None):
+        kept = getattr(model, "corrections_kept_", False)
+        page.figure(
+            "Training of graph attention and recurrence",
+            "Judged on a held-out block of the training data, and "
+            + ("kept." if kept else "left out."),
+            viz.plot_history(model, show=False),
+        )  # fmt: skip
+
+
+def _add_responses(page, model, coords, networks, truth, targets) -> None:
+    page.figure(
+        "Haemodynamic responses",
+        "Unit-peak responses of regions, from the earliest to the latest."
+        + ("" if truth is None else " Dashed: the simulation's truth."),
+        viz.plot_hrf(model, targets=targets, truth=truth, show=False),
+    )
+    if networks is not None:
+        page.figure(
+            "Haemodynamic responses by network", "Thin lines: single regions.",
+            viz.plot_hrf(model, networks=networks, truth=truth, show=False),
+        )  # fmt: skip
+    if coords is not None:
+        page.figure(
+            "Time to peak", "Time to peak of every region's response.",
+            viz.plot_hrf_map(model, coords, show=False),
+        )  # fmt: skip
+    if np.isfinite(model.hrf_params_.to_numpy(dtype=float)).all():
+        table = model.hrf_params_.copy()
+        table.insert(0, "peak time (s)", np.asarray(model.hrf_peak_time_))
+        intervals = getattr(model, "hrf_intervals_", None)
+        if intervals is not None:
+            table = table.join(intervals)
+        table.columns = [str(name).replace("_", " ") for name in table.columns]
+        page.table("Response parameters", table.rename_axis(None))
+
+
+def _add_graphs(page, model, coords, networks, source_coords, source_networks) -> None:
+    graphs = model.graph_
+    common = {
+        "networks": networks, "coords": coords, "source_networks": source_networks,
+        "source_coords": source_coords, "show": False,
+    }  # fmt: skip
+    page.figure(
+        "Map from channels to regions", "Weights of the fitted map.",
+        viz.plot_graph(model, "bipartite", **common),
+    )  # fmt: skip
+    if graphs.get("target") is not None:
+        page.figure(
+            "Graph between regions", "Similarity of training BOLD along the graph's edges.",
+            viz.plot_graph(model, "target", **common),
+        )  # fmt: skip
+    if graphs.get("source") is not None:
+        page.figure(
+            "Graph between channels", "Similarity of band power along the graph's edges.",
+            viz.plot_graph(
+                model, "source", networks=source_networks, coords=source_coords, show=False
+            ),
+        )  # fmt: skip

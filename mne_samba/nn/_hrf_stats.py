@@ -119,7 +119,7 @@ def ar_coefficient(residuals, follows):
         (r[:, 1:] * r[:, :-1])[:, f[1:]].sum(1) for r, f in zip(residuals, follows, strict=True)
     )
     power = sum((r**2).sum(1) for r in residuals)
-    return np.clip(product / np.maximum(power, 1e-300), -0.2, 0.95)
+    return np.clip(product / np.maximum(power, 1e-300), -0.95, 0.95)
 
 
 def block_labels(recordings, n_block_rows):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from ._base import BoldRegressor, PairedData
 from ._checks import check_number, check_option
@@ -224,7 +224,8 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         check_number(self.n_hidden, "n_hidden", low=1, integer=True)
         if self.recurrent == "transformer" and self.n_hidden % 4:
             raise ValueError(
-                f'n_hidden must be a multiple of 4 for recurrent="transformer", got {self.n_hidden}.'
+                'n_hidden must be a multiple of 4 for recurrent="transformer", got '
+                f"{self.n_hidden}."
             )
         check_option(self.warm_start, "warm_start", (True, False))
         torch_device(self.device)
@@ -269,6 +270,84 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")
+
+    def predict(self, X, return_std: bool = False):
+        """Predict BOLD at frame times.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology as in ``fit``; recordings may be given where windows were fitted and
+            the other way round.
+        return_std : bool
+            Also return the standard deviation of a measured frame around its prediction: the
+            posterior of the map, and what was left unexplained on held-out training frames.
+
+        Returns
+        -------
+        bold : array or list of array
+            (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
+            recording (a single array for a single `mne.io.Raw`), (n_frames, n_targets) for a
+            table; in the mean and scale of the training BOLD.
+        std : array or list of array
+            Like ``bold``, with ``return_std=True``.
+
+        Raises
+        ------
+        ValueError
+            If X has other channels than in ``fit`` or cannot be read.
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        """
+        bold = super().predict(X)
+        return (bold, self._predict_std(X)) if return_std else bold
+
+    def predict_interval(self, X, coverage: float = 0.9):
+        """Interval that holds a measured frame, without slow drift, with a given probability.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology, as in ``predict``.
+        coverage : float
+            Wanted share of frames inside, between 0 and 1.
+
+        Returns
+        -------
+        low, high : array or list of array
+            Like the output of ``predict``. Half-widths are blocked conformal quantiles of residuals
+            on held-out training frames, in units of the predicted standard deviation.
+
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not between 0 and 1.
+        """
+        check_is_fitted(self)
+        factor = self._network.held.quantile(coverage)
+        bold, std = self.predict(X, return_std=True)
+        if isinstance(bold, list):
+            half = [s * factor for s in std]
+            pairs = list(zip(bold, half, strict=True))
+            return [b - h for b, h in pairs], [b + h for b, h in pairs]
+        half = std * (factor[0] if bold.ndim == 1 else factor)
+        return bold - half, bold + half
+
+    def _predict_std(self, X):
+        core, held = self.core_, self._network.held
+        if is_features(X):
+            X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+            power = np.ascontiguousarray(X.T[:, np.newaxis, :], dtype=np.float64)
+            scaled = self.scaler_.transform([power], [("",)], "features")
+            std = held.std(core, scaled[0]) * self.y_scale_
+            return std[:, 0] if self._one_target else std
+        ele = self._read_ele(X)
+        grid = self._grid_of(ele)
+        powers, _ = self._scaled_power(ele)
+        std = [held.std(core, power, grid) * self.y_scale_ for power in powers]
+        if ele.kind == "windows":
+            return np.stack(std)
+        return std[0] if ele.single else std
 
     def transform(self, X) -> np.ndarray:
         """Latent representation: mean and spread over time of every region's neural drive.

@@ -105,7 +105,7 @@ class SambaNet(nn.Module):
     -----
     Input ``(n_windows, n_channels, n_bands, n_lags + (n_frames - 1) * step)``: standardised
     band power, whose last bins before a frame are its most recent history. Output
-    ``(n_windows, n_frames, n_targets)``. Where ``n_lags`` is 1 there is no history, and no response.
+    ``(n_windows, n_frames, n_targets)``. Where ``n_lags`` is 1 there is no history and no response.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class SambaNet(nn.Module):
         return frames if self.recurrent is None else frames + self.recurrent(frames)
 
     def corrections(self) -> list[nn.Module]:
-        """The parts beyond the linear core."""
+        """List the parts beyond the linear core."""
         parts = (self.source_graph, self.target_graph, self.recurrent)
         return [part for part in parts if part is not None]
 

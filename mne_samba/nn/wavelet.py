@@ -63,7 +63,8 @@ def band_power(
         ``read(first, stop)`` returns samples ``first .. stop`` as (n_channels, stop - first).
         Called with ``0 <= first < stop <= n_times``, in order, a block at a time.
     n_times : int
-        Samples that exist. Beyond them the signal is reflected (causal: held).
+        Samples that exist. Beyond them the signal is reflected (kernels: about its end samples, as
+        MNE's filters do; causal: held).
     sfreq : float
         Sampling rate in Hz.
     bands : dict or sequence
@@ -165,7 +166,9 @@ def _decimated_power(read, n_times, sfreq, banks, start, width, n_bins, block, *
         # Bins keep their place inside the block; the signal is moved under them by a fraction of a
         # sample, which in the frequency domain is a phase.
         shift = position - whole
-        block_signal = _read_reflected(read, whole - pad, whole - pad + n_fft, n_times)
+        block_signal = _read_reflected(
+            read, whole - pad, whole - pad + n_fft, n_times, odd=analytic
+        )
         if power is None:
             power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
@@ -262,16 +265,24 @@ def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block):
     return np.maximum(power, 0.0, out=power)
 
 
-def _read_reflected(read, first, stop, n_times, centre=True):
-    """Read ``first .. stop``, mirrored at the ends, as float32; ``centre`` removes the mean."""
+def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
+    """Read ``first .. stop``, mirrored at the signal's ends, as float32.
+
+    ``centre`` removes the mean of what was read; ``odd`` turns the mirrored parts upside down about
+    the end samples, as MNE's filters do.
+    """
     if 0 <= first and stop <= n_times:
         signal = np.asarray(read(first, stop))
     else:
-        period = max(2 * (n_times - 1), 1)
-        index = np.arange(first, stop) % period
-        index = np.minimum(index, period - index) if n_times > 1 else np.zeros_like(index)
+        turns, index = np.divmod(np.arange(first, stop), max(2 * (n_times - 1), 1))
+        mirrored = index >= n_times
+        index = np.where(mirrored, 2 * (n_times - 1) - index, index) if n_times > 1 else 0 * index
         low, high = int(index.min()), int(index.max()) + 1
         signal = np.asarray(read(low, high))[:, index - low]
+        if odd:
+            start, end = np.asarray(read(0, 1)), np.asarray(read(n_times - 1, n_times))
+            signal = np.where(mirrored, 2.0 * end - signal, signal)
+            signal = signal + 2.0 * turns * (end - start)
     if centre:
         # No band passes zero frequency, and an electrode's offset would use up single precision.
         signal = signal - signal.mean(axis=1, keepdims=True)

@@ -162,8 +162,10 @@ def test_hilbert_matches_mne_filter_and_hilbert():
         envelope = raw.apply_hilbert(envelope=True, verbose=False).get_data()
         expected = (envelope**2).reshape(2, 240, 100).mean(-1)
         for channel in range(2):
-            # MNE pads with an odd reflection, so the ends differ.
-            computed, truth = power[channel, band, 4:-4], expected[channel, 4:-4]
+            computed, truth = power[channel, band], expected[channel]
+            assert np.corrcoef(computed, truth)[0, 1] > 0.999
+            # The ends of MNE's Hilbert transform wrap around.
+            computed, truth = computed[4:-4], truth[4:-4]
             assert np.corrcoef(computed, truth)[0, 1] > 0.99999
             assert_allclose(computed.mean(), truth.mean(), rtol=1e-3)
 

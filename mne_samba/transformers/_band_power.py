@@ -78,7 +78,7 @@ class BandBank:
     def powers(self, ele: Electrophysiology) -> list[np.ndarray]:
         """Power of every segment."""
         segments = ele.segments
-        if sum(s.n_times for s in segments) > 600 * self.sfreq:
+        if sum(s.n_times for s in segments) > 3600 * self.sfreq:
             segments = ProgressBar(segments, mesg="Band power")
         return [self.power(segment) for segment in segments]
 

@@ -7,6 +7,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from mne_samba.nn.discrete import MODES, wavedec, waverec
+from mne_samba.nn.discrete_power import discrete_bands, discrete_power
 
 WAVELETS = ["haar", "db2", "db5", "sym8", "coif3", "bior3.5", "rbio1.3", "db20", "dmey"]
 
@@ -94,3 +95,30 @@ def test_bad_arguments():
     coefs = wavedec(signal, "db2", 2)
     with pytest.raises(ValueError, match="of 90 samples has"):
         waverec(coefs, "db2", n_times=90)
+
+
+def test_power_in_bins_is_the_coefficients_energy():
+    signal = _signal(2, 20_000) + 100.0
+    options = dict(start=13.3, width=97.7, n_bins=190)
+
+    def power(**more):
+        return discrete_power(lambda a, b: signal[:, a:b], 20_000, "db5", 4, **options, **more)
+
+    whole = power()
+    assert_allclose(power(block=1024), whole, atol=1e-5)
+    # White noise has the same power per sample in every band per Hz.
+    share = np.array([high - low for low, high in discrete_bands(2.0, 4).values()])
+    assert_allclose(whole.mean((0, 2)), share, rtol=0.05)
+    assert_allclose(whole.sum(1).mean(), signal.var(), rtol=0.01)
+
+
+@pytest.mark.parametrize("at", [5000, 5037])
+def test_power_of_an_impulse_is_where_it_is(at):
+    signal = np.zeros((1, 10_000))
+    signal[0, at] = 1.0
+    power = discrete_power(
+        lambda a, b: signal[:, a:b], 10_000, "db5", 4, start=0, width=10, n_bins=1000
+    )
+    centres = (power[0] * (np.arange(1000) * 10 + 5)).sum(1) / power[0].sum(1)
+    # Within about half the spacing of the coarsest coefficients.
+    assert_allclose(centres, at, atol=9)

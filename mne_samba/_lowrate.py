@@ -108,10 +108,12 @@ def segment_power(
     read = clean_reader(segment, sfreq)
     power = np.full((len(ch_names), len(bands), n_bins), np.nan, dtype=np.float32)
     if missing < n_bins:
-        power[:, :, missing:] = band_power(
-            read, segment.n_times, sfreq, bands,
-            start=start + missing * width, width=width, n_bins=n_bins - missing, **filters,
-        )  # fmt: skip
+        # What is not finite is refused below, with its name.
+        with np.errstate(invalid="ignore", over="ignore"):
+            power[:, :, missing:] = band_power(
+                read, segment.n_times, sfreq, bands,
+                start=start + missing * width, width=width, n_bins=n_bins - missing, **filters,
+            )  # fmt: skip
         broken = np.flatnonzero(~np.isfinite(power[:, :, missing:]).all(axis=(1, 2)))
         if len(broken):
             raise ValueError(

@@ -58,7 +58,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
     causal : bool
         Use past samples only; ``delay_`` says how late each band's power comes. Morlet only.
     picks : str | list | None
-        Channels, as in MNE; None takes all good data channels.
+        Channels, as in MNE; None: all good data channels.
     channels : "error" | "match" | "interpolate"
         What to do where recordings have different channels.
     t_r : float | None
@@ -89,8 +89,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
     band_attention_ : array, shape (n_channels, n_bands)
         Softmax over bands; rows sum to one.
     band_gain_ : array, shape (n_channels, n_bands)
-        Sign of a band's relation, times the channel's strength relative to the strongest one; one
-        where ``fit`` had no ``y``.
+        Sign times the channel's strength relative to the strongest; one without ``y``.
     delay_ : array, shape (n_bands,)
         Seconds that a causal bank adds, else zero.
     ch_names_in_ : list of str
@@ -100,13 +99,9 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Columns, where X was a table.
 
-    See Also
-    --------
-    mne_samba.LearnableHRF : Turns the drive into BOLD.
-
     Notes
     -----
-    Log power of the drive is centred and scaled in each recording (windows: by what ``fit`` saw of
+    `LearnableHRF` turns the drive into BOLD. Log power of the drive is centred and scaled in each recording (windows: by what ``fit`` saw of
     their recording); features by all of the training data, so that recordings can differ.
 
     Neighbouring channels share sources, and each is asked on its own: weights are associations of a
@@ -328,8 +323,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             return (self._mean_power(powers) * weight).reshape(len(powers), -1)
         if _get_output_config("transform", self)["dense"] != "default":
             raise ValueError(
-                'output="power" has three dimensions and cannot be a DataFrame: use '
-                'output="features" with set_output.'
+                'output="power" is 3-D and cannot be a DataFrame: use output="features".'
             )
         scaled = self.scaler_.transform(powers, ele.keys, ele.kind)
         drives = [np.einsum("cb,cbt->ct", weight, values) for values in scaled]
@@ -345,7 +339,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Epochs | Raw | list | array
-            As in :meth:`fit`, signals only.
+            As in :meth:`fit`.
 
         Returns
         -------

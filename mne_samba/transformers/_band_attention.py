@@ -101,8 +101,8 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    `LearnableHRF` turns the drive into BOLD. Log power of the drive is centred and scaled in each recording (windows: by what ``fit`` saw of
-    their recording); features by all of the training data, so that recordings can differ.
+    `LearnableHRF` turns the drive into BOLD. Log power of the drive is centred and scaled in each
+    recording (windows: by what ``fit`` saw of theirs); features by all of the training data.
 
     Neighbouring channels share sources, and each is asked on its own: weights are associations of a
     channel, not a unique share of the explanation.

@@ -184,6 +184,10 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         means = recording_scale(original.values, keys) if original else self._recording_scale
         self.y_mean_ = np.mean([mean for mean, _ in means.values()], axis=0)
         self.y_scale_ = np.mean([scale for _, scale in self._recording_scale.values()], axis=0)
+        # Drift is not predicted, but measured frames have it: intervals must make room for it.
+        raw = np.mean([scale**2 for _, scale in means.values()], axis=0)
+        clean = np.mean([scale**2 for _, scale in self._recording_scale.values()], axis=0)
+        self._drift = np.maximum(raw - clean, 0.0) / np.where(clean > 0, clean, np.inf)
         self.target_names_in_ = list(names)
         self.n_targets_ = len(self.y_mean_)
 

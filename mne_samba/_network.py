@@ -24,6 +24,7 @@ from ._training import (
     validated_gain,
     validated_scale,
 )
+from ._uncertainty import HeldOut, held_out
 from .nn.graph import knn_adjacency
 from .nn.linear import Core, fit_core
 from .nn.samba import SambaNet
@@ -57,6 +58,8 @@ class FittedNetwork:
         Whether graph attention and recurrence are used.
     history : list of dict
         Losses by epoch.
+    held : HeldOut
+        Residuals on frames that were held out of training.
     n_frames, step : int
         Frames of a window, and between windows, in long recordings.
     dtype, device
@@ -73,6 +76,7 @@ class FittedNetwork:
     dtype: torch.dtype
     device: str
     history: list[dict] = field(default_factory=list)
+    held: HeldOut | None = None
 
     @property
     def node_scale(self) -> np.ndarray:
@@ -175,17 +179,23 @@ class NetworkFitter:
         graphs = self._graphs(data)
         scale, kept, history = np.ones(self.options.n_targets_), False, []
         split = None
-        if self.corrected:
+        if data.kind != "features":
             split = inner_split(data, self.options.validation_fraction, self.options.gap)
-        epochs = self.options.max_epochs
+        epochs, held, drift = self.options.max_epochs, None, self.options._drift
         if split is not None:
-            epochs, scale, kept, history = self._judge(*split, graphs, seed, previous)
+            epochs, scale, kept, history, held = self._judge(*split, graphs, seed, previous)
         core = self._core(data, seed, previous)
         network = self.wrap(core, graphs, scale, kept, history, epochs)
         if self.corrected and (kept or self.options.corrections == "always"):
             network.corrections_kept = True
             train(network.net, self._windows(data))
             network.history = network.history or _losses(network.net)
+        network.held = held
+        if held is None:
+            logger.info("Too short to hold frames out: intervals come from training residuals.")
+            network.held = held_out(
+                network.core, data, network.frames(data.powers, data.grid), drift
+            )
         return network
 
     def wrap(self, core, graphs, scale, kept, history, epochs=1) -> FittedNetwork:
@@ -226,10 +236,11 @@ class NetworkFitter:
     def _judge(self, part, held, graphs, seed, previous):
         """Train corrections without the held-out block, and judge them on it."""
         options, ones = self.options, np.ones(self.options.n_targets_)
+        drift = options._drift
         network = self.wrap(self._core(part, seed, previous), graphs, ones, False, [])
-        if not network.net.module_.corrections():
-            return 1, ones, False, []
         core = network.frames(held.powers, held.grid)
+        if not network.net.module_.corrections():
+            return 1, ones, False, [], held_out(network.core, held, core, drift)
         windows = self._windows(held, self.n_frames)
         net = self._net(network.net.module_, options.max_epochs, windows)
         network.net = train(net, self._windows(part))
@@ -242,9 +253,11 @@ class NetworkFitter:
             "Graph attention and recurrence change held-out correlation by %+.4f (standard error "
             "%.4f): %s.", gain, error, "kept" if kept else "left out",
         )  # fmt: skip
-        if kept or options.corrections == "always":
-            ones = validated_scale(frames, held)
-        return int(np.argmin([row["valid_loss"] for row in history])) + 1, ones, kept, history
+        used = kept or options.corrections == "always"
+        scale = validated_scale(frames, held) if used else ones
+        best = [frame * scale for frame in frames] if used else core
+        epochs = int(np.argmin([row["valid_loss"] for row in history])) + 1
+        return epochs, scale, kept, history, held_out(network.core, held, best, drift)
 
     def _graphs(self, data: PairedData) -> Graphs:
         nodes, targets = node_similarity(data), target_similarity(data)

@@ -11,13 +11,14 @@ import torch
 
 from ._lowrate import LowRateGrid, PowerScaler
 from ._network import Graphs, NetworkFitter
+from ._uncertainty import HeldOut
 from ._version import __version__
 from .io import read_model, write_model
 from .nn.linear import Core
 
 _CORE_ARRAYS = (
     "weights", "spatial_map", "hrf_params", "kernel", "intercept", "noise_variance", "elbo",
-    "target_evidence",
+    "target_evidence", "map_variance",
 )  # fmt: skip
 _ARRAYS = ("y_mean_", "y_scale_", "patterns_")
 _GRAPHS = ("source", "target", "source_similarity", "target_similarity")
@@ -90,6 +91,7 @@ def save_translator(translator, path, overwrite: bool) -> None:
         arrays["core.extra"] = core.extra
     arrays |= {name: np.asarray(getattr(translator, name)) for name in _ARRAYS}
     arrays["output_scale"] = network.output_scale
+    arrays |= {f"held.{name}": array for name, array in vars(network.held).items()}
     for name in _GRAPHS:
         if getattr(network.graphs, name) is not None:
             arrays[f"graph.{name}"] = getattr(network.graphs, name)
@@ -168,6 +170,7 @@ def _restore(config, arrays):
     network = NetworkFitter(translator).wrap(
         core, graphs, arrays["output_scale"], config["corrections_kept"], config["history"]
     )
+    network.held = HeldOut(*(arrays[f"held.{name}"] for name in ("residuals", "variance", "drift")))
     state = {name[4:]: array for name, array in arrays.items() if name.startswith("net.")}
     network.net.module_.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
     translator._network = network

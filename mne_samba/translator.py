@@ -303,7 +303,7 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         return (bold, self._predict_std(X)) if return_std else bold
 
     def predict_interval(self, X, coverage: float = 0.9):
-        """Interval that holds a measured frame, without slow drift, with a given probability.
+        """Interval that holds a measured frame with a given probability.
 
         Parameters
         ----------
@@ -316,7 +316,8 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         -------
         low, high : array or list of array
             Like the output of ``predict``. Half-widths are blocked conformal quantiles of residuals
-            on held-out training frames, in units of the predicted standard deviation.
+            on held-out training frames, in units of the predicted standard deviation, which has
+            room for as much slow drift as the training data had.
 
         Raises
         ------

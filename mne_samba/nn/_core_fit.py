@@ -35,6 +35,8 @@ class State:
         Prior variances of node deviations and of the shared band means.
     prior : GaussianMap
         Prior of the map, see :data:`MAP_PRIORS`.
+    map_variance : Tensor of shape (n_targets, n_nodes)
+        Posterior variances of the map.
     gain : Tensor of shape (n_targets,)
         Evidence gained over the target's null model (no coupling), without the weights' part.
     weights_divergence : float
@@ -52,6 +54,7 @@ class State:
     deviation: float
     shared: float
     prior: object
+    map_variance: torch.Tensor | None = None
     gain: torch.Tensor | None = None
     weights_divergence: float = 0.0
     elbo: list = field(default_factory=list)
@@ -237,6 +240,8 @@ def fix_scale(state):
     scale = math.sqrt(float(torch.einsum("nnkk->", state.weights_second)) / size)
     state.weights = state.weights / scale
     state.weights_second = state.weights_second / scale**2
+    if state.map_variance is not None:
+        state.map_variance = state.map_variance * scale**2
     state.deviation /= scale**2
     state.shared /= scale**2
     state.spatial_map = state.spatial_map * scale
@@ -274,6 +279,7 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
     precision = torch.zeros_like(contracted)
     linear = torch.zeros_like(state.weights)
     gains = torch.zeros_like(moments.energy)
+    state.map_variance = torch.zeros_like(state.spatial_map)
     leverage = 0.0
     noise_of_null = (moments.energy / moments.n_frames).clamp_min(_MIN_NOISE)
     chunk = max(1, int(_CHUNK_BYTES / (8 * n_nodes**2)))
@@ -289,6 +295,7 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
             part, quadratic, data, state.spatial_map[part]
         )
         state.spatial_map[part] = spatial
+        state.map_variance[part] = second.diagonal(dim1=1, dim2=2) - spatial**2
         second = second.reshape(len(spatial), -1)
         # E[S S'] against the contracted Gram matrix, back from pairs to a symmetric matrix.
         curve = second @ contracted

@@ -75,6 +75,8 @@ class Core:
         Width of a bin in seconds.
     step : int
         Bins per frame.
+    map_variance : ndarray of shape (n_targets, n_nodes)
+        Posterior variances of ``spatial_map``.
     extra : ndarray of shape (n_targets, n_nodes, n_bands), or None
         Coefficients of single bands for single targets, added to the drive before the response:
         ``drive_m = sum_nk (S_mn w_nk + extra_mnk) P_nk``. None where the evidence is against them.
@@ -94,6 +96,7 @@ class Core:
     hrf: str
     dt: float
     step: int
+    map_variance: np.ndarray | None = None
     extra: np.ndarray | None = None
     state: object = field(default=None, repr=False)
 
@@ -330,6 +333,7 @@ def _fitted(state, design):
 def _finish(state, prior, segments, dt, bounds, rho, map_prior, evidence):
     """Turn a posterior into a core: responses to double gammas, gauges, intercept."""
     spatial, weights = state.spatial_map.clone(), state.weights.clone()
+    variance = state.map_variance.clone()
     kernels = (state.response @ prior.basis).numpy()
     n_targets, n_lags = kernels.shape
     if prior.kind in ("identity", "canonical"):
@@ -345,10 +349,12 @@ def _finish(state, prior, segments, dt, bounds, rho, map_prior, evidence):
             amplitude = kernels[np.arange(n_targets), np.abs(kernels).argmax(1)]
             kernel = kernels / amplitude[:, None]
         spatial = spatial * torch.from_numpy(amplitude)[:, None]
+        variance = variance * torch.from_numpy(amplitude)[:, None] ** 2
     scale = float(weights.abs().max())
     if scale > 0:
         sign = -1.0 if float(spatial.sum()) < 0 else 1.0
         weights, spatial = weights / (scale * sign), spatial * (scale * sign)
+        variance = variance * scale**2
     return Core(
         weights=weights.numpy(),
         spatial_map=spatial.numpy(),
@@ -364,5 +370,6 @@ def _finish(state, prior, segments, dt, bounds, rho, map_prior, evidence):
         hrf=prior.kind,
         dt=float(dt),
         step=segments.step,
+        map_variance=variance.clamp_min(0.0).numpy(),
         state=state,
     )

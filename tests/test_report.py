@@ -1,0 +1,94 @@
+import matplotlib
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+
+from mne_samba import LearnableHRF, SambaTranslator
+from mne_samba.datasets import simulate_paired
+from mne_samba.evaluation import evaluate
+from mne_samba.report import add_to_report
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(scope="module")
+def people():
+    return simulate_paired(
+        2, 150.0, sfreq=100.0, n_sources=5, n_targets=6, level="source", random_state=0
+    )
+
+
+@pytest.fixture(scope="module")
+def translator(people):
+    bolds = [pd.DataFrame(bold, columns=people.target_names) for bold in people.bolds]
+    model = SambaTranslator(t_r=2.0, corrections="never", random_state=0, verbose="ERROR")
+    return model.fit(people.raws, bolds)
+
+
+@pytest.fixture
+def report():
+    return mne.Report(title="test", verbose="ERROR")
+
+
+def _page(report, tmp_path):
+    path = tmp_path / "report.html"
+    report.save(path, open_browser=False, verbose="ERROR")
+    return path.read_text(encoding="utf-8")
+
+
+def test_translator_in_a_report(report, people, translator, tmp_path):
+    same = add_to_report(
+        report, translator, coords=people.target_coords, networks=people.target_networks,
+        source_coords=people.source_coords, truth=people.truth.hrf_params, note="<simulated>",
+    )  # fmt: skip
+    assert same is report
+    text = _page(report, tmp_path)
+    for title in (
+        "Haemodynamic responses by network", "Time to peak", "Response parameters",
+        "Band attention", "Band gain", "Activation patterns", "Map from channels to regions",
+        "Graph between regions", "Graph between channels",
+    ):  # fmt: skip
+        assert title in text
+    assert "&lt;simulated&gt;" in text and "<simulated>" not in text
+    assert people.target_names[0] in text
+    peak = f"{translator.hrf_peak_time_[0]:.3f}"
+    assert peak in text
+    # No correction was trained: there is no history to draw.
+    assert "Training of graph attention" not in text
+
+
+def test_result_in_a_report(report, people, tmp_path):
+    bolds = [pd.DataFrame(bold, columns=people.target_names) for bold in people.bolds]
+    result = evaluate(
+        SambaTranslator(t_r=2.0, corrections="never", random_state=0, verbose="ERROR"),
+        people.raws, bolds, groups=people.subjects, baselines=("ridge_canonical", "mean"),
+        nulls=("circular_shift",), n_shifts=19, verbose="ERROR",
+    )  # fmt: skip
+    add_to_report(report, result, coords=people.target_coords)
+    text = _page(report, tmp_path)
+    for title in ("Table of scores", "Scores by region", "Null", "Predicted and measured BOLD"):
+        assert title in text
+    assert "Scores of SambaTranslator" in text and "mean of training frames" in text
+    score = result.summary().loc["SambaTranslator", "mean"]
+    assert f"{score:.3f}" in text
+
+
+def test_learnt_response_in_a_report(report, tmp_path):
+    rng = np.random.default_rng(0)
+    drive = rng.standard_normal((1, 1500))
+    bold = np.convolve(drive[0], np.ones(40))[:1500:20, np.newaxis]
+    model = LearnableHRF(t_r=2.0, sfreq=10.0, n_bootstrap=5, random_state=0, verbose="ERROR")
+    add_to_report(report, model.fit([drive], [bold]), section="One response")
+    text = _page(report, tmp_path)
+    assert "One response" in text and "peak time low" in text
+    assert "Time to peak of every" not in text
+
+
+def test_report_refuses(report, translator):
+    with pytest.raises(TypeError, match=r"must be an mne\.Report, got str"):
+        add_to_report("report.html", translator)
+    with pytest.raises(TypeError, match="is it fitted"):
+        add_to_report(report, SambaTranslator(t_r=2.0))
+    with pytest.raises(ValueError, match="image_format"):
+        add_to_report(report, translator, image_format="gif")

@@ -19,7 +19,13 @@ from ._published import target_similarity
 from ._reverse_data import Reading
 from ._training import inner_split, stitch
 from .metrics import pearson
-from .nn._reverse_filter import autocovariance, fill_frames, inverse_filter, shrunk_covariance
+from .nn._reverse_filter import (
+    autocovariance,
+    coupled_projection,
+    fill_frames,
+    inverse_filter,
+    shrunk_covariance,
+)
 from .nn._reverse_graph import nearest
 from .nn.graph import knn_adjacency
 from .nn.linear import Core, fit_core
@@ -27,6 +33,8 @@ from .nn.reverse import ReverseNet, SkipLoss
 
 # Trust in the correlations of band power that training shows, chosen on held-out frames.
 TRUSTS = (0.0, 0.3, 0.6)
+# Most dimensions of the latent space.
+N_LATENTS = 16
 
 
 @dataclass
@@ -51,6 +59,10 @@ class ReverseModel:
         Losses by epoch.
     dtype, device
         What and where it computes.
+    graphs : tuple of array | None
+        Target graph, and targets that each node attends to.
+    projection : array, shape (n_latents, n_channels * n_bands)
+        Directions of band power that BOLD sees, the start of the latent space.
     """
 
     net: NeuralNet
@@ -63,6 +75,7 @@ class ReverseModel:
     device: str
     history: list[dict] = field(default_factory=list)
     graphs: tuple = (None, None)
+    projection: np.ndarray | None = None
 
     def module(self) -> ReverseNet:
         """Network on its device, in evaluation mode."""
@@ -250,14 +263,16 @@ class ReverseFitter:
         spatial = rows.T @ rows / len(rows)
         size = np.sqrt(np.maximum(np.diag(spatial), 1e-12))
         spatial = trust * spatial / np.outer(size, size) + (1 - trust) * np.eye(len(size))
+        noise = shrunk_covariance(residual)
         filters = inverse_filter(
-            weights, core.kernel * core.dt, acf, spatial, shrunk_covariance(residual), core.ar,
+            weights, core.kernel * core.dt, acf, spatial, noise, core.ar,
             self.reading.n_before, self.reading.n_after,
         )  # fmt: skip
         bold_acf = autocovariance([target.T for target in data.targets], 64)
         graphs = self._graphs(data, core) if branch else (None, None)
         model = self.wrap(core, bold_acf, trust, False, [], graphs)
         model.net.module_.set_filter_(filters)
+        model.projection = coupled_projection(weights, spatial, noise, N_LATENTS)
         if branch and core.kernel.shape[1] > 1:
             model.net.module_.branch.deconvolution.hrf.set_params_(core.hrf_params)
         return model

@@ -9,10 +9,12 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
-from ._base import BoldRegressor, PairedData
+from ._base import PairedData
 from ._checks import check_number, check_option
+from ._directions import TwoWay
 from ._inputs import input_kind, is_features
 from ._network import NetworkFitter, torch_device
+from ._paper import PaperVariant, publish_paper
 from ._published import activation_patterns, effective_weights, publish_bands, publish_hrf
 from ._saving import read_samba, save_translator
 from .nn.hrf import HRF_BOUNDS
@@ -21,7 +23,7 @@ from .nn.recurrent import RECURRENT
 __all__ = ["SambaTranslator", "read_samba"]
 
 
-class SambaTranslator(TransformerMixin, BoldRegressor):
+class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
     """Translate EEG/MEG into fMRI time courses (SAMBA, arXiv 2409.18462).
 
     Band power at about 2 Hz is weighted by a softmax attention over frequency bands with a signed
@@ -35,8 +37,15 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
     ----------
     t_r : float
         Seconds between frames (volumes).
-    direction : "ele_to_hemo"
-        Electrophysiology to haemodynamics.
+    direction : "ele_to_hemo" | "hemo_to_ele" | "both"
+        Electrophysiology to haemodynamics, the way back (``fit(bold, electrophysiology)``), or both
+        through one latent space (``fit(electrophysiology, bold)``).
+    output : "bands" | "signal"
+        What BOLD is translated into: log band power, one bin per frame, which is what BOLD can
+        carry, or waveforms, whose phase it does not carry.
+    alignment : "contrastive" | None
+        Whether projections into the latent space are trained to bring paired windows together
+        (``direction="both"``; kept where held-out windows confirm it).
     sfreq : float | None
         Sampling rate in Hz of input arrays; MNE objects carry their own.
     tmin : float | None
@@ -85,8 +94,13 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         Neighbours of a node in "knn" graphs.
     band_attention : bool
         False weights all bands alike.
-    variant : "default"
-        Model variant.
+    variant : "default" | "paper"
+        "paper" is the published network, for comparison: see `mne_samba.nn.paper.PaperNet`, which
+        says which part is where. Signal at full rate, db5 wavelets of three levels, a response per
+        *node*, graph attention, a map per target and a recurrent decoder, all trained by gradient
+        from a random start. It needs signals (no tables), translates from electrophysiology to
+        BOLD, and has no linear core: ``bands``, ``wavelet``, ``n_cycles``, ``power``,
+        ``map_prior`` and ``corrections`` do not apply.
     corrections : "auto" | "always" | "never"
         Keep graph attention and recurrence if they help on a held-out block of training data, in
         any case, or leave them out.
@@ -124,7 +138,7 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
     core_ : mne_samba.nn.linear.Core
         The linear core.
     hrf_params_ : DataFrame
-        Six parameters per region.
+        Six parameters per region (``variant="paper"``: per node, as are the responses below).
     hrf_, hrf_times_, hrf_peak_time_ : array
         Responses (n_targets, n_hrf_times), their times, and times to peak in seconds.
     band_attention_, band_gain_ : array, shape (n_channels, n_bands)
@@ -159,7 +173,7 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         n_neighbors=8, band_attention=True, variant="default", corrections="auto", n_hidden=32,
         lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
         detrend="cosine", device="auto", dtype="float32", warm_start=False, random_state=None,
-        verbose=None,
+        verbose=None, output="bands", alignment="contrastive",
     ):  # fmt: skip
         self.t_r = t_r
         self.direction = direction
@@ -201,6 +215,8 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+        self.output = output
+        self.alignment = alignment
 
     @property
     def _log_power(self) -> bool:
@@ -208,13 +224,13 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
 
     def _check_params(self) -> None:
         super()._check_params()
-        check_option(self.direction, "direction", ("ele_to_hemo",))
+        self._check_direction()
         check_option(self.power, "power", ("linear", "log"))
         check_option(self.hrf, "hrf", ("double_gamma", "fir", "canonical"))
         check_option(self.hrf_bounds, "hrf_bounds", tuple(HRF_BOUNDS))
         check_option(self.map_prior, "map_prior", ("auto", "sparse", "ard", "gaussian"))
         check_option(self.recurrent, "recurrent", (*RECURRENT, None))
-        check_option(self.variant, "variant", ("default",))
+        check_option(self.variant, "variant", ("default", "paper"))
         check_option(self.corrections, "corrections", ("auto", "always", "never"))
         check_option(self.dtype, "dtype", ("float32", "float64"))
         check_option(self.band_attention, "band_attention", (True, False))
@@ -241,18 +257,23 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
     def _fit_paired(self, data: PairedData) -> None:
         with mne.use_log_level(self.verbose):
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            previous = self.core_ if self.warm_start and hasattr(self, "core_") else None
-            fitter = NetworkFitter(self)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                self._network = fitter.fit(data, seed, previous)
+                if self._is_paper:
+                    self._fit_paper(data)
+                    return
+                previous = self.core_ if self.warm_start and hasattr(self, "core_") else None
+                self._network = NetworkFitter(self).fit(data, seed, previous)
             self._publish()
-            self.patterns_ = activation_patterns(
-                self.net_.module_, data, self._network.frames(data.powers, data.grid)
-            )
+            frames = self._network.frames(data.powers, data.grid)
+            self.patterns_ = activation_patterns(self.net_.module_, data, frames)
+            self._match(data, frames)
 
     def _publish(self) -> None:
         """Set the fitted attributes that follow from the network."""
+        if self._is_paper:
+            publish_paper(self)
+            return
         network = self._network
         self.net_, self.core_ = network.net, network.core
         self.history_, self.corrections_kept_ = network.history, network.corrections_kept
@@ -269,16 +290,16 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         return self._network.frames(powers, grid)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_network")
+        return hasattr(self, "_network") or hasattr(self, "_reverse")
 
     def predict(self, X, return_std: bool = False):
-        """Predict BOLD at frame times.
+        """Predict BOLD at frame times, or electrophysiology from BOLD (see ``target_from``).
 
         Parameters
         ----------
         X : Epochs | Raw | list | array
             Electrophysiology as in ``fit``; recordings may be given where windows were fitted and
-            the other way round.
+            the other way round. With ``direction="hemo_to_ele"``, BOLD.
         return_std : bool
             Also return the standard deviation of a measured frame around its prediction: the
             posterior of the map, and what was left unexplained on held-out training frames.
@@ -299,6 +320,10 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         """
+        if self.direction == "hemo_to_ele":
+            if return_std:
+                self._need_forward("return_std")
+            return self._predict_ele_from(X)
         bold = super().predict(X)
         return (bold, self._predict_std(X)) if return_std else bold
 
@@ -324,7 +349,7 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
         ValueError
             If ``coverage`` is not between 0 and 1.
         """
-        check_is_fitted(self)
+        self._need_forward("predict_interval")
         factor = self._network.held.quantile(coverage)
         bold, std = self.predict(X, return_std=True)
         if isinstance(bold, list):
@@ -350,20 +375,25 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
             return np.stack(std)
         return std[0] if ele.single else std
 
-    def transform(self, X) -> np.ndarray:
+    def transform(self, X, modality: str | None = None) -> np.ndarray:
         """Latent representation: mean and spread over time of every region's neural drive.
 
         Parameters
         ----------
         X : Epochs | Raw | list | array
-            Electrophysiology, as in ``predict``.
+            Electrophysiology, as in ``predict``; BOLD for ``modality="hemo"``.
+        modality : "ele" | "hemo" | None
+            What X is; None takes the input of ``predict``.
 
         Returns
         -------
         latents : array, shape (n_samples, 2 * n_targets)
-            One row per window or recording (of a table: n_targets columns, the drive alone).
+            One row per window or recording (of a table: n_targets columns, the drive alone). Of a
+            translator that goes back or both ways, mean and spread of its ``latents``.
         """
         check_is_fitted(self)
+        if self.direction != "ele_to_hemo" or modality == "hemo":
+            return self._latent_rows(X, modality)
         if is_features(X):
             rows = self._predict_rows(X)
             return rows[:, np.newaxis] if rows.ndim == 1 else rows
@@ -375,6 +405,8 @@ class SambaTranslator(TransformerMixin, BoldRegressor):
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the columns of ``transform``."""
         check_is_fitted(self)
+        if self.direction != "ele_to_hemo":
+            return self._latent_names()
         names = self.target_names_in_
         if self.kind_ == "features":
             return np.array(names, dtype=object)

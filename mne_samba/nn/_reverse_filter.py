@@ -203,3 +203,38 @@ def fill_frames(bold: np.ndarray, acf: np.ndarray, n_before: int, n_after: int) 
         inside = reach[np.abs(near[:, None] - near)] + 0.02 * np.eye(len(near))
         out[missing] = reach[np.abs(missing[:, None] - near)] @ np.linalg.solve(inside, out[near])
     return out
+
+
+def coupled_projection(
+    weights: np.ndarray, spatial: np.ndarray, noise: np.ndarray, n_most: int, least: float = 0.02
+) -> np.ndarray:
+    """Project band power on what BOLD sees of it.
+
+    Principal directions of the predicted signal in units of the noise (as in reduced-rank
+    regression), largest first, each as large as its signal-to-noise ratio.
+
+    Parameters
+    ----------
+    weights : array, shape (n_targets, n_features)
+        Encoding coefficients.
+    spatial : array, shape (n_features, n_features)
+        Covariance of band power.
+    noise : array, shape (n_targets, n_targets)
+        Covariance of what they leave unexplained.
+    n_most : int
+        Most directions.
+    least : float
+        Directions with less than this share of the largest ratio are left out.
+
+    Returns
+    -------
+    projection : array, shape (n_latents, n_features)
+        At least one row.
+    """
+    values, vectors = np.linalg.eigh(noise)
+    whiten = vectors / np.sqrt(np.maximum(values, 1e-6 * max(values.max(), 1e-12)))
+    signal = whiten.T @ weights
+    values, vectors = np.linalg.eigh(signal @ spatial @ signal.T)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    n_kept = int(np.clip((values > least * values[0]).sum(), 1, n_most))
+    return vectors[:, :n_kept].T @ signal

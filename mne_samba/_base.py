@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +12,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._checks import check_number, check_option
 from ._hemo import (
-    Haemodynamics,
     check_lengths,
     check_varies,
     detrend_segments,
     frames_table,
+    keep_frames,
     read_hemo,
     recording_scale,
 )
@@ -61,8 +62,10 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         if self.window < self.t_r:
             raise ValueError(f"window={self.window:g} s holds no frame at t_r={self.t_r:g} s.")
-        if self.detrend is not None and not isinstance(self.detrend, (int, np.integer)):
-            check_option(self.detrend, "detrend", ("cosine", "linear"))
+        if isinstance(self.detrend, numbers.Integral) and not isinstance(self.detrend, bool):
+            check_number(self.detrend, "detrend", low=0, integer=True)
+        else:
+            check_option(self.detrend, "detrend", ("cosine", "linear", None))
 
     def _frame_grid(self) -> FrameGrid:
         return FrameGrid(
@@ -137,34 +140,37 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         # Arrays without tmin are cut by y itself: there, context says what is history.
         told = ele.info is not None or self.tmin is not None
         check_lengths(ele, hemo, self.t_r, self.window, None if told else self.context)
-        bands = check_bands(self.bands, ele.sfreq)
+        bands = self._check_bands(ele.sfreq)
         check_channels(ele)
         self.kind_, self._one_target = kind, False
         self.ch_names_in_, self.info_ = list(ele.ch_names), ele.info
         self.bands_ = bands
-        self.grid_ = LowRateGrid.from_tr(float(self.t_r), float(self.hrf_length))
+        self.grid_ = self._low_rate()
         self.n_frames_ = frames if kind == "windows" else max(1, int(self.window / self.t_r + 1e-6))
         self.window_start_ = ele.segments[0].frame_start
-        clean = detrend_segments(hemo.values, ele.table, kind, float(self.t_r), self.detrend)
+        powers = self._bin_power(ele, self.grid_)
+        # What was acquired before a whole history existed cannot be predicted honestly, and must
+        # not shape drift and scale either: the first volumes are often not in steady state.
+        known = [full_history(power, self.grid_) for power in powers]
+        kept = keep_frames(hemo.values, known, ele.keys)
+        clean = detrend_segments(kept, ele.table, kind, float(self.t_r), self.detrend)
         names = hemo.target_names
         if ele.target_names is not None and len(ele.target_names) == len(names):
             names = ele.target_names
-        self._set_scale(clean, ele.keys, names, original=hemo)
+        self._set_scale(clean, ele.keys, names, original=kept)
         check_varies([scale for _, scale in self._recording_scale.values()], names)
-        powers = ele_power(ele, self.bands_, self.grid_, self._filters(ele))
         targets = []
-        for power, value, key in zip(powers, clean, ele.keys, strict=True):
+        for value, seen, key in zip(clean, known, ele.keys, strict=True):
             mean, scale = self._recording_scale[key]
             target = (value - mean) / np.where(scale > 0, scale, 1.0)
-            # What was acquired before a whole history existed cannot be predicted honestly.
-            target[~full_history(power, self.grid_)] = np.nan
+            target[~seen] = np.nan
             targets.append(target)
         if not any(np.isfinite(target).any() for target in targets):
             raise ValueError(
                 "No frame is left to learn from: all are scrubbed, follow less than "
                 f"{self.hrf_length:g} s of signal, or have BAD spans in their history."
             )
-        self.scaler_ = PowerScaler(self._log_power).fit(powers, ele.keys)
+        self.scaler_ = self._make_scaler().fit(powers, ele.keys)
         scaled = self.scaler_.transform(powers, ele.keys, kind)
         return PairedData(scaled, targets, ele.keys, ele.table, kind, self.grid_)
 
@@ -179,9 +185,9 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "(arrays: check sfreq, t_r and tmin), or choose a shorter hrf_length."
             )
 
-    def _set_scale(self, values, keys, names, original: Haemodynamics | None = None) -> None:
+    def _set_scale(self, values, keys, names, original: list | None = None) -> None:
         self._recording_scale = recording_scale(values, keys)
-        means = recording_scale(original.values, keys) if original else self._recording_scale
+        means = recording_scale(original, keys) if original else self._recording_scale
         self.y_mean_ = np.mean([mean for mean, _ in means.values()], axis=0)
         self.y_scale_ = np.mean([scale for _, scale in self._recording_scale.values()], axis=0)
         # Drift is not predicted, but measured frames have it: intervals must make room for it.
@@ -246,12 +252,22 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return frames[:, 0] if self._one_target else frames
 
     def _scaled_power(self, ele: Electrophysiology) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        powers = ele_power(ele, self.bands_, self._grid_of(ele), self._filters(ele))
+        powers = self._bin_power(ele, self._grid_of(ele))
         known = [full_history(power, self._grid_of(ele)) for power in powers]
         return self.scaler_.transform(powers, ele.keys, ele.kind), known
 
-    def _filters(self, ele: Electrophysiology) -> dict:
-        return band_filters(self.wavelet, self.bands_, ele.sfreq, self.n_cycles)
+    def _check_bands(self, sfreq: float) -> dict:
+        return check_bands(self.bands, sfreq)
+
+    def _low_rate(self) -> LowRateGrid:
+        return LowRateGrid.from_tr(float(self.t_r), float(self.hrf_length))
+
+    def _bin_power(self, ele: Electrophysiology, grid: LowRateGrid) -> list[np.ndarray]:
+        filters = band_filters(self.wavelet, self.bands_, ele.sfreq, self.n_cycles)
+        return ele_power(ele, self.bands_, grid, filters)
+
+    def _make_scaler(self) -> PowerScaler:
+        return PowerScaler(self._log_power)
 
     def _grid_of(self, ele: Electrophysiology) -> LowRateGrid:
         # t_r may have been changed by set_params after fit, to predict at another rate of frames.

@@ -11,10 +11,12 @@ import torch
 
 from ._lowrate import LowRateGrid, PowerScaler
 from ._network import Graphs, NetworkFitter
+from ._paper import ConstantSpread, LevelScaler, PaperFitter
 from ._uncertainty import HeldOut
 from ._version import __version__
 from .io import read_model, write_model
 from .nn.linear import Core
+from .nn.paper import level_sizes
 
 _CORE_ARRAYS = (
     "weights", "spatial_map", "hrf_params", "kernel", "intercept", "noise_variance", "elbo",
@@ -73,11 +75,12 @@ def save_translator(translator, path, overwrite: bool) -> None:
         "window_start": float(getattr(translator, "window_start_", 0.0)),
         "corrections_kept": bool(translator.corrections_kept_),
         "history": translator.history_,
-        "core": {
+        "core": None if core is None else {
             "ar": float(core.ar), "map_prior": core.map_prior, "hrf": core.hrf,
             "dt": float(core.dt), "step": int(core.step),
             "evidence": {name: float(value) for name, value in core.evidence.items()},
         },
+        "n_samples": getattr(translator, "n_samples_", None),
         "scaler": {
             "log": translator.scaler_.log,
             "keys": [list(map(str, key)) for key in translator.scaler_.stats],
@@ -86,8 +89,11 @@ def save_translator(translator, path, overwrite: bool) -> None:
         "channel_types": _channel_types(translator.info_),
     }  # fmt: skip
     network = translator._network
-    arrays = {f"core.{name}": np.asarray(getattr(core, name)) for name in _CORE_ARRAYS}
-    if core.extra is not None:
+    if core is None:
+        arrays = {"output_mean": network.output_mean}
+    else:
+        arrays = {f"core.{name}": np.asarray(getattr(core, name)) for name in _CORE_ARRAYS}
+    if core is not None and core.extra is not None:
         arrays["core.extra"] = core.extra
     arrays |= {name: np.asarray(getattr(translator, name)) for name in _ARRAYS}
     arrays["output_scale"] = network.output_scale
@@ -152,7 +158,12 @@ def _restore(config, arrays):
     translator.window_start_ = config["window_start"]
     for name in _ARRAYS:
         setattr(translator, name, arrays[name])
-    scaler = PowerScaler(config["scaler"]["log"])
+    paper = translator.variant == "paper"
+    if paper:
+        translator.n_samples_ = config["n_samples"]
+        scaler = LevelScaler(level_sizes(translator.n_samples_))
+    else:
+        scaler = PowerScaler(config["scaler"]["log"])
     pairs = list(zip(arrays["scaler.mean"], arrays["scaler.scale"], strict=True))
     keys = [tuple(key) for key in config["scaler"]["keys"]]
     scaler.stats = dict(zip(keys, pairs[:-1], strict=True))
@@ -161,16 +172,22 @@ def _restore(config, arrays):
     if config["n_features_in"] is not None:
         translator.n_features_in_ = config["n_features_in"]
     translator.info_ = _restore_info(config, arrays)
-    core = Core(
-        **{name: arrays[f"core.{name}"] for name in _CORE_ARRAYS},
-        **config["core"],
-        extra=arrays.get("core.extra"),
-    )
     graphs = Graphs(**{name: arrays.get(f"graph.{name}") for name in _GRAPHS})
-    network = NetworkFitter(translator).wrap(
-        core, graphs, arrays["output_scale"], config["corrections_kept"], config["history"]
-    )
-    network.held = HeldOut(*(arrays[f"held.{name}"] for name in ("residuals", "variance", "drift")))
+    held = [arrays[f"held.{name}"] for name in ("residuals", "variance", "drift")]
+    if paper:
+        network = PaperFitter(translator).wrap(graphs, translator.grid_)
+        network.output_mean, network.output_scale = arrays["output_mean"], arrays["output_scale"]
+        network.history, network.held = config["history"], ConstantSpread(*held)
+    else:
+        core = Core(
+            **{name: arrays[f"core.{name}"] for name in _CORE_ARRAYS},
+            **config["core"],
+            extra=arrays.get("core.extra"),
+        )
+        network = NetworkFitter(translator).wrap(
+            core, graphs, arrays["output_scale"], config["corrections_kept"], config["history"]
+        )
+        network.held = HeldOut(*held)
     state = {name[4:]: array for name, array in arrays.items() if name.startswith("net.")}
     network.net.module_.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
     translator._network = network

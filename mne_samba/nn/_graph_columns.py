@@ -1,0 +1,100 @@
+"""GATv2 over many graphs of the same edges, a node at a time.
+
+Features lie as ``(n_nodes, n_heads, n_features, n_graphs)``: a node's neighbours are gathered as
+long contiguous rows, all sums run along vectors of graphs, and what belongs to one node stays in
+cache.
+Nothing of the size edges times features is ever held: the backward pass gathers again.
+"""
+
+from __future__ import annotations
+
+import torch
+
+# Numbers per temporary: two or three of them fit the second-level cache.
+_BLOCK = 1 << 18
+
+
+def _spans(n_graphs: int, per_graph: int) -> list[slice]:
+    width = max(16, _BLOCK // per_graph)
+    # Spans of equal width: a short rest would cost as many calls as a whole one.
+    n_spans = -(-n_graphs // width)
+    width = -(-n_graphs // n_spans)
+    return [slice(start, min(start + width, n_graphs)) for start in range(0, n_graphs, width)]
+
+
+def _logits(energy: torch.Tensor, attention: torch.Tensor, slope: float) -> torch.Tensor:
+    """Attention logits (n_neighbours, n_heads, n_graphs); overwrites the energy."""
+    torch.nn.functional.leaky_relu_(energy, slope)
+    return energy.mul_(attention).sum(2)
+
+
+class ColumnAttention(torch.autograd.Function):
+    """Attention-weighted sum over neighbours, with a backward pass that stores no edge features.
+
+    Parameters of ``apply``
+    -----------------------
+    sent, received : Tensor, shape (n_nodes, n_heads, n_out, n_graphs)
+        Messages, and what the attending node adds to its neighbours' before the rectifier.
+    attention : Tensor, shape (n_heads, n_out)
+        The attention vectors.
+    lists : list of Tensor
+        Neighbours of every node.
+    slope : float
+        Slope of the leaky rectifier.
+
+    Returns
+    -------
+    Tensor, shape (n_nodes, n_heads, n_out, n_graphs)
+        Sums.
+    """
+
+    @staticmethod
+    def forward(ctx, sent, received, attention, lists, slope):
+        sent, received = sent.contiguous(), received.contiguous()
+        vector = attention.detach()[None, :, :, None]
+        out = torch.empty_like(sent)
+        n_heads, n_out, n_graphs = sent.shape[1:]
+        alphas = [sent.new_empty(len(some), n_heads, n_graphs) for some in lists]
+        width = max(len(some) for some in lists) * n_heads * n_out
+        for span in _spans(n_graphs, width):
+            part = sent if span == slice(0, n_graphs) else sent[..., span].contiguous()
+            for i, some in enumerate(lists):
+                messages = part.index_select(0, some)
+                logits = _logits(messages + received[i, :, :, span], vector, slope)
+                alpha = torch.softmax(logits, 0)
+                alphas[i][..., span] = alpha
+                torch.sum(messages.mul_(alpha.unsqueeze(2)), 0, out=out[i, :, :, span])
+        ctx.save_for_backward(sent, received, attention, *alphas)
+        ctx.lists, ctx.slope, ctx.width = lists, slope, width
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):
+        sent, received, attention, *alphas = ctx.saved_tensors
+        slope, vector = ctx.slope, attention[None, :, :, None]
+        grad = grad.contiguous()
+        n_graphs = sent.shape[-1]
+        d_sent, d_received = torch.zeros_like(sent), torch.empty_like(received)
+        d_attention = torch.zeros_like(attention)
+        for span in _spans(n_graphs, ctx.width):
+            whole = span == slice(0, n_graphs)
+            part = sent if whole else sent[..., span].contiguous()
+            d_part = d_sent if whole else torch.zeros_like(part)
+            for i, some in enumerate(ctx.lists):
+                above, alpha = grad[i, :, :, span], alphas[i][..., span]
+                messages = part.index_select(0, some)
+                d_alpha = (messages * above).sum(2)
+                weighted = alpha * d_alpha
+                d_logits = weighted.sub_(alpha * weighted.sum(0)).unsqueeze(2)
+                energy = messages.add_(received[i, :, :, span])
+                # The rectifier is homogeneous: its value is its slope times its argument, so one
+                # product gives both the gradient of the vector and that of the features.
+                steep = torch.ops.aten.leaky_relu_backward(d_logits, energy, slope, False)
+                d_attention += energy.mul_(steep).sum((0, 3))
+                d_energy = steep.mul_(vector)
+                torch.sum(d_energy, 0, out=d_received[i, :, :, span])
+                d_energy.addcmul_(alpha.unsqueeze(2), above.unsqueeze(0))
+                d_part.index_add_(0, some, d_energy)
+            if not whole:
+                d_sent[..., span] = d_part
+        return d_sent, d_received, d_attention, None, None

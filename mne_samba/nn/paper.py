@@ -1,0 +1,250 @@
+"""The network in the order that the paper describes (SAMBA, arXiv 2409.18462), for comparison."""
+
+from __future__ import annotations
+
+import torch
+from scipy.fft import next_fast_len
+from torch import nn
+
+from ._paper_decoder import FrameDecoder
+from .discrete import wavedec
+from .graph import GraphAttention
+from .hrf import DoubleGammaHRF
+
+WAVELET, N_LEVELS, MODE, N_HEADS = "db5", 3, "periodization", 4
+
+
+def level_sizes(n_samples: int) -> tuple[int, ...]:
+    """Coefficients per level of a chunk: approximation, then details from coarse to fine."""
+    sizes = []
+    for _ in range(N_LEVELS):
+        n_samples = -(-n_samples // 2)
+        sizes.append(n_samples)
+    return (sizes[-1], *sizes[::-1])
+
+
+def level_bands(sfreq: float) -> dict[str, tuple[float, float]]:
+    """Name the levels, and say which frequencies (Hz) each holds, in the order of `level_sizes`."""
+    edges = [sfreq / 2 ** (level + 1) for level in range(N_LEVELS, -1, -1)]
+    names = [f"A{N_LEVELS}", *(f"D{level}" for level in range(N_LEVELS, 0, -1))]
+    return dict(zip(names, zip([0.0, *edges[:-1]], edges, strict=True), strict=True))
+
+
+def chunk_power(chunks: torch.Tensor) -> torch.Tensor:
+    """Power of wavelet coefficients of chunks of signal.
+
+    Parameters
+    ----------
+    chunks : Tensor, shape (..., n_samples)
+        One chunk of signal per frame interval.
+
+    Returns
+    -------
+    power : Tensor, shape (..., n_coefs)
+        Squared db5 coefficients of three levels, side by side as in `level_sizes`.
+    """
+    return torch.cat(wavedec(chunks, WAVELET, N_LEVELS, MODE), dim=-1).square_()
+
+
+class PaperNet(nn.Module):
+    r"""Electrophysiology to BOLD in the paper's order of parts.
+
+    ==============================================  ==============================================
+    paper                                           here
+    ==============================================  ==============================================
+    wavelet decomposition, db5, three levels        `chunk_power`, per chunk of one frame interval
+    learnable HRF, six parameters, per parcel       ``hrf`` (`DoubleGammaHRF`), causal, by FFT
+    hidden features per level                       ``levels``, one linear map per level
+    softmax attention over bands, per parcel        ``logits``
+    graph attention on the source graph             ``source_graph`` (GATv2, four heads)
+    one-layer map :math:`\phi_m` of each target     ``spatial_map`` times ``mixing``
+    graph attention on the target graph             ``target_graph``
+    LSTM over frames, teacher forcing               ``decoder`` (`FrameDecoder`)
+    1 - cosine over time, per target                `CenteredCosineLoss`
+    ==============================================  ==============================================
+
+    Parameters
+    ----------
+    n_channels, n_targets : int
+        Nodes and regions.
+    n_samples : int
+        Samples of signal per frame interval.
+    n_chunks : int
+        Frame intervals of history that a frame depends on.
+    t_r : float
+        Seconds between frames.
+    source_adjacency, target_adjacency : array of bool | None
+        Graphs over nodes and over targets; None leaves graph attention out.
+    recurrent : "lstm" | "gru" | None
+        The decoder over frames.
+    hrf_bounds : str
+        Preset of bounds of the six parameters.
+    learn_hrf, band_attention : bool
+        False keeps the canonical response, and equal attention over levels.
+    n_hidden : int
+        Features per node, and width of the recurrence; a multiple of four heads.
+    forcing : float
+        Share of training windows in which the decoder is told the previous measured frame. In the
+        others it reads the readout of the previous frame: a decoder that has never seen anything
+        but the truth has no need of the signal.
+
+    Notes
+    -----
+    Input ``(n_windows, n_channels, n_chunks + n_frames - 1, n_coefs)``: standardised power of
+    wavelet coefficients; the chunk at ``n_chunks - 1`` ends at the first frame. Output
+    ``(n_windows, n_frames, n_targets)``.
+
+    The paper convolves the voltage with the response and decomposes the result. Both steps are
+    linear and commute, and at 4 to 40 Hz a response's gain is about -160 dB: no rhythm
+    would be left. BOLD follows power. The same two steps are therefore taken in the other order,
+    with the square between them: response * |wavelet coefficients|^2, at the coefficients' own
+    rates, which together hold as many numbers as the signal.
+
+    :math:`\phi_m` is factorised, ``mixing[m] @ sum_n spatial_map[m, n] x_n``: its cost grows
+    with nodes times targets once, not once per feature and parameter.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_targets: int,
+        *,
+        n_samples: int,
+        n_chunks: int,
+        t_r: float,
+        source_adjacency=None,
+        target_adjacency=None,
+        recurrent: str | None = "lstm",
+        hrf_bounds: str = "human",
+        learn_hrf: bool = True,
+        band_attention: bool = True,
+        n_hidden: int = 32,
+        forcing: float = 0.5,
+    ):
+        super().__init__()
+        self.n_chunks, self.t_r, self.forcing = n_chunks, t_r, forcing
+        self.sizes = level_sizes(n_samples)
+        self.hrf = DoubleGammaHRF(n_channels, bounds=hrf_bounds).requires_grad_(learn_hrf)
+        self.levels = nn.ParameterList(_level_maps(self.sizes, n_hidden))
+        self.level_bias = nn.Parameter(torch.zeros(n_hidden))
+        self.logits = nn.Parameter(
+            torch.zeros(n_channels, len(self.sizes)), requires_grad=band_attention
+        )
+        self.source_graph = _graph(source_adjacency, n_hidden)
+        self.spatial_map = nn.Parameter(torch.empty(n_targets, n_channels))
+        self.mixing = nn.Parameter(torch.empty(n_targets, n_hidden, n_hidden))
+        self.mixing_bias = nn.Parameter(torch.zeros(n_targets, n_hidden, 1))
+        self.target_graph = _graph(target_adjacency, n_hidden)
+        self.readout = nn.Parameter(torch.empty(n_targets, 1, n_hidden))
+        self.decoder = None if recurrent is None else FrameDecoder(n_targets, recurrent, n_hidden)
+        nn.init.normal_(self.spatial_map, std=n_channels**-0.5)
+        nn.init.normal_(self.mixing, std=n_hidden**-0.5)
+        nn.init.normal_(self.readout, std=n_hidden**-0.5)
+
+    @property
+    def attention(self) -> torch.Tensor:
+        """Attention over levels (n_channels, n_levels); every row sums to 1."""
+        return self.logits.softmax(dim=1)
+
+    def kernels(self) -> list[torch.Tensor]:
+        """Attention-weighted response of every node at each level's rate, most recent lag first.
+
+        Convolution is linear: weighting responses costs nothing, weighting signals would.
+        """
+        attention, kernels = self.attention, []
+        for level, size in enumerate(self.sizes):
+            dt = self.t_r / size
+            # Every coefficient of a frame's chunk has this much history inside the input.
+            n_lags = (self.n_chunks - 1) * size + 1
+            lags = (torch.arange(n_lags, device=self.logits.device) + 0.5) * dt
+            kernels.append(self.hrf(lags.to(self.logits)) * (attention[:, level, None] * dt))
+        return kernels
+
+    def hidden(self, power: torch.Tensor) -> torch.Tensor:
+        """Features of nodes, (n_channels, n_hidden, n_windows * n_frames)."""
+        n_windows, n_channels, n_all = power.shape[:3]
+        n_frames, out = n_all - self.n_chunks + 1, None
+        levels = zip(power.split(self.sizes, -1), self.kernels(), self.levels, strict=True)
+        for part, kernel, weight in levels:
+            drive = part.reshape(n_windows, n_channels, -1)
+            first = (self.n_chunks - 1) * part.shape[-1]
+            bold = _causal_tail(drive, kernel, first)
+            rows = bold.reshape(-1, part.shape[-1])
+            out = rows @ weight if out is None else torch.addmm(out, rows, weight)
+        out = (out + self.level_bias).view(n_windows, n_channels, n_frames, -1)
+        return out.permute(1, 3, 0, 2).flatten(2)
+
+    def drive(self, power: torch.Tensor) -> torch.Tensor:
+        """Readout of targets before the decoder, (n_windows, n_frames, n_targets)."""
+        nodes = self.hidden(power)
+        if self.source_graph is not None:
+            nodes = nodes + nn.functional.elu(self.source_graph.columns(nodes))
+        targets = (self.spatial_map @ nodes.flatten(1)).view(-1, *nodes.shape[1:])
+        targets = torch.baddbmm(self.mixing_bias, self.mixing, targets)
+        if self.target_graph is not None:
+            targets = targets + nn.functional.elu(self.target_graph.columns(targets))
+        frames = torch.bmm(self.readout, targets)[:, 0]
+        return frames.view(len(frames), len(power), -1).permute(1, 2, 0)
+
+    def forward(self, power: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
+        """Predict frames.
+
+        Parameters
+        ----------
+        power : Tensor, shape (n_windows, n_channels, n_chunks + n_frames - 1, n_coefs)
+            Standardised power of wavelet coefficients.
+        previous : Tensor, shape (n_windows, n_frames, n_targets) | None
+            The measured frame before each frame, zeros before the first. Read in training only.
+
+        Returns
+        -------
+        frames : Tensor, shape (n_windows, n_frames, n_targets)
+            Predictions.
+        """
+        readout = self.drive(power)
+        if self.decoder is None:
+            return readout
+        if not self.training or previous is None:
+            return self.decoder(readout)
+        own = nn.functional.pad(readout.detach()[:, :-1], (0, 0, 1, 0))
+        forced = torch.rand(len(readout), 1, 1, device=readout.device) < self.forcing
+        return self.decoder(readout, torch.where(forced, previous, own))
+
+
+def _graph(adjacency, n_hidden: int) -> GraphAttention | None:
+    if adjacency is None:
+        return None
+    if n_hidden % N_HEADS:
+        raise ValueError(f"n_hidden must be a multiple of {N_HEADS} heads, got {n_hidden}.")
+    return GraphAttention(adjacency, n_hidden, n_hidden // N_HEADS, N_HEADS)
+
+
+def _level_maps(sizes: tuple[int, ...], n_hidden: int) -> list[nn.Parameter]:
+    # After the response a chunk varies slowly: begin with its mean, in all features differently.
+    maps = []
+    for size in sizes:
+        mean = torch.randn(1, n_hidden) / size
+        maps.append(nn.Parameter(mean + 0.1 * torch.randn(size, n_hidden) / size))
+    return maps
+
+
+def _causal_tail(drive: torch.Tensor, kernel: torch.Tensor, first: int) -> torch.Tensor:
+    """Causal convolution from sample ``first`` on, where a whole history lies inside the drive.
+
+    Parameters
+    ----------
+    drive : Tensor, shape (n_windows, n_channels, n_times)
+        Signal.
+    kernel : Tensor, shape (n_channels, n_lags)
+        Responses, ``n_lags <= first + 1``: what a circular transform wraps around is cut off.
+    first : int
+        First sample to return.
+
+    Returns
+    -------
+    Tensor, shape (n_windows, n_channels, n_times - first)
+        Convolved signal.
+    """
+    size = next_fast_len(drive.shape[-1], real=True)
+    spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(kernel, size)
+    return torch.fft.irfft(spectrum, size)[..., first : drive.shape[-1]]

@@ -182,12 +182,21 @@ def frames_table(table: pd.DataFrame, n_frames: list[int]) -> pd.DataFrame:
     return table
 
 
+def keep_frames(
+    values: list[np.ndarray], known: list[np.ndarray], keys: list[tuple]
+) -> list[np.ndarray]:
+    """Blank frames that cannot be learnt from, unless a recording has no other."""
+    kept = [np.where(k[:, None], v, np.nan) for k, v in zip(known, values, strict=True)]
+    some = {key for key, value in zip(keys, kept, strict=True) if np.isfinite(value).any()}
+    return [k if key in some else v for k, v, key in zip(kept, values, keys, strict=True)]
+
+
 def detrend_segments(
     values: list[np.ndarray], table: pd.DataFrame, kind: str, t_r: float, method
 ) -> list[np.ndarray]:
     """Remove drift and mean from every recording, whose windows may be scattered over segments."""
     if kind == "recordings":
-        return [remove_drift(value, t_r, _method(method)) for value in values]
+        return [_recording_without_drift(value, t_r, method) for value in values]
     table = frames_table(table, [len(value) for value in values])
     ordered = order_frames(np.stack(values), table, t_r)
     place = {}
@@ -218,8 +227,11 @@ def _row_keys(table):
     return [recordings[label] for label in labels]
 
 
-def _method(method):
-    return 0 if method is None else method
+def _recording_without_drift(value, t_r, method):
+    measured = np.isfinite(value).all(axis=1)
+    if not measured.any():
+        return value.copy()
+    return remove_drift(value, t_r, _fitting(method, measured, np.arange(len(value)), t_r))
 
 
 def _fitting(method, measured, frames, t_r):

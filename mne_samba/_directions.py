@@ -81,7 +81,7 @@ class TwoWay(BoldRegressor):
                 self.__dict__.pop("_network", None)
                 self._reverse = reverse
                 self._space, self.alignment_history_ = fit_latents(self, reverse, data, None)
-                self._publish_reverse(data)
+                self._publish_reverse()
             if self.output == "signal":
                 self._signal = self._fit_signal(data, ele, seed)
         return self
@@ -117,7 +117,7 @@ class TwoWay(BoldRegressor):
         powers = self._reverse.predict(data.targets)
         return fit_signal(powers, signals, reading.sfreq, reading.grid.t_r, reading.n_frames, seed)
 
-    def _publish_reverse(self, data: PairedData) -> None:
+    def _publish_reverse(self) -> None:
         """Set the fitted attributes of a translator that only goes back."""
         model = self._reverse
         reading, core = model.reading, model.core

@@ -12,6 +12,7 @@ import torch
 from ._lowrate import LowRateGrid, PowerScaler
 from ._network import Graphs, NetworkFitter
 from ._paper import ConstantSpread, LevelScaler, PaperFitter
+from ._reverse_saving import pack_reverse, unpack_reverse
 from ._uncertainty import HeldOut
 from ._version import __version__
 from .io import read_model, write_model
@@ -59,15 +60,30 @@ def save_translator(translator, path, overwrite: bool) -> None:
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; use overwrite=True to replace it.")
-    params = translator.get_params(deep=False)
-    core = translator.core_
     config = {
         "mne_samba": __version__,
         "class": type(translator).__name__,
-        "params": {name: _plain(value, name) for name, value in params.items()},
+        "params": {
+            name: _plain(value, name) for name, value in translator.get_params(deep=False).items()
+        },
+        "channel_types": _channel_types(translator.info_),
+        "ch_names": [str(name) for name in translator.ch_names_in_],
+    }
+    arrays: dict[str, np.ndarray] = {}
+    if hasattr(translator, "_network"):
+        _pack_forward(translator, config, arrays)
+    pack_reverse(translator, config, arrays)
+    if translator.info_ is not None:
+        arrays["positions"] = np.array([ch["loc"][:3] for ch in translator.info_["chs"]])
+    write_model(path, config, arrays)
+
+
+def _pack_forward(translator, config: dict, arrays: dict) -> None:
+    """Add what electrophysiology to BOLD needs."""
+    core = translator.core_
+    config |= {
         "kind": translator.kind_,
         "one_target": translator._one_target,
-        "ch_names": [str(name) for name in translator.ch_names_in_],
         "target_names": [str(name) for name in translator.target_names_in_],
         "bands": {name: list(map(float, edges)) for name, edges in translator.bands_.items()},
         "grid": dataclasses.asdict(translator.grid_),
@@ -86,13 +102,12 @@ def save_translator(translator, path, overwrite: bool) -> None:
             "keys": [list(map(str, key)) for key in translator.scaler_.stats],
         },
         "n_features_in": getattr(translator, "n_features_in_", None),
-        "channel_types": _channel_types(translator.info_),
     }  # fmt: skip
     network = translator._network
     if core is None:
-        arrays = {"output_mean": network.output_mean}
+        arrays["output_mean"] = network.output_mean
     else:
-        arrays = {f"core.{name}": np.asarray(getattr(core, name)) for name in _CORE_ARRAYS}
+        arrays |= {f"core.{name}": np.asarray(getattr(core, name)) for name in _CORE_ARRAYS}
     if core is not None and core.extra is not None:
         arrays["core.extra"] = core.extra
     arrays |= {name: np.asarray(getattr(translator, name)) for name in _ARRAYS}
@@ -106,9 +121,6 @@ def save_translator(translator, path, overwrite: bool) -> None:
     arrays["scaler.scale"] = np.stack([scale for _, scale in stats])
     state = translator.net_.module_.state_dict()
     arrays |= {f"net.{name}": tensor.cpu().numpy() for name, tensor in state.items()}
-    if translator.info_ is not None:
-        arrays["positions"] = np.array([ch["loc"][:3] for ch in translator.info_["chs"]])
-    write_model(path, config, arrays)
 
 
 def _channel_types(info):
@@ -148,6 +160,14 @@ def _restore(config, arrays):
     if config["class"] != SambaTranslator.__name__:
         raise ValueError(f"it holds a {config['class']!r}")
     translator = SambaTranslator(**{k: _unplain(v) for k, v in config["params"].items()})
+    translator.info_ = _restore_info(config, arrays)
+    if "kind" in config:
+        _restore_forward(translator, config, arrays)
+    unpack_reverse(translator, config, arrays)
+    return translator
+
+
+def _restore_forward(translator, config, arrays) -> None:
     translator.kind_, translator._one_target = config["kind"], config["one_target"]
     translator.ch_names_in_ = config["ch_names"]
     translator.target_names_in_ = config["target_names"]
@@ -171,7 +191,6 @@ def _restore(config, arrays):
     translator.scaler_ = scaler
     if config["n_features_in"] is not None:
         translator.n_features_in_ = config["n_features_in"]
-    translator.info_ = _restore_info(config, arrays)
     graphs = Graphs(**{name: arrays.get(f"graph.{name}") for name in _GRAPHS})
     held = [arrays[f"held.{name}"] for name in ("residuals", "variance", "drift")]
     if paper:
@@ -192,7 +211,6 @@ def _restore(config, arrays):
     network.net.module_.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
     translator._network = network
     translator._publish()
-    return translator
 
 
 def _restore_info(config, arrays):

@@ -145,17 +145,19 @@ def table_html(frame: pd.DataFrame, number=None) -> str:
         border=0, na_rep="", classes="table table-sm table-striped", justify="right",
         float_format=_number if number is None else number,
     ).replace("<td>", '<td style="text-align: right">')  # fmt: skip
-    return f'<div style="overflow: auto; max-height: 30em; font-size: 0.85em">{body}</div>'
+    return f'<div style="overflow: auto; max-height: 45em; font-size: 0.85em">{body}</div>'
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.1e}"
+    return f"{0.0 if abs(value) < 0.0005 else value:.3f}"
 
 
 def score_table(result) -> pd.DataFrame:
     """Summarise a result under readable headings."""
     table = result.summary().rename(columns=_HEADINGS, index=_MODELS)
     table = table.rename(columns={"mean": f"mean {result.metric}"}).rename_axis(None)
+    if "p" in table:
+        table["p"] = [f"{p:.2g}" if np.isfinite(p) else "" for p in table["p"]]
     column = _HEADINGS["n_significant"]
     if column in table:
         table[column] = [f"{n:.0f}" if np.isfinite(n) else "" for n in table[column]]
@@ -225,7 +227,8 @@ def _add_model(
 def _add_responses(page, model, coords, networks, truth, targets) -> None:
     page.figure(
         "Haemodynamic responses",
-        "Unit-peak responses of regions, from the earliest to the latest."
+        "Unit-peak responses"
+        + (", from early to late." if len(model.hrf_) > 1 else ".")
         + ("" if truth is None else " Dashed: the simulation's truth."),
         viz.plot_hrf(model, targets=targets, truth=truth, show=False),
     )

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pandas as pd
+import torch
 from mne.utils import ProgressBar
 
 from .. import viz
@@ -71,12 +72,15 @@ def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = Fal
     path : Path
         The report.
     """
-    backend = mpl.get_backend()
+    backend, threads = mpl.get_backend(), torch.get_num_threads()
     mpl.use("Agg")
+    # Matrices are small: more threads wait for each other longer than they compute.
+    torch.set_num_threads(1)
     try:
         with mne.use_log_level("ERROR" if quiet else "INFO"):
             return _run(Path(out), QUICK if quick else Size(), seed, quiet)
     finally:
+        torch.set_num_threads(threads)
         plt.close("all")
         mpl.use(backend)
 

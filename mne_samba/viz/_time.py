@@ -125,6 +125,8 @@ def plot_prediction(
         for color, (name, course) in zip(COLORS, courses.items(), strict=False):
             panel.plot(times, _centred(course[:, target]), color=color, lw=1.3, label=name)
         found = [f"{scores[name][target]:.2f}" for name in courses]
+        if len(found) > 1:
+            found = [f"{r} ({name})" for r, name in zip(found, courses, strict=True)]
         panel.set_title(f"{names[target]}   r = {', '.join(found)}", loc="left")
         panel.set_ylabel(f"BOLD ({units})")
         panel.margins(x=0.01)

@@ -44,7 +44,7 @@ def test_prediction_of_a_result(result):
     (panel,) = fig.axes
     y = result.measured_[1][:, 1]
     assert_allclose(panel.lines[1].get_ydata(), 0.5 * (y - y.mean()))
-    assert "r = 1.00, 0.00" in panel.get_title(loc="left")
+    assert "r = 1.00 (SambaTranslator), 0.00 (mean)" in panel.get_title(loc="left")
     assert_allclose(panel.lines[0].get_xdata()[-1], 78.0)
 
 

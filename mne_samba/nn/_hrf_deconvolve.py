@@ -17,7 +17,8 @@ def autocovariance(drives, n_lags):
         acf = np.fft.irfft(power.mean(0), size)[: min(n, n_lags)] / n
         out[: len(acf)] += acf * n
     total = sum(x.shape[-1] for x in drives)
-    return out / total
+    # Tapered to zero: an autocovariance that is cut off is no longer one.
+    return out / total * (1 - np.arange(n_lags) / n_lags)
 
 
 def deconvolve(bold, kernels, scale, noise, ar, acf, step, dt):

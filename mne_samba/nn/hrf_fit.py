@@ -6,7 +6,8 @@ Gaussian prior over the coordinates is learnt from all regions together (empiric
 expectation maximisation with Laplace approximations): regions with little signal lean on the group.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -99,6 +100,18 @@ def response_family(lags, bounds="human", n_basis=16, random_state=0):
     family : ResponseFamily
         Ready for :func:`fit_responses`.
     """
+    lags = np.asarray(lags, dtype=float)
+    if isinstance(bounds, str):
+        return _preset_family(tuple(lags), bounds, n_basis, random_state)
+    return _make_family(lags, bounds, n_basis, random_state)
+
+
+@lru_cache(maxsize=16)
+def _preset_family(lags, bounds, n_basis, random_state):
+    return _make_family(np.array(lags), bounds, n_basis, random_state)
+
+
+def _make_family(lags, bounds, n_basis, random_state):
     low, high = check_bounds(bounds)
     low = np.append(np.log(low[:4]), 0.0)
     high = np.append(np.log(high[:4]), MAX_UNDERSHOOT)
@@ -366,7 +379,7 @@ def fit_double_gamma(times, responses, bounds="human"):
     atoms = np.concatenate([family.atoms, corners])
     shapes = _shapes(atoms, times)
     shapes /= np.linalg.norm(shapes, axis=1, keepdims=True) + 1e-300
-    family.basis = np.linalg.eigh(shapes.T @ shapes)[1][:, ::-1][:, :60].T
+    family = replace(family, basis=np.linalg.eigh(shapes.T @ shapes)[1][:, ::-1][:, :60].T)
     n, n_basis = len(responses), len(family.basis)
     cross = responses @ family.basis.T
     gram = np.broadcast_to(np.eye(n_basis), (n, n_basis, n_basis))

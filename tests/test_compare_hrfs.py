@@ -1,0 +1,98 @@
+"""compare_hrfs: planted differences are found, absent ones are not."""
+
+import numpy as np
+import pytest
+from scipy.signal import fftconvolve, lfilter
+
+from mne_samba import LearnableHRF, compare_hrfs
+from mne_samba.nn.hrf import double_gamma, hrf_summary, unit_peak
+
+T_R, SFREQ, N, LATE = 2.0, 10.0, 8, 3
+BASE = np.tile(unit_peak(np.array([6.0, 14.0, 0.85, 0.9, 1.0, 0.3])), (N, 1))
+
+
+def later(n=LATE):
+    params = BASE.copy()
+    params[:n, 2] *= 1.25
+    params[:n, 3] *= 1.1
+    return params
+
+
+def fit(params, seed, minutes=12, snr=2.0, gain=1.0, **kwargs):
+    rng = np.random.default_rng(seed)
+    n_times = int(minutes * 60 * SFREQ)
+    spectrum = np.fft.rfft(rng.standard_normal((N, n_times)))
+    frequency = np.fft.rfftfreq(n_times, 1 / SFREQ)
+    spectrum[:, (frequency < 0.008) | (frequency > 0.12)] = 0
+    drive = np.fft.irfft(spectrum)
+    response = double_gamma(np.arange(0, 32, 1 / SFREQ), params)
+    clean = fftconvolve(drive, response, axes=1)[:, : n_times : int(T_R * SFREQ)]
+    noise = lfilter([1], [1, -0.6], rng.standard_normal(clean.shape), axis=1)
+    noise *= clean.std(1, keepdims=True) / noise.std(1, keepdims=True) / np.sqrt(snr)
+    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False, **kwargs)
+    return model.fit([drive], [gain * (clean + noise).T])
+
+
+@pytest.fixture(scope="module")
+def conditions():
+    return fit(BASE, 0), fit(later(), 1, gain=-3.0)
+
+
+def test_planted_differences_are_found_and_absent_ones_are_not(conditions):
+    table = compare_hrfs(*conditions, n_permutations=199, random_state=0)
+    assert list(table["measure"].unique()) == ["peak_time", "fwhm", "undershoot_ratio"]
+    assert len(table) == 3 * N
+    peak = table[table["measure"] == "peak_time"]
+    planted = np.arange(N) < LATE
+    truth = np.ptp([hrf_summary(p)["peak_time"][0] for p in (BASE, later())])
+    assert np.all(peak["p_max"][planted] < 0.05)
+    assert np.all(peak["p_fdr"][planted] < 0.05)
+    assert np.all(peak["p_max"][~planted] > 0.05)
+    assert np.abs(peak["difference"][planted].mean() - truth) < 0.3
+    assert np.abs(peak["difference"][~planted].mean()) < 0.2
+
+
+def test_no_more_false_alarms_than_promised():
+    p = []
+    for seed in range(6):
+        a, b = fit(BASE, 10 + seed, minutes=8), fit(BASE, 50 + seed, minutes=8, gain=2.0)
+        table = compare_hrfs(a, b, n_permutations=99, random_state=seed)
+        p.append(table["p"])
+    p = np.concatenate(p)
+    assert (p <= 0.05).mean() < 0.12
+    assert np.abs(p.mean() - 0.5) < 0.1
+
+
+def test_corrected_p_values_are_no_smaller(conditions):
+    table = compare_hrfs(*conditions, n_permutations=99, random_state=0)
+    assert np.all(table["p_fdr"] >= table["p"] - 1e-12)
+    assert table["p"].min() >= 0.01
+    again = compare_hrfs(*conditions, n_permutations=99, random_state=0)
+    np.testing.assert_array_equal(table["p"], again["p"])
+
+
+@pytest.mark.slow
+def test_groups_of_people():
+    young = [fit(BASE, seed, minutes=8) for seed in range(6)]
+    old = [fit(later(), 100 + seed, minutes=8) for seed in range(6)]
+    planted = np.arange(N) < LATE
+    for paired in (False, True):
+        table = compare_hrfs(young, old, paired=paired, n_permutations=499, random_state=0)
+        peak = table[table["measure"] == "peak_time"]
+        # Six pairs have 64 sign flips: the smallest two-sided p value is 2 / 64.
+        assert np.all(peak["p"][planted] < 0.05)
+        assert (peak["p"][~planted] < 0.05).mean() <= 0.2
+
+
+def test_errors(conditions):
+    a, b = conditions
+    with pytest.raises(TypeError, match="list of fits"):
+        compare_hrfs(a, [b])
+    with pytest.raises(TypeError, match="LearnableHRF"):
+        compare_hrfs(a, "b")
+    with pytest.raises(ValueError, match="hrf_length"):
+        compare_hrfs(a, fit(BASE, 2, hrf_length=20.0))
+    with pytest.raises(ValueError, match="no learnt response"):
+        compare_hrfs(a, fit(BASE, 2, hrf="canonical"))
+    with pytest.raises(ValueError, match="equally long"):
+        compare_hrfs([a, a], [b], paired=True)

@@ -295,7 +295,7 @@ class PaperFitter:
         options = self.options
         callbacks = [("clip", GradientNormClipping(1.0))]
         if valid is not None:
-            stop = EarlyStopping(patience=options.patience, load_best=True, sink=lambda *_: None)
+            stop = EarlyStopping(patience=options.patience, load_best=True, sink=_silent)
             callbacks.append(("early_stopping", stop))
         return NeuralNet(
             module, criterion=CenteredCosineLoss, optimizer=torch.optim.AdamW,
@@ -305,6 +305,10 @@ class PaperFitter:
             train_split=None if valid is None else predefined_split(valid), callbacks=callbacks,
             verbose=0, device=self.device,
         )  # fmt: skip
+
+
+def _silent(*_) -> None:
+    """Say nothing."""
 
 
 def _start_from(module: PaperNet, previous: PaperNet) -> None:

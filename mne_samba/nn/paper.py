@@ -156,8 +156,8 @@ class PaperNet(nn.Module):
             dt = self.t_r / size
             # Every coefficient of a frame's chunk has this much history inside the input.
             n_lags = (self.n_chunks - 1) * size + 1
-            lags = (torch.arange(n_lags, device=self.logits.device) + 0.5) * dt
-            kernels.append(self.hrf(lags.to(self.logits)) * (attention[:, level, None] * dt))
+            lags = (torch.arange(n_lags).to(self.logits) + 0.5) * dt
+            kernels.append(self.hrf(lags) * (attention[:, level, None] * dt))
         return kernels
 
     def hidden(self, power: torch.Tensor) -> torch.Tensor:

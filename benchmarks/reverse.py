@@ -1,0 +1,165 @@
+"""BOLD to band power (SIMULATED): the way back, both directions, ridge, an oracle, shifted BOLD.
+
+16 nodes, 32 targets, 30 minutes of training, SNR 4, log band power in bins of a frame (2 s), tested
+on the 15 minutes that follow a gap of a minute. Scores are Pearson correlations over time per node
+and band, averaged over nodes; bins without their full response are left out for every model.
+
+Worlds: the package's simulator, whose measured bands also hold 1/f background; "clean bands", where
+rhythms stand far above it and weights are unrelated over nodes and bands; and "clean bands,
+networks", where the nodes of a network share most of their fluctuations.
+
+Run ``python benchmarks/reverse.py --quick`` or without ``--quick`` for five seeds.
+"""
+
+from __future__ import annotations
+
+import time
+
+from _common import one_thread, parser, to_markdown, write_section
+
+one_thread()
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+from _inverse import deconvolution_ridge, lagged_ridge, oracle  # noqa: E402
+
+from mne_samba import SambaTranslator, make_windows  # noqa: E402
+from mne_samba._reverse_data import read_targets  # noqa: E402
+from mne_samba.datasets import simulate_paired  # noqa: E402
+from mne_samba.metrics import detrend, pearson  # noqa: E402
+from mne_samba.nn.hrf import double_gamma  # noqa: E402
+
+T_R, TRAIN, TEST, GAP, WINDOW = 2.0, 1800.0, 900.0, 60.0, 60.0
+BANDS = ("delta", "theta", "alpha", "beta", "gamma")
+WORLDS = {
+    "simulator": {},
+    "clean bands": {"rhythm_snr": 20.0, "band_weights": "independent"},
+    "clean bands, networks": {"rhythm_snr": 20.0, "network_variance": 0.8},
+}
+
+
+def flat(power):
+    """(n_windows, n_nodes, n_bands, n_frames) -> (n_windows * n_frames, n_nodes * n_bands)."""
+    return power.transpose(0, 3, 1, 2).reshape(-1, power.shape[1] * power.shape[2])
+
+
+def bands_of(true, pred):
+    """Correlation per band, averaged over nodes, and their mean."""
+    r = pearson(true, pred).reshape(-1, len(BANDS)).mean(axis=0)
+    return {"r": r.mean(), **dict(zip(BANDS, r, strict=True)), "alpha+gamma": (r[2] + r[4]) / 2}
+
+
+def true_coupling(data, reading, x, scale):
+    """Oracle's weights on log power, responses and noise of the first recording."""
+    truth = data.truth
+    drive = truth.source_power[0]
+    step = round(T_R / (truth.power_times[1] - truth.power_times[0]))
+    drive = drive[..., truth.power_times > 0][..., : x.shape[-1] * step].astype(float)
+    drive = (drive - drive.mean(-1, keepdims=True)) / drive.std(-1, keepdims=True)
+    drive = drive.reshape(*drive.shape[:2], -1, step).mean(-1)
+    # Slope of the true drive on measured log power, per band: what of it the bands can tell.
+    slope = (drive * x).mean(axis=(0, 2)) / (x**2).mean(axis=(0, 2))
+    weights = truth.spatial_map[:, :, None] * truth.band_weights * slope
+    fine = (np.arange(15)[:, None] + (np.arange(20) + 0.5) / 20) * T_R
+    kernels = double_gamma(fine.ravel(), truth.hrf_params.to_numpy()).reshape(-1, 15, 20)
+    noise = (data.bolds[0] - truth.clean_bolds[0]).var(axis=0) / scale**2
+    # What the measured bands do not tell of the drive acts as noise as well.
+    weights = weights.reshape(len(weights), -1) / scale[:, None]
+    full = (truth.spatial_map[:, :, None] * truth.band_weights).reshape(len(weights), -1)
+    lost = 1 - np.tile(slope**2 * (x**2).mean(axis=(0, 2)) / (drive**2).mean(axis=(0, 2)), len(x))
+    gain = (kernels.mean(-1) * T_R) ** 2
+    extra = ((full / scale[:, None]) ** 2 * lost * (drive**2).mean()).sum(1) * gain.sum(1)
+    return weights, kernels.mean(-1) * T_R, noise + extra
+
+
+def run(world, seed):
+    """Rows of one seed."""
+    data = simulate_paired(
+        1, TRAIN + GAP + TEST, t_r=T_R, n_sources=16, n_targets=32, snr=4.0, level="source",
+        random_state=seed, **WORLDS[world],
+    )  # fmt: skip
+    epochs, y = make_windows(data.raws[0], data.bolds[0], t_r=T_R, window=WINDOW)
+    onset = epochs.metadata["onset"].to_numpy()
+    train = np.flatnonzero(onset + WINDOW <= TRAIN)
+    test = np.flatnonzero(onset >= TRAIN + GAP)
+    start = time.perf_counter()
+    back = SambaTranslator(t_r=T_R, direction="hemo_to_ele", random_state=0)
+    back.fit(y[train], epochs[train])
+    seconds = time.perf_counter() - start
+    reading, n_after = back._reverse.reading, back._reverse.reading.n_after
+    full = np.tile(np.arange(y.shape[1]) < y.shape[1] - n_after, len(test))
+    true = flat(back.target_from(epochs[test]))[full]
+
+    rows = []
+
+    def add(model, pred, **more):
+        row = {"world": world, "model": model, "seed": seed, **bands_of(true, pred[full])}
+        rows.append(row | more)
+
+    pred = back.predict(y[test])
+    add("SambaTranslator", flat(pred), fit_s=seconds, kept=back.corrections_kept_)
+    shifts = [flat(back.predict(np.roll(y[test], s, axis=0))) for s in range(3, len(test) - 2)]
+    shifted = np.mean([pearson(true, s[full]).mean() for s in shifts])
+    rows.append({"world": world, "model": "shifted BOLD", "seed": seed, "r": shifted})
+    # Baselines see whole recordings: no window cuts their filters.
+    power = np.concatenate(list(back.target_from(epochs[train])), axis=-1)
+    first = epochs.metadata["frame"].to_numpy()
+    whole = data.bolds[0]
+    span = np.arange(first[train[0]], first[train[-1]] + y.shape[1])
+    later = np.arange(first[test[0]], first[test[-1]] + y.shape[1])
+    bold, after = (detrend(whole[rows], T_R, "cosine") for rows in (span, later))
+    scale = bold.std(axis=0)
+    bold, after = bold / scale, after / after.std(axis=0)
+    x = power.reshape(-1, power.shape[-1]).T
+    groups = np.tile(np.arange(len(BANDS)), len(power))
+    add("ridge, deconvolved", deconvolution_ridge(bold, x, groups, after, T_R))
+    add("ridge, FIR", lagged_ridge(bold, x, groups, after))
+    _, (log_power,) = read_targets(back, [data.raws[0]], reading, [len(whole)])
+    weights, kernels, noise = true_coupling(data, reading, log_power, whole.std(axis=0))
+    networks = np.asarray(data.source_networks)
+    pred = oracle(weights, kernels, log_power[..., : len(span)], networks, noise, 0.6, after)
+    add("oracle", pred)
+    both = SambaTranslator(t_r=T_R, direction="both", random_state=0)
+    both.fit(epochs[train], y[train])
+    add("both, back", flat(both.translate(y[test], to="ele")))
+    there = SambaTranslator(t_r=T_R, random_state=0).fit(epochs[train], y[train])
+    for name, model in (("there alone", there), ("both, there", both)):
+        r = pearson(y[test].reshape(-1, 32), model.predict(epochs[test]).reshape(-1, 32)).mean()
+        rows.append({"world": world, "model": name, "seed": seed, "r": r})
+    if seed == 0:
+        wave = SambaTranslator(
+            t_r=T_R, direction="hemo_to_ele", output="signal", random_state=0
+        ).fit(y[train], epochs[train])
+        r = float(np.mean(wave.score_targets(y[test], epochs[test], metric="pearson")))
+        rows.append({"world": world, "model": "waveform", "seed": seed, "r": r})
+    return rows
+
+
+def main() -> None:
+    """Run, print, write."""
+    args = parser(__doc__.splitlines()[0]).parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for seed in range(1 if args.quick else 5):
+        for world in WORLDS:
+            rows += run(world, seed)
+            print(to_markdown(pd.DataFrame(rows[-9:])), flush=True)
+    table = pd.DataFrame(rows)
+    name = "reverse_quick" if args.quick else "reverse"
+    table.to_csv(args.out / f"{name}.csv", index=False)
+    numbers = ["r", "alpha+gamma", *BANDS, "fit_s"]
+    summary = table.groupby(["world", "model"], sort=False)[numbers].mean().reset_index()
+    print(to_markdown(summary))
+    seeds = "one seed" if args.quick else "5 seeds"
+    write_section(
+        name,
+        f"BOLD to band power ({seeds})",
+        "SIMULATED. `python benchmarks/reverse.py" + (" --quick" if args.quick else "") + "`: "
+        "correlation over time with held-out log band power (2 s bins), mean over nodes; 'there' "
+        "rows with measured BOLD. 16 nodes, 32 targets, 30 min, SNR 4. The waveform is what "
+        '`output="signal"` gives: BOLD does not carry it.\n\n' + to_markdown(summary),
+    )
+
+
+if __name__ == "__main__":
+    main()

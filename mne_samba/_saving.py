@@ -8,11 +8,13 @@ from pathlib import Path
 import mne
 import numpy as np
 import torch
+from mne.utils import warn
 
 from ._lowrate import LowRateGrid, PowerScaler
-from ._network import Graphs, NetworkFitter
+from ._network import Graphs, NetworkFitter, torch_device
 from ._paper import ConstantSpread, LevelScaler, PaperFitter
 from ._reverse_saving import pack_reverse, unpack_reverse
+from ._saved_checks import check_saved
 from ._uncertainty import HeldOut
 from ._version import __version__
 from .io import read_model, write_model
@@ -150,7 +152,7 @@ def read_samba(path):
     config, arrays = read_model(path)
     try:
         return _restore(config, arrays)
-    except (KeyError, TypeError, IndexError, AttributeError, RuntimeError, ValueError) as error:
+    except Exception as error:  # whatever a damaged or hostile description leads to
         raise ValueError(f"{path} is not a complete translator: {error!r}.") from None
 
 
@@ -160,11 +162,24 @@ def _restore(config, arrays):
     if config["class"] != SambaTranslator.__name__:
         raise ValueError(f"it holds a {config['class']!r}")
     translator = SambaTranslator(**{k: _unplain(v) for k, v in config["params"].items()})
+    _use_device(translator)
+    check_saved(translator, config, arrays)
     translator.info_ = _restore_info(config, arrays)
     if "kind" in config:
         _restore_forward(translator, config, arrays)
     unpack_reverse(translator, config, arrays)
     return translator
+
+
+def _use_device(translator) -> None:
+    """Let a model that was saved on a GPU be read where there is none."""
+    if not str(translator.device).startswith(("cuda", "mps", "xpu")):
+        return
+    try:
+        torch_device(translator.device)
+    except ValueError:
+        warn(f"device={translator.device!r} does not exist here: the model is read onto the CPU.")
+        translator.device = "cpu"
 
 
 def _restore_forward(translator, config, arrays) -> None:

@@ -88,6 +88,8 @@ def read_model(path) -> tuple[dict, dict[str, np.ndarray]]:
         version = int(config["format_version"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} has a damaged description: {error}") from None
+    if version < 1:
+        raise ValueError(f"{path} has format version {version}, which never existed.")
     if version > FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {version}; this mne_samba reads up to {FORMAT_VERSION}. "

@@ -1,0 +1,296 @@
+"""One file per model: whole or not at all, read without running anything from it."""
+
+import json
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from mne_samba import SambaTranslator, read_samba
+from mne_samba.io import FORMAT_VERSION, read_model, write_model
+
+PUBLISHED = (
+    "band_attention_", "band_gain_", "band_weights_", "spatial_map_", "patterns_", "hrf_",
+    "hrf_times_", "hrf_peak_time_", "y_mean_", "y_scale_",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["fitted", "fitted_full"])
+def saved(request, tmp_path_factory):
+    """A fitted translator and its file."""
+    model = request.getfixturevalue(request.param)
+    path = tmp_path_factory.mktemp("saved") / "model.samba"
+    model.save(path)
+    return model, path
+
+
+@pytest.fixture(scope="module")
+def file(fitted_full, tmp_path_factory):
+    """Bytes of a file with all parts."""
+    path = tmp_path_factory.mktemp("whole") / "model.samba"
+    fitted_full.save(path)
+    return path.read_bytes()
+
+
+def test_read_predicts_the_same(saved, people, windows):
+    model, path = saved
+    again = read_samba(path)
+    np.testing.assert_array_equal(again.predict(people.raws[2]), model.predict(people.raws[2]))
+    np.testing.assert_array_equal(again.predict(windows[0][:3]), model.predict(windows[0][:3]))
+    np.testing.assert_array_equal(again.transform(people.raws), model.transform(people.raws))
+    assert again.score(people.raws[2:], people.bolds[2:]) == model.score(
+        people.raws[2:], people.bolds[2:]
+    )
+
+
+def test_read_publishes_the_same(saved):
+    model, path = saved
+    again = read_samba(path)
+    for name in PUBLISHED:
+        np.testing.assert_array_equal(getattr(again, name), getattr(model, name), err_msg=name)
+    pd.testing.assert_frame_equal(again.hrf_params_, model.hrf_params_)
+    for name in ("ch_names_in_", "target_names_in_", "bands_", "n_parameters_", "history_",
+                 "corrections_kept_", "n_targets_"):  # fmt: skip
+        assert getattr(again, name) == getattr(model, name), name
+    for name in model.graph_:
+        np.testing.assert_array_equal(again.graph_[name], model.graph_[name])
+    assert again.get_params() == model.get_params()
+    assert again.info_["ch_names"] == model.info_["ch_names"]
+    assert again.info_.get_channel_types() == model.info_.get_channel_types()
+
+
+def test_a_read_model_is_saved_and_fitted_again(saved, people, tmp_path):
+    model, path = saved
+    again = read_samba(path)
+    again.save(tmp_path / "again")
+    third = read_samba(tmp_path / "again")
+    np.testing.assert_array_equal(third.predict(people.raws[2]), model.predict(people.raws[2]))
+    again.set_params(max_epochs=1, map_prior="gaussian").fit(people.raws[:1], people.bolds[:1])
+    assert again.predict(people.raws[0]).shape == (200, 10)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hrf": "fir"}, {"hrf": "canonical", "power": "log"}, {"band_attention": False},
+        {"graph": np.eye(8, k=1)}, {"bands": {"alpha": (8, 12), "beta": [13, 30]}},
+        {"picks": ["eeg"], "recurrent": "gru", "dtype": "float64"}, {"random_state": None},
+        {"random_state": np.random.RandomState(0), "graph": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_variant_is_kept(people, tmp_path, options):
+    options = {"corrections": "always", "max_epochs": 1, "map_prior": "gaussian", **options}
+    model = SambaTranslator(t_r=2.0, **options).fit(people.raws[:1], people.bolds[:1])
+    model.save(tmp_path / "model")
+    again = read_samba(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(people.raws[1]), model.predict(people.raws[1]))
+    np.testing.assert_array_equal(again.hrf_, model.hrf_)
+
+
+def test_a_table_model_is_kept(tmp_path):
+    X = np.random.default_rng(0).standard_normal((80, 4))
+    y = X @ np.ones((4, 2)) + 0.1
+    for target in (y, y[:, 0]):
+        model = SambaTranslator(t_r=1.0, random_state=0).fit(X, target)
+        model.save(tmp_path / "model", overwrite=True)
+        again = read_samba(tmp_path / "model")
+        np.testing.assert_array_equal(again.predict(X), model.predict(X))
+        assert again.n_features_in_ == 4
+
+
+def test_existing_files_are_kept_unless_told(saved, tmp_path):
+    model, _ = saved
+    path = tmp_path / "model.samba"
+    path.write_text("precious")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        model.save(path)
+    assert path.read_text() == "precious"
+    model.save(str(path), overwrite=True)
+    assert isinstance(read_samba(str(path)), SambaTranslator)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.samba"]
+
+
+def test_a_failed_save_leaves_nothing_and_keeps_the_old(people, saved, tmp_path, monkeypatch):
+    model, _ = saved
+    path = tmp_path / "model.samba"
+    model.save(path)
+    before = path.read_bytes()
+
+    def broken(arrays, name, metadata):
+        with open(name, "wb") as handle:
+            handle.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("mne_samba.io.save_file", broken)
+    with pytest.raises(OSError, match="No space left"):
+        model.save(path, overwrite=True)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model.samba"]
+
+
+def test_what_json_cannot_hold_is_refused(people, tmp_path):
+    model = SambaTranslator(
+        t_r=2.0, graph=lambda alike: alike > 0, corrections="never", map_prior="gaussian"
+    ).fit(people.raws[:1], people.bolds[:1])
+    with pytest.raises(ValueError, match=r"Parameter graph=.* cannot be saved"):
+        model.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_files_and_folders(tmp_path, saved):
+    with pytest.raises(FileNotFoundError, match="No model file"):
+        read_samba(tmp_path / "none")
+    with pytest.raises(FileNotFoundError):
+        read_samba(tmp_path)
+    with pytest.raises(OSError):
+        saved[0].save(tmp_path / "no" / "such" / "folder")
+
+
+def header_of(data):
+    size = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8 : 8 + size]), data[8 + size :]
+
+
+def with_config(file, change, tmp_path):
+    """The file with another description."""
+    header, body = header_of(file)
+    config = json.loads(header["__metadata__"]["config"])
+    config = change(config) or config
+    header["__metadata__"]["config"] = config if isinstance(config, str) else json.dumps(config)
+    text = json.dumps(header).encode()
+    path = tmp_path / "changed.samba"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    return path
+
+
+def test_it_is_plain_json_and_numbers(file, tmp_path):
+    path = tmp_path / "model"
+    path.write_bytes(file)
+    with safe_open(path, framework="numpy") as opened:
+        config = json.loads(opened.metadata()["config"])
+        assert config["format_version"] == FORMAT_VERSION
+        assert all(opened.get_tensor(name).dtype.kind in "fiub" for name in opened.keys())
+
+
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 10**6])
+def test_newer_files_ask_for_an_update(file, tmp_path, version):
+    path = with_config(file, lambda c: c.update(format_version=version), tmp_path)
+    with pytest.raises(ValueError, match=rf"format version {version}.*Update mne_samba"):
+        read_samba(path)
+
+
+CHANGES = {
+    "no version": lambda c: c.pop("format_version") and None,
+    "text version": lambda c: c.update(format_version="new"),
+    "negative version": lambda c: c.update(format_version=-1),
+    "a list": lambda c: "[1, 2]",
+    "not JSON": lambda c: "{'a': 1",
+    "deep JSON": lambda c: "[" * 100_000,
+    "another class": lambda c: c.update({"class": "os.system"}),
+    "no class": lambda c: c.pop("class") and None,
+    "unknown parameter": lambda c: c["params"].update(shell="rm -rf /"),
+    "bad parameter": lambda c: c["params"].update(hrf="x"),
+    "text t_r": lambda c: c["params"].update(t_r="2"),
+    "no parameters": lambda c: c.pop("params") and None,
+    "parameters are a list": lambda c: c.update(params=[1]),
+    "code as a graph": lambda c: c["params"].update(graph="__import__('os').getcwd()"),
+    "fewer channels": lambda c: c["ch_names"].pop() and None,
+    "more regions": lambda c: c["target_names"].append("x"),
+    "no bands": lambda c: c.update(bands={}),
+    "band of text": lambda c: c["bands"].update(alpha=["a", "b"]),
+    "another grid": lambda c: c["grid"].update(n_lags=3),
+    "a huge grid": lambda c: c["grid"].update(n_lags=10**12),
+    "negative frames": lambda c: c.update(n_frames=-5),
+    "text frames": lambda c: c.update(n_frames="many"),
+    "huge network": lambda c: c["params"].update(n_hidden=10**9),
+    "fewer keys": lambda c: c["scaler"]["keys"].pop() and None,
+    "core step": lambda c: c["core"].update(step="x"),
+    "unknown kind": lambda c: c.update(kind="x"),
+    "unknown channel type": lambda c: c.update(channel_types=["soul"] * 8),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_edited_descriptions_are_refused(file, tmp_path, name):
+    path = with_config(file, CHANGES[name], tmp_path)
+    with pytest.raises(ValueError, match=r"changed\.samba"):
+        read_samba(path)
+
+
+def test_changed_numbers_are_refused(file, tmp_path):
+    path = tmp_path / "model.samba"
+    path.write_bytes(file)
+    config, arrays = read_model(path)
+    config.pop("format_version")
+    for name, array in arrays.items():
+        # Iterations, frames that were held out and lags may be any number.
+        if array.ndim == 0 or name in ("core.elbo", "held.residuals") or name.endswith("_acf"):
+            continue
+        write_model(path, config, {**arrays, name: array[:-1]})
+        with pytest.raises(ValueError, match=r"model\.samba"):
+            read_samba(path)
+    for name in arrays:
+        if name == "core.extra" or name.startswith("matched."):
+            continue
+        write_model(path, config, {k: v for k, v in arrays.items() if k != name})
+        with pytest.raises(ValueError, match=r"model\.samba"):
+            read_samba(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "other.samba"
+
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "pwned"), "w"))
+
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match=r"other\.samba"):
+        read_samba(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data.pkl", pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match=r"other\.samba"):
+        read_samba(path)
+    for content in (b"", b"\0", b"\xff" * 64, b"{}", struct.pack("<Q", 2**62) + b"{}"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"other\.samba"):
+            read_samba(path)
+    save_file({"a": np.zeros(3)}, path)
+    with pytest.raises(ValueError, match="not a model of mne_samba"):
+        read_samba(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["other.samba"]
+
+
+def test_truncated_files_are_refused(file, tmp_path):
+    path = tmp_path / "cut.samba"
+    for size in np.linspace(0, len(file) - 1, 40).astype(int):
+        path.write_bytes(file[:size])
+        with pytest.raises(ValueError, match=r"cut\.samba"):
+            read_samba(path)
+
+
+def test_mutated_files_are_read_or_refused(file, tmp_path):
+    """200 files with changed bytes: a ValueError, or a model whose numbers changed."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "mutated.samba"
+    header = 8 + struct.unpack("<Q", file[:8])[0]
+    refused = 0
+    for i in range(200):
+        data = bytearray(file)
+        # Three of four hit the description: a changed number in the weights cannot be noticed.
+        high = header if i % 4 else len(data)
+        for place in rng.integers(0, high, rng.integers(1, 6)):
+            data[place] = rng.integers(256)
+        path.write_bytes(bytes(data))
+        try:
+            assert isinstance(read_samba(path), SambaTranslator)
+        except ValueError as error:
+            assert "mutated.samba" in str(error)
+            refused += 1
+    assert refused > 100

@@ -88,7 +88,8 @@ def hrf_summary(params, duration=40.0):
     """
     if torch.is_tensor(params):
         params = params.detach().cpu().double().numpy()
-    params = np.asarray(params, dtype=float)
+    # A copy: columns of a DataFrame are read-only, which torch warns of.
+    params = np.array(params, dtype=float)
     times = np.linspace(0.0, duration, round(duration / 0.05) + 1)
     summary = summarise_response(times, double_gamma(times, params))
     exact, _ = find_peak(torch.as_tensor(params))

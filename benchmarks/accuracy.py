@@ -10,8 +10,10 @@ Run ``python benchmarks/accuracy.py --quick`` or, resumable, ``python benchmarks
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
+from pathlib import Path
 
 from _common import one_thread, parser, to_markdown, write_section
 
@@ -24,11 +26,13 @@ import torch  # noqa: E402
 from scipy.ndimage import uniform_filter1d  # noqa: E402
 
 from mne_samba import SambaTranslator, make_windows  # noqa: E402
+from mne_samba._inputs import FrameGrid, read_inputs  # noqa: E402
 from mne_samba._lowrate import LowRateGrid, band_filters, ele_power  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
-from mne_samba.datasets import simulate_paired  # noqa: E402
+from mne_samba.datasets import simulate_bold, simulate_paired  # noqa: E402
 from mne_samba.metrics import pearson, r2  # noqa: E402
 from mne_samba.nn.hrf import convolve_frames, double_gamma  # noqa: E402
+from mne_samba.nn.wavelet import CANONICAL_BANDS as BANDS  # noqa: E402
 
 T_R, TEST, GAP = 2.0, 900.0, 60.0
 MODELS = {
@@ -37,9 +41,10 @@ MODELS = {
     "ridge canonical": lambda: BandPowerRidge(t_r=T_R),
     "ridge FIR": lambda: BandPowerRidge(t_r=T_R, hrf="fir"),
     "ridge canonical, linear power": lambda: BandPowerRidge(t_r=T_R, power="linear"),
-    "ridge FIR, linear power": lambda: BandPowerRidge(t_r=T_R, hrf="fir", power="linear"),
 }
-RIDGES = [name for name in MODELS if name.startswith("ridge")]
+RIDGES = ["ridge canonical", "ridge FIR"]
+LINEAR = "ridge canonical, linear power"
+MODELS[LINEAR] = MODELS.pop(LINEAR)
 WORLDS = {
     "plain": {},
     "dense signed map": {"spatial_map": "dense"},
@@ -139,8 +144,6 @@ def run_person(minutes, snr, seed, models, world, level="source"):
 
 def oracle_windows(data, raw, epochs, test):
     """Oracle's frames of test windows."""
-    from mne_samba._inputs import FrameGrid, read_inputs
-
     ele = read_inputs([raw], FrameGrid(t_r=T_R))
     grid = LowRateGrid.from_tr(T_R, 30.0)
     frames = oracle(data, raw, ele, grid, data.truth.bands)
@@ -149,31 +152,27 @@ def oracle_windows(data, raw, epochs, test):
 
 
 def run_people(minutes, snr, seed, models, n_people=6):
-    """Rows of leave-one-person-out over people who share their coupling."""
+    """Rows of leave-one-person-out over whole recordings of people who share their coupling."""
     data = simulate_paired(
         n_people, 60.0 * minutes, t_r=T_R, snr=snr, level="source", random_state=seed
     )
-    pairs = [
-        (*make_windows(raw, bold, t_r=T_R, subject=s), make_windows(raw, clean, t_r=T_R)[1])
-        for raw, bold, clean, s in zip(
-            data.raws, data.bolds, data.truth.clean_bolds, data.subjects, strict=True
-        )
-    ]
+    # Frames without their whole history are no prediction.
+    first = round(30.0 / T_R)
     rows = []
     for name in models:
         scores, seconds, found = [], 0.0, []
-        for i, (epochs, _, clean) in enumerate(pairs):
+        for i in range(n_people):
             if name == "oracle":
-                pred = oracle_person(data, i, epochs)
+                pred = oracle_person(data, i)
             else:
-                others = [pair for j, pair in enumerate(pairs) if j != i]
-                joined = mne.concatenate_epochs([e for e, _, _ in others], verbose="ERROR")
+                others = [j for j in range(n_people) if j != i]
                 start = time.perf_counter()
-                model = MODELS[name]().fit(joined, np.concatenate([y for _, y, _ in others]))
+                model = MODELS[name]()
+                model.fit([data.raws[j] for j in others], [data.bolds[j] for j in others])
                 seconds += time.perf_counter() - start
-                pred = flat(model.predict(epochs))
+                pred = model.predict(data.raws[i])
                 found.append(recovered(model, data.truth))
-            scores.append(pearson(flat(clean), pred).mean())
+            scores.append(pearson(data.truth.clean_bolds[i][first:], pred[first:]).mean())
         row = {"model": name, "minutes": minutes, "snr": snr, "world": "six people"}
         row.update(level="source", seed=seed, r=float(np.mean(scores)), fit_s=seconds / n_people)
         row.update(pd.DataFrame(found).mean().to_dict() if found else {})
@@ -181,37 +180,108 @@ def run_people(minutes, snr, seed, models, n_people=6):
     return rows
 
 
-def oracle_person(data, i, epochs):
-    """Oracle's frames of one person's windows."""
-    from mne_samba._inputs import FrameGrid, read_inputs
-
-    raw = data.raws[i]
-    ele = read_inputs([raw], FrameGrid(t_r=T_R))
+def oracle_person(data, i):
+    """Oracle's frames of one person's recording."""
+    ele = read_inputs([data.raws[i]], FrameGrid(t_r=T_R))
     grid = LowRateGrid.from_tr(T_R, 30.0)
-    frames = oracle(data, raw, ele, grid, data.truth.bands, i)
-    first = epochs.metadata["frame"].to_numpy()
-    return np.concatenate([frames[f : f + 30] for f in first])
+    return oracle(data, data.raws[i], ele, grid, data.truth.bands, i)
+
+
+def run_adaptation(minutes, snr, seed, n_people=6):
+    """Rows of a new person with few minutes: from scratch, unadapted, and adapted."""
+    test = 600.0
+    data = simulate_paired(
+        n_people + 1, 60.0 * minutes + 60.0 + test, t_r=T_R, snr=snr, level="source",
+        random_state=seed, shared_coupling=0.8,
+    )  # fmt: skip
+    cut = round(60.0 * minutes / T_R)
+    later = round((60.0 * minutes + 60.0) / T_R)
+    raw, bold, clean = (part[-1] for part in (data.raws, data.bolds, data.truth.clean_bolds))
+    short = raw.copy().crop(0, 60.0 * minutes, include_tmax=False)
+
+    def row(name, model):
+        r = pearson(clean[later:], model.predict(raw)[later:]).mean()
+        return {
+            "model": name, "minutes": minutes, "snr": snr, "world": "new person", "level": "source",
+            "seed": seed, "r": r,
+        }  # fmt: skip
+
+    others = MODELS["core"]().fit(data.raws[:-1], data.bolds[:-1])
+    rows = [row("unadapted", others)]
+    rows.append(row("from scratch", MODELS["core"]().fit(short, bold[:cut])))
+    others.set_params(warm_start=True).fit(short, bold[:cut])
+    return [*rows, row("adapted", others)]
+
+
+def shared_folder() -> Path:
+    """Folder of real recordings."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    return Path(os.environ.get("MNE_SAMBA_SHARED", default))
+
+
+def run_semisynthetic(name, snr, seed, models):
+    """Rows of real EEG whose BOLD is simulated, with noise from real BOLD: SEMI-SYNTHETIC."""
+    folder = shared_folder()
+    read = {"rest": mne.io.read_raw_edf, "task": mne.io.read_raw_eeglab}[name]
+    file = {"rest": "eeg_rest/test.edf", "task": "eeg_task/eeglab_data.set"}[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        raw = read(folder / file, preload=True)
+    raw.drop_channels([ch for ch in raw.ch_names if "EOG" in ch.upper()])
+    noise = pd.read_csv(folder / "fmri_rois" / "fmri_timeseries.csv").iloc[:, 3:].to_numpy()
+    bands = {k: v for k, v in BANDS.items() if v[1] < raw.info["sfreq"] / 2}
+    data = simulate_bold(
+        raw, t_r=T_R, n_targets=8, snr=snr, noise=noise, noise_t_r=1.89, bands=bands,
+        random_state=seed,
+    )  # fmt: skip
+    n = len(data.bold)
+    cut = round(0.7 * n)
+    first = round(30.0 / T_R)
+    rows = []
+    for model_name in models:
+        model = MODELS[model_name]().set_params(hrf_length=20.0, bands=bands)
+        train = raw.copy().crop(0, cut * T_R, include_tmax=False)
+        model.fit(train, data.bold[:cut])
+        pred = model.predict(raw)[cut + first :]
+        row = {"model": model_name, "minutes": n * T_R / 60, "snr": snr, "level": f"EEG {name}"}
+        row.update(world="semi-synthetic", seed=seed)
+        row["r"] = pearson(data.clean_bold[cut + first : cut + first + len(pred)], pred).mean()
+        if isinstance(model, SambaTranslator):
+            error = model.hrf_peak_time_ - np.asarray(data.truth.hrf_peak_time)
+            row["peak_error"] = np.abs(error).mean()
+        rows.append(row)
+    return rows
 
 
 def settings(quick: bool):
     """All settings, the most informative first."""
     seeds = range(1) if quick else range(5)
-    models = ["default", *RIDGES, "oracle"] if quick else [*MODELS, "oracle"]
-    minutes, snrs = ((10, 30), (1.0,)) if quick else ((10, 30, 60, 5), (1.0, 4.0, 0.25))
-    for snr in snrs:
-        for minute in minutes:
-            for seed in seeds:
-                yield run_person, (minute, snr, seed, models, "plain")
+    everything = ["default", *RIDGES, LINEAR, "oracle"]
     if quick:
+        for minutes in (10, 30):
+            yield run_person, (minutes, 1.0, 0, everything, "plain")
         return
+    full = ["default", "core", *RIDGES, LINEAR, "oracle"]
+    for minutes, snr in ((10, 1.0), (30, 1.0), (60, 1.0), (30, 0.25), (60, 4.0)):
+        for seed in seeds:
+            yield run_person, (minutes, snr, seed, full, "plain")
+    for seed in seeds:
+        yield run_people, (10, 1.0, seed, everything)
+    for seed in seeds:
+        yield run_adaptation, (5, 1.0, seed)
     for world in WORLDS:
         if world != "plain":
             for seed in seeds:
-                yield run_person, (30, 1.0, seed, [*MODELS], world)
+                yield run_person, (30, 1.0, seed, ["default", *RIDGES, LINEAR], world)
+    for minutes, snr in ((5, 1.0), (10, 0.25), (5, 0.25), (10, 4.0), (30, 4.0)):
+        for seed in seeds:
+            yield run_person, (minutes, snr, seed, everything, "plain")
     for seed in seeds:
-        yield run_people, (10, 1.0, seed, models)
-    for seed in seeds:
-        yield run_person, (30, 1.0, seed, [*MODELS], "plain", "sensor")
+        yield run_person, (30, 1.0, seed, ["default", *RIDGES, LINEAR], "plain", "sensor")
+    if shared_folder().is_dir():
+        for name in ("rest", "task"):
+            for seed in seeds:
+                yield run_semisynthetic, (name, 4.0, seed, ["default", *RIDGES, LINEAR])
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
@@ -230,6 +300,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         best = part.loc[part.model == "oracle", "r"]
         index = part.index
         mean.loc[index, "x_ridge"] = part.r / ridge
+        if (part.model == LINEAR).any():
+            mean.loc[index, "x_linear_ridge"] = part.r / part.loc[part.model == LINEAR, "r"].iloc[0]
         if len(best):
             mean.loc[index, "of_oracle"] = part.r / best.iloc[0]
         del key
@@ -269,7 +341,7 @@ def main() -> None:
         f"Accuracy on simulated people ({'one seed' if args.quick else '5 seeds'})",
         "SIMULATED. `python benchmarks/accuracy.py" + (" --quick" if args.quick else "") + "`: "
         "correlation `r` with held-out clean BOLD, mean over targets and seeds; `x_ridge` is the "
-        "ratio to the best of four ridge models, `of_oracle` that to the true map, weights and "
+        "ratio to the better of `BandPowerRidge` canonical and FIR, `of_oracle` that to the true map, weights and "
         "responses on measured band power.\n\n" + to_markdown(summary),
     )
 

@@ -39,6 +39,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """
 
     _log_power = False
+    _choose_power = False
 
     def _check_params(self) -> None:
         check_number(self.t_r, "t_r", low=0, low_open=True)
@@ -172,7 +173,8 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         self.scaler_ = self._make_scaler().fit(powers, ele.keys)
         scaled = self.scaler_.transform(powers, ele.keys, kind)
-        return PairedData(scaled, targets, ele.keys, ele.table, kind, self.grid_)
+        raw = powers if self._choose_power else None
+        return PairedData(scaled, targets, ele.keys, ele.table, kind, self.grid_, raw)
 
     def _check_history(self, ele: Electrophysiology) -> None:
         start = min(segment.frame_start for segment in ele.segments)

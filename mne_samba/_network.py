@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from skorch import NeuralNet
 
 from ._base import PairedData
 from ._checks import as_float_array
-from ._lowrate import LowRateGrid
+from ._lowrate import LowRateGrid, PowerScaler
 from ._published import node_similarity, target_similarity
 from ._training import (
     FrameWindows,
@@ -21,6 +21,7 @@ from ._training import (
     predict_segments,
     stitch,
     train,
+    validated_correlation,
     validated_gain,
     validated_scale,
 )
@@ -174,13 +175,41 @@ class NetworkFitter:
             step = max(1, round(options.step / options.grid_.t_r))
         self.step = step
 
+    def choose_power(self, data: PairedData, scaler: PowerScaler, seed, previous: Core | None):
+        """Take linear or log band power, whichever core predicts held-out frames better.
+
+        Returns
+        -------
+        data : PairedData
+            With the band power chosen.
+        scaler : PowerScaler
+            The scaler of that power.
+        """
+        linear = replace(data, raw=None)
+        if data.raw is None or previous is not None:
+            return linear, scaler
+        log_scaler = PowerScaler(log=True).fit(data.raw, data.keys)
+        log = replace(linear, powers=log_scaler.transform(data.raw, data.keys, data.kind))
+        scores = []
+        for candidate in (linear, log):
+            split = self._split(candidate)
+            if split is None:
+                return linear, scaler
+            core = self._core(split[0], seed, None)
+            scores.append(validated_correlation(core.predict(split[1].powers), split[1]).mean())
+        logger.debug("Held-out correlation: linear power %.3f, log power %.3f.", *scores)
+        return (log, log_scaler) if scores[1] > scores[0] else (linear, scaler)
+
+    def _split(self, data: PairedData):
+        if data.kind == "features":
+            return None
+        return inner_split(data, self.options.validation_fraction, self.options.gap)
+
     def fit(self, data: PairedData, seed: int, previous: Core | None) -> FittedNetwork:
         """Fit the core, train corrections on a part, and keep what the held-out rest confirms."""
         graphs = self._graphs(data)
         scale, kept, history = np.ones(self.options.n_targets_), False, []
-        split = None
-        if data.kind != "features":
-            split = inner_split(data, self.options.validation_fraction, self.options.gap)
+        split = self._split(data)
         epochs, held, drift = self.options.max_epochs, None, self.options._drift
         if split is not None:
             epochs, scale, kept, history, held = self._judge(*split, graphs, seed, previous)

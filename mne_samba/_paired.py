@@ -28,6 +28,8 @@ class PairedData:
         What X was.
     grid : LowRateGrid
         Bins and frames.
+    raw : list of array | None
+        Band power before it was scaled, where the estimator chooses its scale by the data.
     """
 
     powers: list[np.ndarray]
@@ -36,6 +38,7 @@ class PairedData:
     table: pd.DataFrame
     kind: str
     grid: LowRateGrid
+    raw: list[np.ndarray] | None = None
 
     @property
     def masks(self) -> list[np.ndarray]:
@@ -50,4 +53,5 @@ class PairedData:
             targets=[self.targets[i] for i in index],
             keys=[self.keys[i] for i in index],
             table=self.table.iloc[list(index)].reset_index(drop=True),
+            raw=None if self.raw is None else [self.raw[i] for i in index],
         )

@@ -264,12 +264,15 @@ def validated_gain(
     core: list[np.ndarray], net: list[np.ndarray], valid: PairedData
 ) -> tuple[float, float]:
     """Correlation that corrections add on held-out frames: mean over targets, standard error."""
-    gain = np.array(_correlations(net, valid)) - np.array(_correlations(core, valid))
+    gain = np.array(validated_correlation(net, valid)) - np.array(
+        validated_correlation(core, valid)
+    )
     spread = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
     return float(gain.mean()), float(spread)
 
 
-def _correlations(frames, valid) -> np.ndarray:
+def validated_correlation(frames: list[np.ndarray], valid: PairedData) -> np.ndarray:
+    """Correlation (n_targets,) of predicted with held-out frames, averaged over recordings."""
     scores = []
     for key in dict.fromkeys(valid.keys):
         rows = [i for i, k in enumerate(valid.keys) if k == key]

@@ -75,8 +75,9 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         Wavelets of the bands: flat in the band with sharp edges, or complex Morlet wavelets.
     n_cycles : float
         Cycles of the Morlet wavelets.
-    power : "linear" | "log"
-        Scale of band power.
+    power : "auto" | "linear" | "log"
+        Scale of band power; "auto" takes the one whose linear core predicts a held-out block of the
+        training data better.
     hrf : "double_gamma" | "fir" | "canonical"
         Response: six parameters per region, free, or fixed.
     hrf_length : float
@@ -141,6 +142,8 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         Six parameters per region (``variant="paper"``: per node, as are the responses below).
     hrf_, hrf_times_, hrf_peak_time_ : array
         Responses (n_targets, n_hrf_times), their times, and times to peak in seconds.
+    power_ : str
+        Scale of band power that is used.
     band_attention_, band_gain_ : array, shape (n_channels, n_bands)
         Attention over bands (rows sum to 1) and signed gain in [-1, 1].
     band_weights_, spatial_map_ : array
@@ -168,7 +171,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         self, *, t_r, direction="ele_to_hemo", sfreq=None, tmin=None, window=60.0, step=None,
         context=30.0, first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None,
         picks=None, channels="error", bands=None, wavelet="shannon", n_cycles=7.0,
-        power="linear", hrf="double_gamma", hrf_length=30.0, hrf_bounds="human", map_prior="auto",
+        power="auto", hrf="double_gamma", hrf_length=30.0, hrf_bounds="human", map_prior="auto",
         recurrent="lstm", graph="knn",
         n_neighbors=8, band_attention=True, variant="default", corrections="auto", n_hidden=32,
         lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
@@ -222,10 +225,14 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
     def _log_power(self) -> bool:
         return self.power == "log"
 
+    @property
+    def _choose_power(self) -> bool:
+        return self.power == "auto"
+
     def _check_params(self) -> None:
         super()._check_params()
         self._check_direction()
-        check_option(self.power, "power", ("linear", "log"))
+        check_option(self.power, "power", ("auto", "linear", "log"))
         check_option(self.hrf, "hrf", ("double_gamma", "fir", "canonical"))
         check_option(self.hrf_bounds, "hrf_bounds", tuple(HRF_BOUNDS))
         check_option(self.map_prior, "map_prior", ("auto", "sparse", "ard", "gaussian"))
@@ -263,7 +270,10 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
                     self._fit_paper(data)
                     return
                 previous = self.core_ if self.warm_start and hasattr(self, "core_") else None
-                self._network = NetworkFitter(self).fit(data, seed, previous)
+                fitter = NetworkFitter(self)
+                if self._choose_power:
+                    data, self.scaler_ = fitter.choose_power(data, self.scaler_, seed, previous)
+                self._network = fitter.fit(data, seed, previous)
             self._publish()
             frames = self._network.frames(data.powers, data.grid)
             self.patterns_ = activation_patterns(self.net_.module_, data, frames)
@@ -275,6 +285,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
             publish_paper(self)
             return
         network = self._network
+        self.power_ = "log" if self.scaler_.log else "linear"
         self.net_, self.core_ = network.net, network.core
         self.history_, self.corrections_kept_ = network.history, network.corrections_kept
         self.n_parameters_ = network.n_parameters

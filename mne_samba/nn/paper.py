@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from scipy.fft import next_fast_len
 from torch import nn
 
 from ._paper_decoder import FrameDecoder
+from ._paper_response import ResponseFeatures
 from .discrete import wavedec
 from .graph import GraphAttention
 from .hrf import DoubleGammaHRF
@@ -162,17 +162,8 @@ class PaperNet(nn.Module):
 
     def hidden(self, power: torch.Tensor) -> torch.Tensor:
         """Features of nodes, (n_channels, n_hidden, n_windows * n_frames)."""
-        n_windows, n_channels, n_all = power.shape[:3]
-        n_frames, out = n_all - self.n_chunks + 1, None
-        levels = zip(power.split(self.sizes, -1), self.kernels(), self.levels, strict=True)
-        for part, kernel, weight in levels:
-            drive = part.reshape(n_windows, n_channels, -1)
-            first = (self.n_chunks - 1) * part.shape[-1]
-            bold = _causal_tail(drive, kernel, first)
-            rows = bold.reshape(-1, part.shape[-1])
-            out = rows @ weight if out is None else torch.addmm(out, rows, weight)
-        out = (out + self.level_bias).view(n_windows, n_channels, n_frames, -1)
-        return out.permute(1, 3, 0, 2).flatten(2)
+        features = ResponseFeatures.apply(power, self.n_chunks, *self.kernels(), *self.levels)
+        return features + self.level_bias[:, None]
 
     def drive(self, power: torch.Tensor) -> torch.Tensor:
         """Readout of targets before the decoder, (n_windows, n_frames, n_targets)."""
@@ -226,25 +217,3 @@ def _level_maps(sizes: tuple[int, ...], n_hidden: int) -> list[nn.Parameter]:
         mean = torch.randn(1, n_hidden) / size
         maps.append(nn.Parameter(mean + 0.1 * torch.randn(size, n_hidden) / size))
     return maps
-
-
-def _causal_tail(drive: torch.Tensor, kernel: torch.Tensor, first: int) -> torch.Tensor:
-    """Causal convolution from sample ``first`` on, where a whole history lies inside the drive.
-
-    Parameters
-    ----------
-    drive : Tensor, shape (n_windows, n_channels, n_times)
-        Signal.
-    kernel : Tensor, shape (n_channels, n_lags)
-        Responses, ``n_lags <= first + 1``: what a circular transform wraps around is cut off.
-    first : int
-        First sample to return.
-
-    Returns
-    -------
-    Tensor, shape (n_windows, n_channels, n_times - first)
-        Convolved signal.
-    """
-    size = next_fast_len(drive.shape[-1], real=True)
-    spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(kernel, size)
-    return torch.fft.irfft(spectrum, size)[..., first : drive.shape[-1]]

@@ -203,6 +203,11 @@ class BandPowerRidge(BoldRegressor):
         return hasattr(self, "coef_")
 
     def _predict_scaled(self, powers, kind, grid) -> list[np.ndarray]:
+        if self.hrf == "fir" and grid.t_r != self.grid_.t_r:
+            raise ValueError(
+                f'A response with hrf="fir" is tied to the t_r that it was fitted on '
+                f"({self.grid_.t_r:g} s), got {grid.t_r:g} s."
+            )
         out = []
         for power in powers:
             features = (self._features(power, grid) - self._feature_mean) / self._feature_scale

@@ -11,6 +11,22 @@ import torch
 from scipy.fft import next_fast_len
 
 
+def response_features(power: torch.Tensor, n_chunks: int, *tensors: torch.Tensor) -> torch.Tensor:
+    """Plain form of `ResponseFeatures`, with the same arguments and result."""
+    kernels, maps = tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
+    n_windows, n_channels, n_all, _ = power.shape
+    n_frames, out = n_all - n_chunks + 1, 0.0
+    parts = power.split([len(weight) for weight in maps], dim=-1)
+    for part, kernel, weight in zip(parts, kernels, maps, strict=True):
+        size, n_times = len(weight), n_all * len(weight)
+        n_fft = next_fast_len(n_times, real=True)
+        spectrum = torch.fft.rfft(part.reshape(n_windows, n_channels, n_times), n_fft)
+        bold = torch.fft.irfft(spectrum * torch.fft.rfft(kernel, n_fft), n_fft)
+        bold = bold[..., (n_chunks - 1) * size : n_times]
+        out = out + bold.reshape(n_windows, n_channels, n_frames, size) @ weight
+    return out.permute(1, 3, 0, 2).flatten(2)
+
+
 class ResponseFeatures(torch.autograd.Function):
     """Features of chunks of power after causal convolution with every node's response.
 

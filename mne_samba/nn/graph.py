@@ -161,6 +161,9 @@ class GraphAttention(nn.Module):
         out : Tensor, shape (n_nodes, n_heads * n_out, n_graphs)
             The same as ``forward`` gives, graphs last.
         """
+        # Calls per node pay on a processor; an accelerator takes all nodes in one.
+        if x.device.type != "cpu":
+            return self._attend(x.permute(2, 0, 1)).permute(1, 2, 0)
         shape = (len(x), self.n_heads, self.n_out, x.shape[-1])
         sent, received = (
             torch.baddbmm(
@@ -179,11 +182,12 @@ class GraphAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map node features (..., n_nodes, n_in) to (..., n_nodes, n_heads * n_out)."""
         n_graphs = math.prod(x.shape[:-2])
-        # Calls per node pay on a processor; an accelerator takes all nodes in one.
         if n_graphs >= _MANY and x.device.type == "cpu":
             flat = x.reshape(n_graphs, *x.shape[-2:]).permute(1, 2, 0)
-            out = self.columns(flat).permute(2, 0, 1)
-            return out.reshape(*x.shape[:-1], -1)
+            return self.columns(flat).permute(2, 0, 1).reshape(*x.shape[:-1], -1)
+        return self._attend(x)
+
+    def _attend(self, x: torch.Tensor) -> torch.Tensor:
         alpha, messages = self.weights(x)
         out = (alpha.unsqueeze(-1) * messages).sum(-3)
         return out.flatten(-2) + self.bias

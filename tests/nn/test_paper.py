@@ -6,8 +6,9 @@ import pywt
 import torch
 
 from mne_samba.nn._paper_decoder import FrameDecoder, earlier_frames
+from mne_samba.nn._paper_response import ResponseFeatures, response_features
 from mne_samba.nn.graph import GraphAttention
-from mne_samba.nn.hrf import double_gamma
+from mne_samba.nn.hrf import convolve, double_gamma
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.paper import PaperNet, chunk_power, level_bands, level_sizes
 
@@ -93,6 +94,19 @@ def test_response_is_a_causal_convolution_of_power():
             weight = net.levels[level].detach().numpy()
             expected[node] += float(net.attention[node, level].detach()) * (bold @ weight).T
     np.testing.assert_allclose(hidden, expected, atol=1e-10)
+
+
+def test_a_node_at_a_time_is_all_nodes_at_once():
+    """The form that stays in cache against the plain one, with every gradient."""
+    net, (power, _) = network(), batch(2)
+    inputs = [power, *(k.detach() for k in net.kernels()), *(m.detach() for m in net.levels)]
+    probe, results = torch.randn(N_CHANNELS, 8, 2 * N_FRAMES).double(), []
+    for form in (ResponseFeatures.apply, response_features):
+        given = [x.clone().requires_grad_() for x in inputs]
+        out = form(given[0], N_CHUNKS, *given[1:])
+        results.append([out, *torch.autograd.grad((out * probe).sum(), given)])
+    for ours, plain in zip(*results, strict=True):
+        torch.testing.assert_close(ours, plain)
 
 
 @pytest.mark.parametrize("recurrent", ["lstm", None])
@@ -253,3 +267,13 @@ def test_spans_of_graphs_do_not_change_attention(monkeypatch):
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(torch.autograd.grad(parts.square().sum(), x)[0], grad)
     assert torch.autograd.gradcheck(layer.columns, (x[..., :3].detach().requires_grad_(),))
+
+
+def test_long_signals_of_many_regions_are_convolved_alike():
+    """Large inputs take a region at a time; numpy.convolve knows no such thing."""
+    rng = np.random.default_rng(0)
+    drive, kernel = rng.standard_normal((3, 40, 10000)), rng.standard_normal((40, 600))
+    ours = convolve(torch.as_tensor(drive), torch.as_tensor(kernel), dt=0.1).numpy()
+    for window, region in ((0, 0), (2, 17), (1, 39)):
+        expected = 0.1 * np.convolve(drive[window, region], kernel[region])[:10000]
+        np.testing.assert_allclose(ours[window, region], expected, atol=1e-10)

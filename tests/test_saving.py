@@ -127,7 +127,7 @@ def test_a_failed_save_leaves_nothing_and_keeps_the_old(people, saved, tmp_path,
             handle.write(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("mne_samba.io.save_file", broken)
+    monkeypatch.setattr("mne_samba.io._model_file.save_file", broken)
     with pytest.raises(OSError, match="No space left"):
         model.save(path, overwrite=True)
     assert path.read_bytes() == before

@@ -1,8 +1,8 @@
 """Which BOLD window belongs to a window of electrophysiology (SIMULATED).
 
-SNR 1, windows of 10 s (5 frames), 500 non-overlapping candidates, 30 minutes of training; 48 targets,
-or 6, which is hard. Every model gives predictions; each is matched by its own whitened likelihood
-ratio and by plain correlation. Shifted predictions say what chance is.
+SNR 1, windows of 10 s (5 frames), 500 non-overlapping candidates, 30 minutes of training; 48
+targets, or 6, which is hard. Every model gives predictions; each is matched by its own whitened
+likelihood ratio and by plain correlation. Shifted predictions say what chance is.
 
 Run ``python benchmarks/retrieval.py --quick`` or without ``--quick`` for five seeds.
 """

@@ -12,6 +12,7 @@ from ._version import __version__
 _PUBLIC = {
     "FramewiseRegressor": "mne_samba.transformers",
     "LearnableHRF": "mne_samba.transformers",
+    "SambaClassifier": "mne_samba.transformers",
     "SambaTranslator": "mne_samba.translator",
     "WaveletBandAttention": "mne_samba.transformers",
     "compare_hrfs": "mne_samba.transformers",

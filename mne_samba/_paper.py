@@ -35,6 +35,8 @@ from .nn.paper import N_HEADS, PaperNet, chunk_power, level_bands, level_sizes
 # The paper's sampling rate in Hz: faster signals are brought down to it, by a whole factor.
 RATE = 200.0
 _BLOCK, _MARGIN = 64, 200
+# Windows that an epoch has at least, where recordings are long enough for them to differ.
+_WINDOWS = 64
 
 
 def chunk_samples(sfreq: float, t_r: float) -> int:
@@ -250,8 +252,12 @@ class PaperFitter:
         valid = (
             None if split is None else PaperWindows(held, self.n_frames, self.n_frames, self.dtype)
         )
+        # Short recordings overlap more: an epoch has enough steps to learn something from.
+        step = self.step
+        if options.step is None:
+            step = max(1, min(step, sum(map(len, part.targets)) // _WINDOWS))
         fitted.net = train(
-            self._net(module, valid), PaperWindows(part, self.n_frames, self.step, self.dtype)
+            self._net(module, valid), PaperWindows(part, self.n_frames, step, self.dtype)
         )
         keys = ("epoch", "train_loss", "valid_loss")
         fitted.history = [

@@ -54,7 +54,8 @@ def test_power_of_a_new_person_predicts_their_bold(fitted, pair):
     _, (signal, bold) = pair
     true = fitted.score([signal], [bold])
     shifted = fitted.score([signal], [np.roll(bold, N_FRAMES // 2, axis=0)])
-    assert true > 0.5 and shifted < 0.3 and fitted.score_targets([signal], [bold], "r2").min() > 0
+    assert true > 0.6 and abs(shifted) < 0.2
+    assert fitted.score_targets([signal], [bold], "r2").min() > 0.4
 
 
 def test_predictions_follow_the_signal(fitted, pair):

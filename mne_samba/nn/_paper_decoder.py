@@ -33,10 +33,10 @@ class FrameDecoder(nn.Module):
             raise ValueError(f"recurrent must be one of {tuple(CELLS)}, got {kind!r}.")
         self.encode = nn.Linear(2 * n_targets, n_hidden)
         self.cell = CELLS[kind](n_hidden, n_hidden, num_layers=n_layers, batch_first=True)
-        self.decode = nn.Linear(n_hidden, n_targets)
+        # No bias: the loss is centred, a constant per target would never learn.
+        self.decode = nn.Linear(n_hidden, n_targets, bias=False)
         # Begin close to what graph attention says, yet with a gradient in every layer.
         nn.init.normal_(self.decode.weight, std=0.02)
-        nn.init.zeros_(self.decode.bias)
 
     def forward(self, readout: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
         """Decode frames.

@@ -126,14 +126,18 @@ class PaperNet(nn.Module):
         self.sizes = level_sizes(n_samples)
         self.hrf = DoubleGammaHRF(n_channels, bounds=hrf_bounds).requires_grad_(learn_hrf)
         self.levels = nn.ParameterList(_level_maps(self.sizes, n_hidden))
-        self.level_bias = nn.Parameter(torch.zeros(n_hidden))
+        # The loss is centred: a constant matters only where something non-linear follows it.
+        curved = target_adjacency is not None or recurrent is not None
+        self.level_bias = nn.Parameter(
+            torch.zeros(n_hidden), requires_grad=curved or source_adjacency is not None
+        )
         self.logits = nn.Parameter(
             torch.zeros(n_channels, len(self.sizes)), requires_grad=band_attention
         )
         self.source_graph = _graph(source_adjacency, n_hidden)
         self.spatial_map = nn.Parameter(torch.empty(n_targets, n_channels))
         self.mixing = nn.Parameter(torch.empty(n_targets, n_hidden, n_hidden))
-        self.mixing_bias = nn.Parameter(torch.zeros(n_targets, n_hidden, 1))
+        self.mixing_bias = nn.Parameter(torch.zeros(n_targets, n_hidden, 1), requires_grad=curved)
         self.target_graph = _graph(target_adjacency, n_hidden)
         self.readout = nn.Parameter(torch.empty(n_targets, 1, n_hidden))
         self.decoder = None if recurrent is None else FrameDecoder(n_targets, recurrent, n_hidden)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from mne.utils import use_log_level
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -101,13 +102,14 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If the data are not numbers.
         """
         self._check_params()
-        if is_features(X):
-            data = self._read_features(X, y)
-        else:
-            for name in ("n_features_in_", "feature_names_in_"):
-                self.__dict__.pop(name, None)
-            data = self._read_paired(X, y)
-        self._fit_paired(data)
+        with use_log_level(getattr(self, "verbose", None)):
+            if is_features(X):
+                data = self._read_features(X, y)
+            else:
+                for name in ("n_features_in_", "feature_names_in_"):
+                    self.__dict__.pop(name, None)
+                data = self._read_paired(X, y)
+            self._fit_paired(data)
         return self
 
     def _read_features(self, X, y) -> PairedData:
@@ -206,9 +208,10 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         grid = self._frame_grid()
         if grid.tmin is None and input_kind(X)[0] == "windows":
             grid = replace(grid, tmin=-self.window_start_ if self.kind_ == "windows" else None)
-        ele = read_inputs(
-            X, grid, n_frames=n_frames, ch_names=self.ch_names_in_, window_frames=self.n_frames_
-        )
+        with use_log_level(getattr(self, "verbose", None)):
+            ele = read_inputs(
+                X, grid, n_frames=n_frames, ch_names=self.ch_names_in_, window_frames=self.n_frames_
+            )
         self._check_history(ele)
         return ele
 

@@ -106,7 +106,9 @@ def test_a_filter_below_the_bands_is_said(shared_data, capsys):
     raw.load_data().resample(64, verbose="ERROR")
     data = simulate_bold(raw, t_r=T_R, n_targets=3, snr=2.0, random_state=0,
                          bands={"alpha": (8, 13)})  # fmt: skip
-    model = SambaTranslator(
-        t_r=T_R, corrections="never", map_prior="gaussian", random_state=0, verbose=True
-    ).fit(raw, data.bold)
+    options = {"t_r": T_R, "corrections": "never", "map_prior": "gaussian", "random_state": 0}
+    model = SambaTranslator(**options, verbose=True).fit(raw, data.bold)
     assert "gamma" not in model.bands_ and "beta" in model.bands_
+    assert "['gamma'] lie above half of sfreq=64 Hz" in capsys.readouterr().out
+    SambaTranslator(**options, verbose=False).fit(raw, data.bold)
+    assert capsys.readouterr().out == ""

@@ -407,3 +407,12 @@ def test_table_is_an_immediate_response():
     assert_allclose(model.coef_, w, atol=0.05)
     assert_allclose(model.predict(X), y, atol=0.5)
     assert model.score(X, y) > 0.98
+
+
+def test_table_output_carries_region_names():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.standard_normal((50, 2)), columns=["a", "b"])
+    model = LearnableHRF(t_r=T_R, verbose=False).set_output(transform="pandas")
+    out = model.fit(X, rng.standard_normal((50, 3))).transform(X)
+    assert list(out.columns) == ["target000", "target001", "target002"]
+    assert model.ch_names_in_ == ["a", "b"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 import pandas as pd
 import torch
 from mne.utils import logger, use_log_level, warn
 from sklearn.utils import check_random_state
 
+from .._checks import check_number, check_option
 from ..nn._hrf_deconvolve import autocovariance
+from ..nn._hrf_gamma import check_bounds
 from ..nn._hrf_map import evidence_ridge
 from ..nn._hrf_stats import Recording
 from ..nn.hrf import HRF_PARAMS, convolve_frames, double_gamma
@@ -16,6 +20,31 @@ from ..nn.hrf_model import fit_model, make_model
 from ._hrf_design import build_recordings, whole_history
 
 MEASURES = ("peak_time", "fwhm", "undershoot_ratio")
+
+
+def check_params(est) -> None:
+    """Refuse parameters that cannot be, before any data are read."""
+    check_number(est.t_r, "t_r", low=0, low_open=True)
+    check_number(est.hrf_length, "hrf_length", low=0, low_open=True)
+    check_option(est.hrf, "hrf", ("double_gamma", "fir", "canonical"))
+    check_option(est.shrink_to, "shrink_to", ("group", "canonical"))
+    check_bounds(est.bounds)
+    if isinstance(est.shrinkage, numbers.Real):
+        check_number(est.shrinkage, "shrinkage", low=0, high=1)
+    elif est.shrinkage not in ("auto", None):
+        raise ValueError(f"shrinkage must be 'auto', 0 to 1 or None, got {est.shrinkage!r}.")
+    check_number(est.n_bootstrap, "n_bootstrap", low=0, integer=True)
+    check_number(est.confidence, "confidence", low=0, high=1, low_open=True)
+    check_number(est.first_volume, "first_volume")
+    check_number(est.n_dummy, "n_dummy", low=0, integer=True)
+    check_number(est.slice_time_ref, "slice_time_ref", low=0, high=1)
+    check_number(est.sample_time_ref, "sample_time_ref", low=0, high=1)
+    if est.sfreq is not None:
+        check_number(est.sfreq, "sfreq", low=0, low_open=True)
+    if est.tmin is not None:
+        check_number(est.tmin, "tmin", high=0.0)
+    if est.detrend is not None and not isinstance(est.detrend, numbers.Integral):
+        check_option(est.detrend, "detrend", ("cosine", "linear"))
 
 
 def _named(names, flags) -> str:
@@ -135,6 +164,9 @@ def _keep_for_inverse(est, ele, scaled, scale, weights) -> None:
 
 def learn_rows(est, X, y) -> None:
     """Fit the map alone: rows are frames, the response is immediate."""
+    names = getattr(est, "feature_names_in_", None)
+    est.kind_, est.sfreq_, est._one_target = "features", None, y.ndim == 1
+    est.ch_names_in_ = [f"x{i}" for i in range(X.shape[1])] if names is None else list(names)
     y = y[:, None] if y.ndim == 1 else y
     est.target_names_in_ = [f"target{i:03d}" for i in range(y.shape[1])]
     center, mean = X.mean(axis=0), y.mean(axis=0)

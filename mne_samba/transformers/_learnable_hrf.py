@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import replace
 
 import numpy as np
@@ -10,14 +9,14 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks import check_number, check_option
+from .._checks import check_option
 from .._hemo import check_swapped, read_hemo
 from .._inputs import FrameGrid, input_kind, is_features, read_inputs
 from ..metrics import METRICS
-from ..nn._hrf_gamma import check_bounds
 from ._frames import score_frames
 from ._hrf_design import bin_drive, bin_grid, whole_history
-from ._hrf_learn import learn, learn_rows, publish, replicates
+from ._hrf_inverse import invert
+from ._hrf_learn import check_params, learn, learn_rows, predict_bins, publish, replicates
 
 
 class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -166,29 +165,6 @@ class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstim
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def _check_params(self) -> None:
-        check_number(self.t_r, "t_r", low=0, low_open=True)
-        check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
-        check_option(self.hrf, "hrf", ("double_gamma", "fir", "canonical"))
-        check_option(self.shrink_to, "shrink_to", ("group", "canonical"))
-        check_bounds(self.bounds)
-        if isinstance(self.shrinkage, numbers.Real):
-            check_number(self.shrinkage, "shrinkage", low=0, high=1)
-        elif self.shrinkage not in ("auto", None):
-            raise ValueError(f"shrinkage must be 'auto', 0 to 1 or None, got {self.shrinkage!r}.")
-        check_number(self.n_bootstrap, "n_bootstrap", low=0, integer=True)
-        check_number(self.confidence, "confidence", low=0, high=1, low_open=True)
-        check_number(self.first_volume, "first_volume")
-        check_number(self.n_dummy, "n_dummy", low=0, integer=True)
-        check_number(self.slice_time_ref, "slice_time_ref", low=0, high=1)
-        check_number(self.sample_time_ref, "sample_time_ref", low=0, high=1)
-        if self.sfreq is not None:
-            check_number(self.sfreq, "sfreq", low=0, low_open=True)
-        if self.tmin is not None:
-            check_number(self.tmin, "tmin", high=0.0)
-        if self.detrend is not None and not isinstance(self.detrend, numbers.Integral):
-            check_option(self.detrend, "detrend", ("cosine", "linear"))
-
     def _frame_grid(self) -> FrameGrid:
         return FrameGrid(
             t_r=float(self.t_r), sfreq=self.sfreq, tmin=self.tmin, first_volume=self.first_volume,
@@ -220,16 +196,10 @@ class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstim
         TypeError
             If the data are not numbers.
         """
-        self._check_params()
+        check_params(self)
         if is_features(X):
             X, y = validate_data(
                 self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32]
-            )
-            self._one_target = y.ndim == 1
-            names = getattr(self, "feature_names_in_", None)
-            self.kind_, self.sfreq_ = "features", None
-            self.ch_names_in_ = (
-                [f"x{i}" for i in range(X.shape[1])] if names is None else list(names)
             )
             learn_rows(self, np.asarray(X, dtype=float), np.asarray(y, dtype=float))
             return self
@@ -281,8 +251,6 @@ class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstim
         return ele
 
     def _predict_segments(self, ele):
-        from ._hrf_learn import predict_bins
-
         bins = self._bins(ele)
         known = [whole_history(b, self.n_lags_, self.step_) for b in bins]
         return [predict_bins(self, b) for b in bins], known
@@ -361,8 +329,6 @@ class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstim
         ValueError
             If X has another number of regions than in ``fit``.
         """
-        from ._hrf_inverse import invert
-
         check_is_fitted(self)
         return invert(self, X)
 

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import BoldRegressor, PairedData
 from ._checks import check_option
-from ._hemo import detrend_segments, read_hemo
+from ._hemo import detrend_segments, provenance_of, read_hemo
 from ._inputs import input_kind, is_features
 from ._latents import courses, fit_latents
 from ._published import publish_bands
@@ -60,8 +60,11 @@ class TwoWay(BoldRegressor):
             If the data are not numbers.
         """
         self._check_direction()
-        for name in ("_reverse", "_space", "_signal"):
+        for name in ("_reverse", "_space", "_signal", "provenance_"):
             self.__dict__.pop(name, None)
+        provenance = provenance_of(X, y)
+        if provenance:
+            self.provenance_ = provenance
         if self.direction == "ele_to_hemo":
             return super().fit(X, y)
         self._check_params()

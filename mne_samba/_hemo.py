@@ -131,6 +131,16 @@ def _same_columns(y, name) -> None:
             raise ValueError(f"{name}[{i}] has other region names than {name}[0]: {other[:5]}...")
 
 
+def provenance_of(*sides) -> list[dict]:
+    """Where BOLD came from, as `mne_samba.io.read_bids_pair` notes it in ``attrs``."""
+    found = []
+    for side in sides:
+        for item in side if isinstance(side, (list, tuple)) else [side]:
+            note = item.attrs.get("provenance") if isinstance(item, pd.DataFrame) else None
+            found += [note] if isinstance(note, dict) else []
+    return found
+
+
 def check_swapped(value: np.ndarray, seconds: float, t_r: float, name: str) -> None:
     """Refuse BOLD whose second axis, not the first, fits the length of the recording."""
     frames, targets = value.shape

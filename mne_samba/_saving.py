@@ -71,6 +71,8 @@ def save_translator(translator, path, overwrite: bool) -> None:
         "channel_types": _channel_types(translator.info_),
         "ch_names": [str(name) for name in translator.ch_names_in_],
     }
+    if getattr(translator, "provenance_", None):
+        config["provenance"] = _plain(translator.provenance_, "provenance_")
     arrays: dict[str, np.ndarray] = {}
     if hasattr(translator, "_network"):
         _pack_forward(translator, config, arrays)
@@ -168,6 +170,8 @@ def _restore(config, arrays):
     if "kind" in config:
         _restore_forward(translator, config, arrays)
     unpack_reverse(translator, config, arrays)
+    if "provenance" in config:
+        translator.provenance_ = config["provenance"]
     return translator
 
 

@@ -82,7 +82,7 @@ def test_a_read_model_is_saved_and_fitted_again(saved, people, tmp_path):
         {"picks": ["eeg"], "recurrent": "gru", "dtype": "float64"}, {"random_state": None},
         {"random_state": np.random.RandomState(0), "graph": None},
     ],
-    ids=str,
+    ids="-".join,
 )  # fmt: skip
 def test_every_variant_is_kept(people, tmp_path, options):
     options = {"corrections": "always", "max_epochs": 1, "map_prior": "gaussian", **options}

@@ -1,0 +1,314 @@
+"""One run of a BIDS folder as a pair: electrophysiology and BOLD on one clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mne
+import numpy as np
+import pandas as pd
+from mne.utils import logger
+
+from .._version import __version__
+from ._bids_bold import STRATEGY, extract, is_surface
+from ._bids_files import (
+    Run,
+    bare,
+    check_folder,
+    entities_of,
+    find_bold,
+    find_ele,
+    read_json,
+    sidecar_of,
+)
+from ._clean import check_cleaning, clean_raw
+from ._scan import FRAME_EVENT, mark_frames, repetition_time, scan_of, slice_reference
+
+
+@dataclass
+class BidsPair:
+    """Electrophysiology and BOLD of one run.
+
+    Attributes
+    ----------
+    raw : mne.io.Raw
+        The recording; annotations ``"bold_frame"`` mark the time of every row of ``bold``.
+    bold : DataFrame, shape (n_frames, n_targets)
+        BOLD: rows of NaN are scrubbed frames, columns of NaN regions that were not measured.
+        ``bold.attrs["provenance"]`` is what `SambaTranslator.save` keeps.
+    t_r : float
+        Repetition time, s.
+    frame_times : array, shape (n_frames,)
+        Seconds from the recording's first sample.
+    masker : nilearn masker
+        Fitted: ``masker.inverse_transform`` makes images.
+    provenance : dict
+        Files, timing, confounds and versions, as JSON can hold them.
+    subject, task, session, run : str | None
+        What the run is called.
+    """
+
+    raw: mne.io.BaseRaw
+    bold: pd.DataFrame
+    t_r: float
+    frame_times: np.ndarray
+    masker: object
+    provenance: dict
+    subject: str
+    task: str
+    session: str | None = None
+    run: str | None = None
+    timing: dict = field(init=False)
+
+    def __post_init__(self):
+        #: Arguments of `make_windows` and `SambaTranslator` that place the frames.
+        self.timing = {"t_r": self.t_r, "volume_event": FRAME_EVENT}
+
+    @property
+    def target_names(self) -> list[str]:
+        """Regions of the atlas."""
+        return list(self.bold.columns)
+
+    @property
+    def name(self) -> str:
+        """Name of the run as in its files."""
+        return Run(self.subject, self.task, self.session, self.run).name
+
+
+def read_bids_pair(
+    bids_root,
+    subject: str,
+    task: str,
+    run: str | int | None = None,
+    session: str | None = None,
+    *,
+    masker,
+    derivatives=None,
+    space: str | None = None,
+    confounds=STRATEGY,
+    radius: float = 8.0,
+    datatype: str | None = None,
+    t_r: float | None = None,
+    slice_time_ref: float | None = None,
+    volume_event="auto",
+    first_volume: float = 0.0,
+    n_dummy: int | None = None,
+    clean=None,
+    sfreq: float | None = None,
+) -> BidsPair:
+    """Read simultaneous EEG (or MEG, iEEG) and BOLD of one run.
+
+    Parameters
+    ----------
+    bids_root : str | Path
+        BIDS folder.
+    subject, task : str
+        Who, and what they did; "01" or "sub-01".
+    run, session : str | int | None
+        Which run and session, where there are several.
+    masker : str | Path | image | array of shape (n_regions, 3) | nilearn masker
+        The atlas: a label image (with a table of names beside it), coordinates in mm, or any
+        nilearn masker of volumes or surfaces.
+    derivatives : str | Path | False | None
+        Folder of fMRIPrep's derivatives. None takes ``derivatives/fmriprep`` (or the only folder
+        there); False takes BOLD as it was acquired, which has no confounds.
+    space : str | None
+        Space of the image, where there are several.
+    confounds : None | sequence of str | dict | DataFrame
+        Strategy or options of `nilearn.interfaces.fmriprep.load_confounds`; None removes nothing.
+    radius : float
+        Of spheres, mm.
+    datatype : "eeg" | "meg" | "ieeg" | None
+        Which recording, where there are several kinds.
+    t_r, slice_time_ref : float | None
+        Override the sidecars: seconds between volumes, and time within them (0 to 1).
+    volume_event : "auto" | str | tuple | None
+        Triggers of volumes, as in `make_windows`; "auto" finds those that come every ``t_r``.
+        None: frames follow ``first_volume``.
+    first_volume : float
+        Seconds from the first sample to the first volume, without triggers.
+    n_dummy : int | None
+        Volumes before the first row of BOLD; None takes what sidecars and triggers say.
+    clean : None | "gradient" | "pulse" | tuple
+        In-scanner artefacts to remove, by MNE's average artefact subtraction and optimal basis sets.
+    sfreq : float | None
+        Resample to this rate in Hz, after cleaning.
+
+    Returns
+    -------
+    pair : BidsPair
+        Recording, BOLD, timing, masker and provenance.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing; says what there is.
+    ValueError
+        If files contradict each other: repetition times, triggers, volumes. Names the file.
+    ImportError
+        Without mne-bids.
+
+    Notes
+    -----
+    A drift between the clocks of amplifier and scanner is followed by the frames: see
+    ``provenance["timing"]``. Volumes that fMRIPrep calls non-steady states are scrubbed.
+
+    Examples
+    --------
+    >>> from mne_samba.io import read_bids_pair
+    >>> pair = read_bids_pair("ds", "01", "rest", masker="atlas.nii.gz")  # doctest: +SKIP
+    >>> translator = SambaTranslator(**pair.timing)  # doctest: +SKIP
+    >>> translator.fit([pair.raw], [pair.bold])  # doctest: +SKIP
+    """
+    steps = check_cleaning(clean)
+    root = check_folder(bids_root, "bids_root")
+    wanted = Run(bare(subject, "sub"), bare(task, "task"), bare(session, "ses"), bare(run, "run"))
+    path, datatype = find_ele(root, wanted, datatype)
+    found = entities_of(path)
+    wanted = Run(wanted.subject, wanted.task, found.get("ses"), found.get("run"))
+    folder = _derivatives(root, derivatives)
+    bold_path = find_bold(
+        root if folder is None else folder, wanted, space, surface=is_surface(masker),
+        preprocessed=folder is not None,
+    )  # fmt: skip
+    raw = _read_raw(root, path, datatype)
+    raw.info["subject_info"] = {"his_id": f"sub-{wanted.subject}"}
+    bold, fitted, used = extract(bold_path, masker, None if folder is None else confounds, radius)
+    try:
+        scan, timing = _scan(
+            root, folder, wanted, bold_path, raw, len(bold), t_r, slice_time_ref,
+            {"volume_event": volume_event, "first_volume": first_volume, "n_dummy": n_dummy},
+        )  # fmt: skip
+        done = []
+        if steps:
+            raw, done = clean_raw(raw, steps, scan.triggers)
+    except ValueError as error:
+        raise ValueError(f"{path.name} with {bold_path.name}: {error}") from None
+    if sfreq is not None and raw.info["sfreq"] != sfreq:
+        raw = raw.load_data(verbose="ERROR").resample(sfreq, verbose="ERROR")
+    mark_frames(raw, scan.times)
+    provenance = {
+        "mne_samba": __version__,
+        "mne": mne.__version__,
+        "dataset": _dataset(root),
+        "derivatives": None if folder is None else _dataset(folder),
+        "recording": str(path.relative_to(root)),
+        "bold": bold_path.name if folder is not None else str(bold_path.relative_to(root)),
+        "subject": wanted.subject,
+        "task": wanted.task,
+        "session": wanted.session,
+        "run": wanted.run,
+        "sfreq": float(raw.info["sfreq"]),
+        "timing": timing,
+        "cleaning": done,
+        **used,
+    }
+    bold.attrs["provenance"] = provenance
+    return BidsPair(
+        raw, bold, scan.t_r, scan.times, fitted, provenance,
+        wanted.subject, wanted.task, wanted.session, wanted.run,
+    )  # fmt: skip
+
+
+def _derivatives(root: Path, given) -> Path | None:
+    if given is False:
+        return None
+    if given is not None:
+        return check_folder(given, "derivatives")
+    usual = root / "derivatives" / "fmriprep"
+    if usual.is_dir():
+        return usual
+    candidates = sorted(root.glob("derivatives/*/sub-*"))
+    folders = sorted({path.parent for path in candidates})
+    if len(folders) == 1:
+        return folders[0]
+    raise FileNotFoundError(
+        f"No derivatives/fmriprep in {root} "
+        f"(there are {[f.name for f in folders][:8]}): pass derivatives, or False to take BOLD as "
+        "it was acquired."
+    )
+
+
+def _read_raw(root: Path, path: Path, datatype: str):
+    try:
+        from mne_bids import BIDSPath, get_entities_from_fname, read_raw_bids
+    except ImportError:
+        raise ImportError(
+            "Reading BIDS folders needs mne-bids: pip install mne_samba[bids]."
+        ) from None
+    entities = get_entities_from_fname(path, on_error="ignore")
+    where = BIDSPath(
+        root=root, datatype=datatype, extension=path.suffix, check=False,
+        **{k: entities.get(k) for k in
+           ("subject", "session", "task", "acquisition", "run", "processing", "split")},
+        suffix=datatype,
+    )  # fmt: skip
+    try:
+        raw = read_raw_bids(where, on_ch_mismatch="raise", verbose="ERROR")
+        if len(raw.annotations) == 0:
+            # Events may be in the amplifier's own file alone.
+            own = mne.io.read_raw(path, verbose="ERROR").annotations
+            raw.set_annotations(own, verbose="ERROR")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path.name}: {_line(error)}") from None
+    except Exception as error:  # whatever the readers of many formats make of a damaged file
+        raise ValueError(f"{path.name} cannot be read: {_line(error)}") from None
+    return raw
+
+
+def _line(error) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _scan(root, folder, wanted, bold_path, raw, n_frames, t_r, slice_time_ref, options):
+    base = root if folder is None else folder
+    prep, files = sidecar_of(bold_path, base)
+    sidecars = {files[-1].name: prep} if files else {}
+    acquired: dict = prep
+    if folder is not None:
+        acquired = {}
+        try:
+            original = find_bold(root, wanted, None, surface=False, preprocessed=False)
+        except (FileNotFoundError, ValueError):
+            logger.debug("No acquired BOLD of %s: its sidecar cannot be compared.", wanted.name)
+        else:
+            acquired, files = sidecar_of(original, root)
+            if files:
+                sidecars[files[-1].name] = acquired
+    import nibabel as nib
+
+    image = nib.load(bold_path)
+    t_r = repetition_time(t_r, sidecars, image, bold_path.name)
+    reference, source = slice_reference(slice_time_ref, prep, acquired, t_r)
+    discarded = sum(
+        _count(acquired, name)
+        for name in ("NumberOfVolumesDiscardedByScanner", "NumberOfVolumesDiscardedByUser")
+    )
+    scan = scan_of(raw, n_frames, t_r, discarded=discarded, reference=reference, **options)
+    timing = {
+        "t_r": t_r, "slice_time_ref": reference, "slice_time_source": source, **scan.described,
+        "first_frame": float(scan.times[0]), "last_frame": float(scan.times[-1]),
+    }  # fmt: skip
+    return scan, timing
+
+
+def _count(metadata: dict, name: str) -> int:
+    value = metadata.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number of volumes, got {value!r}.")
+    return value
+
+
+def _dataset(folder: Path) -> dict:
+    path = folder / "dataset_description.json"
+    if not path.is_file():
+        return {"name": folder.name}
+    content = read_json(path)
+    made = content.get("GeneratedBy") or [{}]
+    made = made[0] if isinstance(made, list) and isinstance(made[0], dict) else {}
+    return {
+        "name": str(content.get("Name", folder.name)),
+        "doi": content.get("DatasetDOI"),
+        "generated_by": " ".join(str(made[k]) for k in ("Name", "Version") if k in made) or None,
+    }

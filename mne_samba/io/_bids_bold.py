@@ -1,0 +1,214 @@
+"""BOLD of a BIDS derivative: masker, confounds and scrubbed frames to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from mne.utils import logger
+from sklearn.base import clone
+
+#: Confounds that are removed unless others are named.
+STRATEGY = ("motion", "high_pass", "wm_csf", "scrub")
+
+
+def as_masker(masker, radius: float):
+    """Make a nilearn masker of an atlas image, of coordinates, or copy the one given.
+
+    Parameters
+    ----------
+    masker : str | Path | image | array of shape (n, 3) | nilearn masker
+        Label image (a table of names beside it, ``.tsv``, is read), centres of spheres in mm, or a
+        masker of volumes or surfaces.
+    radius : float
+        Of spheres, mm.
+
+    Raises
+    ------
+    TypeError, ValueError, FileNotFoundError
+        If it is none of these.
+    """
+    from nilearn.maskers import NiftiLabelsMasker, NiftiSpheresMasker
+
+    if isinstance(masker, (str, Path)):
+        path = Path(masker).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"No atlas image {path}.")
+        table = path.with_name(path.name.split(".nii")[0] + ".tsv")
+        return NiftiLabelsMasker(
+            str(path), lut=str(table) if table.is_file() else None, standardize=None
+        )
+    if isinstance(masker, nib.spatialimages.SpatialImage):
+        return NiftiLabelsMasker(masker, standardize=None)
+    if hasattr(masker, "fit_transform") and hasattr(masker, "inverse_transform"):
+        return clone(masker)
+    try:
+        seeds = np.asarray(masker, dtype=float)
+    except (TypeError, ValueError):
+        seeds = np.empty(0)
+    if seeds.ndim != 2 or seeds.shape[1] != 3 or not len(seeds):
+        raise TypeError(
+            "masker must be a label image (or its path), coordinates of shape (n_regions, 3) or a "
+            f"nilearn masker, got {type(masker).__name__}."
+        )
+    return NiftiSpheresMasker(seeds.tolist(), radius=radius, standardize=None)
+
+
+def is_surface(masker) -> bool:
+    """Whether a masker takes surface images."""
+    return type(masker).__name__.startswith("Surface")
+
+
+def read_confounds(path: Path, confounds) -> tuple[pd.DataFrame | None, np.ndarray | None]:
+    """Confounds of a run and the frames to keep, as nilearn reads them.
+
+    Parameters
+    ----------
+    path : Path
+        Preprocessed BOLD; confounds lie beside it.
+    confounds : None | sequence of str | dict | DataFrame
+        None, a strategy of `nilearn.interfaces.fmriprep.load_confounds`, all its options, or a
+        table of one's own.
+
+    Returns
+    -------
+    table : DataFrame | None
+        Shape (n_frames, n_confounds).
+    sample_mask : array of int | None
+        Frames to keep; None keeps all.
+    """
+    from nilearn.interfaces.fmriprep import load_confounds
+
+    if confounds is None:
+        return None, None
+    if isinstance(confounds, pd.DataFrame):
+        return confounds, None
+    if isinstance(confounds, str):
+        confounds = (confounds,)
+    options = dict(confounds) if isinstance(confounds, Mapping) else {"strategy": confounds}
+    try:
+        options["strategy"] = tuple(options.get("strategy", STRATEGY))
+        table, sample_mask = load_confounds(str(path), **options)
+    except (ValueError, KeyError, TypeError, pd.errors.ParserError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"Confounds of {path.name} cannot be loaded: {said}") from None
+    if table is not None and not len(table.columns):
+        table = None
+    return table, sample_mask
+
+
+def load_image(path: Path, masker):
+    """Load what a masker takes: a volume, or both hemispheres on the mesh of its atlas."""
+    if not is_surface(masker):
+        try:
+            image = nib.load(path)
+        except (nib.filebasedimages.ImageFileError, OSError, EOFError) as error:
+            raise ValueError(f"{path} is no readable image: {error}") from None
+        if image.ndim != 4:
+            raise ValueError(f"{path} must be a series of volumes (4-D), got {image.shape}.")
+        return image
+    from nilearn.surface import SurfaceImage
+
+    atlas = next(
+        (getattr(masker, name) for name in ("labels_img", "maps_img", "mask_img")
+         if getattr(masker, name, None) is not None), None,
+    )  # fmt: skip
+    if atlas is None:
+        raise ValueError("A surface masker needs labels_img, maps_img or mask_img with a mesh.")
+    right = path.with_name(path.name.replace("_hemi-L_", "_hemi-R_"))
+    if not right.is_file():
+        raise FileNotFoundError(f"{path.name} has no right hemisphere {right.name} beside it.")
+    try:
+        return SurfaceImage(atlas.mesh, {"left": str(path), "right": str(right)})
+    except Exception as error:
+        raise ValueError(f"{path.name} does not fit the mesh of the masker: {error}") from None
+
+
+def n_volumes(image) -> int:
+    """Frames of a volume series or of a surface image."""
+    return int(image.shape[-1])
+
+
+def extract(path: Path, masker, confounds, radius: float):
+    """Time courses of all regions of an atlas.
+
+    Parameters
+    ----------
+    path : Path
+        BOLD image.
+    masker : as in `as_masker`
+        The atlas.
+    confounds : as in `read_confounds`
+        What is removed.
+    radius : float
+        Of spheres, mm.
+
+    Returns
+    -------
+    bold : DataFrame, shape (n_frames, n_regions)
+        Rows of NaN where frames are scrubbed, columns of NaN where a region was not measured.
+    masker : nilearn masker
+        Fitted.
+    used : dict
+        What was removed, for provenance.
+    """
+    masker = as_masker(masker, radius)
+    image = load_image(path, masker)
+    total = n_volumes(image)
+    table, sample_mask = read_confounds(path, confounds)
+    if table is not None and len(table) != total:
+        raise ValueError(
+            f"{path.name} has {total} volumes, but its confounds have {len(table)} rows."
+        )
+    kept = np.arange(total) if sample_mask is None else np.asarray(sample_mask)
+    try:
+        series = masker.fit_transform(image, confounds=table, sample_mask=sample_mask)
+    except (ValueError, TypeError, np.linalg.LinAlgError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path.name} does not fit the masker: {said}") from None
+    series = np.asarray(series, dtype=float)
+    flat = np.ptp(series, axis=0) == 0
+    series[:, flat] = np.nan
+    values = np.full((total, series.shape[1]), np.nan)
+    values[kept] = series
+    bold = pd.DataFrame(values, columns=_found(masker, series.shape[1]))
+    bold = bold.reindex(columns=_expected(masker, list(bold.columns)))
+    missing = [str(c) for c in bold.columns[bold.isna().all()]]
+    if len(missing) == bold.shape[1]:
+        raise ValueError(f"{path.name} holds no signal in any region of the atlas.")
+    if missing:
+        logger.info("%s: regions %s were not measured; they are NaN.", path.name, missing[:8])
+    if len(kept) < total:
+        logger.info("%s: %d of %d volumes are scrubbed.", path.name, total - len(kept), total)
+    used = {
+        "n_frames": total,
+        "n_scrubbed": total - len(kept),
+        "confounds": [] if table is None else [str(column) for column in table.columns],
+        "masker": type(masker).__name__,
+        "missing_regions": missing,
+    }
+    return bold, masker, used
+
+
+def _names(masker, n: int) -> list[str] | None:
+    found = getattr(masker, "region_names_", None)
+    if isinstance(found, dict) and len(found) == n:
+        return [str(found[k]) for k in sorted(found)]
+    return None
+
+
+def _found(masker, n: int) -> list[str]:
+    names = _names(masker, n)
+    return [f"region{k:03d}" for k in range(n)] if names is None else names
+
+
+def _expected(masker, found: list[str]) -> list[str]:
+    """All regions of the atlas, also those that this person's image does not hold."""
+    table = getattr(masker, "lut_", None)
+    if table is None or _names(masker, len(found)) is None:
+        return found
+    names = [str(name) for name in table["name"] if str(name).lower() != "background"]
+    return names if set(found) <= set(names) and len(set(names)) == len(names) else found

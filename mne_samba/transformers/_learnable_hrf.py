@@ -117,7 +117,7 @@ class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstim
     >>> drive = np.random.default_rng(0).standard_normal((2, 6000))
     >>> response = double_gamma(np.arange(0, 30, 0.1), spm_params())
     >>> bold = np.stack([np.convolve(d, response)[:6000:20] for d in drive], axis=1)
-    >>> model = LearnableHRF(t_r=2.0, sfreq=10.0).fit([drive], [bold])
+    >>> model = LearnableHRF(t_r=2.0, sfreq=10.0, verbose=False).fit([drive], [bold])
     >>> model.hrf_peak_time_.round(0)
     array([5., 5.])
     """

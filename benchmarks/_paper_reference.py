@@ -1,7 +1,7 @@
 """Competent plain PyTorch forms of what the package computes, for speed and error beside it.
 
-Every form is what one would write with ``torch.nn.functional`` alone: strided convolutions, FFT over
-whole tensors, masked dense attention in a batch, a loop over recurrent cells. Parameters are
+Every form is what one would write with ``torch.nn.functional`` alone: strided convolutions, FFT
+over whole tensors, masked dense attention in a batch, a loop over recurrent cells. Parameters are
 shared with the package's modules, so that outputs and gradients can be compared.
 """
 

@@ -1,0 +1,115 @@
+"""Speed and scale: every fast stage beside a competent alternative, one thread, medians.
+
+Run ``python benchmarks/speed.py --quick`` (a few minutes) or without ``--quick``; ``--only`` names
+parts; ``--device cuda`` adds steps on an accelerator.
+"""
+
+from __future__ import annotations
+
+import platform
+import warnings
+
+from _common import one_thread, parser, to_markdown, write_section
+
+one_thread()
+
+import pandas as pd  # noqa: E402
+import torch  # noqa: E402
+from _speed_stages import STAGES  # noqa: E402
+from _speed_steps import against_roofline, growth, paper_step, whole_fit  # noqa: E402
+from _timing import roofline  # noqa: E402
+
+PARTS = (*STAGES, "step", "roofline", "growth", "fit")
+
+
+def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
+    """Table that a part belongs to, and its rows."""
+    if part in STAGES:
+        return "stages", list(STAGES[part](quick))
+    if part == "step":
+        return "stages", paper_step(quick, device)
+    if part == "roofline":
+        rows = against_roofline(quick, "cpu", roof)
+        if device != "cpu":
+            rows += against_roofline(quick, device, roofline(device))
+        return "roofline", rows
+    if part == "growth":
+        return "growth", growth(quick)
+    return "fit", whole_fit(quick, fit_size)
+
+
+def plot_growth(rows, path) -> None:
+    """Time against size, both logarithmic."""
+    import json
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
+    for axis, variant in zip(axes, ("default", "paper"), strict=True):
+        for row in (r for r in rows if r["variant"] == variant):
+            sizes, times = json.loads(row["sizes"]), json.loads(row["seconds"])
+            label = f"{row['grows']}: {row['exponent']:.2f}"
+            axis.loglog([s / sizes[0] for s in sizes], times, "o-", label=label)
+        axis.set(title=f"variant={variant!r}", xlabel="size / smallest")
+        axis.legend(title="exponent")
+    axes[0].set_ylabel("seconds per training step")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def report(tables, roof, args) -> None:
+    """Write CSV, figure and the section of RESULTS.md."""
+    machine = (
+        f"{platform.machine()}, torch {torch.__version__}, one thread; measured in this run: "
+        f"{roof['flops'] / 1e9:.0f} GFLOP/s (product), {roof['bytes'] / 1e9:.1f} GB/s (copy)."
+    )
+    command = "python benchmarks/speed.py" + (" --quick" if args.quick else "")
+    text = [f"`{command}`. {machine} Medians of interleaved repeats."]
+    suffix = "_quick" if args.quick else ""
+    for name, rows in tables.items():
+        frame = pd.DataFrame(rows)
+        frame.to_csv(args.out / f"speed_{name}{suffix}.csv", index=False)
+        text.append(to_markdown(frame))
+        if name == "roofline":
+            text.append(
+                "Bound: per part of the step, the larger of its operations at the rate of the "
+                "matrix product and of the bytes that it must move at the rate of the copy, summed "
+                "(`bound` in `benchmarks/_speed_steps.py`)."
+            )
+        if name == "growth":
+            plot_growth(rows, args.out / f"speed_growth{suffix}.png")
+            text.append(f"![growth](results/speed_growth{suffix}.png)")
+    title = "Speed" + (" (quick sizes)" if args.quick else "")
+    write_section(f"speed{suffix}", title, "\n\n".join(text))
+
+
+def main() -> None:
+    """Run, print, write."""
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--device", default="cpu", help="also run steps there, for example cuda")
+    options.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to run")
+    options.add_argument(
+        "--fit-size", nargs=3, type=int, metavar=("MINUTES", "CHANNELS", "TARGETS"),
+        help="size of the whole fit",
+    )  # fmt: skip
+    args = options.parse_args()
+    warnings.simplefilter("ignore", RuntimeWarning)
+    args.out.mkdir(parents=True, exist_ok=True)
+    roof = roofline()
+    tables: dict[str, list[dict]] = {}
+    for part in args.only:
+        table, rows = run(part, args.quick, args.device, roof, args.fit_size)
+        tables.setdefault(table, []).extend(rows)
+        for row in rows:
+            print(
+                {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}, flush=True
+            )
+    if set(args.only) == set(PARTS):
+        report(tables, roof, args)
+
+
+if __name__ == "__main__":
+    main()

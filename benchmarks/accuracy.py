@@ -341,8 +341,8 @@ def main() -> None:
         f"Accuracy on simulated people ({'one seed' if args.quick else '5 seeds'})",
         "SIMULATED. `python benchmarks/accuracy.py" + (" --quick" if args.quick else "") + "`: "
         "correlation `r` with held-out clean BOLD, mean over targets and seeds; `x_ridge` is the "
-        "ratio to the better of `BandPowerRidge` canonical and FIR, `of_oracle` that to the true map, weights and "
-        "responses on measured band power.\n\n" + to_markdown(summary),
+        "ratio to the better of `BandPowerRidge` canonical and FIR, `of_oracle` that to the true map, "
+        "weights and responses on measured band power.\n\n" + to_markdown(summary),
     )
 
 

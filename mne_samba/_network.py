@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,22 +12,20 @@ from skorch import NeuralNet
 
 from ._base import PairedData
 from ._checks import as_float_array
-from ._lowrate import LowRateGrid, PowerScaler
+from ._core_choice import CoreChooser
+from ._lowrate import LowRateGrid
 from ._published import node_similarity, target_similarity
 from ._training import (
     FrameWindows,
-    inner_split,
     make_net,
     predict_segments,
-    stitch,
     train,
-    validated_correlation,
     validated_gain,
     validated_scale,
 )
 from ._uncertainty import HeldOut, held_out
 from .nn.graph import knn_adjacency
-from .nn.linear import Core, fit_core
+from .nn.linear import Core
 from .nn.samba import SambaNet
 
 
@@ -165,6 +163,7 @@ class NetworkFitter:
 
     def __init__(self, options):
         self.options = options
+        self.cores = CoreChooser(options)
         rows = options.kind_ == "features"
         self.corrected = not rows and options.corrections != "never"
         self.dtype = torch.float64 if rows else getattr(torch, options.dtype)
@@ -175,45 +174,15 @@ class NetworkFitter:
             step = max(1, round(options.step / options.grid_.t_r))
         self.step = step
 
-    def choose_power(self, data: PairedData, scaler: PowerScaler, seed, previous: Core | None):
-        """Take linear or log band power, whichever core predicts held-out frames better.
-
-        Returns
-        -------
-        data : PairedData
-            With the band power chosen.
-        scaler : PowerScaler
-            The scaler of that power.
-        """
-        linear = replace(data, raw=None)
-        if data.raw is None or previous is not None:
-            return linear, scaler
-        log_scaler = PowerScaler(log=True).fit(data.raw, data.keys)
-        log = replace(linear, powers=log_scaler.transform(data.raw, data.keys, data.kind))
-        scores = []
-        for candidate in (linear, log):
-            split = self._split(candidate)
-            if split is None:
-                return linear, scaler
-            core = self._core(split[0], seed, None)
-            scores.append(validated_correlation(core.predict(split[1].powers), split[1]).mean())
-        logger.debug("Held-out correlation: linear power %.3f, log power %.3f.", *scores)
-        return (log, log_scaler) if scores[1] > scores[0] else (linear, scaler)
-
-    def _split(self, data: PairedData):
-        if data.kind == "features":
-            return None
-        return inner_split(data, self.options.validation_fraction, self.options.gap)
-
     def fit(self, data: PairedData, seed: int, previous: Core | None) -> FittedNetwork:
         """Fit the core, train corrections on a part, and keep what the held-out rest confirms."""
         graphs = self._graphs(data)
         scale, kept, history = np.ones(self.options.n_targets_), False, []
-        split = self._split(data)
+        split = self.cores.split(data)
         epochs, held, drift = self.options.max_epochs, None, self.options._drift
         if split is not None:
             epochs, scale, kept, history, held = self._judge(*split, graphs, seed, previous)
-        core = self._core(data, seed, previous)
+        core = self.cores.fit(data, seed, previous)
         network = self.wrap(core, graphs, scale, kept, history, epochs)
         if self.corrected and (kept or self.options.corrections == "always"):
             network.corrections_kept = True
@@ -244,29 +213,11 @@ class NetworkFitter:
             history,
         )
 
-    def _core(self, data: PairedData, seed: int, previous: Core | None) -> Core:
-        data = stitch(data)
-        options, powers = self.options, data.powers
-        if not options.band_attention:
-            powers = [p.mean(axis=1, keepdims=True) for p in powers]
-        core = fit_core(
-            powers, [np.nan_to_num(t) for t in data.targets], data.masks, dt=data.grid.dt,
-            step=data.grid.step, map_prior=options.map_prior, hrf=options.hrf,
-            hrf_bounds=options.hrf_bounds, init=previous, random_state=seed, groups=data.keys,
-        )  # fmt: skip
-        if not options.band_attention:
-            n_bands = data.powers[0].shape[1]
-            core.weights = np.repeat(core.weights / n_bands, n_bands, axis=1)
-            if core.extra is not None:
-                core.extra = np.repeat(core.extra / n_bands, n_bands, axis=2)
-        logger.debug("Linear core: %s map, noise autocorrelation %.2f.", core.map_prior, core.ar)
-        return core
-
     def _judge(self, part, held, graphs, seed, previous):
         """Train corrections without the held-out block, and judge them on it."""
         options, ones = self.options, np.ones(self.options.n_targets_)
         drift = options._drift
-        network = self.wrap(self._core(part, seed, previous), graphs, ones, False, [])
+        network = self.wrap(self.cores.fit_part(part, seed, previous), graphs, ones, False, [])
         core = network.frames(held.powers, held.grid)
         if not network.net.module_.corrections():
             return 1, ones, False, [], held_out(network.core, held, core, drift)

@@ -95,6 +95,9 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         Neighbours of a node in "knn" graphs.
     band_attention : bool
         False weights all bands alike.
+    target_bands : "auto" | bool
+        Whether regions have weights of nodes and bands of their own instead of sharing the nodes'
+        band weights; "auto" decides by held-out frames, or by evidence where data are short.
     variant : "default" | "paper"
         "paper" is the published network, for comparison: see `mne_samba.nn.paper.PaperNet`, which
         says which part is where. Signal at full rate, db5 wavelets of three levels, a response per
@@ -173,7 +176,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         picks=None, channels="error", bands=None, wavelet="shannon", n_cycles=7.0,
         power="auto", hrf="double_gamma", hrf_length=30.0, hrf_bounds="human", map_prior="auto",
         recurrent="lstm", graph="knn",
-        n_neighbors=8, band_attention=True, variant="default", corrections="auto", n_hidden=32,
+        n_neighbors=8, band_attention=True, target_bands="auto", variant="default", corrections="auto", n_hidden=32,
         lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
         detrend="cosine", device="auto", dtype="float32", warm_start=False, random_state=None,
         verbose=None, output="bands", alignment="contrastive",
@@ -203,6 +206,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         self.graph = graph
         self.n_neighbors = n_neighbors
         self.band_attention = band_attention
+        self.target_bands = target_bands
         self.variant = variant
         self.corrections = corrections
         self.n_hidden = n_hidden
@@ -241,6 +245,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         check_option(self.corrections, "corrections", ("auto", "always", "never"))
         check_option(self.dtype, "dtype", ("float32", "float64"))
         check_option(self.band_attention, "band_attention", (True, False))
+        check_option(self.target_bands, "target_bands", ("auto", True, False))
         if isinstance(self.graph, str):
             check_option(self.graph, "graph", ("knn", "dense"))
         check_number(self.n_neighbors, "n_neighbors", low=1, integer=True)
@@ -271,8 +276,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
                     return
                 previous = self.core_ if self.warm_start and hasattr(self, "core_") else None
                 fitter = NetworkFitter(self)
-                if self._choose_power:
-                    data, self.scaler_ = fitter.choose_power(data, self.scaler_, seed, previous)
+                data, self.scaler_ = fitter.cores.choose(data, self.scaler_, seed, previous)
                 self._network = fitter.fit(data, seed, previous)
             self._publish()
             frames = self._network.frames(data.powers, data.grid)

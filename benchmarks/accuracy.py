@@ -295,6 +295,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     mean = table.groupby([*keys, "model"], sort=False)[numbers].mean().reset_index()
     spread = table.groupby([*keys, "model"], sort=False)["r"].std().reset_index(name="r_sd")
     mean = mean.merge(spread, on=[*keys, "model"])
+    count = table.groupby([*keys, "model"], sort=False)["seed"].nunique().reset_index(name="seeds")
+    mean = mean.merge(count, on=[*keys, "model"])
     for key, part in mean.groupby(keys, sort=False):
         ridge = part.loc[part.model.isin(RIDGES), "r"].max()
         best = part.loc[part.model == "oracle", "r"]
@@ -310,7 +312,9 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     """Run, print, write."""
-    args = parser(__doc__.splitlines()[0]).parse_args()
+    command = parser(__doc__.splitlines()[0])
+    command.add_argument("--report", action="store_true", help="write what was run so far")
+    args = command.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)
     args.out.mkdir(parents=True, exist_ok=True)
     cache = args.out / ("accuracy_quick.jsonl" if args.quick else "accuracy.jsonl")
@@ -321,7 +325,7 @@ def main() -> None:
             done[entry["key"]] = entry["rows"]
     for function, arguments in settings(args.quick):
         key = json.dumps([function.__name__, *arguments])
-        if key not in done:
+        if key not in done and not args.report:
             done[key] = function(*arguments)
             with cache.open("a") as file:
                 file.write(json.dumps({"key": key, "rows": done[key]}, default=float) + "\n")
@@ -331,18 +335,20 @@ def main() -> None:
                     flush=True,
                 )
     wanted = [json.dumps([f.__name__, *a]) for f, a in settings(args.quick)]
-    table = pd.DataFrame([row for key in wanted for row in done[key]])
+    table = pd.DataFrame([row for key in wanted for row in done.get(key, [])])
+    ran = sum(key in done for key in wanted)
     name = "accuracy_quick" if args.quick else "accuracy"
     table.to_csv(args.out / f"{name}.csv", index=False)
     summary = summarise(table)
     print(to_markdown(summary))
     write_section(
         name,
-        f"Accuracy on simulated people ({'one seed' if args.quick else '5 seeds'})",
+        f"Accuracy on simulated people ({ran} of {len(wanted)} runs)",
         "SIMULATED. `python benchmarks/accuracy.py" + (" --quick" if args.quick else "") + "`: "
         "correlation `r` with held-out clean BOLD, mean over targets and seeds; `x_ridge` is the "
-        "ratio to the better of `BandPowerRidge` canonical and FIR, `of_oracle` that to the true map, "
-        "weights and responses on measured band power.\n\n" + to_markdown(summary),
+        "ratio to the better of `BandPowerRidge` canonical and FIR, `of_oracle` that to the "
+        "true map, weights and responses on measured band power; `seeds` is how many ran.\n\n"
+        + to_markdown(summary),
     )
 
 

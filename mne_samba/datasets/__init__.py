@@ -1,8 +1,16 @@
-"""Data to try things on, offline: simulated people and real paired recordings."""
+"""Data to try things on, offline: simulated people and real recordings."""
 
 from ._calcium import load_calcium_bold
 from ._images import simulate_bold_image
+from ._real import load_bold_rest, load_eeg_rest
 from ._semisynthetic import simulate_bold
 from ._simulate import simulate_paired
 
-__all__ = ["load_calcium_bold", "simulate_bold", "simulate_bold_image", "simulate_paired"]
+__all__ = [
+    "load_bold_rest",
+    "load_calcium_bold",
+    "load_eeg_rest",
+    "simulate_bold",
+    "simulate_bold_image",
+    "simulate_paired",
+]

@@ -243,6 +243,7 @@ OPTIONS = {
     "max_epochs": ("3", TypeError), "patience": (0, ValueError), "gap": (-1, ValueError),
     "validation_fraction": (0.9, ValueError), "random_state": ("x", ValueError),
     "picks": ([], ValueError), "verbose": ("loud", ValueError), "wavelet": ("x", ValueError),
+    "output": ("x", ValueError), "alignment": ("x", ValueError),
 }  # fmt: skip
 
 

@@ -179,7 +179,7 @@ def test_corrections_never_is_the_linear_core(fitted, people):
         {"bands": {"alpha": (8, 12), "gamma": (30, 60)}}, {"wavelet": "morlet"},
         {"hrf_bounds": "fast", "hrf_length": 10.0}, {"step": 10.0, "window": 40.0},
     ],
-    ids=str,
+    ids="-".join,
 )  # fmt: skip
 def test_every_option_fits_and_predicts(people, options):
     options = {"map_prior": "gaussian", **options}

@@ -217,6 +217,13 @@ class GraphCorrection(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Features (..., n_nodes, n_times, n_in) -> additions (..., n_nodes, n_times)."""
+        *leading, n_nodes, n_times, n_in = features.shape
+        n_graphs = math.prod(leading) * n_times
+        if n_graphs >= _MANY:
+            x = features.reshape(-1, n_nodes, n_times, n_in).permute(1, 3, 0, 2)
+            hidden = nn.functional.elu(self.graph.columns(x.reshape(n_nodes, n_in, n_graphs)))
+            added = (self.readout.weight @ hidden + self.readout.bias).view(n_nodes, -1, n_times)
+            return self.gate * added.transpose(0, 1).reshape(*leading, n_nodes, n_times)
         x = features.transpose(-3, -2)
         hidden = nn.functional.elu(self.graph(x))
         return self.gate * self.readout(hidden).squeeze(-1).transpose(-2, -1)

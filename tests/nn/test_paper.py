@@ -7,7 +7,7 @@ import torch
 
 from mne_samba.nn._paper_decoder import FrameDecoder, earlier_frames
 from mne_samba.nn._paper_response import ResponseFeatures, response_features
-from mne_samba.nn.graph import GraphAttention
+from mne_samba.nn.graph import GraphAttention, GraphCorrection
 from mne_samba.nn.hrf import convolve, double_gamma
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.paper import PaperNet, chunk_power, level_bands, level_sizes
@@ -287,3 +287,13 @@ def test_long_signals_of_many_regions_are_convolved_alike():
     for window, region in ((0, 0), (2, 17), (1, 39)):
         expected = 0.1 * np.convolve(drive[window, region], kernel[region])[:10000]
         np.testing.assert_allclose(ours[window, region], expected, atol=1e-10)
+
+
+def test_a_correction_over_many_times_is_that_of_each_time():
+    """Many times take the form along vectors, few the plain one."""
+    torch.manual_seed(0)
+    part = GraphCorrection(uneven(6), 3).double()
+    torch.nn.init.ones_(part.gate)
+    features = torch.randn(2, 6, 50, 3, dtype=torch.float64)
+    few = torch.cat([part(features[:, :, i : i + 10]) for i in range(0, 50, 10)], dim=-1)
+    torch.testing.assert_close(part(features), few)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import mne
 import numpy as np
 from mne.utils import logger
@@ -61,10 +63,19 @@ def align(inst, ch_names, grid, name):
     return inst, [where[ch] for ch in ch_names]
 
 
+def _template() -> dict[str, np.ndarray]:
+    """Places of the 10-05 system in the head's coordinates, in which recordings keep theirs."""
+    builtin = mne.channels.get_builtin_montages()
+    name = "colin27_1005" if "colin27_1005" in builtin else "standard_1005"
+    montage = mne.channels.make_standard_montage(name)
+    info = mne.create_info(montage.ch_names, 1.0, "eeg", verbose="ERROR").set_montage(montage)
+    return info.get_montage().get_positions()["ch_pos"]
+
+
 def _interpolate(inst, missing: list[str], name: str):
     """Fill missing EEG channels by spherical splines, at their place in the 10-05 system."""
-    montage = mne.channels.make_standard_montage("standard_1005")
-    lower = {ch.lower(): ch for ch in montage.ch_names}
+    template = _template()
+    lower = {ch.lower(): ch for ch in template}
     unknown = [ch for ch in missing if ch.lower() not in lower]
     if unknown:
         raise ValueError(
@@ -74,15 +85,13 @@ def _interpolate(inst, missing: list[str], name: str):
     there = {ch.lower() for ch in inst.ch_names}
     add = [ch for ch in missing if ch.lower() not in there]
     if add:
-        inst.add_reference_channels(add)
-    position = {ch: montage.get_positions()["ch_pos"][lower[ch.lower()]] for ch in missing}
+        with warnings.catch_warnings():  # their places follow below
+            warnings.simplefilter("ignore", RuntimeWarning)
+            inst.add_reference_channels(add)
+    position = {ch: template[lower[ch.lower()]] for ch in missing}
     known = inst.get_montage()
     known = known.get_positions()["ch_pos"] if known is not None else {}
-    full = {
-        ch: montage.get_positions()["ch_pos"][lower[ch.lower()]]
-        for ch in inst.ch_names
-        if ch.lower() in lower
-    }
+    full = {ch: template[lower[ch.lower()]] for ch in inst.ch_names if ch.lower() in lower}
     full.update({ch: p for ch, p in known.items() if not np.isnan(p).any() and ch not in position})
     inst.set_montage(mne.channels.make_dig_montage(full, coord_frame="head"), on_missing="ignore")
     inst.info["bads"] = list(missing)

@@ -106,8 +106,8 @@ def write_bids_tree(
     t_rs = [t_r] * n_subjects if np.ndim(t_r) == 0 else list(t_r)
     caps = [channels] * n_subjects if isinstance(channels[0], str) else list(channels)
     tree = Bunch(
-        root=root, derivatives=root / "derivatives" / "fmriprep", subjects=[], recordings=[], raws=[],
-        bolds=[], t_r=[], frame_times=[],
+        root=root, derivatives=root / "derivatives" / "fmriprep", subjects=[], recordings=[],
+        raws=[], bolds=[], t_r=[], frame_times=[],
     )  # fmt: skip
     for i in range(n_subjects):
         tree.subjects.append(f"{i + 1:02d}")

@@ -131,7 +131,8 @@ def read_bids_pair(
     n_dummy : int | None
         Volumes before the first row of BOLD; None takes what sidecars and triggers say.
     clean : None | "gradient" | "pulse" | tuple
-        In-scanner artefacts to remove, by MNE's average artefact subtraction and optimal basis sets.
+        In-scanner artefacts to remove, by MNE's average artefact subtraction and optimal basis
+        sets.
     sfreq : float | None
         Resample to this rate in Hz, after cleaning.
 

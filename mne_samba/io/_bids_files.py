@@ -113,7 +113,7 @@ def _matching(paths, wanted: Run) -> list[Path]:
 
 
 def find_ele(root: Path, wanted: Run, datatype: str | None) -> tuple[Path, str]:
-    """The electrophysiological recording of a run, and its datatype.
+    """Find the electrophysiological recording of a run, and its datatype.
 
     Raises
     ------

@@ -155,7 +155,7 @@ def find_volume_event(raw, t_r: float, n_volumes: int) -> str:
 def scan_of(
     raw, n_frames: int, t_r: float, *, volume_event, first_volume, n_dummy, discarded, reference
 ) -> Scan:
-    """Times of all frames of a run, after its triggers were checked.
+    """Give the times of all frames of a run, after its triggers were checked.
 
     Parameters
     ----------

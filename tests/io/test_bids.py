@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import mne
 import nibabel as nib
@@ -247,7 +248,7 @@ def test_sidecars_are_inherited(copy):
     content = json.loads((copy / f"{RAW}.json").read_text())
     (copy / f"{RAW}.json").unlink()
     (copy / "task-rest_bold.json").write_text(json.dumps(content | {"RepetitionTime": 3.0}))
-    with pytest.raises(ValueError, match="task-rest_bold.json says 3 s"):
+    with pytest.raises(ValueError, match=r"task-rest_bold\.json says 3 s"):
         read(copy)
 
 
@@ -413,6 +414,7 @@ def test_pulse_artefact_is_reduced():
 def test_cleaning_says_what_an_old_mne_lacks(monkeypatch):
     from mne_samba.io._clean import check_cleaning
 
-    monkeypatch.delattr("mne.preprocessing.apply_pca_obs")
+    old = SimpleNamespace(preprocessing=SimpleNamespace(), __version__="1.9")
+    monkeypatch.setattr("mne_samba.io._clean.mne", old)
     with pytest.raises(ValueError, match="update MNE"):
         check_cleaning("pulse")

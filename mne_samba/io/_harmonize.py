@@ -1,0 +1,140 @@
+"""Recordings of different scanners and amplifiers brought to one rate of frames and samples."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from mne.utils import logger
+from scipy.interpolate import CubicSpline
+from scipy.signal import butter, sosfiltfilt
+
+from .._checks import check_number
+from ._bids import BidsPair
+from ._scan import mark_frames
+
+
+def harmonize(
+    pairs: Sequence[BidsPair], *, t_r: float | None = None, sfreq: float | None = None
+) -> list[BidsPair]:
+    """Bring runs to one repetition time, one sampling rate and one set of regions.
+
+    An estimator needs one ``t_r`` and one sampling rate. What a run looks like after this belongs
+    to the run itself (its rows of BOLD, its annotations), so that it survives every kind of
+    indexing, also that of scikit-learn's splitters.
+
+    Parameters
+    ----------
+    pairs : list of BidsPair
+        Runs, of one or several people.
+    t_r : float | None
+        Wanted repetition time, s. None takes the longest there is, which invents no frames.
+    sfreq : float | None
+        Wanted sampling rate, Hz. None takes the lowest there is.
+
+    Returns
+    -------
+    pairs : list of BidsPair
+        Copies; runs that need no change share their recording with the input. Regions that a run
+        lacks are columns of NaN, which training leaves out.
+
+    Raises
+    ------
+    ValueError
+        If there are no runs, or a run has too few frames.
+
+    Notes
+    -----
+    BOLD goes to another repetition time by a cubic spline through its measured frames, after a
+    low-pass filter where the new frames are further apart. A new frame is measured where both of
+    its neighbours were; others are NaN.
+
+    Examples
+    --------
+    >>> pairs = harmonize(pairs)  # doctest: +SKIP
+    >>> translator = SambaTranslator(channels="match", **pairs[0].timing)  # doctest: +SKIP
+    >>> translator.fit([p.raw for p in pairs], [p.bold for p in pairs])  # doctest: +SKIP
+    """
+    pairs = list(pairs)
+    if not pairs:
+        raise ValueError("pairs is empty: at least one run is needed.")
+    longest, lowest = max(p.t_r for p in pairs), min(p.raw.info["sfreq"] for p in pairs)
+    t_r = longest if t_r is None else check_number(t_r, "t_r", low=0, low_open=True)
+    sfreq = lowest if sfreq is None else check_number(sfreq, "sfreq", low=0, low_open=True)
+    columns = list(dict.fromkeys(c for pair in pairs for c in pair.bold.columns))
+    out = []
+    for pair in pairs:
+        new = copy.copy(pair)
+        notes = {}
+        if pair.raw.info["sfreq"] != sfreq:
+            logger.info("%s: resampled from %g to %g Hz.", pair.name, pair.raw.info["sfreq"], sfreq)
+            new.raw = pair.raw.copy().load_data(verbose="ERROR").resample(sfreq, verbose="ERROR")
+            notes["resampled_from_sfreq"] = float(pair.raw.info["sfreq"])
+        lacking = [c for c in columns if c not in pair.bold.columns]
+        new.bold = pair.bold.reindex(columns=columns)
+        if lacking:
+            logger.info("%s: regions %s are not there; they are NaN.", pair.name, lacking[:8])
+        if abs(pair.t_r / t_r - 1) > 1e-6:
+            logger.info("%s: BOLD brought from t_r=%g to %g s.", pair.name, pair.t_r, t_r)
+            times, values = resample_bold(new.bold.to_numpy(), pair.frame_times, t_r)
+            new.bold = pd.DataFrame(values, columns=columns)
+            new.frame_times, new.t_r = times, t_r
+            notes["resampled_from_t_r"] = pair.t_r
+            new.raw = new.raw.copy()
+            mark_frames(new.raw, times)
+        new.provenance = {**pair.provenance, **notes, "sfreq": float(sfreq)}
+        new.bold.attrs["provenance"] = new.provenance
+        new.__post_init__()
+        out.append(new)
+    return out
+
+
+def resample_bold(values, times, t_r: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bring BOLD to frames that are ``t_r`` apart.
+
+    Parameters
+    ----------
+    values : array, shape (n_frames, n_targets)
+        BOLD; rows of NaN are scrubbed frames, columns of NaN are missing regions.
+    times : array, shape (n_frames,)
+        Frames, s.
+    t_r : float
+        New distance of frames, s.
+
+    Returns
+    -------
+    new_times : array, shape (n_new,)
+        From the first frame on, none after the last.
+    new_values : array, shape (n_new, n_targets)
+        BOLD there; NaN where a neighbour was not measured.
+
+    Raises
+    ------
+    ValueError
+        If fewer than four frames are measured.
+    """
+    values, times = np.asarray(values, dtype=float), np.asarray(times, dtype=float)
+    step = (times[-1] - times[0]) / max(len(times) - 1, 1)
+    regions = ~np.isnan(values).all(axis=0)
+    measured = np.isfinite(values[:, regions]).all(axis=1)
+    if measured.sum() < 4:
+        raise ValueError(f"Only {int(measured.sum())} frames are measured: too few to resample.")
+    n_new = int(np.floor((times[-1] - times[0]) / t_r + 1e-6)) + 1
+    new_times = times[0] + t_r * np.arange(n_new)
+    filled = np.column_stack(
+        [np.interp(times, times[measured], column[measured]) for column in values[:, regions].T]
+    )
+    if t_r > step * (1 + 1e-6):
+        # Below the new Nyquist frequency, or fast fluctuations would come back as slow ones.
+        low_pass = butter(4, 0.8 * step / t_r, output="sos")
+        padding = min(len(times) - 1, 3 * int(np.ceil(t_r / step)) * 4)
+        filled = sosfiltfilt(low_pass, filled, axis=0, padlen=padding)
+    out = np.full((n_new, values.shape[1]), np.nan)
+    out[:, regions] = CubicSpline(times, filled)(new_times)
+    position = (new_times - times[0]) / step
+    before = np.clip(np.floor(position + 1e-6).astype(int), 0, len(times) - 1)
+    after = np.clip(np.ceil(position - 1e-6).astype(int), 0, len(times) - 1)
+    out[~(measured[before] & measured[after])] = np.nan
+    return new_times, out

@@ -177,7 +177,7 @@ def _recording(minutes, n_channels, n_targets):
     n_frames = int(minutes * 60 / T_R)
     data = np.empty((n_channels, int(n_frames * T_R * SFREQ)))
     for channel in data:
-        channel[:] = pink(rng, data.shape[1])
+        channel[:] = pink(rng, data.shape[1:])
     info = mne.create_info([f"n{i:03d}" for i in range(n_channels)], SFREQ, "eeg")
     raw = mne.io.RawArray(data * 1e-5, info, copy=None, verbose="ERROR")
     return raw, rng.standard_normal((n_frames, n_targets)).cumsum(0)

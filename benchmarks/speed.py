@@ -67,7 +67,10 @@ def report(tables, roof, args) -> None:
         f"{roof['flops'] / 1e9:.0f} GFLOP/s (product), {roof['bytes'] / 1e9:.1f} GB/s (copy)."
     )
     command = "python benchmarks/speed.py" + (" --quick" if args.quick else "")
-    text = [f"`{command}`. {machine} Medians of interleaved repeats."]
+    text = [
+        f"`{command}`. {machine} Medians of interleaved "
+        "repeats, in processor seconds (on an accelerator, wall-clock)."
+    ]
     suffix = "_quick" if args.quick else ""
     for name, rows in tables.items():
         frame = pd.DataFrame(rows)

@@ -25,14 +25,16 @@ from .nn._reverse_filter import (
     fill_frames,
     inverse_filter,
     shrunk_covariance,
+    sparse_correlation,
 )
 from .nn._reverse_graph import nearest
 from .nn.graph import knn_adjacency
 from .nn.linear import Core, fit_core
 from .nn.reverse import ReverseNet, SkipLoss
 
-# Trust in the correlations of band power that training shows, chosen on held-out frames.
-TRUSTS = (0.0, 0.3, 0.6)
+# Trust in the correlations of band power that training shows, chosen on held-out frames; the
+# second one unless another is clearly better.
+TRUSTS = (0.3, 0.9, 0.6)
 # Most dimensions of the latent space.
 N_LATENTS = 16
 
@@ -260,9 +262,7 @@ class ReverseFitter:
         weights = core_weights(core)
         rows = np.concatenate([x.reshape(len(weights.T), -1).T for x in truth])
         rows = rows[np.isfinite(rows).all(axis=1)]
-        spatial = rows.T @ rows / len(rows)
-        size = np.sqrt(np.maximum(np.diag(spatial), 1e-12))
-        spatial = trust * spatial / np.outer(size, size) + (1 - trust) * np.eye(len(size))
+        spatial = trust * sparse_correlation(rows, acf) + (1 - trust) * np.eye(rows.shape[1])
         noise = shrunk_covariance(residual)
         filters = inverse_filter(
             weights, core.kernel * core.dt, acf, spatial, noise, core.ar,
@@ -338,7 +338,7 @@ def held_out_correlations(model: ReverseModel, held: PairedData) -> np.ndarray:
 
 
 def _clearly_best(scores: list[np.ndarray]) -> int:
-    """Prefer the middle trust unless another is ahead by more than its standard error."""
+    """Prefer the second trust unless another is ahead by more than its standard error."""
     best, lead = 1, 0.0
     for i, score in enumerate(scores):
         gain = (score - scores[1]).mean(axis=1)

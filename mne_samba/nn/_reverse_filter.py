@@ -72,6 +72,34 @@ def shrunk_covariance(rows: np.ndarray) -> np.ndarray:
     return (1 - weight) * covariance + weight * mean * np.eye(n)
 
 
+def sparse_correlation(rows: np.ndarray, acf: np.ndarray, errors: float = 4.0) -> np.ndarray:
+    """Correlation of columns, without the entries that chance explains (Bickel & Levina 2008).
+
+    Parameters
+    ----------
+    rows : array, shape (n_rows, n)
+        Successive samples of autocorrelated series.
+    acf : array, shape (n_bands, n_acf)
+        Their autocorrelation: slow series have fewer independent samples.
+    errors : float
+        Correlations below this many standard errors are set to zero.
+
+    Returns
+    -------
+    correlation : array, shape (n, n)
+        Positive definite, ones on the diagonal.
+    """
+    independent = len(rows) / (1 + 2 * (acf[:, 1:] ** 2).sum(axis=1).mean())
+    size = np.maximum(np.linalg.norm(rows, axis=0), 1e-12)
+    correlation = (rows.T @ rows) / np.outer(size, size)
+    correlation[np.abs(correlation) < errors / np.sqrt(independent)] = 0.0
+    np.fill_diagonal(correlation, 1.0)
+    values, vectors = np.linalg.eigh(correlation)
+    correlation = (vectors * np.maximum(values, 0.02)) @ vectors.T
+    size = np.sqrt(np.diag(correlation))
+    return correlation / np.outer(size, size)
+
+
 def inverse_filter(
     weights: np.ndarray,
     kernels: np.ndarray,

@@ -1,4 +1,4 @@
-"""Command line: ``python -m mne_samba demo`` and ``python -m mne_samba sys-info``."""
+"""Command line: ``python -m mne_samba demo``, ``bids`` and ``sys-info``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
+from ._bids_options import add_bids
 
 __all__ = ["main"]
 
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=_seed, default=0, help="seed (default: %(default)s)")
     demo.add_argument("--quick", action="store_true", help="small data, for a look in seconds")
     demo.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_bids(commands, _seed)
     commands.add_parser(
         "sys-info",
         help="print versions and device, for bug reports",
@@ -81,6 +83,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(sys_info())
         return 0
+    if args.command == "bids":
+        from ._bids import run_bids
+
+        try:
+            return run_bids(args)
+        except KeyboardInterrupt:
+            print("mne_samba: interrupted; run again to go on", file=sys.stderr)
+            return 130
     try:
         # Before minutes of work, not after it.
         args.out.mkdir(parents=True, exist_ok=True)

@@ -11,13 +11,18 @@ from mne.utils import logger
 from scipy.interpolate import CubicSpline
 from scipy.signal import butter, sosfiltfilt
 
-from .._checks import check_number
+from .._channels import picked
+from .._checks import check_number, check_option
 from ._bids import BidsPair
 from ._scan import mark_frames
 
 
 def harmonize(
-    pairs: Sequence[BidsPair], *, t_r: float | None = None, sfreq: float | None = None
+    pairs: Sequence[BidsPair],
+    *,
+    t_r: float | None = None,
+    sfreq: float | None = None,
+    channels: str | None = None,
 ) -> list[BidsPair]:
     """Bring runs to one repetition time, one sampling rate and one set of regions.
 
@@ -33,6 +38,8 @@ def harmonize(
         Wanted repetition time, s. None takes the longest there is, which invents no frames.
     sfreq : float | None
         Wanted sampling rate, Hz. None takes the lowest there is.
+    channels : None | "match"
+        Keep the good channels that all runs share, or leave channels to the estimator.
 
     Returns
     -------
@@ -63,6 +70,8 @@ def harmonize(
     longest, lowest = max(p.t_r for p in pairs), min(p.raw.info["sfreq"] for p in pairs)
     t_r = longest if t_r is None else check_number(t_r, "t_r", low=0, low_open=True)
     sfreq = lowest if sfreq is None else check_number(sfreq, "sfreq", low=0, low_open=True)
+    check_option(channels, "channels", (None, "match"))
+    shared = _shared_channels(pairs) if channels == "match" else None
     columns = list(dict.fromkeys(c for pair in pairs for c in pair.bold.columns))
     out = []
     for pair in pairs:
@@ -72,6 +81,8 @@ def harmonize(
             logger.info("%s: resampled from %g to %g Hz.", pair.name, pair.raw.info["sfreq"], sfreq)
             new.raw = pair.raw.copy().load_data(verbose="ERROR").resample(sfreq, verbose="ERROR")
             notes["resampled_from_sfreq"] = float(pair.raw.info["sfreq"])
+        if shared is not None and new.raw.ch_names != shared:
+            new.raw = new.raw.copy().pick(shared, exclude=()).reorder_channels(shared)
         lacking = [c for c in columns if c not in pair.bold.columns]
         new.bold = pair.bold.reindex(columns=columns)
         if lacking:
@@ -89,6 +100,18 @@ def harmonize(
         new.__post_init__()
         out.append(new)
     return out
+
+
+def _shared_channels(pairs) -> list[str]:
+    """Good data channels of all runs, in the order of the first."""
+    every = [[p.raw.ch_names[i] for i in picked(p.raw, None)] for p in pairs]
+    shared = [ch for ch in every[0] if all(ch in names for names in every)]
+    if not shared:
+        raise ValueError(f"The runs {[p.name for p in pairs][:8]} share no channel.")
+    dropped = sorted(set().union(*every) - set(shared))
+    if dropped:
+        logger.info('channels="match": %d channels kept, dropped %s.', len(shared), dropped)
+    return shared
 
 
 def resample_bold(values, times, t_r: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,290 @@
+"""``mne_samba bids``: from a BIDS folder to models, scores and reports."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import mne
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GroupKFold
+
+from ..evaluation import evaluate
+from ..io import harmonize, read_bids_pair
+from ..io._bids_files import bare, ele_files, entities_of, subjects_of
+from ..model_selection import BlockedTimeSplit
+from ..translator import SambaTranslator
+from ..windows import make_windows
+from ._bids_options import result_options
+from ._bids_output import write_description, write_prediction, write_report, write_scores
+from ._staging import clear_stale, is_done, staged
+
+_CONTEXT = 30.0
+
+
+def run_bids(args) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Its arguments.
+
+    Returns
+    -------
+    code : int
+        0 on success, 1 where something failed.
+    """
+    backend, threads = mpl.get_backend(), torch.get_num_threads()
+    mpl.use("Agg")
+    torch.set_num_threads(1)
+    try:
+        with mne.use_log_level("ERROR" if args.quiet else "WARNING"):
+            return _Run(args).run()
+    except (OSError, ValueError, ImportError) as error:
+        return _fail(str(error), args.debug)
+    finally:
+        torch.set_num_threads(threads)
+        plt.close("all")
+        mpl.use(backend)
+
+
+def _fail(message: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"mne_samba: error: {' '.join(message.split())}", file=sys.stderr)
+    return 1
+
+
+class _Run:
+    """One call of the command."""
+
+    def __init__(self, args):
+        self.args = args
+        self.root, self.out = Path(args.bids_dir), Path(args.out_dir)
+        self.options = result_options(args)
+        self.say = (lambda *_: None) if args.quiet else lambda text: print(text, flush=True)
+
+    def run(self) -> int:
+        """Do what was asked, person by person."""
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"BIDS_DIR is no folder: {self.root}")
+        if not Path(self.args.atlas).is_file():
+            raise FileNotFoundError(f"No atlas image {self.args.atlas}.")
+        subjects = self._subjects()
+        self.out.mkdir(parents=True, exist_ok=True)
+        clear_stale(self.out)
+        write_description(self.out, self.root)
+        if self.args.level == "group":
+            return self._group(subjects)
+        code = 0
+        for i, subject in enumerate(subjects):
+            head = f"sub-{subject} ({i + 1}/{len(subjects)})"
+            try:
+                self._participant(subject, head)
+            except Exception as error:  # one person must not take the others along
+                said = str(error) or type(error).__name__
+                code = _fail(f"sub-{subject}: {said}", self.args.debug)
+        return code
+
+    def _subjects(self) -> list[str]:
+        there = subjects_of(self.root)
+        wanted = self.args.participant_label
+        if wanted is None:
+            if not there:
+                raise FileNotFoundError(f"{self.root} holds no sub-* folder: is it a BIDS folder?")
+            task = self.args.task
+            found = [
+                s for s in there
+                if any(entities_of(p).get("task") == task for p in ele_files(self.root, s))
+            ]  # fmt: skip
+            if not found:
+                raise FileNotFoundError(f"Nobody in {self.root} has a recording of task-{task}.")
+            return found
+        wanted = [bare(s, "sub") for s in wanted]
+        unknown = [s for s in wanted if s not in there]
+        if unknown:
+            raise FileNotFoundError(
+                f"No folder sub-{unknown[0]} in {self.root}; there are {there[:12]}."
+            )
+        return list(dict.fromkeys(wanted))
+
+    def _read(self, subject: str) -> list:
+        args = self.args
+        pairs = []
+        for path in ele_files(self.root, subject, args.datatype):
+            entities = entities_of(path)
+            session, run = entities.get("ses"), entities.get("run")
+            if entities.get("task") != args.task or bare(args.session, "ses") not in (
+                None, session,
+            ):  # fmt: skip
+                continue
+            pairs.append(
+                read_bids_pair(
+                    self.root, subject, args.task, run, session, masker=args.atlas,
+                    derivatives=args.derivatives, space=args.space,
+                    confounds=tuple(args.confounds) or None, datatype=args.datatype,
+                    volume_event=args.volume_event, n_dummy=args.n_dummy,
+                    clean=tuple(args.clean) or None, sfreq=args.sfreq,
+                )
+            )  # fmt: skip
+        if not pairs:
+            raise FileNotFoundError(f"no recording of task-{args.task} in {self.root}")
+        return pairs
+
+    def _common(self, pairs: list) -> list:
+        """Bring runs to one rate, and to the regions that were measured in all of them."""
+        match = "match" if self.args.channels == "match" else None
+        pairs = harmonize(pairs, t_r=self.args.t_r, channels=match)
+        missing = [
+            name for name in pairs[0].bold.columns if any(p.bold[name].isna().all() for p in pairs)
+        ]
+        if missing:
+            self.say(f"  regions {missing} were not measured in all runs and are left out")
+            for pair in pairs:
+                note = dict(pair.bold.attrs)
+                pair.bold = pair.bold.drop(columns=missing)
+                pair.bold.attrs = note
+        return pairs
+
+    def _translator(self, pairs: list) -> SambaTranslator:
+        channels = "error" if self.args.channels == "match" else self.args.channels
+        return SambaTranslator(
+            direction=self.args.direction, window=self.args.window, context=_CONTEXT,
+            channels=channels, corrections=self.args.corrections, random_state=self.args.seed,
+            verbose="ERROR", **pairs[0].timing,
+        )  # fmt: skip
+
+    def _done(self, folder: Path) -> bool:
+        return not self.args.overwrite and is_done(folder, self.options)
+
+    def _participant(self, subject: str, head: str) -> None:
+        folder = self.out / f"sub-{subject}"
+        if self._done(folder):
+            self.say(f"{head}: done before")
+            return
+        start = time.perf_counter()
+        original = self._read(subject)
+        self.say(f"{head}: {len(original)} run(s), {sum(len(p.bold) for p in original)} frames")
+        pairs = self._common(original)
+        epochs, y = make_windows(
+            [p.raw for p in pairs], [p.bold for p in pairs], window=self.args.window,
+            context=_CONTEXT, subject=f"sub-{subject}", run=[p.run or "1" for p in pairs],
+            **pairs[0].timing,
+        )  # fmt: skip
+        splitter = BlockedTimeSplit(n_splits=self.args.folds or 5)
+        # Windows carry their frames: triggers belong to recordings.
+        windows = self._translator(pairs).set_params(volume_event=None)
+        self._results(folder, original, pairs, windows, epochs, y, None, splitter, head, start)
+
+    def _group(self, subjects: list[str]) -> int:
+        folder, head = self.out / "group", f"group of {len(subjects)}"
+        if self._done(folder):
+            self.say(f"{head}: done before")
+            return 0
+        if len(subjects) < 2:
+            raise ValueError(f"group needs at least two people, got {subjects}.")
+        start, code, original = time.perf_counter(), 0, []
+        for subject in subjects:
+            try:
+                original += self._read(subject)
+            except (ValueError, OSError) as error:
+                code = _fail(f"sub-{subject}: {error}", self.args.debug)
+        people = [p.subject for p in original]
+        if len(set(people)) < 2:
+            raise ValueError("group: fewer than two people can be read.")
+        pairs = self._common(original)
+        n_people, folds = len(set(people)), self.args.folds
+        splitter = GroupKFold(min(folds, n_people)) if folds else None
+        self.say(f"{head}: {len(pairs)} run(s), {sum(len(p.bold) for p in pairs)} frames")
+        X, y = [p.raw for p in pairs], [p.bold for p in pairs]
+        self._results(
+            folder, original, pairs, self._translator(pairs), X, y, people, splitter, head, start
+        )
+        return code
+
+    def _results(
+        self, folder, original, pairs, translator, X, y, groups, splitter, head, start
+    ) -> None:
+        args, names = self.args, list(pairs[0].bold.columns)
+        name = f"{'' if groups is not None else folder.name + '_'}task-{args.task}"
+        cache = self.out / ".cache" / folder.name
+        result, back = None, pd.DataFrame()
+        if args.direction != "hemo_to_ele":
+            forward = clone(translator).set_params(direction="ele_to_hemo")
+            result = evaluate(
+                forward, X, y, groups, splitter, baselines=("ridge_canonical", "mean"),
+                nulls=("circular_shift",), n_shifts=args.n_shifts, target_names=names,
+                context=_CONTEXT, n_jobs=args.n_jobs, cache=cache, random_state=args.seed,
+                verbose="ERROR",
+            )  # fmt: skip
+        if args.direction != "ele_to_hemo":
+            back = self._backward(translator, X, y, groups, splitter)
+        fitted = clone(translator).set_params(volume_event=pairs[0].timing["volume_event"])
+        raws, bolds = [p.raw for p in pairs], [p.bold for p in pairs]
+        fitted.fit(*((bolds, raws) if args.direction == "hemo_to_ele" else (raws, bolds)))
+        with staged(folder, self.options) as partial:
+            if result is not None:
+                write_scores(partial, name, result.to_frame(), "EEG to BOLD, by region")
+                for i, (before, pair) in enumerate(zip(original, pairs, strict=True)):
+                    predicted = result.predictions_[result.translator][i]
+                    whole = np.full((len(pair.bold), len(names)), np.nan)
+                    whole[: len(predicted)] = predicted[: len(whole)]
+                    person = partial / f"sub-{pair.subject}" if groups is not None else partial
+                    person.mkdir(exist_ok=True)
+                    same = before.t_r == pair.t_r
+                    write_prediction(person / "func", pair, whole, names, pair.t_r, same)
+            if len(back):
+                write_scores(partial, f"{name}_dir-back", back, "BOLD to log band power")
+            fitted.save(partial / f"{name}_desc-samba_model.samba")
+            write_report(
+                partial / f"{name}_desc-samba_report.html", f"{name}: EEG and BOLD", pairs, result,
+                fitted, back,
+            )  # fmt: skip
+        shutil.rmtree(cache, ignore_errors=True)
+        self.say(f"{head}: {_summary(result, back)}, {time.perf_counter() - start:.0f} s")
+
+    def _backward(self, translator, X, y, groups, splitter) -> pd.DataFrame:
+        """Score BOLD to log band power, channel by channel and band by band."""
+        model = clone(translator).set_params(direction="hemo_to_ele")
+        if groups is None:
+            folds = list(splitter.split(X, y))
+        else:
+            splitter = splitter or GroupKFold(len(set(groups)))
+            folds = list(splitter.split(groups, groups=groups))
+        rows = []
+        for fold, (train, test) in enumerate(folds):
+            take = (lambda part, i: part[i]) if groups is None else _some
+            fitted = clone(model).fit(take(y, train), take(X, train))
+            scores = np.asarray(fitted.score_targets(take(y, test), take(X, test)))
+            for channel, by_band in zip(fitted.ch_names_in_, scores, strict=True):
+                rows += [
+                    {"fold": fold, "channel": channel, "band": band, "score": float(score)}
+                    for band, score in zip(fitted.bands_, by_band, strict=True)
+                ]
+        return pd.DataFrame(rows)
+
+
+def _some(part: list, index) -> list:
+    return [part[i] for i in index]
+
+
+def _summary(result, back: pd.DataFrame) -> str:
+    said = []
+    if result is not None:
+        table = result.summary()
+        ridge = table.loc["ridge_canonical", "mean"]
+        said.append(
+            f"Spearman {table.loc[result.translator, 'mean']:.3f} (ridge regression {ridge:.3f})"
+        )
+    if len(back):
+        said.append(f"way back {back['score'].mean():.3f}")
+    return ", ".join(said)

@@ -1,0 +1,109 @@
+"""Arguments of ``mne_samba bids``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+# Options that do not change what is computed.
+_NOT_RESULTS = ("command", "bids_dir", "out_dir", "level", "participant_label", "quiet", "debug",
+                "overwrite", "n_jobs")  # fmt: skip
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number.")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than 2.")
+    return value
+
+
+def add_bids(commands, seed) -> None:
+    """Register the command.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+        Where.
+    seed : callable
+        Type of ``--seed``.
+    """
+    parser = commands.add_parser(
+        "bids",
+        help="models, scores and reports of a BIDS dataset with simultaneous EEG-fMRI",
+        description=(
+            "Fit and score translators on a BIDS dataset with simultaneous EEG (or MEG, iEEG) and "
+            "fMRI that fMRIPrep has preprocessed. 'participant' scores one translator per person "
+            "on blocks of time, 'group' predicts each person from the others. People that are done "
+            "are not computed again: an interrupted run goes on where it stopped."
+        ),
+        epilog=(
+            "Exit codes: 0 done, 1 some people failed or files cannot be read or written (one line "
+            "each on stderr), 2 wrong arguments, 130 interrupted."
+        ),
+    )
+    parser.add_argument("bids_dir", type=Path, help="BIDS folder")
+    parser.add_argument("out_dir", type=Path, help="folder for results, a BIDS derivative")
+    parser.add_argument("level", choices=("participant", "group"), help="what to analyse")
+    parser.add_argument("--task", required=True, help="name of the task")
+    parser.add_argument(
+        "--atlas", required=True, metavar="IMAGE", help="label image; names in a .tsv beside it"
+    )
+    parser.add_argument(
+        "--participant-label", nargs="+", metavar="LABEL", help="people; default: all"
+    )
+    parser.add_argument("--session", help="session; default: all")
+    parser.add_argument("--derivatives", metavar="DIR", help="default: derivatives/fmriprep")
+    parser.add_argument("--space", help="space of the images, where there are several")
+    parser.add_argument("--datatype", choices=("eeg", "meg", "ieeg"), help="kind of recording")
+    parser.add_argument(
+        "--confounds", nargs="*", default=["motion", "high_pass", "wm_csf", "scrub"],
+        metavar="NAME", help="strategy of nilearn's load_confounds (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--direction", choices=("ele_to_hemo", "hemo_to_ele", "both"), default="ele_to_hemo",
+        help="what to translate into what (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--volume-event", default="auto", help="name of the volume triggers (default: found)"
+    )
+    parser.add_argument("--n-dummy", type=int, help="volumes before BOLD begins (default: sidecar)")
+    parser.add_argument("--t-r", type=_positive, help="seconds between frames of the model")
+    parser.add_argument("--sfreq", type=_positive, help="resample recordings to this rate (Hz)")
+    parser.add_argument(
+        "--clean", nargs="*", choices=("gradient", "pulse"), default=[],
+        help="in-scanner artefacts to remove with MNE",
+    )  # fmt: skip
+    parser.add_argument(
+        "--channels", choices=("match", "interpolate", "error"), default="match",
+        help="where people differ in their channels (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--folds", type=_count, help="blocks of time, or of people (default: 5, one person each)"
+    )
+    parser.add_argument("--window", type=_positive, default=60.0, help="seconds (default: 60)")
+    parser.add_argument(
+        "--corrections", choices=("auto", "always", "never"), default="auto",
+        help="graph attention and recurrence (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--n-shifts", type=_count, default=199, help="shifts of the null")
+    parser.add_argument("--n-jobs", type=int, default=1, help="fits at a time")
+    parser.add_argument("--seed", type=seed, default=0, help="seed (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="compute again what is there")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+
+
+def result_options(args) -> dict:
+    """Options that results depend on, as JSON holds them."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in sorted(vars(args).items())
+        if name not in _NOT_RESULTS
+    }

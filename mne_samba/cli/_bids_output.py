@@ -1,0 +1,128 @@
+"""What ``mne_samba bids`` writes: tables, images, models and reports of people and groups."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+import mne
+import numpy as np
+import pandas as pd
+
+from .._version import __version__
+from ..io._bids import BidsPair
+from ..report import add_to_report
+from ._staging import to_json, write_text
+
+_GENERATED = {"Name": "mne_samba", "Version": __version__}
+
+
+def write_description(out: Path, source: Path) -> None:
+    """Write ``dataset_description.json`` of the derivative."""
+    content = {
+        "Name": "EEG-fMRI translation (mne_samba)",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [_GENERATED],
+        "SourceDatasets": [{"URL": source.resolve().as_uri()}],
+    }
+    write_text(out / "dataset_description.json", to_json(content))
+
+
+def write_table(path: Path, table: pd.DataFrame, about: dict) -> None:
+    """Write a table as BIDS has it, with a sidecar."""
+    table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    write_text(path.with_suffix(".json"), to_json(about))
+
+
+def write_scores(folder: Path, name: str, scores: pd.DataFrame, what: str) -> None:
+    """Write scores by region or by channel and band."""
+    write_table(
+        folder / f"{name}_desc-samba_scores.tsv", scores,
+        {"Description": what, "score": {"Description": "out-of-fold score over time"}},
+    )  # fmt: skip
+
+
+def write_prediction(
+    folder: Path, pair: BidsPair, predicted: np.ndarray, columns: list, t_r: float, image: bool
+) -> None:
+    """Write predicted BOLD of one run: a table, its sidecar and an image.
+
+    Parameters
+    ----------
+    folder : Path
+        Where.
+    pair : BidsPair
+        The run.
+    predicted : array, shape (n_frames, n_targets)
+        Out-of-fold prediction; NaN where nothing was predicted.
+    columns : list of str
+        Regions.
+    t_r : float
+        Seconds between frames.
+    image : bool
+        Whether the frames are those of the image, so that one can be made.
+    """
+    folder.mkdir(exist_ok=True)
+    about = {
+        "Description": "BOLD predicted from electrophysiology by models that did not see it",
+        "SamplingFrequency": 1.0 / t_r,
+        "RepetitionTime": t_r,
+        "StartTime": float(pair.frame_times[0]),
+        "Sources": [pair.provenance["recording"], pair.provenance["bold"]],
+        "Units": "arbitrary",
+        "Provenance": pair.provenance,
+    }
+    table = pd.DataFrame(predicted, columns=columns)
+    write_table(folder / f"{pair.name}_desc-predicted_timeseries.tsv", table, about)
+    if not image:
+        return
+    names = getattr(pair.masker, "region_names_", None)
+    kept = columns if names is None else [str(names[k]) for k in sorted(names)]
+    frames = table.reindex(columns=kept)
+    # An image holds numbers in all frames: the mean stands where nothing was predicted.
+    frames = frames.fillna(frames.mean()).fillna(0.0).to_numpy()
+    path = folder / f"{pair.name}_desc-predicted_bold.nii.gz"
+    made = pair.masker.inverse_transform(np.ascontiguousarray(frames))
+    made.header.set_zooms((*made.header.get_zooms()[:3], t_r))
+    made.to_filename(path)
+    note = "Frames that no model predicted hold the mean of the others."
+    write_text(folder / f"{pair.name}_desc-predicted_bold.json", to_json({**about, "Notes": note}))
+
+
+def write_report(
+    path: Path, title: str, pairs: list[BidsPair], result, translator, table: pd.DataFrame
+) -> None:
+    """Write the HTML report of one person or of the group."""
+    with mne.use_log_level("ERROR"):
+        report = mne.Report(title=title)
+        report.add_html(_runs(pairs), title="Runs", section="Data")
+        if result is not None:
+            add_to_report(report, result)
+        if len(table):
+            body = table.to_html(index=False, float_format="{:.3f}".format)
+            report.add_html(body, title="Scores of the way back", section="BOLD to band power")
+        add_to_report(report, translator, section="The model, fitted to all runs")
+        report.save(path, overwrite=True, open_browser=False)
+
+
+def _runs(pairs: list[BidsPair]) -> str:
+    rows = []
+    for pair in pairs:
+        timing = pair.provenance["timing"]
+        rows.append({
+            "run": pair.name,
+            "t_r (s)": timing["t_r"],
+            "volumes": pair.provenance["n_frames"],
+            "scrubbed": pair.provenance["n_scrubbed"],
+            "dummy scans": timing["n_dummy"],
+            "clock drift (ppm)": timing.get("clock_drift_ppm"),
+            "slice time": f"{timing['slice_time_ref']:.3f} ({timing['slice_time_source']})",
+            "sampling rate (Hz)": pair.raw.info["sfreq"],
+            "channels": len(pair.raw.ch_names),
+            "cleaning": "; ".join(pair.provenance["cleaning"]) or "none",
+            "regions not measured": ", ".join(pair.provenance["missing_regions"]) or "none",
+        })  # fmt: skip
+    table = pd.DataFrame(rows).to_html(index=False)
+    made = html.escape(str(pairs[0].provenance["derivatives"]))
+    return f"<p>Derivatives: {made}. mne_samba {__version__}.</p>{table}"

@@ -239,6 +239,10 @@ class NetworkFitter:
         epochs = int(np.argmin([row["valid_loss"] for row in history])) + 1
         return epochs, scale, kept, history, held_out(network.core, held, best, drift)
 
+    def check_graph(self, data: PairedData) -> None:
+        """Refuse a graph of another size before anything is fitted."""
+        adjacency(self.options.graph, node_similarity(data), self.options.n_neighbors)
+
     def _graphs(self, data: PairedData) -> Graphs:
         nodes, targets = node_similarity(data), target_similarity(data)
         source = adjacency(self.options.graph, nodes, self.options.n_neighbors)

@@ -276,6 +276,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
                     return
                 previous = self.core_ if self.warm_start and hasattr(self, "core_") else None
                 fitter = NetworkFitter(self)
+                fitter.check_graph(data)
                 data, self.scaler_ = fitter.cores.choose(data, self.scaler_, seed, previous)
                 self._network = fitter.fit(data, seed, previous)
             self._publish()

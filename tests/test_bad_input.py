@@ -1,5 +1,7 @@
 """Bad input: said what, what was expected and what came, before any training; nothing changed."""
 
+import sys
+
 import mne
 import numpy as np
 import pandas as pd
@@ -33,7 +35,10 @@ def no_training(monkeypatch, request):
     def reached(*args, **kwargs):
         raise AssertionError("Bad input reached training.")
 
-    monkeypatch.setattr("mne_samba._network.fit_core", reached)
+    for name, module in list(sys.modules.items()):
+        for function in ("fit_core", "fit_target_core"):
+            if name.startswith("mne_samba.") and hasattr(module, function):
+                monkeypatch.setattr(module, function, reached)
     monkeypatch.setattr("mne_samba.baselines.BandPowerRidge._fit_paired", reached)
 
 
@@ -243,7 +248,7 @@ OPTIONS = {
     "max_epochs": ("3", TypeError), "patience": (0, ValueError), "gap": (-1, ValueError),
     "validation_fraction": (0.9, ValueError), "random_state": ("x", ValueError),
     "picks": ([], ValueError), "verbose": ("loud", ValueError), "wavelet": ("x", ValueError),
-    "output": ("x", ValueError), "alignment": ("x", ValueError),
+    "output": ("x", ValueError), "target_bands": ("x", ValueError), "alignment": ("x", ValueError),
 }  # fmt: skip
 
 
@@ -252,6 +257,12 @@ def test_bad_options_are_refused_before_training(world, name):
     value, error = OPTIONS[name]
     with pytest.raises(error, match="seed" if name == "random_state" else name):
         SambaTranslator(**{"t_r": 2.0, name: value}).fit(world["raws"], world["bolds"])
+
+
+def test_good_input_would_reach_training(world):
+    for X, y in (("raws", "bolds"), ("epochs", "y")):
+        with pytest.raises(AssertionError, match="reached training"):
+            SambaTranslator(t_r=2.0).fit(world[X], world[y])
 
 
 def test_every_option_has_a_bad_value_here():

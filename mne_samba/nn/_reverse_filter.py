@@ -37,18 +37,16 @@ def autocovariance(series: list[np.ndarray], n_lags: int) -> np.ndarray:
     acf = total / np.maximum(count, 1)
     if acf[0] <= 0:
         return np.eye(n_lags)[0]
-    # A Parzen window keeps the spectrum positive, so that every covariance built on it is one.
-    spectrum = _spectrum(acf / acf[0])
-    return _from_spectrum(spectrum, n_lags)
+    # A Parzen window, twice as wide as the lags, that little is lost where series still remember.
+    u = np.arange(n_lags) / (2 * n_lags)
+    taper = np.where(u < 0.5, 1 - 6 * u**2 + 6 * u**3, 2 * (1 - u) ** 3)
+    return _from_spectrum(_spectrum(acf / acf[0] * taper), n_lags)
 
 
 def _spectrum(acf: np.ndarray) -> np.ndarray:
+    """Spectrum without negative parts, so that every covariance built on it is one."""
     n_lags = len(acf)
-    u = np.arange(n_lags) / max(n_lags, 2)
-    taper = np.where(u < 0.5, 1 - 6 * u**2 + 6 * u**3, 2 * (1 - u) ** 3)
-    # Twice as wide as the lags: little is tapered off where the series still remember.
-    taper = np.interp(u / 2, u, taper)
-    two_sided = np.concatenate([acf * taper, np.zeros(2 * n_lags), (acf * taper)[:0:-1]])
+    two_sided = np.concatenate([acf, np.zeros(2 * n_lags), acf[:0:-1]])
     spectrum = np.maximum(np.fft.rfft(two_sided).real, 0.0)
     return spectrum * len(two_sided) / _integral(spectrum, len(two_sided))
 

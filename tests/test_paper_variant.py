@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from mne_samba import SambaTranslator, make_windows, read_samba
 from mne_samba._lowrate import LowRateGrid
-from mne_samba._paper import segment_coefs
+from mne_samba._paper_features import segment_coefs
 from mne_samba._segments import Segment
 from mne_samba.nn.hrf import HRF_PARAMS, convolve, double_gamma, glover_params
 

@@ -10,6 +10,7 @@ from .attribution import (
     shapley_values,
     smooth_grad,
 )
+from .explain import attribute
 from .learning_curve import LearningCurve, learning_curve_minutes
 from .nulls import (
     circular_shift_null,
@@ -35,6 +36,7 @@ __all__ = [
     "EvaluationResult",
     "LeakageWarning",
     "LearningCurve",
+    "attribute",
     "channel_group_contributions",
     "circular_shift_null",
     "cka",

@@ -1,0 +1,96 @@
+"""Explanations of a fitted translator on the user's own data."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .attribution import randomised_copy, smooth_grad
+
+__all__ = ["attribute"]
+
+
+def attribute(
+    translator,
+    X,
+    *,
+    targets=None,
+    method: str = "smooth_grad",
+    randomise: bool = False,
+    n_samples: int = 25,
+    n_windows: int = 8,
+    random_state: int = 0,
+) -> np.ndarray:
+    """Attribute predicted BOLD to channels, bands and lags of their history.
+
+    Parameters
+    ----------
+    translator : SambaTranslator
+        Fitted on windows or recordings, from electrophysiology to BOLD.
+    X : Epochs | Raw | list | array
+        Electrophysiology, as in ``predict``.
+    targets : sequence of int | None
+        Regions to explain; None explains all.
+    method : "smooth_grad" | "gradient"
+        Gradients averaged over noisy copies of the input (Smilkov et al. 2017), or plain ones.
+    randomise : bool
+        Shuffle the network's parameters first: an attribution that survives shows the input and
+        not the model (Adebayo et al. 2018).
+    n_samples : int
+        Noisy copies.
+    n_windows : int
+        Windows, spread over X, that are averaged.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    attribution : array, shape (n_targets, n_channels, n_bands, n_lags)
+        Change of the region's standardised BOLD per standard deviation of band power in one bin of
+        history, the most recent bin first; bins are ``translator.grid_.dt`` seconds wide.
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown or the translator takes tables or goes another way.
+    sklearn.exceptions.NotFittedError
+        If the translator is not fitted.
+    """
+    check_is_fitted(translator)
+    if method not in ("smooth_grad", "gradient"):
+        raise ValueError(f"method must be 'smooth_grad' or 'gradient', got {method!r}.")
+    if translator.kind_ == "features" or translator.direction == "hemo_to_ele":
+        raise ValueError(
+            "attribute explains translators of windows or recordings, from electrophysiology to "
+            "BOLD."
+        )
+    windows = _windows(translator, X, n_windows)
+    module = translator._network.module(translator.grid_)
+    if randomise:
+        module = randomised_copy(module, random_state)
+    plain = method == "gradient"
+    return smooth_grad(
+        module,
+        windows,
+        step=translator.grid_.step,
+        n_lags=translator.grid_.n_lags,
+        targets=targets,
+        n_samples=1 if plain else n_samples,
+        noise=0.0 if plain else 0.15,
+        random_state=random_state,
+    )
+
+
+def _windows(translator, X, n_windows: int) -> np.ndarray:
+    """Standardised band power of some windows, (n_windows, n_channels, n_bands, n_bins)."""
+    powers, _ = translator._scaled_power(translator._read_ele(X))
+    width = translator.grid_.n_bins(translator.n_frames_)
+    places = []
+    for i, power in enumerate(powers):
+        last = power.shape[-1] - width
+        step = translator.n_frames_ * translator.grid_.step
+        places += [(i, first) for first in range(0, last + 1, step)] if last >= 0 else []
+    if not places:
+        raise ValueError("X is shorter than the windows that the translator was fitted on.")
+    chosen = np.unique(np.linspace(0, len(places) - 1, n_windows).round().astype(int))
+    return np.stack([powers[i][..., f : f + width] for i, f in (places[c] for c in chosen)])

@@ -19,6 +19,8 @@ from _speed_stages import STAGES  # noqa: E402
 from _speed_steps import against_roofline, growth, paper_step, whole_fit  # noqa: E402
 from _timing import roofline  # noqa: E402
 
+TABLES = ("stages", "roofline", "growth", "fit")
+KEYS = ("stage", "against", "step", "device", "variant", "grows", "fit", "model")
 PARTS = (*STAGES, "step", "roofline", "growth", "fit")
 
 
@@ -60,6 +62,21 @@ def plot_growth(rows, path) -> None:
     plt.close(figure)
 
 
+def merged(rows, path) -> pd.DataFrame:
+    """Rows of this run in place of those of earlier runs that they repeat; written to ``path``."""
+    new = pd.DataFrame(rows)
+    if path.exists():
+        old = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+        keys = [column for column in KEYS if column in old]
+        if len(new):
+            again = set(map(tuple, new[keys].astype(str).to_numpy()))
+            kept = [tuple(row) not in again for row in old[keys].astype(str).to_numpy()]
+            old = old[kept]
+        new = pd.concat([old, new], ignore_index=True) if len(new) else old
+    new.to_csv(path, index=False)
+    return new
+
+
 def report(tables, roof, args) -> None:
     """Write CSV, figure and the section of RESULTS.md."""
     machine = (
@@ -72,9 +89,11 @@ def report(tables, roof, args) -> None:
         "repeats, in processor seconds (on an accelerator, wall-clock)."
     ]
     suffix = "_quick" if args.quick else ""
-    for name, rows in tables.items():
-        frame = pd.DataFrame(rows)
-        frame.to_csv(args.out / f"speed_{name}{suffix}.csv", index=False)
+    for name in TABLES:
+        frame = merged(tables.get(name, []), args.out / f"speed_{name}{suffix}.csv")
+        if not len(frame):
+            continue
+        rows = frame.to_dict("records")
         text.append(to_markdown(frame))
         if name == "roofline":
             text.append(
@@ -110,8 +129,7 @@ def main() -> None:
             print(
                 {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}, flush=True
             )
-    if set(args.only) == set(PARTS):
-        report(tables, roof, args)
+    report(tables, roof, args)
 
 
 if __name__ == "__main__":

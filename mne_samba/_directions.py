@@ -99,7 +99,7 @@ class TwoWay(BoldRegressor):
                 "the target y is None."
             )
         check_bold(bold, first)
-        if is_features(ele) and not _one_recording(ele):
+        if is_features(ele):
             raise ValueError(
                 f'direction="{self.direction}" needs windows or recordings as {second}, got a '
                 f"table of shape {np.shape(ele)}: without time there is no deconvolution."
@@ -223,11 +223,10 @@ class TwoWay(BoldRegressor):
             If the translator does not go back, or y has other channels.
         """
         self._need_reverse("target_from")
-        kind, _, single = input_kind(y) if not _one_recording(y) else ("recordings", 1, True)
-        out = self._targets(y)[1]
-        if kind == "windows":
+        ele, out = self._targets(y)
+        if ele.kind == "windows":
             return np.stack(out)
-        return out[0] if single else out
+        return out[0] if ele.single else out
 
     def _targets(self, y, n_frames=None):
         reading = self._reverse.reading
@@ -430,6 +429,3 @@ class TwoWay(BoldRegressor):
         if data.kind != "features":
             self._matched = MatchedFilter.fit(data.targets, frames)
 
-
-def _one_recording(X) -> bool:
-    return isinstance(X, np.ndarray) and X.ndim == 2

@@ -66,7 +66,8 @@ def merged(rows, path) -> pd.DataFrame:
     """Rows of this run in place of those of earlier runs that they repeat; written to ``path``."""
     new = pd.DataFrame(rows)
     if path.exists():
-        old = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+        texts = {"error": str, "limit": str, "note": str}
+        old = pd.read_csv(path, keep_default_na=False, na_values=["nan"], dtype=texts)
         keys = [column for column in KEYS if column in old]
         if len(new):
             again = set(map(tuple, new[keys].astype(str).to_numpy()))

@@ -14,6 +14,7 @@ Run ``python benchmarks/decoding.py --quick`` or without ``--quick`` for five se
 from __future__ import annotations
 
 from _common import one_thread, parser, to_markdown, write_section
+from _resume import cached
 
 one_thread()
 
@@ -149,15 +150,15 @@ def main() -> None:
     args = parser(__doc__.splitlines()[0]).parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     amplitudes, variances = ((2.0,), (0.5, 0.0)) if args.quick else ((2.0, 0.5), (0.5, 0.25, 0.0))
+    name = "decoding_quick" if args.quick else "decoding"
     rows = []
-    for seed in range(1 if args.quick else 5):
-        for amplitude in amplitudes:
-            rows += run(seed, amplitude, variances)
+    for amplitude in amplitudes:
+        for seed in range(1 if args.quick else 5):
+            rows += cached(args.out / f"{name}.jsonl", run, seed, amplitude, variances)
             print(
                 seed, amplitude, pd.DataFrame(rows[-9 * len(variances) :]).to_string(), flush=True
             )
     table = pd.DataFrame(rows)
-    name = "decoding_quick" if args.quick else "decoding"
     table.to_csv(args.out / f"{name}.csv", index=False)
     summary = table.pivot_table(
         index="representation", columns=["nuisance", "stimulus variance"], values="accuracy",

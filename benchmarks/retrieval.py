@@ -10,6 +10,7 @@ Run ``python benchmarks/retrieval.py --quick`` or without ``--quick`` for five s
 from __future__ import annotations
 
 from _common import one_thread, parser, to_markdown, write_section
+from _resume import cached
 
 one_thread()
 
@@ -101,13 +102,13 @@ def main() -> None:
     """Run, print, write."""
     args = parser(__doc__.splitlines()[0]).parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    name = "retrieval_quick" if args.quick else "retrieval"
     rows = []
     for seed in range(1 if args.quick else 5):
         for n_targets in (48, 6):
-            rows += run(n_targets, seed)
+            rows += cached(args.out / f"{name}.jsonl", run, n_targets, seed)
             print(to_markdown(pd.DataFrame(rows[-8:])), flush=True)
     table = pd.DataFrame(rows)
-    name = "retrieval_quick" if args.quick else "retrieval"
     table.to_csv(args.out / f"{name}.csv", index=False)
     summary = (
         table.drop(columns="seed").groupby(["targets", "model"], sort=False).mean().reset_index()

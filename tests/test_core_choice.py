@@ -1,0 +1,93 @@
+"""Scale of band power and structure of the core follow what held-out frames say."""
+
+import numpy as np
+import pytest
+
+from mne_samba import SambaTranslator
+from mne_samba._paired import PairedData
+from mne_samba._training import inner_split, stitch
+from mne_samba.datasets import simulate_bold, simulate_paired
+
+
+@pytest.fixture(scope="module")
+def log_world():
+    return simulate_paired(
+        1, 900.0, level="source", n_sources=8, n_targets=10, snr=4.0, drive="log", random_state=1
+    )
+
+
+def test_log_power_is_taken_where_it_drives_bold(log_world, people):
+    log = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    log.fit(log_world.raws, log_world.bolds)
+    linear = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    linear.fit(people.raws, people.bolds)
+    assert (log.power_, linear.power_) == ("log", "linear")
+
+
+@pytest.mark.parametrize("power", ["linear", "log"])
+def test_a_given_scale_is_kept(people, power):
+    translator = SambaTranslator(t_r=2.0, corrections="never", power=power, random_state=0)
+    assert translator.fit(people.raws[:1], people.bolds[:1]).power_ == power
+
+
+def test_own_bands_are_taken_on_real_eeg_with_a_band_per_region(shared_data):
+    """Semi-synthetic: real EEG, BOLD from one channel and band per region, three minutes."""
+    import mne
+
+    raw = mne.io.read_raw_edf(shared_data / "eeg_rest" / "test.edf", preload=True)
+    data = simulate_bold(raw, t_r=2.0, n_targets=6, snr=4.0, random_state=0)
+    translator = SambaTranslator(t_r=2.0, hrf_length=20.0, corrections="never", random_state=0)
+    translator.fit(raw, data.bold)
+    assert not translator.core_.spatial_map.any()
+    error = np.abs(translator.hrf_peak_time_ - np.asarray(data.truth.hrf_peak_time))
+    assert error.mean() < 0.5
+    shared = translator.set_params(target_bands=False).fit(raw, data.bold)
+    assert shared.core_.spatial_map.any()
+    np.testing.assert_allclose(shared.band_attention_.sum(axis=1), 1.0)
+
+
+def test_shared_bands_stay_where_they_hold(people):
+    translator = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    translator.fit(people.raws, people.bolds)
+    assert translator.core_.spatial_map.any()
+
+
+def _windows(first, table_frames, grid):
+    import pandas as pd
+
+    n = len(table_frames)
+    rng = np.random.default_rng(0)
+    long = rng.standard_normal((2, 1, grid.n_bins(max(table_frames) + 20)))
+    bold = rng.standard_normal((max(table_frames) + 20, 3))
+    powers = [long[..., f * grid.step : f * grid.step + grid.n_bins(20)] for f in table_frames]
+    table = pd.DataFrame(
+        {"subject": "a", "run": 1, "recording": 0, "onset": 0.0, "frame": table_frames}
+    )
+    targets = [bold[f : f + 20] for f in table_frames]
+    data = PairedData(powers, targets, [("a", "1", "0")] * n, table, "windows", grid)
+    return data, long, bold
+
+
+def test_overlapping_windows_are_joined_and_frames_count_once():
+    from mne_samba._lowrate import LowRateGrid
+
+    grid = LowRateGrid.from_tr(2.0, 10.0)
+    data, long, bold = _windows(0, [10, 0, 40, 60], grid)
+    joined = stitch(data)
+    assert [len(t) for t in joined.targets] == [30, 40]
+    np.testing.assert_array_equal(joined.targets[0], bold[:30])
+    np.testing.assert_array_equal(joined.powers[0], long[..., : grid.n_bins(30)])
+    np.testing.assert_array_equal(joined.targets[1], bold[40:80])
+
+
+def test_held_out_frames_share_no_signal_with_training():
+    from mne_samba._lowrate import LowRateGrid
+
+    grid = LowRateGrid.from_tr(2.0, 10.0)
+    frames = list(range(0, 400, 20))
+    data, _, _ = _windows(0, frames, grid)
+    train, valid = inner_split(data, 0.2, 30.0)
+    last = train.table["frame"].max() + 20
+    first = valid.table["frame"].min()
+    assert (first - last) * 2.0 >= 30.0
+    assert set(train.table["frame"]) | set(valid.table["frame"]) < set(frames)

@@ -11,6 +11,7 @@ from mne.utils import logger
 from skorch import NeuralNet
 
 from ._base import PairedData
+from ._checkpoint import Checkpoints
 from ._checks import as_float_array
 from ._core_choice import CoreChooser
 from ._lowrate import LowRateGrid
@@ -176,17 +177,20 @@ class NetworkFitter:
 
     def fit(self, data: PairedData, seed: int, previous: Core | None) -> FittedNetwork:
         """Fit the core, train corrections on a part, and keep what the held-out rest confirms."""
+        checkpoints = Checkpoints(self.options.checkpoint_dir, self.options, data, seed)
         graphs = self._graphs(data)
         scale, kept, history = np.ones(self.options.n_targets_), False, []
         split = self.cores.split(data)
         epochs, held, drift = self.options.max_epochs, None, self.options._drift
         if split is not None:
-            epochs, scale, kept, history, held = self._judge(*split, graphs, seed, previous)
+            epochs, scale, kept, history, held = self._judge(
+                *split, graphs, seed, previous, checkpoints.of("judged")
+            )
         core = self.cores.fit(data, seed, previous)
         network = self.wrap(core, graphs, scale, kept, history, epochs)
         if self.corrected and (kept or self.options.corrections == "always"):
             network.corrections_kept = True
-            train(network.net, self._windows(data))
+            train(network.net, self._windows(data), checkpoints.of("whole"))
             network.history = network.history or _losses(network.net)
         network.held = held
         if held is None:
@@ -194,6 +198,7 @@ class NetworkFitter:
             network.held = held_out(
                 network.core, data, network.frames(data.powers, data.grid), drift
             )
+        checkpoints.clear()
         return network
 
     def wrap(self, core, graphs, scale, kept, history, epochs=1) -> FittedNetwork:
@@ -213,7 +218,7 @@ class NetworkFitter:
             history,
         )
 
-    def _judge(self, part, held, graphs, seed, previous):
+    def _judge(self, part, held, graphs, seed, previous, checkpoint):
         """Train corrections without the held-out block, and judge them on it."""
         options, ones = self.options, np.ones(self.options.n_targets_)
         drift = options._drift
@@ -223,7 +228,7 @@ class NetworkFitter:
             return 1, ones, False, [], held_out(network.core, held, core, drift)
         windows = self._windows(held, self.n_frames)
         net = self._net(network.net.module_, options.max_epochs, windows)
-        network.net = train(net, self._windows(part))
+        network.net = train(net, self._windows(part), checkpoint)
         network.corrections_kept = True
         history = _losses(net)
         frames = network.frames(held.powers, held.grid)

@@ -16,6 +16,7 @@ from skorch.helper import predefined_split
 from torch import nn
 
 from ._base import PairedData
+from ._checkpoint import Checkpoints
 from ._lowrate import LowRateGrid, PowerScaler
 from ._network import Graphs, adjacency, torch_device
 from ._paper_features import LevelScaler, chunk_samples, level_means, segment_coefs
@@ -153,9 +154,12 @@ class PaperFitter:
         step = self.step
         if options.step is None:
             step = max(1, min(step, sum(map(len, part.targets)) // _WINDOWS))
+        checkpoints = Checkpoints(options.checkpoint_dir, options, data, 0)
         fitted.net = train(
-            self._net(module, valid), PaperWindows(part, self.n_frames, step, self.dtype)
-        )
+            self._net(module, valid), PaperWindows(part, self.n_frames, step, self.dtype),
+            checkpoints.of("paper"),
+        )  # fmt: skip
+        checkpoints.clear()
         keys = ("epoch", "train_loss", "valid_loss")
         fitted.history = [
             {key: float(row[key]) for key in keys if key in row} for row in fitted.net.history

@@ -66,7 +66,9 @@ def save_translator(translator, path, overwrite: bool) -> None:
         "mne_samba": __version__,
         "class": type(translator).__name__,
         "params": {
-            name: _plain(value, name) for name, value in translator.get_params(deep=False).items()
+            # Folders belong to a machine, not to a model.
+            name: None if name == "checkpoint_dir" else _plain(value, name)
+            for name, value in translator.get_params(deep=False).items()
         },
         "channel_types": _channel_types(translator.info_),
         "ch_names": [str(name) for name in translator.ch_names_in_],

@@ -288,16 +288,21 @@ def validated_correlation(frames: list[np.ndarray], valid: PairedData) -> np.nda
 def validated_scale(frames: list[np.ndarray], valid: PairedData) -> np.ndarray:
     """Slope of measured on predicted held-out frames per target, between 0 and 1.5."""
     pred, bold = np.concatenate(frames), np.concatenate(valid.targets)
-    rows = np.isfinite(bold).all(axis=1)
-    pred = pred[rows] - pred[rows].mean(axis=0)
+    seen = np.isfinite(bold)
+    count = np.maximum(seen.sum(axis=0), 1)
+    pred, bold = np.where(seen, pred, 0.0), np.where(seen, bold, 0.0)
+    pred = np.where(seen, pred - pred.sum(axis=0) / count, 0.0)
     power = (pred**2).sum(axis=0)
-    slope = (pred * (bold[rows] - bold[rows].mean(axis=0))).sum(axis=0)
+    slope = (pred * (bold - bold.sum(axis=0) / count)).sum(axis=0)
     return np.clip(slope / np.where(power > 0, power, np.inf), 0.0, 1.5)
 
 
-def train(net: NeuralNet, windows: FrameWindows) -> NeuralNet:
-    """Fit a net on windows, and say how it went."""
-    net.fit(windows, None)
+def train(net: NeuralNet, windows: FrameWindows, checkpoint=None) -> NeuralNet:
+    """Fit a net on windows, from a checkpoint on where there is one, and say how it went."""
+    if checkpoint is None:
+        net.fit(windows, None)
+    else:
+        checkpoint.fit(net, windows)
     last = net.history[-1]
     logger.info("Trained %d epochs, training loss %.4f.", len(net.history), last["train_loss"])
     return net

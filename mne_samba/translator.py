@@ -7,23 +7,22 @@ import numpy as np
 import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ._base import PairedData
-from ._checks import check_number, check_option
 from ._directions import TwoWay
 from ._inputs import input_kind, is_features
-from ._network import NetworkFitter, torch_device
+from ._network import NetworkFitter
+from ._options import check_options
 from ._paper import PaperVariant, publish_paper
 from ._published import activation_patterns, effective_weights, publish_bands, publish_hrf
 from ._saving import read_samba, save_translator
-from .nn.hrf import HRF_BOUNDS
-from .nn.recurrent import RECURRENT
+from ._uncertainty import Intervals
 
 __all__ = ["SambaTranslator", "read_samba"]
 
 
-class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
+class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
     """Translate EEG/MEG into fMRI time courses (SAMBA, arXiv 2409.18462).
 
     Band power at about 2 Hz is weighted by a softmax attention over frequency bands with a signed
@@ -130,6 +129,10 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         Precision of the network.
     warm_start : bool
         Start from the fitted model, to adapt it to a new person.
+    checkpoint_dir : str | Path | None
+        Folder that keeps the state of the corrections' training (and of ``variant="paper"``) after
+        every epoch: a fit that was killed goes on there and ends with the same weights. Files are
+        removed when the fit is done.
     random_state : int | RandomState | None
         Seed.
     verbose : bool | str | int | None
@@ -179,7 +182,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         n_neighbors=8, band_attention=True, target_bands="auto", variant="default", corrections="auto", n_hidden=32,
         lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
         detrend="cosine", device="auto", dtype="float32", warm_start=False, random_state=None,
-        verbose=None, output="bands", alignment="contrastive",
+        verbose=None, checkpoint_dir=None, output="bands", alignment="contrastive",
     ):  # fmt: skip
         self.t_r = t_r
         self.direction = direction
@@ -222,6 +225,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+        self.checkpoint_dir = checkpoint_dir
         self.output = output
         self.alignment = alignment
 
@@ -236,35 +240,7 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
     def _check_params(self) -> None:
         super()._check_params()
         self._check_direction()
-        check_option(self.power, "power", ("auto", "linear", "log"))
-        check_option(self.hrf, "hrf", ("double_gamma", "fir", "canonical"))
-        check_option(self.hrf_bounds, "hrf_bounds", tuple(HRF_BOUNDS))
-        check_option(self.map_prior, "map_prior", ("auto", "sparse", "ard", "gaussian"))
-        check_option(self.recurrent, "recurrent", (*RECURRENT, None))
-        check_option(self.variant, "variant", ("default", "paper"))
-        check_option(self.corrections, "corrections", ("auto", "always", "never"))
-        check_option(self.dtype, "dtype", ("float32", "float64"))
-        check_option(self.band_attention, "band_attention", (True, False))
-        check_option(self.target_bands, "target_bands", ("auto", True, False))
-        if isinstance(self.graph, str):
-            check_option(self.graph, "graph", ("knn", "dense"))
-        check_number(self.n_neighbors, "n_neighbors", low=1, integer=True)
-        check_number(self.n_hidden, "n_hidden", low=1, integer=True)
-        if self.recurrent == "transformer" and self.n_hidden % 4:
-            raise ValueError(
-                'n_hidden must be a multiple of 4 for recurrent="transformer", got '
-                f"{self.n_hidden}."
-            )
-        check_option(self.warm_start, "warm_start", (True, False))
-        torch_device(self.device)
-        check_number(self.batch_size, "batch_size", low=1, integer=True)
-        check_number(self.max_epochs, "max_epochs", low=1, integer=True)
-        check_number(self.patience, "patience", low=1, integer=True)
-        check_number(self.lr, "lr", low=0, low_open=True)
-        check_number(self.gap, "gap", low=0)
-        check_number(self.validation_fraction, "validation_fraction", low=0.05, high=0.5)
-        if self.step is not None:
-            check_number(self.step, "step", low=0, low_open=True)
+        check_options(self)
 
     def _fit_paired(self, data: PairedData) -> None:
         with mne.use_log_level(self.verbose):
@@ -342,54 +318,6 @@ class SambaTranslator(TransformerMixin, PaperVariant, TwoWay):
             return self._predict_ele_from(X)
         bold = super().predict(X)
         return (bold, self._predict_std(X)) if return_std else bold
-
-    def predict_interval(self, X, coverage: float = 0.9):
-        """Interval that holds a measured frame with a given probability.
-
-        Parameters
-        ----------
-        X : Epochs | Raw | list | array
-            Electrophysiology, as in ``predict``.
-        coverage : float
-            Wanted share of frames inside, between 0 and 1.
-
-        Returns
-        -------
-        low, high : array or list of array
-            Like the output of ``predict``. Half-widths are blocked conformal quantiles of residuals
-            on held-out training frames, in units of the predicted standard deviation, which has
-            room for as much slow drift as the training data had.
-
-        Raises
-        ------
-        ValueError
-            If ``coverage`` is not between 0 and 1.
-        """
-        self._need_forward("predict_interval")
-        factor = self._network.held.quantile(coverage)
-        bold, std = self.predict(X, return_std=True)
-        if isinstance(bold, list):
-            half = [s * factor for s in std]
-            pairs = list(zip(bold, half, strict=True))
-            return [b - h for b, h in pairs], [b + h for b, h in pairs]
-        half = std * (factor[0] if bold.ndim == 1 else factor)
-        return bold - half, bold + half
-
-    def _predict_std(self, X):
-        core, held = self.core_, self._network.held
-        if is_features(X):
-            X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-            power = np.ascontiguousarray(X.T[:, np.newaxis, :], dtype=np.float64)
-            scaled = self.scaler_.transform([power], [("",)], "features")
-            std = held.std(core, scaled[0]) * self.y_scale_
-            return std[:, 0] if self._one_target else std
-        ele = self._read_ele(X)
-        grid = self._grid_of(ele)
-        powers, _ = self._scaled_power(ele)
-        std = [held.std(core, power, grid) * self.y_scale_ for power in powers]
-        if ele.kind == "windows":
-            return np.stack(std)
-        return std[0] if ele.single else std
 
     def transform(self, X, modality: str | None = None) -> np.ndarray:
         """Latent representation: mean and spread over time of every region's neural drive.

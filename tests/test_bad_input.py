@@ -249,6 +249,7 @@ OPTIONS = {
     "validation_fraction": (0.9, ValueError), "random_state": ("x", ValueError),
     "picks": ([], ValueError), "verbose": ("loud", ValueError), "wavelet": ("x", ValueError),
     "output": ("x", ValueError), "target_bands": ("x", ValueError), "alignment": ("x", ValueError),
+    "checkpoint_dir": (3, TypeError),
 }  # fmt: skip
 
 

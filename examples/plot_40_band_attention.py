@@ -67,21 +67,22 @@ print(f"Accuracy {score:.2f}; permuted labels {null.mean():.2f} ± {null.std():.
 # Where attention went
 # --------------------
 # One map of the head per band, fitted to all trials; each channel's attention sums to 1 over bands.
-# The gain says how strongly a channel tells the conditions apart, and in which direction: alpha is
-# negative where its power is lower during pictures.
+# Where a channel tells nothing, its attention means nothing: the gain says how strongly it tells
+# conditions apart, and in which direction. Their product is drawn last.
 attention = pipeline.fit(epochs, y)[0]
 viz.plot_band_attention(attention, title="Semi-synthetic: attention over bands", show=False)
+weights = attention.band_attention_ * attention.band_gain_
 viz.plot_band_attention(
-    attention, kind="gain", title="Semi-synthetic: signed gain (picture minus blank)", show=False
-)
+    weights, kind="weights", bands=attention.bands_, ch_names=attention.ch_names_in_,
+    info=epochs.info, title="Semi-synthetic: attention x gain, picture against blank", show=False,
+)  # fmt: skip
 plt.show()
 
 # %%
-gain = attention.band_gain_[:, list(attention.bands_).index("alpha")]
-order = np.argsort(gain)
-strongest = [attention.ch_names_in_[index] for index in order[: len(planted)]]
-print("Most negative alpha gain:", strongest)
-print("Planted:                 ", planted)
+strength = weights[:, list(attention.bands_).index("alpha")]
+strongest = [attention.ch_names_in_[index] for index in np.argsort(strength)[: len(planted)]]
+print("Most negative in alpha:", strongest)
+print("Planted:               ", planted)
 
 # %%
 # Denoised signals

@@ -79,7 +79,7 @@ display = ConfusionMatrixDisplay.from_predictions(
     truth, found, cmap="Blues", include_values=False, xticks_rotation=90, colorbar=False
 )
 display.figure_.set_size_inches(4, 4)
-display.ax_.set(title="Simulated: stimuli decoded in unseen people")
+display.ax_.set_title("Simulated: two unseen people", fontsize=10)
 display.figure_.tight_layout()
 plt.show()
 

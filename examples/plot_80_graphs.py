@@ -78,7 +78,7 @@ gradient = attribute(translator, data.raws, targets=[target], n_samples=8, rando
 lags = (np.arange(gradient.shape[-1]) + 0.5) * translator.grid_.dt
 viz.plot_attribution(
     gradient, lags=lags, bands=translator.bands_, ch_names=data.source_names,
-    networks=data.source_networks, unit="gradient (s.d. per s.d.)",
+    networks=data.source_networks, unit="gradient",
     title=f"Simulated: {data.target_names[target]}", show=False,
 )  # fmt: skip
 plt.show()

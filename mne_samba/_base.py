@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._checks import check_number, check_option
 from ._hemo import (
     check_lengths,
+    check_measured,
     check_varies,
     detrend_segments,
     frames_table,
@@ -23,6 +24,7 @@ from ._hemo import (
 )
 from ._inputs import check_made_for, input_kind, is_features, read_inputs
 from ._lowrate import LowRateGrid, PowerScaler, band_filters, check_bands, ele_power, full_history
+from ._missing import lacking
 from ._paired import PairedData
 from ._reading import check_channels
 from ._segments import Electrophysiology, FrameGrid
@@ -41,6 +43,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     _log_power = False
     _choose_power = False
+    _may_lack = False  # whether recordings may lack regions
 
     def _check_params(self) -> None:
         check_number(self.t_r, "t_r", low=0, low_open=True)
@@ -134,7 +137,8 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _read_paired(self, X, y) -> PairedData:
         kind, n_segments, single = input_kind(X)
-        hemo = read_hemo(y, kind, n_segments, single=single)
+        hemo = read_hemo(y, kind, n_segments, single=single, may_lack=self._may_lack)
+        check_measured(hemo)
         frames = hemo.n_frames if kind == "recordings" else hemo.n_frames[0]
         if kind == "windows":
             check_made_for(X, frames, float(self.t_r))
@@ -192,11 +196,12 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _set_scale(self, values, keys, names, original: list | None = None) -> None:
         self._recording_scale = recording_scale(values, keys)
         means = recording_scale(original, keys) if original else self._recording_scale
-        self.y_mean_ = np.mean([mean for mean, _ in means.values()], axis=0)
-        self.y_scale_ = np.mean([scale for _, scale in self._recording_scale.values()], axis=0)
+        # Regions that a recording lacks have neither mean nor scale there.
+        self.y_mean_ = np.nanmean([mean for mean, _ in means.values()], axis=0)
+        self.y_scale_ = np.nanmean([scale for _, scale in self._recording_scale.values()], axis=0)
         # Drift is not predicted, but measured frames have it: intervals must make room for it.
-        raw = np.mean([scale**2 for _, scale in means.values()], axis=0)
-        clean = np.mean([scale**2 for _, scale in self._recording_scale.values()], axis=0)
+        raw = np.nanmean([scale**2 for _, scale in means.values()], axis=0)
+        clean = np.nanmean([scale**2 for _, scale in self._recording_scale.values()], axis=0)
         self._drift = np.maximum(raw - clean, 0.0) / np.where(clean > 0, clean, np.inf)
         self.target_names_in_ = list(names)
         self.n_targets_ = len(self.y_mean_)
@@ -311,7 +316,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         if sample_weight is not None:
             raise ValueError("score does not take sample_weight: it correlates over time.")
-        return float(np.mean(self.score_targets(X, y)))
+        return float(np.nanmean(self.score_targets(X, y)))
 
     def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
         """Score every target over time.
@@ -331,7 +336,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         scores : array, shape (n_targets,)
-            Averaged over recordings.
+            Averaged over recordings; NaN for regions that all of them lack.
 
         Raises
         ------
@@ -345,7 +350,7 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             y = np.asarray(y, dtype=np.float64).reshape(len(pred), -1)
             return METRICS[metric](y, pred.reshape(len(pred), -1))
         kind, n_segments, single = input_kind(X)
-        hemo = read_hemo(y, kind, n_segments, single=single)
+        hemo = read_hemo(y, kind, n_segments, single=single, may_lack=True)
         if hemo.values[0].shape[1] != self.n_targets_:
             raise ValueError(
                 f"y has {hemo.values[0].shape[1]} regions, but the estimator was fitted on "
@@ -371,11 +376,12 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         scores = [METRICS[metric](v, p) for v, p in zip(measured, pred, strict=True)]
         with np.errstate(invalid="ignore"):
             counts = np.sum(np.isfinite(scores), axis=0)
-        if (counts == 0).any():
+        nowhere = np.all([lacking(value) for value in hemo.values], axis=0)
+        if (counts[~nowhere] == 0).any():
             raise ValueError(
                 "Fewer than two measured frames with a whole history are left in every recording."
             )
-        return np.nansum(scores, axis=0) / counts
+        return np.where(nowhere, np.nan, np.nansum(scores, axis=0) / np.maximum(counts, 1))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -8,6 +8,7 @@ import numpy as np
 from mne.utils import logger
 
 from ._lowrate import PowerScaler
+from ._missing import fit_with_missing
 from ._paired import PairedData
 from ._training import inner_split, stitch, validated_correlation
 from .nn.linear import Core, fit_core
@@ -108,12 +109,16 @@ class CoreChooser:
         options, powers = self.options, data.powers
         if not options.band_attention:
             powers = [p.mean(axis=1, keepdims=True) for p in powers]
-        fit = fit_target_core if own_bands else fit_core
-        core = fit(
-            powers, [np.nan_to_num(t) for t in data.targets], data.masks, dt=data.grid.dt,
-            step=data.grid.step, map_prior=options.map_prior, hrf=options.hrf,
-            hrf_bounds=options.hrf_bounds, init=previous, random_state=seed, groups=data.keys,
-        )  # fmt: skip
+        method = fit_target_core if own_bands else fit_core
+
+        def fit(targets):
+            return method(
+                powers, targets, data.masks, dt=data.grid.dt, step=data.grid.step,
+                map_prior=options.map_prior, hrf=options.hrf, hrf_bounds=options.hrf_bounds,
+                init=previous, random_state=seed, groups=data.keys,
+            )  # fmt: skip
+
+        core = fit_with_missing(fit, powers, data.targets)
         if not options.band_attention:
             n_bands = data.powers[0].shape[1]
             core.weights = np.repeat(core.weights / n_bands, n_bands, axis=1)

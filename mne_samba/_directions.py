@@ -427,5 +427,8 @@ class TwoWay(BoldRegressor):
     def _match(self, data: PairedData, frames: list[np.ndarray]) -> None:
         """Keep what retrieval needs from training: how residuals and BOLD covary."""
         if data.kind != "features":
-            self._matched = MatchedFilter.fit(data.targets, frames)
+            seen = zip(data.targets, data.masks, strict=True)
+            # Regions that a recording lacks stand at their mean.
+            targets = [np.where(m[:, None], np.nan_to_num(t), np.nan) for t, m in seen]
+            self._matched = MatchedFilter.fit(targets, frames)
 

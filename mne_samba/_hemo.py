@@ -9,6 +9,7 @@ import pandas as pd
 from mne.utils import warn
 
 from ._checks import as_float_array
+from ._missing import lacking
 from ._segments import Electrophysiology
 from .metrics import detrend as remove_drift
 from .metrics import order_frames
@@ -29,10 +30,10 @@ class Haemodynamics:
     @property
     def masks(self) -> list[np.ndarray]:
         """True where a frame was measured and kept."""
-        return [np.isfinite(value).all(axis=1) for value in self.values]
+        return [np.isfinite(value).any(axis=1) for value in self.values]
 
 
-def _one(item, name: str, ndim: int) -> np.ndarray:
+def _one(item, name: str, ndim: int, may_lack: bool = False) -> np.ndarray:
     array = as_float_array(item, name)
     if array.ndim == ndim - 1 and ndim == 2:
         array = array[:, np.newaxis]
@@ -44,6 +45,8 @@ def _one(item, name: str, ndim: int) -> np.ndarray:
     if 0 in array.shape:
         raise ValueError(f"{name} is empty: its shape is {array.shape}.")
     missing = np.isnan(array)
+    if may_lack:
+        missing = missing[:, ~lacking(array)]
     partial = missing.any(axis=-1) & ~missing.all(axis=-1)
     if partial.any():
         where = [tuple(map(int, i)) for i in np.argwhere(partial)]
@@ -61,7 +64,9 @@ def _names(y, n_targets: int) -> list[str]:
     return [f"target{i:03d}" for i in range(n_targets)]
 
 
-def read_hemo(y, kind: str, n_segments: int, *, single=False, name="y") -> Haemodynamics:
+def read_hemo(
+    y, kind: str, n_segments: int, *, single=False, name="y", may_lack=False
+) -> Haemodynamics:
     """Read BOLD of windows or recordings.
 
     Parameters
@@ -76,6 +81,8 @@ def read_hemo(y, kind: str, n_segments: int, *, single=False, name="y") -> Haemo
         X is one recording outside a list, so y is one array.
     name : str
         What to call the input in errors.
+    may_lack : bool
+        Whether a recording may lack regions, columns of NaN.
 
     Raises
     ------
@@ -116,7 +123,7 @@ def read_hemo(y, kind: str, n_segments: int, *, single=False, name="y") -> Haemo
                 )
         if len(y) != n_segments:
             raise ValueError(f"X has {n_segments} recordings, but {name} has {len(y)}.")
-        values = [_one(item, f"{name}[{i}]", 2) for i, item in enumerate(y)]
+        values = [_one(item, f"{name}[{i}]", 2, may_lack) for i, item in enumerate(y)]
         widths = {value.shape[1] for value in values}
         if len(widths) > 1:
             raise ValueError(f"Recordings of {name} differ in their number of regions: {widths}.")
@@ -129,6 +136,14 @@ def _same_columns(y, name) -> None:
     for i, other in enumerate(columns[1:], 1):
         if other != columns[0]:
             raise ValueError(f"{name}[{i}] has other region names than {name}[0]: {other[:5]}...")
+
+
+def check_measured(hemo: Haemodynamics) -> None:
+    """Refuse regions that no recording holds."""
+    nowhere = np.all([lacking(value) for value in hemo.values], axis=0)
+    if nowhere.any():
+        names = [hemo.target_names[m] for m in np.flatnonzero(nowhere)]
+        raise ValueError(f"Regions {names[:8]} are NaN in all recordings: leave them out of y.")
 
 
 def provenance_of(*sides) -> list[dict]:
@@ -238,10 +253,14 @@ def _row_keys(table):
 
 
 def _recording_without_drift(value, t_r, method):
-    measured = np.isfinite(value).all(axis=1)
+    there = ~lacking(value)
+    measured = np.isfinite(value[:, there]).all(axis=1)
     if not measured.any():
         return value.copy()
-    return remove_drift(value, t_r, _fitting(method, measured, np.arange(len(value)), t_r))
+    clean = value.copy()
+    fitting = _fitting(method, measured, np.arange(len(value)), t_r)
+    clean[:, there] = remove_drift(value[:, there], t_r, fitting)
+    return clean
 
 
 def _fitting(method, measured, frames, t_r):
@@ -263,7 +282,7 @@ def recording_scale(
     out = {}
     for key in dict.fromkeys(keys):
         rows = np.concatenate([v for v, k in zip(values, keys, strict=True) if k == key])
-        rows = rows[np.isfinite(rows).all(axis=1)]
+        rows = rows[np.isfinite(rows).any(axis=1)]
         if not len(rows):
             raise ValueError(f"Every frame of recording {key} is scrubbed: nothing is left to fit.")
         scale = rows.std(axis=0)

@@ -19,7 +19,8 @@ class PairedData:
     powers : list of array, shape (n_channels, n_bands, n_bins)
         Band power, zero mean and unit variance in each recording.
     targets : list of array, shape (n_frames, n_targets)
-        BOLD without drift, zero mean and unit variance in each recording; NaN where not to be used.
+        BOLD without drift, zero mean and unit variance in each recording; rows of NaN are not to be
+        used, columns of NaN are regions that the recording lacks.
     keys : list of tuple
         Recording of each segment.
     table : DataFrame
@@ -42,8 +43,8 @@ class PairedData:
 
     @property
     def masks(self) -> list[np.ndarray]:
-        """True at frames that can be learnt from."""
-        return [np.isfinite(target).all(axis=1) for target in self.targets]
+        """True at frames that can be learnt from; regions a recording lacks do not count."""
+        return [np.isfinite(target).any(axis=1) for target in self.targets]
 
     def take(self, index) -> PairedData:
         """Keep some segments."""

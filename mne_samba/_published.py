@@ -104,4 +104,4 @@ def node_similarity(data: PairedData) -> np.ndarray:
 def target_similarity(data: PairedData) -> np.ndarray:
     """Correlation of targets over training frames."""
     frames = np.concatenate([t[m] for t, m in zip(data.targets, data.masks, strict=True)])
-    return similarity(frames.T)
+    return similarity(np.nan_to_num(frames).T)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.utils.validation import validate_data
 
 from ._base import PairedData
 from ._conformal import conformal_quantile
+from ._inputs import is_features
 from ._lowrate import LowRateGrid
 from .nn.hrf import convolve_frames, double_gamma
 from .nn.linear import Core
@@ -49,7 +51,7 @@ class HeldOut:
     @property
     def noise(self) -> np.ndarray:
         """Variance (n_targets,) that the map's posterior does not account for."""
-        total = np.mean(self.residuals**2, axis=0)
+        total = np.nanmean(self.residuals**2, axis=0)  # NaN where a recording lacks a region
         return np.maximum(total - self.variance.mean(axis=0), 0.1 * total)
 
     def std(self, core: Core, power: np.ndarray, grid: LowRateGrid | None = None) -> np.ndarray:
@@ -71,3 +73,55 @@ def held_out(core: Core, data: PairedData, frames: list[np.ndarray], drift: np.n
         residuals.append((target - frame)[mask])
         variance.append(model_variance(core, power)[mask])
     return HeldOut(np.concatenate(residuals), np.concatenate(variance), drift)
+
+
+class Intervals:
+    """Prediction intervals of estimators that hold a fitted network with held-out residuals."""
+
+    def predict_interval(self, X, coverage: float = 0.9):
+        """Interval that holds a measured frame with a given probability.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology, as in ``predict``.
+        coverage : float
+            Wanted share of frames inside, between 0 and 1.
+
+        Returns
+        -------
+        low, high : array or list of array
+            Like the output of ``predict``. Half-widths are blocked conformal quantiles of residuals
+            on held-out training frames, in units of the predicted standard deviation, which has
+            room for as much slow drift as the training data had.
+
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not between 0 and 1.
+        """
+        self._need_forward("predict_interval")
+        factor = self._network.held.quantile(coverage)
+        bold, std = self.predict(X, return_std=True)
+        if isinstance(bold, list):
+            half = [s * factor for s in std]
+            pairs = list(zip(bold, half, strict=True))
+            return [b - h for b, h in pairs], [b + h for b, h in pairs]
+        half = std * (factor[0] if bold.ndim == 1 else factor)
+        return bold - half, bold + half
+
+    def _predict_std(self, X):
+        core, held = self.core_, self._network.held
+        if is_features(X):
+            X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+            power = np.ascontiguousarray(X.T[:, np.newaxis, :], dtype=np.float64)
+            scaled = self.scaler_.transform([power], [("",)], "features")
+            std = held.std(core, scaled[0]) * self.y_scale_
+            return std[:, 0] if self._one_target else std
+        ele = self._read_ele(X)
+        grid = self._grid_of(ele)
+        powers, _ = self._scaled_power(ele)
+        std = [held.std(core, power, grid) * self.y_scale_ for power in powers]
+        if ele.kind == "windows":
+            return np.stack(std)
+        return std[0] if ele.single else std

@@ -230,6 +230,10 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
         self.alignment = alignment
 
     @property
+    def _may_lack(self) -> bool:
+        return self.variant == "default" and self.direction == "ele_to_hemo"
+
+    @property
     def _log_power(self) -> bool:
         return self.power == "log"
 

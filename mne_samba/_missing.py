@@ -1,0 +1,55 @@
+"""Regions that some recordings lack: filled with the fit's own predictions, so that they do not count."""
+
+from __future__ import annotations
+
+import numpy as np
+from mne.utils import logger
+
+# Each round takes the shrinkage of weights by missing recordings to its next power.
+_ROUNDS = 4
+_TOLERANCE = 1e-3
+
+
+def lacking(values: np.ndarray) -> np.ndarray:
+    """Regions (n_targets,) that a recording of shape (n_frames, n_targets) lacks."""
+    missing = np.isnan(values)
+    return missing.all(axis=0) & ~missing.all()
+
+
+def fit_with_missing(fit, powers: list[np.ndarray], targets: list[np.ndarray]):
+    """Fit a core to recordings of which some lack regions.
+
+    What is missing is predicted by the core and the core fitted again (expectation-maximisation),
+    which converges to the fit on measured regions alone.
+
+    Parameters
+    ----------
+    fit : callable
+        ``fit(targets)`` gives a core with ``predict(powers)``; targets hold no NaN.
+    powers : list of array, shape (n_channels, n_bands, n_bins)
+        Band power.
+    targets : list of array, shape (n_frames, n_targets)
+        BOLD; NaN where not measured.
+
+    Returns
+    -------
+    core : Core
+        The last fit.
+    """
+    filled = [np.nan_to_num(target) for target in targets]
+    gaps = [lacking(target) for target in targets]
+    core = fit(filled)
+    if not any(gap.any() for gap in gaps):
+        return core
+    some = [i for i, gap in enumerate(gaps) if gap.any()]
+    for _ in range(_ROUNDS):
+        predicted = core.predict([powers[i] for i in some])
+        change = 0.0
+        for i, frames in zip(some, predicted, strict=True):
+            change = max(change, np.abs(frames[:, gaps[i]] - filled[i][:, gaps[i]]).max())
+            filled[i][:, gaps[i]] = frames[:, gaps[i]]
+        core = fit(filled)
+        if change < _TOLERANCE:
+            break
+    logger.debug("Regions missing in %d segments were left out of the core.", len(some))
+    return core

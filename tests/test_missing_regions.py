@@ -1,0 +1,91 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mne_samba import SambaTranslator, read_samba
+from mne_samba.baselines import BandPowerRidge
+
+OPTIONS = {"t_r": 2.0, "corrections": "never", "power": "linear", "target_bands": False,
+           "random_state": 0, "verbose": "ERROR"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def gaps(people):
+    """BOLD of three people; the second lacks region 2, the third regions 2 and 5."""
+    bolds = [bold.copy() for bold in people.bolds]
+    bolds[1][:, 2] = np.nan
+    bolds[2][:, [2, 5]] = np.nan
+    bolds[0][50:53] = np.nan
+    return bolds
+
+
+@pytest.fixture(scope="module")
+def fitted_gaps(people, gaps):
+    return SambaTranslator(**OPTIONS).fit(people.raws, gaps)
+
+
+def test_missing_regions_do_not_shrink_the_model(people, gaps, fitted_gaps):
+    """What is missing is left out: as if the region had been learnt from the others alone."""
+    alone = SambaTranslator(**OPTIONS).fit(people.raws[:1], gaps[:1])
+    whole = SambaTranslator(**OPTIONS).fit(people.raws, people.bolds)
+    zeros = [np.nan_to_num(g, nan=0.0) + 1e-9 * b for g, b in zip(gaps, people.bolds, strict=True)]
+    shrunk = SambaTranslator(**OPTIONS).fit(people.raws, zeros)
+
+    def size(translator):
+        frames = translator.predict(people.raws[0])
+        return np.std(frames[:, 2]) / np.std(frames[:, 0])
+
+    assert size(fitted_gaps) == pytest.approx(size(alone), rel=0.4)
+    assert size(fitted_gaps) == pytest.approx(size(whole), rel=0.4)
+    assert size(shrunk) < 0.6 * size(fitted_gaps)
+
+
+def test_other_regions_hardly_change(people, fitted_gaps):
+    whole = SambaTranslator(**OPTIONS).fit(people.raws, people.bolds)
+    kept = [0, 1, 3, 4, 6, 7, 8, 9]
+    a, b = (t.predict(people.raws[0])[:, kept] for t in (whole, fitted_gaps))
+    assert all(np.corrcoef(x, y)[0, 1] > 0.95 for x, y in zip(a.T, b.T, strict=True))
+
+
+def test_scores_leave_out_what_was_not_measured(people, gaps, fitted_gaps):
+    scores = fitted_gaps.score_targets([people.raws[1]], [gaps[1]])
+    assert np.isnan(scores[2]) and np.isfinite(np.delete(scores, 2)).all()
+    assert fitted_gaps.score([people.raws[1]], [gaps[1]]) == pytest.approx(np.nanmean(scores))
+    assert np.isfinite(fitted_gaps.score_targets(people.raws, gaps)).all()
+
+
+def test_everything_published_is_finite(people, gaps, fitted_gaps, tmp_path):
+    assert np.isfinite(fitted_gaps.patterns_).all() and np.isfinite(fitted_gaps.hrf_params_).all(
+        axis=None
+    )
+    _, std = fitted_gaps.predict(people.raws[0], return_std=True)
+    assert np.isfinite(std).all()
+    low, high = fitted_gaps.predict_interval(people.raws[0])
+    assert (low < high).all()
+    fitted_gaps.save(tmp_path / "m.samba")
+    again = read_samba(tmp_path / "m.samba")
+    np.testing.assert_array_equal(
+        again.predict(people.raws[0]), fitted_gaps.predict(people.raws[0])
+    )
+
+
+def test_corrections_train_on_what_is_there(people, gaps):
+    translator = SambaTranslator(
+        **{**OPTIONS, "corrections": "always"}, max_epochs=2
+    ).fit(people.raws, gaps)  # fmt: skip
+    assert all(np.isfinite(row["train_loss"]) for row in translator.history_)
+    assert np.isfinite(translator.predict(people.raws[1])).all()
+
+
+def test_a_region_that_nobody_has_is_refused(people, gaps):
+    bolds = [pd.DataFrame(g).assign(**{"nobody": np.nan}) for g in gaps]
+    with pytest.raises(ValueError, match=r"'nobody'.*NaN in all recordings"):
+        SambaTranslator(**OPTIONS).fit(people.raws, bolds)
+
+
+@pytest.mark.parametrize("change", [{"direction": "both"}, {"variant": "paper"}])
+def test_where_regions_cannot_be_left_out_they_are_refused(people, gaps, change):
+    with pytest.raises(ValueError, match="NaN in some regions"):
+        SambaTranslator(**{**OPTIONS, **change}).fit(people.raws, gaps)
+    with pytest.raises(ValueError, match="NaN in some regions"):
+        BandPowerRidge(t_r=2.0).fit(people.raws, gaps)

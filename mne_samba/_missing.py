@@ -1,4 +1,4 @@
-"""Regions that some recordings lack: filled with the fit's own predictions, so that they do not count."""
+"""Regions that some recordings lack: filled with the fit's own predictions, they do not count."""
 
 from __future__ import annotations
 

@@ -258,10 +258,11 @@ def _add_graphs(page, model, coords, networks, source_coords, source_networks) -
         "networks": networks, "coords": coords, "source_networks": source_networks,
         "source_coords": source_coords, "show": False,
     }  # fmt: skip
-    page.figure(
-        "Map from channels to regions", "Weights of the fitted map.",
-        viz.plot_graph(model, "bipartite", **common),
-    )  # fmt: skip
+    if graphs.get("bipartite") is not None:
+        page.figure(
+            "Map from channels to regions", "Weights of the fitted map.",
+            viz.plot_graph(model, "bipartite", **common),
+        )  # fmt: skip
     if graphs.get("target") is not None:
         page.figure(
             "Graph between regions", "Similarity of training BOLD along the graph's edges.",

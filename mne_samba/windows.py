@@ -23,9 +23,10 @@ from ._pairing import (
     per_recording,
     same_channels,
 )
+from ._stimulus_pairing import pair_by_stimulus
 from ._triggers import volume_starts, volume_triggers
 
-__all__ = ["frame_times", "make_windows"]
+__all__ = ["frame_times", "make_windows", "pair_by_stimulus"]
 
 
 def frame_times(

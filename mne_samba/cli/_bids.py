@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from ..evaluation import evaluate
 from ..io import harmonize, read_bids_pair
@@ -47,7 +48,8 @@ def run_bids(args) -> int:
     mpl.use("Agg")
     torch.set_num_threads(1)
     try:
-        with mne.use_log_level("ERROR" if args.quiet else "WARNING"):
+        # One thread: results must not depend on how many there are.
+        with mne.use_log_level("ERROR" if args.quiet else "WARNING"), threadpool_limits(1):
             return _Run(args).run()
     except (OSError, ValueError, ImportError) as error:
         return _fail(str(error), args.debug)
@@ -198,7 +200,7 @@ class _Run:
                 original += self._read(subject)
             except (ValueError, OSError) as error:
                 code = _fail(f"sub-{subject}: {error}", self.args.debug)
-        people = [p.subject for p in original]
+        people = [f"sub-{p.subject}" for p in original]
         if len(set(people)) < 2:
             raise ValueError("group: fewer than two people can be read.")
         pairs = self._common(original)

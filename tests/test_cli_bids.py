@@ -1,0 +1,203 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("mne_bids")
+pytest.importorskip("pybv")
+
+import mne_samba
+from mne_samba.cli import main
+from mne_samba.datasets._bids_tree import write_bids_tree
+from mne_samba.io import read_model
+
+QUICK = ["--folds", "2", "--window", "30", "--corrections", "never", "--n-shifts", "19"]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return write_bids_tree(tmp_path_factory.mktemp("bids") / "ds", 3, 240.0, n_targets=4)
+
+
+def command(tree, out, level="participant", *more):
+    options = ["--task", "rest", "--atlas", str(tree.atlas), *QUICK]
+    return ["bids", str(tree.root), str(out), level, *options, *more]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tree, tmp_path_factory):
+    """Results of all three people, computed in one go."""
+    out = tmp_path_factory.mktemp("unbroken")
+    assert main(command(tree, out)) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def group(tree, unbroken):
+    assert main(command(tree, unbroken, "group", "--quiet")) == 0
+    return unbroken / "group"
+
+
+def contents(out):
+    files = sorted(p for p in Path(out).rglob("*") if p.is_file())
+    return {str(p.relative_to(out)): p.read_bytes() for p in files}
+
+
+def test_what_is_written_is_a_derivative(tree, unbroken):
+    about = json.loads((unbroken / "dataset_description.json").read_text())
+    assert about["DatasetType"] == "derivative"
+    assert about["GeneratedBy"][0]["Name"] == "mne_samba"
+    for i, subject in enumerate(tree.subjects):
+        folder = unbroken / f"sub-{subject}"
+        name = f"sub-{subject}_task-rest"
+        stem = folder / "func" / f"{name}_run-01_desc-predicted"
+        table = pd.read_csv(f"{stem}_timeseries.tsv", sep="\t")
+        assert list(table.columns) == tree.target_names and len(table) == len(tree.bolds[i])
+        sidecar = json.loads(Path(f"{stem}_timeseries.json").read_text())
+        assert sidecar["RepetitionTime"] == 2.0
+        assert sidecar["StartTime"] == pytest.approx(tree.frame_times[i][0])
+        image = nib.load(f"{stem}_bold.nii.gz")
+        assert image.shape[3] == len(table) and image.header.get_zooms()[3] == 2.0
+        labels = np.asarray(nib.load(tree.atlas).dataobj)
+        frame = int(np.flatnonzero(table.notna().all(axis=1))[0])
+        inside = np.asarray(image.dataobj)[labels == 1, frame]
+        np.testing.assert_allclose(inside, table.iloc[frame, 0], rtol=1e-5)
+        scores = pd.read_csv(folder / f"{name}_desc-samba_scores.tsv", sep="\t")
+        assert {"SambaTranslator", "ridge_canonical", "mean"} == set(scores["model"])
+        assert set(scores["target"]) == set(tree.target_names)
+        model = mne_samba.read_samba(folder / f"{name}_desc-samba_model.samba")
+        assert model.provenance_[0]["subject"] == subject
+        report = (folder / f"{name}_desc-samba_report.html").read_text(encoding="utf-8")
+        assert "Table of scores" in report and "fMRIPrep 24.1.0" in report
+
+
+def test_group_predicts_people_not_seen(tree, group):
+    scores = pd.read_csv(group / "task-rest_desc-samba_scores.tsv", sep="\t")
+    ours = scores[(scores["model"] == "SambaTranslator") & (scores["metric"] == "spearman")]
+    assert set(ours["subject"]) == {"sub-01", "sub-02", "sub-03"}
+    assert ours["score"].mean() > 0.15
+    assert len(mne_samba.read_samba(group / "task-rest_desc-samba_model.samba").provenance_) == 3
+
+
+def test_what_is_done_is_not_done_again(tree, unbroken, capsys):
+    before = contents(unbroken)
+    start = time.perf_counter()
+    assert main(command(tree, unbroken)) == 0
+    assert capsys.readouterr().out.count("done before") == 3
+    assert time.perf_counter() - start < 5
+    assert contents(unbroken) == before
+
+
+def test_other_options_are_not_mixed_in(tree, unbroken, capsys):
+    assert main([*command(tree, unbroken), "--seed", "5"]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 3 and all("seed=0 instead of 5" in line for line in said)
+
+
+@pytest.mark.slow
+def test_killed_and_run_again_gives_the_same(tree, unbroken, tmp_path):
+    call = [sys.executable, "-m", "mne_samba", *command(tree, tmp_path / "out")]
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("sub-02 (2/3): 1 run"):
+            break
+    time.sleep(1.0)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert process.returncode == -signal.SIGKILL
+    out = tmp_path / "out"
+    assert (out / "sub-01").is_dir() and not (out / "sub-02").exists()
+    # What a kill while results are written leaves behind: half a folder of a process that is gone.
+    import socket
+
+    host = socket.gethostname().replace(".", "-")
+    left = out / f".sub-02.{host}.{process.pid}.partial"
+    left.mkdir(exist_ok=True)
+    (left / "half.tsv").write_text("fra")
+    done = (out / "sub-01").stat().st_mtime_ns
+    again = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert again.returncode == 0 and "sub-01 (1/3): done before" in again.stdout
+    assert (out / "sub-01").stat().st_mtime_ns == done
+    assert not left.exists() and not list(out.glob(".*.partial"))
+    whole = {k: v for k, v in contents(unbroken).items() if not k.startswith("group")}
+    resumed = contents(out)
+    assert resumed.keys() == whole.keys()
+    for name, content in whole.items():
+        if name.endswith(".samba"):
+            (config, arrays), (again, same) = read_model(unbroken / name), read_model(out / name)
+            assert config == again and arrays.keys() == same.keys()
+            assert all(np.array_equal(arrays[k], same[k], equal_nan=True) for k in arrays)
+        elif not name.endswith(".html"):
+            assert resumed[name] == content, name
+
+
+def test_one_broken_person_does_not_stop_the_others(tree, tmp_path, capsys):
+    import shutil
+
+    root = tmp_path / "ds"
+    shutil.copytree(tree.root, root)
+    path = root / "sub-01/eeg/sub-01_task-rest_run-01_events.tsv"
+    table = pd.read_csv(path, sep="\t")
+    table.drop(index=20).to_csv(path, sep="\t", index=False)
+    arguments = command(tree, tmp_path / "out", "participant", "--participant-label", "01", "02")
+    arguments[1] = str(root)
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    said = captured.err.strip().splitlines()
+    assert len(said) == 1 and said[0].startswith("mne_samba: error: sub-01: ")
+    assert "sub-01_task-rest_run-01_eeg.vhdr" in said[0] and "volume 20" in said[0]
+    assert "sub-02 (2/2): Spearman" in captured.out
+    assert (tmp_path / "out" / "sub-02").is_dir() and not (tmp_path / "out" / "sub-01").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({1: "nowhere"}, "BIDS_DIR is no folder: nowhere"),
+        ({7: "nothing.nii.gz"}, "No atlas image nothing.nii.gz"),
+        ({5: "sleep"}, "Nobody in"),
+    ],
+)
+def test_what_cannot_be_read_ends_with_1(tree, tmp_path, capsys, change, said):
+    arguments = command(tree, tmp_path / "out")
+    for place, value in change.items():
+        arguments[place] = value
+    assert main(arguments) == 1
+    err = capsys.readouterr().err.strip()
+    assert said in err and len(err.splitlines()) == 1
+    assert not (tmp_path / "out" / "sub-01").exists()
+
+
+def test_unknown_people_and_a_folder_that_is_a_file(tree, tmp_path, capsys):
+    assert main(command(tree, tmp_path / "o", "participant", "--participant-label", "77")) == 1
+    assert "No folder sub-77" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(command(tree, tmp_path / "file")) == 1
+    assert "mne_samba: error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--folds", "1"], ["--t-r", "-2"], ["--direction", "up"]])
+def test_wrong_arguments_end_with_2(tree, tmp_path, wrong):
+    with pytest.raises(SystemExit) as ended:
+        main([*command(tree, tmp_path), *wrong])
+    assert ended.value.code == 2
+
+
+@pytest.mark.slow
+def test_the_way_back(tree, tmp_path):
+    out = tmp_path / "out"
+    assert main(command(tree, out, "group", "--direction", "hemo_to_ele", "--quiet")) == 0
+    path = out / "group" / "task-rest_dir-back_desc-samba_scores.tsv"
+    scores = pd.read_csv(path, sep="\t")
+    assert set(scores["channel"]) == set(tree.raws[0].ch_names)
+    # SIMULATED people: BOLD holds what the slow part of alpha power did.
+    assert scores.groupby("band")["score"].mean().max() > 0.05

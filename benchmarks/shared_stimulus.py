@@ -1,9 +1,9 @@
 """The paper's own case (SIMULATED): electrophysiology and BOLD of different people, one film.
 
 Each of six people with electrophysiology is paired with another person's BOLD; all that a pair
-shares is the film, which sets half of the slow variance of band power. Person and segment of the film
-are left out together. Beside the translator: ridge, and the stimulus average, which is the mean BOLD
-of the other people in the segment that nobody else may train on; it needs no electrophysiology.
+shares is the film, which sets half of the slow variance of band power. Person and segment of the
+film are left out together. Beside the translator: ridge, and the stimulus average, the mean BOLD of
+the other people in the very segment that nobody trains on; it needs no electrophysiology.
 
 Run ``python benchmarks/shared_stimulus.py --quick`` or without ``--quick`` for three seeds.
 """

@@ -37,6 +37,9 @@ nitpick_ignore_regex = [
     ("py:data", r".*"),  # constants are named in docstrings, and explained where they are defined
 ]
 
+# The gallery's settings hold a function, which is not kept between builds.
+suppress_warnings = ["config.cache"]
+
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
@@ -55,6 +58,17 @@ if os.environ.get("MNE_SAMBA_DOC_ONLINE"):
         "torch": ("https://docs.pytorch.org/docs/stable", None),
     }
 
+
+def _quiet(gallery_conf, fname):
+    """Keep progress messages out of examples' output."""
+    import mne
+    import torch
+
+    mne.set_log_level("WARNING")
+    # Matrices are small: more threads wait for each other longer than they compute.
+    torch.set_num_threads(1)
+
+
 sphinx_gallery_conf = {
     "examples_dirs": str(EXAMPLES),
     "gallery_dirs": "auto_examples",
@@ -63,7 +77,9 @@ sphinx_gallery_conf = {
     "plot_gallery": "True",
     "remove_config_comments": True,
     "image_scrapers": ("matplotlib",),
-    "reset_modules": ("matplotlib",),
+    "reset_modules": ("matplotlib", _quiet),
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
     "doc_module": ("mne_samba",),
     "reference_url": {"mne_samba": None},
     "backreferences_dir": None,
@@ -79,13 +95,16 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_show_sourcelink = False
+html_static_path = ["_static"]
 # scikit-learn writes these methods; their text points into its own user guide.
 _ROUTING = ("get_metadata_routing", "set_output")
+_MIXIN_SCORES = ("ClassifierMixin.score", "RegressorMixin.score")
 
 
 def _skip(app, what, name, obj, skip, options):
     routed = name.startswith("set_") and name.endswith("_request")
-    return True if routed or name in _ROUTING else skip
+    inherited = getattr(obj, "__qualname__", "") in _MIXIN_SCORES
+    return True if routed or inherited or name in _ROUTING else skip
 
 
 def setup(app):

@@ -67,17 +67,17 @@ plt.show()
 # %%
 # Adapt to a new person
 # ---------------------
-# ``warm_start=True`` starts from the fitted model, for a person with little data. Four minutes of
+# ``warm_start=True`` starts from the fitted model, for a person with little data. A few minutes of
 # the third person adapt it; the last minutes, 30 s later, score it.
 t_r, sfreq = data.t_r, data.sfreq
-cut, gap = 240.0, 60.0
+cut, gap = 150.0, 60.0
 start = data.raws[2].copy().crop(0, cut, include_tmax=False), bolds[2].iloc[: int(cut / t_r)]
 end = data.raws[2].copy().crop(cut + gap - 30.0), bolds[2].iloc[int((cut + gap - 30.0) / t_r) :]
 adapted = read_samba(folder / "rest.samba").set_params(warm_start=True)
 adapted.fit([start[0]], [start[1]])
 alone = SambaTranslator(t_r=t_r, corrections="never", random_state=0).fit([start[0]], [start[1]])
 for name, model in (
-    ("two other people", shared), ("four minutes of this person", alone), ("both", adapted)
+    ("two other people", shared), ("minutes of this person", alone), ("both", adapted)
 ):  # fmt: skip
     print(f"trained on {name:28s} {model.score([end[0]], [end[1]]):.2f}")
 

@@ -206,7 +206,7 @@ def polynomial_drift(n_frames: int, order: int = 1) -> np.ndarray:
 
 
 def drift_basis(n_frames: int, t_r: float | None, method, high_pass=1 / 128) -> np.ndarray:
-    """Drift terms that :func:`detrend` removes, (n_frames, n_terms); its options and errors."""
+    """Drift terms that `detrend` removes, (n_frames, n_terms); its options and errors."""
     if isinstance(method, str) and method == "cosine":
         if t_r is None:
             raise ValueError("detrend='cosine' needs t_r, the seconds between frames; got None.")

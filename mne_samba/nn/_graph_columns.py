@@ -31,8 +31,10 @@ def _logits(energy: torch.Tensor, attention: torch.Tensor, slope: float) -> torc
 class ColumnAttention(torch.autograd.Function):
     """Attention-weighted sum over neighbours, with a backward pass that stores no edge features.
 
-    Parameters of ``apply``
-    -----------------------
+    Notes
+    -----
+    ``apply`` takes:
+
     sent, received : Tensor, shape (n_nodes, n_heads, n_out, n_graphs)
         Messages, and what the attending node adds to its neighbours' before the rectifier.
     attention : Tensor, shape (n_heads, n_out)

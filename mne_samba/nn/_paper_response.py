@@ -30,8 +30,10 @@ def response_features(power: torch.Tensor, n_chunks: int, *tensors: torch.Tensor
 class ResponseFeatures(torch.autograd.Function):
     """Features of chunks of power after causal convolution with every node's response.
 
-    Parameters of ``apply``
-    -----------------------
+    Notes
+    -----
+    ``apply`` takes:
+
     power : Tensor, shape (n_windows, n_channels, n_all, n_coefs)
         Power of coefficients, levels side by side.
     n_chunks : int

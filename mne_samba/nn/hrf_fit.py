@@ -177,7 +177,7 @@ def refine(family, totals, start, mean, covariance, noise, n_steps=12):
     family : ResponseFamily
         The responses.
     totals : tuple of arrays
-        ``(gram, cross, power, n_rows)`` of :meth:`ResponseStats.total`.
+        ``(gram, cross, power, n_rows)`` of ``ResponseStats.total``.
     start : array of shape (n_regions, 5)
         Starting coordinates.
     mean : array of shape (5,) or (n_regions, 5)

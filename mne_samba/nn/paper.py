@@ -97,7 +97,7 @@ class PaperNet(nn.Module):
     The paper convolves the voltage with the response and decomposes the result. Both steps are
     linear and commute, and at 4 to 40 Hz a response's gain is about -160 dB: no rhythm
     would be left. BOLD follows power. The same two steps are therefore taken in the other order,
-    with the square between them: response * |wavelet coefficients|^2, at the coefficients' own
+    with the square between them: response * abs(wavelet coefficients)^2, at the coefficients' own
     rates, which together hold as many numbers as the signal.
 
     :math:`\phi_m` is factorised, ``mixing[m] @ sum_n spatial_map[m, n] x_n``: its cost grows

@@ -1,1 +1,1 @@
-"""The numbers of SAMBA in pure torch: wavelets, haemodynamic responses, graphs, recurrence, the linear core."""
+"""The numbers of SAMBA in pure torch: wavelets, responses, graphs, recurrence, linear core."""

@@ -1,4 +1,4 @@
-"""A linear core whose targets have band weights of their own: each node and band is a node itself."""
+"""A linear core whose targets have band weights of their own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Data to try things on, offline: simulated people and real recordings."""
 
+from ._bids_tree import write_bids_tree
 from ._calcium import load_calcium_bold
 from ._images import simulate_bold_image
 from ._real import load_bold_rest, load_eeg_rest
@@ -13,4 +14,5 @@ __all__ = [
     "simulate_bold",
     "simulate_bold_image",
     "simulate_paired",
+    "write_bids_tree",
 ]

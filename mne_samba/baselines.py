@@ -43,7 +43,7 @@ class BandPowerRidge(BoldRegressor):
         Seconds of history that the canonical response spans.
     fir_length : float
         Seconds of history that the lags span; one lag per frame.
-    alphas : array | None
+    alphas : array, shape (n_alphas,) | None
         Penalties relative to the features' mean eigenvalue; None takes 10^-3 to 10^5.
     alpha_per_target : bool
         Choose a penalty for every region, or one for all.

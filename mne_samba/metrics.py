@@ -206,7 +206,29 @@ def polynomial_drift(n_frames: int, order: int = 1) -> np.ndarray:
 
 
 def drift_basis(n_frames: int, t_r: float | None, method, high_pass=1 / 128) -> np.ndarray:
-    """Drift terms that `detrend` removes, (n_frames, n_terms); its options and errors."""
+    """Drift terms that `detrend` removes.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the recording.
+    t_r : float | None
+        Seconds between frames; only ``method="cosine"`` needs it.
+    method : "cosine" | "linear" | int
+        As in `detrend`.
+    high_pass : float
+        Cut-off of the cosines in Hz.
+
+    Returns
+    -------
+    basis : ndarray of shape (n_frames, n_terms)
+        One column per term, a constant among them.
+
+    Raises
+    ------
+    ValueError
+        If ``method`` is unknown, or ``t_r`` is missing for cosines.
+    """
     if isinstance(method, str) and method == "cosine":
         if t_r is None:
             raise ValueError("detrend='cosine' needs t_r, the seconds between frames; got None.")

@@ -351,7 +351,18 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
         return np.stack([np.concatenate([d.mean(axis=1), d.std(axis=1)]) for d in drives])
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of the columns of ``transform``."""
+        """Names of the columns of ``transform``.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used, as scikit-learn passes it.
+
+        Returns
+        -------
+        names : array of str, shape (n_columns,)
+            Mean and standard deviation over time of every region (or latent); regions for tables.
+        """
         check_is_fitted(self)
         if self.direction != "ele_to_hemo":
             return self._latent_names()

@@ -119,7 +119,7 @@ def similarity_null(
     ----------
     latent, model : array of shape (n_samples, n_features)
         Samples of one recording in order of time.
-    shifts : array of int
+    shifts : array of int, shape (n_shifts,)
         How far ``model`` is rolled, see :func:`draw_shifts`.
     similarity : callable
         :func:`rsa`, :func:`cka`, or any function of two representations.

@@ -50,6 +50,11 @@ def out_of_block_residuals(
     -------
     residuals : list of ndarray, each (n_frames, n_targets)
         One array per fold and recording.
+
+    Raises
+    ------
+    ValueError
+        If the seconds between frames are unknown.
     """
     t_r, context = time_params(estimator, t_r, context)
     samples = read_samples(X, y, groups, t_r=t_r, context=context)

@@ -94,7 +94,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         Seconds that a causal bank adds, else zero.
     ch_names_in_ : list of str
         Channels.
-    classes_ : array
+    classes_ : array, shape (n_classes,)
         Labels, where ``y`` held labels.
     n_features_in_ : int
         Columns, where X was a table.

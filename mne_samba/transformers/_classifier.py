@@ -48,7 +48,7 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
         The fitted translator.
     classifier_ : classifier
         The fitted classifier.
-    classes_ : array
+    classes_ : array, shape (n_classes,)
         Labels.
 
     Notes

@@ -98,11 +98,8 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["phone.css"]
 # Pages without subpages need no navigation of their own section.
-html_sidebars = dict.fromkeys(
-    ("index", "data", "choosing", "evaluation", "glossary", "paper", "coming_from")
-    + ("troubleshooting", "changes/log"),
-    [],
-)
+_PLAIN = ("index", "data", "choosing", "evaluation", "glossary", "paper", "coming_from")
+html_sidebars = {page: [] for page in (*_PLAIN, "troubleshooting", "changes/log")}
 # scikit-learn writes these methods; their text points into its own user guide.
 _ROUTING = ("get_metadata_routing", "set_output")
 _MIXIN_SCORES = ("ClassifierMixin.score", "RegressorMixin.score")

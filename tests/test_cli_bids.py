@@ -87,6 +87,24 @@ def test_group_predicts_people_not_seen(tree, group):
     assert len(mne_samba.read_samba(group / "task-rest_desc-samba_model.samba").provenance_) == 3
 
 
+def test_a_group_of_other_people_is_another_result(tree, group, capsys):
+    out = group.parent
+    assert main(command(tree, out, "group")) == 0
+    assert "done before" in capsys.readouterr().out
+    assert main(command(tree, out, "group", "--participant-label", "01", "02")) == 1
+    assert "made with other options (participants=" in capsys.readouterr().err
+
+
+def test_an_interruption_ends_with_130(tree, tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mne_samba.cli._bids.read_bids_pair", interrupt)
+    assert main(command(tree, tmp_path / "out")) == 130
+    assert "run again to go on" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("sub-*"))
+
+
 def test_what_is_done_is_not_done_again(tree, unbroken, capsys):
     before = contents(unbroken)
     start = time.perf_counter()

@@ -189,6 +189,7 @@ class _Run:
 
     def _group(self, subjects: list[str]) -> int:
         folder, head = self.out / "group", f"group of {len(subjects)}"
+        self.options = {**self.options, "participants": subjects}
         if self._done(folder):
             self.say(f"{head}: done before")
             return 0

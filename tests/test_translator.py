@@ -143,10 +143,10 @@ def test_trained_corrections_move_every_parameter(people, monkeypatch):
 
     starts = {}
 
-    def spy(net, windows):
+    def spy(net, windows, checkpoint=None):
         net.initialize()
         starts["last"] = {n: p.detach().clone() for n, p in net.module_.named_parameters()}
-        return real(net, windows)
+        return real(net, windows, checkpoint)
 
     real = network.train
     monkeypatch.setattr(network, "train", spy)

@@ -1,6 +1,8 @@
 """
-Which bands tell conditions apart? WaveletBandAttention in a classifier
-=======================================================================
+Which bands tell conditions apart?
+==================================
+
+``WaveletBandAttention`` before a classifier.
 
 Data: **semi-synthetic**. The EEG is a real resting recording that ships with the package; during
 half of its trials the alpha rhythm over the back of the head was turned down by hand, as visual

@@ -9,8 +9,8 @@ part brings depends on the data: run this on yours.
 # %%
 # Variants
 # --------
-# Three simulated people, the third left out. ``variant="paper"`` is the published order, with the
-# response on the raw signal; it is trained for a few epochs here, too few to judge it.
+# Three simulated people, the third left out. Graph attention and recurrence are trained for a few
+# epochs only.
 import time
 
 import matplotlib.pyplot as plt

@@ -103,3 +103,18 @@ def test_it_survives_the_splitters_of_sklearn(mixed):
 def test_nothing_to_harmonize():
     with pytest.raises(ValueError, match="pairs is empty"):
         harmonize([])
+
+
+def test_channels_and_regions_that_all_share(mixed):
+    with mne.utils.catch_logging() as log, mne.use_log_level("INFO"):
+        pairs = harmonize(mixed, channels="match", sfreq=64.0)
+    assert "7 channels kept, dropped ['O2']" in log.getvalue()
+    assert all(p.raw.ch_names == mixed[2].raw.ch_names for p in pairs)
+    lacking = [mixed[0], mixed[2]]
+    lacking[1] = type(mixed[2])(**{
+        **{k: v for k, v in vars(mixed[2]).items() if k != "timing"},
+        "bold": mixed[2].bold.iloc[:, 1:],
+    })  # fmt: skip
+    first, second = harmonize(lacking)
+    assert list(first.bold.columns) == list(second.bold.columns)
+    assert second.bold.iloc[:, 0].isna().all() and not first.bold.isna().any(axis=None)

@@ -1,0 +1,210 @@
+"""Slow drift of BOLD: its bases, and what is left after they are projected out.
+
+Time comes before targets, ``(n_frames, n_targets)``; rows of NaN are scrubbed frames.
+"""
+
+import numpy as np
+
+
+def cosine_drift(n_frames: int, t_r: float, high_pass: float = 1 / 128) -> np.ndarray:
+    r"""Discrete cosines slower than ``high_pass``, and a constant.
+
+    :math:`\sqrt{2/n} \cos(\pi (t + 1/2) k / n)`, ``k = 1 ... floor(2 n high_pass t_r)``: the basis
+    of SPM and of nilearn's ``filter="cosine"``.
+
+    Parameters
+    ----------
+    n_frames : int
+        Number of frames ``n``.
+    t_r : float
+        Seconds between frames.
+    high_pass : float
+        Cut-off in Hz.
+
+    Returns
+    -------
+    basis : ndarray of shape (n_frames, n_cosines + 1)
+        Orthonormal columns; the first is the constant.
+
+    Raises
+    ------
+    ValueError
+        If ``high_pass`` is at or above the Nyquist frequency of the frames, or not positive.
+    """
+    if not high_pass > 0 or high_pass * t_r >= 0.5:
+        raise ValueError(
+            f"high_pass must lie between 0 and the frames' Nyquist frequency "
+            f"({0.5 / t_r:g} Hz at t_r={t_r:g} s), got {high_pass!r}."
+        )
+    order = min(int(np.floor(2 * n_frames * high_pass * t_r)), n_frames - 1)
+    phase = np.pi / n_frames * (np.arange(n_frames)[:, np.newaxis] + 0.5)
+    basis = np.sqrt(2.0 / n_frames) * np.cos(phase * np.arange(order + 1))
+    basis[:, 0] = 1 / np.sqrt(n_frames)
+    return basis
+
+
+def polynomial_drift(n_frames: int, order: int = 1) -> np.ndarray:
+    """Legendre polynomials of degree 0 to ``order`` over the recording.
+
+    Parameters
+    ----------
+    n_frames : int
+        Number of frames.
+    order : int
+        Highest degree; 0 is the mean alone.
+
+    Returns
+    -------
+    basis : ndarray of shape (n_frames, order + 1)
+        One polynomial per column, the constant first.
+
+    Raises
+    ------
+    ValueError
+        If ``order`` is negative.
+    """
+    if order < 0:
+        raise ValueError(f"The order of a polynomial drift must be 0 or more, got {order!r}.")
+    return np.polynomial.legendre.legvander(np.linspace(-1, 1, n_frames), order)
+
+
+def drift_basis(n_frames: int, t_r: float | None, method, high_pass=1 / 128) -> np.ndarray:
+    """Drift terms that `detrend` removes.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the recording.
+    t_r : float | None
+        Seconds between frames; only ``method="cosine"`` needs it.
+    method : "cosine" | "linear" | int
+        As in `detrend`.
+    high_pass : float
+        Cut-off of the cosines in Hz.
+
+    Returns
+    -------
+    basis : ndarray of shape (n_frames, n_terms)
+        One column per term, a constant among them.
+
+    Raises
+    ------
+    ValueError
+        If ``method`` is unknown, or ``t_r`` is missing for cosines.
+    """
+    if isinstance(method, str) and method == "cosine":
+        if t_r is None:
+            raise ValueError("detrend='cosine' needs t_r, the seconds between frames; got None.")
+        return cosine_drift(n_frames, t_r, high_pass)
+    if isinstance(method, str) and method == "linear":
+        return polynomial_drift(n_frames, 1)
+    if isinstance(method, int | np.integer) and not isinstance(method, bool):
+        return polynomial_drift(n_frames, int(method))
+    raise ValueError(
+        f"detrend must be 'cosine', 'linear', a polynomial order (int) or None, got {method!r}."
+    )
+
+
+def detrend(
+    y,
+    t_r: float | None,
+    method: str | int | None = "cosine",
+    high_pass: float = 1 / 128,
+    frames=None,
+    mask=None,
+) -> np.ndarray:
+    """Remove slow drift and the mean from the time courses of one recording.
+
+    Least squares on the drift basis over the valid frames; scrubbed frames take no part in the fit
+    and stay NaN.
+
+    Parameters
+    ----------
+    y : array of shape (n_frames, n_targets)
+        Time courses of one recording (or of one block of it).
+    t_r : float | None
+        Seconds between frames; only ``method="cosine"`` needs it.
+    method : "cosine" | "linear" | int | None
+        Cosines slower than ``high_pass``, a straight line, a polynomial of this order, or nothing
+        (``y`` comes back as it is).
+    high_pass : float
+        Cut-off of the cosines in Hz.
+    frames : array of int, shape (n_frames,) | None
+        Index of each row in the recording, where rows are missing. Default: consecutive.
+    mask : array of bool, shape (n_frames,) | None
+        Rows to fit on, beside those without NaN. The drift is removed from all rows.
+
+    Returns
+    -------
+    clean : ndarray of shape (n_frames, n_targets)
+        Residuals; float64.
+
+    Raises
+    ------
+    ValueError
+        If ``method`` is unknown, ``t_r`` is missing, or there are fewer frames than drift terms.
+    """
+    y = np.array(y, dtype=np.float64)
+    if method is None:
+        return y
+    one_dimensional = y.ndim == 1
+    y = y[:, np.newaxis] if one_dimensional else y
+    if y.ndim != 2:
+        raise ValueError(f"y must have shape (n_frames, n_targets), got {y.shape}.")
+    frames = np.arange(len(y)) if frames is None else np.asarray(frames, dtype=int)
+    if frames.shape != (len(y),):
+        raise ValueError(f"frames must have shape ({len(y)},), one per row, got {frames.shape}.")
+    if not len(y):
+        return y
+    first = frames.min()
+    basis = drift_basis(frames.max() - first + 1, t_r, method, high_pass)[frames - first]
+    left = project_out(y, basis, mask, f"drift terms (detrend={method!r})")
+    return left[:, 0] if one_dimensional else left
+
+
+def project_out(y, basis, mask=None, what: str = "regressors") -> np.ndarray:
+    """Residuals of time courses after least squares on the frames without NaN.
+
+    Parameters
+    ----------
+    y : array of shape (n_frames, n_targets)
+        Time courses; NaN frames take no part in the fit and stay NaN.
+    basis : array of shape (n_frames, n_terms)
+        What to remove.
+    mask : array of bool, shape (n_frames,) | None
+        Rows to fit on, beside those without NaN.
+    what : str
+        What the terms are, for the error.
+
+    Returns
+    -------
+    residual : ndarray of shape (n_frames, n_targets)
+        float64; exactly 0 where only rounding is left.
+
+    Raises
+    ------
+    ValueError
+        If there are not more frames than terms.
+    """
+    y = np.array(y, dtype=np.float64)
+    valid = np.isfinite(y)
+    if mask is not None:
+        valid &= np.asarray(mask, dtype=bool)[:, np.newaxis]
+    patterns, members = np.unique(valid, axis=1, return_inverse=True)
+    for index, pattern in enumerate(patterns.T):
+        columns = np.flatnonzero(members.ravel() == index)
+        n_valid = int(pattern.sum())
+        if n_valid == 0:
+            continue
+        if n_valid <= basis.shape[1]:
+            raise ValueError(
+                f"{n_valid} valid frames are not enough to remove {basis.shape[1]} {what}. "
+                "Use longer recordings or fewer terms, for instance detrend='linear'."
+            )
+        part = y[np.ix_(pattern, columns)]
+        weights = np.linalg.lstsq(basis[pattern], part, rcond=None)[0]
+        left = y[:, columns] - basis @ weights
+        # A pure drift must come out constant: correlating its rounding would give noise.
+        rounding = 1e3 * np.finfo(float).eps * np.abs(part).max(axis=0)
+        y[:, columns] = np.where(np.abs(left) <= rounding, 0.0, left)
+    return y

@@ -35,6 +35,8 @@ from mne_samba.nn.hrf import convolve_frames, double_gamma  # noqa: E402
 from mne_samba.nn.wavelet import CANONICAL_BANDS as BANDS  # noqa: E402
 
 T_R, TEST, GAP = 2.0, 900.0, 60.0
+# People on whom no default was chosen: those of seeds 0 to 4 were seen in development.
+SEEDS = range(10, 15)
 MODELS = {
     "default": lambda: SambaTranslator(t_r=T_R, random_state=0),
     "core": lambda: SambaTranslator(t_r=T_R, corrections="never", random_state=0),
@@ -255,32 +257,31 @@ def run_semisynthetic(name, snr, seed, models):
 
 def settings(quick: bool):
     """All settings, the most informative first."""
-    seeds = range(1) if quick else range(5)
     everything = ["default", *RIDGES, LINEAR, "oracle"]
     if quick:
         for minutes in (10, 30):
-            yield run_person, (minutes, 1.0, 0, everything, "plain")
+            yield run_person, (minutes, 1.0, SEEDS[0], everything, "plain")
         return
     full = ["default", "core", *RIDGES, LINEAR, "oracle"]
     for minutes, snr in ((10, 1.0), (30, 1.0), (60, 1.0), (30, 0.25), (60, 4.0)):
-        for seed in seeds:
+        for seed in SEEDS:
             yield run_person, (minutes, snr, seed, full, "plain")
-    for seed in seeds:
+    for seed in SEEDS:
         yield run_people, (10, 1.0, seed, everything)
-    for seed in seeds:
+    for seed in SEEDS:
         yield run_adaptation, (5, 1.0, seed)
     for world in WORLDS:
         if world != "plain":
-            for seed in seeds:
+            for seed in SEEDS:
                 yield run_person, (30, 1.0, seed, ["default", *RIDGES, LINEAR], world)
     for minutes, snr in ((5, 1.0), (10, 0.25), (5, 0.25), (10, 4.0), (30, 4.0)):
-        for seed in seeds:
+        for seed in SEEDS:
             yield run_person, (minutes, snr, seed, everything, "plain")
-    for seed in seeds:
+    for seed in SEEDS:
         yield run_person, (30, 1.0, seed, ["default", *RIDGES, LINEAR], "plain", "sensor")
     if shared_folder().is_dir():
         for name in ("rest", "task"):
-            for seed in seeds:
+            for seed in SEEDS:
                 yield run_semisynthetic, (name, 4.0, seed, ["default", *RIDGES, LINEAR])
 
 

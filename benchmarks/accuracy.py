@@ -26,8 +26,8 @@ import torch  # noqa: E402
 from scipy.ndimage import uniform_filter1d  # noqa: E402
 
 from mne_samba import SambaTranslator, make_windows  # noqa: E402
-from mne_samba._inputs import FrameGrid, read_inputs  # noqa: E402
-from mne_samba._lowrate import LowRateGrid, band_filters, ele_power  # noqa: E402
+from mne_samba._data.inputs import FrameGrid, read_inputs  # noqa: E402
+from mne_samba._data.lowrate import LowRateGrid, band_filters, ele_power  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
 from mne_samba.datasets import simulate_bold, simulate_paired  # noqa: E402
 from mne_samba.metrics import pearson, r2  # noqa: E402

@@ -23,12 +23,12 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 from _stimulus_world import LENGTH, N_LATENTS, N_STIMULI, PAUSE, T_R, World  # noqa: E402
+from mne_samba._reverse.fitter.data import read_targets  # noqa: E402
 from sklearn.decomposition import PCA  # noqa: E402
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: E402
 from sklearn.frozen import FrozenEstimator  # noqa: E402
 
 from mne_samba import SambaClassifier, SambaTranslator, make_windows  # noqa: E402
-from mne_samba._reverse_data import read_targets  # noqa: E402
 from mne_samba.nn.hrf import convolve_frames, double_gamma, glover_params  # noqa: E402
 
 PAIRED, LABELLED, TESTED, REPEATS, REST = 12, 6, 10, 2, 900.0

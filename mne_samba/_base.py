@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._checks import check_number, check_option
-from ._hemo import (
+from ._data.hemo import (
     check_lengths,
     check_measured,
     check_varies,
@@ -22,12 +22,19 @@ from ._hemo import (
     read_hemo,
     recording_scale,
 )
-from ._inputs import check_made_for, input_kind, is_features, read_inputs
-from ._lowrate import LowRateGrid, PowerScaler, band_filters, check_bands, ele_power, full_history
-from ._missing import lacking
-from ._paired import PairedData
-from ._reading import check_channels
-from ._segments import Electrophysiology, FrameGrid
+from ._data.inputs import check_made_for, input_kind, is_features, read_inputs
+from ._data.lowrate import (
+    LowRateGrid,
+    PowerScaler,
+    band_filters,
+    check_bands,
+    ele_power,
+    full_history,
+)
+from ._data.missing import lacking
+from ._data.paired import PairedData
+from ._data.reading import check_channels
+from ._data.segments import Electrophysiology, FrameGrid
 from .metrics import METRICS, order_frames
 
 # Frames as rows have no history: a response of one bin.

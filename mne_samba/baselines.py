@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from scipy import linalg
 
-from ._base import BoldRegressor, PairedData
+from ._base import BoldRegressor
 from ._checks import check_number, check_option
-from ._hemo import frames_table
+from ._data.hemo import frames_table
+from ._data.paired import PairedData
 from .nn.hrf import convolve_frames, double_gamma, glover_params
 
 __all__ = ["BandPowerRidge"]

@@ -9,15 +9,15 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
-from ._base import PairedData
-from ._directions import TwoWay
-from ._inputs import input_kind, is_features
-from ._network import NetworkFitter
-from ._options import check_options
-from ._paper import PaperVariant, publish_paper
-from ._published import activation_patterns, effective_weights, publish_bands, publish_hrf
-from ._saving import read_samba, save_translator
-from ._uncertainty import Intervals
+from ._data.inputs import input_kind, is_features
+from ._data.paired import PairedData
+from ._fitting.network import NetworkFitter
+from ._fitting.options import check_options
+from ._fitting.published import activation_patterns, effective_weights, publish_bands, publish_hrf
+from ._fitting.uncertainty import Intervals
+from ._paper.variant import PaperVariant, publish_paper
+from ._reverse.two_way import TwoWay
+from ._saving.files import read_samba, save_translator
 
 __all__ = ["SambaTranslator", "read_samba"]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from mne.utils import logger, warn
 
-from ._channels import bad_spans
 from ._checks import check_number
-from ._hemo import read_hemo
-from ._pairing import (
+from ._data.channels import bad_spans
+from ._data.frame_times import frame_times, times_for_bold
+from ._data.hemo import read_hemo
+from ._data.pairing import (
     check_bold,
-    check_raw,
     check_signal,
     count_runs,
     name_subjects,
@@ -23,123 +23,9 @@ from ._pairing import (
     per_recording,
     same_channels,
 )
-from ._stimulus_pairing import pair_by_stimulus
-from ._triggers import volume_starts, volume_triggers
+from ._data.stimulus_pairing import pair_by_stimulus
 
 __all__ = ["frame_times", "make_windows", "pair_by_stimulus"]
-
-
-def frame_times(
-    raw: mne.io.BaseRaw,
-    n_frames: int | None = None,
-    *,
-    t_r: float,
-    first_volume: float = 0.0,
-    n_dummy: int = 0,
-    slice_time_ref: float = 0.0,
-    volume_event: str | tuple[str, int] | None = None,
-) -> np.ndarray:
-    """Give the times of BOLD frames on the clock of a recording.
-
-    Frame k was acquired at ``first_volume + n_dummy * t_r + (k + slice_time_ref) * t_r``. With
-    ``volume_event``, the scanner's triggers take the place of that grid: their number and spacing
-    are checked against BOLD and ``t_r``, and a drift between the two clocks is followed.
-
-    Parameters
-    ----------
-    raw : mne.io.Raw
-        The recording.
-    n_frames : int | None
-        Frames of BOLD. None: as many as the recording (or its triggers) can hold.
-    t_r : float
-        Repetition time in seconds.
-    first_volume : float
-        Seconds from the first sample of ``raw`` (cropped or not) to the start of the first volume,
-        dummy scans included.
-    n_dummy : int
-        Volumes at the start of the scan that BOLD does not hold.
-    slice_time_ref : float
-        Where in a volume its time lies, 0 (start) to 1 (end), as in nilearn.
-    volume_event : str | tuple | None
-        Volume triggers: the description of annotations (whole, or a part between "/", such as
-        "R128" of "Response/R128"), the name of a stim channel, or ``(channel, value)``.
-
-    Returns
-    -------
-    times : array, shape (n_frames,)
-        Exact times in seconds from the first sample, not rounded to samples.
-
-    Raises
-    ------
-    ValueError
-        A frame lies outside the recording; triggers are missing, doubled, too many, or spaced
-        otherwise than ``t_r``.
-    """
-    return _frame_times(
-        raw, n_frames, t_r, first_volume, n_dummy, slice_time_ref, volume_event, None
-    )
-
-
-def _frame_times(
-    raw, n_frames, t_r, first_volume, n_dummy, slice_time_ref, volume_event, n_targets
-):
-    check_raw(raw, "raw")
-    t_r = check_number(t_r, "t_r", low=0, low_open=True)
-    first_volume = check_number(first_volume, "first_volume")
-    n_dummy = check_number(n_dummy, "n_dummy", low=0, integer=True)
-    slice_time_ref = check_number(slice_time_ref, "slice_time_ref", low=0, high=1)
-    if n_frames is not None:
-        n_frames = check_number(n_frames, "n_frames", low=1, integer=True)
-    sfreq = raw.info["sfreq"]
-    duration = raw.n_times / sfreq
-    if volume_event is None:
-        start = first_volume + n_dummy * t_r
-        if n_frames is None:
-            n_frames = max(int(np.floor((duration - start) / t_r + 1e-6)), 0)
-        times = start + (np.arange(n_frames) + slice_time_ref) * t_r
-    else:
-        if first_volume:
-            raise ValueError(
-                f"first_volume={first_volume:g} and volume_event={volume_event!r} contradict each "
-                "other: give the start of the scan in one way."
-            )
-        starts = volume_starts(
-            volume_triggers(raw, volume_event),
-            t_r=t_r,
-            sfreq=sfreq,
-            n_frames=n_frames,
-            n_dummy=n_dummy,
-            n_targets=n_targets,
-        )
-        times = starts + slice_time_ref * t_r
-    if len(times) == 0:
-        raise ValueError(
-            f"The recording lasts {duration:g} s and holds no frame of t_r={t_r:g} s after "
-            f"first_volume={first_volume:g} s and {n_dummy} dummy scans. Is t_r in seconds?"
-        )
-    return _inside(times, duration, t_r, n_targets, sfreq)
-
-
-def _inside(times, duration, t_r, n_targets, sfreq) -> np.ndarray:
-    tolerance = 1.0 / sfreq  # a trigger is known to the sample
-    outside = np.flatnonzero((times < -tolerance) | (times > duration + tolerance))
-    if not len(outside):
-        return np.clip(times, 0.0, duration)
-    k = outside[0] if times[outside[0]] < 0 else outside[-1]
-    n_frames, fit = len(times), int(np.floor((duration - times[0]) / t_r + 1e-6)) + 1
-    swapped = n_targets is not None and n_targets < n_frames and n_targets <= fit
-    raise ValueError(
-        f"Frame {k} lies at {times[k]:g} s, outside the recording (0 to {duration:g} s); "
-        f"{len(outside)} of {n_frames} frames do. "
-        + (
-            f"BOLD has {n_frames} rows and {n_targets} columns: frames and regions look swapped, "
-            "pass shape (n_frames, n_targets). Otherwise check "
-            if swapped
-            else "Check "
-        )
-        + f"t_r={t_r:g} (seconds), first_volume (seconds from the first sample) and n_dummy, and "
-        "drop frames that were acquired outside the recording."
-    )
 
 
 def make_windows(
@@ -255,7 +141,7 @@ def make_windows(
     cuts = []
     for i, values in enumerate(hemo.values):
         check_bold(raws[i], values, t_r, volume_event, f"bold[{i}]" if several else "bold")
-        times = _frame_times(
+        times = times_for_bold(
             raws[i],
             len(values),
             t_r,

@@ -159,7 +159,7 @@ def test_discrete_power_is_parsevals():
     # Orthogonal coefficients hold all of the signal's energy, wherever bins and blocks begin.
     signals, *_ = _simulate(5, duration=60)
     bank = WaveletBandAttention(sfreq=SFREQ, wavelet="db4").fit([signals]).bank_
-    from mne_samba._inputs import Segment
+    from mne_samba._data.inputs import Segment
 
     segment = Segment(lambda a, b: signals[:, a:b], signals.shape[1], 0.0, 1.0, 1)
     power = bank.power(segment).sum(1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mne_samba import SambaTranslator, read_samba
-from mne_samba._checkpoint import Checkpoint
+from mne_samba._fitting.checkpoint import Checkpoint
 from mne_samba.datasets import simulate_paired
 
 T_R = 2.0

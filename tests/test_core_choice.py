@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mne_samba import SambaTranslator
-from mne_samba._paired import PairedData
-from mne_samba._training import inner_split, stitch
+from mne_samba._data.paired import PairedData
+from mne_samba._fitting.training import inner_split, stitch
 from mne_samba.datasets import simulate_bold, simulate_paired
 
 
@@ -69,7 +69,7 @@ def _windows(first, table_frames, grid):
 
 
 def test_overlapping_windows_are_joined_and_frames_count_once():
-    from mne_samba._lowrate import LowRateGrid
+    from mne_samba._data.lowrate import LowRateGrid
 
     grid = LowRateGrid.from_tr(2.0, 10.0)
     data, long, bold = _windows(0, [10, 0, 40, 60], grid)
@@ -81,7 +81,7 @@ def test_overlapping_windows_are_joined_and_frames_count_once():
 
 
 def test_held_out_frames_share_no_signal_with_training():
-    from mne_samba._lowrate import LowRateGrid
+    from mne_samba._data.lowrate import LowRateGrid
 
     grid = LowRateGrid.from_tr(2.0, 10.0)
     frames = list(range(0, 400, 20))

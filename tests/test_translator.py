@@ -139,7 +139,7 @@ def test_refit_on_another_montage(people):
 
 
 def test_trained_corrections_move_every_parameter(people, monkeypatch):
-    import mne_samba._network as network
+    import mne_samba._fitting.network as network
 
     starts = {}
 

@@ -7,7 +7,7 @@ import numpy as np
 from mne.utils import logger, use_log_level
 from sklearn.model_selection import LeaveOneGroupOut, check_cv
 
-from .._window_table import window_metadata
+from .._data.window_table import window_metadata
 from ..model_selection import BlockedTimeSplit
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks

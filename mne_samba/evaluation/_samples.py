@@ -7,7 +7,7 @@ import mne
 import numpy as np
 import pandas as pd
 
-from .._window_table import is_epochs_list, is_recordings, window_table
+from .._data.window_table import is_epochs_list, is_recordings, window_table
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from .._conformal import check_coverage, conformal_quantile, interval_coverage, residual_std
+from .._fitting.conformal import check_coverage, conformal_quantile, interval_coverage, residual_std
 from ._evaluate import _folds
 from ._jobs import Job, run_jobs
 from ._options import time_params

@@ -11,8 +11,8 @@ from mne.utils import logger
 from scipy.interpolate import CubicSpline
 from scipy.signal import butter, sosfiltfilt
 
-from .._channels import picked
 from .._checks import check_number, check_option
+from .._data.channels import picked
 from ._bids import BidsPair
 from ._scan import mark_frames
 

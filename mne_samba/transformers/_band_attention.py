@@ -8,9 +8,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
-from .._hemo import read_hemo
-from .._inputs import Electrophysiology, input_kind, is_features
-from .._lowrate import PowerScaler
+from .._data.hemo import read_hemo
+from .._data.inputs import Electrophysiology, input_kind, is_features
+from .._data.lowrate import PowerScaler
 from ._band_evidence import attention_from_weights, band_weights
 from ._band_inputs import check_params, read_plain, read_with_frames
 from ._band_power import limit_power, make_bank, refuse_flat

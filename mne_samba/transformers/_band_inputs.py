@@ -6,8 +6,8 @@ import mne
 import pywt
 
 from .._checks import check_number, check_option
-from .._hemo import Haemodynamics
-from .._inputs import Electrophysiology, FrameGrid, input_kind, read_inputs
+from .._data.hemo import Haemodynamics
+from .._data.inputs import Electrophysiology, FrameGrid, input_kind, read_inputs
 
 
 def check_params(estimator) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pywt
 from mne.utils import ProgressBar, logger
 
-from .._inputs import Electrophysiology, Segment
-from .._lowrate import check_bands, clean_reader
+from .._data.inputs import Electrophysiology, Segment
+from .._data.lowrate import check_bands, clean_reader
 from ..nn.discrete_power import discrete_bands, discrete_power
 from ..nn.wavelet import CANONICAL_BANDS, band_frequencies, band_power, causal_delay
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from scipy import fft
 
-from .._inputs import Segment
-from .._lowrate import clean_reader
+from .._data.inputs import Segment
+from .._data.lowrate import clean_reader
 from ..nn.discrete import wavedec, waverec
 from ..nn.wavelet import band_frequencies
 from ._band_power import BandBank

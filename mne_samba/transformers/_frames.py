@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._checks import check_option
-from .._hemo import detrend_segments, frames_table
+from .._data.hemo import detrend_segments, frames_table
 from ..metrics import METRICS, order_frames
 
 

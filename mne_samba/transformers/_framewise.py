@@ -11,8 +11,8 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import as_float_array, check_number, check_option
-from .._hemo import detrend_segments, read_hemo
-from .._inputs import is_features
+from .._data.hemo import detrend_segments, read_hemo
+from .._data.inputs import is_features
 from ..metrics import METRICS
 from ._frames import score_frames
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._hemo import _fitting, frames_table
-from .._inputs import Electrophysiology, Segment
+from .._data.hemo import _fitting, frames_table
+from .._data.inputs import Electrophysiology, Segment
 from ..metrics import drift_basis
 from ..nn._hrf_stats import Recording
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils import check_array
 
-from .._hemo import read_hemo
+from .._data.hemo import read_hemo
 from ..nn._hrf_deconvolve import deconvolve
 
 

@@ -10,8 +10,8 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, Transf
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import check_option
-from .._hemo import check_swapped, read_hemo
-from .._inputs import FrameGrid, input_kind, is_features, read_inputs
+from .._data.hemo import check_swapped, read_hemo
+from .._data.inputs import FrameGrid, input_kind, is_features, read_inputs
 from ..metrics import METRICS
 from ._frames import score_frames
 from ._hrf_design import bin_drive, bin_grid, whole_history

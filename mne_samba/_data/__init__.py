@@ -1,0 +1,1 @@
+"""What enters: recordings, BOLD and their alignment, read into standard segments."""

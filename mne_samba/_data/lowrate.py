@@ -1,0 +1,207 @@
+"""Band power on the low-rate grid on which frames lie, and its scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from mne.utils import logger
+
+from ..nn.shannon import shannon_kernels
+from ..nn.wavelet import CANONICAL_BANDS, band_power
+from .reading import clean_reader
+from .segments import Electrophysiology, Segment
+
+# Bins per second that the grid aims at: BOLD cannot tell finer ones apart.
+RATE = 2.0
+
+
+@dataclass(frozen=True)
+class LowRateGrid:
+    """Bins of equal width, of which a whole number fits between two frames.
+
+    Attributes
+    ----------
+    t_r : float
+        Seconds between frames.
+    step : int
+        Bins per frame.
+    n_lags : int
+        Bins of history that a frame depends on.
+    """
+
+    t_r: float
+    step: int
+    n_lags: int
+
+    @classmethod
+    def from_tr(cls, t_r: float, hrf_length: float, rate: float = RATE) -> LowRateGrid:
+        """Grid for a repetition time, with a history of ``hrf_length`` seconds."""
+        step = max(1, round(rate * t_r))
+        return cls(t_r, step, max(1, int(hrf_length * step / t_r + 1e-6)))
+
+    @property
+    def dt(self) -> float:
+        """Seconds per bin."""
+        return self.t_r / self.step
+
+    def n_bins(self, n_frames: int) -> int:
+        """Bins that ``n_frames`` frames and their history take."""
+        return self.n_lags + (n_frames - 1) * self.step
+
+
+def check_bands(bands, sfreq: float) -> dict[str, tuple[float, float]]:
+    """Return bands as name -> (low, high) in Hz, refusing those that the sampling rate cannot hold.
+
+    Parameters
+    ----------
+    bands : dict | None
+        Named bands; None takes the canonical ones below half the sampling rate.
+    sfreq : float
+        Sampling rate in Hz.
+    """
+    if bands is None:
+        kept = {name: edges for name, edges in CANONICAL_BANDS.items() if edges[1] < sfreq / 2}
+        if not kept:
+            raise ValueError(f"sfreq={sfreq:g} Hz is too low for any EEG band; give bands.")
+        if len(kept) < len(CANONICAL_BANDS):
+            left = sorted(set(CANONICAL_BANDS) - set(kept))
+            logger.info("Bands %s lie above half of sfreq=%g Hz and are left out.", left, sfreq)
+        return kept
+    if not isinstance(bands, dict) or not bands:
+        raise ValueError(f"bands must be a dict of name: (low, high) in Hz, got {bands!r}.")
+    out = {}
+    for name, edges in bands.items():
+        try:
+            low, high = (float(edge) for edge in edges)
+        except (TypeError, ValueError):
+            raise ValueError(f"Band {name!r} must be (low, high) in Hz, got {edges!r}.") from None
+        if not 0 < low < high < sfreq / 2:
+            raise ValueError(
+                f"Band {name!r} = ({low:g}, {high:g}) Hz must satisfy 0 < low < high < half the "
+                f"sampling rate ({sfreq / 2:g} Hz)."
+            )
+        out[str(name)] = (low, high)
+    return out
+
+
+def segment_power(
+    segment: Segment, sfreq: float, bands: dict, grid: LowRateGrid, filters: dict, ch_names
+) -> np.ndarray:
+    """Band power of one segment on the grid of its frames.
+
+    Returns
+    -------
+    power : array, shape (n_channels, n_bands, n_bins), float32
+        NaN in bins before the first sample and in BAD spans.
+
+    Raises
+    ------
+    ValueError
+        If the signal is not finite, with the names of its channels.
+    """
+    width = segment.frame_step / grid.step * sfreq
+    start = segment.frame_start * sfreq - grid.n_lags * width
+    n_bins = grid.n_bins(segment.n_frames)
+    # Half a sample of missing history is a matter of rounding.
+    missing = max(0, int(np.ceil((-start - 0.5) / width)))
+    read = clean_reader(segment, sfreq)
+    power = np.full((len(ch_names), len(bands), n_bins), np.nan, dtype=np.float32)
+    if missing < n_bins:
+        # What is not finite is refused below, with its name.
+        with np.errstate(invalid="ignore", over="ignore"):
+            power[:, :, missing:] = band_power(
+                read, segment.n_times, sfreq, bands,
+                start=start + missing * width, width=width, n_bins=n_bins - missing, **filters,
+            )  # fmt: skip
+        broken = np.flatnonzero(~np.isfinite(power[:, :, missing:]).all(axis=(1, 2)))
+        if len(broken):
+            raise ValueError(
+                "X contains NaN, infinite or far too large values in channels "
+                f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans as "
+                "BAD in a Raw."
+            )
+    edges = start + width * np.arange(n_bins + 1)
+    for low, high in segment.bad * sfreq:
+        power[:, :, (edges[1:] > low) & (edges[:-1] < high)] = np.nan
+    return power
+
+
+def ele_power(
+    ele: Electrophysiology, bands: dict, grid: LowRateGrid, filters: dict
+) -> list[np.ndarray]:
+    """Band power of all segments, see `segment_power`."""
+    return [
+        segment_power(segment, ele.sfreq, bands, grid, filters, ele.ch_names)
+        for segment in ele.segments
+    ]
+
+
+def band_filters(wavelet: str, bands: dict, sfreq: float, n_cycles: float) -> dict:
+    """Options of `band_power` that give a wavelet's filters."""
+    if wavelet == "morlet":
+        return {"n_cycles": n_cycles}
+    return {"kernels": shannon_kernels(bands, sfreq)}
+
+
+def full_history(power: np.ndarray, grid: LowRateGrid) -> np.ndarray:
+    """Say which frames have all bins of their history, (n_frames,)."""
+    missing = np.isnan(power[0, 0]).astype(int)
+    total = np.concatenate([[0], np.cumsum(missing)])
+    first = np.arange(0, len(missing) - grid.n_lags + 1, grid.step)
+    return total[first + grid.n_lags] == total[first]
+
+
+class PowerScaler:
+    """Centre and scale band power by training statistics of each recording.
+
+    A recording is one sample and is scaled by its own power. Windows cannot be: they take what
+    training saw of their recording, or of all recordings where theirs is new.
+
+    Parameters
+    ----------
+    log : bool
+        Take the logarithm of power first.
+    """
+
+    def __init__(self, log: bool = False):
+        self.log = log
+        self.stats: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
+        self.pooled: tuple[np.ndarray, np.ndarray] | None = None
+
+    def _values(self, power):
+        if not self.log:
+            return power
+        with np.errstate(divide="ignore"):
+            return np.log(np.maximum(power, np.finfo(np.float32).tiny))
+
+    def _measure(self, powers) -> tuple[np.ndarray, np.ndarray]:
+        values = np.concatenate([self._values(p) for p in powers], axis=-1)
+        seen = ~np.isnan(values[0, 0])
+        if not seen.any():
+            raise ValueError("No sample of a recording is left outside its BAD spans.")
+        values = values[:, :, seen].astype(np.float64)
+        mean, scale = values.mean(-1), values.std(-1)
+        return mean, np.where(scale > 0, scale, 1.0)
+
+    def fit(self, powers: list[np.ndarray], keys: list[tuple]) -> PowerScaler:
+        """Measure every training recording."""
+        for key in dict.fromkeys(keys):
+            self.stats[key] = self._measure(
+                [p for p, k in zip(powers, keys, strict=True) if k == key]
+            )
+        means, scales = zip(*self.stats.values(), strict=True)
+        self.pooled = np.mean(means, axis=0), np.mean(scales, axis=0)
+        return self
+
+    def transform(self, powers: list[np.ndarray], keys: list[tuple], kind: str) -> list[np.ndarray]:
+        """Scale segments; bins without signal become the mean (zero)."""
+        out = []
+        for power, key in zip(powers, keys, strict=True):
+            if kind == "recordings":
+                mean, scale = self._measure([power])
+            else:
+                mean, scale = self.stats.get(key, self.pooled)
+            scaled = (self._values(power) - mean[:, :, None]) / scale[:, :, None]
+            out.append(np.nan_to_num(scaled, nan=0.0).astype(power.dtype))
+        return out

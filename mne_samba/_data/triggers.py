@@ -1,0 +1,299 @@
+"""Scanner triggers: read, held against the repetition time, made into volume starts."""
+
+from __future__ import annotations
+
+import numpy as np
+from mne.utils import logger
+
+from .._checks import check_number
+
+# EEG and scanner clocks differ by tens of ppm; a wrong t_r is off by a thousand ppm or more.
+_MAX_DRIFT = 5e-4
+# Share of the repetition time by which one trigger may come early or late.
+_JITTER = 0.1
+
+
+def volume_triggers(raw, volume_event) -> np.ndarray:
+    """Read the times of the volume triggers of the scanner.
+
+    Parameters
+    ----------
+    raw : mne.io.Raw
+        The recording.
+    volume_event : str | tuple
+        Description of the annotations (whole, or one of its parts between "/"), name of a stim
+        channel with one kind of event, or ``(channel, value)``.
+
+    Returns
+    -------
+    times : array, shape (n_triggers,)
+        Seconds from the first sample of ``raw``, sorted.
+    """
+    if isinstance(volume_event, str):
+        times = _from_annotations(raw, volume_event)
+        if times is None and volume_event in raw.ch_names:
+            times = _from_channel(raw, volume_event, None)
+        if times is None:
+            raise ValueError(
+                f"No events found for volume_event={volume_event!r}. {_what_there_is(raw)} Give "
+                "one of these, (channel, value), or first_volume (s) without volume_event."
+            )
+        return times
+    if (
+        isinstance(volume_event, (tuple, list))
+        and len(volume_event) == 2
+        and isinstance(volume_event[0], str)
+    ):
+        channel = volume_event[0]
+        value = check_number(volume_event[1], "The value in volume_event", integer=True)
+        if channel not in raw.ch_names:
+            raise ValueError(f"volume_event: no channel {channel!r}. {_what_there_is(raw)}")
+        return _from_channel(raw, channel, value)
+    raise TypeError(
+        "volume_event must be None, the description of annotations, the name of a stim channel, or "
+        f"(channel, value); got {volume_event!r}."
+    )
+
+
+def _what_there_is(raw) -> str:
+    descriptions = sorted(set(map(str, raw.annotations.description)))
+    stim = [ch for ch, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True)
+            if kind == "stim"]  # fmt: skip
+    return f"The recording has annotations {descriptions[:12]} and stim channels {stim}."
+
+
+def _from_annotations(raw, name: str) -> np.ndarray | None:
+    found = [name == text or name in text.split("/") for text in raw.annotations.description]
+    if not any(found):
+        return None
+    # Onsets count from the measurement's start, also in a cropped recording.
+    return np.sort(raw.annotations.onset[np.array(found)] - raw.first_time)
+
+
+def _from_channel(raw, channel: str, value: int | None) -> np.ndarray:
+    line = np.rint(raw.get_data(picks=[channel], verbose="ERROR")[0]).astype(np.int64)
+    before = np.concatenate([[0], line[:-1]])  # a recording may be cropped to its first trigger
+    onset = np.flatnonzero((line != before) & (line != 0))
+    values, counts = np.unique(line[onset], return_counts=True)
+    listed = ", ".join(f"{v} ({n} times)" for v, n in zip(values[:12], counts[:12], strict=True))
+    if not len(onset):
+        raise ValueError(f"No events found in channel {channel!r}: it is zero or never changes.")
+    if value is None:
+        if len(values) > 1:
+            raise ValueError(
+                f"Channel {channel!r} holds several kinds of events: {listed}. Give the volume "
+                f"trigger as volume_event=({channel!r}, value)."
+            )
+        value = values[0]
+    onset = onset[line[onset] == value]
+    if not len(onset):
+        raise ValueError(
+            f"No events found in channel {channel!r} at value {value}: it has {listed}."
+        )
+    return onset / raw.info["sfreq"]
+
+
+def volume_starts(
+    times: np.ndarray,
+    *,
+    t_r: float,
+    sfreq: float,
+    n_frames: int | None,
+    n_dummy: int = 0,
+    n_targets: int | None = None,
+) -> np.ndarray:
+    """Start times of the volumes of a run, after its triggers have been checked.
+
+    The triggers must come once per volume, ``t_r`` apart; where the clock of the recording drifts
+    against the scanner's, the volumes follow the triggers.
+
+    Parameters
+    ----------
+    times : array, shape (n_triggers,)
+        Trigger times in seconds, sorted.
+    t_r : float
+        Repetition time in seconds.
+    sfreq : float
+        Sampling rate of the recording in Hz, which limits how exact a trigger can be.
+    n_frames : int | None
+        Frames of BOLD; None takes as many as there are triggers after the dummy scans.
+    n_dummy : int
+        Volumes at the start that have a trigger but no frame.
+    n_targets : int | None
+        Width of BOLD, to recognise a transposed array.
+
+    Returns
+    -------
+    starts : array, shape (n_frames,)
+        Start of each frame's volume in seconds.
+
+    Raises
+    ------
+    ValueError
+        A trigger is missing or doubled, their spacing disagrees with ``t_r``, or their number with
+        BOLD. Messages count volumes from 0, dummy scans included.
+    """
+    if len(times) == 1:
+        if (n_frames or 1) + n_dummy == 1:
+            return np.array(times, float)
+        raise ValueError(
+            f"volume_event marks one event only, at {times[0]:g} s, but there are "
+            f"{'several' if n_frames is None else n_frames + n_dummy} volumes. If it marks the "
+            f"start of the scan, pass first_volume={times[0]:g} instead of volume_event."
+        )
+    period = _typical_period(times, t_r)
+    if abs(period / t_r - 1) > _JITTER:
+        raise ValueError(_wrong_spacing(period, t_r, len(times)))
+    volume, faults = _number_triggers(times, period, sfreq)
+    good = volume >= 0
+    slope, start = (
+        np.polyfit(volume[good], times[good], 1) if good.sum() > 1 else (period, times[0])
+    )
+    span = t_r * max(int(volume.max()), 1)
+    if abs(slope / t_r - 1) > _MAX_DRIFT + 2.0 / (sfreq * span) and not any(
+        "pause" in f for f in faults
+    ):
+        raise ValueError(_wrong_spacing(slope, t_r, len(times)))
+    if faults:
+        raise ValueError(
+            f"The triggers of volume_event do not fit t_r={t_r:g} s: {'; '.join(faults)}. "
+            "(Volumes are counted from 0, dummy scans included.) Correct the annotations or the "
+            "stim channel, or pass first_volume without volume_event to place all volumes on a "
+            "regular grid."
+        )
+    _check_count(times, n_frames, n_dummy, n_targets)
+    _report_drift(slope, t_r, sfreq, int(volume.max()))
+    line = start + slope * volume
+    # A line averages the rounding to samples away; where it does not fit, the triggers are the
+    # truth.
+    starts = line if np.abs(line - times).max() <= max(1.5 / sfreq, 0.01) else times
+    return starts[n_dummy:].copy()
+
+
+def _typical_period(times: np.ndarray, t_r: float) -> float:
+    """Median spacing; a trigger that follows another at once counts only where t_r is wrong."""
+    kept = [times[0]]
+    for time in times[1:]:
+        if time - kept[-1] > 0.25 * t_r:
+            kept.append(time)
+    period = float(np.median(np.diff(kept))) if len(kept) > 1 else 0.0
+    return period if abs(period / t_r - 1) <= _JITTER else float(np.median(np.diff(times)))
+
+
+def _wrong_spacing(period: float, t_r: float, n_triggers: int) -> str:
+    message = (
+        f"t_r={t_r:g} s, but the {n_triggers} triggers of volume_event (volumes 0 to "
+        f"{n_triggers - 1}) come every {period:.6g} s. "
+    )
+    per_volume = t_r / period if period > 0 else np.inf
+    if 1.9 < per_volume < 200 and abs(per_volume - round(per_volume)) < 0.05:
+        return message + (
+            f"That is {round(per_volume)} triggers per t_r: do they mark slices, or is t_r wrong?"
+        )
+    return message + f"If the triggers mark volumes, pass t_r={period:.6g}. Is t_r in seconds?"
+
+
+def _number_triggers(times, period, sfreq) -> tuple[np.ndarray, list[str]]:
+    """Volume of each trigger (-1 where it is one too many), and what is wrong in words."""
+    tolerance = max(_JITTER * period, 2.0 / sfreq)
+    gaps = np.diff(times)
+    regular = np.abs(gaps - period) <= tolerance
+    steps = np.maximum(np.rint(gaps / period), 1)
+    last = int(np.argmax(np.abs(gaps - steps * period) <= tolerance))
+    volume = np.full(len(times), -1)
+    volume[last] = 0
+    missing, faults = [], []
+    if last:
+        faults.append(
+            f"{last} event{'s' if last > 1 else ''} at {_times(times[:last])} before the first "
+            "regular trigger belong to no volume"
+        )
+    for i in range(last + 1, len(times)):
+        gap = times[i] - times[last]
+        steps = int(np.rint(gap / period))
+        if steps and abs(gap - steps * period) <= tolerance:
+            missing += range(volume[last] + 1, volume[last] + steps)
+        elif gap > period and regular[i:].size and regular[i : i + 2].all():
+            faults.append(
+                f"a pause of {gap:.4g} s between volumes {volume[last]} and {volume[last] + 1} "
+                f"(at {times[last]:.6g} s): cut the recording there and pass two"
+            )
+            steps = 1
+        else:
+            faults.append(
+                f"volume {volume[last]} has more than one trigger (at {times[last]:.6g} s and "
+                f"{times[i]:.6g} s)"
+            )
+            continue
+        volume[i] = volume[last] + steps
+        last = i
+    if missing:
+        expected = np.interp(missing, volume[volume >= 0], times[volume >= 0])
+        faults.append(
+            f"volume{'s' if len(missing) > 1 else ''} {_ranges(missing)} "
+            f"{'have' if len(missing) > 1 else 'has'} no trigger (expected at {_times(expected)})"
+        )
+    if len(faults) > 6:
+        faults = [*faults[:5], f"and {len(faults) - 5} more faults"]
+    return volume, faults
+
+
+def _check_count(times, n_frames, n_dummy, n_targets) -> None:
+    n_triggers = len(times)
+    if n_frames is None:
+        if n_triggers <= n_dummy:
+            raise ValueError(f"There are {n_triggers} volume triggers, but n_dummy={n_dummy}.")
+        return
+    extra = n_triggers - n_frames - n_dummy
+    if extra == 0:
+        return
+    said = (
+        f"BOLD has {n_frames} frames and n_dummy={n_dummy}, which makes {n_frames + n_dummy} "
+        f"volumes, but volume_event marks {n_triggers}"
+    )
+    if n_targets is not None and n_targets != n_frames and n_targets + n_dummy == n_triggers:
+        raise ValueError(
+            f"{said}. BOLD has {n_targets} columns, as many as there are triggers: frames and "
+            "regions look swapped; pass the transpose, shape (n_frames, n_targets)."
+        )
+    if extra < 0:
+        missing = range(n_triggers, n_frames + n_dummy)
+        raise ValueError(
+            f"{said}: volumes {_ranges(list(missing))} have no trigger. Drop the frames that were "
+            "acquired after the recording had stopped, or, where the first triggers are lacking, "
+            "pass first_volume without volume_event."
+        )
+    raise ValueError(
+        f"{said}: {extra} more. If volumes 0 to {n_dummy + extra - 1} were dummy scans that BOLD "
+        f"does not hold, pass n_dummy={n_dummy + extra}; if BOLD was cut at its end, crop the "
+        f"recording before {times[n_frames + n_dummy]:.6g} s."
+    )
+
+
+def _report_drift(slope: float, t_r: float, sfreq: float, last: int) -> None:
+    late = slope - t_r
+    if abs(late) * last <= 1.0 / sfreq:
+        return
+    far = int(np.ceil(0.01 / abs(late)))
+    reach = f"; from volume {far} on by more than 10 ms" if far <= last else ""
+    logger.info(
+        "Clock drift of %.0f ppm between recording and scanner: the last volume (%d) comes %.1f "
+        "ms %s than t_r says%s. Frame times follow the triggers.",
+        1e6 * abs(late) / t_r,
+        last,
+        1e3 * abs(late) * last,
+        "later" if late > 0 else "earlier",
+        reach,
+    )
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Write [3, 4, 5, 9] as "3 to 5, 9"."""
+    groups = np.split(np.asarray(numbers), np.flatnonzero(np.diff(numbers) > 1) + 1)
+    said = [f"{g[0]} to {g[-1]}" if len(g) > 1 else f"{g[0]}" for g in groups]
+    return ", ".join(said[:8]) + (f" and {len(said) - 8} more" if len(said) > 8 else "")
+
+
+def _times(times) -> str:
+    said = [f"{time:.6g} s" for time in times[:4]]
+    return ", ".join(said) + (" ..." if len(times) > 4 else "")

@@ -1,0 +1,287 @@
+"""Fit the network of a translator: the linear core first, corrections where they are confirmed."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from mne.utils import logger
+from skorch import NeuralNet
+
+from .._checks import as_float_array
+from .._data.lowrate import LowRateGrid
+from .._data.paired import PairedData
+from ..nn.graph import knn_adjacency
+from ..nn.linear import Core
+from ..nn.samba import SambaNet
+from .checkpoint import Checkpoints
+from .core_choice import CoreChooser
+from .published import node_similarity, target_similarity
+from .training import (
+    FrameWindows,
+    make_net,
+    predict_segments,
+    train,
+    validated_gain,
+    validated_scale,
+)
+from .uncertainty import HeldOut, held_out
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """Who attends to whom among nodes and among targets, and how alike they are."""
+
+    source_similarity: np.ndarray
+    target_similarity: np.ndarray
+    source: np.ndarray | None
+    target: np.ndarray | None
+
+
+@dataclass
+class FittedNetwork:
+    """A trained network and what it takes to predict with it.
+
+    Attributes
+    ----------
+    net : skorch.NeuralNet
+        The network.
+    core : Core
+        The linear core that it started from.
+    graphs : Graphs
+        Its graphs.
+    output_scale : array, shape (n_targets,)
+        Slope of measured on predicted frames, from held-out training data.
+    corrections_kept : bool
+        Whether graph attention and recurrence are used.
+    history : list of dict
+        Losses by epoch.
+    held : HeldOut
+        Residuals on frames that were held out of training.
+    n_frames, step : int
+        Frames of a window, and between windows, in long recordings.
+    dtype, device
+        What and where it computes.
+    """
+
+    net: NeuralNet
+    core: Core
+    graphs: Graphs
+    output_scale: np.ndarray
+    corrections_kept: bool
+    n_frames: int
+    step: int
+    dtype: torch.dtype
+    device: str
+    history: list[dict] = field(default_factory=list)
+    held: HeldOut | None = None
+
+    @property
+    def node_scale(self) -> np.ndarray:
+        """Size of every node's band weights in the core, (n_channels,)."""
+        return np.abs(self.core.weights).sum(axis=1)
+
+    @property
+    def n_parameters(self) -> int:
+        """Learnt numbers."""
+        return sum(p.numel() for p in self.net.module_.parameters() if p.requires_grad)
+
+    def module(self, grid: LowRateGrid) -> SambaNet:
+        """Network for a grid of frames, on its device, in evaluation mode."""
+        module = self.net.module_
+        if not self.corrections_kept and module.corrections():
+            # Shut gates add nothing: leave the parts out instead of computing zeros.
+            module = copy.copy(module)
+            module._modules = dict(module._modules)
+            module.source_graph = module.target_graph = module.recurrent = None
+        if grid.dt != module.dt or grid.step != module.step:
+            module = copy.deepcopy(module)
+            module.set_grid_(step=grid.step, dt=grid.dt)
+        return module.to(self.device).eval()
+
+    def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
+        """Standardised frames (n_frames, n_targets) of every segment."""
+        frames = predict_segments(
+            self.module(grid), powers, n_frames=self.n_frames, step=self.step, dtype=self.dtype,
+            device=self.device,
+        )  # fmt: skip
+        return [frame * self.output_scale for frame in frames]
+
+    def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
+        """Neural drive (n_targets, n_bins) of every segment."""
+        module, out = self.module(grid), []
+        with torch.inference_mode():
+            for power in powers:
+                batch = torch.as_tensor(power).to(self.device, self.dtype)
+                out.append(module.drive(batch[None])[0].cpu().numpy())
+        return out
+
+
+def torch_device(device: str) -> str:
+    """Resolve "auto" to the first accelerator that exists; refuse devices that do not."""
+    if device != "auto":
+        try:
+            kind = torch.device(device).type
+            torch.zeros(1, device=device)
+        except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+            raise ValueError(
+                f'device must be "auto" or a device of torch that exists here, such as "cpu" or '
+                f'"cuda", got {device!r}: {str(error)[:200]}'
+            ) from None
+        if kind == "meta":
+            raise ValueError('device="meta" holds no numbers; use "auto".')
+        return str(device)
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def adjacency(graph, alike: np.ndarray, n_neighbors: int) -> np.ndarray | None:
+    """Source graph by its option: a name, an array or a function of the similarity."""
+    if graph is None:
+        return None
+    if isinstance(graph, str):
+        return np.ones(alike.shape, bool) if graph == "dense" else knn_adjacency(alike, n_neighbors)
+    given = as_float_array(graph(alike) if callable(graph) else graph, "graph")
+    if given.shape != alike.shape or not np.isfinite(given).all():
+        raise ValueError(
+            f"graph must be a finite adjacency of shape {alike.shape} (n_channels, n_channels), "
+            f"got shape {given.shape}."
+        )
+    return (given != 0) | np.eye(len(alike), dtype=bool)
+
+
+class NetworkFitter:
+    """Fit and rebuild networks with the options of one translator.
+
+    Parameters
+    ----------
+    options : SambaTranslator
+        Read for its parameters and sizes, never changed.
+    """
+
+    def __init__(self, options):
+        self.options = options
+        self.cores = CoreChooser(options)
+        rows = options.kind_ == "features"
+        self.corrected = not rows and options.corrections != "never"
+        self.dtype = torch.float64 if rows else getattr(torch, options.dtype)
+        self.device = torch_device(options.device)
+        self.n_frames = int(options.n_frames_)
+        step = max(1, self.n_frames // 2)
+        if options.step is not None:
+            step = max(1, round(options.step / options.grid_.t_r))
+        self.step = step
+
+    def fit(self, data: PairedData, seed: int, previous: Core | None) -> FittedNetwork:
+        """Fit the core, train corrections on a part, and keep what the held-out rest confirms."""
+        checkpoints = Checkpoints(self.options.checkpoint_dir, self.options, data, seed)
+        graphs = self._graphs(data)
+        scale, kept, history = np.ones(self.options.n_targets_), False, []
+        split = self.cores.split(data)
+        epochs, held, drift = self.options.max_epochs, None, self.options._drift
+        if split is not None:
+            epochs, scale, kept, history, held = self._judge(
+                *split, graphs, seed, previous, checkpoints.of("judged")
+            )
+        core = self.cores.fit(data, seed, previous)
+        network = self.wrap(core, graphs, scale, kept, history, epochs)
+        if self.corrected and (kept or self.options.corrections == "always"):
+            network.corrections_kept = True
+            train(network.net, self._windows(data), checkpoints.of("whole"))
+            network.history = network.history or _losses(network.net)
+        network.held = held
+        if held is None:
+            logger.info("Too short to hold frames out: intervals come from training residuals.")
+            network.held = held_out(
+                network.core, data, network.frames(data.powers, data.grid), drift
+            )
+        checkpoints.clear()
+        return network
+
+    def wrap(self, core, graphs, scale, kept, history, epochs=1) -> FittedNetwork:
+        """Network that starts as the core, untrained beyond it."""
+        net = self._net(self._build(core, graphs), max(1, epochs))
+        net.initialize()
+        return FittedNetwork(
+            net,
+            core,
+            graphs,
+            scale,
+            kept,
+            self.n_frames,
+            self.step,
+            self.dtype,
+            self.device,
+            history,
+        )
+
+    def _judge(self, part, held, graphs, seed, previous, checkpoint):
+        """Train corrections without the held-out block, and judge them on it."""
+        options, ones = self.options, np.ones(self.options.n_targets_)
+        drift = options._drift
+        network = self.wrap(self.cores.fit_part(part, seed, previous), graphs, ones, False, [])
+        core = network.frames(held.powers, held.grid)
+        if not network.net.module_.corrections():
+            return 1, ones, False, [], held_out(network.core, held, core, drift)
+        windows = self._windows(held, self.n_frames)
+        net = self._net(network.net.module_, options.max_epochs, windows)
+        network.net = train(net, self._windows(part), checkpoint)
+        network.corrections_kept = True
+        history = _losses(net)
+        frames = network.frames(held.powers, held.grid)
+        gain, error = validated_gain(core, frames, held)
+        kept = bool(gain > max(0.002, 2 * error))
+        logger.info(
+            "Graph attention and recurrence change held-out correlation by %+.4f (standard error "
+            "%.4f): %s.", gain, error, "kept" if kept else "left out",
+        )  # fmt: skip
+        used = kept or options.corrections == "always"
+        scale = validated_scale(frames, held) if used else ones
+        best = [frame * scale for frame in frames] if used else core
+        epochs = int(np.argmin([row["valid_loss"] for row in history])) + 1
+        return epochs, scale, kept, history, held_out(network.core, held, best, drift)
+
+    def check_graph(self, data: PairedData) -> None:
+        """Refuse a graph of another size before anything is fitted."""
+        adjacency(self.options.graph, node_similarity(data), self.options.n_neighbors)
+
+    def _graphs(self, data: PairedData) -> Graphs:
+        nodes, targets = node_similarity(data), target_similarity(data)
+        source = adjacency(self.options.graph, nodes, self.options.n_neighbors)
+        target = None if source is None else knn_adjacency(targets, self.options.n_neighbors)
+        return Graphs(nodes, targets, source, target)
+
+    def _build(self, core: Core, graphs: Graphs) -> SambaNet:
+        options, grid = self.options, self.options.grid_
+        module = SambaNet(
+            len(options.ch_names_in_), len(options.bands_), options.n_targets_, step=grid.step,
+            dt=grid.dt, n_lags=grid.n_lags,
+            source_adjacency=graphs.source if self.corrected else None,
+            target_adjacency=graphs.target if self.corrected else None,
+            recurrent=options.recurrent if self.corrected else None, hrf=options.hrf,
+            hrf_bounds=options.hrf_bounds, band_attention=options.band_attention,
+            n_hidden=options.n_hidden, target_bands=core.extra is not None,
+        ).to(self.dtype)  # fmt: skip
+        module.set_core_(
+            weights=core.weights, spatial_map=core.spatial_map, intercept=core.intercept,
+            hrf_params=core.hrf_params, kernel=core.kernel, extra=core.extra,
+        )  # fmt: skip
+        return module
+
+    def _net(self, module, max_epochs, valid=None) -> NeuralNet:
+        options = self.options
+        return make_net(
+            module, lr=options.lr, batch_size=options.batch_size, max_epochs=max_epochs,
+            patience=options.patience, device=self.device, valid=valid,
+        )  # fmt: skip
+
+    def _windows(self, data: PairedData, step: int | None = None) -> FrameWindows:
+        return FrameWindows(data, self.n_frames, step or self.step, self.dtype)
+
+
+def _losses(net: NeuralNet) -> list[dict]:
+    keys = ("epoch", "train_loss", "valid_loss")
+    return [{key: float(row[key]) for key in keys if key in row} for row in net.history]

@@ -1,0 +1,308 @@
+"""Training of the network's corrections: windows as views, a blocked validation, a skorch net."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import torch
+from mne.utils import logger
+from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping, GradientNormClipping
+from skorch.helper import predefined_split
+from torch.utils.data import Dataset
+
+from .._data.hemo import frames_table
+from .._data.paired import PairedData
+from ..metrics import pearson
+from ..nn.loss import CenteredCosineLoss
+from ..nn.samba import SambaNet
+
+# Below this many frames, a held-out block says too little about what to keep.
+MIN_TRAIN_FRAMES, MIN_VALID_FRAMES = 90, 30
+
+
+class FrameWindows(Dataset):
+    """Windows of frames as views into segments: nothing is copied until a batch is made.
+
+    Parameters
+    ----------
+    data : PairedData
+        Segments.
+    n_frames : int
+        Frames per window; segments that are shorter are taken whole.
+    step : int
+        Frames between windows.
+    dtype : torch.dtype
+        What the network computes in.
+    """
+
+    def __init__(self, data: PairedData, n_frames: int, step: int, dtype: torch.dtype):
+        self.grid = data.grid
+        self.powers = [torch.as_tensor(p).to(dtype) for p in data.powers]
+        self.targets = [torch.as_tensor(t).to(dtype) for t in data.targets]
+        labels = {key: i for i, key in enumerate(dict.fromkeys(data.keys))}
+        self.recordings = [labels[key] for key in data.keys]
+        self.n_frames = min([n_frames, *[len(t) for t in self.targets]])
+        self.index = []
+        for i, target in enumerate(data.targets):
+            for first in range(0, len(target) - self.n_frames + 1, step):
+                if np.isfinite(target[first : first + self.n_frames]).any():
+                    self.index.append((i, first))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, i):
+        segment, first = self.index[i]
+        start = first * self.grid.step
+        power = self.powers[segment][..., start : start + self.grid.n_bins(self.n_frames)]
+        bold = self.targets[segment][first : first + self.n_frames]
+        return power, {"bold": bold, "recording": self.recordings[segment]}
+
+
+def _crop(data: PairedData, i: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    grid = data.grid
+    start = first * grid.step
+    power = data.powers[i][..., start : start + grid.n_bins(stop - first)]
+    return power, data.targets[i][first:stop]
+
+
+def inner_split(
+    data: PairedData, fraction: float, gap: float
+) -> tuple[PairedData, PairedData] | None:
+    """Hold out the last contiguous part of every recording, with a gap before it.
+
+    Training and held-out frames share no signal sample, history included. None where either part
+    would be too short to judge by.
+    """
+    t_r = data.grid.t_r
+    apart = int(np.ceil(max(gap, data.grid.n_lags * data.grid.dt) / t_r))
+    if data.kind == "recordings":
+        train, valid = _split_recordings(data, fraction, apart)
+    else:
+        train, valid = _split_windows(data, fraction, apart)
+    enough = train is not None and valid is not None
+    if not enough or _n_frames(train) < MIN_TRAIN_FRAMES or _n_frames(valid) < MIN_VALID_FRAMES:
+        return None
+    return train, valid
+
+
+def _n_frames(data: PairedData) -> int:
+    return sum(int(mask.sum()) for mask in data.masks)
+
+
+def _split_recordings(data, fraction, apart):
+    parts = {"train": ([], []), "valid": ([], [])}
+    for i, target in enumerate(data.targets):
+        cut = round((1 - fraction) * len(target))
+        if cut - apart < 2 or len(target) - cut < 2:
+            return None, None
+        for name, (first, stop) in (("train", (0, cut - apart)), ("valid", (cut, len(target)))):
+            power, bold = _crop(data, i, first, stop)
+            parts[name][0].append(power)
+            parts[name][1].append(bold)
+    return tuple(replace(data, powers=p, targets=t) for p, t in parts.values())
+
+
+def _split_windows(data, fraction, apart):
+    frames = [len(target) for target in data.targets]
+    first = frames_table(data.table, frames)["frame"].to_numpy(dtype=int)
+    stop = first + np.asarray(frames)
+    train, valid = [], []
+    for key in dict.fromkeys(data.keys):
+        rows = np.flatnonzero([k == key for k in data.keys])
+        low, high = first[rows].min(), stop[rows].max()
+        cut = low + round((1 - fraction) * (high - low))
+        valid += [i for i in rows if first[i] >= cut]
+        held = [first[i] for i in rows if first[i] >= cut]
+        if held:
+            train += [i for i in rows if stop[i] + apart <= min(held)]
+    if not train or not valid:
+        return None, None
+    return data.take(train), data.take(valid)
+
+
+def stitch(data: PairedData) -> PairedData:
+    """Join windows that follow or overlap each other in a recording: every frame counts once."""
+    if data.kind != "windows" or (data.table["frame"] < 0).any():
+        return data
+    first = data.table["frame"].to_numpy(dtype=int)
+    stop = first + np.array([len(target) for target in data.targets])
+    powers, targets, keys, rows = [], [], [], []
+    for key in dict.fromkeys(data.keys):
+        members = [i for i, k in enumerate(data.keys) if k == key]
+        members.sort(key=lambda i: first[i])
+        pieces: list[list[int]] = []
+        end = -1
+        for i in members:
+            if first[i] > end:
+                pieces.append([])
+            if stop[i] > end or not pieces[-1]:
+                pieces[-1].append(i)
+            end = max(end, stop[i])
+        for piece in pieces:
+            power, target = [data.powers[piece[0]]], [data.targets[piece[0]]]
+            for previous, i in itertools.pairwise(piece):
+                new = stop[i] - stop[previous]
+                power.append(data.powers[i][..., -new * data.grid.step :])
+                target.append(data.targets[i][-new:])
+            powers.append(np.concatenate(power, axis=-1))
+            targets.append(np.concatenate(target))
+            keys.append(key)
+            rows.append(piece[0])
+    table = data.table.iloc[rows].reset_index(drop=True)
+    return replace(data, powers=powers, targets=targets, keys=keys, table=table)
+
+
+def make_net(
+    module: SambaNet, *, lr, batch_size, max_epochs, patience, device, valid=None
+) -> NeuralNet:
+    """Skorch net around a network that already carries its start values."""
+    callbacks = [("clip", GradientNormClipping(1.0))]
+    if valid is not None:
+        stop = EarlyStopping(patience=patience, load_best=True, sink=lambda *_: None)
+        callbacks.append(("early_stopping", stop))
+    groups = [
+        # The core starts near its optimum; what it has not seen yet learns faster.
+        (name, {"lr": 0.1 * lr})
+        for name in ("bands*", "spatial_map*", "target_bands*", "hrf*", "kernel", "intercept")
+        if any(_matches(name, parameter) for parameter, _ in module.named_parameters())
+    ]
+    return NeuralNet(
+        module,
+        criterion=CenteredCosineLoss,
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=1e-3,
+        optimizer__param_groups=groups,
+        lr=lr,
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        iterator_train__shuffle=True,
+        iterator_valid__batch_size=-1 if valid is None else max(1, len(valid)),
+        train_split=None if valid is None else predefined_split(valid),
+        callbacks=callbacks,
+        verbose=0,
+        device=device,
+    )
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return name.startswith(pattern.rstrip("*"))
+
+
+def predict_segments(
+    module: SambaNet,
+    powers: list[np.ndarray],
+    *,
+    n_frames: int,
+    step: int,
+    dtype: torch.dtype,
+    device: str,
+    batch_size: int = 16,
+) -> list[np.ndarray]:
+    """Standardised frames of segments, long ones by overlapping windows whose frames are averaged.
+
+    Parameters
+    ----------
+    module : SambaNet
+        The network.
+    powers : list of array, shape (n_channels, n_bands, n_bins)
+        Standardised band power.
+    n_frames, step : int
+        Frames of a window, and between windows, where a segment is longer.
+    dtype : torch.dtype
+        What the network computes in.
+    device : str
+        Where.
+    batch_size : int
+        Windows at a time.
+    """
+    module = module.to(device).eval()
+    out = []
+    with torch.inference_mode():
+        groups: dict[int, list[int]] = {}
+        for i, power in enumerate(powers):
+            groups.setdefault(power.shape[-1], []).append(i)
+        frames: dict[int, np.ndarray] = {}
+        for n_bins, members in groups.items():
+            total = (n_bins - module.n_lags) // module.step + 1
+            if total > n_frames and module.recurrent is not None:
+                for i in members:
+                    frames[i] = _by_windows(
+                        module, powers[i], total, n_frames, step, dtype, device, batch_size
+                    )
+                continue
+            for first in range(0, len(members), batch_size):
+                some = members[first : first + batch_size]
+                batch = torch.as_tensor(np.stack([powers[i] for i in some]))
+                pred = module(batch.to(device=device, dtype=dtype)).cpu().numpy()
+                frames.update(zip(some, pred, strict=True))
+        out = [frames[i] for i in range(len(powers))]
+    return out
+
+
+def _by_windows(module, power, total, n_frames, step, dtype, device, batch_size):
+    starts = sorted({*range(0, total - n_frames + 1, step), total - n_frames})
+    width = module.n_lags + (n_frames - 1) * module.step
+    power = torch.as_tensor(power).to(dtype)
+    summed, count = None, np.zeros((total, 1))
+    for first in range(0, len(starts), batch_size):
+        some = starts[first : first + batch_size]
+        views = [power[..., s * module.step : s * module.step + width] for s in some]
+        pred = module(torch.stack(views).to(device)).cpu().numpy()
+        if summed is None:
+            summed = np.zeros((total, pred.shape[-1]))
+        for start, window in zip(some, pred, strict=True):
+            summed[start : start + n_frames] += window
+            count[start : start + n_frames] += 1
+    return summed / count
+
+
+def validated_gain(
+    core: list[np.ndarray], net: list[np.ndarray], valid: PairedData
+) -> tuple[float, float]:
+    """Correlation that corrections add on held-out frames: mean over targets, standard error."""
+    gain = np.array(validated_correlation(net, valid)) - np.array(
+        validated_correlation(core, valid)
+    )
+    spread = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
+    return float(gain.mean()), float(spread)
+
+
+def validated_correlation(frames: list[np.ndarray], valid: PairedData) -> np.ndarray:
+    """Correlation (n_targets,) of predicted with held-out frames, averaged over recordings."""
+    scores = []
+    for key in dict.fromkeys(valid.keys):
+        rows = [i for i, k in enumerate(valid.keys) if k == key]
+        scores.append(
+            pearson(
+                np.concatenate([valid.targets[i] for i in rows]),
+                np.concatenate([frames[i] for i in rows]),
+            )
+        )
+    return np.nanmean(scores, axis=0)
+
+
+def validated_scale(frames: list[np.ndarray], valid: PairedData) -> np.ndarray:
+    """Slope of measured on predicted held-out frames per target, between 0 and 1.5."""
+    pred, bold = np.concatenate(frames), np.concatenate(valid.targets)
+    seen = np.isfinite(bold)
+    count = np.maximum(seen.sum(axis=0), 1)
+    pred, bold = np.where(seen, pred, 0.0), np.where(seen, bold, 0.0)
+    pred = np.where(seen, pred - pred.sum(axis=0) / count, 0.0)
+    power = (pred**2).sum(axis=0)
+    slope = (pred * (bold - bold.sum(axis=0) / count)).sum(axis=0)
+    return np.clip(slope / np.where(power > 0, power, np.inf), 0.0, 1.5)
+
+
+def train(net: NeuralNet, windows: FrameWindows, checkpoint=None) -> NeuralNet:
+    """Fit a net on windows, from a checkpoint on where there is one, and say how it went."""
+    if checkpoint is None:
+        net.fit(windows, None)
+    else:
+        checkpoint.fit(net, windows)
+    last = net.history[-1]
+    logger.info("Trained %d epochs, training loss %.4f.", len(net.history), last["train_loss"])
+    return net

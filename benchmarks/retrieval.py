@@ -16,9 +16,9 @@ one_thread()
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from mne_samba._reverse.fitter.retrieval import MatchedFilter, retrieval_summary  # noqa: E402
 
 from mne_samba import SambaTranslator, make_windows  # noqa: E402
+from mne_samba._reverse.retrieval import MatchedFilter, retrieval_summary  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
 from mne_samba.datasets import simulate_paired  # noqa: E402
 

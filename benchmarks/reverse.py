@@ -23,9 +23,9 @@ one_thread()
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from _inverse import deconvolution_ridge, lagged_ridge, oracle  # noqa: E402
-from mne_samba._reverse.fitter.data import read_targets  # noqa: E402
 
 from mne_samba import SambaTranslator, make_windows  # noqa: E402
+from mne_samba._reverse.data import read_targets  # noqa: E402
 from mne_samba.datasets import simulate_paired  # noqa: E402
 from mne_samba.metrics import detrend, pearson  # noqa: E402
 from mne_samba.nn.hrf import double_gamma  # noqa: E402

@@ -6,13 +6,13 @@ import mne
 import numpy as np
 import pytest
 import torch
-from mne_samba._paper.variant.features import segment_coefs
 from scipy.ndimage import gaussian_filter1d
 from sklearn.base import clone
 
 from mne_samba import SambaTranslator, make_windows, read_samba
 from mne_samba._data.lowrate import LowRateGrid
 from mne_samba._data.segments import Segment
+from mne_samba._paper.features import segment_coefs
 from mne_samba.nn.hrf import HRF_PARAMS, convolve, double_gamma, glover_params
 
 SFREQ, T_R, N_FRAMES = 64.0, 2.0, 300

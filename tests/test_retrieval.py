@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from mne_samba._reverse.fitter.retrieval import MatchedFilter, retrieval_summary
 from scipy.stats import multivariate_normal
 
 from mne_samba import SambaTranslator, make_windows
+from mne_samba._reverse.retrieval import MatchedFilter, retrieval_summary
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from ._data.hemo import (
     check_measured,
     check_varies,
     detrend_segments,
-    frames_table,
     keep_frames,
     read_hemo,
     recording_scale,
@@ -31,17 +30,16 @@ from ._data.lowrate import (
     ele_power,
     full_history,
 )
-from ._data.missing import lacking
 from ._data.paired import PairedData
 from ._data.reading import check_channels
 from ._data.segments import Electrophysiology, FrameGrid
-from .metrics import METRICS, order_frames
+from ._scoring import MeanScore, score_frames, score_rows
 
 # Frames as rows have no history: a response of one bin.
 ROWS = LowRateGrid(t_r=1.0, step=1, n_lags=1)
 
 
-class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Base of estimators that predict BOLD at frame times from electrophysiology.
 
     Subclasses implement ``_fit_paired(data)`` and ``_predict_scaled(powers, kind, grid)``, which
@@ -299,32 +297,6 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _unscale(self, frames: list[np.ndarray]) -> list[np.ndarray]:
         return [np.asarray(f, dtype=np.float64) * self.y_scale_ + self.y_mean_ for f in frames]
 
-    def score(self, X, y, sample_weight=None) -> float:
-        """Mean Spearman correlation between measured and predicted BOLD, per target over time.
-
-        Parameters
-        ----------
-        X : Epochs | Raw | list | array
-            Electrophysiology.
-        y : array | list
-            Measured BOLD, as in ``fit``.
-        sample_weight : None
-            Not supported: a correlation over time has no weights for samples.
-
-        Returns
-        -------
-        score : float
-            Averaged over targets and recordings; 0 for a constant prediction.
-
-        Raises
-        ------
-        ValueError
-            If ``sample_weight`` is given, or X and y do not agree.
-        """
-        if sample_weight is not None:
-            raise ValueError("score does not take sample_weight: it correlates over time.")
-        return float(np.nanmean(self.score_targets(X, y)))
-
     def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
         """Score every target over time.
 
@@ -351,11 +323,8 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If the metric is unknown, or X and y do not agree.
         """
         check_is_fitted(self)
-        check_option(metric, "metric", tuple(METRICS))
         if is_features(X):
-            pred = self._predict_rows(X)
-            y = np.asarray(y, dtype=np.float64).reshape(len(pred), -1)
-            return METRICS[metric](y, pred.reshape(len(pred), -1))
+            return score_rows(y, self._predict_rows(X), metric)
         kind, n_segments, single = input_kind(X)
         hemo = read_hemo(y, kind, n_segments, single=single, may_lack=True)
         if hemo.values[0].shape[1] != self.n_targets_:
@@ -369,26 +338,10 @@ class BoldRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ele = self._read_ele(X, n_frames=frames)
         powers, known = self._scaled_power(ele)
         pred = self._unscale(self._predict_scaled(powers, kind, self._grid_of(ele)))
-        measured = [
-            np.where(k[:, None], v, np.nan) for k, v in zip(known, hemo.values, strict=True)
-        ]
-        pred = [np.where(np.isfinite(v), p, np.nan) for p, v in zip(pred, measured, strict=True)]
-        t_r = float(self.t_r)
-        measured = detrend_segments(measured, ele.table, kind, t_r, self.detrend)
-        pred = detrend_segments(pred, ele.table, kind, t_r, self.detrend)
-        if kind == "windows":
-            table = frames_table(ele.table, hemo.n_frames)
-            measured = order_frames(np.stack(measured), table, t_r).values
-            pred = order_frames(np.stack(pred), table, t_r).values
-        scores = [METRICS[metric](v, p) for v, p in zip(measured, pred, strict=True)]
-        with np.errstate(invalid="ignore"):
-            counts = np.sum(np.isfinite(scores), axis=0)
-        nowhere = np.all([lacking(value) for value in hemo.values], axis=0)
-        if (counts[~nowhere] == 0).any():
-            raise ValueError(
-                "Fewer than two measured frames with a whole history are left in every recording."
-            )
-        return np.where(nowhere, np.nan, np.nansum(scores, axis=0) / np.maximum(counts, 1))
+        return score_frames(
+            hemo.values, pred, ele.table, kind, t_r=float(self.t_r), detrend=self.detrend,
+            metric=metric, known=known,
+        )  # fmt: skip
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -110,7 +110,7 @@ def evaluate(
     Returns
     -------
     result : EvaluationResult
-        ``summary()``, ``to_frame()``, ``plot()``, ``p_values_``, ``predictions_``.
+        ``summary()``, ``to_frame()``, ``p_values_``, ``predictions_``.
 
     Raises
     ------

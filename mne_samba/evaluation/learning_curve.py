@@ -109,37 +109,6 @@ class LearningCurve:
         share = (score / self.ceiling_) ** 2
         return float(self.half_ * share / (1 - share)) if share < 1 else float("inf")
 
-    def plot(self, axes=None, show: bool = True):
-        """Draw measured scores with intervals, and the curve to four times the longest training.
-
-        Parameters
-        ----------
-        axes : matplotlib Axes | None
-            Where to draw. Default: a new figure.
-        show : bool
-            Show the figure.
-
-        Returns
-        -------
-        fig : matplotlib Figure
-            The figure.
-        """
-        import matplotlib.pyplot as plt
-
-        if axes is None:
-            _, axes = plt.subplots(figsize=(5, 3.5), layout="tight")
-        table = self.to_frame()
-        error = np.abs(table[["ci_low", "ci_high"]].sub(table["mean"], axis=0)).to_numpy().T
-        axes.errorbar(table["minutes"], table["mean"], np.nan_to_num(error), fmt="o", capsize=3)
-        if np.isfinite(self.ceiling_):
-            far = np.linspace(table["minutes"].min() / 2, table["minutes"].max() * 4, 200)
-            axes.plot(far, self.extrapolate(far), "--", color="0.4", label="extrapolated")
-            axes.legend(frameon=False)
-        axes.set(xlabel="Training (minutes)", ylabel=f"{self.metric}, mean over targets")
-        if show:
-            plt.show()
-        return axes.figure
-
 
 def _window_subset(samples: Samples, train: np.ndarray, seconds: float) -> tuple[np.ndarray, float]:
     """First windows of each recording until the frames add up, shared among recordings."""
@@ -217,7 +186,7 @@ def learning_curve_minutes(
     Returns
     -------
     curve : LearningCurve
-        ``to_frame()``, ``extrapolate(minutes)``, ``minutes_for(score)``, ``plot()``.
+        ``to_frame()``, ``extrapolate(minutes)``, ``minutes_for(score)``.
 
     Raises
     ------

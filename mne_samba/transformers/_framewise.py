@@ -13,11 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._checks import as_float_array, check_number, check_option
 from .._data.hemo import detrend_segments, read_hemo
 from .._data.inputs import is_features
-from ..metrics import METRICS
-from ._frames import score_frames
+from .._scoring import MeanScore, score_frames, score_rows
 
 
-class FramewiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Let any scikit-learn regressor predict BOLD frame by frame.
 
     Frames of windows or recordings become rows of one table, so that a Pipeline of `LearnableHRF`
@@ -168,27 +167,6 @@ class FramewiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         pred = pred.reshape(len(pred), -1) + self._offset
         return np.split(pred, np.cumsum([len(row) for row in rows])[:-1])
 
-    def score(self, X, y, sample_weight=None) -> float:
-        """Mean Spearman correlation between measured and predicted BOLD, per target over time.
-
-        Parameters
-        ----------
-        X : array | list | Epochs
-            As in ``fit``.
-        y : array | list
-            Measured BOLD.
-        sample_weight : None
-            Not supported: a correlation over time has no weights for samples.
-
-        Returns
-        -------
-        score : float
-            Averaged over targets and recordings; 0 for a constant prediction.
-        """
-        if sample_weight is not None:
-            raise ValueError("score does not take sample_weight: it correlates over time.")
-        return float(np.mean(self.score_targets(X, y)))
-
     def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
         """Score every target over time.
 
@@ -208,9 +186,7 @@ class FramewiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         pred = self.predict(X)
         if self.table_:
-            check_option(metric, "metric", tuple(METRICS))
-            y = np.asarray(y, dtype=float).reshape(len(pred), -1)
-            return METRICS[metric](y, np.asarray(pred, dtype=float).reshape(len(pred), -1))
+            return score_rows(y, pred, metric)
         X, kind, single = _segments(X)
         pred = [pred] if single else list(pred)
         hemo = read_hemo(y, kind, len(X), single=single)

@@ -9,17 +9,15 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks import check_option
 from .._data.hemo import check_swapped, read_hemo
 from .._data.inputs import FrameGrid, input_kind, is_features, read_inputs
-from ..metrics import METRICS
-from ._frames import score_frames
+from .._scoring import MeanScore, score_frames, score_rows
 from ._hrf_design import bin_drive, bin_grid, whole_history
 from ._hrf_inverse import invert
 from ._hrf_learn import check_params, learn, learn_rows, predict_bins, publish, replicates
 
 
-class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class LearnableHRF(MeanScore, TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     r"""Learn how neural drive becomes BOLD: one haemodynamic response per region.
 
     Predicted BOLD of region :math:`m` at frame time :math:`t` is
@@ -332,27 +330,6 @@ class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstim
         check_is_fitted(self)
         return invert(self, X)
 
-    def score(self, X, y, sample_weight=None) -> float:
-        """Mean Spearman correlation between measured and predicted BOLD, per target over time.
-
-        Parameters
-        ----------
-        X : Epochs | Raw | list | array
-            Drive.
-        y : array | list
-            Measured BOLD, as in ``fit``.
-        sample_weight : None
-            Not supported: a correlation over time has no weights for samples.
-
-        Returns
-        -------
-        score : float
-            Averaged over targets and recordings; 0 for a constant prediction.
-        """
-        if sample_weight is not None:
-            raise ValueError("score does not take sample_weight: it correlates over time.")
-        return float(np.mean(self.score_targets(X, y)))
-
     def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
         """Score every target over time, without slow drift.
 
@@ -372,9 +349,7 @@ class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstim
         """
         check_is_fitted(self)
         if is_features(X):
-            check_option(metric, "metric", tuple(METRICS))
-            pred = self._predict_rows(X)
-            return METRICS[metric](np.asarray(y, dtype=float).reshape(len(pred), -1), pred)
+            return score_rows(y, self._predict_rows(X), metric)
         kind, n_segments, single = input_kind(X)
         hemo = read_hemo(y, kind, n_segments, single=single)
         if hemo.values[0].shape[1] != len(self.target_names_in_):
@@ -384,12 +359,9 @@ class LearnableHRF(TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstim
             )
         ele = self._read(X, hemo.n_frames if kind == "recordings" else hemo.n_frames[0])
         pred, known = self._predict_segments(ele)
-        measured = [
-            np.where(k[:, None], v, np.nan) for k, v in zip(known, hemo.values, strict=True)
-        ]
         return score_frames(
-            measured, pred, ele.table, kind, t_r=float(self.t_r), detrend=self.detrend,
-            metric=metric,
+            hemo.values, pred, ele.table, kind, t_r=float(self.t_r), detrend=self.detrend,
+            metric=metric, known=known,
         )  # fmt: skip
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:

@@ -259,19 +259,6 @@ def test_names_of_targets_travel(world):
     assert list(result.to_frame()["target"].unique()) == names
 
 
-def test_plot_shows_each_target(world):
-    import matplotlib.pyplot as plt
-
-    signals, targets, _ = world
-    result = run(FrameRidge(), signals, targets)
-    _, axes = plt.subplots()
-    figure = result.plot(axes=axes, show=False)
-    assert figure is axes.figure
-    assert [label.get_text() for label in axes.get_xticklabels()] == result.models_
-    assert len(axes.collections[0].get_offsets()) == 5
-    plt.close(figure)
-
-
 def shared_world(share, n_people=4, n_frames=300):
     rng = np.random.default_rng(0)
     stimulus = autocorrelated(rng, n_frames, 4)

@@ -67,18 +67,6 @@ def test_the_curve_is_recovered():
     assert curve.minutes_for(0.3) == pytest.approx(4, abs=0.1)
 
 
-def test_plot_draws_each_length():
-    import matplotlib.pyplot as plt
-
-    table = pd.DataFrame(
-        {"asked": [1.0, 2.0], "minutes": [1.0, 2.0], "fold": 0, "target": 0, "score": [0.1, 0.2]}
-    )
-    _, axes = plt.subplots()
-    figure = LearningCurve(table, "spearman").plot(axes=axes, show=False)
-    assert len(axes.lines) >= 1 and "minutes" in axes.get_xlabel()
-    plt.close(figure)
-
-
 @pytest.mark.parametrize("minutes", [[0], [-1, 2], [np.nan], []])
 def test_refuses_minutes_that_are_none(minutes):
     signals, targets, _ = simulate()

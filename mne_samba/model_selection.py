@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 
-from ._data.window_table import too_close, window_metadata, window_table
+from ._data.window_table import extra_columns, too_close, window_table
 
 __all__ = ["BlockedTimeSplit", "LeaveSubjectAndSegmentOut", "blocked_train_test_split"]
 
@@ -170,10 +170,7 @@ class BlockedTimeSplit(_TimeSplit):
         """
         _check_number(self.n_splits, "n_splits", _INTEGER, 2)
         table = self._table(X, y, groups, onset)
-        block = np.empty(len(table), dtype=int)
-        for label in np.unique(table["label"]):
-            rows = np.flatnonzero(table["label"] == label)
-            block[rows] = _blocks(table["onset"].to_numpy()[rows], self.n_splits)
+        block = _blocks_by_label(table, self.n_splits)
         if len(np.unique(block)) < self.n_splits:
             raise ValueError(
                 f"Not enough windows for n_splits={self.n_splits}: {_describe(table)}. "
@@ -184,6 +181,14 @@ class BlockedTimeSplit(_TimeSplit):
             train, test = np.flatnonzero(block != fold), np.flatnonzero(block == fold)
             folds.append((_apart(table, train, test, self.gap, fold), test))
         yield from folds
+
+
+def _blocks_by_label(table, n_blocks) -> np.ndarray:
+    block = np.empty(len(table), dtype=int)
+    for label in np.unique(table["label"]):
+        rows = np.flatnonzero(table["label"] == label)
+        block[rows] = _blocks(table["onset"].to_numpy()[rows], n_blocks)
+    return block
 
 
 def _apart(table, train, test, gap, fold, label="label") -> np.ndarray:
@@ -368,7 +373,7 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
         _check_number(self.n_segments, "n_segments", _INTEGER, 2)
         table = self._table(X, y, groups, onset)
         people = self._people(X, table, groups)
-        extra = _extra_columns(X, [self.stimulus, self.time])
+        extra = extra_columns(X, [self.stimulus, self.time])
         if self.stimulus is not None:
             table["label"] = pd.factorize(extra[self.stimulus])[0]
         else:
@@ -377,10 +382,7 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
             shift = extra[self.time].to_numpy(dtype=float) - table["onset"]
             for column in ("onset", "first_frame", "last_frame", "signal_start", "signal_stop"):
                 table[column] += shift
-        segment = np.empty(len(table), dtype=int)
-        for label in np.unique(table["label"]):
-            rows = np.flatnonzero(table["label"] == label)
-            segment[rows] = _blocks(table["onset"].to_numpy()[rows], self.n_segments)
+        segment = _blocks_by_label(table, self.n_segments)
         folds = []
         for person in np.unique(people):
             for index in range(self.n_segments):
@@ -389,14 +391,3 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
                     train = np.flatnonzero(people != person)
                     folds.append((_apart(table, train, test, self.gap, len(folds)), test))
         yield from folds
-
-
-def _extra_columns(X, names: list) -> pd.DataFrame:
-    """Columns that only this splitter asks for."""
-    metadata = window_metadata(X)[0]
-    names = [name for name in names if name is not None and name != "onset"]
-    present = [] if metadata is None else list(metadata.columns)
-    missing = [name for name in names if name not in present]
-    if missing:
-        raise ValueError(f"The windows' metadata have no column {missing[0]!r}, only {present}.")
-    return metadata[names] if names else pd.DataFrame()

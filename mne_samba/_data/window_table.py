@@ -226,3 +226,14 @@ def too_close(
         near = np.maximum(first[b] - last[a], first[a] - last[b]) < gap - tolerance
         close[rows] |= (shared | near).any(axis=1)
     return close
+
+
+def extra_columns(X, names: list) -> pd.DataFrame:
+    """Return columns of the windows' metadata by name; "onset" and None ask for nothing."""
+    metadata = window_metadata(X)[0]
+    names = [name for name in names if name is not None and name != "onset"]
+    present = [] if metadata is None else list(metadata.columns)
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise ValueError(f"The windows' metadata have no column {missing[0]!r}, only {present}.")
+    return metadata[names] if names else pd.DataFrame()

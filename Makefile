@@ -66,6 +66,7 @@ lint: $(INSTALLED)
 doc: $(INSTALLED_DOC)
 	rm -rf doc/generated
 	$(BIN)/python -m sphinx -b html $(SPHINXOPTS) doc doc/_build/html
+	$(BIN)/python doc/check_links.py doc/_build/html
 	@echo "Open doc/_build/html/index.html"
 
 clean:

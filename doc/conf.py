@@ -82,7 +82,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "doc_module": ("mne_samba",),
     "reference_url": {"mne_samba": None},
-    "backreferences_dir": None,
+    "backreferences_dir": "generated/backreferences",
     "show_memory": False,
 }
 

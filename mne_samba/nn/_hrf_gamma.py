@@ -48,9 +48,12 @@ def check_bounds(bounds):
 def _gamma_bump(times, delay, dispersion):
     """Unit-peak gamma bump: times (n,) or (..., n), parameters (...) -> (..., n)."""
     peak = (delay * dispersion)[..., None]
+    ratio = times / peak
     positive = times > 0
+    if bool(positive.all()):
+        return torch.exp(delay[..., None] * (torch.log(ratio) - ratio + 1.0))
     # The double where keeps gradients finite at t <= 0, where the logarithm is not.
-    ratio = torch.where(positive, times / peak, torch.ones_like(times / peak))
+    ratio = torch.where(positive, ratio, torch.ones_like(ratio))
     bump = torch.exp(delay[..., None] * (torch.log(ratio) - ratio + 1.0))
     return torch.where(positive, bump, torch.zeros_like(bump))
 

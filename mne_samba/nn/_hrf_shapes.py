@@ -11,6 +11,8 @@ _SHAPES = {
     "fast": {"peak": (0.5, 4.0), "fwhm": (0.5, 5.0), "undershoot_lag": (1.0, 8.0)},
 }
 _MAX_UNDERSHOOT_RATIO = 0.6
+# Random responses that are judged at once.
+_DRAWN = 256
 
 
 def _shapes(bounds):
@@ -134,25 +136,30 @@ def hrf_dictionary(n, bounds="human", random_state=0):
         ratio = rng.uniform(0.0, _MAX_UNDERSHOOT_RATIO, m) * (rng.random(m) < 0.9)
         params = np.stack([d_r, d_u, peak / d_r, p_u / d_u, np.ones(m), ratio], axis=1)
         params = params[np.all((params[:, :4] >= low[:4]) & (params[:, :4] <= high[:4]), axis=1)]
-        params = unit_peak(params)
-        params = params[_plausible(params, shapes)]
-        kept.append(params)
-        n_kept += len(params)
-        if n_kept >= n:
-            return np.concatenate(kept)[:n]
+        # Blocks stay in the cache, and what follows the last one needed is never judged.
+        for first in range(0, len(params), _DRAWN):
+            drawn = unit_peak(params[first : first + _DRAWN])
+            kept.append(drawn[_plausible(drawn, shapes)])
+            n_kept += len(kept[-1])
+            if n_kept >= n:
+                return np.concatenate(kept)[:n]
     raise ValueError(f"No plausible response lies within bounds {bounds!r}: widen them.")
 
 
 def _plausible(params, shapes):
     """Whether each response rises to one peak in range, with a plausible width and undershoot."""
-    summary = hrf_summary(params)
-    good = summary["undershoot_ratio"] <= _MAX_UNDERSHOOT_RATIO
-    for key, name in (("peak_time", "peak"), ("fwhm", "fwhm")):
-        good &= (summary[key] >= shapes[name][0]) & (summary[key] <= shapes[name][1])
+    # The cheap questions first: only who passes is looked at on a fine grid of times.
+    tensor = torch.as_tensor(params)
+    peak = find_peak(tensor)[0].numpy()
+    good = (peak >= shapes["peak"][0]) & (peak <= shapes["peak"][1])
     fraction = np.linspace(0.02, 1.0, 30)
-    times = torch.as_tensor(fraction * summary["peak_time"][:, None])
-    early = double_gamma_at(times, torch.as_tensor(params)).numpy()
-    return good & np.all(np.diff(early, axis=1) > -1e-3, axis=1)
+    early = double_gamma_at(torch.as_tensor(fraction * peak[:, None]), tensor).numpy()
+    good &= np.all(np.diff(early, axis=1) > -1e-3, axis=1)
+    summary = hrf_summary(params[good])
+    seen = summary["undershoot_ratio"] <= _MAX_UNDERSHOOT_RATIO
+    seen &= (summary["fwhm"] >= shapes["fwhm"][0]) & (summary["fwhm"] <= shapes["fwhm"][1])
+    good[good] = seen
+    return good
 
 
 def hrf_basis(times, n_basis=8, *, bounds="human", n_dictionary=2000, random_state=0):

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ._data.inputs import input_kind, is_features
 from ._data.paired import PairedData
+from ._fitting.graphs import check_graph
 from ._fitting.network import NetworkFitter
 from ._fitting.options import check_options
 from ._fitting.published import activation_patterns, effective_weights, publish_bands, publish_hrf
@@ -87,11 +88,16 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
         Prior of the spatial map; "auto" takes the one with more evidence in training.
     recurrent : "lstm" | "gru" | "transformer" | None
         Recurrent decoder over frames.
-    graph : "knn" | "dense" | None | array | callable
-        Source graph: nearest neighbours by correlation of band power, all nodes, none, a given
-        adjacency (n_channels, n_channels), or a function of the similarity matrix that returns one.
+    graph : str | None | array | callable
+        Source graph. By name, ``n_neighbors`` neighbours of every node in training data: "knn", the
+        largest correlations of band power; "correlation" and "partial_correlation" (shrunk
+        precision), the strongest of either sign; "cosine", nodes that correlate with the same
+        others; "mutual_information" of all bands (Gaussian copula); "distance", nearest channels
+        in space. "dense": all nodes; "learnt": all nodes, with edges that are trained. None: no
+        graph. Or an adjacency (n_channels, n_channels), or a function of the correlations that
+        returns one.
     n_neighbors : int
-        Neighbours of a node in "knn" graphs.
+        Neighbours of a node, such as 4, 8 or 16.
     band_attention : bool
         False weights all bands alike.
     target_bands : "auto" | bool
@@ -157,7 +163,8 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
     patterns_ : array, shape (n_targets, n_channels, n_bands)
         Haufe activation patterns.
     graph_ : Bunch
-        Source and target graphs and the map between them.
+        Adjacency (``source``, ``target``), what it was built by (``source_similarity``), attention
+        where graph attention is used (``source_attention``), and the map (``bipartite``).
     history_ : list of dict
         Losses by epoch of the corrections' training; empty where none was trained.
     corrections_kept_ : bool
@@ -256,7 +263,7 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
                     return
                 previous = self.core_ if self.warm_start and hasattr(self, "core_") else None
                 fitter = NetworkFitter(self)
-                fitter.check_graph(data)
+                check_graph(self, data)
                 data, self.scaler_ = fitter.cores.choose(data, self.scaler_, seed, previous)
                 self._network = fitter.fit(data, seed, previous)
             self._publish()

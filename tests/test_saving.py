@@ -236,7 +236,8 @@ def test_changed_numbers_are_refused(file, tmp_path):
         with pytest.raises(ValueError, match=r"model\.samba"):
             read_samba(path)
     for name in arrays:
-        if name == "core.extra" or name.startswith("matched."):
+        # Files of earlier versions lack them, and predict the same.
+        if name == "core.extra" or name.startswith("matched.") or name.endswith("_attention"):
             continue
         write_model(path, config, {k: v for k, v in arrays.items() if k != name})
         with pytest.raises(ValueError, match=r"model\.samba"):

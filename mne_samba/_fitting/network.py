@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from mne.utils import logger
 from skorch import NeuralNet
 
-from .._checks import as_float_array
 from .._data.lowrate import LowRateGrid
 from .._data.paired import PairedData
-from ..nn.graph import knn_adjacency
 from ..nn.linear import Core
 from ..nn.samba import SambaNet
 from .checkpoint import Checkpoints
 from .core_choice import CoreChooser
-from .published import node_similarity, target_similarity
+from .graphs import Graphs, fit_graphs
 from .training import (
     FrameWindows,
     make_net,
@@ -28,16 +26,6 @@ from .training import (
     validated_scale,
 )
 from .uncertainty import HeldOut, held_out
-
-
-@dataclass(frozen=True)
-class Graphs:
-    """Who attends to whom among nodes and among targets, and how alike they are."""
-
-    source_similarity: np.ndarray
-    target_similarity: np.ndarray
-    source: np.ndarray | None
-    target: np.ndarray | None
 
 
 @dataclass
@@ -138,21 +126,6 @@ def torch_device(device: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def adjacency(graph, alike: np.ndarray, n_neighbors: int) -> np.ndarray | None:
-    """Source graph by its option: a name, an array or a function of the similarity."""
-    if graph is None:
-        return None
-    if isinstance(graph, str):
-        return np.ones(alike.shape, bool) if graph == "dense" else knn_adjacency(alike, n_neighbors)
-    given = as_float_array(graph(alike) if callable(graph) else graph, "graph")
-    if given.shape != alike.shape or not np.isfinite(given).all():
-        raise ValueError(
-            f"graph must be a finite adjacency of shape {alike.shape} (n_channels, n_channels), "
-            f"got shape {given.shape}."
-        )
-    return (given != 0) | np.eye(len(alike), dtype=bool)
-
-
 class NetworkFitter:
     """Fit and rebuild networks with the options of one translator.
 
@@ -178,13 +151,15 @@ class NetworkFitter:
     def fit(self, data: PairedData, seed: int, previous: Core | None) -> FittedNetwork:
         """Fit the core, train corrections on a part, and keep what the held-out rest confirms."""
         checkpoints = Checkpoints(self.options.checkpoint_dir, self.options, data, seed)
-        graphs = self._graphs(data)
+        graphs = fit_graphs(self.options, data)
         scale, kept, history = np.ones(self.options.n_targets_), False, []
         split = self.cores.split(data)
         epochs, held, drift = self.options.max_epochs, None, self.options._drift
         if split is not None:
+            # What is held out must not choose neighbours either.
+            known = fit_graphs(self.options, split[0]) if self.corrected else graphs
             epochs, scale, kept, history, held = self._judge(
-                *split, graphs, seed, previous, checkpoints.of("judged")
+                *split, known, seed, previous, checkpoints.of("judged")
             )
         core = self.cores.fit(data, seed, previous)
         network = self.wrap(core, graphs, scale, kept, history, epochs)
@@ -192,6 +167,7 @@ class NetworkFitter:
             network.corrections_kept = True
             train(network.net, self._windows(data), checkpoints.of("whole"))
             network.history = network.history or _losses(network.net)
+            network.graphs = self._attended(network, data)
         network.held = held
         if held is None:
             logger.info("Too short to hold frames out: intervals come from training residuals.")
@@ -244,15 +220,17 @@ class NetworkFitter:
         epochs = int(np.argmin([row["valid_loss"] for row in history])) + 1
         return epochs, scale, kept, history, held_out(network.core, held, best, drift)
 
-    def check_graph(self, data: PairedData) -> None:
-        """Refuse a graph of another size before anything is fitted."""
-        adjacency(self.options.graph, node_similarity(data), self.options.n_neighbors)
-
-    def _graphs(self, data: PairedData) -> Graphs:
-        nodes, targets = node_similarity(data), target_similarity(data)
-        source = adjacency(self.options.graph, nodes, self.options.n_neighbors)
-        target = None if source is None else knn_adjacency(targets, self.options.n_neighbors)
-        return Graphs(nodes, targets, source, target)
+    def _attended(self, network: FittedNetwork, data: PairedData) -> Graphs:
+        """Graphs with the attention that the network pays to training data."""
+        if not network.corrections_kept or not self.corrected:
+            return network.graphs
+        longest = max(data.powers, key=lambda power: power.shape[-1])
+        power = torch.as_tensor(longest).to(self.device, self.dtype)
+        module = network.net.module_.to(self.device).eval()
+        with torch.inference_mode():
+            found = [part if part is None else part.cpu().numpy() for part in
+                     module.attentions(power[None])]  # fmt: skip
+        return replace(network.graphs, source_attention=found[0], target_attention=found[1])
 
     def _build(self, core: Core, graphs: Graphs) -> SambaNet:
         options, grid = self.options, self.options.grid_
@@ -264,6 +242,7 @@ class NetworkFitter:
             recurrent=options.recurrent if self.corrected else None, hrf=options.hrf,
             hrf_bounds=options.hrf_bounds, band_attention=options.band_attention,
             n_hidden=options.n_hidden, target_bands=core.extra is not None,
+            learn_edges=isinstance(options.graph, str) and options.graph == "learnt",
         ).to(self.dtype)  # fmt: skip
         module.set_core_(
             weights=core.weights, spatial_map=core.spatial_map, intercept=core.intercept,

@@ -7,6 +7,7 @@ import os
 from .._checks import check_number, check_option
 from ..nn.hrf import HRF_BOUNDS
 from ..nn.recurrent import RECURRENT
+from .graphs import GRAPHS
 from .network import torch_device
 
 
@@ -31,7 +32,7 @@ def check_options(options) -> None:
     check_option(options.band_attention, "band_attention", (True, False))
     check_option(options.target_bands, "target_bands", ("auto", True, False))
     if isinstance(options.graph, str):
-        check_option(options.graph, "graph", ("knn", "dense"))
+        check_option(options.graph, "graph", (*GRAPHS, None))
     check_number(options.n_neighbors, "n_neighbors", low=1, integer=True)
     check_number(options.n_hidden, "n_hidden", low=1, integer=True)
     if options.recurrent == "transformer" and options.n_hidden % 4:

@@ -7,7 +7,6 @@ import pandas as pd
 import torch
 
 from .._data.paired import PairedData
-from ..nn.graph import similarity
 from ..nn.hrf import HRF_PARAMS, convolve_frames, double_gamma, hrf_summary
 from ..nn.samba import SambaNet
 
@@ -90,18 +89,3 @@ def activation_patterns(
     patterns = covariance / np.where(spread > 1e-12, spread, np.inf)
     n_channels, n_bands = data.powers[0].shape[:2]
     return patterns.T.reshape(-1, n_channels, n_bands)
-
-
-def node_similarity(data: PairedData) -> np.ndarray:
-    """Correlation of nodes over their band power in training, averaged over bands."""
-    n_bands = data.powers[0].shape[1]
-    # Windows overlap in their history: a part of them is enough, and keeps memory small.
-    some = data.powers[:: max(1, len(data.powers) // 64)]
-    bands = [similarity(np.concatenate([p[:, k] for p in some], axis=-1)) for k in range(n_bands)]
-    return np.mean(bands, axis=0)
-
-
-def target_similarity(data: PairedData) -> np.ndarray:
-    """Correlation of targets over training frames."""
-    frames = np.concatenate([t[m] for t, m in zip(data.targets, data.masks, strict=True)])
-    return similarity(np.nan_to_num(frames).T)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,12 +19,12 @@ from .._data.lowrate import LowRateGrid, PowerScaler
 from .._data.paired import PairedData
 from .._data.segments import Electrophysiology
 from .._fitting.checkpoint import Checkpoints
-from .._fitting.network import Graphs, adjacency, torch_device
-from .._fitting.published import HRF_STEP, activation_patterns, node_similarity, target_similarity
+from .._fitting.graphs import Graphs, fit_graphs
+from .._fitting.network import torch_device
+from .._fitting.published import HRF_STEP, activation_patterns
 from .._fitting.training import FrameWindows, inner_split, predict_segments, train
 from .._fitting.uncertainty import HeldOut
 from ..nn._paper_decoder import earlier_frames
-from ..nn.graph import knn_adjacency
 from ..nn.hrf import HRF_PARAMS, double_gamma, hrf_summary
 from ..nn.loss import CenteredCosineLoss
 from ..nn.paper import N_HEADS, PaperNet, level_bands, level_sizes
@@ -164,6 +164,7 @@ class PaperFitter:
         fitted.history = [
             {key: float(row[key]) for key in keys if key in row} for row in fitted.net.history
         ]
+        fitted.graphs = _attended(fitted, part)
         frames = fitted.frames(held.powers, held.grid)
         fitted.output_mean, fitted.output_scale = _line(frames, held.targets)
         residuals = np.concatenate(
@@ -184,6 +185,7 @@ class PaperFitter:
             target_adjacency=graphs.target, recurrent=options.recurrent,
             hrf_bounds=options.hrf_bounds, learn_hrf=options.hrf == "double_gamma",
             band_attention=options.band_attention, n_hidden=options.n_hidden,
+            learn_edges=isinstance(options.graph, str) and options.graph == "learnt",
         ).to(self.dtype)  # fmt: skip
         net = self._net(module, None).initialize()
         return FittedPaper(
@@ -191,12 +193,8 @@ class PaperFitter:
         )
 
     def _graphs(self, data: PairedData) -> Graphs:
-        options = self.options
-        nodes = node_similarity(level_means(data, level_sizes(options.n_samples_)))
-        targets = target_similarity(data)
-        source = adjacency(options.graph, nodes, options.n_neighbors)
-        target = None if source is None else knn_adjacency(targets, options.n_neighbors)
-        return Graphs(nodes, targets, source, target)
+        means = level_means(data, level_sizes(self.options.n_samples_))
+        return fit_graphs(self.options, means)
 
     def _net(self, module: PaperNet, valid: PaperWindows | None) -> NeuralNet:
         options = self.options
@@ -212,6 +210,17 @@ class PaperFitter:
             train_split=None if valid is None else predefined_split(valid), callbacks=callbacks,
             verbose=0, device=self.device,
         )  # fmt: skip
+
+
+def _attended(fitted: FittedPaper, data: PairedData) -> Graphs:
+    """Graphs with the attention that the network pays to a window of training data."""
+    grid, power = data.grid, max(data.powers, key=lambda power: power.shape[-1])
+    power = torch.as_tensor(power[..., : grid.n_bins(fitted.n_frames)])
+    power = power.to(fitted.device, fitted.dtype).transpose(-1, -2)
+    with torch.inference_mode():
+        found = fitted.net.module_.to(fitted.device).eval().attentions(power[None])
+    source, target = (part if part is None else part.cpu().numpy() for part in found)
+    return replace(fitted.graphs, source_attention=source, target_attention=target)
 
 
 def _silent(*_) -> None:

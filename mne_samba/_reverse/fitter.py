@@ -14,8 +14,8 @@ from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
 from .._data.paired import PairedData
+from .._fitting.graphs import target_similarity
 from .._fitting.network import torch_device
-from .._fitting.published import target_similarity
 from .._fitting.training import inner_split, stitch
 from ..metrics import pearson
 from ..nn._reverse_filter import (

@@ -93,8 +93,9 @@ def _check_forward(translator, config, arrays) -> None:
         if "core.extra" in arrays:
             shapes["core.extra"] = by_target
     for name, n in (("graph.source", n_channels), ("graph.target", n_targets)):
-        if name in arrays:
-            shapes[name] = (n, n)
+        for given in (name, f"{name}_attention"):
+            if given in arrays:
+                shapes[given] = (n, n)
     for name in ("matched.noise", "matched.total"):
         if name in arrays:
             shapes[name] = (n_targets, n_targets)

@@ -11,7 +11,8 @@ import torch
 from mne.utils import warn
 
 from .._data.lowrate import LowRateGrid, PowerScaler
-from .._fitting.network import Graphs, NetworkFitter, torch_device
+from .._fitting.graphs import Graphs
+from .._fitting.network import NetworkFitter, torch_device
 from .._fitting.uncertainty import HeldOut
 from .._paper.variant import ConstantSpread, LevelScaler, PaperFitter
 from .._version import __version__
@@ -26,7 +27,10 @@ _CORE_ARRAYS = (
     "target_evidence", "map_variance",
 )  # fmt: skip
 _ARRAYS = ("y_mean_", "y_scale_", "patterns_")
-_GRAPHS = ("source", "target", "source_similarity", "target_similarity")
+_GRAPHS = (
+    "source", "target", "source_similarity", "target_similarity", "source_attention",
+    "target_attention",
+)  # fmt: skip
 
 
 def _plain(value, name: str):

@@ -43,6 +43,8 @@ class ColumnAttention(torch.autograd.Function):
         Neighbours of every node.
     slope : float
         Slope of the leaky rectifier.
+    edges : Tensor, shape (n_nodes, n_nodes) | None
+        Added to the attention logits of row i's node over its neighbours, in all heads.
 
     Returns
     -------
@@ -51,7 +53,7 @@ class ColumnAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, sent, received, attention, lists, slope):
+    def forward(ctx, sent, received, attention, lists, slope, edges=None):
         sent, received = sent.contiguous(), received.contiguous()
         vector = attention.detach()[None, :, :, None]
         out = torch.empty_like(sent)
@@ -63,11 +65,14 @@ class ColumnAttention(torch.autograd.Function):
             for i, some in enumerate(lists):
                 messages = part.index_select(0, some)
                 logits = _logits(messages + received[i, :, :, span], vector, slope)
+                if edges is not None:
+                    logits += edges.detach()[i, some, None, None]
                 alpha = torch.softmax(logits, 0)
                 alphas[i][..., span] = alpha
                 torch.sum(messages.mul_(alpha.unsqueeze(2)), 0, out=out[i, :, :, span])
         ctx.save_for_backward(sent, received, attention, *alphas)
         ctx.lists, ctx.slope, ctx.width = lists, slope, width
+        ctx.learnt = edges is not None
         return out
 
     @staticmethod
@@ -78,6 +83,7 @@ class ColumnAttention(torch.autograd.Function):
         n_graphs = sent.shape[-1]
         d_sent, d_received = torch.zeros_like(sent), torch.empty_like(received)
         d_attention = torch.zeros_like(attention)
+        d_edges = sent.new_zeros(len(sent), len(sent)) if ctx.learnt else None
         for span in _spans(n_graphs, ctx.width):
             whole = span == slice(0, n_graphs)
             part = sent if whole else sent[..., span].contiguous()
@@ -88,6 +94,8 @@ class ColumnAttention(torch.autograd.Function):
                 d_alpha = (messages * above).sum(2)
                 weighted = alpha * d_alpha
                 d_logits = weighted.sub_(alpha * weighted.sum(0)).unsqueeze(2)
+                if d_edges is not None:
+                    d_edges[i, some] += d_logits.sum((1, 2, 3))
                 energy = messages.add_(received[i, :, :, span])
                 # The rectifier is homogeneous: its value is its slope times its argument, so one
                 # product gives both the gradient of the vector and that of the features.
@@ -99,4 +107,4 @@ class ColumnAttention(torch.autograd.Function):
                 d_part.index_add_(0, some, d_energy)
             if not whole:
                 d_sent[..., span] = d_part
-        return d_sent, d_received, d_attention, None, None
+        return d_sent, d_received, d_attention, None, None, d_edges

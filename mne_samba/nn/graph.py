@@ -12,6 +12,10 @@ from ._graph_columns import ColumnAttention
 
 # From this many graphs of the same edges on, vectors run along graphs rather than features.
 _MANY = 64
+# Length of the vectors whose products are learnt edges.
+_EDGE_FEATURES = 8
+# Graphs whose attention is averaged to show who listens to whom.
+_SHOWN = 256
 
 
 def similarity(series: np.ndarray) -> np.ndarray:
@@ -96,6 +100,10 @@ class GraphAttention(nn.Module):
     :math:`W_s x_j`, heads side by side, plus a bias. The cost grows with nodes times neighbours. It
     equals ``torch_geometric.nn.GATv2Conv`` on the same edges.
 
+    With ``learn_edges``, every edge has a logit of its own, :math:`u_i^T v_j / \sqrt{d}` of learnt
+    vectors u, v of its nodes, added in all heads: a trainable adjacency of low rank. All start
+    equal, at zero.
+
     Parameters
     ----------
     adjacency : array of bool, shape (n_nodes, n_nodes)
@@ -106,9 +114,14 @@ class GraphAttention(nn.Module):
         Attention heads.
     negative_slope : float
         Slope of the leaky rectifier.
+    learn_edges : bool
+        Add learnt logits of edges, whatever the nodes' features.
     """
 
-    def __init__(self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2):
+    def __init__(
+        self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2,
+        learn_edges: bool = False,
+    ):  # fmt: skip
         super().__init__()
         neighbours, valid = neighbour_table(adjacency)
         self.register_buffer("neighbours", torch.as_tensor(neighbours))
@@ -119,9 +132,39 @@ class GraphAttention(nn.Module):
         self.attention = nn.Parameter(torch.empty(n_heads, n_out))
         self._lists: list[torch.Tensor] | None = None
         self.bias = nn.Parameter(torch.zeros(n_heads * n_out))
+        self.takes = self.gives = None
+        if learn_edges:
+            # One side at zero: all edges start equal, and yet receive gradients.
+            self.takes = nn.Parameter(torch.randn(len(neighbours), _EDGE_FEATURES))
+            self.gives = nn.Parameter(torch.zeros(len(neighbours), _EDGE_FEATURES))
         nn.init.xavier_uniform_(self.source.weight)
         nn.init.xavier_uniform_(self.target.weight)
         nn.init.xavier_uniform_(self.attention)
+
+    @property
+    def edges(self) -> torch.Tensor | None:
+        """Learnt logits (n_nodes, n_nodes) of edges from columns to rows; None where not learnt."""
+        if self.takes is None:
+            return None
+        return self.takes @ self.gives.T / math.sqrt(_EDGE_FEATURES)
+
+    def mean_weights(self, x: torch.Tensor) -> torch.Tensor:
+        """Attention averaged over heads and graphs.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n_graphs, n_nodes, n_in)
+            Node features; of many graphs, some at equal distances are taken.
+
+        Returns
+        -------
+        attention : Tensor, shape (n_nodes, n_nodes)
+            What row i's node takes from column j's; rows sum to 1.
+        """
+        alpha = self.weights(x[:: -(-len(x) // _SHOWN)])[0].mean((0, -1))
+        out = alpha.new_zeros(len(alpha), len(alpha))
+        # Fillings point at the node itself with no weight: sums, not the last of both.
+        return out.scatter_add_(1, self.neighbours, alpha)
 
     def weights(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Attention of every node over its neighbours, and the neighbours' messages.
@@ -145,6 +188,9 @@ class GraphAttention(nn.Module):
         messages = messages.view(*x.shape[:-1], -1, self.n_heads, self.n_out)
         energy = nn.functional.leaky_relu(messages + received.unsqueeze(-3), self.negative_slope)
         logits = (energy * self.attention).sum(-1)
+        edges = self.edges
+        if edges is not None:
+            logits = logits + edges.gather(1, self.neighbours).unsqueeze(-1)
         logits = logits.masked_fill(~self.valid.unsqueeze(-1), -math.inf)
         return logits.softmax(dim=-2), messages
 
@@ -175,7 +221,7 @@ class GraphAttention(nn.Module):
             rows = zip(self.neighbours, self.valid, strict=True)
             self._lists = [neighbours[valid] for neighbours, valid in rows]
         out = ColumnAttention.apply(
-            sent, received, self.attention, self._lists, self.negative_slope
+            sent, received, self.attention, self._lists, self.negative_slope, self.edges
         )
         return out.flatten(1, 2) + self.bias[:, None]
 
@@ -206,14 +252,22 @@ class GraphCorrection(nn.Module):
         Features per head.
     n_heads : int
         Attention heads.
+    learn_edges : bool
+        Learn logits of edges, see `GraphAttention`.
     """
 
-    def __init__(self, adjacency, n_in: int, n_hidden: int = 4, n_heads: int = 4):
+    def __init__(
+        self, adjacency, n_in: int, n_hidden: int = 4, n_heads: int = 4, learn_edges: bool = False
+    ):
         super().__init__()
-        self.graph = GraphAttention(adjacency, n_in, n_hidden, n_heads)
+        self.graph = GraphAttention(adjacency, n_in, n_hidden, n_heads, learn_edges=learn_edges)
         self.readout = nn.Linear(n_heads * n_hidden, 1)
         # A zero gate keeps the linear core exact until training finds something to add.
         self.gate = nn.Parameter(torch.zeros(()))
+
+    def attention(self, features: torch.Tensor) -> torch.Tensor:
+        """Mean attention (n_nodes, n_nodes) in features (..., n_nodes, n_times, n_in)."""
+        return self.graph.mean_weights(features.transpose(-3, -2).flatten(0, -3))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Features (..., n_nodes, n_times, n_in) -> additions (..., n_nodes, n_times)."""

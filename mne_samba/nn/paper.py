@@ -87,6 +87,8 @@ class PaperNet(nn.Module):
         Share of training windows in which the decoder is told the previous measured frame. In the
         others it reads the readout of the previous frame: a decoder that has never seen anything
         but the truth has no need of the signal.
+    learn_edges : bool
+        Learn logits of the source graph's edges.
 
     Notes
     -----
@@ -120,6 +122,7 @@ class PaperNet(nn.Module):
         band_attention: bool = True,
         n_hidden: int = 32,
         forcing: float = 0.5,
+        learn_edges: bool = False,
     ):
         super().__init__()
         self.n_chunks, self.t_r, self.forcing = n_chunks, t_r, forcing
@@ -134,7 +137,7 @@ class PaperNet(nn.Module):
         self.logits = nn.Parameter(
             torch.zeros(n_channels, len(self.sizes)), requires_grad=band_attention
         )
-        self.source_graph = _graph(source_adjacency, n_hidden)
+        self.source_graph = _graph(source_adjacency, n_hidden, learn_edges)
         self.spatial_map = nn.Parameter(torch.empty(n_targets, n_channels))
         self.mixing = nn.Parameter(torch.empty(n_targets, n_hidden, n_hidden))
         self.mixing_bias = nn.Parameter(torch.zeros(n_targets, n_hidden, 1), requires_grad=curved)
@@ -171,17 +174,29 @@ class PaperNet(nn.Module):
         features = features(power, self.n_chunks, *self.kernels(), *self.levels)
         return features + self.level_bias[:, None]
 
+    def attentions(self, power: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Mean attention between nodes and between targets; None where there is no graph."""
+        source, target = self.source_graph, self.target_graph
+        return (
+            None if source is None else source.mean_weights(self.hidden(power).permute(2, 0, 1)),
+            None if target is None else target.mean_weights(self._mapped(power).permute(2, 0, 1)),
+        )
+
     def drive(self, power: torch.Tensor) -> torch.Tensor:
         """Readout of targets before the decoder, (n_windows, n_frames, n_targets)."""
-        nodes = self.hidden(power)
-        if self.source_graph is not None:
-            nodes = nodes + nn.functional.elu(self.source_graph.columns(nodes))
-        targets = (self.spatial_map @ nodes.flatten(1)).view(-1, *nodes.shape[1:])
-        targets = torch.baddbmm(self.mixing_bias, self.mixing, targets)
+        targets = self._mapped(power)
         if self.target_graph is not None:
             targets = targets + nn.functional.elu(self.target_graph.columns(targets))
         frames = torch.bmm(self.readout, targets)[:, 0]
         return frames.view(len(frames), len(power), -1).permute(1, 2, 0)
+
+    def _mapped(self, power: torch.Tensor) -> torch.Tensor:
+        """Features of targets before their graph, (n_targets, n_hidden, n_windows * n_frames)."""
+        nodes = self.hidden(power)
+        if self.source_graph is not None:
+            nodes = nodes + nn.functional.elu(self.source_graph.columns(nodes))
+        targets = (self.spatial_map @ nodes.flatten(1)).view(-1, *nodes.shape[1:])
+        return torch.baddbmm(self.mixing_bias, self.mixing, targets)
 
     def forward(self, power: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
         """Predict frames.
@@ -208,12 +223,13 @@ class PaperNet(nn.Module):
         return self.decoder(readout, torch.where(forced, previous, own))
 
 
-def _graph(adjacency, n_hidden: int) -> GraphAttention | None:
+def _graph(adjacency, n_hidden: int, learn_edges: bool = False) -> GraphAttention | None:
     if adjacency is None:
         return None
     if n_hidden % N_HEADS:
         raise ValueError(f"n_hidden must be a multiple of {N_HEADS} heads, got {n_hidden}.")
-    return GraphAttention(adjacency, n_hidden, n_hidden // N_HEADS, N_HEADS)
+    width = n_hidden // N_HEADS
+    return GraphAttention(adjacency, n_hidden, width, N_HEADS, learn_edges=learn_edges)
 
 
 def _level_maps(sizes: tuple[int, ...], n_hidden: int) -> list[nn.Parameter]:

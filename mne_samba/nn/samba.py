@@ -100,6 +100,8 @@ class SambaNet(nn.Module):
     target_bands : bool
         Add a coefficient for every target, node and band beside the structured map: targets then
         need not share the nodes' band weights.
+    learn_edges : bool
+        Learn logits of the source graph's edges.
 
     Notes
     -----
@@ -125,12 +127,15 @@ class SambaNet(nn.Module):
         band_attention: bool = True,
         n_hidden: int = 32,
         target_bands: bool = False,
+        learn_edges: bool = False,
     ):
         super().__init__()
         self.step, self.dt, self.n_lags, self.hrf_kind = step, dt, n_lags, hrf
         self.bands = BandAttention(n_channels, n_bands, band_attention)
         self.source_graph = (
-            None if source_adjacency is None else GraphCorrection(source_adjacency, n_bands)
+            None
+            if source_adjacency is None
+            else GraphCorrection(source_adjacency, n_bands, learn_edges=learn_edges)
         )
         self.spatial_map = nn.Linear(n_channels, n_targets, bias=False)
         self.target_bands = (
@@ -173,8 +178,23 @@ class SambaNet(nn.Module):
         self.n_lags = max(1, int(self.n_lags * self.dt / dt + 1e-6)) if self.n_lags > 1 else 1
         self.step, self.dt = step, dt
 
+    def attentions(self, power: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Mean attention between nodes and between targets; None where there is no graph."""
+        source, target = self.source_graph, self.target_graph
+        return (
+            None if source is None else source.attention(power.transpose(-1, -2)),
+            None if target is None else target.attention(self._mapped(power).unsqueeze(-1)),
+        )
+
     def drive(self, power: torch.Tensor) -> torch.Tensor:
         """Neural drive of every target, (n_windows, n_targets, n_bins)."""
+        drive = self._mapped(power)
+        if self.target_graph is not None:
+            drive = drive + self.target_graph(drive.unsqueeze(-1))
+        return drive
+
+    def _mapped(self, power: torch.Tensor) -> torch.Tensor:
+        """Drive of every target before the target graph."""
         nodes = self.bands(power)
         if self.source_graph is not None:
             nodes = nodes + self.source_graph(power.transpose(-1, -2))
@@ -183,8 +203,6 @@ class SambaNet(nn.Module):
             drive = drive + torch.einsum(
                 "bft,mf->bmt", power.flatten(1, 2), self.target_bands.weight
             )
-        if self.target_graph is not None:
-            drive = drive + self.target_graph(drive.unsqueeze(-1))
         return drive
 
     def linear_frames(self, power: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,219 @@
+"""What users read about triggers and frames, word for word: what is wrong, and what to do."""
+
+import mne
+import numpy as np
+import pytest
+
+from mne_samba.windows import frame_times
+
+T_R = 2.0
+EVENT = {"volume_event": "R128"}
+REST = (
+    "(Volumes are counted from 0, dummy scans included.) Correct the annotations or the stim "
+    "channel, or pass first_volume without volume_event to place all volumes on a regular grid."
+)
+MANY = [f"n{i:02d}" for i in range(14)]
+
+
+def regular(n=50, t_r=T_R, start=5.0):
+    return start + t_r * np.arange(n)
+
+
+def raw_of(times=(), stim=(), *, name="R128", duration=150.0, sfreq=100.0):
+    """Two channels of noise, annotations at times, and a stim channel with (second, value)."""
+    data = np.random.default_rng(0).standard_normal((3, round(duration * sfreq)))
+    data[2] = 0
+    for second, value in stim:
+        data[2, round(second * sfreq)] = value
+    info = mne.create_info(["a", "b", "STI"], sfreq, ["eeg", "eeg", "stim"])
+    raw = mne.io.RawArray(data, info, verbose=False)
+    names = name if isinstance(name, list) else [name] * len(times)
+    return raw.set_annotations(mne.Annotations(times, [0.0] * len(times), names))
+
+
+def without(times, *lost):
+    return np.delete(times, lost)
+
+
+CASES = {
+    "no such event": (
+        lambda: raw_of(regular(14), name=MANY), 50, {"volume_event": "S  1"}, ValueError,
+        "No events found for volume_event='S  1'. The recording has annotations ['n00', 'n01', "
+        "'n02', 'n03', 'n04', 'n05', 'n06', 'n07', 'n08', 'n09', 'n10', 'n11'] and stim channels "
+        "['STI']. Give one of these, (channel, value), or first_volume (s) without volume_event.",
+    ),
+    "not two things": (
+        lambda: raw_of(), 50, {"volume_event": ("STI", 1, 2)}, TypeError,
+        "volume_event must be None, the description of annotations, the name of a stim channel, "
+        "or (channel, value); got ('STI', 1, 2).",
+    ),
+    "no such channel": (
+        lambda: raw_of(), 50, {"volume_event": ("STI 2", 1)}, ValueError,
+        "volume_event: no channel 'STI 2'. The recording has annotations [] and stim channels "
+        "['STI'].",
+    ),
+    "a value that is text": (
+        lambda: raw_of(), 50, {"volume_event": ("STI", "1")}, TypeError,
+        "The value in volume_event must be an integer, got '1' of type str.",
+    ),
+    "an empty channel": (
+        lambda: raw_of(), 50, {"volume_event": "STI"}, ValueError,
+        "No events found in channel 'STI': it is zero or never changes.",
+    ),
+    "fourteen values": (
+        lambda: raw_of(stim=[(i + 1, i + 1) for i in range(14)]), 50, {"volume_event": "STI"},
+        ValueError,
+        "Channel 'STI' holds several kinds of events: 1 (1 times), 2 (1 times), 3 (1 times), 4 (1"
+        " times), 5 (1 times), 6 (1 times), 7 (1 times), 8 (1 times), 9 (1 times), 10 (1 times), "
+        "11 (1 times), 12 (1 times). Give the volume trigger as volume_event=('STI', value).",
+    ),
+    "another value": (
+        lambda: raw_of(stim=[(1, 3), (2, 3), (4, 5)]), 50, {"volume_event": ("STI", 4)}, ValueError,
+        "No events found in channel 'STI' at value 4: it has 3 (2 times), 5 (1 times).",
+    ),
+    "one event": (
+        lambda: raw_of([7.25]), 50, {**EVENT, "n_dummy": 2}, ValueError,
+        "volume_event marks one event only, at 7.25 s, but there are 52 volumes. If it marks the "
+        "start of the scan, pass first_volume=7.25 instead of volume_event.",
+    ),
+    "slices": (
+        lambda: raw_of(regular(500, 0.1)), 25, EVENT, ValueError,
+        "t_r=2 s, but the 500 triggers of volume_event (volumes 0 to 499) come every 0.1 s. That "
+        "is 20 triggers per t_r: do they mark slices, or is t_r wrong?",
+    ),
+    "two per volume": (
+        lambda: raw_of(regular(100, 1.0)), 50, EVENT, ValueError,
+        "t_r=2 s, but the 100 triggers of volume_event (volumes 0 to 99) come every 1 s. That is "
+        "2 triggers per t_r: do they mark slices, or is t_r wrong?",
+    ),
+    "another spacing": (
+        lambda: raw_of(regular(50, 1.4)), 50, EVENT, ValueError,
+        "t_r=2 s, but the 50 triggers of volume_event (volumes 0 to 49) come every 1.4 s. If the "
+        "triggers mark volumes, pass t_r=1.4. Is t_r in seconds?",
+    ),
+    "a little more": (
+        lambda: raw_of(regular(50, 2.02)), 50, EVENT, ValueError,
+        "t_r=2 s, but the 50 triggers of volume_event (volumes 0 to 49) come every 2.02 s. If the"
+        " triggers mark volumes, pass t_r=2.02. Is t_r in seconds?",
+    ),
+    "slower than said": (
+        lambda: raw_of(regular(20, 5.0)), 20, EVENT, ValueError,
+        "t_r=2 s, but the 20 triggers of volume_event (volumes 0 to 19) come every 5 s. If the "
+        "triggers mark volumes, pass t_r=5. Is t_r in seconds?",
+    ),
+    "milliseconds": (
+        lambda: raw_of(regular()), 50, {**EVENT, "t_r": 2000.0}, ValueError,
+        "t_r=2000 s, but the 50 triggers of volume_event (volumes 0 to 49) come every 2 s. If the"
+        " triggers mark volumes, pass t_r=2. Is t_r in seconds?",
+    ),
+    "one missed": (
+        lambda: raw_of(without(regular(), 7)), 50, EVENT, ValueError,
+        "The triggers of volume_event do not fit t_r=2 s: volume 7 has no trigger (expected at 19"
+        " s). " + REST,
+    ),
+    "five missed": (
+        lambda: raw_of(without(regular(), 7, 8, 9, 20, 30)), 50, EVENT, ValueError,
+        "The triggers of volume_event do not fit t_r=2 s: volumes 7 to 9, 20, 30 have no trigger "
+        "(expected at 19 s, 21 s, 23 s, 45 s ...). " + REST,
+    ),
+    "ten gaps": (
+        lambda: raw_of(without(regular(), *range(5, 45, 4))), 50, EVENT, ValueError,
+        "The triggers of volume_event do not fit t_r=2 s: volumes 5, 9, 13, 17, 21, 25, 29, 33 "
+        "and 2 more have no trigger (expected at 15 s, 23 s, 31 s, 39 s ...). " + REST,
+    ),
+    "doubled": (
+        lambda: raw_of(np.sort([*regular(), 25.5])), 50, EVENT, ValueError,
+        "The triggers of volume_event do not fit t_r=2 s: volume 10 has more than one trigger (at"
+        " 25 s and 25.5 s). " + REST,
+    ),
+    "one before": (
+        lambda: raw_of([4.3, *regular()]), 50, EVENT, ValueError,
+        "The triggers of volume_event do not fit t_r=2 s: 1 event at 4.3 s before the first "
+        "regular trigger belong to no volume. " + REST,
+    ),
+    "two before": (
+        lambda: raw_of([1.2, 4.3, *regular()]), 50, EVENT, ValueError,
+        "The triggers of volume_event do not fit t_r=2 s: 2 events at 1.2 s, 4.3 s before the "
+        "first regular trigger belong to no volume. " + REST,
+    ),
+    "a pause": (
+        lambda: raw_of([*regular(25), *regular(25, start=68.7)]), 50, EVENT, ValueError,
+        "The triggers of volume_event do not fit t_r=2 s: a pause of 15.7 s between volumes 24 "
+        "and 25 (at 53 s): cut the recording there and pass two. " + REST,
+    ),
+    "nine doubled": (
+        lambda: raw_of(np.sort([*regular(), *(regular(9, start=25.0) + 0.5)])), 50, EVENT,
+        ValueError,
+        "The triggers of volume_event do not fit t_r=2 s: volume 10 has more than one trigger (at"
+        " 25 s and 25.5 s); volume 11 has more than one trigger (at 27 s and 27.5 s); volume 12 "
+        "has more than one trigger (at 29 s and 29.5 s); volume 13 has more than one trigger (at "
+        "31 s and 31.5 s); volume 14 has more than one trigger (at 33 s and 33.5 s); and 4 more "
+        "faults. " + REST,
+    ),
+    "all dummies": (
+        lambda: raw_of(regular()), None, {**EVENT, "n_dummy": 50}, ValueError,
+        "There are 50 volume triggers, but n_dummy=50.",
+    ),
+    "fewer triggers": (
+        lambda: raw_of(regular()), 53, {**EVENT, "n_dummy": 2}, ValueError,
+        "BOLD has 53 frames and n_dummy=2, which makes 55 volumes, but volume_event marks 50: "
+        "volumes 50 to 54 have no trigger. Drop the frames that were acquired after the recording"
+        " had stopped, or, where the first triggers are lacking, pass first_volume without "
+        "volume_event.",
+    ),
+    "more triggers": (
+        lambda: raw_of(regular()), 43, {**EVENT, "n_dummy": 3}, ValueError,
+        "BOLD has 43 frames and n_dummy=3, which makes 46 volumes, but volume_event marks 50: 4 "
+        "more. If volumes 0 to 6 were dummy scans that BOLD does not hold, pass n_dummy=7; if "
+        "BOLD was cut at its end, crop the recording before 97 s.",
+    ),
+    "two starts": (
+        lambda: raw_of(regular()), 50, {**EVENT, "first_volume": 5.5}, ValueError,
+        "first_volume=5.5 and volume_event='R128' contradict each other: give the start of the "
+        "scan in one way.",
+    ),
+    "no frame": (
+        lambda: raw_of(), None, {"first_volume": 149.5, "n_dummy": 3}, ValueError,
+        "The recording lasts 150 s and holds no frame of t_r=2 s after first_volume=149.5 s and 3"
+        " dummy scans. Is t_r in seconds?",
+    ),
+    "after the end": (
+        lambda: raw_of(), 76, {"first_volume": 1.5}, ValueError,
+        "Frame 75 lies at 151.5 s, outside the recording (0 to 150 s); 1 of 76 frames do. Check "
+        "t_r=2 (seconds), first_volume (seconds from the first sample) and n_dummy, and drop "
+        "frames that were acquired outside the recording.",
+    ),
+    "before the start": (
+        lambda: raw_of(), 50, {"first_volume": -4.5}, ValueError,
+        "Frame 0 lies at -4.5 s, outside the recording (0 to 150 s); 3 of 50 frames do. Check "
+        "t_r=2 (seconds), first_volume (seconds from the first sample) and n_dummy, and drop "
+        "frames that were acquired outside the recording.",
+    ),
+    "no recording": (
+        lambda: 'rest.vhdr', 50, {}, TypeError,
+        "raw must be an mne.io.Raw, got str. Read files with mne.io.read_raw first.",
+    ),
+    "an array": (
+        lambda: np.zeros((3, 9)), 50, {}, TypeError,
+        "raw must be an mne.io.Raw, got ndarray.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_messages(name):
+    raw, n_frames, options, error, expected = CASES[name]
+    with pytest.raises(error) as said:
+        frame_times(raw(), n_frames, **{"t_r": T_R, **options})
+    assert str(said.value) == expected
+
+
+@pytest.mark.parametrize(("t_r", "late"), [(2.0003, "later"), (1.9997, "earlier")])
+def test_drift_is_logged(t_r, late):
+    with mne.utils.catch_logging(verbose="info") as log:
+        frame_times(raw_of(regular(70, t_r), sfreq=1000.0), 70, t_r=T_R, **EVENT)
+    assert log.getvalue() == (
+        "Clock drift of 150 ppm between recording and scanner: the last volume (69) comes "
+        f"20.7 ms {late} than t_r says; from volume 34 on by more than 10 ms. Frame times follow "
+        "the triggers.\n"
+    )

@@ -86,6 +86,11 @@ CASES = {
         "t_r=2 s, but the 100 triggers of volume_event (volumes 0 to 99) come every 1 s. That is "
         "2 triggers per t_r: do they mark slices, or is t_r wrong?",
     ),
+    "two and a half per volume": (
+        lambda: raw_of(regular(100, 0.8)), 50, EVENT, ValueError,
+        "t_r=2 s, but the 100 triggers of volume_event (volumes 0 to 99) come every 0.8 s. If "
+        "the triggers mark volumes, pass t_r=0.8. Is t_r in seconds?",
+    ),
     "another spacing": (
         lambda: raw_of(regular(50, 1.4)), 50, EVENT, ValueError,
         "t_r=2 s, but the 50 triggers of volume_event (volumes 0 to 49) come every 1.4 s. If the "
@@ -206,6 +211,54 @@ def test_messages(name):
     with pytest.raises(error) as said:
         frame_times(raw(), n_frames, **{"t_r": T_R, **options})
     assert str(said.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("t_r", 0, "t_r must be above 0, got 0."),
+        ("first_volume", np.nan, "first_volume must be finite, got nan."),
+        ("n_dummy", -1, "n_dummy must be at least 0, got -1."),
+        ("n_frames", 0, "n_frames must be at least 1, got 0."),
+        ("slice_time_ref", -0.1, "slice_time_ref must be at least 0, got -0.1."),
+        ("slice_time_ref", 1.1, "slice_time_ref must be at most 1, got 1.1."),
+    ],
+)
+def test_numbers_have_names_and_limits(name, value, said):
+    with pytest.raises(ValueError) as error:
+        frame_times(raw_of(), **{"n_frames": 50, "t_r": T_R, name: value})
+    assert str(error.value) == said
+    with pytest.raises(TypeError, match=f"^{name} must be a"):
+        frame_times(raw_of(), **{"n_frames": 50, "t_r": T_R, name: "1"})
+
+
+def test_limits_themselves_are_taken():
+    raw = raw_of()
+    np.testing.assert_allclose(frame_times(raw, 1, t_r=T_R, slice_time_ref=1), [2.0])
+    np.testing.assert_allclose(
+        frame_times(raw, 75, t_r=T_R, slice_time_ref=0.0), regular(75, start=0)
+    )
+    # Whole volumes that fit, or all triggers after the dummy scans.
+    assert len(frame_times(raw, t_r=T_R, first_volume=0.1)) == 74
+    assert len(frame_times(raw, t_r=T_R, n_dummy=3)) == 72
+    assert len(frame_times(raw_of(regular()), t_r=T_R, n_dummy=3, **EVENT)) == 47
+    # A frame may lie a sample outside, where triggers are rounded to samples, and is moved inside.
+    times = frame_times(raw, 2, t_r=T_R, first_volume=-0.01)
+    np.testing.assert_allclose(times, [0.0, 1.99])
+    assert frame_times(raw, 1, t_r=T_R, first_volume=150.01)[0] == 150.0
+    with pytest.raises(ValueError, match="outside the recording"):
+        frame_times(raw, 1, t_r=T_R, first_volume=150.02)
+
+
+@pytest.mark.parametrize("t_r", [0.4, 2.0])
+def test_triggers_may_jitter_by_a_tenth_of_a_volume(t_r):
+    times = regular(100, t_r)
+    times[50] += 0.09 * t_r
+    found = frame_times(raw_of(times, duration=210.0), 100, t_r=t_r, **EVENT)
+    np.testing.assert_allclose(found, times, atol=1e-9)  # no line fits: triggers are the truth
+    times[50] += 0.12 * t_r
+    with pytest.raises(ValueError, match="do not fit t_r"):
+        frame_times(raw_of(times, duration=210.0), 100, t_r=t_r, **EVENT)
 
 
 @pytest.mark.parametrize(("t_r", "late"), [(2.0003, "later"), (1.9997, "earlier")])

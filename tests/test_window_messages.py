@@ -143,6 +143,57 @@ def test_messages(name):
     assert str(said.value) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("t_r", 0), ("window", 0), ("step", 0.0), ("context", -1.0), ("first_volume", np.inf),
+     ("n_dummy", -1), ("slice_time_ref", 2.0)],
+)  # fmt: skip
+def test_numbers_have_names(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be "):
+        make_windows(raw_of(), noise(50, 2), **{"t_r": T_R, name: value})
+    with pytest.raises(TypeError, match=f"^{name} must be an? (number|integer), got '1'"):
+        make_windows(raw_of(), noise(50, 2), **{"t_r": T_R, name: "1"})
+
+
+def test_bold_is_called_what_it_is():
+    empty = np.full((50, 2), np.nan)
+    with pytest.raises(ValueError, match=r"^bold\[1\] contains NaN only"):
+        make_windows([raw_of(), raw_of()], [noise(50, 2), empty], t_r=T_R)
+    with pytest.raises(TypeError, match=r"^bold\[0\] must hold numbers"):
+        make_windows(raw_of(), noise(50, 2).astype(str), t_r=T_R)
+    with pytest.raises(ValueError, match=r"^raw\[1\] is shorter than one window"):
+        make_windows([raw_of(), raw_of(duration=40.0)], [noise(50, 2), noise(20, 2)], t_r=T_R)
+
+
+def test_events_and_metadata_of_windows():
+    """One row per window: where it was, and that its samples are unique over recordings."""
+    first, second = raw_of(), raw_of(duration=120.0)
+    first.info["subject_info"] = {"his_id": "ann"}
+    bolds = [noise(75, 2), noise(60, 2)]
+    epochs, y = make_windows([first, second], bolds, t_r=T_R, window=21.0, step=15.0)
+    assert epochs.event_id == {"window": 1}
+    assert y.shape == (14, 10, 2) and epochs.tmin == -30.0
+    assert epochs.get_data().shape == (14, 2, 5000)
+    frames = [*range(15, 66, 7), *range(15, 51, 7)]
+    table = epochs.metadata
+    assert list(table.columns) == [
+        "subject", "run", "recording", "onset", "frame", "t_r", "n_frames", "context",
+    ]  # fmt: skip
+    assert table["frame"].tolist() == frames
+    np.testing.assert_allclose(table["onset"], 2.0 * np.array(frames))
+    assert table["subject"].tolist() == ["ann"] * 8 + ["unknown"] * 6
+    assert set(table["t_r"]) == {2.0} and set(table["n_frames"]) == {10}
+    assert set(table["context"]) == {30.0} and set(table["run"]) == {1}
+    samples = 200 * np.array(frames) + 15000 * table["recording"].to_numpy()
+    np.testing.assert_array_equal(epochs.events[:, 0], samples)
+    np.testing.assert_array_equal(epochs.events[:, 1:], [[0, 1]] * len(table))
+    for window, (recording, frame) in enumerate(table[["recording", "frame"]].to_numpy()):
+        np.testing.assert_array_equal(y[window], bolds[recording][frame : frame + 10])
+        data = (first, second)[recording].get_data([0, 1])
+        start = 200 * frame - 3000
+        np.testing.assert_array_equal(epochs.get_data()[window], data[:, start : start + 5000])
+
+
 def test_dropped_windows_are_said():
     with mne.utils.catch_logging(verbose="info") as log:
         make_windows([raw_of([100.0], name="BAD")], [noise(75, 2)], t_r=T_R, window=20.0)

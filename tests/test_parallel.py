@@ -1,0 +1,54 @@
+"""Fits spread over the workers of a real dask cluster give the numbers of a single process."""
+
+import distributed
+import joblib
+import pandas as pd
+import pytest
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
+
+from mne_samba import SambaTranslator
+from mne_samba.datasets import simulate_paired
+from mne_samba.evaluation import evaluate
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def people():
+    return simulate_paired(
+        3, 150.0, sfreq=100.0, n_sources=6, n_targets=4, level="source", random_state=0
+    )
+
+
+@pytest.mark.slow
+def test_people_left_out_on_dask(cluster, people):
+    model = SambaTranslator(t_r=people.t_r, corrections="never", target_bands=False, random_state=0)
+
+    def scores():
+        return cross_val_score(
+            model, people.raws, people.bolds, groups=people.subjects, cv=LeaveOneGroupOut(),
+            n_jobs=2, error_score="raise",
+        )  # fmt: skip
+
+    def result():
+        return evaluate(
+            model, people.raws, people.bolds, groups=people.subjects, baselines=("mean",),
+            nulls=("circular_shift",), n_shifts=19, n_jobs=2, random_state=0, verbose=False,
+        ).to_frame()  # fmt: skip
+
+    with joblib.parallel_config(backend="dask"):
+        found, table = scores(), result()
+    with joblib.parallel_config(backend="sequential"):
+        pd.testing.assert_frame_equal(table, result(), check_exact=True)
+        assert found.tolist() == scores().tolist()
+    ran = cluster.run(lambda dask_worker: len(dask_worker.state.log))
+    assert len(ran) == 2 and min(ran.values()) > 0

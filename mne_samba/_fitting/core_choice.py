@@ -18,10 +18,19 @@ from .training import inner_split, stitch, validated_correlation
 _MOST_COEFFICIENTS = 400
 # Nats per target by which own bands must beat shared ones where no frames can be held out.
 _MARGIN = 3.0
+# Targets, drawn at random, that settle the scale of power and the map's prior where there are more
+# than twice as many, and that settle whether targets need bands of their own.
+_SOME, _FEW = 64, 16
+# Where some targets decide, their fits end early.
+_ROUGH = {"tol": 0.1, "extra": False}
 
 
 class CoreChooser:
     """Choose and fit linear cores with the options of one translator.
+
+    Every choice is made by fits to the training part of the training data. With many targets a
+    random subset of them decides, by fits that end early; the winner is then fitted to all targets,
+    and that to the whole training data: each fit goes on from the one before.
 
     Parameters
     ----------
@@ -32,7 +41,8 @@ class CoreChooser:
     def __init__(self, options):
         self.options = options
         self.own_bands = options.target_bands is True
-        self._part_core: Core | None = None
+        self._start: Core | None = None  # of some targets, for the fit of the training part
+        self._part_core: Core | None = None  # of the training part, for the fit of the whole
 
     def split(self, data: PairedData) -> tuple[PairedData, PairedData] | None:
         """Training and held-out part of the training data; None where it is too short."""
@@ -55,19 +65,36 @@ class CoreChooser:
             self.own_bands = not previous.spatial_map.any() and previous.extra is not None
             return linear, scaler
         split = self.split(linear)
-        score = None
+        scores = None
         if data.raw is not None and split is not None:
             log_scaler = PowerScaler(log=True).fit(data.raw, data.keys)
             log = replace(linear, powers=log_scaler.transform(data.raw, data.keys, data.kind))
             log_split = self.split(log)
-            score = self._held_out(split, seed, -np.inf)
-            log_score = self._held_out(log_split, seed, score)
-            logger.debug("Held-out correlation: linear %.3f, log power %.3f.", score, log_score)
-            if log_score > score:
-                linear, scaler, split, score = log, log_scaler, log_split, log_score
+            some = self._draw(_SOME, seed)
+            scores, core = self._held_out(split, seed, some)
+            log_scores, log_core = self._held_out(log_split, seed, some)
+            logger.debug(
+                "Held-out correlation: linear %.3f, log power %.3f.",
+                scores.mean(), log_scores.mean(),
+            )  # fmt: skip
+            if log_scores.mean() > scores.mean():
+                linear, scaler, split = log, log_scaler, log_split
+                scores, core = log_scores, log_core
+            self._keep(core, some)
         if options.target_bands == "auto" and self._may_try(linear):
-            self.own_bands = self._own_bands_win(linear, split, score, seed)
+            self.own_bands = self._own_bands_win(linear, split, scores, seed)
         return linear, scaler
+
+    def _draw(self, n: int, seed: int) -> np.ndarray | None:
+        """Draw ``n`` targets; None, which stands for all, where there are not twice as many."""
+        if self.options.n_targets_ <= 2 * n:
+            return None
+        draw = np.random.default_rng(seed).choice(self.options.n_targets_, n, replace=False)
+        return np.sort(draw)
+
+    def _keep(self, core: Core, some: np.ndarray | None) -> None:
+        """Keep a core of the training part: done, or where its fit to all targets starts."""
+        self._start, self._part_core = (None, core) if some is None else (core, None)
 
     def _may_try(self, data: PairedData) -> bool:
         n_channels, n_bands = data.powers[0].shape[:2]
@@ -75,47 +102,76 @@ class CoreChooser:
         small = n_channels * n_bands <= _MOST_COEFFICIENTS
         return data.kind != "features" and n_bands > 1 and one_way and small
 
-    def _own_bands_win(self, data, split, score, seed) -> bool:
+    def _own_bands_win(self, data, split, shared, seed) -> bool:
         if split is None:
             shared = max(self._fit(data, seed, None, False).evidence.values())
             own = max(self._fit(data, seed, None, True).evidence.values())
             logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
             return own > shared + _MARGIN * self.options.n_targets_
-        shared = self._held_out(split, seed, -np.inf) if score is None else score
-        own = self._held_out(split, seed, shared, own_bands=True)
-        logger.debug("Held-out correlation: shared bands %.3f, own bands %.3f.", shared, own)
-        return own > shared
+        if shared is None or self._part_core is None:
+            shared, core = self._held_out(split, seed)
+            self._keep(core, None)
+        few = self._draw(_FEW, seed)
+        own, core = self._held_out(split, seed, few, own_bands=True)
+        gain = own - (shared if few is None else shared[few])
+        if few is not None and abs(gain.mean()) < 2 * gain.std(ddof=1) / np.sqrt(len(few)):
+            few = None
+            own, core = self._held_out(split, seed, own_bands=True)
+            gain = own - shared
+        logger.debug("Own bands change held-out correlation by %.3f.", gain.mean())
+        if gain.mean() > 0:
+            self._keep(core, few)
+        return gain.mean() > 0
 
-    def _held_out(self, split, seed, best: float, own_bands=False) -> float:
-        """Correlation on held-out frames; the core of the best so far is kept for `fit_part`."""
+    def _held_out(self, split, seed, some=None, own_bands=False) -> tuple[np.ndarray, Core]:
+        """Correlation of some targets on held-out frames, and their core."""
         part, held = split
-        core = self._fit(part, seed, None, own_bands)
-        score = float(validated_correlation(core.predict(held.powers), held).mean())
-        if score > best:
-            self._part_core = core
-        return score
+        if some is not None:
+            part, held = (_with_targets(data, some) for data in split)
+        core = self._fit(part, seed, None, own_bands, **({} if some is None else _ROUGH))
+        return validated_correlation(core.predict(held.powers), held), core
 
     def fit_part(self, part: PairedData, seed: int, previous: Core | None) -> Core:
         """Fit the chosen core to the training part of `split`, unless choosing did so."""
-        core, self._part_core = self._part_core, None
-        return self.fit(part, seed, previous) if core is None else core
+        if self._part_core is None:
+            self._part_core = self._from_some(part, seed, previous)
+        return self._part_core
 
     def fit(self, data: PairedData, seed: int, previous: Core | None) -> Core:
-        """Fit the core that was chosen."""
-        return self._fit(data, seed, previous, self.own_bands)
+        """Fit the core that was chosen, on from that of the training part where there is one."""
+        if previous is not None or self._part_core is None:
+            return self._from_some(data, seed, previous)
+        return self._fit(data, seed, None, self.own_bands, start=self._part_core)
 
-    def _fit(self, data: PairedData, seed: int, previous: Core | None, own_bands: bool) -> Core:
+    def _from_some(self, data: PairedData, seed: int, previous: Core | None) -> Core:
+        """Fit all targets, on from some where there are many."""
+        some = self._draw(_SOME, seed)
+        if previous is None and self._start is None and some is not None:
+            self._start = self._fit(_with_targets(data, some), seed, None, self.own_bands, **_ROUGH)
+        return self._fit(data, seed, previous, self.own_bands, start=self._start)
+
+    def _fit(
+        self,
+        data: PairedData,
+        seed: int,
+        previous: Core | None,
+        own_bands: bool,
+        start: Core | None = None,
+        **fit_options,
+    ) -> Core:
         data = stitch(data)
         options, powers = self.options, data.powers
         if not options.band_attention:
             powers = [p.mean(axis=1, keepdims=True) for p in powers]
+            if start is not None:
+                start = replace(start, weights=start.weights[:, :1])
         method = fit_target_core if own_bands else fit_core
 
         def fit(targets):
             return method(
                 powers, targets, data.masks, dt=data.grid.dt, step=data.grid.step,
                 map_prior=options.map_prior, hrf=options.hrf, hrf_bounds=options.hrf_bounds,
-                init=previous, random_state=seed, groups=data.keys,
+                init=previous, start=start, random_state=seed, groups=data.keys, **fit_options,
             )  # fmt: skip
 
         core = fit_with_missing(fit, powers, data.targets)
@@ -126,3 +182,7 @@ class CoreChooser:
                 core.extra = np.repeat(core.extra / n_bands, n_bands, axis=2)
         logger.debug("Linear core: %s map, noise autocorrelation %.2f.", core.map_prior, core.ar)
         return core
+
+
+def _with_targets(data: PairedData, some: np.ndarray) -> PairedData:
+    return replace(data, targets=[target[:, some] for target in data.targets])

@@ -58,21 +58,23 @@ def fit_deviation(design, residual, responses, first, rho):
         Log marginal likelihood over that without coefficients, in nats.
     """
     n_used = len(design)
-    ones = whiten(torch.ones(n_used, 1, dtype=design.dtype), first, rho)[:, 0]
+    ones = whiten(torch.ones(n_used, 1, dtype=torch.float64), first, rho)[:, 0]
     ones = ones / ones.norm()
 
     def prepare(x):
         x = whiten(x, first, rho)
-        return x - ones[:, None] * (ones @ x)
+        return x - torch.outer(ones.to(x.dtype), ones.to(x.dtype) @ x)
 
     groups = group_responses(responses)
     y = prepare(residual)
     energy = y.pow(2).sum(0).clamp_min(1e-10)
     spectra = []
     for group in groups:
-        x = prepare(torch.einsum("tbf,b->tf", design, responses[group].mean(0)))
+        response = responses[group].mean(0).to(design.dtype)
+        x = prepare(torch.einsum("tbf,b->tf", design, response))
         values, vectors = torch.linalg.eigh(x.T @ x)
-        spectra.append((values.clamp_min(0), vectors, vectors.T @ (x.T @ y[:, group])))
+        rotated = vectors.T @ (x.T @ y[:, group].to(x.dtype))
+        spectra.append((values.double().clamp_min(0), vectors, rotated.double()))
     scale = torch.stack([values.mean() for values, _, _ in spectra]).mean().clamp_min(1e-12)
     frames = max(n_used - 1, 1)
     best_gain, best_penalty = 0.0, None
@@ -86,11 +88,25 @@ def fit_deviation(design, residual, responses, first, rho):
             gain -= 0.5 * len(group) * float((1 + values / penalty).log().sum())
         if gain > best_gain:
             best_gain, best_penalty = gain, penalty
-    coefficients = design.new_zeros(residual.shape[1], design.shape[2])
+    coefficients = residual.new_zeros(residual.shape[1], design.shape[2])
     if best_penalty is not None:
         for group, (values, vectors, rotated) in zip(groups, spectra, strict=True):
-            coefficients[group] = (vectors @ (rotated / (values + best_penalty)[:, None])).T
+            shrunk = rotated / (values + best_penalty)[:, None]
+            coefficients[group] = (vectors.double() @ shrunk).T
     return coefficients, best_gain
+
+
+def _predicted(core, design, responses):
+    """Predictions (n_used, n_targets) of a core with responses in coordinates of the design."""
+    weights, spatial = torch.from_numpy(core.weights), torch.from_numpy(core.spatial_map)
+    nodes = torch.einsum("tbnk,nk->tbn", design, weights.to(design.dtype))
+    out = 0.0
+    for b in range(design.shape[1]):
+        out = out + nodes[:, b].double() @ (spatial * responses[:, b, None]).T
+        if core.extra is not None:
+            free = torch.from_numpy(core.extra).flatten(1) * responses[:, b, None]
+            out = out + (design[:, b].flatten(1) @ free.T.to(design.dtype)).double()
+    return out
 
 
 def adapt(init, core, prior, design, y, first):
@@ -118,11 +134,8 @@ def adapt(init, core, prior, design, y, first):
     """
     responses = torch.from_numpy(init.kernel) @ prior.basis.T
     weights, spatial = torch.from_numpy(init.weights), torch.from_numpy(init.spatial_map)
-    nodes = torch.einsum("tbnk,nk->tbn", design, weights)
-    known = torch.einsum("tbn,mn,mb->tm", nodes, spatial, responses)
-    if init.extra is not None:
-        free = torch.from_numpy(init.extra)
-        known = known + torch.einsum("tbnk,mnk,mb->tm", design, free, responses)
+    nodes = torch.einsum("tbnk,nk->tbn", design, weights.to(design.dtype)).double()
+    known = _predicted(init, design, responses)
     white, white_y = (whiten(v - v.mean(0), first, core.ar) for v in (known, y))
     # One gain for all targets: people differ in scale; one per target would undo the shrinkage.
     gain = float(((white * white_y).sum() / white.pow(2).sum().clamp_min(1e-12)).clamp(0, 4))
@@ -167,16 +180,9 @@ def add_extra(core, prior, design, y, first):
     """
     n_targets = y.shape[1]
     responses = torch.from_numpy(core.kernel) @ prior.basis.T
-    combined = torch.einsum(
-        "mn,nk->mnk", torch.from_numpy(core.spatial_map), torch.from_numpy(core.weights)
-    )
-    if core.extra is not None:
-        combined = combined + torch.from_numpy(core.extra)
-    fitted = torch.zeros_like(y)
-    for b in range(design.shape[1]):
-        fitted += design[:, b].flatten(1) @ (combined.flatten(1) * responses[:, b, None]).T
-    found, gain = fit_deviation(design.flatten(2), y - fitted, responses, first, core.ar)
+    left = y - _predicted(core, design, responses)
+    found, gain = fit_deviation(design.flatten(2), left, responses, first, core.ar)
     core.evidence["extra"] = gain
     if gain > _MIN_GAIN * n_targets:
-        found = found.reshape(combined.shape).numpy()
+        found = found.reshape(-1, *core.weights.shape).numpy()
         core.extra = found if core.extra is None else core.extra + found

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 # Bytes of lagged features that are held at once while bins are turned into features.
-_BLOCK_BYTES = 64e6
+_BLOCK_BYTES = 32e6
+# Entries of a Gram matrix above which features and it are held in single precision.
+_LARGE = 4_000_000
 
 
 @dataclass
@@ -47,7 +49,7 @@ def check_powers(powers, step):
     Returns
     -------
     powers : list of Tensor of shape (n_nodes, n_bands, n_bins)
-        In double precision.
+        In single precision if given so, else in double precision.
 
     Raises
     ------
@@ -58,7 +60,8 @@ def check_powers(powers, step):
         raise ValueError("powers must be a list with one array per segment, got a single array.")
     if int(step) != step or step < 1:
         raise ValueError(f"step must be a positive number of bins per frame, got {step!r}.")
-    powers = [torch.as_tensor(np.asarray(p), dtype=torch.float64) for p in powers]
+    powers = [np.asarray(p) for p in powers]
+    powers = [torch.as_tensor(p if p.dtype == np.float32 else p.astype(float)) for p in powers]
     if not powers:
         raise ValueError("powers is empty: at least one segment is needed.")
     for index, power in enumerate(powers):
@@ -159,10 +162,10 @@ def lagged_features(power, basis, step, dt):
     n_basis, n_lags = basis.shape
     n_frames = (n_bins - n_lags) // step + 1
     weights = basis.flip(1).T * dt
-    out = power.new_empty(n_frames, n_basis, n_nodes, n_bands)
+    out = weights.new_empty(n_frames, n_basis, n_nodes, n_bands)
     block = max(1, int(_BLOCK_BYTES / (8 * n_bands * n_frames * n_lags)))
     for first in range(0, n_nodes, block):
-        past = power[first : first + block].unfold(2, n_lags, step)
+        past = power[first : first + block].to(weights.dtype).unfold(2, n_lags, step)
         out[:, :, first : first + block] = (past @ weights).permute(2, 3, 0, 1)
     return out
 
@@ -288,22 +291,82 @@ def moments_of(design, y, first, rho):
         The sufficient statistics.
     """
     n_used, n_basis, n_nodes, n_bands = design.shape
-    ones = whiten(torch.ones(n_used, 1, dtype=design.dtype), first, rho)[:, 0]
+    ones = whiten(torch.ones(n_used, 1, dtype=torch.float64), first, rho)[:, 0]
     ones = ones / ones.norm()
-    x = whiten(design.reshape(n_used, -1), first, rho)
     y = whiten(y, first, rho)
-    x = x - ones[:, None] * (ones @ x)
-    y = y - ones[:, None] * (ones @ y)
+    y = y - torch.outer(ones, ones @ y)
+    ones, target = ones.to(design.dtype), y.to(design.dtype)
+    # One basis response at a time: features are the largest array of a fit.
+    x = design.new_empty(n_basis, n_used, n_nodes * n_bands)
+    for b in range(n_basis):
+        x[b] = whiten(design[:, b].reshape(n_used, -1), first, rho)
+        x[b].addr_(ones, ones @ x[b], alpha=-1)
     rows, columns = torch.triu_indices(n_basis, n_basis)
     gram = x.new_empty(n_nodes, n_nodes, len(rows), n_bands, n_bands)
-    x = x.reshape(n_used, n_basis, -1)
     shape = (n_nodes, n_bands, n_nodes, n_bands)
     for pair, (b, c) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
-        block = x[:, b].T @ x[:, c]
+        block = x[b].T @ x[c]
         block = block if b == c else block + block.T
         gram[:, :, pair] = block.reshape(shape).permute(0, 2, 1, 3)
-    cross = (x.reshape(n_used, -1).T @ y).reshape(n_basis, n_nodes, n_bands, -1)
+    cross = torch.stack([part.T @ target for part in x]).double()
+    cross = cross.reshape(n_basis, n_nodes, n_bands, -1)
     return Moments(gram, cross, y.pow(2).sum(0), max(n_used - 1, 1), (rows, columns))
+
+
+def collapse(moments, response):
+    """Give all targets one response: moments of a single basis function.
+
+    Parameters
+    ----------
+    moments : Moments
+        Second moments.
+    response : Tensor of shape (n_basis,)
+        Its coordinates.
+
+    Returns
+    -------
+    moments : Moments
+        With one pair of basis functions, in double precision.
+    """
+    rows, columns = moments.pairs
+    weights = (response[rows] * response[columns]).to(moments.gram.dtype)
+    gram = torch.einsum("nmpjk,p->nmjk", moments.gram, weights).double()[:, :, None]
+    cross = torch.einsum("bnkm,b->nkm", moments.cross, response)[None]
+    one = torch.zeros(1, dtype=torch.long)
+    return Moments(gram, cross, moments.energy, moments.n_frames, (one, one))
+
+
+def used_features(segments, basis, dt):
+    """Features of the used frames of all segments.
+
+    Parameters
+    ----------
+    segments : Segments
+        The data.
+    basis : Tensor of shape (n_basis, n_lags)
+        Responses, most recent lag first.
+    dt : float
+        Width of a bin in seconds.
+
+    Returns
+    -------
+    design : Tensor of shape (n_used, n_basis, n_nodes, n_bands)
+        In single precision where its Gram matrix would be large.
+    """
+    n_nodes, n_bands = segments.powers[0].shape[:2]
+    n_pairs = len(basis) * (len(basis) + 1) // 2
+    large = (n_nodes * n_bands) ** 2 * n_pairs > _LARGE
+    n_used = sum(int(mask.sum()) for mask in segments.masks)
+    shape = (n_used, len(basis), n_nodes, n_bands)
+    design = torch.empty(shape, dtype=torch.float32 if large else torch.float64)
+    first = 0
+    for power, mask in zip(segments.powers, segments.masks, strict=True):
+        stop = first + int(mask.sum())
+        design[first:stop] = lagged_features(power, basis, segments.step, dt)[
+            torch.from_numpy(mask)
+        ]
+        first = stop
+    return design
 
 
 def gather_used(arrays, masks):

@@ -1,16 +1,16 @@
 """Variational fit of the linear core on whitened second moments."""
 
+import copy
 import math
 from dataclasses import dataclass, field, replace
 
 import torch
 
-from ._core_hrf import start_moments, update_response
-from ._core_map import MAP_PRIORS
+from ._core_hrf import update_response
 
 # Bytes of (n_targets, n_nodes, n_nodes) arrays held at once.
 _CHUNK_BYTES = 48e6
-_MIN_NOISE = 1e-8
+MIN_NOISE = 1e-8
 # Share of a target's variance that the prior of the map expects at the very least.
 _MIN_EXPLAINED = 0.02
 
@@ -34,7 +34,7 @@ class State:
     deviation, shared : float
         Prior variances of node deviations and of the shared band means.
     prior : GaussianMap
-        Prior of the map, see :data:`MAP_PRIORS`.
+        Prior of the map, see :mod:`._core_map`.
     map_variance : Tensor of shape (n_targets, n_nodes)
         Posterior variances of the map.
     gain : Tensor of shape (n_targets,)
@@ -59,116 +59,10 @@ class State:
     weights_divergence: float = 0.0
     elbo: list = field(default_factory=list)
 
-
-def ridge_start(moments, response):
-    """Fit ridge regression per target with the penalty that maximises the pooled evidence.
-
-    Parameters
-    ----------
-    moments : Moments
-        Second moments.
-    response : Tensor of shape (n_basis,)
-        Response all targets are given.
-
-    Returns
-    -------
-    coefficients : Tensor of shape (n_targets, n_nodes, n_bands)
-        Ridge coefficients.
-    noise : Tensor of shape (n_targets,)
-        Noise variances at the chosen penalty.
-    """
-    rows, columns = moments.pairs
-    gram = torch.einsum("nmpjk,p->njmk", moments.gram, response[rows] * response[columns])
-    size = gram.shape[0] * gram.shape[1]
-    cross = torch.einsum("bnkm,b->nkm", moments.cross, response).reshape(size, -1)
-    values, vectors = torch.linalg.eigh(gram.reshape(size, size))
-    values = values.clamp_min(0)
-    rotated = vectors.T @ cross
-    energy = moments.energy.clamp_min(1e-12)
-    scale = values.mean().clamp_min(1e-12)
-    best = None
-    for exponent in range(-3, 7):
-        penalty = scale * 10.0**exponent
-        explained = (rotated**2 / (values + penalty)[:, None]).sum(0)
-        noise = (energy - explained).clamp_min(1e-6 * energy) / moments.n_frames
-        score = -0.5 * moments.n_frames * noise.log().sum()
-        score = score - 0.5 * len(energy) * (1 + values / penalty).log().sum()
-        if best is None or score > best[0]:
-            best = score, penalty, noise
-    _, penalty, noise = best
-    coefficients = vectors @ (rotated / (values + penalty)[:, None])
-    return coefficients.T.reshape(-1, moments.gram.shape[0], moments.gram.shape[3]), noise
-
-
-def start_state(moments, response_prior, *, start="shared"):
-    """Start from the leading band pattern of ridge coefficients.
-
-    Parameters
-    ----------
-    moments : Moments
-        Second moments.
-    response_prior : ResponsePrior
-        Prior of the responses.
-    start : {"shared", "node"}
-        One band pattern for all nodes, or one each.
-
-    Returns
-    -------
-    state : State
-        A state whose map is refitted by the first iteration.
-    """
-    n_targets = len(moments.energy)
-    response, response_second = start_moments(response_prior, n_targets)
-    coefficients, noise = ridge_start(moments, response[0])
-    n_nodes, n_bands = coefficients.shape[1:]
-    scatter = torch.einsum("mnk,mnj->nkj", coefficients, coefficients)
-    pattern = torch.linalg.eigh(scatter.sum(0))[1][:, -1]
-    if pattern.sum() < 0:
-        pattern = -pattern
-    weights = pattern.repeat(n_nodes, 1)
-    if start == "node":
-        each = torch.linalg.eigh(scatter)[1][:, :, -1]
-        weights = each * torch.where(each @ pattern < 0, -1.0, 1.0)[:, None]
-    weights = weights * math.sqrt(n_bands)
-    projected = torch.einsum("mnk,nk->mn", coefficients, weights) / n_bands
-    variance = float(projected.pow(2).mean())
-    second = torch.einsum("nk,mj->nmkj", weights, weights)
-    return State(
-        spatial_map=projected,
-        weights=weights,
-        weights_second=second,
-        response=response,
-        response_second=response_second,
-        noise=noise.clamp_min(_MIN_NOISE),
-        deviation=0.1,
-        shared=1.0,
-        prior=MAP_PRIORS["gaussian"](n_targets, n_nodes, max(variance, 1e-6)),
-    )
-
-
-def with_prior(state, name):
-    """Copy a state and give its map another prior, matched to the current map.
-
-    Parameters
-    ----------
-    state : State
-        State to start from; left as it is.
-    name : {"gaussian", "ard", "sparse"}
-        New prior.
-
-    Returns
-    -------
-    state : State
-        Copy with the new prior.
-    """
-    energy = float(state.spatial_map.pow(2).mean())
-    # A sparse map keeps the energy on fewer weights.
-    variance = {"gaussian": energy, "ard": 0.1 * energy, "sparse": 3 * energy}[name]
-    prior = MAP_PRIORS[name](*state.spatial_map.shape, max(variance, 1e-8))
-    tensors = {
-        key: value.clone() for key, value in vars(state).items() if isinstance(value, torch.Tensor)
-    }
-    return replace(state, **tensors, prior=prior, elbo=[])
+    def copy(self):
+        """Copy that can be fitted further without changing this one."""
+        tensors = {k: v.clone() for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
+        return replace(self, **tensors, prior=copy.deepcopy(self.prior), elbo=[])
 
 
 def update_weights(state, moments, precision, linear, *, shared):
@@ -193,7 +87,7 @@ def update_weights(state, moments, precision, linear, *, shared):
     n_nodes, n_bands = linear.shape
     size = n_nodes * n_bands
     flat = moments.gram.reshape(n_nodes * n_nodes, -1, n_bands * n_bands)
-    data = torch.bmm(precision[:, None, :], flat)[:, 0]
+    data = torch.bmm(precision[:, None, :].to(flat.dtype), flat)[:, 0].double()
     data = data.reshape(n_nodes, n_nodes, n_bands, n_bands)
     mean_variance = state.shared if shared else 0.0
     spread = state.deviation
@@ -273,32 +167,34 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
     """
     n_targets, n_nodes = state.spatial_map.shape
     gram, cross, (rows, columns) = moments.gram, moments.cross, moments.pairs
-    flat_second = state.weights_second.reshape(n_nodes * n_nodes, -1, 1)
+    flat_second = state.weights_second.reshape(n_nodes * n_nodes, -1, 1).to(gram.dtype)
     contracted = torch.bmm(gram.reshape(n_nodes * n_nodes, len(rows), -1), flat_second)[..., 0]
+    contracted = contracted.double().reshape(n_nodes, n_nodes, -1)
+    trace = contracted.diagonal(dim1=0, dim2=1).sum(1)
     crossed = torch.einsum("bnkm,nk->mbn", cross, state.weights)
-    precision = torch.zeros_like(contracted)
+    precision = contracted.new_zeros(n_nodes * n_nodes, len(rows))
     linear = torch.zeros_like(state.weights)
     gains = torch.zeros_like(moments.energy)
     state.map_variance = torch.zeros_like(state.spatial_map)
     leverage = 0.0
-    noise_of_null = (moments.energy / moments.n_frames).clamp_min(_MIN_NOISE)
-    chunk = max(1, int(_CHUNK_BYTES / (8 * n_nodes**2)))
+    noise_of_null = (moments.energy / moments.n_frames).clamp_min(MIN_NOISE)
+    size = n_nodes * max(len(rows), n_nodes if state.prior.per_target == "nodes" else 1)
+    chunk = max(1, int(_CHUNK_BYTES / (8 * size)))
     off_diagonal = torch.where(rows == columns, 1.0, 2.0).double()
     for begin in range(0, n_targets, chunk):
         part = slice(begin, min(begin + chunk, n_targets))
         noise = state.noise[part, None]
         pairs = state.response_second[part][:, rows, columns]
-        quadratic = (pairs / noise @ contracted.T).reshape(-1, n_nodes, n_nodes)
-        leverage += float((quadratic.diagonal(dim1=1, dim2=2).sum(1) * noise[:, 0]).sum())
+        leverage += float((pairs @ trace).sum())
         data = torch.einsum("mbn,mb->mn", crossed[part], state.response[part]) / noise
-        spatial, second, divergence = state.prior.update(
-            part, quadratic, data, state.spatial_map[part]
+        posterior = state.prior.update(
+            part, contracted, pairs / noise, data, state.spatial_map[part]
         )
+        spatial, divergence = posterior.mean, posterior.divergence
         state.spatial_map[part] = spatial
-        state.map_variance[part] = second.diagonal(dim1=1, dim2=2) - spatial**2
-        second = second.reshape(len(spatial), -1)
+        state.map_variance[part] = posterior.variance
         # E[S S'] against the contracted Gram matrix, back from pairs to a symmetric matrix.
-        curve = second @ contracted
+        curve = posterior.curve(contracted)
         full = curve.new_zeros(len(spatial), len(state.response[0]), len(state.response[0]))
         full[:, rows, columns] = curve / off_diagonal
         full[:, columns, rows] = curve / off_diagonal
@@ -316,7 +212,7 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
         )
         # A target that is fitted perfectly keeps a sliver of noise, or nothing else could move.
         noise = torch.maximum(misfit / moments.n_frames, 1e-4 * noise_of_null[part])
-        noise = noise.clamp_min(_MIN_NOISE)
+        noise = noise.clamp_min(MIN_NOISE)
         state.noise[part] = noise
         gains[part] = (
             0.5 * moments.n_frames * (noise_of_null[part] / noise).log()
@@ -325,7 +221,7 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
             - divergence
         )
         pairs = state.response_second[part][:, rows, columns] / noise[:, None]
-        precision += second.T @ pairs
+        precision += posterior.precision(pairs)
         linear += torch.einsum(
             "bnkm,mb,mn->nk", cross[..., part], state.response[part], spatial / noise[:, None]
         )

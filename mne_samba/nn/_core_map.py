@@ -4,6 +4,8 @@ import math
 
 import torch
 
+from ._core_posterior import DensePosterior, DiagonalPosterior, SpectralPosterior
+
 # Degrees of freedom of the heavy-tailed prior, and the slightest variance a prior may learn.
 _TAIL = 1.0
 _MIN_VARIANCE = 1e-10
@@ -27,6 +29,8 @@ class GaussianMap:
     """
 
     name = "gaussian"
+    uniform = True  # whether all weights have one prior precision
+    per_target = "nodes"  # a posterior holds a matrix of nodes per target
 
     def __init__(self, n_targets, n_nodes, variance):
         self.variance = max(float(variance), _MIN_VARIANCE)
@@ -39,15 +43,18 @@ class GaussianMap:
         n = len(range(*targets.indices(self.shape[0])))
         return torch.full((n, self.shape[1]), 1 / self.variance, dtype=torch.float64)
 
-    def update(self, targets, quadratic, linear, current):
+    def update(self, targets, contracted, pairs, linear, current):
         """Update the posterior of a slice of targets.
 
         Parameters
         ----------
         targets : slice
             Which targets.
-        quadratic : Tensor of shape (n, n_nodes, n_nodes)
-            Precision from the data.
+        contracted : Tensor of shape (n_nodes, n_nodes, n_pairs)
+            Gram matrix of every pair of basis responses, bands contracted.
+        pairs : Tensor of shape (n, n_pairs)
+            Second moments of the responses over the noise: with ``contracted`` they give each
+            target's precision from the data.
         linear : Tensor of shape (n, n_nodes)
             Precision-weighted data.
         current : Tensor of shape (n, n_nodes)
@@ -55,24 +62,36 @@ class GaussianMap:
 
         Returns
         -------
-        mean : Tensor of shape (n, n_nodes)
-            Posterior means.
-        second : Tensor of shape (n, n_nodes, n_nodes)
-            Expected outer products.
-        divergence : Tensor of shape (n,)
-            Kullback-Leibler divergence from the prior.
+        posterior : DensePosterior, DiagonalPosterior or SpectralPosterior
+            Moments of the map, and its divergence from the prior.
         """
         prior = self.precision(targets)
-        root = torch.linalg.cholesky(quadratic + torch.diag_embed(prior))
+        if pairs.shape[1] == 1 and self.uniform:
+            posterior = self._spectral(contracted[..., 0], pairs, linear)
+        else:
+            posterior = self._dense(contracted, pairs, linear, prior)
+        energy = posterior.variance + posterior.mean**2
+        self.energy[targets] = energy
+        posterior.divergence += 0.5 * (prior * energy - 1 - prior.log()).sum(1)
+        posterior.divergence += self.tail_divergence(targets)
+        return posterior
+
+    def _dense(self, contracted, pairs, linear, prior):
+        n_nodes = len(contracted)
+        quadratic = (pairs @ contracted.flatten(0, 1).T).reshape(-1, n_nodes, n_nodes)
+        quadratic.diagonal(dim1=1, dim2=2).add_(prior)
+        root = torch.linalg.cholesky(quadratic)
+        del quadratic
         covariance = torch.cholesky_inverse(root)
         mean = (covariance @ linear[..., None])[..., 0]
-        second = covariance + mean[:, :, None] * mean[:, None, :]
-        energy = second.diagonal(dim1=1, dim2=2)
-        self.energy[targets] = energy
-        divergence = 0.5 * (prior * energy - 1 - prior.log()).sum(1) + (
-            root.diagonal(dim1=1, dim2=2).log().sum(1)
-        )
-        return mean, second, divergence + self.tail_divergence(targets)
+        return DensePosterior(mean, covariance, root.diagonal(dim1=1, dim2=2).log().sum(1))
+
+    def _spectral(self, contracted, scale, linear):
+        """One response for all: precisions are multiples of one matrix, decomposed once."""
+        values, vectors = torch.linalg.eigh(contracted)
+        precision = scale * values.clamp_min(0) + 1 / self.variance
+        mean = ((linear @ vectors) / precision) @ vectors.T
+        return SpectralPosterior(mean, 1 / precision, vectors, 0.5 * precision.log().sum(1))
 
     def tail_divergence(self, targets):
         """Divergence of the precisions themselves: none, they are fixed."""
@@ -81,6 +100,10 @@ class GaussianMap:
     def learn(self):
         """Fit the prior's variance to the posterior."""
         self.variance = max(float(self.energy.mean()), self.floor, _MIN_VARIANCE)
+
+    def follow(self, other):
+        """Start from the hyperparameters that another map of the same kind has learnt."""
+        self.variance = other.variance
 
     def rescale(self, factor):
         """Follow a change of the map's unit by ``factor``."""
@@ -96,6 +119,7 @@ class HeavyTailedMap(GaussianMap):
     """
 
     name = "ard"
+    uniform = False
 
     def __init__(self, n_targets, n_nodes, variance):
         super().__init__(n_targets, n_nodes, variance)
@@ -168,6 +192,7 @@ class SparseMap(GaussianMap):
     """
 
     name = "sparse"
+    per_target = "pairs"
 
     def __init__(self, n_targets, n_nodes, variance, inclusion=0.2, n_sweeps=1):
         super().__init__(n_targets, n_nodes, variance)
@@ -175,28 +200,31 @@ class SparseMap(GaussianMap):
         self.n_sweeps = n_sweeps
         self.included = torch.full(self.shape, inclusion, dtype=torch.float64)
 
-    def update(self, targets, quadratic, linear, current):
+    def update(self, targets, contracted, pairs, linear, current):
         """Update the posterior of a slice of targets, see :meth:`GaussianMap.update`."""
-        diagonal = quadratic.diagonal(dim1=1, dim2=2)
+        diagonal = pairs @ contracted.diagonal(dim1=0, dim2=1)
         precision = diagonal + 1 / self.variance
         odds = math.log(self.inclusion / (1 - self.inclusion))
         offset = odds - 0.5 * (precision * self.variance).log()
-        mean = current.clone()
-        slab = torch.empty_like(mean)
-        logits = torch.empty_like(mean)
+        # Nodes come first: each is updated for all targets at once, on contiguous memory.
+        mean = current.T.clone()
+        gain = 0.5 * precision.T
+        linear, diagonal, offset = (v.T.contiguous() for v in (linear, diagonal, offset))
+        slab, logits = torch.empty_like(mean), torch.empty_like(mean)
         for sweep in range(self.n_sweeps):
-            order = range(mean.shape[1]) if sweep % 2 == 0 else reversed(range(mean.shape[1]))
+            order = range(len(mean)) if sweep % 2 == 0 else reversed(range(len(mean)))
             for n in order:
-                others = torch.linalg.vecdot(quadratic[:, n], mean) - diagonal[:, n] * mean[:, n]
-                slab[:, n] = (linear[:, n] - others) / precision[:, n]
-                logits[:, n] = offset[:, n] + 0.5 * slab[:, n] ** 2 * precision[:, n]
-                mean[:, n] = torch.sigmoid(logits[:, n]) * slab[:, n]
+                # A row of each target's precision times its means, without forming the row.
+                seen = torch.linalg.vecdot(mean.T @ contracted[n], pairs)
+                torch.div(linear[n] - seen + diagonal[n] * mean[n], 2 * gain[n], out=slab[n])
+                torch.addcmul(offset[n], slab[n] ** 2, gain[n], out=logits[n])
+                torch.mul(torch.sigmoid(logits[n]), slab[n], out=mean[n])
+        mean, slab, logits = (v.T.contiguous() for v in (mean, slab, logits))
         included = torch.sigmoid(logits)
         slab_energy = slab**2 + 1 / precision
         energy = included * slab_energy
         self.included[targets] = included
         self.energy[targets] = energy
-        second = mean[:, :, None] * mean[:, None, :] + torch.diag_embed(energy - mean**2)
         log_in = torch.nn.functional.logsigmoid(logits)
         log_out = torch.nn.functional.logsigmoid(-logits)
         slab_divergence = 0.5 * (
@@ -206,7 +234,12 @@ class SparseMap(GaussianMap):
             included * (log_in - math.log(self.inclusion) + slab_divergence)
             + (1 - included) * (log_out - math.log(1 - self.inclusion))
         ).sum(1)
-        return mean, second, divergence
+        return DiagonalPosterior(mean, energy - mean**2, divergence)
+
+    def follow(self, other):
+        """Start from the hyperparameters that another map of the same kind has learnt."""
+        super().follow(other)
+        self.inclusion = other.inclusion
 
     def learn(self):
         """Fit the share of weights in the slab and the slab's variance."""

@@ -17,27 +17,14 @@ import numpy as np
 import torch
 
 from ._core_deviation import adapt, add_extra
-from ._core_features import (
-    check_powers,
-    check_segments,
-    gather_used,
-    lag_one_correlation,
-    lagged_features,
-    moments_of,
-    runs_of_frames,
-)
-from ._core_fit import run, start_state, with_prior
-from ._core_hrf import project_double_gamma, response_prior, start_moments
+from ._core_features import check_powers, check_segments, gather_used
+from ._core_hrf import project_double_gamma
 from ._core_map import MAP_PRIORS
+from ._core_stages import Fitter
 from .hrf import canonical_params, convolve_frames, double_gamma
 
 _HRF_KINDS = ("double_gamma", "fir", "canonical")
 _WEIGHT_KINDS = ("shared", "free")
-# First guess of the noise's autocorrelation, and the change that asks for another whitening.
-_START_RHO = 0.4
-_RHO_CHANGE = 0.03
-# Stages that only prepare others end early.
-_ROUGH_TOL, _ROUGH_ITER = 0.1, 15
 
 
 @dataclass
@@ -124,6 +111,7 @@ class Core:
         kernel, intercept = torch.from_numpy(self.kernel), torch.from_numpy(self.intercept)
         out = []
         for power in powers:
+            power = power.double()
             drive = spatial @ torch.einsum("nk,nkt->nt", weights, power)
             if self.extra is not None:
                 flat = torch.from_numpy(self.extra).flatten(1)
@@ -150,6 +138,7 @@ def fit_core(
     weights="shared",
     extra="auto",
     init=None,
+    start=None,
     random_state=0,
     groups=None,
     callback=None,
@@ -196,6 +185,10 @@ def fit_core(
         Core of other people with the same nodes, bands, targets and lags. The new data are also
         explained by its map times a gain plus a learnt deviation, with its weights and responses;
         this is returned if it has more evidence than a fit from scratch.
+    start : Core, optional
+        Core that this function fitted to a part of the same recordings, or to some of the targets:
+        the fit goes on from its posterior and keeps its map prior, instead of beginning with
+        simpler models.
     random_state : int
         Seed of the dictionary.
     groups : list, optional
@@ -236,82 +229,37 @@ def fit_core(
         raise ValueError(
             f"groups must have one entry per segment ({len(segments.powers)}), got {len(groups)}."
         )
+    for core in (init, start):
+        if core is not None:
+            _check_core(core, segments, dt, all_targets=core is init)
+    fitter = Fitter(
+        segments, dt, hrf_bounds, callback, max_iter=max_iter, tol=tol, shared=weights == "shared"
+    )
+    shapes = {"n_basis": n_basis, "n_dictionary": n_dictionary, "seed": random_state}
+    if start is None:
+        names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)
+        fit = fitter.from_scratch(names, hrf, **shapes)
+    else:
+        fit = fitter.on_from(start.state, start.ar, hrf, **shapes)
+    core = _finish(fit, segments, dt, hrf_bounds)
     if init is not None:
-        _check_init(init, segments, dt)
-    y = gather_used(segments.targets, segments.masks)
-    first = runs_of_frames(segments.masks)
-    whitened = segments.n_lags > 1
-    rho = _START_RHO if whitened else 0.0
-    options = {"max_iter": max_iter, "tol": tol, "shared": weights == "shared"}
-
-    def stage(name):
-        return None if callback is None else lambda i, elbo: callback(name, i, elbo)
-
-    def design_of(prior):
-        features = [lagged_features(p, prior.basis, step, dt) for p in segments.powers]
-        return gather_used(features, segments.masks)
-
-    # A canonical response first: its Gram matrix is small; it gives a start and the noise's memory.
-    prior = response_prior("canonical", segments.n_lags, dt, bounds=hrf_bounds)
-    design = design_of(prior)
-    moments = moments_of(design, y, first, rho)
-    state = start_state(moments, prior)
-    rough = {"tol": max(tol, _ROUGH_TOL), "max_iter": min(max_iter, _ROUGH_ITER)}
-    run(state, moments, prior, callback=stage("canonical"), **(options | rough))
-    if whitened:
-        rho = lag_one_correlation(y - _fitted(state, design), first)
-    if whitened and hrf != "canonical":
-        prior = response_prior(
-            hrf,
-            segments.n_lags,
-            dt,
-            bounds=hrf_bounds,
-            n_basis=n_basis,
-            n_dictionary=n_dictionary,
-            seed=random_state,
-        )
-        design = design_of(prior)
-        state.response, state.response_second = start_moments(prior, y.shape[1])
-    names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)
-    moments = moments_of(design, y, first, rho)
-    state = with_prior(state, "gaussian")
-    run(state, moments, prior, callback=stage("gaussian"), **(options | rough))
-    fits = {name: with_prior(state, name) for name in names}
-    for name in reversed(names):
-        # Normal maps cost the most: only a close race is worth running them to the end.
-        behind = max(fit.elbo[-1] for fit in fits.values() if fit.elbo) if name != names[-1] else 0
-        if name == "gaussian" and len(names) > 1 and state.elbo[-1] + 0.1 * abs(behind) < behind:
-            fits[name] = state
-        else:
-            run(fits[name], moments, prior, callback=stage(name), **options)
-    best = max(names, key=lambda name: fits[name].elbo[-1])
-    for _ in range(2):
-        new = lag_one_correlation(y - _fitted(fits[best], design), first) if whitened else rho
-        if abs(new - rho) < _RHO_CHANGE:
-            break
-        rho = new
-        moments = moments_of(design, y, first, rho)
-        run(fits[best], moments, prior, callback=stage(best), **options)
-    state = fits[best]
-    evidence = {name: fits[name].elbo[-1] for name in names}
-    core = _finish(state, prior, segments, dt, hrf_bounds, rho, best, evidence)
-    if init is not None:
-        core = adapt(init, core, prior, design, y, first)
+        core = adapt(init, core, fit.prior, fit.design, fitter.y, fitter.first)
     if extra:
-        add_extra(core, prior, design, y, first)
+        add_extra(core, fit.prior, fit.design, fitter.y, fitter.first)
     _centre(core, segments)
     return core
 
 
-def _check_init(init, segments, dt):
+def _check_core(core, segments, dt, all_targets):
     """Refuse a core that does not fit the data."""
     n_nodes, n_bands = segments.powers[0].shape[:2]
-    expected = (n_nodes, n_bands, segments.targets[0].shape[1], segments.n_lags, dt)
-    given = (*init.weights.shape, *init.kernel.shape, init.dt)
+    n_targets = segments.targets[0].shape[1] if all_targets else core.kernel.shape[0]
+    expected = (n_nodes, n_bands, n_targets, segments.n_lags, dt)
+    given = (*core.weights.shape, *core.kernel.shape, core.dt)
     if given != expected:
         raise ValueError(
-            "init must have the data's (n_nodes, n_bands, n_targets, n_lags, dt) = "
-            f"{expected}, got {given}."
+            f"{'init' if all_targets else 'start'} must have the data's (n_nodes, n_bands, "
+            f"n_targets, n_lags, dt) = {expected}, got {given}."
         )
 
 
@@ -324,14 +272,9 @@ def _centre(core, segments):
     core.intercept = core.intercept + residual.mean(0).numpy()
 
 
-def _fitted(state, design):
-    """Predictions of the used frames from basis features, without intercept."""
-    drive = torch.einsum("tbnk,nk->tbn", design, state.weights) @ state.spatial_map.T
-    return torch.einsum("tbm,mb->tm", drive, state.response)
-
-
-def _finish(state, prior, segments, dt, bounds, rho, map_prior, evidence):
+def _finish(fit, segments, dt, bounds):
     """Turn a posterior into a core: responses to double gammas, gauges, intercept."""
+    state, prior = fit.state, fit.prior
     spatial, weights = state.spatial_map.clone(), state.weights.clone()
     variance = state.map_variance.clone()
     kernels = (state.response @ prior.basis).numpy()
@@ -361,12 +304,12 @@ def _finish(state, prior, segments, dt, bounds, rho, map_prior, evidence):
         hrf_params=params,
         kernel=kernel,
         intercept=np.zeros(n_targets),
-        ar=rho,
+        ar=fit.rho,
         noise_variance=state.noise.numpy().copy(),
         elbo=np.array(state.elbo),
-        evidence=evidence,
+        evidence=fit.evidence,
         target_evidence=state.gain.numpy().copy(),
-        map_prior=map_prior,
+        map_prior=fit.map_prior,
         hrf=prior.kind,
         dt=float(dt),
         step=segments.step,

@@ -9,7 +9,15 @@ import numpy as np
 from .linear import Core, fit_core
 
 
-def fit_target_core(powers, targets, masks=None, *, init: Core | None = None, **options) -> Core:
+def fit_target_core(
+    powers,
+    targets,
+    masks=None,
+    *,
+    init: Core | None = None,
+    start: Core | None = None,
+    **options,
+) -> Core:
     """Fit a core that shares no band weights between targets.
 
     The model is ``y_m = h_m * sum_nk C_mnk P_nk``: nothing couples nodes and bands, and a sparse
@@ -22,6 +30,8 @@ def fit_target_core(powers, targets, masks=None, *, init: Core | None = None, **
         As in `fit_core`.
     init : Core | None
         Core of other people, fitted by this function.
+    start : Core | None
+        Core of a part of the same data, fitted by this function.
     **options
         Further options of `fit_core`.
 
@@ -41,7 +51,9 @@ def fit_target_core(powers, targets, masks=None, *, init: Core | None = None, **
             spatial_map=init.extra.reshape(len(init.extra), -1),
             extra=None,
         )
-    core = fit_core(flat, targets, masks, init=init, **options)
+    if start is not None:
+        start = replace(start, weights=np.ones((n_nodes * n_bands, 1)))
+    core = fit_core(flat, targets, masks, init=init, start=start, **options)
     coefficients = core.spatial_map * core.weights[:, 0]
     n_targets = len(coefficients)
     return replace(

@@ -49,11 +49,14 @@ print(f"Correlation with the true map: {np.corrcoef(found.ravel(), truth.ravel()
 # %%
 # Between sources
 # ---------------
-# The neighbour graph comes from correlations of band power, in training data only. It says who
-# listens to whom in graph attention; it is no measure of connectivity by itself.
+# Neighbours come from correlations of band power, in training data only; attention along these
+# edges is trained, and drawn here as its mean over heads and time. It says who listens to whom; it
+# is no measure of connectivity by itself. ``graph="partial_correlation"``,
+# ``"mutual_information"`` or ``"distance"`` choose other neighbours, ``graph="learnt"`` trains the
+# edges themselves.
 viz.plot_graph(
     translator, kind="source", networks=data.source_networks, coords=data.source_coords,
-    title="Simulated: source graph", show=False,
+    title="Simulated: attention between sources", show=False,
 )  # fmt: skip
 plt.show()
 

@@ -30,6 +30,9 @@ variants = {
     "linear core": SambaTranslator(**core),
     "+ corrections, if confirmed": SambaTranslator(**{**core, "corrections": "auto"}, max_epochs=6),
     "+ corrections, always": SambaTranslator(**{**core, "corrections": "always"}, max_epochs=6),
+    "+ learnt graph, always": SambaTranslator(
+        **{**core, "corrections": "always"}, graph="learnt", recurrent=None, max_epochs=6
+    ),
     "no band attention": SambaTranslator(**core, band_attention=False),
     "canonical response": SambaTranslator(**core, hrf="canonical"),
     "log power": SambaTranslator(**core, power="log"),

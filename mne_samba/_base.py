@@ -11,7 +11,7 @@ from mne.utils import use_log_level
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._checks import check_number, check_option
+from ._checks import check_number, check_option, check_t_r
 from ._data.hemo import (
     check_lengths,
     check_measured,
@@ -31,6 +31,7 @@ from ._data.lowrate import (
     full_history,
 )
 from ._data.paired import PairedData
+from ._data.power_cache import check_memory
 from ._data.reading import check_channels
 from ._data.segments import Electrophysiology, FrameGrid
 from ._scoring import MeanScore, score_frames, score_rows
@@ -51,7 +52,7 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
     _may_lack = False  # whether recordings may lack regions
 
     def _check_params(self) -> None:
-        check_number(self.t_r, "t_r", low=0, low_open=True)
+        check_t_r(self.t_r)
         if self.sfreq is not None:
             check_number(self.sfreq, "sfreq", low=0, low_open=True)
         if self.tmin is not None:
@@ -76,6 +77,7 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
             check_number(self.detrend, "detrend", low=0, integer=True)
         else:
             check_option(self.detrend, "detrend", ("cosine", "linear", None))
+        check_memory(getattr(self, "memory", None))
 
     def _frame_grid(self) -> FrameGrid:
         return FrameGrid(
@@ -279,7 +281,9 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _bin_power(self, ele: Electrophysiology, grid: LowRateGrid) -> list[np.ndarray]:
         filters = band_filters(self.wavelet, self.bands_, ele.sfreq, self.n_cycles)
-        return ele_power(ele, self.bands_, grid, filters)
+        memory = check_memory(getattr(self, "memory", None))
+        with use_log_level(getattr(self, "verbose", None)):
+            return ele_power(ele, self.bands_, grid, filters, memory)
 
     def _make_scaler(self) -> PowerScaler:
         return PowerScaler(self._log_power)

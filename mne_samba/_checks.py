@@ -25,6 +25,19 @@ def check_number(value, name: str, *, low=None, high=None, low_open=False, integ
     return int(value) if integer else float(value)
 
 
+def check_t_r(value) -> float:
+    """Return the repetition time of one grid of frames, or say how several come to one."""
+    if isinstance(value, (list, tuple, set, np.ndarray)) or hasattr(value, "iloc"):
+        given = " ".join(repr(value).split())[:60]
+        raise TypeError(
+            f"t_r must be one number of seconds, got {given}: a model has one grid of frames. "
+            "Bring recordings with other repetition times to one t_r first "
+            "(mne_samba.io.harmonize), or predict at another t_r after "
+            "translator.set_params(t_r=...)."
+        )
+    return check_number(value, "t_r", low=0, low_open=True)
+
+
 def check_option(value, name: str, options: Sequence) -> None:
     """Refuse an option value that does not exist."""
     if not any(
@@ -85,4 +98,5 @@ def check_window_frames(frames: int, start: float, t_r: float, duration: float, 
 
 
 def frames_fit(frames: int, start: float, t_r: float, duration: float) -> bool:
+    """Whether a window has frames and its last one lies inside its signal."""
     return start + (frames - 1) * t_r <= duration + 1e-6 and frames >= 1

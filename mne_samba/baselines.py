@@ -9,6 +9,7 @@ from scipy import linalg
 from ._base import BoldRegressor
 from ._checks import check_number, check_option
 from ._data.hemo import frames_table
+from ._data.missing import by_pattern, lacking
 from ._data.paired import PairedData
 from .nn.hrf import convolve_frames, double_gamma, glover_params
 
@@ -54,6 +55,8 @@ class BandPowerRidge(BoldRegressor):
         Seconds between its training and test frames.
     detrend : "cosine" | "linear" | int | None
         Slow drift removed from BOLD per recording.
+    memory : str | Path | joblib.Memory | None
+        Where to keep band power, as in `mne_samba.SambaTranslator`.
 
     Attributes
     ----------
@@ -72,7 +75,7 @@ class BandPowerRidge(BoldRegressor):
         first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None, picks=None,
         channels="error", bands=None, wavelet="shannon", n_cycles=7.0, power="log",
         hrf_length=30.0, fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5,
-        gap=30.0, detrend="cosine",
+        gap=30.0, detrend="cosine", memory=None,
     ):  # fmt: skip
         self.t_r = t_r
         self.hrf = hrf
@@ -97,6 +100,9 @@ class BandPowerRidge(BoldRegressor):
         self.n_folds = n_folds
         self.gap = gap
         self.detrend = detrend
+        self.memory = memory
+
+    _may_lack = True
 
     @property
     def _log_power(self) -> bool:
@@ -131,27 +137,42 @@ class BandPowerRidge(BoldRegressor):
         return lagged.transpose(2, 3, 0, 1).reshape(n_frames, -1)
 
     def _fit_paired(self, data: PairedData) -> None:
-        features = np.concatenate([self._features(p, data.grid) for p in data.powers])
-        target = np.concatenate(data.targets)
+        features = [self._features(p, data.grid) for p in data.powers]
+        rows = np.concatenate([f[m] for f, m in zip(features, data.masks, strict=True)])
+        self._feature_mean, self._feature_scale = rows.mean(axis=0), _spread(rows)
+        del rows
+        self.alpha_ = np.empty(self.n_targets_)
+        self._intercept = np.empty(self.n_targets_)
+        self._weights = np.empty((len(self._feature_mean), self.n_targets_))
+        # Regions that the same recordings have are fitted together, on those recordings alone.
+        for columns, members in by_pattern(np.stack([lacking(t) for t in data.targets])):
+            index = np.flatnonzero(members)
+            self._fit_regions(data.take(index), [features[i] for i in index], columns)
+        n_channels, n_bands = data.powers[0].shape[:2]
+        self.coef_ = self._weights.T.reshape(self.n_targets_, -1, n_channels, n_bands)
+
+    def _fit_regions(self, data: PairedData, features: list, columns: np.ndarray) -> None:
+        """Choose penalties and fit regions that all segments have."""
+        target = np.concatenate(data.targets)[:, columns]
         kept = np.isfinite(target).all(axis=1)
         blocks, times = self._blocks(data)
-        features, target = features[kept], target[kept]
-        self._feature_mean = features.mean(axis=0)
-        scale = features.std(axis=0)
-        self._feature_scale = np.where(scale > 0, scale, 1.0)
-        features = (features - self._feature_mean) / self._feature_scale
-        self._intercept = target.mean(axis=0)
-        target = target - self._intercept
+        features, target = np.concatenate(features)[kept], target[kept]
+        mean, scale = features.mean(axis=0), _spread(features)
+        features = (features - mean) / scale
+        intercept = target.mean(axis=0)
+        target = target - intercept
         alphas = np.logspace(-3, 5, 17) if self.alphas is None else np.asarray(self.alphas, float)
         alphas = alphas * (features**2).sum() / min(features.shape)
         scores = self._cross_validate(features, target, blocks[kept], times[kept], alphas)
         if not self.alpha_per_target:
             scores = np.repeat(scores.mean(axis=1, keepdims=True), scores.shape[1], axis=1)
         best = scores.argmax(axis=0)
-        self.alpha_ = alphas[best]
-        self._weights = _ridge(features, target, alphas)(best)
-        n_channels, n_bands = data.powers[0].shape[:2]
-        self.coef_ = self._weights.T.reshape(self.n_targets_, -1, n_channels, n_bands)
+        self.alpha_[columns] = alphas[best]
+        weights = _ridge(features, target, alphas)(best)
+        # From these recordings' mean and scale of features to those of all.
+        shift = (self._feature_mean - mean) / scale
+        self._weights[:, columns] = weights * (self._feature_scale / scale)[:, None]
+        self._intercept[columns] = intercept + shift @ weights
 
     def _blocks(self, data: PairedData) -> tuple[np.ndarray, np.ndarray]:
         """Block of every training frame, and its time where recordings follow with pauses."""
@@ -214,6 +235,12 @@ class BandPowerRidge(BoldRegressor):
             features = (self._features(power, grid) - self._feature_mean) / self._feature_scale
             out.append(features @ self._weights + self._intercept)
         return out
+
+
+def _spread(features: np.ndarray) -> np.ndarray:
+    """Scale of every feature, 1 where it does not vary."""
+    scale = features.std(axis=0)
+    return np.where(scale > 0, scale, 1.0)
 
 
 def _ridge(features: np.ndarray, target: np.ndarray, alphas: np.ndarray):

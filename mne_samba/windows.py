@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from mne.utils import logger, warn
 
-from ._checks import check_number
+from ._checks import check_number, check_t_r
 from ._data.channels import bad_spans
 from ._data.frame_times import frame_times, times_for_bold
 from ._data.hemo import read_hemo
@@ -123,7 +123,7 @@ def make_windows(
     several = isinstance(raw, (list, tuple))
     raws, bolds = pair(raw, bold, several)
     n = len(raws)
-    t_r = check_number(t_r, "t_r", low=0, low_open=True)
+    t_r = check_t_r(t_r)
     n_frames = _whole_frames(window, "window", t_r)
     step_frames = n_frames if step is None else _whole_frames(step, "step", t_r)
     context = check_number(context, "context", low=0)

@@ -281,6 +281,16 @@ def test_bad_repetition_times(world, t_r, error):
         SambaTranslator(t_r=t_r).fit(world["raws"], world["bolds"])
 
 
+@pytest.mark.parametrize("t_r", [[2.0, 1.5], (2.0,), np.array([2.0, 1.5]), pd.Series([2.0])])
+def test_several_repetition_times_say_how_they_come_to_one(world, t_r):
+    said = r"^t_r must be one number of seconds, got .*mne_samba\.io\.harmonize.*set_params\(t_r="
+    for estimator in (SambaTranslator, BandPowerRidge):
+        with pytest.raises(TypeError, match=said):
+            estimator(t_r=t_r).fit(world["raws"], world["bolds"])
+    with pytest.raises(TypeError, match=said):
+        make_windows(world["raws"], world["bolds"], t_r=t_r)
+
+
 @pytest.mark.parametrize(
     "bands",
     [{}, {"a": (10, 5)}, {"a": (10, 150)}, {"a": (np.nan, 15)}, {"a": (1, 2, 3)}, {"a": 5},

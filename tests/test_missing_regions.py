@@ -4,6 +4,7 @@ import pytest
 
 from mne_samba import SambaTranslator, read_samba
 from mne_samba.baselines import BandPowerRidge
+from mne_samba.evaluation import evaluate
 
 OPTIONS = {"t_r": 2.0, "corrections": "never", "power": "linear", "target_bands": False,
            "random_state": 0, "verbose": "ERROR"}  # fmt: skip
@@ -83,9 +84,48 @@ def test_a_region_that_nobody_has_is_refused(people, gaps):
         SambaTranslator(**OPTIONS).fit(people.raws, bolds)
 
 
-@pytest.mark.parametrize("change", [{"direction": "both"}, {"variant": "paper"}])
+@pytest.mark.parametrize("change", [{"variant": "paper"}])
 def test_where_regions_cannot_be_left_out_they_are_refused(people, gaps, change):
     with pytest.raises(ValueError, match="NaN in some regions"):
         SambaTranslator(**{**OPTIONS, **change}).fit(people.raws, gaps)
-    with pytest.raises(ValueError, match="NaN in some regions"):
-        BandPowerRidge(t_r=2.0).fit(people.raws, gaps)
+
+
+@pytest.mark.parametrize("hrf", ["canonical", "fir"])
+def test_the_baseline_learns_a_region_from_those_who_have_it(people, gaps, hrf):
+    options = {"t_r": 2.0, "hrf": hrf}
+    ridge = BandPowerRidge(**options).fit(people.raws, gaps)
+    for region, who in ((2, [0]), (5, [0, 1]), (7, [0, 1, 2])):
+        alone = BandPowerRidge(**options).fit(
+            [people.raws[i] for i in who], [gaps[i][:, [region]] for i in who]
+        )
+        np.testing.assert_allclose(
+            ridge.predict(people.raws[0])[:, region], alone.predict(people.raws[0])[:, 0], rtol=1e-6
+        )
+    scores = ridge.score_targets([people.raws[1]], [gaps[1]])
+    assert np.isnan(scores[2]) and np.isfinite(np.delete(scores, 2)).all()
+
+
+def test_an_evaluation_leaves_out_what_was_not_measured(people):
+    """Every score that can be is there, the others are NaN, and nothing else changes."""
+    bolds = [bold.copy() for bold in people.bolds]
+    lost = {(0, 9), (1, 2), (2, 5)}
+    for recording, target in lost:
+        bolds[recording][:, target] = np.nan
+    options = {"n_shifts": 19, "verbose": False, "confounds": [b[:, :1] for b in people.bolds]}
+    result = evaluate(BandPowerRidge(t_r=2.0), people.raws, bolds, **options)
+    table = result.to_frame()
+    for (recording, target), rows in table.groupby(["recording", "target"]):
+        assert rows["score"].isna().all() == ((recording, target) in lost)
+        assert rows["score"].notna().all() == ((recording, target) not in lost)
+        assert (rows["n_frames"] == 0).all() == ((recording, target) in lost)
+    whole = evaluate(BandPowerRidge(t_r=2.0), people.raws, people.bolds, **options)
+    same = "model == 'BandPowerRidge' and target in [0, 1, 3]"
+    np.testing.assert_allclose(table.query(same)["score"], whole.to_frame().query(same)["score"])
+    models = result.summary().drop(index="null: circular_shift")
+    assert np.isfinite(models[["mean", "pearson", "r2"]]).all(axis=None)
+    assert np.isfinite(result.p_values_.drop(columns=["model"]).astype(float)).all(axis=None)
+
+
+def test_an_evaluation_refuses_regions_that_a_fold_cannot_learn(people, gaps):
+    with pytest.raises(ValueError, match=r"Regions \[2\] are NaN in all .* fold 0 is trained"):
+        evaluate(BandPowerRidge(t_r=2.0), people.raws, gaps)

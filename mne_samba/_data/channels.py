@@ -10,6 +10,7 @@ from mne.utils import logger
 
 
 def picked(inst, picks) -> list[int]:
+    """Return indices of the channels that MNE's ``picks`` means, bad ones left out."""
     from mne.io.pick import _picks_to_idx  # the rule that MNE's own methods use for ``picks``
 
     default = picks is None
@@ -23,6 +24,7 @@ def picked(inst, picks) -> list[int]:
 
 
 def bad_spans(raw) -> np.ndarray:
+    """Spans (n_spans, 2) annotated as BAD or EDGE, in seconds from the first sample."""
     onsets, durations = [], []
     if len(raw.annotations):
         sfreq = raw.info["sfreq"]

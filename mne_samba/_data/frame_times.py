@@ -5,7 +5,7 @@ from __future__ import annotations
 import mne
 import numpy as np
 
-from .._checks import check_number
+from .._checks import check_number, check_t_r
 from .pairing import check_raw
 from .triggers import volume_starts, volume_triggers
 
@@ -66,7 +66,7 @@ def times_for_bold(
 ):
     """Find frame times; knowing the targets, an error can say that BOLD lies on its side."""
     check_raw(raw, "raw")
-    t_r = check_number(t_r, "t_r", low=0, low_open=True)
+    t_r = check_t_r(t_r)
     first_volume = check_number(first_volume, "first_volume")
     n_dummy = check_number(n_dummy, "n_dummy", low=0, integer=True)
     slice_time_ref = check_number(slice_time_ref, "slice_time_ref", low=0, high=1)

@@ -16,6 +16,23 @@ def lacking(values: np.ndarray) -> np.ndarray:
     return missing.all(axis=0) & ~missing.all()
 
 
+def by_pattern(gaps: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Group regions that the same recordings have.
+
+    Parameters
+    ----------
+    gaps : array of bool, shape (n_recordings, n_targets)
+        Where a recording lacks a region.
+
+    Returns
+    -------
+    groups : list of tuple
+        Regions (indices), and which recordings have them (bool, shape (n_recordings,)).
+    """
+    patterns, members = np.unique(~gaps, axis=1, return_inverse=True)
+    return [(np.flatnonzero(members.ravel() == i), pattern) for i, pattern in enumerate(patterns.T)]
+
+
 def fit_with_missing(fit, powers: list[np.ndarray], targets: list[np.ndarray]):
     """Fit a core to recordings of which some lack regions.
 

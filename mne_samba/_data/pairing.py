@@ -38,12 +38,14 @@ def check_signal(data, channels, name) -> None:
 
 
 def check_raw(raw, name) -> None:
+    """Refuse what is no recording, such as the name of its file."""
     if not isinstance(raw, mne.io.BaseRaw):
         hint = " Read files with mne.io.read_raw first." if isinstance(raw, str) else ""
         raise TypeError(f"{name} must be an mne.io.Raw, got {type(raw).__name__}.{hint}")
 
 
 def pair(raw, bold, several):
+    """Make lists of one recording and its BOLD, or refuse lists that do not pair."""
     if not several:
         check_raw(raw, "raw")
         if isinstance(bold, (list, tuple)) and len(bold) and np.ndim(bold[0]) > 1:
@@ -65,6 +67,7 @@ def pair(raw, bold, several):
 
 
 def per_recording(value, n, name, several) -> list:
+    """One value per recording, of a list or of a single value."""
     if isinstance(value, (list, tuple, np.ndarray, pd.Series)) and np.ndim(value) == 1:
         if not several:
             raise TypeError(f"{name} is a list of {len(value)}, but raw is one recording.")
@@ -75,6 +78,7 @@ def per_recording(value, n, name, several) -> list:
 
 
 def name_subjects(given, raws) -> list:
+    """Person of every recording: as given, else as its info says."""
     subjects = []
     for value, raw in zip(given, raws, strict=True):
         known = (raw.info["subject_info"] or {}).get("his_id") or "unknown"
@@ -83,11 +87,13 @@ def name_subjects(given, raws) -> list:
 
 
 def count_runs(given, subjects) -> list:
+    """Run of every recording: as given, else counted from 1 per person."""
     counted = [1 + subjects[:i].count(subject) for i, subject in enumerate(subjects)]
     return [c if value is None else value for value, c in zip(given, counted, strict=True)]
 
 
 def same_channels(raws, picks, names) -> list[str]:
+    """Channels of the first recording, which all others must have at the same rate."""
     first = [raws[0].ch_names[i] for i in picked(raws[0], picks)]
     for raw, name in zip(raws[1:], names[1:], strict=True):
         if raw.info["sfreq"] != raws[0].info["sfreq"]:

@@ -7,6 +7,7 @@ import numpy as np
 from mne.utils import logger, use_log_level
 from sklearn.model_selection import LeaveOneGroupOut, check_cv
 
+from .._data.missing import lacking
 from .._data.window_table import window_metadata
 from ..model_selection import BlockedTimeSplit
 from ._jobs import Job, run_jobs
@@ -62,7 +63,8 @@ def evaluate(
     X : Epochs | list of Raw or 2-D arrays | array of shape (n_windows, ...)
         Windows, or whole recordings (one per sample).
     y : array of shape (n_windows, n_frames, n_targets) | list of (n_frames, n_targets)
-        Targets; NaN frames are left out of scores.
+        Targets; NaN frames are left out of scores, and so are regions that a recording lacks
+        (columns of NaN).
     groups : array of shape (n_samples,) | None
         Person of each sample. Default: ``subject`` of the metadata, each recording its own person
         in a list.
@@ -99,7 +101,8 @@ def evaluate(
     target_names : sequence | None
         Names of targets. Default: columns of ``y`` where it is a DataFrame, else numbers.
     n_jobs : int | None
-        Fits at a time. Each uses one thread, so that results do not depend on ``n_jobs``.
+        Fits at a time. Each uses one thread, so that results do not depend on ``n_jobs``. Within
+        ``joblib.parallel_config(backend="dask")`` they run on the workers of a dask cluster.
     cache : path | None
         Folder of finished fits: an interrupted evaluation goes on where it stopped.
     random_state : int | None
@@ -115,8 +118,9 @@ def evaluate(
     Raises
     ------
     ValueError
-        If options are unknown, there is one group only, targets are all constant, folds are too
-        short for the gap, or there are more confounds than frames.
+        If options are unknown, there is one group only, targets are all constant, a region is in
+        no training recording of a fold, folds are too short for the gap, or there are more
+        confounds than frames.
 
     Warns
     -----
@@ -145,6 +149,7 @@ def evaluate(
     measured = _counted(samples, samples.place(samples.y, rows), translator, context)
     _check_targets(measured, samples)
     folds = _folds(X, samples, groups, cv, translator)
+    _check_regions(measured, samples, folds)
     extra = _on_grid(confounds, samples, "confounds")
     truth = _on_grid(clean, samples, "clean")
     scorer = Scorer(samples, measured, detrend, scores, extra, truth)
@@ -203,17 +208,31 @@ def _counted(samples: Samples, measured: dict, translator, context) -> dict:
 def _check_targets(measured: dict, samples: Samples) -> None:
     varies = np.zeros(len(samples.names), dtype=bool)
     for label, grid in measured.items():
-        rows = grid[np.isfinite(grid).all(axis=1)]
+        there = ~lacking(grid)
+        rows = grid[np.isfinite(grid[:, there]).all(axis=1)]
         if len(rows) < 3:
             raise ValueError(
                 f"Recording {label} has {len(rows)} frames to score: all others are NaN or have no "
                 "whole history (context). Use longer recordings."
             )
-        varies |= (rows != rows[0]).any(axis=0)
+        varies |= there & (rows != rows[0]).any(axis=0)
     if not varies.any():
         raise ValueError("All targets are constant: there is nothing to predict.")
     if not varies.all():
         logger.warning(f"{(~varies).sum()} constant targets score 0.")
+
+
+def _check_regions(measured: dict, samples: Samples, folds: list) -> None:
+    """Refuse regions that some fold cannot learn, because only people that it tests have them."""
+    for fold, (train, _) in enumerate(folds):
+        seen = np.unique(samples.label[train])
+        nowhere = np.all([lacking(measured[label]) for label in seen], axis=0)
+        if nowhere.any():
+            names = [samples.names[m] for m in np.flatnonzero(nowhere)]
+            raise ValueError(
+                f"Regions {names[:8]} are NaN in all recordings that fold {fold} is trained on: "
+                "leave them out of y."
+            )
 
 
 def _folds(X, samples: Samples, groups, cv, translator) -> list:

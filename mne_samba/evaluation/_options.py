@@ -15,6 +15,7 @@ NULLS = ("circular_shift", SHUFFLED)
 
 
 def check_metrics(metrics) -> dict[str, Callable]:
+    """Metrics by name, or a refusal of those that do not exist."""
     if isinstance(metrics, Mapping):
         return dict(metrics)
     metrics = [metrics] if isinstance(metrics, str) else list(metrics)
@@ -25,6 +26,7 @@ def check_metrics(metrics) -> dict[str, Callable]:
 
 
 def check_nulls(nulls, n_shifts, method) -> None:
+    """Refuse nulls that do not exist; warn of shifts of series with drift."""
     unknown = [null for null in nulls if null not in NULLS] if not isinstance(nulls, str) else [1]
     if unknown:
         raise ValueError(f"nulls must be a sequence of names among {list(NULLS)}, got {nulls!r}.")
@@ -38,6 +40,7 @@ def check_nulls(nulls, n_shifts, method) -> None:
 
 
 def check_baselines(baselines, translator) -> tuple[dict, list]:
+    """Baselines that are fitted as estimators, and names of those that never look at signals."""
     estimators, plain = {}, []
     items = [baselines] if isinstance(baselines, str | Mapping) else list(baselines)
     for item in items:

@@ -8,6 +8,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from .._data.missing import by_pattern, lacking
 from ..metrics import cosine_drift, polynomial_drift
 from ._samples import Samples
 
@@ -55,24 +56,28 @@ def framewise_ridge(samples: Samples, grids: dict, frames: dict, design: dict) -
     predictions : dict
         Every recording's predictions on its grid.
     """
-    inputs, targets = [], []
-    for k, rows in frames.items():
-        rows = rows[np.isfinite(grids[k][rows]).all(axis=1)]
-        if len(rows):
-            inputs.append(design[k][rows])
-            # Recordings differ in level and scale for reasons that no regressor can know.
-            spread = grids[k][rows].std(axis=0)
-            centred = grids[k][rows] - grids[k][rows].mean(axis=0)
-            targets.append(centred / np.where(spread > 0, spread, 1.0))
-    inputs, targets = np.concatenate(inputs), np.concatenate(targets)
-    model = make_pipeline(
-        StandardScaler(),
-        RidgeCV(np.logspace(-1, 5, 7), cv=KFold(min(5, max(2, len(inputs) // 2)))),
-    ).fit(inputs, targets)
-    return {
-        k: model.predict(design[k]).reshape(n, targets.shape[1])
-        for k, n in enumerate(samples.n_grid)
-    }
+    out = {k: np.empty((n, len(samples.names))) for k, n in enumerate(samples.n_grid)}
+    # Regions that the same recordings have are fitted together.
+    gaps = np.stack([lacking(grids[k]) for k in frames])
+    for columns, members in by_pattern(gaps):
+        inputs, targets = [], []
+        for k in (k for k, member in zip(frames, members, strict=True) if member):
+            part = grids[k][frames[k]][:, columns]
+            kept = np.isfinite(part).all(axis=1)
+            if kept.any():
+                inputs.append(design[k][frames[k][kept]])
+                # Recordings differ in level and scale for reasons that no regressor can know.
+                spread = part[kept].std(axis=0)
+                centred = part[kept] - part[kept].mean(axis=0)
+                targets.append(centred / np.where(spread > 0, spread, 1.0))
+        inputs, targets = np.concatenate(inputs), np.concatenate(targets)
+        model = make_pipeline(
+            StandardScaler(),
+            RidgeCV(np.logspace(-1, 5, 7), cv=KFold(min(5, max(2, len(inputs) // 2)))),
+        ).fit(inputs, targets)
+        for k, predicted in out.items():
+            predicted[:, columns] = model.predict(design[k]).reshape(len(predicted), len(columns))
+    return out
 
 
 def _time(samples: Samples, grids: dict, frames: dict) -> dict:

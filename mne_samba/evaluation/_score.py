@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from .._data.missing import lacking
 from ..metrics import METRICS, drift_basis, polynomial_drift, project_out
 from ._samples import Samples, nan_mean
 from .nulls import circular_shift_null, draw_shifts
@@ -58,9 +59,15 @@ def remove_drift(values, t_r: float, method, frames=None) -> np.ndarray:
         return np.array(values, float)
     n_grid, rows = _rows(frames, len(values))
     basis = scoring_drift(n_grid, t_r, method)[rows]
-    if np.isfinite(values).all(axis=1).sum() <= basis.shape[1]:
+    if _n_measured(values) <= basis.shape[1]:
         basis = basis[:, :1]
     return project_out(values, basis)
+
+
+def _n_measured(values) -> int:
+    """Frames that hold all regions that were measured in this recording."""
+    values = np.asarray(values, float)
+    return int(np.isfinite(values[:, ~lacking(values)]).all(axis=1).sum())
 
 
 def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarray:
@@ -91,7 +98,7 @@ def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarra
     """
     n_grid, rows = _rows(frames, len(values))
     design = np.column_stack([scoring_drift(n_grid, t_r, method)[rows], confounds])
-    n_valid = int(np.isfinite(values).all(axis=1).sum())
+    n_valid = _n_measured(values)
     if n_valid <= design.shape[1]:
         raise ValueError(
             f"More confounds than frames: {np.shape(confounds)[1]} confounds, with drift "
@@ -174,7 +181,7 @@ class Scorer:
 
     def _block(self, run: Run, model, metric_name, y, pred, metric: Callable) -> pd.DataFrame:
         names = self.samples.names
-        counted = np.isfinite(y).all(axis=1) & np.isfinite(pred).all(axis=1)
+        counted = np.isfinite(y) & np.isfinite(pred)
         return pd.DataFrame(
             {
                 "model": model,
@@ -184,7 +191,7 @@ class Scorer:
                 "recording": run.label,
                 "target": names,
                 "score": metric(y, pred),
-                "n_frames": int(counted.sum()),
+                "n_frames": counted.sum(axis=0),
             }
         )
 

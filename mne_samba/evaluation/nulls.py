@@ -109,6 +109,12 @@ def circular_shift_null(
     complete = len(rows) == len(y) and np.isfinite(y).all() and np.isfinite(pred).all()
     if complete and metric in ("spearman", "pearson"):
         return _rolled_scores(y, pred, shifts, metric)
+    there = ~np.isnan(y).all(axis=0)
+    if there.any() and not there.all():
+        # Regions that the recording lacks must not take the others' fast way.
+        null = np.full((len(shifts), y.shape[1]), np.nan)
+        null[:, there] = circular_shift_null(y[:, there], pred[:, there], shifts, metric, rows)
+        return null
     score = METRICS[metric] if isinstance(metric, str) else metric
     return np.array([score(y[(rows - shift) % len(y)], pred) for shift in shifts])
 

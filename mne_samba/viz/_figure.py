@@ -232,16 +232,19 @@ def glass_brain(
     color_bar(host, cmap, vmin, vmax, label)
 
 
-def connectome(host: Axes, matrix, coords, colors, *, label: str, limit: float) -> None:
+def connectome(
+    host: Axes, matrix, coords, colors, *, label: str, limit: float, signed: bool = True
+) -> None:
     """Edges and nodes on a glass brain, with a labelled colour bar."""
+    cmap, low = (SIGNED, -limit) if signed else (UNSIGNED, 0.0)
     host.set_axis_off()
     display = plotting.plot_connectome(
         matrix, coords, node_color=list(colors), node_size=16, axes=host, display_mode="lzr",
-        edge_cmap=SIGNED, edge_vmin=-limit, edge_vmax=limit, colorbar=False,
+        edge_cmap=cmap, edge_vmin=low, edge_vmax=limit, colorbar=False,
         edge_kwargs={"linewidth": 1.2}, node_kwargs={"edgecolors": "0.25", "linewidths": 0.3},
     )  # fmt: skip
     _keep_inside(host, [view.ax for view in display.axes.values()])
-    color_bar(host, SIGNED, -limit, limit, label)
+    color_bar(host, cmap, low, limit, label)
 
 
 def color_bar(host, cmap: str, vmin: float, vmax: float, label: str) -> None:

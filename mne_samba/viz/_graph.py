@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ._figure import (
     SIGNED,
+    UNSIGNED,
     as_coords,
     as_matrix,
     as_names,
@@ -93,9 +94,9 @@ def plot_graph(
     Returns
     -------
     fig : Figure
-        Signed weights; row i, column j is what node i takes from node j, a node's edge to itself
-        is left out (grey). The brain shows the mean of both directions; in the bipartite graph,
-        light nodes are sources, dark ones targets.
+        Signed weights, or attention; row i, column j is what node i takes from node j. A node's
+        edge to itself is left out (grey), as are edges that attention lacks. The brain shows the
+        mean of both directions; in the bipartite graph, light nodes are sources, dark ones targets.
 
     Raises
     ------
@@ -110,8 +111,8 @@ def plot_graph(
         channels, regions = fitted(estimator, "ch_names_in_", "target_names_in_")
         names = (channels if kind == "source" else regions) if names is None else names
         source_names = channels if source_names is None else source_names
+    learnt = isinstance(graph, Mapping) and graph.get(f"{kind}_attention") is not None
     if label is None:
-        learnt = isinstance(graph, Mapping) and graph.get(f"{kind}_attention") is not None
         label = "attention" if learnt else "map weight" if kind == "bipartite" else "edge weight"
     matrix = _edges(graph, kind)
     n_rows, n_columns = matrix.shape
@@ -136,13 +137,15 @@ def plot_graph(
         # What a node gives itself would outshine the rest.
         matrix = matrix.copy()
         np.fill_diagonal(matrix, np.nan)
-    limit = largest(matrix)
+    if learnt:
+        # Attention has no sign, and none where there is no edge.
+        matrix[matrix == 0] = np.nan
     if brain:
         _draw_brain(
             panels[0], matrix, networks, source_networks, coords, source_coords, n_edges, label,
-            kind,
+            kind, not learnt,
         )  # fmt: skip
-    _draw_matrix(panels[-1], matrix, names, columns, networks, column_networks, limit, label)
+    _draw_matrix(panels[-1], matrix, names, columns, networks, column_networks, label, not learnt)
     rows = {"source": "channel", "target": "region", "bipartite": "region"}[kind]
     panels[-1].set_ylabel(f"{rows} (takes)")
     panels[-1].set_xlabel(f"{'channel' if kind != 'target' else 'region'} (gives)")
@@ -151,12 +154,14 @@ def plot_graph(
     return finish(fig, show)
 
 
-def _draw_matrix(panel, matrix, rows, columns, networks, column_networks, limit, label) -> None:
+def _draw_matrix(panel, matrix, rows, columns, networks, column_networks, label, signed) -> None:
+    limit = largest(matrix)
+    cmap, low = (SIGNED, -limit) if signed else (UNSIGNED, 0.0)
     order, groups = by_network(networks, len(rows))
     column_order, column_groups = by_network(column_networks, len(columns))
     panel.set_facecolor("0.85")
     panel.imshow(
-        matrix[np.ix_(order, column_order)], cmap=SIGNED, vmin=-limit, vmax=limit,
+        matrix[np.ix_(order, column_order)], cmap=cmap, vmin=low, vmax=limit,
         interpolation="nearest", aspect="auto",
     )  # fmt: skip
     panel.spines[:].set_visible(True)
@@ -165,7 +170,7 @@ def _draw_matrix(panel, matrix, rows, columns, networks, column_networks, limit,
     for found, line in ((groups, panel.axhline), (column_groups, panel.axvline)):
         for edge in np.flatnonzero(np.array(found[1:]) != np.array(found[:-1])):
             line(edge + 0.5, color="k", lw=0.5)
-    color_bar(panel, SIGNED, -limit, limit, label)
+    color_bar(panel, cmap, low, limit, label)
 
 
 def _network_colors(networks, n: int) -> list:
@@ -177,7 +182,7 @@ def _network_colors(networks, n: int) -> list:
 
 
 def _draw_brain(
-    panel, matrix, networks, source_networks, coords, source_coords, n_edges, label, kind
+    panel, matrix, networks, source_networks, coords, source_coords, n_edges, label, kind, signed
 ) -> None:
     if kind == "bipartite":
         n_rows, n_columns = matrix.shape
@@ -193,4 +198,4 @@ def _draw_brain(
     size = np.abs(full[np.triu_indices_from(full, 1)])
     if n_edges < len(size):
         full = np.where(np.abs(full) >= np.sort(size)[-n_edges], full, 0.0)
-    connectome(panel, full, places, colors, label=label, limit=largest(full))
+    connectome(panel, full, places, colors, label=label, limit=largest(full), signed=signed)

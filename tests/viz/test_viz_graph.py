@@ -70,6 +70,18 @@ def test_graph_of_an_estimator_masks_absent_edges():
         plot_graph(model, "target", show=False)
 
 
+def test_attention_is_drawn_without_sign_and_only_along_edges():
+    attention = np.array([[0.6, 0.4, 0.0], [0.5, 0.3, 0.2], [0.0, 0.0, 1.0]])
+    graph = {"source": attention > 0, "source_similarity": np.eye(3), "source_attention": attention}
+    model = SimpleNamespace(
+        fit=None, graph_=graph, ch_names_in_=["x", "y", "z"], target_names_in_=NAMES
+    )
+    image = _matrix(plot_graph(model, "source", show=False)).images[0]
+    shown = np.ma.filled(image.get_array(), np.nan)
+    assert shown[0, 1] == 0.4 and np.isnan(shown[[0, 2, 2], [2, 0, 1]]).all()
+    assert image.get_clim() == (0.0, 0.5)
+
+
 def test_graph_refuses(coords):
     with pytest.raises(ValueError, match="kind"):
         plot_graph(np.eye(3), "both", show=False)

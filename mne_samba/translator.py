@@ -139,6 +139,10 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
         Folder that keeps the state of the corrections' training (and of ``variant="paper"``) after
         every epoch: a fit that was killed goes on there and ends with the same weights. Files are
         removed when the fit is done.
+    memory : str | Path | joblib.Memory | None
+        Where to keep band power, which folds and refits then share: one computation per recording.
+        It is found again by the samples, bands and frames themselves; scales and all else that is
+        learnt are never kept. Not used by ``variant="paper"`` and on the way back.
     random_state : int | RandomState | None
         Seed.
     verbose : bool | str | int | None
@@ -189,7 +193,7 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
         variant="default", corrections="auto", n_hidden=32,
         lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
         detrend="cosine", device="auto", dtype="float32", warm_start=False, random_state=None,
-        verbose=None, checkpoint_dir=None, output="bands", alignment="contrastive",
+        verbose=None, checkpoint_dir=None, output="bands", alignment="contrastive", memory=None,
     ):  # fmt: skip
         self.t_r = t_r
         self.direction = direction
@@ -235,6 +239,7 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
         self.checkpoint_dir = checkpoint_dir
         self.output = output
         self.alignment = alignment
+        self.memory = memory
 
     @property
     def _may_lack(self) -> bool:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from mne.utils import logger
+from mne.utils import ProgressBar, logger
 
 from ..nn.shannon import shannon_kernels
 from ..nn.wavelet import CANONICAL_BANDS, band_power
+from .power_cache import kept, power_key
 from .reading import clean_reader
 from .segments import Electrophysiology, Segment
 
 # Bins per second that the grid aims at: BOLD cannot tell finer ones apart.
 RATE = 2.0
+# Numbers of a signal from which on a bar shows how far it is read.
+_LONG = 1e8
 
 
 @dataclass(frozen=True)
@@ -108,13 +112,16 @@ def segment_power(
     read = clean_reader(segment, sfreq)
     power = np.full((len(ch_names), len(bands), n_bins), np.nan, dtype=np.float32)
     if missing < n_bins:
+        long = len(ch_names) * segment.n_times > _LONG
+        bar = ProgressBar(n_bins - missing, mesg="Band power") if long else None
         # What is not finite is refused below, with its name.
         with np.errstate(invalid="ignore", over="ignore"):
-            power[:, :, missing:] = band_power(
-                read, segment.n_times, sfreq, bands,
-                start=start + missing * width, width=width, n_bins=n_bins - missing, **filters,
+            band_power(
+                read, segment.n_times, sfreq, bands, out=power[:, :, missing:],
+                start=start + missing * width, width=width, n_bins=n_bins - missing,
+                progress=None if bar is None else bar.update, **filters,
             )  # fmt: skip
-        broken = np.flatnonzero(~np.isfinite(power[:, :, missing:]).all(axis=(1, 2)))
+        broken = np.flatnonzero([not np.isfinite(p).all() for p in power[:, :, missing:]])
         if len(broken):
             raise ValueError(
                 "X contains NaN, infinite or far too large values in channels "
@@ -128,13 +135,17 @@ def segment_power(
 
 
 def ele_power(
-    ele: Electrophysiology, bands: dict, grid: LowRateGrid, filters: dict
+    ele: Electrophysiology, bands: dict, grid: LowRateGrid, filters: dict, memory=None
 ) -> list[np.ndarray]:
-    """Band power of all segments, see `segment_power`."""
-    return [
-        segment_power(segment, ele.sfreq, bands, grid, filters, ele.ch_names)
-        for segment in ele.segments
-    ]
+    """Band power of all segments, see `segment_power`; kept by ``memory``, a `joblib.Memory`."""
+    out = []
+    for segment in ele.segments:
+        compute = partial(segment_power, segment, ele.sfreq, bands, grid, filters, ele.ch_names)
+        if memory is None:
+            out.append(compute())
+        else:
+            out.append(kept(memory, power_key(segment, ele.sfreq, bands, grid, filters), compute))
+    return out
 
 
 def band_filters(wavelet: str, bands: dict, sfreq: float, n_cycles: float) -> dict:
@@ -176,12 +187,15 @@ class PowerScaler:
             return np.log(np.maximum(power, np.finfo(np.float32).tiny))
 
     def _measure(self, powers) -> tuple[np.ndarray, np.ndarray]:
-        values = np.concatenate([self._values(p) for p in powers], axis=-1)
-        seen = ~np.isnan(values[0, 0])
-        if not seen.any():
+        seen = [~np.isnan(power[0, 0]) for power in powers]
+        if not any(s.any() for s in seen):
             raise ValueError("No sample of a recording is left outside its BAD spans.")
-        values = values[:, :, seen].astype(np.float64)
-        mean, scale = values.mean(-1), values.std(-1)
+        mean, scale = np.empty((2, *powers[0].shape[:2]))
+        # Channel by channel: double precision of whole recordings would be most of a fit's memory.
+        for c in range(len(mean)):
+            parts = [p[c][:, s] for p, s in zip(powers, seen, strict=True)]
+            values = self._values(np.concatenate(parts, axis=-1)).astype(np.float64)
+            mean[c], scale[c] = values.mean(-1), values.std(-1)
         return mean, np.where(scale > 0, scale, 1.0)
 
     def fit(self, powers: list[np.ndarray], keys: list[tuple]) -> PowerScaler:
@@ -202,6 +216,9 @@ class PowerScaler:
                 mean, scale = self._measure([power])
             else:
                 mean, scale = self.stats.get(key, self.pooled)
-            scaled = (self._values(power) - mean[:, :, None]) / scale[:, :, None]
-            out.append(np.nan_to_num(scaled, nan=0.0).astype(power.dtype))
+            scaled = np.empty_like(power)
+            for c in range(len(power)):
+                values = (self._values(power[c]) - mean[c][:, None]) / scale[c][:, None]
+                scaled[c] = np.nan_to_num(values, nan=0.0)
+            out.append(scaled)
         return out

@@ -7,6 +7,9 @@ import numpy as np
 from .._checks import check_finite
 from .segments import Electrophysiology, Segment
 
+# Bytes of signal that are looked at at once.
+_BLOCK_BYTES = 1 << 24
+
 
 def _without_bad(segment: Segment, sfreq: float):
     """Read with BAD spans bridged by straight lines: wavelets would spread artefacts."""
@@ -58,12 +61,14 @@ def clean_reader(segment: Segment, sfreq: float):
     return _without_bad(segment, sfreq) if len(segment.bad) else segment.read
 
 
-def check_channels(ele: Electrophysiology, name: str = "X", block: int = 1 << 16) -> None:
+def check_channels(ele: Electrophysiology, name: str = "X", block: int | None = None) -> None:
     """Refuse NaN, flat and duplicated channels before anything is learnt from them.
 
     A channel must vary, and differ from all others, in every recording. What BAD spans hold does
     not matter.
     """
+    if block is None:
+        block = max(1, _BLOCK_BYTES // (8 * len(ele.ch_names)))
     keys = ele.keys
     for key in dict.fromkeys(keys):
         members = [i for i, other in enumerate(keys) if other == key]

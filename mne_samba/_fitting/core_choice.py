@@ -21,8 +21,10 @@ _MARGIN = 3.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
 # than twice as many, and that settle whether targets need bands of their own.
 _SOME, _FEW = 64, 16
-# Where some targets decide, their fits end early.
-_ROUGH = {"tol": 0.1, "extra": False}
+# Where some targets decide, their fits end early; fits of all from there on stop at what no
+# correlation shows, in nats per target and iteration.
+_ROUGH = {"tol": 0.1, "extra": False, "whiten_again": False}
+_MANY = {"tol": 0.01}
 
 
 class CoreChooser:
@@ -141,14 +143,16 @@ class CoreChooser:
         """Fit the core that was chosen, on from that of the training part where there is one."""
         if previous is not None or self._part_core is None:
             return self._from_some(data, seed, previous)
-        return self._fit(data, seed, None, self.own_bands, start=self._part_core)
+        many = {} if self._draw(_SOME, seed) is None else _MANY
+        return self._fit(data, seed, None, self.own_bands, start=self._part_core, **many)
 
     def _from_some(self, data: PairedData, seed: int, previous: Core | None) -> Core:
         """Fit all targets, on from some where there are many."""
         some = self._draw(_SOME, seed)
         if previous is None and self._start is None and some is not None:
             self._start = self._fit(_with_targets(data, some), seed, None, self.own_bands, **_ROUGH)
-        return self._fit(data, seed, previous, self.own_bands, start=self._start)
+        many = {} if some is None else _MANY
+        return self._fit(data, seed, previous, self.own_bands, start=self._start, **many)
 
     def _fit(
         self,

@@ -71,7 +71,7 @@ def save_translator(translator, path, overwrite: bool) -> None:
         "class": type(translator).__name__,
         "params": {
             # Folders belong to a machine, not to a model.
-            name: None if name == "checkpoint_dir" else _plain(value, name)
+            name: None if name in ("checkpoint_dir", "memory") else _plain(value, name)
             for name, value in translator.get_params(deep=False).items()
         },
         "channel_types": _channel_types(translator.info_),

@@ -65,11 +65,16 @@ class Fitter:
         Bounds of the double gamma.
     callback : callable, optional
         Called as ``callback(stage, iteration, elbo)``.
+    whiten_again : bool
+        Fit again where the residual has another memory than what was whitened.
     max_iter, tol, shared
         See :func:`mne_samba.nn._core_fit.run`.
     """
 
-    def __init__(self, segments: Segments, dt, bounds, callback=None, *, max_iter, tol, shared):
+    def __init__(
+        self, segments: Segments, dt, bounds, callback=None, *, whiten_again, max_iter, tol, shared
+    ):
+        self.whitenings = _MOST_WHITENINGS if whiten_again else 0
         self.segments, self.dt, self.bounds, self.callback = segments, dt, bounds, callback
         self.y = gather_used(segments.targets, segments.masks)
         self.first = runs_of_frames(segments.masks)
@@ -156,7 +161,11 @@ class Fitter:
 
     def _whiten_again(self, fit: Fit) -> Fit:
         """Fit again where the residual has another memory than what was whitened."""
-        for _ in range(_MOST_WHITENINGS if self.whitened else 0):
+        if not self.whitened:
+            return fit
+        if not self.whitenings:
+            fit.rho = self._rho(fit.state, fit.design)
+        for _ in range(self.whitenings):
             new = self._rho(fit.state, fit.design)
             if abs(new - fit.rho) < _RHO_CHANGE:
                 break

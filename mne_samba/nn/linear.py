@@ -139,6 +139,7 @@ def fit_core(
     extra="auto",
     init=None,
     start=None,
+    whiten_again=True,
     random_state=0,
     groups=None,
     callback=None,
@@ -189,6 +190,9 @@ def fit_core(
         Core that this function fitted to a part of the same recordings, or to some of the targets:
         the fit goes on from its posterior and keeps its map prior, instead of beginning with
         simpler models.
+    whiten_again : bool
+        Fit again where the residual's autocorrelation is not the one that was whitened. Without it
+        ``ar`` is what the residual has, for a fit that starts here.
     random_state : int
         Seed of the dictionary.
     groups : list, optional
@@ -233,8 +237,9 @@ def fit_core(
         if core is not None:
             _check_core(core, segments, dt, all_targets=core is init)
     fitter = Fitter(
-        segments, dt, hrf_bounds, callback, max_iter=max_iter, tol=tol, shared=weights == "shared"
-    )
+        segments, dt, hrf_bounds, callback, whiten_again=whiten_again, max_iter=max_iter, tol=tol,
+        shared=weights == "shared",
+    )  # fmt: skip
     shapes = {"n_basis": n_basis, "n_dictionary": n_dictionary, "seed": random_state}
     if start is None:
         names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)

@@ -50,6 +50,8 @@ def band_power(
     block: float | None = None,
     causal: bool = False,
     kernels: Sequence[np.ndarray] | None = None,
+    out: np.ndarray | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> np.ndarray:
     r"""Mean complex Morlet power of each band in consecutive bins.
 
@@ -85,6 +87,10 @@ def band_power(
     kernels : sequence of ndarray | None
         Band-pass FIR kernels of odd length, one per band, used instead of wavelets: power is the
         squared Hilbert envelope of the zero-phase filtered signal.
+    out : ndarray, shape (n_channels, n_bands, n_bins), float32 | None
+        Where to write power; None makes a new array.
+    progress : callable | None
+        Called with the number of bins that are done, after every block.
 
     Returns
     -------
@@ -119,7 +125,9 @@ def band_power(
             [morlet(sfreq, freq, n_cycles, causal=delay) for freq in freqs]
             for freqs, delay in zip(band_frequencies(bands, n_cycles), delays, strict=True)
         ]
-        return _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block)
+        return _causal_power(
+            read, n_times, sfreq, banks, start, width, n_bins, block, out, progress
+        )
     if kernels is None:
         banks = [
             [morlet(sfreq, freq, n_cycles) for freq in freqs]
@@ -128,8 +136,9 @@ def band_power(
     else:
         banks = [[_check_kernel(kernel)] for kernel in kernels]
     return _decimated_power(
-        read, n_times, sfreq, banks, start, width, n_bins, block, analytic=kernels is not None
-    )
+        read, n_times, sfreq, banks, start, width, n_bins, block, out, progress,
+        analytic=kernels is not None,
+    )  # fmt: skip
 
 
 def _check_kernel(kernel: np.ndarray) -> np.ndarray:
@@ -150,7 +159,9 @@ def _rows_per_group(n_fft: int) -> int:
     return max(1, 2**17 // n_fft)
 
 
-def _decimated_power(read, n_times, sfreq, banks, start, width, n_bins, block, *, analytic):
+def _decimated_power(
+    read, n_times, sfreq, banks, start, width, n_bins, block, power, progress, *, analytic
+):
     """Zero-phase band power by cropped inverse transforms; see the module's docstring."""
     pad = 1 + max(kernel.size // 2 for bank in banks for kernel in bank)
     per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
@@ -159,7 +170,6 @@ def _decimated_power(read, n_times, sfreq, banks, start, width, n_bins, block, *
     averages = {
         length: _bin_averages(length, n_fft, pad, width, per_block) for length, _ in bank_filters
     }
-    power = None
     for first_bin in range(0, n_bins, per_block):
         position = start + first_bin * width
         whole = int(np.floor(position))
@@ -186,6 +196,8 @@ def _decimated_power(read, n_times, sfreq, banks, start, width, n_bins, block, *
                 power[part, band, first_bin : first_bin + n_valid] = (
                     squared @ averages[length][:, :n_valid]
                 )
+        if progress is not None:
+            progress(first_bin + n_valid)
     # Interpolation may ring below zero beside an artefact; power cannot.
     return np.maximum(power, 0.0, out=power)
 
@@ -239,13 +251,12 @@ def _bin_averages(length, n_fft, pad, width, n_bins):
     return np.repeat(fft.irfft(response, n=length).T, 2, axis=0).astype(np.float32)
 
 
-def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block):
+def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, power, progress):
     """Band power from past samples only: full rate, sample n stands for the time [n, n + 1)."""
     pad = max(kernel.size for bank in banks for kernel in bank) - 1
     per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
     n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + pad + 2)
     responses = [[fft.fft(kernel, n_fft) / np.sqrt(len(bank)) for kernel in bank] for bank in banks]
-    power = None
     for first_bin in range(0, n_bins, per_block):
         position = start + first_bin * width
         whole = int(np.floor(position))
@@ -262,6 +273,8 @@ def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block):
                 summed = np.r_[0.0, np.cumsum(squared)]
                 at_edges = summed[below] + (edges - below) * squared[below]
                 power[row, band, first_bin : first_bin + n_valid] = np.diff(at_edges) / width
+        if progress is not None:
+            progress(first_bin + n_valid)
     return np.maximum(power, 0.0, out=power)
 
 
@@ -283,10 +296,11 @@ def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
             start, end = np.asarray(read(0, 1)), np.asarray(read(n_times - 1, n_times))
             signal = np.where(mirrored, 2.0 * end - signal, signal)
             signal = signal + 2.0 * turns * (end - start)
-    if centre:
-        # No band passes zero frequency, and an electrode's offset would use up single precision.
-        signal = signal - signal.mean(axis=1, keepdims=True)
-    return signal.astype(np.float32)
+    if not centre:
+        return signal.astype(np.float32)
+    # No band passes zero frequency, and an electrode's offset would use up single precision.
+    out = np.empty(signal.shape, dtype=np.float32)
+    return np.subtract(signal, signal.mean(axis=1, keepdims=True), out=out, casting="same_kind")
 
 
 def _read_held(read, first, stop, n_times):

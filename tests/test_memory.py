@@ -1,0 +1,145 @@
+"""Band power is computed once per recording, and recordings are never held as a whole."""
+
+import tracemalloc
+
+import mne
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+
+from mne_samba import SambaTranslator, read_samba
+from mne_samba._data import lowrate
+from mne_samba.baselines import BandPowerRidge
+from mne_samba.datasets import simulate_paired
+from mne_samba.datasets._generated import GeneratedRaw
+
+
+@pytest.fixture(scope="module")
+def three_people():
+    return simulate_paired(3, 240.0, level="source", n_sources=4, n_targets=5, random_state=0)
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """One entry for every recording whose band power was computed."""
+    calls, original = [], lowrate.band_power
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(lowrate, "band_power", counted)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BandPowerRidge(t_r=2.0),
+        SambaTranslator(
+            t_r=2.0,
+            power="linear",
+            hrf="canonical",
+            target_bands=False,
+            map_prior="sparse",
+            corrections="never",
+            random_state=0,
+        ),
+    ],
+    ids=["ridge", "translator"],
+)
+def test_folds_and_refits_share_band_power(three_people, computed, tmp_path, model):
+    raws, bolds = three_people.raws, three_people.bolds
+    plain = cross_val_score(model, raws, bolds, cv=3)
+    # Two people in training and one in the test of every fold.
+    assert len(computed) == 9
+    computed.clear()
+    kept = clone(model).set_params(memory=tmp_path)
+    np.testing.assert_array_equal(cross_val_score(kept, raws, bolds, cv=3), plain)
+    assert len(computed) == 3
+    kept.fit(raws, bolds)
+    assert len(computed) == 3
+
+
+def test_what_band_power_depends_on_is_computed_anew(three_people, computed, tmp_path):
+    raw, bold = three_people.raws[0], three_people.bolds[0]
+    ridge = BandPowerRidge(t_r=2.0, memory=tmp_path).fit(raw, bold)
+    before = ridge.coef_.copy()
+    changed = raw.copy()
+    changed._data[1, 5000] += 1e-5
+    ridge.fit(changed, bold)
+    assert len(computed) == 2
+    ridge.set_params(bands={"alpha": (8.0, 12.0)}).fit(raw, bold)
+    assert len(computed) == 3
+    ridge.set_params(bands=None, wavelet="morlet").fit(raw, bold)
+    assert len(computed) == 4
+    ridge.set_params(wavelet="shannon").fit(raw, bold)
+    assert len(computed) == 4
+    np.testing.assert_array_equal(ridge.coef_, before)
+
+
+def test_memory_is_no_part_of_a_saved_model(three_people, tmp_path):
+    raw, bold = three_people.raws[0], three_people.bolds[0]
+    model = SambaTranslator(
+        t_r=2.0,
+        corrections="never",
+        power="linear",
+        target_bands=False,
+        memory=tmp_path / "cache",
+        random_state=0,
+    )
+    model.fit(raw, bold).save(tmp_path / "model.samba")
+    assert read_samba(tmp_path / "model.samba").memory is None
+
+
+def test_memory_must_be_a_folder_or_a_cache(three_people):
+    with pytest.raises(ValueError, match="memory"):
+        BandPowerRidge(t_r=2.0, memory=3).fit(three_people.raws[0], three_people.bolds[0])
+
+
+def test_recordings_are_read_in_blocks(three_people):
+    """Five minutes stand for four hours: what is held does not grow with the recording."""
+    names = [f"n{i:03d}" for i in range(4)]
+    raws = [raw.copy().rename_channels(dict(zip(raw.ch_names, names, strict=True)))
+            for raw in three_people.raws[:1]]  # fmt: skip
+    raws[0].resample(1000.0, verbose="ERROR")
+    raws[0].set_channel_types(dict.fromkeys(names, "eeg"), verbose="ERROR")
+    model = SambaTranslator(
+        t_r=2.0, corrections="never", power="linear", target_bands=False, random_state=0
+    )
+    model.fit(raws, three_people.bolds[:1])
+    model.predict(GeneratedRaw(4, 60.0, 1000.0))
+    used = {}
+    for minutes in (4, 16):
+        long = GeneratedRaw(4, minutes * 60.0, 1000.0)
+        tracemalloc.start()
+        predicted = model.predict(long)
+        used[minutes] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert predicted.shape == (minutes * 30, 5)
+        assert np.isfinite(predicted).all()
+        assert long.longest_read < 60_000
+    # As double precision, twelve minutes more are 23 MB.
+    assert used[16] - used[4] < 2e6
+
+
+def test_generated_samples_do_not_depend_on_how_they_are_read():
+    raw = GeneratedRaw(3, 20.0, 500.0)
+    whole = raw.get_data()
+    np.testing.assert_array_equal(raw.get_data(picks=[1], start=4000, stop=4200)[0],
+                                  whole[1, 4000:4200])  # fmt: skip
+    assert isinstance(raw.copy().crop(1.0, 3.0).load_data(verbose="ERROR"), mne.io.BaseRaw)
+
+
+def test_a_long_computation_shows_how_far_it_is(three_people, monkeypatch, capsys):
+    monkeypatch.setattr(lowrate, "_LONG", 0)
+    ridge = BandPowerRidge(t_r=2.0)
+    with mne.use_log_level("INFO"):
+        ridge.fit(three_people.raws[0], three_people.bolds[0])
+    told = capsys.readouterr()
+    assert "Band power" in told.out + told.err
+    with mne.use_log_level("ERROR"):
+        ridge.fit(three_people.raws[0], three_people.bolds[0])
+    told = capsys.readouterr()
+    assert "Band power" not in told.out + told.err

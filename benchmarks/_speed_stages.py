@@ -70,7 +70,37 @@ def hrf_full_rate(quick):
     yield row(name, "grouped conv1d", time["ours"], grouped, 200, error, "1e-5", note)
     note = f"scaled from {len(taps)} of {n_taps} taps"
     yield row(name, "tap loop", time["ours"], loop, 300, error, "1e-5", note)
+    yield _hrf_gradients(drive, kernel, quick)
     yield from _hrf_low_rate(drive, kernel, params, loop, quick)
+
+
+def _hrf_gradients(drive, kernel, quick):
+    """Forward, and backward to the responses: what learning them takes."""
+    some = 8 if quick else 40
+    part = drive[:1, :some].contiguous()
+
+    def gradient(form, drive, kernel):
+        leaf = kernel.clone().requires_grad_()
+        out = form(drive, leaf)
+        out.backward(torch.ones_like(out))
+        return leaf.grad
+
+    time = interleaved(
+        {
+            "ours": partial(gradient, convolve, drive, kernel),
+            "grouped": partial(gradient, grouped_convolution, part, kernel[:some]),
+        },
+        3,
+    )
+    n_rows = drive.shape[0] * drive.shape[1]
+    error = relative(
+        gradient(convolve, part[:, :8], kernel[:8]),
+        gradient(grouped_convolution, part[:, :8].double(), kernel[:8].double()),
+    )
+    return row(
+        "the same, and its gradient to the responses", "grouped conv1d", time["ours"],
+        time["grouped"] * n_rows / some, 200, error, "1e-5", f"scaled from {some} of {n_rows} rows",
+    )  # fmt: skip
 
 
 def _hrf_low_rate(drive, kernel, params, loop, quick):

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
+from torch.autograd.function import once_differentiable
 
 
 def lag_times(hrf_length, dt):
@@ -91,26 +92,61 @@ def convolve(drive, kernel, dt=1.0):
     out : Tensor of shape (..., n_times)
         Same length as the drive; no sample depends on a later one.
     """
-    n_times = drive.shape[-1]
-    kernel = kernel[..., :n_times]
-    size = next_fast_len(n_times + kernel.shape[-1] - 1, real=True)
+    kernel = kernel[..., : drive.shape[-1]]
     if _in_cache_is_faster(drive, kernel):
-        out = torch.empty_like(drive)
-        responses = torch.fft.rfft(kernel * dt, size)
-        for region in range(drive.shape[-2]):
-            spectrum = torch.fft.rfft(drive[..., region, :], size)
-            spectrum *= responses if kernel.dim() == 1 else responses[region]
-            out[..., region, :] = torch.fft.irfft(spectrum, size)[..., :n_times]
-        return out
+        return _ByRegion.apply(drive, kernel * dt)
+    n_times, size = drive.shape[-1], _linear_size(drive, kernel)
     spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(kernel * dt, size)
     return torch.fft.irfft(spectrum, size)[..., :n_times]
 
 
+def _linear_size(drive, kernel):
+    """Length of transforms without wrap-around."""
+    return next_fast_len(drive.shape[-1] + kernel.shape[-1] - 1, real=True)
+
+
 def _in_cache_is_faster(drive, kernel):
     """Whether one region at a time, whose transforms stay in cache, beats all regions at once."""
-    differentiable = (drive.requires_grad or kernel.requires_grad) and torch.is_grad_enabled()
     by_region = drive.dim() >= 2 and (
         kernel.dim() == 1 or (kernel.dim() == 2 and len(kernel) == drive.shape[-2])
     )
     large = drive.shape[-1] >= 4096 and drive.numel() > 1 << 20
-    return by_region and large and not differentiable and drive.device.type == "cpu"
+    return by_region and large and drive.device.type == "cpu"
+
+
+class _ByRegion(torch.autograd.Function):
+    """Convolve one region after the other: neither way are all spectra in memory at once."""
+
+    @staticmethod
+    def forward(ctx, drive, kernel):
+        ctx.save_for_backward(drive, kernel)
+        n_times, size = drive.shape[-1], _linear_size(drive, kernel)
+        responses = torch.fft.rfft(kernel, size).expand(drive.shape[-2], -1)
+        out = torch.empty_like(drive)
+        for region, response in enumerate(responses):
+            spectrum = torch.fft.rfft(drive[..., region, :], size)
+            out[..., region, :] = torch.fft.irfft(spectrum.mul_(response), size)[..., :n_times]
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        drive, kernel = ctx.saved_tensors
+        n_times, size = drive.shape[-1], _linear_size(drive, kernel)
+        of_drive, of_kernel = ctx.needs_input_grad
+        responses = torch.fft.rfft(kernel, size).expand(drive.shape[-2], -1)
+        d_drive = torch.empty_like(drive) if of_drive else None
+        d_responses = torch.zeros_like(responses) if of_kernel else None
+        for region, response in enumerate(responses):
+            above = torch.fft.rfft(grad[..., region, :], size)
+            if of_kernel:
+                below = torch.fft.rfft(drive[..., region, :], size)
+                d_responses[region] = (below.conj() * above).reshape(-1, above.shape[-1]).sum(0)
+            if of_drive:
+                spectrum = above * response.conj()
+                d_drive[..., region, :] = torch.fft.irfft(spectrum, size)[..., :n_times]
+        d_kernel = None
+        if of_kernel:
+            d_kernel = torch.fft.irfft(d_responses, size)[:, : kernel.shape[-1]]
+            d_kernel = d_kernel.sum(0) if kernel.dim() == 1 else d_kernel
+        return d_drive, d_kernel

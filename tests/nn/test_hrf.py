@@ -107,6 +107,25 @@ def test_convolve_frames_needs_a_whole_history():
         convolve_frames(torch.zeros(1, 10), torch.zeros(1, 11))
 
 
+@pytest.mark.parametrize("shape", [(4, 65, 4100), (256, 4100)])
+@pytest.mark.parametrize("shared", [False, True])
+def test_long_convolutions_and_their_gradients(shape, shared):
+    torch.manual_seed(0)
+    drive = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    kernel = torch.randn(() if shared else shape[-2:-1], dtype=torch.float64)[..., None]
+    kernel = (kernel * torch.rand(50, dtype=torch.float64)).requires_grad_()
+    weight = torch.randn(shape, dtype=torch.float64)
+    size = shape[-1] + 49
+    spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(0.5 * kernel, size)
+    plain = torch.fft.irfft(spectrum, size)[..., : shape[-1]]
+    ours = convolve(drive, kernel, 0.5)
+    torch.testing.assert_close(ours, plain)
+    expected = torch.autograd.grad((plain * weight).sum(), (drive, kernel))
+    found = torch.autograd.grad((ours * weight).sum(), (drive, kernel))
+    for gradient, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(gradient, other)
+
+
 def test_convolve_equals_scipy_and_is_causal():
     rng = np.random.default_rng(1)
     drive, kernel = rng.standard_normal((2, 1500)), rng.standard_normal((2, 400))

@@ -202,8 +202,3 @@ def test_when_regions_are_taken_one_at_a_time():
     assert not chosen(drive.reshape(-1), kernel[0])
     assert not chosen(drive, kernel[:1]) and not chosen(drive, kernel[None])
     assert not chosen(drive.to("meta"), kernel)
-    for grads in ((True, False), (False, True)):
-        pair = [t.clone().requires_grad_(g) for t, g in zip((drive, kernel), grads, strict=True)]
-        assert not chosen(*pair)
-        with torch.no_grad():
-            assert chosen(*pair)

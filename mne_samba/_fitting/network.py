@@ -24,7 +24,9 @@ from .training import (
     train,
     validated_gain,
     validated_scale,
+    validated_shrinkage,
 )
+from .trial import corrections_promise
 from .uncertainty import HeldOut, held_out
 
 
@@ -41,7 +43,8 @@ class FittedNetwork:
     graphs : Graphs
         Its graphs.
     output_scale : array, shape (n_targets,)
-        Slope of measured on predicted frames, from held-out training data.
+        Slope of measured on predicted frames, from held-out training data: per target where
+        corrections are used, else one for all, at most 1.
     corrections_kept : bool
         Whether graph attention and recurrence are used.
     history : list of dict
@@ -165,7 +168,7 @@ class NetworkFitter:
         network = self.wrap(core, graphs, scale, kept, history, epochs)
         if self.corrected and (kept or self.options.corrections == "always"):
             network.corrections_kept = True
-            train(network.net, self._windows(data), checkpoints.of("whole"))
+            train(network.net, self.windows(data), checkpoints.of("whole"))
             network.history = network.history or _losses(network.net)
             network.graphs = self._attended(network, data)
         network.held = held
@@ -200,11 +203,17 @@ class NetworkFitter:
         drift = options._drift
         network = self.wrap(self.cores.fit_part(part, seed, previous), graphs, ones, False, [])
         core = network.frames(held.powers, held.grid)
-        if not network.net.module_.corrections():
-            return 1, ones, False, [], held_out(network.core, held, core, drift)
-        windows = self._windows(held, self.n_frames)
+        shrunk = ones * validated_shrinkage(core, held)
+        hopeless = not network.net.module_.corrections()
+        some = self.cores.draw(seed)
+        if not hopeless and some is not None and options.corrections == "auto":
+            hopeless = not corrections_promise(self, network.core, part, held, some)
+        if hopeless:
+            frames = [frame * shrunk for frame in core]
+            return 1, shrunk, False, [], held_out(network.core, held, frames, drift)
+        windows = self.windows(held, self.n_frames)
         net = self._net(network.net.module_, options.max_epochs, windows)
-        network.net = train(net, self._windows(part), checkpoint)
+        network.net = train(net, self.windows(part), checkpoint)
         network.corrections_kept = True
         history = _losses(net)
         frames = network.frames(held.powers, held.grid)
@@ -215,8 +224,8 @@ class NetworkFitter:
             "%.4f): %s.", gain, error, "kept" if kept else "left out",
         )  # fmt: skip
         used = kept or options.corrections == "always"
-        scale = validated_scale(frames, held) if used else ones
-        best = [frame * scale for frame in frames] if used else core
+        scale = validated_scale(frames, held) if used else shrunk
+        best = [frame * scale for frame in (frames if used else core)]
         epochs = int(np.argmin([row["valid_loss"] for row in history])) + 1
         return epochs, scale, kept, history, held_out(network.core, held, best, drift)
 
@@ -235,7 +244,7 @@ class NetworkFitter:
     def _build(self, core: Core, graphs: Graphs) -> SambaNet:
         options, grid = self.options, self.options.grid_
         module = SambaNet(
-            len(options.ch_names_in_), len(options.bands_), options.n_targets_, step=grid.step,
+            len(options.ch_names_in_), len(options.bands_), len(core.kernel), step=grid.step,
             dt=grid.dt, n_lags=grid.n_lags,
             source_adjacency=graphs.source if self.corrected else None,
             target_adjacency=graphs.target if self.corrected else None,
@@ -257,7 +266,8 @@ class NetworkFitter:
             patience=options.patience, device=self.device, valid=valid,
         )  # fmt: skip
 
-    def _windows(self, data: PairedData, step: int | None = None) -> FrameWindows:
+    def windows(self, data: PairedData, step: int | None = None) -> FrameWindows:
+        """Windows that training sees, or held-out ones ``step`` frames apart."""
         return FrameWindows(data, self.n_frames, step or self.step, self.dtype)
 
 

@@ -150,7 +150,7 @@ def main() -> None:
     """Run, print, write."""
     args = parser(__doc__.splitlines()[0]).parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    amplitudes = (2.0,) if args.quick else (2.0, 0.5, 0.0)
+    amplitudes = (2.0,) if args.quick else (2.0, 0.5)
     variances = (0.5, 0.0) if args.quick else (0.5, 0.25, 0.0)
     name = "decoding_quick" if args.quick else "decoding"
     rows = []

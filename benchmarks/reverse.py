@@ -4,15 +4,21 @@
 on the 15 minutes that follow a gap of a minute. Scores are Pearson correlations over time per node
 and band, averaged over nodes; bins without their full response are left out for every model.
 
-Worlds: the package's simulator, whose measured bands also hold 1/f background; "clean bands", where
-rhythms stand far above it and weights are unrelated over nodes and bands; and "clean bands,
-networks", where the nodes of a network share most of their fluctuations.
+Worlds: the package's simulator, where measured bands also hold 1/f background, BOLD follows power
+and its logarithm is measured, and every node and band fluctuates on its own; "clean bands", where
+rhythms stand far above the background and weights are unrelated over nodes and bands; "clean bands,
+networks", where the nodes of a network share most of their fluctuations; and "clean bands,
+networks, log drive", where BOLD also follows log power. A second table changes one thing after the
+other and says what an oracle gains by it: what keeps band power from being known is the background,
+the logarithm, and 80 courses that 32 regions must tell apart. A third takes slow and fast changes
+of band power apart.
 
 Run ``python benchmarks/reverse.py --quick`` or without ``--quick`` for five seeds.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from _common import one_thread, parser, to_markdown, write_section
@@ -25,7 +31,7 @@ import pandas as pd  # noqa: E402
 from _inverse import deconvolution_ridge, lagged_ridge, oracle  # noqa: E402
 
 from mne_samba import SambaTranslator, make_windows  # noqa: E402
-from mne_samba._reverse.data import read_targets  # noqa: E402
+from mne_samba._reverse.data import read_pair, read_targets  # noqa: E402
 from mne_samba.datasets import simulate_paired  # noqa: E402
 from mne_samba.metrics import detrend, pearson  # noqa: E402
 from mne_samba.nn.hrf import double_gamma  # noqa: E402
@@ -36,7 +42,18 @@ WORLDS = {
     "simulator": {},
     "clean bands": {"rhythm_snr": 20.0, "band_weights": "independent"},
     "clean bands, networks": {"rhythm_snr": 20.0, "network_variance": 0.8},
+    "clean bands, networks, log drive": {
+        "rhythm_snr": 20.0, "network_variance": 0.8, "drive": "log",
+    },
+}  # fmt: skip
+STEPS = {
+    "simulator": {},
+    "... rhythms far above the background": {"rhythm_snr": 20.0},
+    "... BOLD follows log power": {"rhythm_snr": 20.0, "drive": "log"},
+    "... networks fluctuate together": WORLDS["clean bands, networks, log drive"],
 }
+SEEDS = range(10, 15)
+RATES = (0.0, 0.03, 0.06, 0.1, 0.15, 0.25)  # Hz, of changes of band power
 
 
 def flat(power):
@@ -50,10 +67,10 @@ def bands_of(true, pred):
     return {"r": r.mean(), **dict(zip(BANDS, r, strict=True)), "alpha+gamma": (r[2] + r[4]) / 2}
 
 
-def true_coupling(data, reading, x, scale):
+def true_coupling(data, x, scale, log_drive=False):
     """Oracle's weights on log power, responses and noise of the first recording."""
     truth = data.truth
-    drive = truth.source_power[0]
+    drive = np.log(truth.source_power[0]) if log_drive else truth.source_power[0]
     step = round(T_R / (truth.power_times[1] - truth.power_times[0]))
     drive = drive[..., truth.power_times > 0][..., : x.shape[-1] * step].astype(float)
     drive = (drive - drive.mean(-1, keepdims=True)) / drive.std(-1, keepdims=True)
@@ -73,12 +90,70 @@ def true_coupling(data, reading, x, scale):
     return weights, kernels.mean(-1) * T_R, noise + extra
 
 
+def person(options, seed):
+    """One recording, its training part first."""
+    return simulate_paired(
+        1, TRAIN + GAP + TEST, t_r=T_R, n_sources=16, n_targets=32, snr=4.0, level="source",
+        random_state=seed, **options,
+    )  # fmt: skip
+
+
+def by_oracle(data, options, log_power, n_train, after):
+    """What Bayes makes of test BOLD that knows coupling, responses and noise."""
+    log_drive = options.get("drive") == "log"
+    scale = data.bolds[0].std(axis=0)
+    weights, kernels, noise = true_coupling(data, log_power, scale, log_drive)
+    networks = np.asarray(data.source_networks)
+    return oracle(weights, kernels, log_power[..., :n_train], networks, noise, 0.6, after)
+
+
+def ceiling(step, seed):
+    """Row of the oracle alone."""
+    data = person(STEPS[step], seed)
+    options = SambaTranslator(t_r=T_R, direction="hemo_to_ele")
+    _, reading = read_pair(options, data.bolds, data.raws, ("X", "y"))
+    _, (log_power,) = read_targets(options, data.raws, reading, [len(data.bolds[0])])
+    later = slice(round((TRAIN + GAP) / T_R), None)
+    after = detrend(data.bolds[0][later], T_R, "cosine")
+    after = after / after.std(axis=0)
+    pred = by_oracle(data, STEPS[step], log_power, round(TRAIN / T_R), after)
+    true = flat(log_power[None, ..., later])
+    full = np.isfinite(true).all(axis=1)
+    full[len(full) - reading.n_after :] = False
+    return [{"world": step, "seed": seed, **bands_of(true[full], pred[full])}]
+
+
+def by_rate(world, seed):
+    """Rows of correlations of changes of band power, slow and fast ones apart."""
+    data = person(WORLDS[world], seed)
+    bold, cut = data.bolds[0], round(TRAIN / T_R)
+    later = slice(round((TRAIN + GAP) / T_R), None)
+    raw = data.raws[0].copy().crop(0, TRAIN, include_tmax=False)
+    back = SambaTranslator(t_r=T_R, direction="hemo_to_ele", random_state=0)
+    back.fit([bold[:cut]], [raw])
+    _, (power,) = read_targets(back, data.raws, back._reverse.reading, [len(bold)])
+    true = flat(power[None, ..., later])
+    pred = flat(back.predict([bold[later]])[0][None])
+    full = np.isfinite(true).all(axis=1)
+    full[len(full) - back._reverse.reading.n_after :] = False
+    true, pred = true[full], pred[full]
+    rate = np.fft.rfftfreq(len(true), T_R)
+    rows = []
+    for low, high in itertools.pairwise(RATES):
+        inside = ((rate > low) & (rate <= high))[:, None]
+        parts = [
+            np.fft.irfft(np.fft.rfft(x, axis=0) * inside, len(x), axis=0) for x in (true, pred)
+        ]
+        rows.append(
+            {"world": world, "seed": seed, "Hz": f"{low:g} to {high:g}", **bands_of(*parts)}
+        )
+        rows[-1]["share of power"] = float((parts[0] ** 2).sum() / (true**2).sum())
+    return rows
+
+
 def run(world, seed):
     """Rows of one seed."""
-    data = simulate_paired(
-        1, TRAIN + GAP + TEST, t_r=T_R, n_sources=16, n_targets=32, snr=4.0, level="source",
-        random_state=seed, **WORLDS[world],
-    )  # fmt: skip
+    data = person(WORLDS[world], seed)
     epochs, y = make_windows(data.raws[0], data.bolds[0], t_r=T_R, window=WINDOW)
     onset = epochs.metadata["onset"].to_numpy()
     train = np.flatnonzero(onset + WINDOW <= TRAIN)
@@ -116,11 +191,8 @@ def run(world, seed):
     add("ridge, deconvolved", deconvolution_ridge(bold, x, groups, after, T_R))
     add("ridge, FIR", lagged_ridge(bold, x, groups, after))
     _, (log_power,) = read_targets(back, [data.raws[0]], reading, [len(whole)])
-    weights, kernels, noise = true_coupling(data, reading, log_power, whole.std(axis=0))
-    networks = np.asarray(data.source_networks)
-    pred = oracle(weights, kernels, log_power[..., : len(span)], networks, noise, 0.6, after)
-    add("oracle", pred)
-    if seed == 0:
+    add("oracle", by_oracle(data, WORLDS[world], log_power, len(span), after))
+    if seed == SEEDS[0]:
         # Once: the directions of "both" are fitted apart, so that neither can cost the other.
         both = SambaTranslator(t_r=T_R, direction="both", random_state=0)
         both.fit(epochs[train], y[train])
@@ -142,24 +214,42 @@ def main() -> None:
     args = parser(__doc__.splitlines()[0]).parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     name = "reverse_quick" if args.quick else "reverse"
-    rows = []
-    for seed in range(1 if args.quick else 5):
+    rows, steps, rates = [], [], []
+    seeds = SEEDS[: 1 if args.quick else None]
+    for seed in seeds:
         for world in WORLDS:
             rows += cached(args.out / f"{name}.jsonl", run, world, seed)
             print(to_markdown(pd.DataFrame(rows[-9:])), flush=True)
-    table = pd.DataFrame(rows)
+        for step in STEPS:
+            steps += cached(args.out / f"{name}.jsonl", ceiling, step, seed)
+        for world in ("simulator", "clean bands, networks, log drive"):
+            rates += cached(args.out / f"{name}.jsonl", by_rate, world, seed)
+    table, limits, rates = (pd.DataFrame(part) for part in (rows, steps, rates))
     table.to_csv(args.out / f"{name}.csv", index=False)
+    limits.to_csv(args.out / f"{name}_oracle.csv", index=False)
+    rates.to_csv(args.out / f"{name}_rates.csv", index=False)
     numbers = ["r", "alpha+gamma", *BANDS, "fit_s"]
     summary = table.groupby(["world", "model"], sort=False)[numbers].mean().reset_index()
-    print(to_markdown(summary))
-    seeds = "one seed" if args.quick else "5 seeds"
+    best = summary[summary["model"] == "oracle"].set_index("world")["r"]
+    backwards = ~summary["model"].isin(["there alone", "both, there"])
+    share = summary["r"] / summary["world"].map(best)
+    summary.insert(3, "of_oracle", share.where(backwards))
+    limits = limits.groupby("world", sort=False)[numbers[:-1]].mean().reset_index()
+    rates = rates.drop(columns="seed").groupby(["world", "Hz"], sort=False).mean().reset_index()
+    print(to_markdown(summary), to_markdown(limits), to_markdown(rates), sep="\n\n")
+    count = "one seed" if args.quick else f"{len(seeds)} seeds"
     write_section(
         name,
-        f"BOLD to band power ({seeds})",
+        f"BOLD to band power ({count})",
         "SIMULATED. `python benchmarks/reverse.py" + (" --quick" if args.quick else "") + "`: "
         "correlation over time with held-out log band power (2 s bins), mean over nodes; 'there' "
-        "rows with measured BOLD. 16 nodes, 32 targets, 30 min, SNR 4. The waveform is what "
-        '`output="signal"` gives: BOLD does not carry it.\n\n' + to_markdown(summary),
+        "rows with measured BOLD; 'both' and the waveform in the first seed alone. 16 nodes, 32 "
+        'targets, 30 min, SNR 4. The waveform is what `output="signal"` gives: BOLD does not carry '
+        "it.\n\n" + to_markdown(summary) + "\n\nWhat an oracle, which knows coupling, responses "
+        "and noise, makes of BOLD as one thing after the other is changed:\n\n"
+        + to_markdown(limits)
+        + "\n\nSlow and fast changes of log band power apart (whole recordings):\n\n"
+        + to_markdown(rates),
     )
 
 

@@ -104,12 +104,15 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
         Whether regions have weights of nodes and bands of their own instead of sharing the nodes'
         band weights; "auto" decides by held-out frames, or by evidence where data are short.
     variant : "default" | "paper"
-        "paper" is the published network, for comparison: see `mne_samba.nn.paper.PaperNet`, which
-        says which part is where. Signal at full rate, db5 wavelets of three levels, a response per
-        *node*, graph attention, a map per target and a recurrent decoder, all trained by gradient
-        from a random start. It needs signals (no tables), translates from electrophysiology to
-        BOLD, and has no linear core: ``bands``, ``wavelet``, ``n_cycles``, ``power``,
-        ``map_prior`` and ``corrections`` do not apply.
+        "paper" is the published network, for comparison: see `mne_samba.nn.paper.PaperNet` and, for
+        the way back, `mne_samba.nn.paper_reverse.PaperReverseNet`, which say which part is where.
+        All is trained by gradient from a random start. From electrophysiology: signal at full rate,
+        db5 wavelets of three levels, a response per *node*, graph attention, a map per target and a
+        recurrent decoder. From BOLD: graph attention, a map per node, wavelet coefficients per
+        level with skip losses, their inverse, and deconvolution by each node's response. It needs
+        signals (no tables) and every region in every recording, and has no linear core:
+        ``power``, ``map_prior`` and ``corrections`` do not apply, ``bands``, ``wavelet`` and
+        ``n_cycles`` only on the way back, ``recurrent`` only on the way there.
     corrections : "auto" | "always" | "never"
         Keep graph attention and recurrence if they help on a held-out block of training data, in
         any case, or leave them out.
@@ -243,7 +246,7 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
 
     @property
     def _may_lack(self) -> bool:
-        return self.variant == "default" and self.direction == "ele_to_hemo"
+        return self.variant == "default"
 
     @property
     def _log_power(self) -> bool:

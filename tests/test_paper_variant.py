@@ -164,7 +164,6 @@ def test_chunks_without_signal_and_bad_spans_are_left_out():
         ({"recurrent": "transformer", "n_hidden": 8}, "'lstm', 'gru' or None"),
         ({"n_hidden": 6}, "multiple of 4"),
         ({"sfreq": 4.0}, "at least 16"),
-        ({"direction": "hemo_to_ele"}, "electrophysiology to BOLD"),
     ],
 )
 def test_what_it_cannot_do_is_said_before_training(options, message, pair):

@@ -1,5 +1,7 @@
 """BOLD to electrophysiology: what is found, in which shape, and what is refused."""
 
+import pickle
+
 import mne
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from sklearn.model_selection import cross_val_score
 
 from mne_samba import SambaTranslator, make_windows, read_samba
 from mne_samba.datasets import simulate_paired
+from mne_samba.metrics import detrend as remove_drift
 
 
 def back(**params):
@@ -81,8 +84,9 @@ def test_target_is_log_power_of_the_bin_after_the_frame(person, model):
 
 def test_score_is_the_mean_spearman_without_bins_whose_response_is_cut_off(person, model):
     _, epochs, y, _, test = person
-    # A response of 18 s takes nine frames of two seconds.
-    pred = model.predict(y[test])[..., :21]
+    # A response of 18 s takes nine frames of two seconds. Windows lose their recording's drift.
+    clean = remove_drift(y[test].reshape(-1, 12), 2.0, "cosine").reshape(y[test].shape)
+    pred = model.predict(clean + model._reverse.reading.bold_mean)[..., :21]
     true = model.target_from(epochs[test])[..., :21]
     expected = [
         spearmanr(true[:, n, k].ravel(), pred[:, n, k].ravel()).statistic
@@ -90,6 +94,67 @@ def test_score_is_the_mean_spearman_without_bins_whose_response_is_cut_off(perso
         for k in range(5)
     ]
     assert model.score(y[test], epochs[test]) == pytest.approx(np.mean(expected))
+
+
+def test_drift_of_windows_does_not_enter_the_score(person, model):
+    """Scanner drift, in each region its own, as large as the signal."""
+    _, epochs, y, _, test = person
+    rng = np.random.default_rng(0)
+    first = epochs.metadata["frame"].to_numpy(dtype=int)[test]
+    frames = first[:, None] + np.arange(y.shape[1])
+    drift = np.cos(np.pi * frames / frames.max())[..., None] * rng.standard_normal(12)
+    drift *= 3 * y.std() / drift.std()
+    scores = model.score_targets(y[test], epochs[test], metric="pearson")
+    drifting = model.score_targets(y[test] + drift, epochs[test], metric="pearson")
+    np.testing.assert_allclose(drifting[:, 2], scores[:, 2], atol=0.03)
+
+
+def test_warm_start_adapts_to_a_new_person(people, recordings):
+    """Of 200 s alone little can be learnt."""
+    early, late = (people.raws[2].copy().crop(*span) for span in ((0, 199.9), (230, None)))
+    bold = people.bolds[2]
+    adapted = pickle.loads(pickle.dumps(recordings)).set_params(warm_start=True)
+    adapted.fit([bold[:100]], [early])
+    alone = back().fit([bold[:100]], [early])
+    new, own = (m.score([bold[115:]], [late]) for m in (adapted, alone))
+    assert new > own + 0.02
+    assert not np.array_equal(adapted.predict(bold), recordings.predict(bold))
+
+
+def test_warm_start_takes_over_trained_corrections(people):
+    options = {"corrections": "always", "max_epochs": 1, "warm_start": True, "window": 40.0}
+    model = back(**options).fit(people.bolds[:2], people.raws[:2])
+    gate = model.net_.module_.branch.gate.item()
+    model.set_params(lr=1e-9).fit(people.bolds[:2], people.raws[:2])
+    assert gate != 0
+    assert model.net_.module_.branch.gate.item() == pytest.approx(gate, rel=1e-3)
+
+
+def test_regions_that_a_recording_lacks(people, recordings):
+    """They are expected from the others."""
+    lacking = people.bolds[2].copy()
+    lacking[:, [2, 5]] = np.nan
+    whole = recordings.predict(people.bolds[2])
+    pred = recordings.predict(lacking)
+    assert np.isfinite(pred).all()
+    assert np.corrcoef(pred.ravel(), whole.ravel())[0, 1] > 0.8
+    assert np.isfinite(recordings.score(lacking, people.raws[2]))
+
+
+def test_people_who_lack_regions_can_be_learnt_from(people, recordings):
+    bolds = [bold.copy() for bold in people.bolds[:2]]
+    bolds[1][:, 2] = np.nan
+    model = back().fit(bolds, people.raws[:2])
+    whole, some = (m.predict(people.bolds[2]) for m in (recordings, model))
+    assert np.corrcoef(whole.ravel(), some.ravel())[0, 1] > 0.9
+    trained = back(corrections="always", max_epochs=1).fit(bolds, people.raws[:2])
+    assert np.isfinite(trained.history_[0]["train_loss"])
+
+
+def test_region_that_nobody_has_is_refused(people):
+    bolds = [np.column_stack([bold, np.full(len(bold), np.nan)]) for bold in people.bolds]
+    with pytest.raises(ValueError, match=r"target010.*NaN in all recordings"):
+        back().fit(bolds, people.raws)
 
 
 def test_recordings_go_through_cross_validation(people, recordings):

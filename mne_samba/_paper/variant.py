@@ -24,11 +24,13 @@ from .._fitting.network import torch_device
 from .._fitting.published import HRF_STEP, activation_patterns
 from .._fitting.training import FrameWindows, inner_split, predict_segments, train
 from .._fitting.uncertainty import HeldOut
+from .._reverse.data import Reading
 from ..nn._paper_decoder import earlier_frames
 from ..nn.hrf import HRF_PARAMS, double_gamma, hrf_summary
 from ..nn.loss import CenteredCosineLoss
 from ..nn.paper import N_HEADS, PaperNet, level_bands, level_sizes
 from .features import LevelScaler, chunk_samples, level_means, segment_coefs
+from .reverse import PaperReverseFitter, publish_paper_reverse
 
 # Windows that an epoch has at least, where recordings are long enough for them to differ.
 _WINDOWS = 64
@@ -250,7 +252,7 @@ def _line(frames: list[np.ndarray], targets: list[np.ndarray]) -> tuple[np.ndarr
 
 
 class PaperVariant:
-    """What ``variant="paper"`` changes in a translator: features, grid, fit."""
+    """What ``variant="paper"`` changes in a translator: features, grid, fit in each direction."""
 
     @property
     def _is_paper(self) -> bool:
@@ -260,11 +262,6 @@ class PaperVariant:
         super()._check_params()
         if not self._is_paper:
             return
-        if self.direction != "ele_to_hemo":
-            raise ValueError(
-                "variant='paper' translates from electrophysiology to BOLD: direction must be "
-                f"'ele_to_hemo', got {self.direction!r}. Use variant='default' for the way back."
-            )
         if self.hrf == "fir":
             raise ValueError(
                 "variant='paper' has six-parameter responses: hrf must be 'double_gamma' or "
@@ -328,7 +325,20 @@ class PaperVariant:
         fitter = PaperFitter(self)
         self._network = fitter.fit(data, previous if isinstance(previous, FittedPaper) else None)
         publish_paper(self)
-        self.patterns_ = paper_patterns(self, data, self._network.frames(data.powers, data.grid))
+        frames = self._network.frames(data.powers, data.grid)
+        self.patterns_ = paper_patterns(self, data, frames)
+        self._match(data, frames)
+
+    def _fit_back(self, data: PairedData, reading: Reading, seed, previous):
+        if not self._is_paper:
+            return super()._fit_back(data, reading, seed, previous)
+        return PaperReverseFitter(self, reading).fit(data, seed, previous)
+
+    def _publish_back(self) -> None:
+        if self._is_paper:
+            publish_paper_reverse(self)
+        else:
+            super()._publish_back()
 
 
 def publish_paper(translator) -> None:

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from .._checks import as_float_array
-from .._data.hemo import Haemodynamics, detrend_segments, read_hemo, recording_scale
+from .._data.hemo import (
+    Haemodynamics,
+    check_measured,
+    detrend_segments,
+    read_hemo,
+    recording_scale,
+)
 from .._data.inputs import Electrophysiology, input_kind, read_inputs
 from .._data.lowrate import (
     LowRateGrid,
@@ -21,7 +27,6 @@ from .._data.lowrate import (
 )
 from .._data.paired import PairedData
 from .._data.reading import check_channels
-from ..metrics import detrend
 
 # Seconds of BOLD that the filter sees before and after a bin.
 BEFORE, AFTER = 12.0, 18.0
@@ -142,7 +147,10 @@ def read_pair(options, bold, ele, names: tuple[str, str]) -> tuple[PairedData, R
         raise ValueError(f"{names[1]} is None: it must be the electrophysiology.")
     kind, n_segments, single = input_kind(ele)
     _check_counts(bold, kind, n_segments, names)
-    hemo = read_hemo(bold, kind, n_segments, single=single, name=names[0])
+    hemo = read_hemo(
+        bold, kind, n_segments, single=single, name=names[0], may_lack=options._may_lack
+    )
+    check_measured(hemo)
     t_r = float(options.t_r)
     grid = LowRateGrid(t_r, 1, max(1, int(options.hrf_length / t_r + 1e-6)))
     frames = hemo.n_frames if kind == "recordings" else hemo.n_frames[0]
@@ -166,8 +174,8 @@ def read_pair(options, bold, ele, names: tuple[str, str]) -> tuple[PairedData, R
     n_frames = frames if kind == "windows" else max(after + 2, int(options.window / t_r + 1e-6))
     reading = Reading(
         kind, grid, PowerScaler(log=True),
-        np.mean([mean for mean, _ in raw_scales.values()], axis=0),
-        np.mean([scale for _, scale in scales.values()], axis=0),
+        np.nanmean([mean for mean, _ in raw_scales.values()], axis=0),
+        np.nanmean([scale for _, scale in scales.values()], axis=0),
         list(electro.ch_names), list(regions), bands, n_frames, electro.segments[0].frame_start,
         electro.sfreq, electro.info,
     )  # fmt: skip
@@ -253,15 +261,18 @@ def read_ele(options, y, reading: Reading, n_frames=None) -> Electrophysiology:
     )  # fmt: skip
 
 
-def read_bold(options, X, reading: Reading) -> tuple[str, list[np.ndarray], bool]:
-    """Standardised BOLD of windows or recordings, NaN where scrubbed.
+def read_bold(
+    options, X, reading: Reading, table: pd.DataFrame | None = None
+) -> tuple[str, list[np.ndarray], bool]:
+    """Standardised BOLD of windows or recordings, NaN where scrubbed or not measured.
 
-    Recordings lose their own drift, mean and scale; windows are taken in the mean and scale of
-    training.
+    Recordings lose their own drift, mean and scale. Windows are taken in the mean and scale of
+    training, and lose the drift of their recording where ``table`` says which frames of it they
+    are: a window alone does not tell drift from signal.
     """
     check_bold(X, "X")
     kind, X, single = bold_kind(X)
-    hemo: Haemodynamics = read_hemo(X, kind, len(X), name="X")
+    hemo: Haemodynamics = read_hemo(X, kind, len(X), name="X", may_lack=options._may_lack)
     n_targets = len(reading.target_names)
     if hemo.values[0].shape[1] != n_targets:
         raise ValueError(
@@ -269,16 +280,14 @@ def read_bold(options, X, reading: Reading) -> tuple[str, list[np.ndarray], bool
         )
     if min(hemo.n_frames) < 2:
         raise ValueError("X holds a single frame: too few for deconvolution.")
-    out = []
-    for value in hemo.values:
-        if kind == "recordings":
-            value = detrend(
-                value, reading.grid.t_r, 0 if options.detrend is None else options.detrend
-            )
-            scale = np.nanstd(value, axis=0)
-            value = (value - np.nanmean(value, axis=0)) / np.where(scale > 0, scale, 1.0)
-        else:
-            scale = np.where(reading.bold_scale > 0, reading.bold_scale, 1.0)
-            value = (value - reading.bold_mean) / scale
-        out.append(value)
+    values = hemo.values
+    if kind == "recordings" or table is not None:
+        values = detrend_segments(values, table, kind, reading.grid.t_r, options.detrend)
+    else:
+        values = [value - reading.bold_mean for value in values]
+    scales = [reading.bold_scale] * len(values)
+    if kind == "recordings":
+        keys = [(f"X[{i}]",) for i in range(len(values))]
+        scales = [scale for _, scale in recording_scale(values, keys).values()]
+    out = [v / np.where(s > 0, s, 1.0) for v, s in zip(values, scales, strict=True)]
     return kind, out, single

@@ -13,6 +13,7 @@ from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
+from .._data.missing import fit_with_missing
 from .._data.paired import PairedData
 from .._fitting.graphs import target_similarity
 from .._fitting.network import torch_device
@@ -21,6 +22,7 @@ from ..metrics import pearson
 from ..nn._reverse_filter import (
     autocovariance,
     coupled_projection,
+    expected_columns,
     fill_frames,
     inverse_filter,
     shrunk_covariance,
@@ -53,6 +55,8 @@ class ReverseModel:
         How the data were read.
     bold_acf : array
         Autocorrelation of BOLD from frame to frame.
+    bold_covariance : array, shape (n_targets, n_targets)
+        Covariance of BOLD, from which regions that a recording lacks are expected.
     trust : float
         Weight of measured correlations between nodes and bands in the prior of band power.
     corrections_kept : bool
@@ -71,6 +75,7 @@ class ReverseModel:
     core: Core
     reading: Reading
     bold_acf: np.ndarray
+    bold_covariance: np.ndarray
     trust: float
     corrections_kept: bool
     dtype: torch.dtype
@@ -88,7 +93,8 @@ class ReverseModel:
         return module.to(self.device).eval()
 
     def fill(self, bold: np.ndarray) -> np.ndarray:
-        """BOLD with the margins that the network needs."""
+        """BOLD with the margins and regions that the network needs."""
+        bold = expected_columns(bold, self.bold_covariance)
         return fill_frames(bold, self.bold_acf, self.reading.n_before, self.reading.n_after)
 
     def predict(self, bold: list[np.ndarray], batch_size: int = 32) -> list[np.ndarray]:
@@ -161,7 +167,7 @@ class ReverseFitter:
     """
 
     def __init__(self, options, reading: Reading):
-        self.options, self.reading = options, reading
+        self.options, self.reading, self.previous = options, reading, None
         self.dtype = getattr(torch, options.dtype)
         self.device = torch_device(options.device)
         self.n_frames = reading.n_frames
@@ -170,8 +176,15 @@ class ReverseFitter:
             step = max(1, round(options.step / reading.grid.t_r))
         self.step = step
 
-    def fit(self, data: PairedData, seed: int) -> ReverseModel:
-        """Fit the core and its inverse; train corrections and keep what held-out frames confirm."""
+    def fit(
+        self, data: PairedData, seed: int, previous: ReverseModel | None = None
+    ) -> ReverseModel:
+        """Fit the core and its inverse; train corrections and keep what held-out frames confirm.
+
+        The core (and the corrections, where the graphs have the same size) starts from a previous
+        model.
+        """
+        self.previous = previous
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             split = inner_split(data, self.options.validation_fraction, self.options.gap)
@@ -188,8 +201,11 @@ class ReverseFitter:
                 model.history = history
         return model
 
-    def wrap(self, core, bold_acf, trust, kept, history, graphs) -> ReverseModel:
-        """Model around a network that still has to be given its weights."""
+    def wrap(self, core, bold, trust, kept, history, graphs) -> ReverseModel:
+        """Model around a network that still has to be given its weights.
+
+        ``bold`` holds autocorrelation and covariance of BOLD.
+        """
         module = ReverseNet(
             len(self.reading.target_names), len(self.reading.ch_names), len(self.reading.bands),
             n_before=self.reading.n_before, n_after=self.reading.n_after,
@@ -198,7 +214,7 @@ class ReverseFitter:
             hrf_bounds=self.options.hrf_bounds,
         ).to(self.dtype)  # fmt: skip
         model = ReverseModel(
-            self._net(module, 1), core, self.reading, bold_acf, trust, kept, self.dtype,
+            self._net(module, 1), core, self.reading, *bold, trust, kept, self.dtype,
             self.device, history, graphs,
         )  # fmt: skip
         model.net.initialize()
@@ -238,11 +254,16 @@ class ReverseFitter:
         data = stitch(data)
         powers = [np.nan_to_num(power) for power in data.powers]
         if core is None:
-            core = fit_core(
-                powers, [np.nan_to_num(t) for t in data.targets], data.masks, dt=data.grid.dt,
-                step=1, map_prior=self.options.map_prior, hrf=self.options.hrf,
-                hrf_bounds=self.options.hrf_bounds, random_state=seed, groups=data.keys,
-            )  # fmt: skip
+
+            def fit(targets):
+                return fit_core(
+                    powers, targets, data.masks, dt=data.grid.dt, step=1,
+                    map_prior=self.options.map_prior, hrf=self.options.hrf,
+                    hrf_bounds=self.options.hrf_bounds, random_state=seed, groups=data.keys,
+                    init=None if self.previous is None else self.previous.core,
+                )  # fmt: skip
+
+            core = fit_with_missing(fit, powers, data.targets)
         truth = [
             band_power_of(power, len(target), data.grid.n_lags)
             for power, target in zip(data.powers, data.targets, strict=True)
@@ -268,13 +289,18 @@ class ReverseFitter:
             weights, core.kernel * core.dt, acf, spatial, noise, core.ar,
             self.reading.n_before, self.reading.n_after,
         )  # fmt: skip
-        bold_acf = autocovariance([target.T for target in data.targets], 64)
+        frames = np.concatenate(
+            [target[mask] for target, mask in zip(data.targets, data.masks, strict=True)]
+        )
+        bold = autocovariance([t.T for t in data.targets], 64), shrunk_covariance(frames)
         graphs = self._graphs(data, core) if branch else (None, None)
-        model = self.wrap(core, bold_acf, trust, False, [], graphs)
+        model = self.wrap(core, bold, trust, False, [], graphs)
         model.net.module_.set_filter_(filters)
         model.projection = coupled_projection(weights, spatial, noise, N_LATENTS)
         if branch and core.kernel.shape[1] > 1:
             model.net.module_.branch.deconvolution.hrf.set_params_(core.hrf_params)
+        if branch and self.previous is not None:
+            _start_branch(model.net.module_.branch, self.previous.net.module_.branch)
         return model
 
     def _graphs(self, data: PairedData, core: Core):
@@ -311,6 +337,16 @@ class ReverseFitter:
         model.net.fit(windows, None)
         last = model.net.history[-1]["train_loss"]
         logger.info("Way back: trained %d epochs, loss %.4f.", len(model.net.history), last)
+
+
+def _start_branch(branch, previous) -> None:
+    """Take over what was learnt, unless the graphs differ in size."""
+    if previous is None:
+        return
+    given, own = previous.state_dict(), branch.state_dict()
+    graphs = {name: own[name] for name in own if name.endswith(("neighbours", "valid"))}
+    if all(own[name].shape == value.shape for name, value in given.items()):
+        branch.load_state_dict({**given, **graphs})
 
 
 def core_weights(core: Core) -> np.ndarray:

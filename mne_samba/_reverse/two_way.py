@@ -15,7 +15,7 @@ from .._data.paired import PairedData
 from .._fitting.published import publish_bands
 from ..metrics import METRICS
 from ..nn.hrf import HRF_PARAMS, hrf_summary
-from .data import Reading, check_bold, read_bold, read_pair, read_targets
+from .data import Reading, bold_kind, check_bold, read_bold, read_pair, read_targets
 from .fitter import ReverseFitter
 from .latents import fit_latents
 from .shared import SharedSpace
@@ -60,6 +60,7 @@ class TwoWay(SharedSpace):
             If the data are not numbers.
         """
         self._check_direction()
+        previous = getattr(self, "_reverse", None) if self.warm_start else None
         for name in ("_reverse", "_space", "_signal", "provenance_"):
             self.__dict__.pop(name, None)
         provenance = provenance_of(X, y)
@@ -74,7 +75,7 @@ class TwoWay(SharedSpace):
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             bold, ele, names = (y, X, ("y", "X")) if there else (X, y, ("X", "y"))
             data, reading = read_pair(self, bold, ele, names)
-            reverse = ReverseFitter(self, reading).fit(data, seed)
+            reverse = self._fit_back(data, reading, seed, previous)
             if there:
                 super().fit(X, y)
                 cycled = self._cycled(ele, reading)
@@ -88,6 +89,9 @@ class TwoWay(SharedSpace):
             if self.output == "signal":
                 self._signal = self._fit_signal(data, ele, seed)
         return self
+
+    def _fit_back(self, data: PairedData, reading: Reading, seed, previous):
+        return ReverseFitter(self, reading).fit(data, seed, previous)
 
     def _check_sides(self, X, y) -> None:
         first, second = ("y", "X") if self.direction == "both" else ("X", "y")
@@ -122,15 +126,20 @@ class TwoWay(SharedSpace):
 
     def _publish_reverse(self) -> None:
         """Set the fitted attributes of a translator that only goes back."""
+        reading = self._reverse.reading
+        self.kind_, self.grid_, self.bands_ = reading.kind, reading.grid, reading.bands
+        self.ch_names_in_, self.target_names_in_ = reading.ch_names, reading.target_names
+        self.n_targets_, self.n_frames_ = len(reading.target_names), reading.n_frames
+        self.info_, self.window_start_ = reading.info, reading.window_start
+        self._publish_back()
+
+    def _publish_back(self) -> None:
+        """Set what follows from the network."""
         model = self._reverse
         reading, core = model.reading, model.core
         self.net_, self.core_, self.history_ = model.net, core, model.history
         self.corrections_kept_ = model.corrections_kept
         self.n_parameters_ = sum(p.numel() for p in model.net.module_.parameters())
-        self.kind_, self.grid_, self.bands_ = reading.kind, reading.grid, reading.bands
-        self.ch_names_in_, self.target_names_in_ = reading.ch_names, reading.target_names
-        self.n_targets_, self.n_frames_ = len(reading.target_names), reading.n_frames
-        self.info_, self.window_start_ = reading.info, reading.window_start
         self.band_weights_, self.spatial_map_ = core.weights, core.spatial_map
         self.band_attention_, self.band_gain_ = publish_bands(core.weights, core.spatial_map)
         self.hrf_params_ = pd.DataFrame(
@@ -257,8 +266,9 @@ class TwoWay(SharedSpace):
         """Score every target over time.
 
         Frames of each recording are put in order (windows by onset) and cleaned of slow drift, in
-        the measured and the predicted time courses alike. From BOLD, bins whose response is cut off
-        at the end of a window or recording are left out.
+        the measured and the predicted time courses alike. From BOLD, it is BOLD and measured band
+        power that lose their drift, and bins whose response is cut off at the end of a window or
+        recording are left out.
 
         Parameters
         ----------
@@ -289,8 +299,9 @@ class TwoWay(SharedSpace):
     def _score_reverse(self, X, y, metric) -> np.ndarray:
         """Scores (n_channels, n_bands) or (n_channels,) of electrophysiology from BOLD X."""
         reading = self._reverse.reading
-        kind, bold, _ = read_bold(self, X, reading)
-        frames = [len(value) for value in bold]
+        check_bold(X, "X")
+        kind, values, _ = bold_kind(X)
+        frames = [len(value) for value in values]
         n_after = reading.n_after
         if min(frames) < n_after + 2:
             raise ValueError(
@@ -299,11 +310,13 @@ class TwoWay(SharedSpace):
             )
         n_frames = frames if kind == "recordings" else frames[0]
         ele, true = self._targets(y, n_frames)
-        if ele.kind != kind or len(true) != len(bold):
+        if ele.kind != kind or len(true) != len(frames):
             raise ValueError(
-                f"X holds {len(bold)} {kind} of BOLD, but y {len(true)} {ele.kind} of "
+                f"X holds {len(frames)} {kind} of BOLD, but y {len(true)} {ele.kind} of "
                 "electrophysiology: they must be pairs."
             )
+        # Which windows make up a recording, and with it their drift, is known from y alone.
+        _, bold, _ = read_bold(self, X, reading, ele.table)
         pred = self._reverse.predict(bold)
         cut = [frame - n_after for frame in frames]
         if hasattr(self, "_signal"):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .._data.lowrate import LowRateGrid, PowerScaler
+from .._paper.reverse import PaperReverseFitter
 from .._reverse.data import Reading
 from .._reverse.fitter import ReverseFitter, ReverseModel
 from .._reverse.retrieval import MatchedFilter
@@ -35,9 +36,9 @@ def pack_reverse(translator, config: dict, arrays: dict) -> None:
             "sfreq": float(reading.sfreq),
         },
         "keys": [list(map(str, key)) for key in reading.scaler.stats],
-        "trust": float(model.trust), "kept": bool(model.corrections_kept),
+        "trust": None if core is None else float(model.trust), "kept": bool(model.corrections_kept),
         "history": model.history, "alignment_history": translator.alignment_history_,
-        "core": _core_numbers(core),
+        "core": None if core is None else _core_numbers(core),
         "signal": None,
     }  # fmt: skip
     for name in ("bold_mean", "bold_scale"):
@@ -45,11 +46,15 @@ def pack_reverse(translator, config: dict, arrays: dict) -> None:
     stats = [*reading.scaler.stats.values(), reading.scaler.pooled]
     arrays["reverse.mean"] = np.stack([mean for mean, _ in stats])
     arrays["reverse.scale"] = np.stack([scale for _, scale in stats])
-    arrays["reverse.bold_acf"], arrays["reverse.projection"] = model.bold_acf, model.projection
+    for name in ("bold_acf", "bold_covariance", "projection"):
+        arrays[f"reverse.{name}"] = getattr(model, name)
     for name, graph in zip(("targets", "down"), model.graphs, strict=True):
         if graph is not None:
             arrays[f"reverse.graph.{name}"] = graph
-    for field in dataclasses.fields(core):
+    if core is None:
+        arrays["reverse.output_mean"] = model.output_mean
+        arrays["reverse.output_scale"] = model.output_scale
+    for field in () if core is None else dataclasses.fields(core):
         value = getattr(core, field.name)
         if isinstance(value, np.ndarray):
             arrays[f"reverse.core.{field.name}"] = value
@@ -90,11 +95,17 @@ def unpack_reverse(translator, config: dict, arrays: dict) -> None:
         scaler=scaler, bold_mean=own["bold_mean"], bold_scale=own["bold_scale"],
         info=translator.info_, **given,
     )  # fmt: skip
-    core = Core(**_below(own, "core."), **saved["core"])
     graphs = own.get("graph.targets"), own.get("graph.down")
-    model = ReverseFitter(translator, reading).wrap(
-        core, own["bold_acf"], saved["trust"], saved["kept"], saved["history"], graphs
-    )
+    # Files of the first kind were fitted to whole recordings: no region had to be expected.
+    bold = own["bold_acf"], own.get("bold_covariance", np.eye(len(reading.target_names)))
+    if saved["core"] is None:
+        model = PaperReverseFitter(translator, reading).wrap(bold, graphs, saved["history"])
+        model.output_mean, model.output_scale = own["output_mean"], own["output_scale"]
+    else:
+        core = Core(**_below(own, "core."), **saved["core"])
+        model = ReverseFitter(translator, reading).wrap(
+            core, bold, saved["trust"], saved["kept"], saved["history"], graphs
+        )
     model.projection = own["projection"]
     _load(model.net.module_, _below(own, "net."))
     translator._reverse = model

@@ -60,14 +60,50 @@ def _from_spectrum(spectrum: np.ndarray, n_lags: int) -> np.ndarray:
 
 
 def shrunk_covariance(rows: np.ndarray) -> np.ndarray:
-    """Covariance of rows (n_rows, n), shrunk to a multiple of the identity (Chen et al. 2010)."""
-    n_rows, n = rows.shape
-    covariance = rows.T @ rows / n_rows
+    """Covariance of rows (n_rows, n), shrunk to a multiple of the identity (Chen et al. 2010).
+
+    Where values are missing (NaN), every entry comes from the rows that hold both columns, and the
+    result is made positive definite.
+    """
+    n = rows.shape[1]
+    known = np.isfinite(rows).astype(float)
+    counts = known.T @ known
+    rows = np.nan_to_num(rows)
+    covariance = rows.T @ rows / np.maximum(counts, 1)
     mean = np.trace(covariance) / n
     square, alpha = mean**2, float(np.mean(covariance**2))
-    bottom = (n_rows + 1.0) * (alpha - square / n)
+    bottom = (np.diag(counts).min() + 1.0) * (alpha - square / n)
     weight = 1.0 if bottom <= 0 else min((alpha + square) / bottom, 1.0)
-    return (1 - weight) * covariance + weight * mean * np.eye(n)
+    covariance = (1 - weight) * covariance + weight * mean * np.eye(n)
+    if known.all():
+        return covariance
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.maximum(values, 1e-3 * mean)) @ vectors.T
+
+
+def expected_columns(rows: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Fill columns that are missing throughout by their expectation given the others.
+
+    Parameters
+    ----------
+    rows : array, shape (n_rows, n)
+        Zero mean; columns of NaN are filled, rows of NaN stay.
+    covariance : array, shape (n, n)
+        Positive definite covariance of the columns.
+
+    Returns
+    -------
+    filled : array, shape (n_rows, n)
+        With no column missing, unless all are.
+    """
+    missing = np.isnan(rows).all(axis=0)
+    if not missing.any() or missing.all():
+        return rows
+    out = rows.copy()
+    inside = covariance[np.ix_(~missing, ~missing)]
+    slope = np.linalg.solve(inside, covariance[np.ix_(~missing, missing)])
+    out[:, missing] = rows[:, ~missing] @ slope
+    return out
 
 
 def sparse_correlation(rows: np.ndarray, acf: np.ndarray, errors: float = 4.0) -> np.ndarray:

@@ -7,10 +7,20 @@ import pywt
 import torch
 from torch import nn
 
-from ._reverse_graph import BipartiteAttention
+from ._reverse_graph import BipartiteAttention, nearest
 from .discrete import wavedec, waverec
 from .graph import GraphCorrection
 from .hrf import DoubleGammaHRF
+
+__all__ = [
+    "BipartiteAttention",
+    "Deconvolution",
+    "ReverseNet",
+    "SignalHead",
+    "SkipLoss",
+    "frame_level",
+    "nearest",
+]
 
 WAVELET = "db2"  # of envelopes over frames
 SIGNAL_WAVELET, SIGNAL_LEVEL = "db5", 5
@@ -45,13 +55,17 @@ class Deconvolution(nn.Module):
         self.hrf = DoubleGammaHRF(n_targets, bounds=hrf_bounds)
         self.log_penalty = nn.Parameter(torch.full((n_targets,), float(np.log(0.3))))
 
+    def kernel(self) -> torch.Tensor:
+        """Responses (n_targets, n_lags) of unit norm, per bin of one frame."""
+        lags = torch.arange(self.n_lags).to(self.log_penalty)
+        kernel = self.hrf((lags + 0.5) * self.t_r)
+        return kernel / kernel.norm(dim=1, keepdim=True)
+
     def forward(self, bold: torch.Tensor) -> torch.Tensor:
         """BOLD (n_windows, n_targets, n_frames) -> drive, bin t being that before frame t + 1."""
         n_frames = bold.shape[-1]
         n_fft = n_frames + 2 * self.n_lags
-        lags = torch.arange(self.n_lags, dtype=bold.dtype, device=bold.device)
-        kernel = self.hrf((lags + 0.5) * self.t_r)
-        response = torch.fft.rfft(kernel / kernel.norm(dim=1, keepdim=True), n_fft)
+        response = torch.fft.rfft(self.kernel(), n_fft)
         power = response.abs().square()
         inverse = response.conj() / (power + self.log_penalty.exp()[:, None])
         drive = torch.fft.irfft(inverse * torch.fft.rfft(bold, n_fft), n_fft)

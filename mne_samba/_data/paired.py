@@ -56,3 +56,7 @@ class PairedData:
             table=self.table.iloc[list(index)].reset_index(drop=True),
             raw=None if self.raw is None else [self.raw[i] for i in index],
         )
+
+    def of_targets(self, some) -> PairedData:
+        """Keep some targets."""
+        return replace(self, targets=[target[:, some] for target in self.targets])

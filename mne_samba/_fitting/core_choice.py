@@ -72,7 +72,7 @@ class CoreChooser:
             log_scaler = PowerScaler(log=True).fit(data.raw, data.keys)
             log = replace(linear, powers=log_scaler.transform(data.raw, data.keys, data.kind))
             log_split = self.split(log)
-            some = self._draw(_SOME, seed)
+            some = self.draw(seed)
             scores, core = self._held_out(split, seed, some)
             log_scores, log_core = self._held_out(log_split, seed, some)
             logger.debug(
@@ -87,8 +87,9 @@ class CoreChooser:
             self.own_bands = self._own_bands_win(linear, split, scores, seed)
         return linear, scaler
 
-    def _draw(self, n: int, seed: int) -> np.ndarray | None:
+    def draw(self, seed: int, n: int | None = None) -> np.ndarray | None:
         """Draw ``n`` targets; None, which stands for all, where there are not twice as many."""
+        n = _SOME if n is None else n
         if self.options.n_targets_ <= 2 * n:
             return None
         draw = np.random.default_rng(seed).choice(self.options.n_targets_, n, replace=False)
@@ -113,7 +114,7 @@ class CoreChooser:
         if shared is None or self._part_core is None:
             shared, core = self._held_out(split, seed)
             self._keep(core, None)
-        few = self._draw(_FEW, seed)
+        few = self.draw(seed, _FEW)
         own, core = self._held_out(split, seed, few, own_bands=True)
         gain = own - (shared if few is None else shared[few])
         if few is not None and abs(gain.mean()) < 2 * gain.std(ddof=1) / np.sqrt(len(few)):
@@ -129,7 +130,7 @@ class CoreChooser:
         """Correlation of some targets on held-out frames, and their core."""
         part, held = split
         if some is not None:
-            part, held = (_with_targets(data, some) for data in split)
+            part, held = (data.of_targets(some) for data in split)
         core = self._fit(part, seed, None, own_bands, **({} if some is None else _ROUGH))
         return validated_correlation(core.predict(held.powers), held), core
 
@@ -143,14 +144,14 @@ class CoreChooser:
         """Fit the core that was chosen, on from that of the training part where there is one."""
         if previous is not None or self._part_core is None:
             return self._from_some(data, seed, previous)
-        many = {} if self._draw(_SOME, seed) is None else _MANY
+        many = {} if self.draw(seed) is None else _MANY
         return self._fit(data, seed, None, self.own_bands, start=self._part_core, **many)
 
     def _from_some(self, data: PairedData, seed: int, previous: Core | None) -> Core:
         """Fit all targets, on from some where there are many."""
-        some = self._draw(_SOME, seed)
+        some = self.draw(seed)
         if previous is None and self._start is None and some is not None:
-            self._start = self._fit(_with_targets(data, some), seed, None, self.own_bands, **_ROUGH)
+            self._start = self._fit(data.of_targets(some), seed, None, self.own_bands, **_ROUGH)
         many = {} if some is None else _MANY
         return self._fit(data, seed, previous, self.own_bands, start=self._start, **many)
 
@@ -186,7 +187,3 @@ class CoreChooser:
                 core.extra = np.repeat(core.extra / n_bands, n_bands, axis=2)
         logger.debug("Linear core: %s map, noise autocorrelation %.2f.", core.map_prior, core.ar)
         return core
-
-
-def _with_targets(data: PairedData, some: np.ndarray) -> PairedData:
-    return replace(data, targets=[target[:, some] for target in data.targets])

@@ -27,6 +27,7 @@ from .training import (
     validated_shrinkage,
 )
 from .trial import corrections_promise
+from .trial import corrections_promise
 from .uncertainty import HeldOut, held_out
 
 

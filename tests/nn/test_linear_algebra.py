@@ -14,8 +14,8 @@ from mne_samba.nn._core_features import (
     runs_of_frames,
     whiten,
 )
-from mne_samba.nn._core_start import ridge_start
 from mne_samba.nn._core_hrf import project_double_gamma, response_prior, update_response
+from mne_samba.nn._core_start import ridge_start
 from mne_samba.nn.hrf import double_gamma, hrf_dictionary, hrf_summary
 
 DT, N_LAGS = 0.5, 60

@@ -31,11 +31,19 @@ def one_thread() -> None:
 
 
 def to_markdown(table) -> str:
-    """Table as Markdown, numbers to three digits."""
+    """Table as Markdown, numbers to three digits, nothing where there is none."""
     rows = [list(map(str, table.columns)), ["---"] * len(table.columns)]
     for row in table.itertuples(index=False):
-        rows.append([f"{v:.3f}" if isinstance(v, float) else str(v) for v in row])
+        rows.append([_cell(value) for value in row])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _cell(value) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if value != value:
+        return ""
+    return f"{value:.0f}" if value == round(value) and abs(value) >= 2 else f"{value:.3f}"
 
 
 def write_section(name: str, title: str, text: str, path: Path | None = None) -> None:

@@ -27,7 +27,6 @@ from .training import (
     validated_shrinkage,
 )
 from .trial import corrections_promise
-from .trial import corrections_promise
 from .uncertainty import HeldOut, held_out
 
 

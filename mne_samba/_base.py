@@ -113,13 +113,13 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         self._check_params()
         with use_log_level(getattr(self, "verbose", None)):
+            # Handed on without a name here: the fit drops the scales of power that it does not use.
             if is_features(X):
-                data = self._read_features(X, y)
+                self._fit_paired(self._read_features(X, y))
             else:
                 for name in ("n_features_in_", "feature_names_in_"):
                     self.__dict__.pop(name, None)
-                data = self._read_paired(X, y)
-            self._fit_paired(data)
+                self._fit_paired(self._read_paired(X, y))
         return self
 
     def _read_features(self, X, y) -> PairedData:

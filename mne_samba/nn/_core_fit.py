@@ -8,8 +8,8 @@ import torch
 
 from ._core_hrf import update_response
 
-# Bytes of (n_targets, n_nodes, n_nodes) arrays held at once.
-_CHUNK_BYTES = 48e6
+# Bytes of the largest array per target, of which a few are held at once.
+_CHUNK_BYTES = 16e6
 MIN_NOISE = 1e-8
 # Share of a target's variance that the prior of the map expects at the very least.
 _MIN_EXPLAINED = 0.02
@@ -179,6 +179,8 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
     leverage = 0.0
     noise_of_null = (moments.energy / moments.n_frames).clamp_min(MIN_NOISE)
     size = n_nodes * max(len(rows), n_nodes if state.prior.per_target == "nodes" else 1)
+    elements = getattr(response_prior, "elements", None)
+    size = size if elements is None else max(size, len(elements))
     chunk = max(1, int(_CHUNK_BYTES / (8 * size)))
     off_diagonal = torch.where(rows == columns, 1.0, 2.0).double()
     for begin in range(0, n_targets, chunk):

@@ -111,11 +111,12 @@ class Core:
         kernel, intercept = torch.from_numpy(self.kernel), torch.from_numpy(self.intercept)
         out = []
         for power in powers:
-            power = power.double()
-            drive = spatial @ torch.einsum("nk,nkt->nt", weights, power)
+            # Node by node: band power may be in single precision, and long.
+            nodes = torch.stack([w @ p.double() for w, p in zip(weights, power, strict=True)])
+            drive = spatial @ nodes
             if self.extra is not None:
                 flat = torch.from_numpy(self.extra).flatten(1)
-                drive = drive + flat @ power.reshape(flat.shape[1], -1)
+                drive = drive + flat @ power.reshape(flat.shape[1], -1).double()
             bold = convolve_frames(drive, kernel, self.step, self.dt)
             out.append((bold.T + intercept).numpy())
         return out

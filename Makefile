@@ -1,4 +1,5 @@
 # make demo, make test, make doc, make lint, make clean. Each makes .venv and installs what it needs, once.
+# make coverage: the tests, and at least 95 % of all lines met; make mutation: do tests notice changed lines?
 #
 #   make PYTHON=python3.12 test                                   another Python (3.11 or newer)
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu test    where torch comes from
@@ -23,7 +24,7 @@ export MKL_NUM_THREADS ?= 1
 export NUMEXPR_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
-.PHONY: help install demo test lint doc clean
+.PHONY: help install demo test coverage mutation lint doc clean
 
 help:
 	@sed -n 's/^# make/make/p; s/^#   /  /p' Makefile
@@ -55,6 +56,14 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 $(PYTEST_ARGS)
+
+coverage: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2 --cov=mne_samba --cov-report=term-missing:skip-covered \
+	  --cov-fail-under=95 $(PYTEST_ARGS)
+
+mutation: $(INSTALLED)
+	$(PIP) install -c constraints.txt -e ".[mutation]"
+	$(BIN)/python benchmarks/mutation.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -148,14 +148,18 @@ def run(seed, amplitude, variances):
 
 def main() -> None:
     """Run, print, write."""
-    args = parser(__doc__.splitlines()[0]).parse_args()
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--seeds", type=int, default=len(SEEDS), help="how many seeds")
+    options.add_argument("--nuisance", type=float, nargs="+", default=(2.0, 0.5))
+    args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    amplitudes = (2.0,) if args.quick else (2.0, 0.5)
+    seeds = SEEDS[: 1 if args.quick else args.seeds]
+    amplitudes = (2.0,) if args.quick else args.nuisance
     variances = (0.5, 0.0) if args.quick else (0.5, 0.25, 0.0)
     name = "decoding_quick" if args.quick else "decoding"
     rows = []
     for amplitude in amplitudes:
-        for seed in SEEDS[: 1 if args.quick else None]:
+        for seed in seeds:
             rows += cached(args.out / f"{name}.jsonl", run, seed, amplitude, variances)
             print(
                 seed, amplitude, pd.DataFrame(rows[-9 * len(variances) :]).to_string(), flush=True
@@ -169,10 +173,10 @@ def main() -> None:
     summary.columns = [f"nuisance {a:g}, variance {v:g}" for a, v in summary.columns]
     summary = summary.reset_index()
     print(to_markdown(summary))
-    seeds = "one seed" if args.quick else "5 seeds"
+    count = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
     write_section(
         name,
-        f"Stimuli from latents ({seeds})",
+        f"Stimuli from latents ({count})",
         "SIMULATED. `python benchmarks/decoding.py" + (" --quick" if args.quick else "") + "`: "
         "accuracy in unseen people (chance .25) by amplitude of the nuisance and by share of the "
         "latents' variance that stimuli set. The design favours supervision by BOLD: what BOLD "

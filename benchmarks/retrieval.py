@@ -102,11 +102,14 @@ def run(n_targets, seed):
 
 def main() -> None:
     """Run, print, write."""
-    args = parser(__doc__.splitlines()[0]).parse_args()
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--seeds", type=int, default=len(SEEDS), help="how many seeds")
+    args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    seeds = SEEDS[: 1 if args.quick else args.seeds]
     name = "retrieval_quick" if args.quick else "retrieval"
     rows = []
-    for seed in SEEDS[: 1 if args.quick else None]:
+    for seed in seeds:
         rows += cached(args.out / f"{name}.jsonl", run, N_TARGETS, seed)
         print(to_markdown(pd.DataFrame(rows[-8:])), flush=True)
     table = pd.DataFrame(rows)
@@ -115,10 +118,10 @@ def main() -> None:
         table.drop(columns="seed").groupby(["targets", "model"], sort=False).mean().reset_index()
     )
     print(to_markdown(summary))
-    seeds = "one seed" if args.quick else "5 seeds"
+    count = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
     write_section(
         name,
-        f"Retrieval of BOLD windows ({seeds})",
+        f"Retrieval of BOLD windows ({count})",
         "SIMULATED. `python benchmarks/retrieval.py" + (" --quick" if args.quick else "") + "`: "
         "share of windows of electrophysiology whose BOLD is among the best k of 500, windows of "
         "10 s, SNR 1, 30 min of training. Matched by correlation with BOLD, or by the likelihood "

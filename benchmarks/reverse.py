@@ -211,11 +211,13 @@ def run(world, seed):
 
 def main() -> None:
     """Run, print, write."""
-    args = parser(__doc__.splitlines()[0]).parse_args()
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--seeds", type=int, default=len(SEEDS), help="how many seeds")
+    args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     name = "reverse_quick" if args.quick else "reverse"
     rows, steps, rates = [], [], []
-    seeds = SEEDS[: 1 if args.quick else None]
+    seeds = SEEDS[: 1 if args.quick else args.seeds]
     for seed in seeds:
         for world in WORLDS:
             rows += cached(args.out / f"{name}.jsonl", run, world, seed)
@@ -237,7 +239,7 @@ def main() -> None:
     limits = limits.groupby("world", sort=False)[numbers[:-1]].mean().reset_index()
     rates = rates.drop(columns="seed").groupby(["world", "Hz"], sort=False).mean().reset_index()
     print(to_markdown(summary), to_markdown(limits), to_markdown(rates), sep="\n\n")
-    count = "one seed" if args.quick else f"{len(seeds)} seeds"
+    count = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
     write_section(
         name,
         f"BOLD to band power ({count})",

@@ -45,7 +45,9 @@ class BandedRidge(BandPowerRidge):
             model = GroupRidgeCV(
                 groups=groups, solver_params=solver, cv=folds, random_state=0, fit_intercept=False
             )
-            self._weights = np.asarray(model.fit(features, target).coef_)
+            # Its coefficients lie band by band.
+            self._weights = np.empty((features.shape[1], target.shape[1]))
+            self._weights[np.argsort(groups, kind="stable")] = model.fit(features, target).coef_
             return
         self._weights = _by_coordinates(features, target, groups, folds)
 

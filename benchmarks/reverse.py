@@ -233,7 +233,7 @@ def main() -> None:
     numbers = ["r", "alpha+gamma", *BANDS, "fit_s"]
     summary = table.groupby(["world", "model"], sort=False)[numbers].mean().reset_index()
     best = summary[summary["model"] == "oracle"].set_index("world")["r"]
-    backwards = ~summary["model"].isin(["there alone", "both, there"])
+    backwards = ~summary["model"].isin(["there alone", "both, there", "both, back", "waveform"])
     share = summary["r"] / summary["world"].map(best)
     summary.insert(3, "of_oracle", share.where(backwards))
     limits = limits.groupby("world", sort=False)[numbers[:-1]].mean().reset_index()

@@ -74,7 +74,12 @@ plain.fit(epochs[train], labels[train].astype(str))
 print(f"Accuracy from band power: {np.mean(plain.predict(epochs[test]) == truth):.2f}")
 
 # %%
-# Neither is the rule: ``benchmarks/decoding.py`` sweeps how much of the power is nuisance.
+# Neither is the rule. Here BOLD sees what the stimuli set, and nuisance moves band power alone:
+# this design favours supervision by BOLD. ``benchmarks/decoding.py`` sweeps how strong stimuli and
+# nuisance are. With nuisance of twice the amplitude, latents decode .92, .70 and .26 of windows
+# where stimuli set one half, one quarter and nothing of what drives BOLD (chance .25); the best of
+# five representations of band power .46, .39 and .30. Reduced-rank regression on the same people,
+# which is told how many latents there are, decodes .94, .70 and .25: latents are no better.
 display = ConfusionMatrixDisplay.from_predictions(
     truth, found, cmap="Blues", include_values=False, xticks_rotation=90, colorbar=False
 )

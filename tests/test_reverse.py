@@ -257,6 +257,24 @@ def test_modality_that_the_model_was_not_trained_on_is_refused(people, recording
         fitted.target_from(people.raws[:1])
 
 
+def test_what_takes_electrophysiology_is_refused_without_that_direction(people, recordings):
+    epochs, y = make_windows(people.raws[0], people.bolds[0], t_r=2.0, window=40.0)
+    with pytest.raises(ValueError, match='direction="hemo_to_ele"'):
+        recordings.retrieval_score(epochs, y)
+    with pytest.raises(ValueError, match='direction="hemo_to_ele"'):
+        recordings.predict(people.bolds, return_std=True)
+    with pytest.raises(ValueError, match="swapped"):
+        recordings.predict(people.raws)
+    with pytest.raises(ValueError, match="labels"):
+        recordings.predict(np.arange(200))
+    with pytest.raises(ValueError, match="single frame"):
+        recordings.predict([people.bolds[0][:1]])
+    with pytest.raises(ValueError, match="to must be one of"):
+        recordings.translate(people.bolds, to="bold")
+    with pytest.raises(ValueError, match="they must be pairs"):
+        recordings.score(people.bolds[:2], epochs)
+
+
 def test_unknown_options_are_refused(people):
     with pytest.raises(ValueError, match="direction"):
         back(direction="back").fit(people.bolds, people.raws)

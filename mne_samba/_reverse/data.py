@@ -245,13 +245,18 @@ def read_targets(options, y, reading: Reading, n_frames=None):
     return ele, [power[..., reading.grid.n_lags :] for power in powers]
 
 
-def read_ele(options, y, reading: Reading, n_frames=None) -> Electrophysiology:
-    """Read electrophysiology with the channels of ``fit``."""
+def check_ele(y) -> None:
+    """Refuse what cannot be electrophysiology: nothing, labels."""
     if y is None or (not _is_mne(y) and np.ndim(y[0] if isinstance(y, list) else y) < 2):
         raise ValueError(
             "Electrophysiology is expected here: mne.Epochs, mne.io.Raw, a list of them, or "
             f"arrays; got data of shape {np.shape(y)}."
         )
+
+
+def read_ele(options, y, reading: Reading, n_frames=None) -> Electrophysiology:
+    """Read electrophysiology with the channels of ``fit``."""
+    check_ele(y)
     grid = options._frame_grid()
     if grid.tmin is None and input_kind(y)[0] == "windows" and reading.kind == "windows":
         grid = replace(grid, tmin=-reading.window_start)

@@ -10,12 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_option
 from .._data.hemo import provenance_of
-from .._data.inputs import is_features
+from .._data.inputs import input_kind, is_features
 from .._data.paired import PairedData
 from .._fitting.published import publish_bands
 from ..metrics import METRICS
 from ..nn.hrf import HRF_PARAMS, hrf_summary
-from .data import Reading, bold_kind, check_bold, read_bold, read_pair, read_targets
+from .data import Reading, bold_kind, check_bold, check_ele, read_bold, read_pair, read_targets
 from .fitter import ReverseFitter
 from .latents import fit_latents
 from .shared import SharedSpace
@@ -188,11 +188,7 @@ class TwoWay(SharedSpace):
 
         Notes
         -----
-        BOLD tells of band power below about 0.1 Hz, and of bands by as much as they drive it. In
-        simulated data (16 nodes, 32 regions, 30 min, SNR 4) predictions correlate with log power in
-        bins of 2 s by .47 in alpha, .37 in gamma and .1 or less in delta and theta, as much as an
-        oracle's that knows the coupling; waveforms correlate by .00
-        (``benchmarks/reverse.py``). Faster changes of power, and phase, are not in BOLD.
+        `SambaTranslator` says what BOLD tells of electrophysiology, and what it does not.
         """
         check_option(to, "to", ("hemo", "ele"))
         if to == "ele":
@@ -309,12 +305,14 @@ class TwoWay(SharedSpace):
                 f"bins without the {n_after} frames of their response are left out of the score."
             )
         n_frames = frames if kind == "recordings" else frames[0]
-        ele, true = self._targets(y, n_frames)
-        if ele.kind != kind or len(true) != len(frames):
+        check_ele(y)
+        other, n_other, _ = input_kind(y)
+        if (other, n_other) != (kind, len(frames)):
             raise ValueError(
-                f"X holds {len(frames)} {kind} of BOLD, but y {len(true)} {ele.kind} of "
+                f"X holds {len(frames)} {kind} of BOLD, but y {n_other} {other} of "
                 "electrophysiology: they must be pairs."
             )
+        ele, true = self._targets(y, n_frames)
         # Which windows make up a recording, and with it their drift, is known from y alone.
         _, bold, _ = read_bold(self, X, reading, ele.table)
         pred = self._reverse.predict(bold)

@@ -8,6 +8,7 @@ from scipy.linalg import toeplitz
 from mne_samba.nn._reverse_filter import (
     autocovariance,
     coupled_projection,
+    expected_columns,
     fill_frames,
     inverse_filter,
     shrunk_covariance,
@@ -117,6 +118,36 @@ def test_covariance_shrinks_towards_the_identity_where_rows_are_few():
     assert np.linalg.eigvalsh(shrunk_covariance(rows)).min() > 0.1
     many = np.random.default_rng(6).standard_normal((20000, 3)) * [1.0, 2.0, 3.0]
     np.testing.assert_allclose(np.diag(shrunk_covariance(many)), [1, 4, 9], rtol=0.05)
+
+
+def test_covariance_of_columns_that_rows_lack_comes_from_the_rows_that_hold_them():
+    rng = np.random.default_rng(11)
+    mixing = rng.standard_normal((4, 4))
+    rows = rng.standard_normal((20000, 4)) @ mixing
+    true = mixing.T @ mixing
+    rows[:8000, 1] = np.nan
+    rows[12000:, 2] = np.nan
+    found = shrunk_covariance(rows)
+    np.testing.assert_allclose(found, true, atol=0.1 * np.trace(true) / 4)
+    assert np.linalg.eigvalsh(found).min() > 0
+
+
+def test_missing_columns_are_their_expectation_given_the_others():
+    rng = np.random.default_rng(12)
+    mixing = rng.standard_normal((4, 4))
+    rows = rng.standard_normal((5000, 4)) @ mixing
+    lacking = rows.copy()
+    lacking[:, 2] = np.nan
+    lacking[7] = np.nan
+    filled = expected_columns(lacking, mixing.T @ mixing)
+    kept = [0, 1, 3]
+    slope = np.linalg.lstsq(rows[:, kept], rows[:, 2], rcond=None)[0]
+    measured = np.delete(np.arange(5000), 7)
+    np.testing.assert_allclose(filled[measured, 2], rows[measured][:, kept] @ slope, atol=0.2)
+    np.testing.assert_array_equal(filled[measured][:, kept], rows[measured][:, kept])
+    assert np.isnan(filled[7]).all()
+    nothing = np.full((3, 4), np.nan)
+    np.testing.assert_array_equal(expected_columns(nothing, mixing.T @ mixing), nothing)
 
 
 def test_sparse_correlation_keeps_what_is_there_and_drops_chance():

@@ -261,7 +261,10 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _predict_rows(self, X) -> np.ndarray:
         if self.kind_ != "features":
-            raise ValueError(f"X is a table of shape {np.shape(X)}, but fit saw {self.kind_}.")
+            raise ValueError(
+                f"X is a table of shape {np.shape(X)}, but fit saw {self.kind_}. One recording as "
+                "an array (n_channels, n_times) goes into a list."
+            )
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         power = np.ascontiguousarray(X.T[:, np.newaxis, :], dtype=np.float64)
         scaled = self.scaler_.transform([power], [("",)], "features")

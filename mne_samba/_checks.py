@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -45,6 +45,11 @@ def check_option(value, name: str, options: Sequence) -> None:
     ):
         listed = ", ".join(repr(option) for option in options)
         raise ValueError(f"{name} must be one of {listed}, got {value!r}.")
+
+
+def is_generator(value) -> bool:
+    """Whether a value can be read only once; MNE's Epochs are iterators that can be read again."""
+    return isinstance(value, Iterator) and not hasattr(value, "__len__")
 
 
 def as_float_array(array, name: str) -> np.ndarray:

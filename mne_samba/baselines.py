@@ -115,8 +115,14 @@ class BandPowerRidge(BoldRegressor):
         check_number(self.fir_length, "fir_length", low=0, low_open=True, high=self.hrf_length)
         check_number(self.n_folds, "n_folds", low=2, integer=True)
         check_number(self.gap, "gap", low=0)
-        if self.alphas is not None and not (np.asarray(self.alphas, dtype=float) > 0).all():
-            raise ValueError(f"alphas must be positive, got {self.alphas!r}.")
+        check_option(self.alpha_per_target, "alpha_per_target", (True, False))
+        if self.alphas is not None:
+            alphas = np.asarray(self.alphas)
+            numbers = alphas.ndim == 1 and alphas.size and alphas.dtype.kind in "iuf"
+            if not numbers or not ((alphas > 0) & np.isfinite(alphas)).all():
+                raise ValueError(
+                    f"alphas must be a sequence of positive numbers, got {self.alphas!r}."
+                )
 
     def _features(self, power: np.ndarray, grid) -> np.ndarray:
         """Features (n_frames, n_lags * n_channels * n_bands) of one segment's band power."""

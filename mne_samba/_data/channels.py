@@ -14,7 +14,16 @@ def picked(inst, picks) -> list[int]:
     from mne.io.pick import _picks_to_idx  # the rule that MNE's own methods use for ``picks``
 
     default = picks is None
-    index = _picks_to_idx(inst.info, "data" if default else picks, exclude="bads", allow_empty=True)
+    try:
+        index = _picks_to_idx(
+            inst.info, "data" if default else picks, exclude="bads", allow_empty=True
+        )
+    except TypeError as error:
+        raise TypeError(f"picks={picks!r} cannot be read as channels: {error}") from None
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"picks={picks!r} cannot be read as channels: {error}") from None
+    if len(set(map(int, index))) < len(index):
+        raise ValueError(f"picks={picks!r} names a channel twice.")
     if len(index) == 0:
         raise ValueError(
             f"No channel is left: picks={picks!r} among {inst.info['ch_names'][:8]}..., "

@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 from mne.utils import warn
 
-from .._checks import as_float_array
+from .._checks import as_float_array, is_generator
 from ..metrics import detrend as remove_drift
 from ..metrics import order_frames
 from .missing import lacking
 from .segments import Electrophysiology
+
+# Squares of what is larger overflow.
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ def _one(item, name: str, ndim: int, may_lack: bool = False) -> np.ndarray:
         raise ValueError(f"{name} contains infinite values.")
     if 0 in array.shape:
         raise ValueError(f"{name} is empty: its shape is {array.shape}.")
+    if float(np.abs(array).max(where=~np.isnan(array), initial=0.0)) > _LARGEST:
+        raise ValueError(f"{name} holds values beyond {_LARGEST:g}, which are no BOLD signal.")
     missing = np.isnan(array)
     if may_lack:
         missing = missing[:, ~lacking(array)]
@@ -60,7 +65,11 @@ def _one(item, name: str, ndim: int, may_lack: bool = False) -> np.ndarray:
 def _names(y, n_targets: int) -> list[str]:
     first = y[0] if isinstance(y, (list, tuple)) else y
     if isinstance(first, pd.DataFrame):
-        return [str(column) for column in first.columns]
+        names = [str(column) for column in first.columns]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"Region names must differ, got {twice[:8]} more than once.")
+        return names
     return [f"target{i:03d}" for i in range(n_targets)]
 
 
@@ -101,6 +110,8 @@ def read_hemo(
             f"{name} must hold BOLD time courses (n_frames, n_targets), got {y!r:.60} of type "
             f"{type(y).__name__}."
         )
+    if is_generator(y):
+        raise TypeError(f"{name} is a generator, which can be read only once: pass list({name}).")
     if kind == "windows":
         if isinstance(y, (list, tuple)) and len(y) == 0:
             raise ValueError(f"{name} is an empty list.")
@@ -265,6 +276,11 @@ def _recording_without_drift(value, t_r, method):
 
 def _fitting(method, measured, frames, t_r):
     """Drift terms that this many frames can carry: short pieces lose their mean alone."""
+    if measured.sum() < 2:
+        raise ValueError(
+            "A recording has one measured frame only that has a whole history: leave it out, or "
+            "use longer recordings."
+        )
     if method is None:
         return 0
     if isinstance(method, str) and method == "cosine":

@@ -9,7 +9,14 @@ import mne
 import numpy as np
 import pandas as pd
 
-from .._checks import as_float_array, check_finite, check_number, check_window_frames, frames_fit
+from .._checks import (
+    as_float_array,
+    check_finite,
+    check_number,
+    check_window_frames,
+    frames_fit,
+    is_generator,
+)
 from .channels import align, bad_spans, common_channels
 from .frame_times import frame_times
 from .segments import Electrophysiology, FrameGrid, Segment
@@ -46,6 +53,13 @@ def _refuse(value, X) -> None:
         hint = " Read files with mne.io.read_raw first." if isinstance(value, str) else ""
         raise TypeError(
             f"X must be {_KINDS}, or a table (n_frames, n_features); got {X!r:.60}.{hint}"
+        )
+    if is_generator(value):
+        raise TypeError("X is a generator, which can be read only once: pass list(X).")
+    if value is not X and hasattr(value, "iloc"):
+        raise TypeError(
+            "X is a list of tables. Recordings are arrays (n_channels, n_times), channels first: "
+            "pass [table.to_numpy().T for table in X]."
         )
 
 

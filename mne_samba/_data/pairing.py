@@ -6,6 +6,7 @@ import mne
 import numpy as np
 import pandas as pd
 
+from .._checks import is_generator
 from .channels import picked
 from .hemo import check_swapped
 
@@ -46,6 +47,11 @@ def check_raw(raw, name) -> None:
 
 def pair(raw, bold, several):
     """Make lists of one recording and its BOLD, or refuse lists that do not pair."""
+    if bold is None:
+        raise ValueError("bold is None: pass BOLD of shape (n_frames, n_targets).")
+    for name, value in (("raw", raw), ("bold", bold)):
+        if is_generator(value):
+            raise TypeError(f"{name} is a generator, which can be read only once: pass a list.")
     if not several:
         check_raw(raw, "raw")
         if isinstance(bold, (list, tuple)) and len(bold) and np.ndim(bold[0]) > 1:

@@ -7,6 +7,9 @@ import numpy as np
 from .._checks import check_finite
 from .segments import Electrophysiology, Segment
 
+# Power of what varies less is lost to rounding.
+_LEAST = 1e-100
+
 # Bytes of signal that are looked at at once.
 _BLOCK_BYTES = 1 << 24
 
@@ -90,7 +93,7 @@ def _check_recording(segments: list[Segment], ele, name: str, block: int) -> Non
             np.minimum(low, data.min(axis=1), out=low)
             np.maximum(high, data.max(axis=1), out=high)
             sketch += data @ rng.standard_normal((data.shape[1], 2))
-    flat = [ch for ch, lo, hi in zip(ele.ch_names, low, high, strict=True) if lo == hi]
+    flat = [ch for ch, lo, hi in zip(ele.ch_names, low, high, strict=True) if hi - lo < _LEAST]
     if flat:
         raise ValueError(f"{name} has flat channels {flat[:8]}: mark them bad or leave them out.")
     size = np.abs(sketch)

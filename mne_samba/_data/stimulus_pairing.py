@@ -83,6 +83,11 @@ def pair_by_stimulus(
     t_r = check_number(t_r, "t_r", low=0, low_open=True)
     lead_in = check_number(lead_in, "lead_in", low=0)
     slice_time_ref = check_number(slice_time_ref, "slice_time_ref", low=0, high=1)
+    for name, value in (
+        ("raws", raws), ("bolds", bolds), ("stimuli", stimuli), ("bold_stimuli", bold_stimuli),
+    ):  # fmt: skip
+        if not isinstance(value, (list, tuple)):
+            raise TypeError(f"{name} must be a list, got {type(value).__name__}.")
     raws, bolds = list(raws), list(bolds)
     for raw in raws:
         if not isinstance(raw, mne.io.BaseRaw):

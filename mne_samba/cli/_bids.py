@@ -248,10 +248,11 @@ class _Run:
             if len(back):
                 write_scores(partial, f"{name}_dir-back", back, "BOLD to log band power")
             fitted.save(partial / f"{name}_desc-samba_model.samba")
-            write_report(
-                partial / f"{name}_desc-samba_report.html", f"{name}: EEG and BOLD", pairs, result,
-                fitted, back,
-            )  # fmt: skip
+            if not args.no_report:
+                write_report(
+                    partial / f"{name}_desc-samba_report.html", f"{name}: EEG and BOLD", pairs,
+                    result, fitted, back,
+                )  # fmt: skip
         shutil.rmtree(cache, ignore_errors=True)
         self.say(f"{head}: {_summary(result, back)}, {time.perf_counter() - start:.0f} s")
 

@@ -96,6 +96,7 @@ def add_bids(commands, seed) -> None:
     parser.add_argument("--n-jobs", type=int, default=1, help="fits at a time")
     parser.add_argument("--seed", type=seed, default=0, help="seed (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="compute again what is there")
+    parser.add_argument("--no-report", action="store_true", help="no HTML reports, which take time")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
 

@@ -7,6 +7,7 @@ import numpy as np
 from mne.utils import logger, use_log_level
 from sklearn.model_selection import LeaveOneGroupOut, check_cv
 
+from .._checks import as_float_array
 from .._data.missing import lacking
 from .._data.window_table import window_metadata
 from ..model_selection import BlockedTimeSplit
@@ -15,8 +16,11 @@ from ._leakage import GAP, warn_of_leaks
 from ._options import (
     SHUFFLED,
     check_baselines,
+    check_estimator,
+    check_inputs,
     check_metrics,
     check_nulls,
+    check_numbers,
     known_params,
     name_of,
     time_params,
@@ -138,6 +142,9 @@ def evaluate(
     >>> result = evaluate(SambaTranslator(t_r=2.0), epochs, y)  # doctest: +SKIP
     >>> result.summary()  # doctest: +SKIP
     """
+    check_estimator(translator, "translator")
+    check_inputs(X, y, groups)
+    check_numbers(n_jobs, min_shift, context, random_state, cache)
     scores = check_metrics(metrics)
     estimators, plain = check_baselines(baselines, translator)
     check_nulls(nulls, n_shifts, detrend)
@@ -259,6 +266,9 @@ def _folds(X, samples: Samples, groups, cv, translator) -> list:
         timed, targets = _timed(X, samples), np.asarray(samples.y)
     groups = people if _wants_groups(splitter) else None
     folds = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(timed, targets, groups)]
+    if any(np.size(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(samples.y)
+           for fold in folds for rows in fold):  # fmt: skip
+        raise ValueError(f"cv gave rows that do not exist: there are {len(samples.y)} samples.")
     if not folds or any(not len(train) or not len(test) for train, test in folds):
         raise ValueError("cv gave a fold without training or test samples.")
     if any(np.intersect1d(train, test).size for train, test in folds):
@@ -292,14 +302,21 @@ def _on_grid(values, samples: Samples, name: str) -> dict | None:
         )
     arrays = []
     for part, target in zip(parts, samples.y, strict=True):
-        array = np.asarray(part, dtype=float)
-        array = array.reshape(len(target), -1) if array.ndim < 2 else array
-        if len(array) != len(target):
+        array = np.asarray(as_float_array(part, name), dtype=float)
+        array = array[:, np.newaxis] if array.ndim == 1 else array
+        if array.ndim != 2 or len(array) != len(target):
             raise ValueError(
                 f"{name} must have the frames of y, {len(target)} in this sample, got shape "
                 f"{array.shape}."
             )
         arrays.append(array)
+    if len({array.shape[1] for array in arrays}) > 1:
+        widths = [array.shape[1] for array in arrays]
+        raise ValueError(f"{name} must have the same columns in every sample, got {widths[:8]}.")
+    if any(np.isinf(array).any() for array in arrays):
+        raise ValueError(f"{name} contains infinite values.")
+    if name == "confounds" and any(np.isnan(array).all(axis=0).any() for array in arrays):
+        raise ValueError("A column of confounds is NaN throughout a sample: leave it out.")
     if name == "clean" and arrays[0].shape != samples.y[0].shape:
         raise ValueError(f"clean must have the shape of y, got {arrays[0].shape}.")
     grids = samples.place(arrays, np.arange(len(arrays)))

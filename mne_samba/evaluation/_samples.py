@@ -7,6 +7,7 @@ import mne
 import numpy as np
 import pandas as pd
 
+from .._checks import as_float_array
 from .._data.window_table import is_epochs_list, is_recordings, window_table
 
 
@@ -78,10 +79,7 @@ def take(X, rows):
 
 
 def _frames_of(part, name: str) -> np.ndarray:
-    try:
-        part = np.asarray(part, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be numeric, got {type(part).__name__}.") from error
+    part = np.asarray(as_float_array(part, name), dtype=np.float64)
     return part[:, np.newaxis] if part.ndim == 1 else part
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from mne.utils import logger
 
+from .._checks import check_number, check_option
 from .._version import __version__
 from ._bids_bold import STRATEGY, extract, is_surface
 from ._bids_files import (
@@ -163,6 +164,13 @@ def read_bids_pair(
     >>> translator.fit([pair.raw], [pair.bold])  # doctest: +SKIP
     """
     steps = check_cleaning(clean)
+    check_option(datatype, "datatype", (None, "eeg", "meg", "ieeg"))
+    check_number(radius, "radius", low=0, low_open=True)
+    if sfreq is not None:
+        check_number(sfreq, "sfreq", low=0, low_open=True)
+    for name, label in (("subject", subject), ("task", task)):
+        if label is None:
+            raise TypeError(f"{name} must be given, got None.")
     root = check_folder(bids_root, "bids_root")
     wanted = Run(bare(subject, "sub"), bare(task, "task"), bare(session, "ses"), bare(run, "run"))
     path, datatype = find_ele(root, wanted, datatype)

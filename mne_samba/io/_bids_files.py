@@ -42,7 +42,12 @@ def entities_of(path) -> dict[str, str]:
 
 def bare(value, key: str):
     """Take "sub-" off "sub-01": people copy names as they see them."""
-    return None if value is None else str(value).removeprefix(f"{key}-")
+    if value is None:
+        return None
+    label = str(value).removeprefix(f"{key}-")
+    if isinstance(value, (bool, float, bytes)) or not re.fullmatch(r"[a-zA-Z0-9+]+", label):
+        raise ValueError(f"{value!r} is no BIDS label for {key}-: letters and digits only.")
+    return label
 
 
 def same(given, found) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -64,7 +64,15 @@ def harmonize(
     >>> translator = SambaTranslator(channels="match", **pairs[0].timing)  # doctest: +SKIP
     >>> translator.fit([p.raw for p in pairs], [p.bold for p in pairs])  # doctest: +SKIP
     """
+    if not isinstance(pairs, Iterable):
+        raise TypeError(f"pairs must be a list of BidsPair, got {pairs!r:.60}.")
     pairs = list(pairs)
+    for pair in pairs:
+        if not isinstance(pair, BidsPair):
+            raise TypeError(
+                "pairs must hold BidsPair, as read_bids_pair gives them (or made by hand: raw, "
+                f"bold, t_r, frame_times, ...), got {type(pair).__name__}."
+            )
     if not pairs:
         raise ValueError("pairs is empty: at least one run is needed.")
     longest, lowest = max(p.t_r for p in pairs), min(p.raw.info["sfreq"] for p in pairs)

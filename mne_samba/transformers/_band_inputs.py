@@ -5,7 +5,7 @@ from __future__ import annotations
 import mne
 import pywt
 
-from .._checks import check_number, check_option
+from .._checks import check_number, check_option, check_t_r
 from .._data.hemo import Haemodynamics
 from .._data.inputs import Electrophysiology, FrameGrid, input_kind, read_inputs
 
@@ -27,7 +27,7 @@ def check_params(estimator) -> None:
     if estimator.level is not None:
         check_number(estimator.level, "level", low=1, integer=True)
     if estimator.t_r is not None:
-        check_number(estimator.t_r, "t_r", low=0, low_open=True)
+        check_t_r(estimator.t_r)
     if estimator.wavelet != "morlet" and estimator.wavelet not in pywt.wavelist(kind="discrete"):
         raise ValueError(
             f"wavelet must be 'morlet' or a discrete wavelet that PyWavelets knows ('db5', "

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks import as_float_array, check_number, check_option
+from .._checks import as_float_array, check_option, check_t_r
 from .._data.hemo import detrend_segments, read_hemo
 from .._data.inputs import is_features
 from .._scoring import MeanScore, score_frames, score_rows
@@ -65,7 +65,7 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
 
     def _check_params(self) -> None:
         if self.t_r is not None:
-            check_number(self.t_r, "t_r", low=0, low_open=True)
+            check_t_r(self.t_r)
         if self.detrend is not None and not isinstance(self.detrend, int | np.integer):
             check_option(self.detrend, "detrend", ("cosine", "linear"))
         if isinstance(self.detrend, str) and self.detrend == "cosine" and self.t_r is None:

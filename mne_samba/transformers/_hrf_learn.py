@@ -10,7 +10,7 @@ import torch
 from mne.utils import logger, use_log_level, warn
 from sklearn.utils import check_random_state
 
-from .._checks import check_number, check_option
+from .._checks import check_number, check_option, check_t_r
 from ..nn._hrf_deconvolve import autocovariance
 from ..nn._hrf_gamma import check_bounds
 from ..nn._hrf_map import evidence_ridge
@@ -24,7 +24,7 @@ MEASURES = ("peak_time", "fwhm", "undershoot_ratio")
 
 def check_params(est) -> None:
     """Refuse parameters that cannot be, before any data are read."""
-    check_number(est.t_r, "t_r", low=0, low_open=True)
+    check_t_r(est.t_r)
     check_number(est.hrf_length, "hrf_length", low=0, low_open=True)
     check_option(est.hrf, "hrf", ("double_gamma", "fir", "canonical"))
     check_option(est.shrink_to, "shrink_to", ("group", "canonical"))

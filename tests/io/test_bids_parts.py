@@ -1,0 +1,135 @@
+"""Parts of reading a BIDS run: maskers, confounds, repetition times, slices, cleaning."""
+
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from mne_samba.io._bids_bold import as_masker, is_surface, load_image, read_confounds
+from mne_samba.io._bids_files import same, sidecar_of
+from mne_samba.io._clean import check_cleaning
+from mne_samba.io._scan import find_volume_event, repetition_time, slice_reference
+
+
+def image(shape=(2, 2, 2, 5), t_r=2.0, unit="sec"):
+    made = nib.Nifti1Image(np.zeros(shape, np.float32), np.eye(4))
+    made.header.set_xyzt_units("mm", unit)
+    if len(shape) == 4:
+        made.header.set_zooms((1, 1, 1, t_r))
+    return made
+
+
+def test_maskers_of_images_coordinates_and_their_own_kind(tmp_path):
+    labels = nib.Nifti1Image(np.ones((2, 2, 2), np.int32), np.eye(4))
+    assert type(as_masker(labels, 8.0)).__name__ == "NiftiLabelsMasker"
+    spheres = as_masker([[0, 0, 0], [10, 0, 0]], 6.0)
+    assert spheres.seeds == [[0, 0, 0], [10, 0, 0]] and spheres.radius == 6.0
+    copy = as_masker(spheres, 8.0)
+    assert copy is not spheres and copy.radius == 6.0 and not is_surface(copy)
+    with pytest.raises(FileNotFoundError, match=r"No atlas image .*none\.nii"):
+        as_masker(tmp_path / "none.nii", 8.0)
+    for wrong in (3, {"a": 1}, np.zeros((4, 2)), np.zeros((0, 3)), ["a", "b"]):
+        with pytest.raises(TypeError, match="masker must be a label image"):
+            as_masker(wrong, 8.0)
+
+
+def test_confounds_as_tables_and_of_missing_files(tmp_path):
+    table = pd.DataFrame({"motion": [0.0, 1.0]})
+    assert read_confounds(tmp_path / "x.nii.gz", None) == (None, None)
+    assert read_confounds(tmp_path / "x.nii.gz", table)[0] is table
+    name = "sub-1_task-a_desc-preproc_bold.nii.gz"
+    for confounds in ("motion", ("magic",), {"strategy": ("motion",), "motion": "all of it"}):
+        with pytest.raises(ValueError, match=rf"Confounds of {name} cannot be loaded: ."):
+            read_confounds(tmp_path / name, confounds)
+
+
+def test_images_that_are_none(tmp_path):
+    class SurfaceAnything:
+        labels_img = None
+
+    path = tmp_path / "b_bold.nii.gz"
+    path.write_bytes(b"no image")
+    with pytest.raises(ValueError, match="is no readable image"):
+        load_image(path, None)
+    nib.save(image((2, 2, 2)), path)
+    with pytest.raises(ValueError, match=r"must be a series of volumes \(4-D\), got \(2, 2, 2\)"):
+        load_image(path, None)
+    with pytest.raises(ValueError, match="needs labels_img, maps_img or mask_img"):
+        load_image(tmp_path / "x_hemi-L_bold.func.gii", SurfaceAnything())
+
+
+@pytest.mark.parametrize(("t_r", "unit"), [(2.0, "sec"), (2000.0, "msec"), (2e6, "usec")])
+def test_the_header_tells_the_repetition_time_in_its_unit(t_r, unit):
+    assert repetition_time(None, {}, image(t_r=t_r, unit=unit), "a.nii") == 2.0
+    assert repetition_time(1.5, {"a.json": {"RepetitionTime": 9}}, image(), "a.nii") == 1.5
+    with pytest.raises(ValueError, match=r"no sidecar or header gives RepetitionTime: pass t_r"):
+        repetition_time(None, {"a.json": {}}, image((2, 2, 2)), "a.nii")
+    with pytest.raises(ValueError, match=r"a\.json says 2\.5 s, header of a\.nii says 2 s"):
+        sidecars = {"a.json": {"RepetitionTime": 2.5}}
+        repetition_time(None, sidecars, image(t_r=t_r, unit=unit), "a.nii")
+
+
+@pytest.mark.parametrize("value", ["2", True, -1, 0, float("nan"), None])
+def test_repetition_times_that_are_none(value):
+    with pytest.raises(ValueError, match=r"^a\.json: RepetitionTime must be a positive number"):
+        repetition_time(None, {"a.json": {"RepetitionTime": value}}, image(), "a.nii")
+
+
+def test_where_in_a_volume_its_time_lies():
+    slices = {"SliceTiming": [0.0, 1.0, 0.5, 1.5]}
+    assert slice_reference(0.25, {"StartTime": 1.0}, slices, 2.0) == (0.25, "given")
+    assert slice_reference(None, {"StartTime": 1.0}, slices, 2.0) == (0.5, "StartTime")
+    assert slice_reference(None, {}, slices, 2.0) == (0.375, "mean of SliceTiming")
+    assert slice_reference(None, {"StartTime": 99.0}, {}, 2.0)[0] == 0.5
+    for wrong in ([0.0, 900.0], ["a", "b"]):
+        with pytest.raises(ValueError, match=r"SliceTiming must lie within t_r=2 s"):
+            slice_reference(None, {}, {"SliceTiming": wrong}, 2.0)
+
+
+def test_events_of_volumes_are_found_among_others():
+    import mne
+
+    raw = mne.io.RawArray(np.zeros((1, 30000)), mne.create_info(1, 100.0, "eeg"), verbose=False)
+    rng = np.random.default_rng(0)
+    volumes, taps = 5 + 2.0 * np.arange(100), np.sort(rng.uniform(0, 290, 100))
+    onset = np.concatenate([volumes, taps, [1.0, 2.0]])
+    names = ["Mark"] * 100 + ["tap"] * 100 + ["R128"] * 2
+    raw.set_annotations(mne.Annotations(onset, 0.0, names))
+    assert find_volume_event(raw, 2.0, 100) == "Mark"
+    raw.set_annotations(mne.Annotations(taps, 0.0, ["tap"] * 100))
+    with pytest.raises(ValueError, match=r"No events mark volumes.*\{'tap': 100\}"):
+        find_volume_event(raw, 2.0, 100)
+    # A regular event is taken for the volumes, so that a wrong t_r is said and not a missing event.
+    raw.set_annotations(mne.Annotations(volumes, 0.0, ["Mark"] * 100))
+    assert find_volume_event(raw, 1.3, 100) == "Mark"
+
+
+def test_sidecars_are_inherited(tmp_path):
+    folder = tmp_path / "sub-1" / "func"
+    folder.mkdir(parents=True)
+    (tmp_path / "task-a_bold.json").write_text('{"RepetitionTime": 2, "EchoTime": 0.03}')
+    (tmp_path / "task-b_bold.json").write_text('{"RepetitionTime": 9}')
+    (folder / "sub-1_task-a_bold.json").write_text('{"EchoTime": 0.04}')
+    metadata, files = sidecar_of(folder / "sub-1_task-a_bold.nii.gz", tmp_path)
+    assert metadata == {"RepetitionTime": 2, "EchoTime": 0.04}
+    assert [file.name for file in files] == ["task-a_bold.json", "sub-1_task-a_bold.json"]
+    (folder / "sub-1_task-a_bold.json").write_text("[1]")
+    with pytest.raises(ValueError, match="must hold a JSON object, got list"):
+        sidecar_of(folder / "sub-1_task-a_bold.nii.gz", tmp_path)
+
+
+def test_entities_agree_by_number():
+    assert same("01", 1) and same("a", "a") and same(None, None)
+    assert not same("01", "2") and not same(None, "1") and not same("a", None)
+
+
+def test_cleaning_that_this_mne_lacks(monkeypatch):
+    assert check_cleaning(None) == ()
+    assert check_cleaning(("pulse", "gradient")) == ("gradient", "pulse")
+    old = SimpleNamespace(preprocessing=SimpleNamespace(), __version__="1.12.0")
+    monkeypatch.setattr("mne_samba.io._clean.mne", old)
+    said = r'clean="pulse" needs mne\.preprocessing\.apply_pca_obs, which MNE 1\.12\.0 lacks'
+    with pytest.raises(ValueError, match=said):
+        check_cleaning("pulse")

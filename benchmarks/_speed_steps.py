@@ -1,17 +1,12 @@
-"""Whole training steps beside their plain form and the roofline; whole fits; memory; growth."""
+"""Whole training steps beside their plain form and the roofline; their growth."""
 
 from __future__ import annotations
 
-import gc
-
-import mne
 import numpy as np
 import torch
 from _paper_reference import plain_step
-from _speed_stages import SFREQ, pink
-from _timing import exponent, interleaved, peak, relative, reset_peak, resident, seconds
+from _timing import exponent, interleaved, relative, seconds
 
-from mne_samba import SambaTranslator
 from mne_samba.nn.graph import knn_adjacency
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.paper import PaperNet, chunk_power
@@ -169,53 +164,3 @@ def growth(quick):
             rows.append(row)
             del steps
     return rows
-
-
-def _recording(minutes, n_channels, n_targets):
-    """Pink noise whose band power drives BOLD a little."""
-    rng = np.random.default_rng(0)
-    n_frames = int(minutes * 60 / T_R)
-    data = np.empty((n_channels, int(n_frames * T_R * SFREQ)))
-    for channel in data:
-        channel[:] = pink(rng, data.shape[1:])
-    info = mne.create_info([f"n{i:03d}" for i in range(n_channels)], SFREQ, "eeg")
-    raw = mne.io.RawArray(data * 1e-5, info, copy=None, verbose="ERROR")
-    return raw, rng.standard_normal((n_frames, n_targets)).cumsum(0)
-
-
-def mne_and_ridge(raw, bold, quick):
-    """What one would do today: MNE band power, lagged design, RidgeCV."""
-    from sklearn.linear_model import RidgeCV
-
-    n_frames, width, features = len(bold), int(T_R * SFREQ), []
-    for low, high in CANONICAL_BANDS.values():
-        band = raw.copy().filter(low, high, verbose="ERROR")
-        band = band.apply_hilbert(envelope=True, verbose="ERROR").get_data()
-        power = (band[:, : n_frames * width] ** 2).reshape(len(band), n_frames, width).mean(-1)
-        features.append(np.log(power))
-    features = np.concatenate(features).T
-    features = (features - features.mean(0)) / features.std(0)
-    lagged = np.concatenate([np.roll(features, lag, axis=0) for lag in range(1, 9)], axis=1)
-    return RidgeCV(np.logspace(1, 6, 11)).fit(lagged[8:], bold[8:])
-
-
-def whole_fit(quick, fit_size=None):
-    """Fit of the default, features included, with the memory it takes, beside MNE and RidgeCV."""
-    minutes, n_channels, n_targets = fit_size or ((10, 40, 100) if quick else (60, 200, 500))
-    raw, bold = _recording(minutes, n_channels, n_targets)
-    size = raw.get_data().nbytes
-    gc.collect()
-    before = resident()
-    reset_peak()
-    ours = seconds(lambda: SambaTranslator(t_r=T_R, random_state=0).fit([raw], [bold]))
-    memory = (peak() - before) / size
-    core = seconds(
-        lambda: SambaTranslator(t_r=T_R, corrections="never", random_state=0).fit([raw], [bold])
-    )
-    other = seconds(lambda: mne_and_ridge(raw, bold, quick))
-    name = f"fit, {minutes} min, {n_channels} -> {n_targets}"
-    return [
-        {"fit": name, "model": "default", "seconds": ours, "memory_x_input": memory},
-        {"fit": name, "model": "default, corrections='never'", "seconds": core},
-        {"fit": name, "model": "MNE band power + RidgeCV FIR", "seconds": other},
-    ]

@@ -15,13 +15,14 @@ one_thread()
 
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
+from _speed_fit import fit_growth, long_recording, whole_fit  # noqa: E402
 from _speed_stages import STAGES  # noqa: E402
-from _speed_steps import against_roofline, growth, paper_step, whole_fit  # noqa: E402
+from _speed_steps import against_roofline, growth, paper_step  # noqa: E402
 from _timing import roofline  # noqa: E402
 
-TABLES = ("stages", "roofline", "growth", "fit")
-KEYS = ("stage", "against", "step", "device", "variant", "grows", "fit", "model")
-PARTS = (*STAGES, "step", "roofline", "growth", "fit")
+TABLES = ("stages", "roofline", "growth", "fit", "long")
+KEYS = ("stage", "against", "step", "device", "variant", "grows", "fit", "model", "long")
+PARTS = (*STAGES, "step", "roofline", "growth", "fit_growth", "fit", "long")
 
 
 def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
@@ -37,6 +38,10 @@ def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
         return "roofline", rows
     if part == "growth":
         return "growth", growth(quick)
+    if part == "fit_growth":
+        return "growth", fit_growth(quick)
+    if part == "long":
+        return "long", long_recording(quick)
     return "fit", whole_fit(quick, fit_size)
 
 
@@ -49,15 +54,20 @@ def plot_growth(rows, path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
-    for axis, variant in zip(axes, ("default", "paper"), strict=True):
+    variants = list(dict.fromkeys(row["variant"] for row in rows))
+    figure, axes = plt.subplots(
+        1, len(variants), figsize=(4.5 * len(variants), 4), squeeze=False, layout="constrained"
+    )
+    axes = axes[0]
+    for axis, variant in zip(axes, variants, strict=True):
         for row in (r for r in rows if r["variant"] == variant):
             sizes, times = json.loads(row["sizes"]), json.loads(row["seconds"])
             label = f"{row['grows']}: {row['exponent']:.2f}"
             axis.loglog([s / sizes[0] for s in sizes], times, "o-", label=label)
-        axis.set(title=f"variant={variant!r}", xlabel="size / smallest")
+        unit = "fit" if variant == "whole fit" else "training step"
+        title = variant if variant == "whole fit" else f"variant={variant!r}"
+        axis.set(title=title, xlabel="size / smallest", ylabel=f"seconds per {unit}")
         axis.legend(title="exponent")
-    axes[0].set_ylabel("seconds per training step")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -74,7 +84,8 @@ def merged(rows, path) -> pd.DataFrame:
             kept = [tuple(row) not in again for row in old[keys].astype(str).to_numpy()]
             old = old[kept]
         new = pd.concat([old, new], ignore_index=True) if len(new) else old
-    new.to_csv(path, index=False)
+    if len(new):
+        new.to_csv(path, index=False)
     return new
 
 
@@ -101,6 +112,19 @@ def report(tables, roof, args) -> None:
                 "Bound: per part of the step, the larger of its operations at the rate of the "
                 "matrix product and of the bytes that it must move at the rate of the copy, summed "
                 "(`bound` in `benchmarks/_speed_steps.py`)."
+            )
+        if name == "fit":
+            text.append(
+                "SIMULATED: log-normal rhythms at the sources drive BOLD, SNR 1. `memory_x_input`: "
+                "peak resident memory of the fit above that before it, over the recording's bytes "
+                "in double precision. `held_out_r`: correlation with clean BOLD of ten later "
+                "minutes."
+            )
+        if name == "long":
+            text.append(
+                "`predict` on a recording that is generated as it is read, with the progress bar "
+                "on; `resident_gb` is the peak of the whole process, `float64_gb` what the "
+                "recording would take."
             )
         if name == "growth":
             plot_growth(rows, args.out / f"speed_growth{suffix}.png")

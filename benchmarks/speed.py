@@ -16,13 +16,14 @@ one_thread()
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 from _speed_fit import fit_growth, long_recording, whole_fit  # noqa: E402
+from _speed_scale import many_targets, two_workers  # noqa: E402
 from _speed_stages import STAGES  # noqa: E402
 from _speed_steps import against_roofline, growth, paper_step  # noqa: E402
 from _timing import roofline  # noqa: E402
 
-TABLES = ("stages", "roofline", "growth", "fit", "long")
-KEYS = ("stage", "against", "step", "device", "variant", "grows", "fit", "model", "long")
-PARTS = (*STAGES, "step", "roofline", "growth", "fit_growth", "fit", "long")
+TABLES = ("stages", "roofline", "growth", "fit", "long", "scale")
+KEYS = ("stage", "against", "step", "device", "variant", "grows", "fit", "model", "long", "scale")
+PARTS = (*STAGES, "step", "roofline", "growth", "fit_growth", "fit", "long", "targets", "workers")
 
 
 def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
@@ -42,6 +43,10 @@ def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
         return "growth", fit_growth(quick)
     if part == "long":
         return "long", long_recording(quick)
+    if part == "targets":
+        return "scale", many_targets(quick)
+    if part == "workers":
+        return "scale", two_workers(quick)
     return "fit", whole_fit(quick, fit_size)
 
 
@@ -126,6 +131,8 @@ def report(tables, roof, args) -> None:
                 "on; `resident_gb` is the peak of the whole process, `float64_gb` what the "
                 "recording would take."
             )
+        if name == "scale":
+            text.append("Workers are timed by the clock: they need a machine with two idle cores.")
         if name == "growth":
             plot_growth(rows, args.out / f"speed_growth{suffix}.png")
             text.append(f"![growth](results/speed_growth{suffix}.png)")

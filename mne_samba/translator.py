@@ -6,7 +6,6 @@ import mne
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
-from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ._data.inputs import input_kind, is_features
@@ -14,16 +13,17 @@ from ._data.paired import PairedData
 from ._fitting.graphs import check_graph
 from ._fitting.network import NetworkFitter
 from ._fitting.options import check_options
-from ._fitting.published import activation_patterns, effective_weights, publish_bands, publish_hrf
+from ._fitting.published import activation_patterns, publish_network
 from ._fitting.uncertainty import Intervals
 from ._paper.variant import PaperVariant, publish_paper
+from ._reverse.features import LatentFeatures
 from ._reverse.two_way import TwoWay
 from ._saving.files import read_samba, save_translator
 
 __all__ = ["SambaTranslator", "read_samba"]
 
 
-class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
+class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant, TwoWay):
     """Translate EEG/MEG into fMRI time courses (SAMBA, arXiv 2409.18462).
 
     Band power at about 2 Hz is weighted by a softmax attention over frequency bands with a signed
@@ -293,18 +293,7 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
         if self._is_paper:
             publish_paper(self)
             return
-        network = self._network
-        self.power_ = "log" if self.scaler_.log else "linear"
-        self.net_, self.core_ = network.net, network.core
-        self.history_, self.corrections_kept_ = network.history, network.corrections_kept
-        self.n_parameters_ = network.n_parameters
-        module = self.net_.module_.eval()
-        self.band_weights_, self.spatial_map_ = effective_weights(module, network.node_scale)
-        self.band_attention_, self.band_gain_ = publish_bands(self.band_weights_, self.spatial_map_)
-        self.hrf_params_, self.hrf_, self.hrf_times_, self.hrf_peak_time_ = publish_hrf(
-            module, self.target_names_in_, float(self.hrf_length)
-        )
-        self.graph_ = Bunch(**vars(network.graphs), bipartite=self.spatial_map_)
+        publish_network(self)
 
     def _predict_scaled(self, powers, kind, grid) -> list[np.ndarray]:
         return self._network.frames(powers, grid)
@@ -346,54 +335,6 @@ class SambaTranslator(TransformerMixin, Intervals, PaperVariant, TwoWay):
             return self._predict_ele_from(X)
         bold = super().predict(X)
         return (bold, self._predict_std(X)) if return_std else bold
-
-    def transform(self, X, modality: str | None = None) -> np.ndarray:
-        """Latent representation: mean and spread over time of every region's neural drive.
-
-        Parameters
-        ----------
-        X : Epochs | Raw | list | array
-            Electrophysiology, as in ``predict``; BOLD for ``modality="hemo"``.
-        modality : "ele" | "hemo" | None
-            What X is; None takes the input of ``predict``.
-
-        Returns
-        -------
-        latents : array, shape (n_samples, 2 * n_targets)
-            One row per window or recording (of a table: n_targets columns, the drive alone). Of a
-            translator that goes back or both ways, mean and spread of its ``latents``.
-        """
-        check_is_fitted(self)
-        if self.direction != "ele_to_hemo" or modality == "hemo":
-            return self._latent_rows(X, modality)
-        if is_features(X):
-            rows = self._predict_rows(X)
-            return rows[:, np.newaxis] if rows.ndim == 1 else rows
-        ele = self._read_ele(X)
-        powers, _ = self._scaled_power(ele)
-        drives = self._network.drives(powers, self._grid_of(ele))
-        return np.stack([np.concatenate([d.mean(axis=1), d.std(axis=1)]) for d in drives])
-
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of the columns of ``transform``.
-
-        Parameters
-        ----------
-        input_features : None
-            Not used, as scikit-learn passes it.
-
-        Returns
-        -------
-        names : array of str, shape (n_columns,)
-            Mean and standard deviation over time of every region (or latent); regions for tables.
-        """
-        check_is_fitted(self)
-        if self.direction != "ele_to_hemo":
-            return self._latent_names()
-        names = self.target_names_in_
-        if self.kind_ == "features":
-            return np.array(names, dtype=object)
-        return np.array([f"{n}_{s}" for s in ("mean", "std") for n in names], dtype=object)
 
     def predict_image(self, X, masker):
         """Predict BOLD and put it back into an image.

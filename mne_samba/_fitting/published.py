@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.utils import Bunch
 
 from .._data.paired import PairedData
 from ..nn.hrf import HRF_PARAMS, convolve_frames, double_gamma, hrf_summary
@@ -12,6 +13,30 @@ from ..nn.samba import SambaNet
 
 # Responses are published on this grid, in seconds.
 HRF_STEP = 0.1
+
+
+def publish_network(translator) -> None:
+    """Set the fitted attributes of a translator that follow from its network.
+
+    Parameters
+    ----------
+    translator : SambaTranslator
+        Holds the fitted network; gets ``net_``, ``band_weights_``, ``hrf_params_`` and the like.
+    """
+    network = translator._network
+    translator.power_ = "log" if translator.scaler_.log else "linear"
+    translator.net_, translator.core_ = network.net, network.core
+    translator.history_ = network.history
+    translator.corrections_kept_ = network.corrections_kept
+    translator.n_parameters_ = network.n_parameters
+    module = network.net.module_.eval()
+    weights, spatial_map = effective_weights(module, network.node_scale)
+    translator.band_weights_, translator.spatial_map_ = weights, spatial_map
+    translator.band_attention_, translator.band_gain_ = publish_bands(weights, spatial_map)
+    found = publish_hrf(module, translator.target_names_in_, float(translator.hrf_length))
+    translator.hrf_params_, translator.hrf_ = found[:2]
+    translator.hrf_times_, translator.hrf_peak_time_ = found[2:]
+    translator.graph_ = Bunch(**vars(network.graphs), bipartite=spatial_map)
 
 
 def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

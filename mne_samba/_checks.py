@@ -35,7 +35,10 @@ def check_t_r(value) -> float:
             "(mne_samba.io.harmonize), or predict at another t_r after "
             "translator.set_params(t_r=...)."
         )
-    return check_number(value, "t_r", low=0, low_open=True)
+    t_r = check_number(value, "t_r", low=0, low_open=True)
+    if t_r < 1e-3:
+        raise ValueError(f"t_r={t_r:g} s is shorter than a millisecond. Is it in seconds?")
+    return t_r
 
 
 def check_option(value, name: str, options: Sequence) -> None:

@@ -274,7 +274,7 @@ def test_every_option_has_a_bad_value_here():
     ("t_r", "error"),
     [(-2.0, ValueError), (0, ValueError), (np.nan, ValueError), (np.inf, ValueError),
      ("2", TypeError), (None, TypeError), ([2.0, 2.0], TypeError), (True, TypeError),
-     (2000.0, ValueError), (2j, TypeError)],
+     (2000.0, ValueError), (2j, TypeError), (1e-9, ValueError)],
 )  # fmt: skip
 def test_bad_repetition_times(world, t_r, error):
     with pytest.raises(error, match="t_r"):

@@ -209,11 +209,17 @@ def test_unknown_people_and_a_folder_that_is_a_file(tree, tmp_path, capsys):
     assert "mne_samba: error" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [["--folds", "1"], ["--t-r", "-2"], ["--direction", "up"]])
-def test_wrong_arguments_end_with_2(tree, tmp_path, wrong):
+@pytest.mark.parametrize(
+    "wrong",
+    [["--folds", "1"], ["--folds", "x"], ["--t-r", "-2"], ["--t-r", "x"], ["--t-r", "nan"],
+     ["--direction", "up"], ["--seed", "-1"]],
+)  # fmt: skip
+def test_wrong_arguments_end_with_2(tree, tmp_path, wrong, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*command(tree, tmp_path), *wrong])
     assert ended.value.code == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"argument {wrong[0]}" in said and f"'{wrong[1]}'" in said and "_positive" not in said
 
 
 @pytest.mark.slow

@@ -165,6 +165,11 @@ def refuse(call, name):
     assert time.perf_counter() - start < 20, name
 
 
+def test_there_are_two_hundred_of_every_kind():
+    names = [list(CORRUPTIONS)[seed % len(CORRUPTIONS)] for seed in range(N)]
+    assert len(names) == 200 and set(names) == set(CORRUPTIONS) and len(CORRUPTIONS) >= 35
+
+
 @pytest.mark.parametrize("chunk", range(10))
 def test_malformed_input_is_refused(no_training, chunk):
     for seed in range(chunk * N // 10, (chunk + 1) * N // 10):

@@ -281,7 +281,7 @@ def test_mutated_files_are_read_or_refused(file, tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "mutated.samba"
     header = 8 + struct.unpack("<Q", file[:8])[0]
-    refused = 0
+    refused = read = 0
     for i in range(200):
         data = bytearray(file)
         # Three of four hit the description: a changed number in the weights cannot be noticed.
@@ -291,7 +291,9 @@ def test_mutated_files_are_read_or_refused(file, tmp_path):
         path.write_bytes(bytes(data))
         try:
             assert isinstance(read_samba(path), SambaTranslator)
+            read += 1
         except ValueError as error:
             assert "mutated.samba" in str(error)
             refused += 1
-    assert refused > 100
+    assert refused + read == 200 and refused > 100
+    assert [p.name for p in tmp_path.iterdir()] == ["mutated.samba"]

@@ -7,6 +7,8 @@ import mne
 import numpy as np
 import pytest
 
+from mne_samba._data.inputs import read_inputs
+from mne_samba._data.segments import FrameGrid
 from mne_samba.windows import frame_times, make_windows
 
 T_R = 2.0
@@ -119,6 +121,19 @@ def test_drift_is_followed_to_under_ten_milliseconds(ppm, sfreq):
     far = int(re.search(r"from volume (\d+) on by more than 10 ms", said)[1])
     assert far == pytest.approx(0.01 / (T_R * abs(ppm) * 1e-6), abs=1.5, rel=0.02)
     # The nominal grid would be off by far more.
+    assert np.abs(true[0] + T_R * np.arange(n) - true).max() > 0.08
+
+
+@pytest.mark.parametrize("ppm", [50.0, -50.0])
+def test_what_estimators_see_follows_the_drift(ppm):
+    """Half an hour of frames, as a translator reads them: each within 10 ms of where it was."""
+    n = 900
+    true = START + T_R * (1 + ppm * 1e-6) * np.arange(n)
+    raw = raw_with(np.rint(true * 100.0) / 100.0, sfreq=100.0, duration=1830.0)
+    ele = read_inputs([raw], FrameGrid(T_R, volume_event="R128"), n_frames=[n])
+    (segment,) = ele.segments
+    seen = segment.frame_start + segment.frame_step * np.arange(n)
+    assert np.abs(seen - true).max() < 0.01
     assert np.abs(true[0] + T_R * np.arange(n) - true).max() > 0.08
 
 

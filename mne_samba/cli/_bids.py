@@ -51,8 +51,8 @@ def run_bids(args) -> int:
         # One thread: results must not depend on how many there are.
         with mne.use_log_level("ERROR" if args.quiet else "WARNING"), threadpool_limits(1):
             return _Run(args).run()
-    except (OSError, ValueError, ImportError) as error:
-        return _fail(str(error), args.debug)
+    except Exception as error:  # one line for users; --debug shows where it came from
+        return _fail(str(error) or type(error).__name__, args.debug)
     finally:
         torch.set_num_threads(threads)
         plt.close("all")
@@ -199,7 +199,7 @@ class _Run:
         for subject in subjects:
             try:
                 original += self._read(subject)
-            except (ValueError, OSError) as error:
+            except Exception as error:  # one person must not take the others along
                 code = _fail(f"sub-{subject}: {error}", self.args.debug)
         people = [f"sub-{p.subject}" for p in original]
         if len(set(people)) < 2:

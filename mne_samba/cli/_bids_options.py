@@ -11,16 +11,22 @@ _NOT_RESULTS = ("command", "bids_dir", "out_dir", "level", "participant_label", 
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number.")
     return value
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is less than 2.")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 2.")
     return value
 
 

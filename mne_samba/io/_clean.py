@@ -57,6 +57,11 @@ def clean_raw(raw, steps: tuple[str, ...], triggers: np.ndarray):
         raw = _without_gradient(raw, triggers)
         done.append(f"average artefact subtraction, {len(triggers)} volumes (MNE)")
     if "pulse" in steps:
+        if not {"ecg", "mag", "grad"} & set(raw.get_channel_types()):
+            raise ValueError(
+                'clean="pulse" needs the heartbeat, from a channel of type "ecg"; the recording '
+                f"has {sorted(set(raw.get_channel_types()))}."
+            )
         events, _, rate = mne.preprocessing.find_ecg_events(raw, verbose="ERROR")
         if len(events) < 20:
             raise ValueError(

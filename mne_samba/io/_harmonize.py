@@ -50,7 +50,7 @@ def harmonize(
     Raises
     ------
     ValueError
-        If there are no runs, or a run has too few frames.
+        If there are no runs, a run has too few frames, or ``t_r`` is far shorter than theirs.
 
     Notes
     -----
@@ -77,6 +77,11 @@ def harmonize(
         raise ValueError("pairs is empty: at least one run is needed.")
     longest, lowest = max(p.t_r for p in pairs), min(p.raw.info["sfreq"] for p in pairs)
     t_r = longest if t_r is None else check_number(t_r, "t_r", low=0, low_open=True)
+    if t_r < 0.1 * longest:
+        raise ValueError(
+            f"t_r={t_r:g} s is less than a tenth of the {longest:g} s at which BOLD was acquired: "
+            "frames cannot be invented. Is t_r in seconds?"
+        )
     sfreq = lowest if sfreq is None else check_number(sfreq, "sfreq", low=0, low_open=True)
     check_option(channels, "channels", (None, "match"))
     shared = _shared_channels(pairs) if channels == "match" else None

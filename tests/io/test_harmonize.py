@@ -100,6 +100,11 @@ def test_it_survives_the_splitters_of_sklearn(mixed):
     assert scores.shape == (3,) and scores.mean() > 0.15
 
 
+def test_frames_are_not_invented(mixed):
+    with pytest.raises(ValueError, match=r"^t_r=0\.002 s is less than a tenth of the 2 s.*seconds"):
+        harmonize(mixed, t_r=0.002)
+
+
 def test_nothing_to_harmonize():
     with pytest.raises(ValueError, match="pairs is empty"):
         harmonize([])

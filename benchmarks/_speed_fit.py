@@ -104,17 +104,18 @@ def whole_fit(quick, fit_size=None):
 
 
 def fit_growth(quick):
-    """Exponents of the seconds of a fit in minutes, nodes and targets, over four sizes each.
+    """Exponents of the seconds of a fit in minutes, nodes and targets, the others fixed.
 
     Corrections are left out: their training steps have a table of their own.
     """
-    base = (10, 40, 60) if quick else (20, 100, 250)
-    factors = (0.5, 1, 2) if quick else (0.25, 0.5, 1, 2)
-    most = [round(b * max(factors)) for b in base]
-    raw, bold, _, _ = coupled(*most)
+    base, factors = (20, 50, 120), (0.5, 1, 2) if quick else (0.5, 1, 2, 4)
     rows = []
+    raw, bold, _, _ = coupled(10, 4, 4)
+    SambaTranslator(t_r=T_R, corrections="never", random_state=0).fit(raw, bold)
     for axis, name in enumerate(("minutes", "nodes", "targets")):
         sizes, times = [round(base[axis] * f) for f in factors], []
+        most = [max(sizes) if i == axis else b for i, b in enumerate(base)]
+        raw, bold, _, _ = coupled(*most)
         for size in sizes:
             minutes, n, m = (size if i == axis else b for i, b in enumerate(base))
             part = recording(raw.get_data(picks=range(n), stop=int(minutes * 60 * SFREQ)))

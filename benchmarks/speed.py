@@ -129,7 +129,7 @@ def report(tables, roof, args) -> None:
             text.append(
                 "`predict` on a recording that is generated as it is read, with the progress bar "
                 "on; `resident_gb` is the peak of the whole process, `float64_gb` what the "
-                "recording would take."
+                "recording would take; `wall_seconds` hold what other work on the machine took."
             )
         if name == "scale":
             text.append("Workers are timed by the clock: they need a machine with two idle cores.")

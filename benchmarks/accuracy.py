@@ -15,8 +15,8 @@ import time
 import warnings
 from pathlib import Path
 
-from _accuracy_tables import LINEAR, RIDGES, goals, summarise
 from _common import one_thread, parser, to_markdown, write_section
+from _tables_accuracy import LINEAR, RIDGES, goals, summarise
 
 one_thread()
 
@@ -129,9 +129,9 @@ def run_person(minutes, snr, seed, models, world, level="source"):
         if name == "oracle":
             pred = oracle_windows(data, raw, epochs, test)
         else:
-            start = time.perf_counter()
+            start = time.process_time()
             model = MODELS[name]().fit(epochs[train], y[train])
-            row["fit_s"] = time.perf_counter() - start
+            row["fit_s"] = time.process_time() - start
             pred = flat(model.predict(epochs[test]))
             row["r2"] = r2(flat(y[test]), pred).mean()
             row.update(recovered(model, data.truth) if world != "no coupling" else {})
@@ -166,10 +166,10 @@ def run_people(minutes, snr, seed, models, n_people=6):
                 pred = oracle_person(data, i)
             else:
                 others = [j for j in range(n_people) if j != i]
-                start = time.perf_counter()
+                start = time.process_time()
                 model = MODELS[name]()
                 model.fit([data.raws[j] for j in others], [data.bolds[j] for j in others])
-                seconds += time.perf_counter() - start
+                seconds += time.process_time() - start
                 pred = model.predict(data.raws[i])
                 found.append(recovered(model, data.truth))
             scores.append(pearson(data.truth.clean_bolds[i][first:], pred[first:]).mean())
@@ -322,7 +322,7 @@ def main() -> None:
         "SIMULATED. `python benchmarks/accuracy.py" + (" --quick" if args.quick else "") + "`: "
         "correlation `r` with held-out clean BOLD, mean over targets and seeds; `x_ridge` is the "
         "ratio to the better of `BandPowerRidge` canonical and FIR, `of_oracle` that to the "
-        "true map, weights and responses on measured band power; `seeds` is how many "
+        "true map, weights and responses on measured band power; `fit_s` are processor seconds on one thread; `seeds` is how many "
         f"ran, from {SEEDS[0]} on: no default was chosen on them.\n\n"
         + to_markdown(aims)
         + "\n\n"

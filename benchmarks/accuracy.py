@@ -322,7 +322,8 @@ def main() -> None:
         "SIMULATED. `python benchmarks/accuracy.py" + (" --quick" if args.quick else "") + "`: "
         "correlation `r` with held-out clean BOLD, mean over targets and seeds; `x_ridge` is the "
         "ratio to the better of `BandPowerRidge` canonical and FIR, `of_oracle` that to the "
-        "true map, weights and responses on measured band power; `fit_s` are processor seconds on one thread; `seeds` is how many "
+        "true map, weights and responses on measured band power; `fit_s` are processor seconds on "
+        "one thread; `seeds` is how many "
         f"ran, from {SEEDS[0]} on: no default was chosen on them.\n\n"
         + to_markdown(aims)
         + "\n\n"

@@ -45,23 +45,13 @@ for name, curve in curves.items():
     print(f"{name:24s} {shown}")
 
 # %%
-minutes = curves["ridge, FIR"].to_frame()["minutes"].to_numpy()
-viz.plot_learning_curve(
-    minutes,
-    {
-        name: [part["score"].to_numpy() for _, part in _scores]
-        for name, _scores in (
-            (
-                name,
-                curve.scores_.groupby(["asked", "fold"], as_index=False)["score"]
-                .mean()
-                .groupby("asked"),
-            )
-            for name, curve in curves.items()
-        )
-    },
-    ylabel="Spearman correlation", title="Simulated: one person, held-out blocks", show=False,
-)  # fmt: skip
+# One row per length, one column per held-out block.
+minutes = curves["ridge, FIR"].to_frame()["minutes"]
+scores = {
+    name: curve.scores_.groupby(["asked", "fold"])["score"].mean().unstack()
+    for name, curve in curves.items()
+}
+viz.plot_learning_curve(minutes, scores, title="Simulated: one person, held-out blocks", show=False)
 plt.show()
 
 # %%

@@ -77,7 +77,8 @@ for values, label, color in (
     values = (values - values.mean()) / values.std()
     axes.plot(seconds[: len(values)][shown], values[shown], color=color, lw=1.2, label=label)
 axes.set(xlabel="time (s)", ylabel="drive (s.d.)", title=f"Simulated: {names[3]}")
-axes.legend(frameon=False, fontsize=8, ncols=2)
+axes.set_ylim(top=1.5 * axes.get_ylim()[1])
+axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 

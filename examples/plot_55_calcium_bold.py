@@ -95,6 +95,9 @@ viz.plot_hrf(whole, title="Real: response of BOLD to calcium", show=False)
 plt.show()
 
 # %%
+# The interval of the undershoot begins at zero: there may be none here, and a small late shoulder
+# stands in its place.
+#
 # Blocks of stimulation repeat once a minute, so both halves show the same response to the same
 # stimulus: a good prediction here says that the shape is right, not that spontaneous activity is
 # predicted as well.

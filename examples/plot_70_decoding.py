@@ -38,12 +38,12 @@ epochs, y = make_windows(
 )
 onset = epochs.metadata["onset"].to_numpy()
 person = epochs.metadata["recording"].to_numpy()
-labels = np.empty(len(epochs), dtype=object)
+labels = np.full(len(epochs), "", dtype=object)
 for row in data.stimuli.itertuples():
     inside = (person == row.recording) & (onset >= row.onset - 1e-6)
     inside &= onset + 30.0 <= row.onset + row.duration + 1e-6
     labels[inside] = row.label
-kept = np.flatnonzero(labels != None)  # noqa: E711
+kept = np.flatnonzero(labels != "")
 print(len(kept), "windows with a label, of", len(set(labels[kept])), "stimuli")
 
 # %%

@@ -76,7 +76,8 @@ source, band = np.unravel_index(np.argmax(scores), scores.shape)
 viz.plot_prediction(
     measured[source, band, :n_frames, np.newaxis], power[source, band, :n_frames, np.newaxis],
     t_r=data.t_r, target_names=[f"{data.source_names[source]}, {bands[band]}"],
-    units="s.d.", title="Simulated: log band power from BOLD, unseen person", show=False,
+    quantity="log power", units="s.d.", title="Simulated: band power from BOLD, unseen person",
+    show=False,
 )  # fmt: skip
 plt.show()
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from . import viz
+from .viz._figure import MODEL_NAMES
 
 __all__ = ["add_to_report"]
 
@@ -29,16 +30,10 @@ _HEADINGS = {
     "clean_pearson": "Pearson with clean BOLD",
     "clean_r2": "R² with clean BOLD",
 }
-_MODELS = {
-    "ridge_canonical": "BandPowerRidge, canonical response",
-    "ridge_fir": "BandPowerRidge, FIR lags",
+_MODELS = MODEL_NAMES | {
     "mean": "mean of training frames",
     "time": "time since the start",
-    "stimulus_average": "average over the stimulus",
-    "confounds": "confounds",
     "ceiling": "ceiling: clean BOLD",
-    "null: circular_shift": "null: circular shifts",
-    "null: shuffled_pairing": "null: shuffled pairings",
 }
 
 
@@ -168,7 +163,8 @@ def _add_result(page, result, coords, targets) -> None:
     page.table(
         "Table of scores", score_table(result),
         "Out-of-fold scores per region over time, then averaged. Intervals are over people (over "
-        "folds with one person); p by circular shifts, for regions corrected by the maximum.",
+        "folds with one person); p by circular shifts, for regions corrected by the maximum. Ridge "
+        "regression is on band power.",
     )  # fmt: skip
     page.figure(
         "Scores by region",
@@ -249,7 +245,11 @@ def _add_responses(page, model, coords, networks, truth, targets) -> None:
         if intervals is not None:
             table = table.join(intervals)
         table.columns = [str(name).replace("_", " ") for name in table.columns]
-        page.table("Response parameters", table.rename_axis(None))
+        page.table(
+            "Response parameters", table.rename_axis(None),
+            "Two gamma functions: delay times dispersion is the time of their peaks in seconds. "
+            "Scales are relative to the peak of the response.",
+        )  # fmt: skip
 
 
 def _add_graphs(page, model, coords, networks, source_coords, source_networks) -> None:

@@ -19,6 +19,7 @@ from ._paper.variant import PaperVariant, publish_paper
 from ._reverse.features import LatentFeatures
 from ._reverse.two_way import TwoWay
 from ._saving.files import read_samba, save_translator
+from .nn.linear import Core
 
 __all__ = ["SambaTranslator", "read_samba"]
 
@@ -137,7 +138,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
     dtype : "float32" | "float64"
         Precision of the network.
     warm_start : bool
-        Start from the fitted model, to adapt it to a new person.
+        Start from the fitted model, to adapt it to a new person with the same channels and regions.
     checkpoint_dir : str | Path | None
         Folder that keeps the state of the corrections' training (and of ``variant="paper"``) after
         every epoch: a fit that was killed goes on there and ends with the same weights. Files are
@@ -278,7 +279,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
                 if self._is_paper:
                     self._fit_paper(data)
                     return
-                previous = self.core_ if self.warm_start and hasattr(self, "core_") else None
+                previous = self._previous_core(data)
                 fitter = NetworkFitter(self)
                 check_graph(self, data)
                 data, self.scaler_ = fitter.cores.choose(data, self.scaler_, seed, previous)
@@ -287,6 +288,24 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
             frames = self._network.frames(data.powers, data.grid)
             self.patterns_ = activation_patterns(self.net_.module_, data, frames)
             self._match(data, frames)
+
+    def _previous_core(self, data: PairedData) -> Core | None:
+        """Core that ``warm_start`` adapts, refused where the data are of other sizes."""
+        # A translator that only goes back has a core too, but one of another grid.
+        if not (self.warm_start and hasattr(self, "_network")) or self.core_ is None:
+            return None
+        core, grid = self.core_, data.grid
+        given = (*core.weights.shape, *core.kernel.shape, round(core.dt * core.step, 9))
+        n_targets = data.targets[0].shape[1]
+        expected = (*data.powers[0].shape[:2], n_targets, grid.n_lags, round(grid.t_r, 9))
+        if given != expected or core.step != grid.step:
+            names = "{} channels, {} bands, {} regions, {} bins of response, t_r={:g} s"
+            raise ValueError(
+                "warm_start=True adapts the fitted model to data of the same sizes. It has "
+                f"{names.format(*given)}; the data have {names.format(*expected)}. Bring them to "
+                "the same channels and regions, or set warm_start=False."
+            )
+        return core
 
     def _publish(self) -> None:
         """Set the fitted attributes that follow from the network."""

@@ -55,6 +55,8 @@ class CoreChooser:
     def choose(self, data: PairedData, scaler: PowerScaler, seed: int, previous: Core | None):
         """Settle the scale of band power and whether targets have bands of their own.
 
+        A core that is adapted brings both with it.
+
         Returns
         -------
         data : PairedData
@@ -65,6 +67,9 @@ class CoreChooser:
         options, linear = self.options, replace(data, raw=None)
         if previous is not None:
             self.own_bands = not previous.spatial_map.any() and previous.extra is not None
+            if data.raw is not None and options.power_ == "log":
+                scaler = PowerScaler(log=True).fit(data.raw, data.keys)
+                linear = replace(linear, powers=scaler.transform(data.raw, data.keys, data.kind))
             return linear, scaler
         split = self.split(linear)
         scores = None
@@ -170,6 +175,13 @@ class CoreChooser:
             powers = [p.mean(axis=1, keepdims=True) for p in powers]
             if start is not None:
                 start = replace(start, weights=start.weights[:, :1])
+            if previous is not None:
+                extra = previous.extra
+                previous = replace(
+                    previous,
+                    weights=previous.weights.sum(axis=1, keepdims=True),
+                    extra=None if extra is None else extra.sum(axis=2, keepdims=True),
+                )
         method = fit_target_core if own_bands else fit_core
 
         def fit(targets):

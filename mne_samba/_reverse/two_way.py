@@ -22,6 +22,9 @@ from .shared import SharedSpace
 from .signal import fit_signal, n_samples, read_waveforms
 
 DIRECTIONS = ("ele_to_hemo", "hemo_to_ele", "both")
+# What not every fit sets, and must not be left from the one before.
+_OF_ONE_FIT = ("_reverse", "_space", "_signal", "_matched", "alignment_history_", "provenance_")
+_FORWARD = ("_network", "scaler_", "power_", "patterns_", "y_mean_", "y_scale_")
 
 
 class TwoWay(SharedSpace):
@@ -61,7 +64,7 @@ class TwoWay(SharedSpace):
         """
         self._check_direction()
         previous = getattr(self, "_reverse", None) if self.warm_start else None
-        for name in ("_reverse", "_space", "_signal", "provenance_"):
+        for name in _OF_ONE_FIT:
             self.__dict__.pop(name, None)
         provenance = provenance_of(X, y)
         if provenance:
@@ -82,7 +85,8 @@ class TwoWay(SharedSpace):
                 self._reverse = reverse
                 self._space, self.alignment_history_ = fit_latents(self, reverse, data, cycled)
             else:
-                self.__dict__.pop("_network", None)
+                for name in _FORWARD:
+                    self.__dict__.pop(name, None)
                 self._reverse = reverse
                 self._space, self.alignment_history_ = fit_latents(self, reverse, data, None)
                 self._publish_reverse()

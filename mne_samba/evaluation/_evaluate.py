@@ -103,7 +103,8 @@ def evaluate(
         Seconds between frames, and of history before the first frame. Default: metadata, then the
         translator's attributes. The first ``context`` seconds of whole recordings do not count.
     target_names : sequence | None
-        Names of targets. Default: columns of ``y`` where it is a DataFrame, else numbers.
+        Names of targets. Default: columns of ``y`` where it is a DataFrame, else
+        ``target000`` and so on, as in fitted models.
     n_jobs : int | None
         Fits at a time. Each uses one thread, so that results do not depend on ``n_jobs``. Within
         ``joblib.parallel_config(backend="dask")`` they run on the workers of a dask cluster.

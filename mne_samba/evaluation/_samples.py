@@ -101,7 +101,7 @@ def _target_names(y, names, n_targets: int) -> list:
     first = y[0] if isinstance(y, list | tuple) and len(y) else y
     if names is None and hasattr(first, "columns"):
         names = list(first.columns)
-    names = list(range(n_targets)) if names is None else list(names)
+    names = [f"target{i:03d}" for i in range(n_targets)] if names is None else list(names)
     if len(names) != n_targets or len(set(names)) != n_targets:
         raise ValueError(
             f"target_names must be {n_targets} different names, one per target, got {len(names)} "

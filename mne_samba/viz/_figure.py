@@ -19,6 +19,14 @@ SIGNED, UNSIGNED = "RdBu_r", "viridis"
 # Wong (2011), Nature Methods 8: told apart by colour-blind readers.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999"]
 MEASURED, TRUTH = "0.55", "0.15"
+# What rows of an evaluation are called in figures and tables.
+MODEL_NAMES = {
+    "ridge_canonical": "ridge, canonical",
+    "ridge_fir": "ridge, FIR",
+    "stimulus_average": "stimulus average",
+    "null: circular_shift": "null: circular shifts",
+    "null: shuffled_pairing": "null: shuffled pairings",
+}
 
 _STYLE = {
     "font.size": 8,

@@ -197,10 +197,14 @@ def _draw_networks(hrf, times, networks, truth, axes):
 
 def _dress(fig, panels, axes) -> None:
     columns = 1 if axes is not None else min(3, len(panels))
+    # Rows are lower than this label is long.
+    shared = axes is None and len(panels) > columns
+    if shared:
+        fig.supylabel("response (unit peak)", fontsize="medium")
     for index, panel in enumerate(panels):
         panel.axhline(0, color="0.7", lw=0.7, zorder=0)
         panel.margins(x=0)
-        if axes is not None or index % columns == 0:
+        if not shared and (axes is not None or index % columns == 0):
             panel.set_ylabel("response (unit peak)")
         if axes is not None or index >= len(panels) - columns:
             panel.set_xlabel("time after event (s)")

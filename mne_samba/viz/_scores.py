@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ._figure import (
     COLORS,
+    MODEL_NAMES,
     SIGNED,
     UNSIGNED,
     as_coords,
@@ -142,7 +143,7 @@ def _strips(panel, found: dict, null, label: str) -> None:
         low, high = np.nanpercentile(as_matrix(null, "null"), [2.5, 97.5])
         panel.axvspan(low, high, color="0.9", zorder=-1, lw=0, label="null, central 95 %")
         panel.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
-    panel.set_yticks(range(len(found)), list(found))
+    panel.set_yticks(range(len(found)), [MODEL_NAMES.get(name, name) for name in found])
     panel.set_ylim(len(found) - 0.5, -0.5)
     panel.set_xlabel(f"{label} (one dot per region, bar: mean)")
 
@@ -209,7 +210,8 @@ def plot_null(
     p = (1 + np.sum(~(draws < observed))) / (1 + len(draws))
     fig, (panel,) = make_axes(axes, 1, 1, 2.5, width=4.2)
     panel.hist(draws, bins="auto", color="0.75", edgecolor="w", linewidth=0.4, label="null")
-    panel.axvline(observed, color=COLORS[1], lw=1.8, label=model or "observed")
+    name = MODEL_NAMES.get(model, model) or "observed"
+    panel.axvline(observed, color=COLORS[1], lw=1.8, label=name)
     panel.axvline(
         np.percentile(draws, 95),
         ymax=0.68,

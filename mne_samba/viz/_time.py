@@ -8,7 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..metrics import pearson
-from ._figure import COLORS, MEASURED, as_matrix, as_names, finish, make_axes, pick, styled
+from ._figure import (
+    COLORS,
+    MEASURED,
+    MODEL_NAMES,
+    as_matrix,
+    as_names,
+    finish,
+    make_axes,
+    pick,
+    styled,
+)
 
 _N_SHOWN = 3
 
@@ -34,7 +44,9 @@ def _courses(measured, predicted, models, recording, t_r, target_names):
             raise ValueError(
                 f"recording={recording} is out of range: there are {len(result.measured_)}."
             )
-        courses = {model: result.predictions_[model][recording] for model in models}
+        courses = {
+            MODEL_NAMES.get(model, model): result.predictions_[model][recording] for model in models
+        }
         return (
             result.measured_[recording], courses, float(result.t_r_[recording]),
             result.target_names_,
@@ -59,6 +71,7 @@ def plot_prediction(
     targets=None,
     models: str | Sequence[str] | None = None,
     recording: int = 0,
+    quantity: str = "BOLD",
     units: str = "a.u.",
     title: str | None = None,
     axes=None,
@@ -83,8 +96,8 @@ def plot_prediction(
         Models of a result; None draws the translator.
     recording : int
         Recording of a result.
-    units : str
-        Unit of BOLD.
+    quantity, units : str
+        What is drawn, for instance "log power", and its unit.
     title : str | None
         Title of the figure.
     axes : sequence of Axes | None
@@ -128,7 +141,7 @@ def plot_prediction(
         if len(found) > 1:
             found = [f"{r} ({name})" for r, name in zip(found, courses, strict=True)]
         panel.set_title(f"{names[target]}   r = {', '.join(found)}", loc="left")
-        panel.set_ylabel(f"BOLD ({units})")
+        panel.set_ylabel(f"{quantity} ({units})")
         panel.margins(x=0.01)
     panels[-1].set_xlabel("time (s)")
     handles, labels = panels[0].get_legend_handles_labels()

@@ -257,6 +257,8 @@ def test_names_of_targets_travel(world):
     result = run(FrameRidge(), signals, frames, nulls=())
     assert result.target_names_ == names
     assert list(result.to_frame()["target"].unique()) == names
+    unnamed = run(FrameRidge(), signals, targets, nulls=())
+    assert unnamed.target_names_[:2] == ["target000", "target001"]  # as in fitted models
 
 
 def shared_world(share, n_people=4, n_frames=300):

@@ -44,6 +44,13 @@ def test_responses_by_network():
     assert_allclose(lines[2].get_ydata(), (HRF[0] + HRF[2]) / 2)
 
 
+def test_rows_of_responses_share_a_label():
+    fig = plot_hrf(np.tile(HRF, (2, 1)), TIMES, show=False)
+    assert len(fig.axes) == 6
+    assert fig.get_supylabel() == "response (unit peak)"
+    assert not any(panel.get_ylabel() for panel in fig.axes)
+
+
 def test_fitted_responses_carry_their_intervals():
     rng = np.random.default_rng(0)
     drive = rng.standard_normal((1, 3000))

@@ -25,6 +25,13 @@ def test_scores_of_a_result(result):
     assert_allclose([band.x0, band.x1], [low, high])
 
 
+def test_models_have_readable_names():
+    found = {"ridge_canonical": [0.1, 0.2], "null: shuffled_pairing": [0.0, 0.1], "my_own": [0, 1]}
+    (panel,) = plot_scores(found, show=False).axes
+    labels = [tick.get_text() for tick in panel.get_yticklabels()]
+    assert labels == ["ridge, canonical", "null: shuffled pairings", "my_own"]
+
+
 def test_scores_on_the_brain(coords, colors_from_above):
     scores = np.array([0.5, 0.2, -0.3, 0.1])
     fig = plot_scores(scores, coords=coords, metric="r2", show=False)

@@ -25,6 +25,12 @@ def test_prediction_shows_courses_in_seconds():
     assert [text.get_text() for text in fig.legends[0].texts] == ["measured", "predicted"]
 
 
+def test_prediction_of_band_power_says_so():
+    course = np.sin(np.arange(30.0))[:, np.newaxis]
+    fig = plot_prediction(course, course, t_r=2.0, quantity="log power", units="s.d.", show=False)
+    assert fig.axes[0].get_ylabel() == "log power (s.d.)"
+
+
 def test_prediction_chooses_best_middle_and_worst_and_keeps_gaps():
     rng = np.random.default_rng(1)
     measured = rng.standard_normal((60, 5))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mne_samba import SambaTranslator
+from mne_samba import SambaTranslator, read_samba
 from mne_samba._data.paired import PairedData
 from mne_samba._fitting.training import inner_split, stitch
 from mne_samba.datasets import simulate_bold, simulate_paired
@@ -91,3 +91,24 @@ def test_held_out_frames_share_no_signal_with_training():
     first = valid.table["frame"].min()
     assert (first - last) * 2.0 >= 30.0
     assert set(train.table["frame"]) | set(valid.table["frame"]) < set(frames)
+
+
+def test_the_way_back_takes_own_bands_where_they_hold(tmp_path):
+    data = simulate_paired(
+        2, 900.0, level="source", n_sources=6, n_targets=12, snr=4.0, sfreq=100.0,
+        band_weights="target", random_state=2,
+    )  # fmt: skip
+    options = {"t_r": 2.0, "direction": "hemo_to_ele", "corrections": "never", "random_state": 0}
+    bold, raw = data.bolds[0], data.raws[0]
+    own = SambaTranslator(**options).fit(bold, raw)
+    shared = SambaTranslator(**options, target_bands=False).fit(bold, raw)
+    assert shared.core_.spatial_map.any() and not own.core_.spatial_map.any()
+    new = data.bolds[1:], data.raws[1:]
+    assert own.score_targets(*new, "pearson").mean() > shared.score_targets(*new, "pearson").mean()
+    # What is published sums the regions' coefficients up, and a file keeps them all.
+    assert own.spatial_map_.any()
+    np.testing.assert_allclose(own.band_attention_.sum(axis=1), 1.0)
+    own.save(tmp_path / "own.samba")
+    np.testing.assert_array_equal(
+        read_samba(tmp_path / "own.samba").predict(bold), own.predict(bold)
+    )

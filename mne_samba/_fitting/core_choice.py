@@ -66,7 +66,7 @@ class CoreChooser:
         """
         options, linear = self.options, replace(data, raw=None)
         if previous is not None:
-            self.own_bands = not previous.spatial_map.any() and previous.extra is not None
+            self.settle_bands(linear, seed, previous)
             if data.raw is not None and options.power_ == "log":
                 scaler = PowerScaler(log=True).fit(data.raw, data.keys)
                 linear = replace(linear, powers=scaler.transform(data.raw, data.keys, data.kind))
@@ -77,7 +77,7 @@ class CoreChooser:
             log_scaler = PowerScaler(log=True).fit(data.raw, data.keys)
             log = replace(linear, powers=log_scaler.transform(data.raw, data.keys, data.kind))
             log_split = self.split(log)
-            some = self.draw(seed)
+            some = self.draw(data, seed)
             scores, core = self._held_out(split, seed, some)
             log_scores, log_core = self._held_out(log_split, seed, some)
             logger.debug(
@@ -88,17 +88,41 @@ class CoreChooser:
                 linear, scaler, split = log, log_scaler, log_split
                 scores, core = log_scores, log_core
             self._keep(core, some)
-        if options.target_bands == "auto" and self._may_try(linear):
-            self.own_bands = self._own_bands_win(linear, split, scores, seed)
+        self.settle_bands(linear, seed, shared=scores)
         return linear, scaler
 
-    def draw(self, seed: int, n: int | None = None) -> np.ndarray | None:
+    def settle_bands(
+        self,
+        data: PairedData,
+        seed: int,
+        previous: Core | None = None,
+        shared: np.ndarray | None = None,
+    ) -> None:
+        """Settle whether targets have bands of their own.
+
+        Parameters
+        ----------
+        data : PairedData
+            With the band power chosen.
+        seed : int
+            Seed of the targets that are drawn.
+        previous : Core | None
+            The core that is adapted.
+        shared : array, shape (n_drawn,) | None
+            Held-out correlations with shared bands, where they are known.
+        """
+        if previous is not None:
+            self.own_bands = not previous.spatial_map.any() and previous.extra is not None
+        elif self.options.target_bands == "auto" and self._may_try(data):
+            self.own_bands = self._own_bands_win(data, self.split(data), shared, seed)
+
+    @staticmethod
+    def draw(data: PairedData, seed: int, n: int | None = None) -> np.ndarray | None:
         """Draw ``n`` targets; None, which stands for all, where there are not twice as many."""
-        n = _SOME if n is None else n
-        if self.options.n_targets_ <= 2 * n:
+        n, n_targets = _SOME if n is None else n, data.targets[0].shape[1]
+        if n_targets <= 2 * n:
             return None
-        draw = np.random.default_rng(seed).choice(self.options.n_targets_, n, replace=False)
-        return np.sort(draw)
+        return np.sort(np.random.default_rng(seed).choice(n_targets, n, replace=False))
 
     def _keep(self, core: Core, some: np.ndarray | None) -> None:
         """Keep a core of the training part: done, or where its fit to all targets starts."""
@@ -106,20 +130,19 @@ class CoreChooser:
 
     def _may_try(self, data: PairedData) -> bool:
         n_channels, n_bands = data.powers[0].shape[:2]
-        one_way = self.options.direction == "ele_to_hemo" and self.options.band_attention
         small = n_channels * n_bands <= _MOST_COEFFICIENTS
-        return data.kind != "features" and n_bands > 1 and one_way and small
+        return data.kind != "features" and n_bands > 1 and self.options.band_attention and small
 
     def _own_bands_win(self, data, split, shared, seed) -> bool:
         if split is None:
             shared = max(self._fit(data, seed, None, False).evidence.values())
             own = max(self._fit(data, seed, None, True).evidence.values())
             logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
-            return own > shared + _MARGIN * self.options.n_targets_
+            return own > shared + _MARGIN * data.targets[0].shape[1]
         if shared is None or self._part_core is None:
             shared, core = self._held_out(split, seed)
             self._keep(core, None)
-        few = self.draw(seed, _FEW)
+        few = self.draw(data, seed, _FEW)
         own, core = self._held_out(split, seed, few, own_bands=True)
         gain = own - (shared if few is None else shared[few])
         if few is not None and abs(gain.mean()) < 2 * gain.std(ddof=1) / np.sqrt(len(few)):
@@ -149,12 +172,12 @@ class CoreChooser:
         """Fit the core that was chosen, on from that of the training part where there is one."""
         if previous is not None or self._part_core is None:
             return self._from_some(data, seed, previous)
-        many = {} if self.draw(seed) is None else _MANY
+        many = {} if self.draw(data, seed) is None else _MANY
         return self._fit(data, seed, None, self.own_bands, start=self._part_core, **many)
 
     def _from_some(self, data: PairedData, seed: int, previous: Core | None) -> Core:
         """Fit all targets, on from some where there are many."""
-        some = self.draw(seed)
+        some = self.draw(data, seed)
         if previous is None and self._start is None and some is not None:
             self._start = self._fit(data.of_targets(some), seed, None, self.own_bands, **_ROUGH)
         many = {} if some is None else _MANY

@@ -205,7 +205,7 @@ class NetworkFitter:
         core = network.frames(held.powers, held.grid)
         shrunk = ones * validated_shrinkage(core, held)
         hopeless = not network.net.module_.corrections()
-        some = self.cores.draw(seed)
+        some = self.cores.draw(part, seed)
         if not hopeless and some is not None and options.corrections == "auto":
             hopeless = not corrections_promise(self, network.core, part, held, some)
         if hopeless:

@@ -43,8 +43,7 @@ def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndar
     """Signed band weights (n_channels, n_bands) and map (n_targets, n_channels) of the network.
 
     Only their product is identifiable; ``node_scale`` is the split that the linear core found.
-    Where every target has weights of its own, these are summarised by the root mean square over
-    targets and the map by projection on it.
+    Weights that every target has of its own are summarised, see `summarised_weights`.
     """
     bands = module.bands
     scale = np.where(node_scale > 0, node_scale, 1.0)
@@ -52,11 +51,18 @@ def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndar
     spatial_map = module.spatial_map.weight.detach().cpu().double().numpy() / scale
     if module.target_bands is not None and not spatial_map.any():
         own = module.target_bands.weight.detach().cpu().double().numpy()
-        own = own.reshape(len(own), *weights.shape)
-        weights = np.sqrt(np.mean(own**2, axis=0)) * np.where(own.sum(axis=0) < 0, -1.0, 1.0)
-        norm = (weights**2).sum(axis=1)
-        return weights, (own * weights).sum(axis=2) / np.where(norm > 0, norm, np.inf)
+        return summarised_weights(own.reshape(len(own), *weights.shape))
     return weights, np.where(node_scale > 0, spatial_map, 0.0)
+
+
+def summarised_weights(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and map of targets that have bands of their own, (n_targets, n_channels, n_bands).
+
+    Weights are the root mean square over targets, the map is the projection on them.
+    """
+    weights = np.sqrt(np.mean(own**2, axis=0)) * np.where(own.sum(axis=0) < 0, -1.0, 1.0)
+    norm = (weights**2).sum(axis=1)
+    return weights, (own * weights).sum(axis=2) / np.where(norm > 0, norm, np.inf)
 
 
 def publish_bands(weights: np.ndarray, spatial_map: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,11 +13,12 @@ from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
-from .._data.missing import fit_with_missing
 from .._data.paired import PairedData
+from .._fitting.core_choice import CoreChooser
 from .._fitting.graphs import target_similarity
 from .._fitting.network import torch_device
-from .._fitting.training import inner_split, stitch
+from .._fitting.published import summarised_weights
+from .._fitting.training import stitch
 from ..metrics import pearson
 from ..nn._reverse_filter import (
     autocovariance,
@@ -30,7 +31,7 @@ from ..nn._reverse_filter import (
 )
 from ..nn._reverse_graph import nearest
 from ..nn.graph import knn_adjacency
-from ..nn.linear import Core, fit_core
+from ..nn.linear import Core
 from ..nn.reverse import ReverseNet, SkipLoss
 from .data import Reading
 
@@ -168,6 +169,7 @@ class ReverseFitter:
 
     def __init__(self, options, reading: Reading):
         self.options, self.reading, self.previous = options, reading, None
+        self.cores = CoreChooser(options)
         self.dtype = getattr(torch, options.dtype)
         self.device = torch_device(options.device)
         self.n_frames = reading.n_frames
@@ -187,12 +189,15 @@ class ReverseFitter:
         self.previous = previous
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            split = inner_split(data, self.options.validation_fraction, self.options.gap)
+            adapted = None if previous is None else previous.core
+            self.cores.settle_bands(_known(data), seed, adapted)
+            split = self.cores.split(data)
             trust, kept, history, epochs = TRUSTS[1], False, [], self.options.max_epochs
             if split is not None:
                 trust, kept, history, epochs = self._judge(*split, seed)
             always = self.options.corrections == "always"
-            model = self._closed(data, seed, trust, branch=kept or always)
+            core = self.cores.fit(_known(data), seed, adapted)
+            model = self._closed(data, core, trust, branch=kept or always)
             if kept or always:
                 model.corrections_kept = True
                 self._train(model, data, epochs)
@@ -223,9 +228,9 @@ class ReverseFitter:
     def _judge(self, part, held, seed):
         """Choose the prior on held-out frames, and judge corrections on them."""
         branch = self.options.corrections != "never"
-        models = [self._closed(part, seed, TRUSTS[0], branch)]
-        for trust in TRUSTS[1:]:
-            models.append(self._closed(part, seed, trust, branch, models[0].core))
+        adapted = None if self.previous is None else self.previous.core
+        core = self.cores.fit_part(_known(part), seed, adapted)
+        models = [self._closed(part, core, trust, branch) for trust in TRUSTS]
         scores = [held_out_correlations(model, held) for model in models]
         best = _clearly_best(scores)
         model, score = models[best], scores[best]
@@ -249,21 +254,9 @@ class ReverseFitter:
         epochs = int(np.argmin([row["valid_loss"] for row in history])) + 1
         return model.trust, kept, history, epochs
 
-    def _closed(self, data, seed, trust, branch, core=None) -> ReverseModel:
+    def _closed(self, data, core, trust, branch) -> ReverseModel:
         """Model of the closed form alone, gates shut."""
         data = stitch(data)
-        powers = [np.nan_to_num(power) for power in data.powers]
-        if core is None:
-
-            def fit(targets):
-                return fit_core(
-                    powers, targets, data.masks, dt=data.grid.dt, step=1,
-                    map_prior=self.options.map_prior, hrf=self.options.hrf,
-                    hrf_bounds=self.options.hrf_bounds, random_state=seed, groups=data.keys,
-                    init=None if self.previous is None else self.previous.core,
-                )  # fmt: skip
-
-            core = fit_with_missing(fit, powers, data.targets)
         truth = [
             band_power_of(power, len(target), data.grid.n_lags)
             for power, target in zip(data.powers, data.targets, strict=True)
@@ -276,7 +269,7 @@ class ReverseFitter:
             [
                 (target - pred)[mask]
                 for target, pred, mask in zip(
-                    data.targets, core.predict(powers), data.masks, strict=True
+                    data.targets, core.predict(_known(data).powers), data.masks, strict=True
                 )
             ]
         )
@@ -305,7 +298,7 @@ class ReverseFitter:
 
     def _graphs(self, data: PairedData, core: Core):
         k = self.options.n_neighbors
-        return knn_adjacency(target_similarity(data), k), nearest(core.spatial_map.T, k)
+        return knn_adjacency(target_similarity(data), k), nearest(structure_of(core)[1].T, k)
 
     def _net(self, module, max_epochs, valid=None) -> NeuralNet:
         callbacks = [("clip", GradientNormClipping(1.0))]
@@ -347,6 +340,18 @@ def _start_branch(branch, previous) -> None:
     graphs = {name: own[name] for name in own if name.endswith(("neighbours", "valid"))}
     if all(own[name].shape == value.shape for name, value in given.items()):
         branch.load_state_dict({**given, **graphs})
+
+
+def _known(data: PairedData) -> PairedData:
+    """Band power that is unknown stands at its mean."""
+    return replace(data, powers=[np.nan_to_num(power) for power in data.powers])
+
+
+def structure_of(core: Core) -> tuple[np.ndarray, np.ndarray]:
+    """Band weights (n_channels, n_bands) and map (n_targets, n_channels) of an encoding core."""
+    if core.extra is not None and not core.spatial_map.any():
+        return summarised_weights(core.extra)
+    return core.weights, core.spatial_map
 
 
 def core_weights(core: Core) -> np.ndarray:

@@ -16,7 +16,7 @@ from .._fitting.published import publish_bands
 from ..metrics import METRICS
 from ..nn.hrf import HRF_PARAMS, hrf_summary
 from .data import Reading, bold_kind, check_bold, check_ele, read_bold, read_pair, read_targets
-from .fitter import ReverseFitter
+from .fitter import ReverseFitter, structure_of
 from .latents import fit_latents
 from .shared import SharedSpace
 from .signal import fit_signal, n_samples, read_waveforms
@@ -144,8 +144,8 @@ class TwoWay(SharedSpace):
         self.net_, self.core_, self.history_ = model.net, core, model.history
         self.corrections_kept_ = model.corrections_kept
         self.n_parameters_ = sum(p.numel() for p in model.net.module_.parameters())
-        self.band_weights_, self.spatial_map_ = core.weights, core.spatial_map
-        self.band_attention_, self.band_gain_ = publish_bands(core.weights, core.spatial_map)
+        self.band_weights_, self.spatial_map_ = structure_of(core)
+        self.band_attention_, self.band_gain_ = publish_bands(self.band_weights_, self.spatial_map_)
         self.hrf_params_ = pd.DataFrame(
             core.hrf_params, index=reading.target_names, columns=list(HRF_PARAMS)
         )

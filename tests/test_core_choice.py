@@ -52,6 +52,14 @@ def test_shared_bands_stay_where_they_hold(people):
     assert translator.core_.spatial_map.any()
 
 
+def test_own_bands_may_be_asked_for(people):
+    # The scale of power is chosen among cores of the structure that was asked for.
+    translator = SambaTranslator(t_r=2.0, corrections="never", target_bands=True, random_state=0)
+    translator.fit(people.raws[0], people.bolds[0])
+    assert not translator.core_.spatial_map.any() and translator.core_.extra.any()
+    assert translator.score(people.raws[0], people.bolds[0]) > 0.3
+
+
 def _windows(first, table_frames, grid):
     import pandas as pd
 

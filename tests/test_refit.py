@@ -80,3 +80,21 @@ def test_a_way_back_keeps_nothing_of_the_way_there(log_people, linear):
     there = again.set_params(direction="ele_to_hemo").fit(raw, bold)
     assert "init" not in there.core_.evidence
     assert not hasattr(there, "alignment_history_")
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_warm_start_on_the_way_back_says_which_sizes_differ(log_people, own):
+    raw, bold = log_people.raws[0], log_people.bolds[0]
+    model = _translator(warm_start=True, direction="hemo_to_ele").set_params(target_bands=own)
+    model.fit(bold, raw)
+    with pytest.raises(ValueError, match=r"warm_start=True .* the data have 5 channels"):
+        model.fit(bold, raw.copy().drop_channels(raw.ch_names[:1]))
+
+
+def test_the_way_back_does_not_start_from_the_paper_variant(log_people):
+    raw, bold = log_people.raws[0], log_people.bolds[0]
+    options = {"direction": "hemo_to_ele", "corrections": "always", "max_epochs": 1}
+    model = _translator(variant="paper", warm_start=True, **options).fit(bold, raw)
+    again = model.set_params(variant="default").fit(bold, raw)
+    new = _translator(**options).fit(bold, raw)
+    np.testing.assert_array_equal(again.predict(bold), new.predict(bold))

@@ -27,6 +27,33 @@ _ROUGH = {"tol": 0.1, "extra": False, "whiten_again": False}
 _MANY = {"tol": 0.01}
 
 
+def check_sizes(core: Core, data: PairedData) -> None:
+    """Refuse to adapt a core to data of other sizes.
+
+    Parameters
+    ----------
+    core : Core
+        The core that ``warm_start`` adapts.
+    data : PairedData
+        What it is to be adapted to.
+
+    Raises
+    ------
+    ValueError
+        If channels, bands, regions, lags or frames differ; names both.
+    """
+    grid, n_targets = data.grid, data.targets[0].shape[1]
+    given = (*core.weights.shape, *core.kernel.shape, round(core.dt * core.step, 9))
+    expected = (*data.powers[0].shape[:2], n_targets, grid.n_lags, round(grid.t_r, 9))
+    if given != expected or core.step != grid.step:
+        names = "{} channels, {} bands, {} regions, {} bins of response, t_r={:g} s"
+        raise ValueError(
+            "warm_start=True adapts the fitted model to data of the same sizes. It has "
+            f"{names.format(*given)}; the data have {names.format(*expected)}. Bring them to "
+            "the same channels and regions, or set warm_start=False."
+        )
+
+
 class CoreChooser:
     """Choose and fit linear cores with the options of one translator.
 
@@ -77,9 +104,9 @@ class CoreChooser:
             log_scaler = PowerScaler(log=True).fit(data.raw, data.keys)
             log = replace(linear, powers=log_scaler.transform(data.raw, data.keys, data.kind))
             log_split = self.split(log)
-            some = self.draw(data, seed)
-            scores, core = self._held_out(split, seed, some)
-            log_scores, log_core = self._held_out(log_split, seed, some)
+            some, own = self.draw(data, seed), self.own_bands
+            scores, core = self._held_out(split, seed, some, own)
+            log_scores, log_core = self._held_out(log_split, seed, some, own)
             logger.debug(
                 "Held-out correlation: linear %.3f, log power %.3f.",
                 scores.mean(), log_scores.mean(),

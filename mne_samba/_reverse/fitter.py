@@ -14,7 +14,7 @@ from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
 from .._data.paired import PairedData
-from .._fitting.core_choice import CoreChooser
+from .._fitting.core_choice import CoreChooser, check_sizes
 from .._fitting.graphs import target_similarity
 from .._fitting.network import torch_device
 from .._fitting.published import summarised_weights
@@ -186,10 +186,13 @@ class ReverseFitter:
         The core (and the corrections, where the graphs have the same size) starts from a previous
         model.
         """
-        self.previous = previous
+        # The paper's network has no core, and nothing in common with this one.
+        self.previous = None if previous is None or previous.core is None else previous
+        adapted = None if self.previous is None else self.previous.core
+        if adapted is not None:
+            check_sizes(adapted, data)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            adapted = None if previous is None else previous.core
             self.cores.settle_bands(_known(data), seed, adapted)
             split = self.cores.split(data)
             trust, kept, history, epochs = TRUSTS[1], False, [], self.options.max_epochs

@@ -64,6 +64,9 @@ def test_what_is_written_is_a_derivative(tree, unbroken):
         sidecar = json.loads(Path(f"{stem}_timeseries.json").read_text())
         assert sidecar["RepetitionTime"] == 2.0
         assert sidecar["StartTime"] == pytest.approx(tree.frame_times[i][0])
+        # Every row is a frame of BOLD: the first windows begin after 30 s of context.
+        first = int(np.flatnonzero(table.notna().all(axis=1))[0])
+        assert 30.0 <= tree.frame_times[i][first] < 32.0 and table[:first].isna().all(axis=None)
         image = nib.load(f"{stem}_bold.nii.gz")
         assert image.shape[3] == len(table) and image.header.get_zooms()[3] == 2.0
         labels = np.asarray(nib.load(tree.atlas).dataobj)

@@ -237,10 +237,8 @@ class _Run:
         with staged(folder, self.options) as partial:
             if result is not None:
                 write_scores(partial, name, result.to_frame(), "EEG to BOLD, by region")
-                for i, (before, pair) in enumerate(zip(original, pairs, strict=True)):
-                    predicted = result.predictions_[result.translator][i]
-                    whole = np.full((len(pair.bold), len(names)), np.nan)
-                    whole[: len(predicted)] = predicted[: len(whole)]
+                whole_runs = _on_runs(result, pairs)
+                for before, pair, whole in zip(original, pairs, whole_runs, strict=True):
                     person = partial / f"sub-{pair.subject}" if groups is not None else partial
                     person.mkdir(exist_ok=True)
                     same = before.t_r == pair.t_r
@@ -275,6 +273,20 @@ class _Run:
                     for band, score in zip(fitted.bands_, by_band, strict=True)
                 ]
         return pd.DataFrame(rows)
+
+
+def _on_runs(result, pairs: list) -> list[np.ndarray]:
+    """Out-of-fold predictions at the frames of BOLD, NaN where there is none."""
+    names = result.target_names_
+    out = [np.full((len(pair.bold), len(names)), np.nan) for pair in pairs]
+    runs = result.recordings_[["recording", "first_frame"]].astype(int)
+    predictions = result.predictions_[result.translator]
+    for (run, first), predicted in zip(runs.itertuples(index=False), predictions, strict=True):
+        # Runs without a window are missing; windows begin after the context of the first one.
+        whole = out[run]
+        predicted = predicted[: len(whole) - first]
+        whole[first : first + len(predicted)] = predicted
+    return out
 
 
 def _some(part: list, index) -> list:

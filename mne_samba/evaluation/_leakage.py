@@ -8,7 +8,7 @@ import numpy as np
 
 from .._data.window_table import is_epochs_list, too_close, window_metadata
 from ..metrics import pearson
-from ._samples import Samples, nan_mean, people_of
+from ._samples import Samples, common_frames, nan_mean, people_of
 from .nulls import draw_shifts
 
 # A response's length: BOLD frames closer than this still know each other.
@@ -73,13 +73,16 @@ def _follows_others(samples: Samples, grids: dict, train, test) -> float:
     seen = {int(samples.label[row]) for row in train} - held
     excess = []
     for label in held:
-        others = [grids[k] for k in seen if samples.t_r[k] == samples.t_r[label]]
-        n = min([len(grids[label])] + [len(other) for other in others])
+        known = [k for k in seen if samples.t_r[k] == samples.t_r[label]]
+        begin = common_frames(samples, [label, *known])
+        latest = max(begin.values())
+        own, *others = (grids[k][latest - begin[k] :] for k in (label, *known))
+        n = min([len(own)] + [len(other) for other in others])
         margin = int(np.ceil(GAP / samples.t_r[label])) if samples.t_r[label] > 0 else 0
         if not others or not margin or n < 4 * margin:
             continue
         mean = nan_mean([other[:n] for other in others])
-        target = grids[label][:n]
+        target = own[:n]
         shifts = draw_shifts(n, 39, margin, np.random.default_rng(0))
         null = max(np.nanmean(pearson(np.roll(target, s, axis=0), mean)) for s in shifts)
         observed = np.nanmean(pearson(target, mean))

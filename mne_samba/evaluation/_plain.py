@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from .._data.missing import by_pattern, lacking
 from ..metrics import cosine_drift, polynomial_drift
-from ._samples import Samples
+from ._samples import Samples, common_frames
 
 PLAIN = ("mean", "time", "stimulus_average")
 
@@ -23,7 +23,8 @@ def _mean(samples: Samples, grids: dict, frames: dict) -> dict:
 
 def _stimulus_average(samples: Samples, grids: dict, frames: dict) -> dict:
     """Mean over training recordings at the same frame; 0 where nobody was measured."""
-    longest = int(samples.n_grid.max())
+    begin = common_frames(samples, range(len(samples.n_grid)))
+    longest = max(begin[k] + int(n) for k, n in enumerate(samples.n_grid))
     n_targets = next(iter(grids.values())).shape[1]
     total, count = np.zeros((longest, n_targets)), np.zeros((longest, n_targets))
     for k, rows in frames.items():
@@ -31,10 +32,10 @@ def _stimulus_average(samples: Samples, grids: dict, frames: dict) -> dict:
         finite = np.isfinite(part)
         part = np.where(finite, part, 0.0)
         part = part - part.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
-        total[rows] += np.where(finite, part, 0.0)
-        count[rows] += finite
+        total[begin[k] + rows] += np.where(finite, part, 0.0)
+        count[begin[k] + rows] += finite
     average = total / np.maximum(count, 1)
-    return {k: average[:n] for k, n in enumerate(samples.n_grid)}
+    return {k: average[begin[k] : begin[k] + n] for k, n in enumerate(samples.n_grid)}
 
 
 def framewise_ridge(samples: Samples, grids: dict, frames: dict, design: dict) -> dict:

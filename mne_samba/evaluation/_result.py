@@ -31,13 +31,15 @@ class EvaluationResult:
         Scores of circular shifts, mean over folds and recordings; ``partial_<metric>`` of the
         translator under the name ``"partial"`` where confounds were given.
     predictions_ : dict of str to list of ndarray, each (n_frames, n_targets)
-        Out-of-fold predictions on each recording's frame grid, NaN where nothing was tested.
+        Out-of-fold predictions on each recording's frame grid, NaN where nothing was tested. The
+        grid of windows begins at their first frame, see ``recordings_``.
     measured_ : list of ndarray, each (n_frames, n_targets)
         Measured recordings, detrended as they were scored.
     target_names_ : list
         Names of targets.
     recordings_ : DataFrame
-        ``subject``, ``run`` and ``recording`` of each recording.
+        ``subject``, ``run`` and ``recording`` of each recording, and ``first_frame``: which of its
+        frames (rows of BOLD) the first row of ``predictions_`` and ``measured_`` is.
     t_r_ : ndarray of shape (n_recordings,)
         Seconds between frames.
     """

@@ -28,7 +28,8 @@ class Samples:
     t_r : ndarray of float, shape (n_recordings,)
         Seconds between frames (NaN where unknown).
     recordings : DataFrame
-        ``subject``, ``run``, ``recording`` of each recording.
+        ``subject``, ``run``, ``recording`` of each recording, and ``first_frame``, the index in the
+        recording of its grid's first frame (0 where windows do not tell).
     names : list of str
         Names of targets.
     table : DataFrame | None
@@ -152,7 +153,7 @@ def read_samples(X, y, groups=None, *, t_r=None, context=None, target_names=None
         parts = [_frames_of(part, "y") for part in y]
         table = None
         people = np.arange(n) if groups is None else np.asarray(groups)
-        recordings = pd.DataFrame({"subject": people, "recording": np.arange(n)})
+        recordings = pd.DataFrame({"subject": people, "recording": np.arange(n), "first_frame": 0})
         label, first = np.arange(n), np.zeros(n, int)
     else:
         array = _frames_of(y, "y")
@@ -208,6 +209,9 @@ def _window_recordings(table: pd.DataFrame, groups) -> pd.DataFrame:
     keys = [c for c in ("subject", "run", "recording") if c in table.columns]
     recordings = table.groupby("label")[keys].first() if keys else pd.DataFrame({"recording": [0]})
     recordings = recordings.reset_index(drop=True)
+    recordings["first_frame"] = 0
+    if "frame" in table.columns:
+        recordings["first_frame"] = table.groupby("label")["frame"].min().to_numpy(int)
     if groups is not None:
         people = pd.Series(np.asarray(groups)).groupby(table["label"].to_numpy())
         if (people.nunique() == 1).all():
@@ -215,6 +219,13 @@ def _window_recordings(table: pd.DataFrame, groups) -> pd.DataFrame:
     if "subject" not in recordings.columns or recordings["subject"].isna().all():
         recordings["subject"] = recordings.get("recording", 0)
     return recordings
+
+
+def common_frames(samples: Samples, labels: Sequence[int]) -> dict[int, int]:
+    """Where each recording's grid begins, in frames after the earliest of them."""
+    first = samples.recordings["first_frame"].to_numpy()
+    earliest = min(first[label] for label in labels)
+    return {int(label): int(first[label] - earliest) for label in labels}
 
 
 def people_of(X, samples: Samples, groups) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import warnings
 
+import mne
 import numpy as np
 import pandas as pd
 import pytest
@@ -302,9 +303,21 @@ def test_warns_of_duplicated_windows():
         run(FrameRidge(), X, y, groups, cv=LeaveOneGroupOut(), nulls=())
 
 
-def test_warns_by_the_name_of_the_stimulus():
-    import mne
+class EpochsRidge(FrameRidge):
+    def fit(self, X, y):
+        return super().fit(X.get_data(), y)
 
+    def predict(self, X):
+        return super().predict(X.get_data())
+
+
+def epochs_of(X, metadata):
+    info = mne.create_info(X.shape[1], 0.5, "eeg")
+    metadata = metadata.reset_index(drop=True)
+    return mne.EpochsArray(X, info, tmin=0.0, metadata=metadata, verbose=False)
+
+
+def test_warns_by_the_name_of_the_stimulus():
     signals, targets, _ = simulate(n_people=2, n_frames=400)
     X = windows_of([s.T for s in signals], 20).transpose(0, 2, 1)
     y = windows_of(targets, 20)
@@ -317,23 +330,32 @@ def test_warns_by_the_name_of_the_stimulus():
         }
     ).assign(t_r=2.0, n_frames=20, context=0.0)
 
-    class EpochsRidge(FrameRidge):
-        def fit(self, X, y):
-            return super().fit(X.get_data(), y)
-
-        def predict(self, X):
-            return super().predict(X.get_data())
-
-    def epochs(metadata):
-        info = mne.create_info(4, 0.5, "eeg")
-        return mne.EpochsArray(X, info, tmin=0.0, metadata=metadata, verbose=False)
-
     with pytest.warns(LeakageWarning, match="show the stimulus that is tested"):
-        run(EpochsRidge(), epochs(table), y, nulls=())
+        run(EpochsRidge(), epochs_of(X, table), y, nulls=())
     table["stimulus"] = table["subject"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        run(EpochsRidge(), epochs(table), y, nulls=())
+        run(EpochsRidge(), epochs_of(X, table), y, nulls=())
+
+
+def test_windows_that_are_missing_do_not_shift_a_recording():
+    signals, targets = shared_world(1.0)
+    X = windows_of([s.T for s in signals], 20).transpose(0, 2, 1)
+    y = windows_of(targets, 20)
+    frame = np.tile(np.arange(15) * 20, 4)
+    table = pd.DataFrame({"subject": np.repeat(list("abcd"), 15), "frame": frame})
+    table = table.assign(recording=np.repeat(range(4), 15), onset=2.0 * frame, t_r=2.0, context=0.0)
+    kept = ~((table["subject"] == "b") & (frame < 40))  # an artefact at the start
+    with pytest.warns(LeakageWarning, match="People share a segment"):
+        result = run(
+            EpochsRidge(), epochs_of(X[kept], table[kept]), y[kept], nulls=(),
+            baselines=("stimulus_average",),
+        )  # fmt: skip
+    scores = result.to_frame().query("model == 'stimulus_average' and metric == 'spearman'")
+    assert (scores.groupby("subject")["score"].mean() > 0.4).all()
+    # Rows of predictions and measurements say which frames they are.
+    assert result.recordings_["first_frame"].tolist() == [0, 40, 0, 0]
+    assert len(result.predictions_["EpochsRidge"][1]) == 260
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from mne.utils import ProgressBar, logger
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
+from .._version import __version__
 from ._samples import Samples, take
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Job:
 
     def key(self, data_key: str) -> str:
         parts = (type(self.estimator).__qualname__, self.estimator.get_params(deep=True))
-        rows = (self.train.tobytes(), self.test.tobytes(), self.shuffled, _FORMAT)
+        rows = (self.train.tobytes(), self.test.tobytes(), self.shuffled, _FORMAT, __version__)
         return joblib.hash((parts, rows, data_key))
 
 
@@ -134,13 +135,23 @@ def fingerprint(X, samples: Samples, groups) -> str:
     for item in items:
         data = item.get_data() if hasattr(item, "get_data") else np.asarray(item)
         digest.update(np.ascontiguousarray(data).tobytes())
-        info = getattr(item, "info", None)
-        if info is not None:
-            digest.update(repr((info["sfreq"], info["ch_names"], info["bads"])).encode())
+        if getattr(item, "info", None) is not None:
+            digest.update(_described(item).encode())
     if samples.table is not None:
         digest.update(samples.table.to_csv().encode())
     digest.update(repr(None if groups is None else list(groups)).encode())
     return digest.hexdigest()
+
+
+def _described(inst) -> str:
+    """Describe what models read of an MNE object beside its samples."""
+    info = inst.info
+    places = np.array([ch["loc"][:3] for ch in info["chs"]]).tobytes()
+    marks = inst.annotations
+    if marks is not None:
+        marks = (marks.onset.tolist(), marks.duration.tolist(), marks.description.tolist())
+    names = (info["sfreq"], info["ch_names"], info["bads"], info.get_channel_types())
+    return repr((*names, places, marks, float(inst.times[0]), getattr(inst, "first_time", 0.0)))
 
 
 def _read(path: Path, n: int) -> list | None:

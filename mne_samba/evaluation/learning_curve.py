@@ -9,9 +9,10 @@ import pandas as pd
 from mne.utils import use_log_level
 from scipy.optimize import least_squares
 
+from .._data.frame_times import frame_times
 from ._evaluate import _counted, _folds
 from ._jobs import Job, run_jobs
-from ._options import check_metrics, time_params
+from ._options import check_metrics, known_params, time_params
 from ._samples import Samples, read_samples, take
 from ._score import Run, Scorer
 from .nulls import mean_interval
@@ -129,16 +130,26 @@ def _window_subset(samples: Samples, train: np.ndarray, seconds: float) -> tuple
     return np.sort(np.array(chosen, int)), used
 
 
-def _crop(x, seconds: float, t_r: float, n_frames: int, part: np.ndarray, sfreq: float | None):
-    """Beginning of a whole recording."""
+def _crop(x, seconds: float, t_r: float, part: np.ndarray, params: dict):
+    """Frames at the beginning of a recording, the signal up to the next one, and their seconds."""
+    n_frames = len(part)
     share = min(1.0, seconds / (n_frames * t_r))
     n = max(1, round(share * n_frames))
+    if n == n_frames:
+        return x, part, n * t_r
+    timing = {k: params[k] for k in ("first_volume", "n_dummy") if params.get(k) is not None}
     if isinstance(x, mne.io.BaseRaw):
-        stop = min(x.times[-1], n * t_r)
-        return x.copy().crop(0.0, stop), part[:n], n * t_r
+        event = params.get("volume_event")
+        stop = frame_times(x, n_frames, t_r=t_r, volume_event=event, **timing)[n]
+        if event is not None:
+            # The next volume's trigger, which may come that much before the line through all.
+            stop -= max(2.0 / x.info["sfreq"], 0.011)
+        return x.copy().crop(0.0, stop, include_tmax=False), part[:n], n * t_r
     x = np.asarray(x)
-    width = x.shape[1] / (n_frames * t_r) if sfreq is None else sfreq
-    return x[:, : round(n * t_r * width)], part[:n], n * t_r
+    before = timing.get("first_volume", 0.0) + timing.get("n_dummy", 0) * t_r
+    sfreq = params.get("sfreq")
+    sfreq = x.shape[1] / (before + n_frames * t_r) if sfreq is None else sfreq
+    return x[:, : round((before + n * t_r) * sfreq)], part[:n], n * t_r
 
 
 def learning_curve_minutes(
@@ -242,16 +253,15 @@ def _fits(translator, X, samples, groups, folds, seconds, random_state, n_jobs):
         options = {"random_state": random_state, "n_jobs": n_jobs, "cache": None}
         return run_jobs(jobs, X, samples, groups, **options), [used for _, used in subsets]
     fitted, used = [], []
-    sfreq = getattr(translator, "sfreq", None)
+    params = known_params(translator)
     for k, (train, test) in enumerate(folds):
         parts = [
             _crop(
                 X[row],
                 seconds / len(train),
                 samples.t_r[samples.label[row]],
-                len(samples.y[row]),
                 samples.y[row],
-                sfreq,
+                params,
             )
             for row in train
         ]

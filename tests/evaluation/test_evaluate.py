@@ -9,6 +9,7 @@ import pytest
 from sklearn.model_selection import KFold, LeaveOneGroupOut
 from small_worlds import FrameRidge, autocorrelated, simulate, windows_of
 
+from mne_samba.baselines import BandPowerRidge
 from mne_samba.evaluation import LeakageWarning, evaluate
 from mne_samba.metrics import cosine_drift, spearman
 from mne_samba.model_selection import BlockedTimeSplit
@@ -230,6 +231,26 @@ def test_resumes_from_the_cache(world, tmp_path):
     run(Counted(), signals, targets, cache=tmp_path)
     run(Counted(alpha=5.0), signals, targets, cache=tmp_path)
     assert len(fits) == 13 + 1
+
+
+def test_the_cache_knows_bad_spans_from_good_ones(tmp_path):
+    rng = np.random.default_rng(0)
+    info = mne.create_info(3, 20.0, "eeg")
+    raws = [mne.io.RawArray(rng.standard_normal((3, 6000)), info, verbose=False) for _ in "ab"]
+    bolds = [rng.standard_normal((150, 2)) for _ in raws]
+    bands = {"theta": (4.0, 8.0)}
+    model = BandPowerRidge(t_r=2.0, bands=bands)
+    options = {"cache": tmp_path, "nulls": (), "baselines": ()}
+    first = run(model, raws, bolds, **options)
+    for raw in raws:
+        raw.set_annotations(mne.Annotations([100.0], [60.0], ["BAD_movement"]))
+    second = run(model, raws, bolds, **options)
+    assert not np.array_equal(first.scores_["score"], second.scores_["score"])
+    np.testing.assert_array_equal(
+        second.scores_["score"],
+        run(model, raws, bolds, **options | {"cache": None}).scores_["score"],
+    )
+    assert len(list(tmp_path.glob("*.npz"))) == 4
 
 
 def test_own_baselines_and_random_state(world):

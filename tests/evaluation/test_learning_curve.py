@@ -1,10 +1,12 @@
 """Learning curves: minutes that were used, scores that rise, a curve that is recovered."""
 
+import mne
 import numpy as np
 import pandas as pd
 import pytest
 from small_worlds import FrameRidge, simulate, windows_of
 
+from mne_samba.baselines import BandPowerRidge
 from mne_samba.evaluation import LearningCurve, learning_curve_minutes
 from mne_samba.model_selection import BlockedTimeSplit
 
@@ -43,6 +45,25 @@ def test_whole_recordings_are_cut():
     assert Remembers.seconds == [240.0] * 3 + [1200.0] * 3
     np.testing.assert_allclose(curve.to_frame()["minutes"], [4, 20])
     assert set(curve.scores_.columns) >= {"fold", "recording", "target", "score", "minutes"}
+
+
+@pytest.mark.parametrize("triggers", [False, True])
+def test_recordings_are_cut_where_their_frames_lie(triggers):
+    """The scan starts 24 s into the recording, two dummy scans included."""
+    rng = np.random.default_rng(0)
+    info = mne.create_info(3, 50.0, "eeg")
+    raws = [mne.io.RawArray(rng.standard_normal((3, 16200)), info, verbose=False) for _ in "ab"]
+    bolds = [rng.standard_normal((140, 2)) for _ in raws]
+    timing = {"n_dummy": 2, "first_volume": 20.0}
+    if triggers:
+        timing = {"n_dummy": 2, "volume_event": "R128"}
+        for raw in raws:
+            onset = 20.0 + 2.0 * np.arange(142) + 0.005 * rng.uniform(-1, 1, 142)
+            raw.set_annotations(mne.Annotations(onset, 0.0, "R128"))
+    curve = learning_curve_minutes(
+        BandPowerRidge(t_r=2.0, **timing), raws, bolds, minutes=[2.0, 4.0], verbose=False
+    )
+    np.testing.assert_allclose(curve.to_frame()["minutes"], [2.0, 4.0])
 
 
 def test_default_minutes_use_all_there_is():

@@ -55,7 +55,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
     window : float
         Seconds per window that the network sees of whole recordings.
     step : float | None
-        Seconds between those windows; None takes half a window.
+        Seconds between those windows, at most a window; None takes half a window.
     context : float
         Seconds of history that windows carry; not less than ``hrf_length``.
     first_volume : float

@@ -24,6 +24,15 @@ def test_predicts_whole_recordings_list_in_list_out(fitted, people):
     assert fitted.predict([cut])[0].shape == (150, 10)
 
 
+@pytest.mark.parametrize("step", [15.0, 60.0])
+def test_windows_side_by_side_leave_no_frame_out(people, step):
+    """Windows of 15 s hold 7 frames of 2 s; 15 s between them would be 8."""
+    translator = SambaTranslator(
+        t_r=2.0, window=15.0, step=step, corrections="always", max_epochs=1, random_state=0
+    ).fit(people.raws[:1], people.bolds[:1])
+    assert np.isfinite(translator.predict(people.raws[1])).all()
+
+
 def test_learns_the_coupling(fitted, people):
     clean = people.truth.clean_bolds[2]
     pred = fitted.predict(people.raws[2])

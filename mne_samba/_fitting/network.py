@@ -149,7 +149,8 @@ class NetworkFitter:
         step = max(1, self.n_frames // 2)
         if options.step is not None:
             step = max(1, round(options.step / options.grid_.t_r))
-        self.step = step
+        # Frames between windows would not be predicted.
+        self.step = min(step, self.n_frames)
 
     def fit(self, data: PairedData, seed: int, previous: Core | None) -> FittedNetwork:
         """Fit the core, train corrections on a part, and keep what the held-out rest confirms."""

@@ -138,7 +138,7 @@ class PaperReverseFitter:
         # Short recordings overlap more: an epoch has enough steps to learn something from.
         step = max(1, min(self.n_frames // 2, sum(map(len, part.targets)) // _WINDOWS))
         if options.step is not None:
-            step = max(1, round(options.step / self.reading.grid.t_r))
+            step = min(self.n_frames, max(1, round(options.step / self.reading.grid.t_r)))
         windows = PaperReverseWindows(part, model, self.n_frames, step)
         checkpoints = Checkpoints(options.checkpoint_dir, options, data, seed)
         model.net = train(

@@ -136,7 +136,7 @@ class PaperFitter:
         self.n_frames = int(options.n_frames_)
         self.step = max(1, self.n_frames // 2)
         if options.step is not None:
-            self.step = max(1, round(options.step / options.grid_.t_r))
+            self.step = min(self.n_frames, max(1, round(options.step / options.grid_.t_r)))
 
     def fit(self, data: PairedData, previous: FittedPaper | None = None) -> FittedPaper:
         """Train until a held-out block of every recording says stop, then set mean and scale."""

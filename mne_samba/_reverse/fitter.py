@@ -176,7 +176,7 @@ class ReverseFitter:
         step = max(1, self.n_frames // 2)
         if options.step is not None:
             step = max(1, round(options.step / reading.grid.t_r))
-        self.step = step
+        self.step = min(step, self.n_frames)
 
     def fit(
         self, data: PairedData, seed: int, previous: ReverseModel | None = None

@@ -92,7 +92,7 @@ def transfer(n_from, n_to):
     return true.flatten(), made.flatten(), float((made - true).square().mean() / true.var())
 
 
-fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.2), layout="constrained", sharex=True, sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(6, 3.2), layout="constrained", sharex=True, sharey=True)
 for ax, sizes in zip(axes, ((40, 100), (100, 40)), strict=True):
     true, made, error = transfer(*sizes)
     ax.plot([-2, 2], [-2, 2], color="0.7", lw=1, zorder=0)
@@ -101,6 +101,7 @@ for ax, sizes in zip(axes, ((40, 100), (100, 40)), strict=True):
     ax.spines[["top", "right"]].set_visible(False)
     print(f"{sizes[0]} to {sizes[1]} nodes: {error:.2%} of variance is lost")
 axes[0].set_ylabel("graph attention")
+fig.suptitle("Simulated: averages on unseen features", fontsize=10)
 plt.show()
 
 # %%

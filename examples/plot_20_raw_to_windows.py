@@ -63,6 +63,7 @@ for row, onset in enumerate(epochs.metadata["onset"]):
 marks = axes.plot(times, np.full(len(times), -1.0), "|", color="0.2", ms=4)
 axes.legend([history, window, marks[0]], ["history", "window", "frame"], frameon=False, fontsize=8)
 axes.set(xlabel="time in the recording (s)", ylabel="window", ylim=(-1.7, None))
+axes.set_title("Where windows lie", fontsize=10)
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 
@@ -72,9 +73,9 @@ fig, axes = plt.subplots(2, 1, figsize=(6, 3.4), sharex=True, layout="constraine
 name = bold.truth.channels[0]
 axes[0].plot(epochs.times, 1e6 * epochs[2].get_data(picks=[name])[0, 0], lw=0.4, color="0.3")
 axes[0].axvspan(-30, 0, color="0.9", zorder=0)
-axes[0].set(ylabel=f"{name} (µV)", title="history in grey, semi-synthetic BOLD below")
+axes[0].set(ylabel=f"{name} (µV)", title="Real EEG, history in grey; semi-synthetic BOLD")
 axes[1].plot(np.arange(y.shape[1]) * t_r, y[2, :, 0], "o-", color="#D55E00", ms=4)
-axes[1].set(xlabel="time from the first frame (s)", ylabel=f"BOLD of\n{bold.target_names[0]}")
+axes[1].set(xlabel="time from the first frame (s)", ylabel=f"BOLD of\n{bold.target_names[0]} (a.u.)")
 for panel in axes:
     panel.spines[["top", "right"]].set_visible(False)
 plt.show()

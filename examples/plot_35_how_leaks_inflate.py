@@ -91,7 +91,7 @@ for place, ((_, values), color) in enumerate(zip(rows.items(), colors, strict=Tr
     axes.plot([place - 0.25, place + 0.25], [np.mean(values)] * 2, color="k", lw=2)
 axes.axhline(0, color="0.6", lw=0.8, zorder=0)
 axes.set_xticks(range(4), [name.replace(", ", ",\n") for name in rows])
-axes.set(ylabel="Spearman correlation", title="Predicting noise: one dot per draw")
+axes.set(ylabel="Spearman correlation", title="Simulated noise is predicted: one dot per draw")
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 

@@ -98,7 +98,7 @@ original = 1e6 * epochs[trial].get_data(picks=["O1"])[0, 0]
 attended = 1e6 * np.asarray(clean[trial])[channel]
 axes.plot(epochs.times, original, color="0.6", lw=0.8, label="recorded")
 axes.plot(epochs.times, attended, color="#0072B2", lw=1.0, label="attended bands")
-axes.set(xlabel="time (s)", ylabel="O1 (µV)", title="A blank trial")
+axes.set(xlabel="time (s)", ylabel="O1 (µV)", title="Semi-synthetic: a blank trial")
 axes.set_ylim(top=1.4 * axes.get_ylim()[1])
 axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
 axes.spines[["top", "right"]].set_visible(False)

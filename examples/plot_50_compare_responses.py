@@ -35,7 +35,7 @@ axes.plot(truth, found, "o", color="#0072B2", ms=4, alpha=0.8)
 limits = [truth.min() - 0.3, truth.max() + 0.3]
 axes.plot(limits, limits, color="0.6", lw=0.8, zorder=0)
 axes.set(xlabel="true time to peak (s)", ylabel="found (s)", aspect="equal")
-axes.set_title(f"r = {np.corrcoef(truth, found)[0, 1]:.2f}", fontsize=10)
+axes.set_title(f"Simulated: r = {np.corrcoef(truth, found)[0, 1]:.2f}", fontsize=10)
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 

@@ -27,7 +27,7 @@ fig, axes = plt.subplots(2, 1, figsize=(6, 3), sharex=True, layout="constrained"
 seconds = np.arange(len(data.calcium)) / data.sfreq
 axes[0].plot(seconds, data.calcium, lw=0.4, color="#009E73")
 axes[1].plot(data.bold_times, data.bold, lw=0.8, color="0.3")
-axes[0].set(ylabel="calcium (a.u.)", xlim=(0, 300))
+axes[0].set(ylabel="calcium (a.u.)", xlim=(0, 300), title="Real: stimulation in grey")
 axes[1].set(ylabel="BOLD (a.u.)", xlabel="time (s)")
 for panel in axes:
     for stimulus in data.stimuli.itertuples():
@@ -80,7 +80,7 @@ pd.DataFrame(rows).sort_values("model", ascending=False).round(2)
 # %%
 viz.plot_prediction(
     measured, predictions, t_r=data.t_r, target_names=["BOLD (real)"],
-    title="Each half predicted by the response of the other", show=False,
+    title="Real: each half predicted by the response of the other", show=False,
 )  # fmt: skip
 plt.show()
 

@@ -60,7 +60,7 @@ volumes = shared.predict_image(data.raws[2], masker)
 print("image:", volumes.shape)
 display = plotting.plot_glass_brain(
     volumes.slicer[..., 60], plot_abs=False, cmap="RdBu_r", colorbar=True,
-    title="Simulated: predicted BOLD at 120 s",
+    title="Simulated: predicted BOLD at 120 s (a.u.)",
 )  # fmt: skip
 plt.show()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from . import viz
-from .viz._figure import MODEL_NAMES
+from .viz._figure import RESULT_NAMES
 
 __all__ = ["add_to_report"]
 
@@ -29,11 +29,6 @@ _HEADINGS = {
     "clean_spearman": "Spearman with clean BOLD",
     "clean_pearson": "Pearson with clean BOLD",
     "clean_r2": "R² with clean BOLD",
-}
-_MODELS = MODEL_NAMES | {
-    "mean": "mean of training frames",
-    "time": "time since the start",
-    "ceiling": "ceiling: clean BOLD",
 }
 
 
@@ -149,8 +144,9 @@ def _number(value: float) -> str:
 
 def score_table(result) -> pd.DataFrame:
     """Summarise a result under readable headings."""
-    table = result.summary().rename(columns=_HEADINGS, index=_MODELS)
-    table = table.rename(columns={"mean": f"mean {result.metric}"}).rename_axis(None)
+    table = result.summary().rename(columns=_HEADINGS, index=RESULT_NAMES)
+    metric = _HEADINGS.get(result.metric, result.metric)
+    table = table.rename(columns={"mean": f"mean {metric}"}).rename_axis(None)
     if "p" in table:
         table["p"] = [f"{p:.2g}" if np.isfinite(p) else "" for p in table["p"]]
     column = _HEADINGS["n_significant"]
@@ -179,10 +175,9 @@ def _add_result(page, result, coords, targets) -> None:
         )  # fmt: skip
     page.figure(
         "Predicted and measured BOLD",
-        "Out-of-fold predictions of the best, the middle and the worst region of the first "
-        "recording."
-        if targets is None
-        else "Out-of-fold predictions, first recording.",
+        "Out-of-fold predictions, first recording"
+        + (": the best, the middle and the worst region. " if targets is None else ". ")
+        + "r: Pearson correlation over the whole recording.",
         viz.plot_prediction(result, targets=targets, show=False),
     )
 

@@ -70,6 +70,7 @@ def test_result_in_a_report(report, people, tmp_path):
     for title in ("Table of scores", "Scores by region", "Null", "Predicted and measured BOLD"):
         assert title in text
     assert "Scores of SambaTranslator" in text and "mean of training frames" in text
+    assert "mean Spearman" in text and "r: Pearson correlation" in text
     score = result.summary().loc["SambaTranslator", "mean"]
     assert f"{score:.3f}" in text
 

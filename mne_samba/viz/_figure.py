@@ -27,6 +27,12 @@ MODEL_NAMES = {
     "null: circular_shift": "null: circular shifts",
     "null: shuffled_pairing": "null: shuffled pairings",
 }
+# Rows that only an evaluation has: the user's own models may have these names.
+RESULT_NAMES = MODEL_NAMES | {
+    "mean": "mean of training frames",
+    "time": "time since the start",
+    "ceiling": "ceiling: clean BOLD",
+}
 
 _STYLE = {
     "font.size": 8,

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from ._figure import (
     COLORS,
     MODEL_NAMES,
+    RESULT_NAMES,
     SIGNED,
     UNSIGNED,
     as_coords,
@@ -126,7 +127,8 @@ def plot_scores(
             panels[0], values, coords, label=label, cmap=SIGNED if signed else UNSIGNED,
             vmin=-limit if signed else 0.0, vmax=limit,
         )  # fmt: skip
-    _strips(panels[-1], found, null, label)
+    names = RESULT_NAMES if hasattr(scores, "scores_") else MODEL_NAMES
+    _strips(panels[-1], {names.get(m, m): v for m, v in found.items()}, null, label)
     if title is not None:
         fig.suptitle(title)
     return finish(fig, show)
@@ -143,7 +145,7 @@ def _strips(panel, found: dict, null, label: str) -> None:
         low, high = np.nanpercentile(as_matrix(null, "null"), [2.5, 97.5])
         panel.axvspan(low, high, color="0.9", zorder=-1, lw=0, label="null, central 95 %")
         panel.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
-    panel.set_yticks(range(len(found)), [MODEL_NAMES.get(name, name) for name in found])
+    panel.set_yticks(range(len(found)), list(found))
     panel.set_ylim(len(found) - 0.5, -0.5)
     panel.set_xlabel(f"{label} (one dot per region, bar: mean)")
 
@@ -371,7 +373,7 @@ def plot_retrieval(
     color_bar(matrix, SIGNED, -limit, limit, "similarity")
     curve.plot(ks, 100 * accuracy, "o-", color=COLORS[0], ms=4, label="predictions")
     curve.plot(ks, 100 * ks / n, "--", color="0.5", label="chance")
-    curve.set(xlabel="k", ylabel="own sample among the k nearest (%)", ylim=(0, 103), xticks=ks)
+    curve.set(xlabel="k", ylabel="own among the k nearest (%)", ylim=(0, 103), xticks=ks)
     curve.set_title(f"median rank {np.median(rank) + 1:g} of {n}")
     curve.legend()
     if title is not None:

@@ -416,3 +416,24 @@ def test_table_output_carries_region_names():
     out = model.fit(X, rng.standard_normal((50, 3))).transform(X)
     assert list(out.columns) == ["target000", "target001", "target002"]
     assert model.ch_names_in_ == ["a", "b"]
+
+
+def test_a_table_after_signals_keeps_no_response():
+    rng = np.random.default_rng(0)
+    drive, bold = rng.standard_normal((2, 4000)), rng.standard_normal((200, 2))
+    X = rng.standard_normal((50, 2))
+    options = {"t_r": 2.0, "sfreq": 10.0, "random_state": 0, "verbose": False}
+    model = LearnableHRF(n_bootstrap=2, **options).fit([drive], [bold]).fit(X, X)
+    public = {name for name in vars(model) if not name.startswith("_")}
+    new = LearnableHRF(n_bootstrap=2, **options).fit(X, X)
+    assert public == {name for name in vars(new) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("method", ["predict", "inverse_transform"])
+def test_responses_are_refused_at_another_t_r(method):
+    rng = np.random.default_rng(0)
+    drive, bold = rng.standard_normal((2, 4000)), rng.standard_normal((200, 2))
+    model = LearnableHRF(t_r=2.0, sfreq=10.0, verbose=False).fit([drive], [bold])
+    model.set_params(t_r=1.0)
+    with pytest.raises(ValueError, match=r"tied to the t_r that they were fitted on \(2 s\)"):
+        getattr(model, method)([drive if method == "predict" else bold])

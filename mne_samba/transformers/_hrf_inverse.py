@@ -18,6 +18,15 @@ def _unmap(weights, latent):
     return weights.T @ np.linalg.solve(gram + ridge, latent)
 
 
+def check_t_r_of_fit(est) -> None:
+    """Refuse another rate of frames: responses are kept at the bins of ``fit``."""
+    if abs(float(est.t_r) - est.step_ * est.dt_) > 1e-9:
+        raise ValueError(
+            f"Responses are tied to the t_r that they were fitted on ({est.step_ * est.dt_:g} s), "
+            f"got t_r={est.t_r:g} s: fit again."
+        )
+
+
 def invert(est, X):
     """Estimate drives from BOLD; see `LearnableHRF.inverse_transform`."""
     if est.kind_ == "features":
@@ -26,6 +35,7 @@ def invert(est, X):
         _check_width(est, X.shape[1])
         mean = est.intercept_
         return _unmap(est.coef_, (X - mean).T).T
+    check_t_r_of_fit(est)
     single = not isinstance(X, (list, tuple)) and np.ndim(X) == 2
     windows = not isinstance(X, (list, tuple)) and np.ndim(X) == 3
     n = 1 if single else len(X)

@@ -13,7 +13,7 @@ from .._data.hemo import check_swapped, read_hemo
 from .._data.inputs import FrameGrid, input_kind, is_features, read_inputs
 from .._scoring import MeanScore, score_frames, score_rows
 from ._hrf_design import bin_drive, bin_grid, whole_history
-from ._hrf_inverse import invert
+from ._hrf_inverse import check_t_r_of_fit, invert
 from ._hrf_learn import check_params, learn, learn_rows, predict_bins, publish, replicates
 
 
@@ -195,14 +195,15 @@ class LearnableHRF(MeanScore, TransformerMixin, MultiOutputMixin, RegressorMixin
             If the data are not numbers.
         """
         check_params(self)
+        # What a fit on signals has, one on a table has not: nothing may be left of an earlier one.
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            del self.__dict__[name]
         if is_features(X):
             X, y = validate_data(
                 self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32]
             )
             learn_rows(self, np.asarray(X, dtype=float), np.asarray(y, dtype=float))
             return self
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
         kind, n_segments, single = input_kind(X)
         hemo = read_hemo(y, kind, n_segments, single=single)
         n_frames = hemo.n_frames if kind == "recordings" else hemo.n_frames[0]
@@ -221,8 +222,6 @@ class LearnableHRF(MeanScore, TransformerMixin, MultiOutputMixin, RegressorMixin
         publish(self, fitted)
         if self.n_bootstrap:
             replicates(self, Parallel(n_jobs=self.n_jobs), delayed)
-        else:
-            self.__dict__.pop("hrf_intervals_", None)
         return self
 
     def _bins(self, ele) -> list[np.ndarray]:
@@ -235,6 +234,7 @@ class LearnableHRF(MeanScore, TransformerMixin, MultiOutputMixin, RegressorMixin
         check_is_fitted(self)
         if self.kind_ == "features":
             raise ValueError("fit saw a table (n_frames, n_drives): X must be one too.")
+        check_t_r_of_fit(self)
         grid = self._frame_grid()
         windows = input_kind(X)[0] == "windows"
         if grid.tmin is None and windows and self.kind_ == "windows":

@@ -98,3 +98,33 @@ def test_the_way_back_does_not_start_from_the_paper_variant(log_people):
     again = model.set_params(variant="default").fit(bold, raw)
     new = _translator(**options).fit(bold, raw)
     np.testing.assert_array_equal(again.predict(bold), new.predict(bold))
+
+
+def test_the_paper_variant_keeps_nothing_of_the_default(log_people, linear):
+    raw, bold = log_people.raws[0], log_people.bolds[0]
+    options = {"variant": "paper", "max_epochs": 1, "warm_start": False}
+    again = pickle.loads(pickle.dumps(linear)).set_params(**options).fit(raw, bold)
+    assert set(vars(again)) == set(vars(_translator(**options).fit(raw, bold)))
+
+
+def test_another_direction_or_t_r_needs_another_fit(log_people, linear):
+    raw, bold = log_people.raws[0], log_people.bolds[0]
+    there = pickle.loads(pickle.dumps(linear)).set_params(direction="both")
+    with pytest.raises(ValueError, match="trained on BOLD as input"):
+        there.score(raw, bold)
+    back = _translator(direction="hemo_to_ele").fit(bold, raw)
+    back.set_params(direction="ele_to_hemo")
+    with pytest.raises(ValueError, match="trained on electrophysiology as input"):
+        back.predict(raw)
+    back.set_params(direction="hemo_to_ele", t_r=1.0)
+    for ask in (back.predict, back.latents):
+        with pytest.raises(ValueError, match=r"tied to the t_r .* \(2 s\), got t_r=1 s"):
+            ask(bold)
+    with pytest.raises(ValueError, match=r"tied to the t_r .* \(2 s\), got t_r=1 s"):
+        back.target_from(raw)
+
+
+def test_waveforms_of_recordings_that_are_shorter_than_a_window(log_people):
+    raw, bold = log_people.raws[0], log_people.bolds[0]
+    model = _translator(direction="hemo_to_ele", output="signal", window=900.0).fit(bold, raw)
+    assert np.isfinite(model.predict(bold)).all()

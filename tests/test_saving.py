@@ -102,6 +102,11 @@ def test_a_table_model_is_kept(tmp_path):
         again = read_samba(tmp_path / "model")
         np.testing.assert_array_equal(again.predict(X), model.predict(X))
         assert again.n_features_in_ == 4
+    table = pd.DataFrame(X, columns=list("abcd"))
+    model.fit(table, y).save(tmp_path / "model", overwrite=True)
+    np.testing.assert_array_equal(
+        read_samba(tmp_path / "model").predict(table), model.predict(table)
+    )
 
 
 def test_existing_files_are_kept_unless_told(saved, tmp_path):

@@ -254,9 +254,19 @@ def check_ele(y) -> None:
         )
 
 
+def check_t_r_of_fit(options, reading: Reading) -> None:
+    """Refuse another rate of frames: the filter from BOLD has its taps at those of ``fit``."""
+    if float(options.t_r) != reading.grid.t_r:
+        raise ValueError(
+            f"The way back is tied to the t_r that it was fitted on ({reading.grid.t_r:g} s), got "
+            f"t_r={options.t_r:g} s."
+        )
+
+
 def read_ele(options, y, reading: Reading, n_frames=None) -> Electrophysiology:
     """Read electrophysiology with the channels of ``fit``."""
     check_ele(y)
+    check_t_r_of_fit(options, reading)
     grid = options._frame_grid()
     if grid.tmin is None and input_kind(y)[0] == "windows" and reading.kind == "windows":
         grid = replace(grid, tmin=-reading.window_start)
@@ -276,6 +286,7 @@ def read_bold(
     are: a window alone does not tell drift from signal.
     """
     check_bold(X, "X")
+    check_t_r_of_fit(options, reading)
     kind, X, single = bold_kind(X)
     hemo: Haemodynamics = read_hemo(X, kind, len(X), name="X", may_lack=options._may_lack)
     n_targets = len(reading.target_names)

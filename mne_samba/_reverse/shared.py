@@ -11,6 +11,7 @@ from .._checks import check_option
 from .._data.hemo import detrend_segments, read_hemo
 from .._data.inputs import input_kind
 from .._data.paired import PairedData
+from .._data.segments import Electrophysiology
 from .data import read_bold, read_targets
 from .latents import courses
 from .retrieval import MatchedFilter, retrieval_summary
@@ -35,6 +36,10 @@ class SharedSpace(BoldRegressor):
                 f'direction="both" or "ele_to_hemo" and fit again; this one has direction='
                 f'"{self.direction}".'
             )
+
+    def _read_ele(self, X, n_frames=None) -> Electrophysiology:
+        self._need_forward("Reading electrophysiology to predict BOLD")
+        return super()._read_ele(X, n_frames)
 
     def latents(self, X, modality: str | None = None) -> np.ndarray | list[np.ndarray]:
         """Time courses in the latent space, one value per frame.
@@ -80,6 +85,7 @@ class SharedSpace(BoldRegressor):
         return np.stack([np.concatenate([c.mean(axis=1), c.std(axis=1)]) for c in found])
 
     def _latent_names(self) -> np.ndarray:
+        self._need_reverse("The shared latent space")
         n_latents = len(self._space.ele)
         return np.array([f"latent{i:02d}_{s}" for s in ("mean", "std") for i in range(n_latents)])
 

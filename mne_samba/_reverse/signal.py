@@ -89,12 +89,13 @@ def fit_signal(
     sfreq, t_r : float
         Samples per second, seconds per frame.
     n_frames : int
-        Frames per training window.
+        Frames per training window; recordings that are shorter are taken whole.
     seed : int
         Seed.
     """
     scale = np.sqrt(np.mean([s.var(axis=1) for s in signals], axis=0))
     safe = np.where(scale > 0, scale, 1.0)[:, None]
+    n_frames = min([n_frames, *[power.shape[-1] for power in powers]])
     length = n_samples(n_frames, t_r, sfreq)
     pairs = []
     for power, signal in zip(powers, signals, strict=True):

@@ -23,7 +23,10 @@ from .signal import fit_signal, n_samples, read_waveforms
 
 DIRECTIONS = ("ele_to_hemo", "hemo_to_ele", "both")
 # What not every fit sets, and must not be left from the one before.
-_OF_ONE_FIT = ("_reverse", "_space", "_signal", "_matched", "alignment_history_", "provenance_")
+_OF_ONE_FIT = (
+    "_reverse", "_space", "_signal", "_matched", "alignment_history_", "provenance_",
+    "band_attention_", "band_gain_", "band_weights_",
+)  # fmt: skip
 _FORWARD = ("_network", "scaler_", "power_", "patterns_", "y_mean_", "y_scale_")
 
 
@@ -66,6 +69,8 @@ class TwoWay(SharedSpace):
         previous = getattr(self, "_reverse", None) if self.warm_start else None
         for name in _OF_ONE_FIT:
             self.__dict__.pop(name, None)
+        if self.variant == "paper":
+            self.__dict__.pop("power_", None)  # elsewhere, warm starts go on with it
         provenance = provenance_of(X, y)
         if provenance:
             self.provenance_ = provenance
@@ -298,6 +303,7 @@ class TwoWay(SharedSpace):
 
     def _score_reverse(self, X, y, metric) -> np.ndarray:
         """Scores (n_channels, n_bands) or (n_channels,) of electrophysiology from BOLD X."""
+        self._need_reverse("Scoring what BOLD tells of electrophysiology")
         reading = self._reverse.reading
         check_bold(X, "X")
         kind, values, _ = bold_kind(X)

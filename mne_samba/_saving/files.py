@@ -112,6 +112,7 @@ def _pack_forward(translator, config: dict, arrays: dict) -> None:
             "keys": [list(map(str, key)) for key in translator.scaler_.stats],
         },
         "n_features_in": getattr(translator, "n_features_in_", None),
+        "named_features": hasattr(translator, "feature_names_in_"),
     }  # fmt: skip
     network = translator._network
     if core is None:
@@ -216,6 +217,8 @@ def _restore_forward(translator, config, arrays) -> None:
     translator.scaler_ = scaler
     if config["n_features_in"] is not None:
         translator.n_features_in_ = config["n_features_in"]
+    if config.get("named_features"):
+        translator.feature_names_in_ = np.asarray(config["ch_names"], dtype=object)
     graphs = Graphs(**{name: arrays.get(f"graph.{name}") for name in _GRAPHS})
     held = [arrays[f"held.{name}"] for name in ("residuals", "variance", "drift")]
     if paper:

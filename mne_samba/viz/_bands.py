@@ -324,7 +324,10 @@ def plot_attribution(
             curve.plot(lags, row, color=color, label=name.replace("\n", " "))
         curve.axhline(0, color="0.7", lw=0.7, zorder=0)
         curve.set(xlabel="seconds before the frame", ylabel=label)
-        curve.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=6.5)
+        if axes is None:
+            fig.legend(loc="outside lower center", ncols=min(5, n_bands), fontsize=6.5)
+        else:
+            curve.legend(loc="upper right", fontsize=6.5)
     if info is None:
         _matrix(panels[0], values, labels, ch_names, networks, SIGNED, -top, top, label)
         panels[0].set_xlabel("channel or source region")

@@ -9,6 +9,7 @@ import pytest
 from sklearn.base import clone
 
 from mne_samba import SambaTranslator, make_windows
+from mne_samba.baselines import BandPowerRidge
 
 OPTIONS = {"t_r": 2.0, "corrections": "never", "map_prior": "gaussian", "random_state": 0}
 
@@ -323,3 +324,16 @@ def test_windows_of_any_overlap_predict_the_same(people):
     for first, second in itertools.pairwise(pred):
         r = [np.corrcoef(x, z)[0, 1] for x, z in zip(first[10:].T, second[:10].T, strict=True)]
         assert np.median(r) > 0.98
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_onsets_place_windows_whose_frames_are_not_told(people, named):
+    """Overlapping windows out of order, from a pipeline that knows seconds alone."""
+    epochs, y = make_windows(people.raws[0], people.bolds[0], t_r=2.0, window=40.0, step=20.0)
+    expected = BandPowerRidge(t_r=2.0).fit(epochs, y)
+    order = np.random.default_rng(0).permutation(len(y))
+    epochs, y = epochs[order], y[order]
+    epochs.metadata = epochs.metadata[["subject", "onset"] if named else ["onset"]]
+    found = BandPowerRidge(t_r=2.0).fit(epochs, y)
+    agree(found.coef_, expected.coef_, 1e-6)
+    assert found.score(epochs, y) == pytest.approx(expected.score(epochs, y), abs=0.01)

@@ -17,6 +17,7 @@ from .._checks import (
     frames_fit,
     is_generator,
 )
+from ..metrics import recording_labels
 from .channels import align, bad_spans, common_channels
 from .frame_times import frame_times
 from .segments import Electrophysiology, FrameGrid, Segment
@@ -93,6 +94,19 @@ def _table(n: int, metadata: pd.DataFrame | None, kind: str) -> pd.DataFrame:
             if column in metadata:
                 table[column] = metadata[column].to_numpy()
     return table
+
+
+def _placed(table: pd.DataFrame, t_r: float) -> pd.DataFrame:
+    """Tell windows' frames by their onsets where metadata give these alone."""
+    onset = pd.to_numeric(table["onset"], errors="coerce").to_numpy(dtype=float)
+    if (table["frame"] >= 0).all() or not np.isfinite(onset).all():
+        return table
+    label = recording_labels(table)[0]
+    # Onsets that come twice belong to recordings that have no name.
+    if pd.DataFrame({"label": label, "onset": onset}).duplicated().any():
+        return table
+    earliest = pd.Series(onset).groupby(label).transform("min").to_numpy()
+    return table.assign(frame=np.rint((onset - earliest) / t_r).astype(int))
 
 
 def read_inputs(
@@ -231,7 +245,7 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Electrophysiology:
             Segment(_array_reader(d), data.shape[2], start, grid.t_r, frames) for d in data
         ]
         tables.append(_table(len(epochs), epochs.metadata, "windows"))
-    table = pd.concat(tables, ignore_index=True)
+    table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
     named = X[0].metadata
     regions = None if named is None else named.attrs.get("target_names")
     return Electrophysiology("windows", segments, sfreq, names, info, table, regions)

@@ -43,6 +43,7 @@ suppress_warnings = ["config.cache"]
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
@@ -111,6 +112,23 @@ def _skip(app, what, name, obj, skip, options):
     return True if routed or inherited or name in _ROUTING else skip
 
 
+def unreleased(folder: Path) -> str:
+    """Changes that no release holds yet, as the change log's first section."""
+    lines = ["Not yet released", "----------------", ""]
+    for kind, name in (("feature", "New"), ("change", "Changed"), ("fix", "Fixed")):
+        found = [" ".join(p.read_text().split()) for p in sorted(folder.glob(f"*.{kind}.rst"))]
+        lines += [f"**{name}**", "", *[f"- {text}" for text in found], ""] if found else []
+    return "\n".join(lines)
+
+
+def _add_changes(app, docname, source):
+    if docname == "changes/log":
+        mark = ".. towncrier release notes start"
+        news = unreleased(HERE / "changes" / "devel")
+        source[0] = source[0].replace(mark, f"{news}\n{mark}")
+
+
 def setup(app):
-    """Leave scikit-learn's generated methods out of the reference."""
+    """Leave scikit-learn's generated methods out of the reference; show unreleased changes."""
     app.connect("autodoc-skip-member", _skip)
+    app.connect("source-read", _add_changes)

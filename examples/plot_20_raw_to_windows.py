@@ -75,7 +75,7 @@ axes[0].plot(epochs.times, 1e6 * epochs[2].get_data(picks=[name])[0, 0], lw=0.4,
 axes[0].axvspan(-30, 0, color="0.9", zorder=0)
 axes[0].set(ylabel=f"{name} (µV)", title="Real EEG, history in grey; semi-synthetic BOLD")
 axes[1].plot(np.arange(y.shape[1]) * t_r, y[2, :, 0], "o-", color="#D55E00", ms=4)
-axes[1].set(xlabel="time from the first frame (s)", ylabel=f"BOLD of\n{bold.target_names[0]} (a.u.)")
+axes[1].set(xlabel="time from the first frame (s)", ylabel=f"{bold.target_names[0]}\nBOLD (a.u.)")
 for panel in axes:
     panel.spines[["top", "right"]].set_visible(False)
 plt.show()

@@ -202,6 +202,10 @@ class CoreChooser:
         many = {} if self.draw(data, seed) is None else _MANY
         return self._fit(data, seed, None, self.own_bands, start=self._part_core, **many)
 
+    def fit_rough(self, data: PairedData, seed: int, previous: Core | None) -> Core:
+        """Fit the chosen core by a fit that ends early, from nothing but this data."""
+        return self._fit(data, seed, previous, self.own_bands, **_ROUGH)
+
     def _from_some(self, data: PairedData, seed: int, previous: Core | None) -> Core:
         """Fit all targets, on from some where there are many."""
         some = self.draw(data, seed)

@@ -18,8 +18,11 @@ from .checkpoint import Checkpoints
 from .core_choice import CoreChooser
 from .graphs import Graphs, fit_graphs
 from .training import (
+    MIN_TRAIN_FRAMES,
     FrameWindows,
+    inner_blocks,
     make_net,
+    n_frames_of,
     predict_segments,
     train,
     validated_gain,
@@ -27,7 +30,11 @@ from .training import (
     validated_shrinkage,
 )
 from .trial import corrections_promise
-from .uncertainty import HeldOut, held_out
+from .uncertainty import HeldOut, held_out, joined
+
+# Where data are too short to hold out one part: blocks that are held out in turn, and the seconds
+# next to them that are not trained on, by which the noise of BOLD has faded.
+_BLOCKS, _BLOCK_GAP = 6, 10.0
 
 
 @dataclass
@@ -165,6 +172,9 @@ class NetworkFitter:
             epochs, scale, kept, history, held = self._judge(
                 *split, known, seed, previous, checkpoints.of("judged")
             )
+        elif data.kind != "features" and n_frames_of(data) >= MIN_TRAIN_FRAMES:
+            shrinkage, held = self._judge_blocks(data, seed, previous)
+            scale *= shrinkage
         core = self.cores.fit(data, seed, previous)
         network = self.wrap(core, graphs, scale, kept, history, epochs)
         if self.corrected and (kept or self.options.corrections == "always"):
@@ -229,6 +239,23 @@ class NetworkFitter:
         best = [frame * scale for frame in (frames if used else core)]
         epochs = int(np.argmin([row["valid_loss"] for row in history])) + 1
         return epochs, scale, kept, history, held_out(network.core, held, best, drift)
+
+    def _judge_blocks(self, data, seed, previous):
+        """Shrinkage and held-out residuals of data too short to hold out one part of it."""
+        cores, pieces, predicted = [], [], []
+        for part, held in inner_blocks(data, _BLOCKS, _BLOCK_GAP):
+            cores.append(self.cores.fit_rough(part, seed, previous))
+            pieces.append(held)
+            predicted.append(cores[-1].predict(held.powers))
+        frames = [frame for some in predicted for frame in some]
+        targets = [target for held in pieces for target in held.targets]
+        shrinkage = validated_shrinkage(frames, replace(data, targets=targets))
+        logger.info("Short data: held-out blocks shrink predictions by %.2f.", shrinkage)
+        found = [
+            held_out(core, held, [shrinkage * frame for frame in some], self.options._drift)
+            for core, held, some in zip(cores, pieces, predicted, strict=True)
+        ]
+        return shrinkage, joined(found)
 
     def _attended(self, network: FittedNetwork, data: PairedData) -> Graphs:
         """Graphs with the attention that the network pays to training data."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -84,26 +85,53 @@ def inner_split(
     else:
         train, valid = _split_windows(data, fraction, apart)
     enough = train is not None and valid is not None
-    if not enough or _n_frames(train) < MIN_TRAIN_FRAMES or _n_frames(valid) < MIN_VALID_FRAMES:
+    if not enough or n_frames_of(train) < MIN_TRAIN_FRAMES or n_frames_of(valid) < MIN_VALID_FRAMES:
         return None
     return train, valid
 
 
-def _n_frames(data: PairedData) -> int:
+def n_frames_of(data: PairedData) -> int:
+    """Frames that can be learnt from."""
     return sum(int(mask.sum()) for mask in data.masks)
 
 
+def inner_blocks(
+    data: PairedData, n_blocks: int, gap: float
+) -> Iterator[tuple[PairedData, PairedData]]:
+    """Hold out one contiguous block of frames after the other; the rest, but ``gap`` s, trains.
+
+    For data too short for `inner_split`: training frames after a block have seen signal of it.
+    """
+    data, apart = stitch(data), int(np.ceil(gap / data.grid.t_r))
+    lengths = [len(target) for target in data.targets]
+    starts = np.cumsum([0, *lengths[:-1]])
+    edges = np.linspace(0, sum(lengths), n_blocks + 1).round().astype(int)
+    for first, stop in itertools.pairwise(edges):
+        train, valid = [], []
+        for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+            low, high = np.clip((first - start, stop - start), 0, length)
+            around = ((0, low - apart), (high + apart, length)) if low < high else ((0, length),)
+            train += [(i, a, b) for a, b in around if b - a >= 2]
+            valid += [(i, low, high)] if low < high else []
+        if train:
+            yield _pieces(data, train), _pieces(data, valid)
+
+
+def _pieces(data: PairedData, spans: list[tuple[int, int, int]]) -> PairedData:
+    """Frames from first to stop of segments, (segment, first, stop) each."""
+    powers, targets = zip(*(_crop(data, *span) for span in spans), strict=True)
+    rows = [i for i, _, _ in spans]
+    return replace(data.take(rows), powers=list(powers), targets=list(targets), raw=None)
+
+
 def _split_recordings(data, fraction, apart):
-    parts = {"train": ([], []), "valid": ([], [])}
-    for i, target in enumerate(data.targets):
-        cut = round((1 - fraction) * len(target))
-        if cut - apart < 2 or len(target) - cut < 2:
-            return None, None
-        for name, (first, stop) in (("train", (0, cut - apart)), ("valid", (cut, len(target)))):
-            power, bold = _crop(data, i, first, stop)
-            parts[name][0].append(power)
-            parts[name][1].append(bold)
-    return tuple(replace(data, powers=p, targets=t) for p, t in parts.values())
+    ends = [len(target) for target in data.targets]
+    cuts = [round((1 - fraction) * end) for end in ends]
+    if any(cut - apart < 2 or end - cut < 2 for cut, end in zip(cuts, ends, strict=True)):
+        return None, None
+    train = [(i, 0, cut - apart) for i, cut in enumerate(cuts)]
+    valid = [(i, cut, end) for i, (cut, end) in enumerate(zip(cuts, ends, strict=True))]
+    return _pieces(data, train), _pieces(data, valid)
 
 
 def _split_windows(data, fraction, apart):

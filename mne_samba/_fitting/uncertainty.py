@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -73,6 +73,12 @@ def held_out(core: Core, data: PairedData, frames: list[np.ndarray], drift: np.n
         residuals.append((target - frame)[mask])
         variance.append(model_variance(core, power)[mask])
     return HeldOut(np.concatenate(residuals), np.concatenate(variance), drift)
+
+
+def joined(parts: list[HeldOut]) -> HeldOut:
+    """Join what was held out in turn."""
+    residuals, variance = ([getattr(p, name) for p in parts] for name in ("residuals", "variance"))
+    return replace(parts[0], residuals=np.concatenate(residuals), variance=np.concatenate(variance))
 
 
 class Intervals:

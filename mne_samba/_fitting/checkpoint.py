@@ -19,7 +19,7 @@ from skorch.history import History
 _FORMAT = 1
 _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
 # What decides neither weights nor losses may differ between the two processes.
-_FREE = ("checkpoint_dir", "verbose", "device")
+_FREE = ("checkpoint_dir", "verbose", "device", "compile")
 
 
 class Checkpoints:

@@ -15,6 +15,7 @@ from ._checks import check_number, check_option, check_t_r
 from ._data.hemo import (
     check_lengths,
     check_measured,
+    check_same_frames,
     check_varies,
     detrend_segments,
     keep_frames,
@@ -153,6 +154,7 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._check_history(ele)
         # Arrays without tmin are cut by y itself: there, context says what is history.
         told = ele.info is not None or self.tmin is not None
+        check_same_frames(hemo, ele.table, kind)
         check_lengths(ele, hemo, self.t_r, self.window, None if told else self.context)
         bands = self._check_bands(ele.sfreq)
         check_channels(ele)

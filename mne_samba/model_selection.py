@@ -303,7 +303,7 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
         self.step = step
         self.context = context
 
-    def _people(self, X, table, groups) -> np.ndarray:
+    def _people(self, table, groups) -> np.ndarray:
         if groups is None and "subject" not in table.columns:
             raise ValueError(
                 "Which person a window belongs to is unknown: give groups, or Epochs whose "
@@ -372,7 +372,7 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
         """
         _check_number(self.n_segments, "n_segments", _INTEGER, 2)
         table = self._table(X, y, groups, onset)
-        people = self._people(X, table, groups)
+        people = self._people(table, groups)
         extra = extra_columns(X, [self.stimulus, self.time])
         if self.stimulus is not None:
             table["label"] = pd.factorize(extra[self.stimulus])[0]

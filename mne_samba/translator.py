@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ._data.inputs import input_kind, is_features
 from ._data.paired import PairedData
+from ._fitting.core_choice import previous_core
 from ._fitting.graphs import check_graph
 from ._fitting.network import NetworkFitter
 from ._fitting.options import check_options
@@ -19,7 +20,6 @@ from ._paper.variant import PaperVariant, publish_paper
 from ._reverse.features import LatentFeatures
 from ._reverse.two_way import TwoWay
 from ._saving.files import read_samba, save_translator
-from .nn.linear import Core
 
 __all__ = ["SambaTranslator", "read_samba"]
 
@@ -137,6 +137,13 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         Where the network runs: "cuda", "mps", "cpu", or the first of them that exists.
     dtype : "float32" | "float64"
         Precision of the network.
+    compile : bool
+        Run training steps of the network through `torch.compile`, which needs a compiler. For
+        accelerators: on the CPU its steps are faster as they are written (graph attention over 500
+        nodes, forward and backward: 0.97 s, compiled 1.75 s after 38 s of compilation).
+    mixed_precision : bool
+        Compute matrix products of training steps in bfloat16 on an accelerator; transforms, losses,
+        weights and predictions stay float32. The CPU ignores it.
     warm_start : bool
         Start from the fitted model, to adapt it to a new person with the same channels and regions.
     checkpoint_dir : str | Path | None
@@ -207,6 +214,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
         detrend="cosine", device="auto", dtype="float32", warm_start=False, random_state=None,
         verbose=None, checkpoint_dir=None, output="bands", alignment="contrastive", memory=None,
+        compile=False, mixed_precision=False,  # noqa: A002
     ):  # fmt: skip
         self.t_r = t_r
         self.direction = direction
@@ -253,6 +261,8 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         self.output = output
         self.alignment = alignment
         self.memory = memory
+        self.compile = compile
+        self.mixed_precision = mixed_precision
 
     @property
     def _may_lack(self) -> bool:
@@ -279,7 +289,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
                 if self._is_paper:
                     self._fit_paper(data)
                     return
-                previous = self._previous_core(data)
+                previous = previous_core(self, data)
                 fitter = NetworkFitter(self)
                 check_graph(self, data)
                 data, self.scaler_ = fitter.cores.choose(data, self.scaler_, seed, previous)
@@ -288,24 +298,6 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
             frames = self._network.frames(data.powers, data.grid)
             self.patterns_ = activation_patterns(self.net_.module_, data, frames)
             self._match(data, frames)
-
-    def _previous_core(self, data: PairedData) -> Core | None:
-        """Core that ``warm_start`` adapts, refused where the data are of other sizes."""
-        # A translator that only goes back has a core too, but one of another grid.
-        if not (self.warm_start and hasattr(self, "_network")) or self.core_ is None:
-            return None
-        core, grid = self.core_, data.grid
-        given = (*core.weights.shape, *core.kernel.shape, round(core.dt * core.step, 9))
-        n_targets = data.targets[0].shape[1]
-        expected = (*data.powers[0].shape[:2], n_targets, grid.n_lags, round(grid.t_r, 9))
-        if given != expected or core.step != grid.step:
-            names = "{} channels, {} bands, {} regions, {} bins of response, t_r={:g} s"
-            raise ValueError(
-                "warm_start=True adapts the fitted model to data of the same sizes. It has "
-                f"{names.format(*given)}; the data have {names.format(*expected)}. Bring them to "
-                "the same channels and regions, or set warm_start=False."
-            )
-        return core
 
     def _publish(self) -> None:
         """Set the fitted attributes that follow from the network."""

@@ -250,7 +250,7 @@ OPTIONS = {
     "picks": ([], ValueError), "verbose": ("loud", ValueError), "wavelet": ("x", ValueError),
     "output": ("x", ValueError), "target_bands": ("x", ValueError), "alignment": ("x", ValueError),
     "checkpoint_dir": (3, TypeError),
-    "memory": (3, ValueError),
+    "memory": (3, ValueError), "compile": ("yes", ValueError), "mixed_precision": (2, ValueError),
 }  # fmt: skip
 
 

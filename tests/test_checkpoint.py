@@ -2,13 +2,14 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from mne_samba import SambaTranslator, read_samba
-from mne_samba._fitting.checkpoint import Checkpoint
+from mne_samba._fitting.checkpoint import Checkpoint, Checkpoints
 from mne_samba.datasets import simulate_paired
 
 T_R = 2.0
@@ -124,3 +125,16 @@ def test_a_checkpoint_runs_no_code(tmp_path):
     torch.save({"format": 1, "history": "[]", "evil": Evil()}, path)
     assert Checkpoint(path)._read() is None
     assert not (tmp_path / "ran").exists()
+
+
+def test_another_graph_is_another_fit(tmp_path):
+    """The text of arrays of more than a thousand numbers is cut short."""
+    graph = np.ones((40, 40))
+    other = graph.copy()
+    other[20, 10] = 0
+    data = SimpleNamespace(powers=[np.zeros((2, 1, 5))], targets=[np.zeros((3, 2))])
+    keys = {
+        Checkpoints(tmp_path, SambaTranslator(t_r=2.0, graph=value), data, 0).key
+        for value in (graph, other, graph.copy())
+    }
+    assert len(keys) == 2

@@ -1,5 +1,6 @@
 """What people pass by mistake, and what they are told: in their own terms, before any fit."""
 
+import mne
 import numpy as np
 import pandas as pd
 import pytest
@@ -182,3 +183,23 @@ def test_bids_runs(tmp_path, change, error, said):
     given = {"bids_root": tmp_path, "subject": "01", "task": "rest", "masker": "a.nii", **change}
     with pytest.raises(error, match=said):
         read_bids_pair(**given)
+
+
+@pytest.mark.parametrize("direction", ["ele_to_hemo", "hemo_to_ele"])
+def test_recordings_of_one_name_are_noticed(direction):
+    """Two people cut one by one without their names: the same frames of one "unknown"."""
+    rng = np.random.default_rng(0)
+    info = mne.create_info(3, 50.0, "eeg")
+    cut = [
+        make_windows(
+            mne.io.RawArray(rng.standard_normal((3, 15000)), info, verbose=False),
+            rng.standard_normal((150, 2)), t_r=2.0,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    epochs = mne.concatenate_epochs([epochs for epochs, _ in cut], verbose=False)
+    y = np.concatenate([y for _, y in cut])
+    pair = (epochs, y) if direction == "ele_to_hemo" else (y, epochs)
+    model = SambaTranslator(t_r=2.0, direction=direction, corrections="never", random_state=0)
+    with pytest.warns(RuntimeWarning, match="'unknown'.* different BOLD at the same frames"):
+        model.fit(*pair)

@@ -157,6 +157,29 @@ def check_measured(hemo: Haemodynamics) -> None:
         raise ValueError(f"Regions {names[:8]} are NaN in all recordings: leave them out of y.")
 
 
+def check_same_frames(hemo: Haemodynamics, table: pd.DataFrame, kind: str) -> None:
+    """Warn where windows that name the same frames of one recording hold different BOLD."""
+    if kind != "windows" or (table["frame"] < 0).any():
+        return
+    ordered = order_frames(np.stack(hemo.values), table)
+    place = dict(
+        zip(ordered.recordings, zip(ordered.frames, ordered.values, strict=True), strict=True)
+    )
+    for value, key, first in zip(hemo.values, _row_keys(table), table["frame"], strict=True):
+        frames, mean = place[key]
+        rows = np.searchsorted(frames, int(first) + np.arange(len(value)))
+        size = np.abs(value).max(where=np.isfinite(value), initial=0.0)
+        off = np.abs(value - mean[rows]).max(where=np.isfinite(value), initial=0.0)
+        if off > 1e-6 * size:
+            named = dict(zip(("subject", "run", "recording"), key, strict=False))
+            warn(
+                f"Windows of {named} hold different BOLD at the same frames: they are averaged. If "
+                "they come from several recordings, name these: make_windows(..., subject=..., "
+                "run=...), or pass all recordings in one call."
+            )
+            return
+
+
 def provenance_of(*sides) -> list[dict]:
     """Where BOLD came from, as `mne_samba.io.read_bids_pair` notes it in ``attrs``."""
     found = []

@@ -213,15 +213,11 @@ def _read_windows(array, grid, n_frames, ch_names, name, window_frames) -> Elect
     return Electrophysiology("windows", segments, sfreq, names, None, table)
 
 
-def _same_sfreq(insts, name) -> float:
-    return float(insts[0].info["sfreq"])
-
-
 def _read_epochs(X, grid, n_frames, ch_names, name) -> Electrophysiology:
     if sum(len(epochs) for epochs in X) == 0:
         raise ValueError(f"{name} holds no epochs: all were dropped or none was made.")
     expected = ch_names or common_channels(X, grid, name)
-    segments, tables, sfreq = [], [], _same_sfreq(X, name)
+    segments, tables, sfreq = [], [], float(X[0].info["sfreq"])
     info, names = None, None
     for epochs in X:
         if len(epochs) == 0:
@@ -282,7 +278,7 @@ def _plain_times(grid, frames, duration) -> np.ndarray:
 
 def _read_raws(X, grid, n_frames, ch_names, name, single) -> Electrophysiology:
     expected = ch_names or common_channels(X, grid, name)
-    segments, sfreq, info, names = [], _same_sfreq(X, name), None, None
+    segments, sfreq, info, names = [], float(X[0].info["sfreq"]), None, None
     for i, (raw, frames) in enumerate(zip(X, _per_recording(n_frames, len(X)), strict=True)):
         if raw.info["sfreq"] != sfreq:
             raise ValueError(

@@ -19,7 +19,7 @@ from skorch.history import History
 _FORMAT = 1
 _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
 # What decides neither weights nor losses may differ between the two processes.
-_FREE = ("checkpoint_dir", "verbose", "device")
+_FREE = ("checkpoint_dir", "verbose", "device", "compile")
 
 
 class Checkpoints:
@@ -44,8 +44,10 @@ class Checkpoints:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         params = {k: v for k, v in options.get_params(deep=False).items() if k not in _FREE}
+        # The text of a large array leaves most of it out.
+        arrays = [np.asarray(value) for value in params.values() if hasattr(value, "__array__")]
         digest = hashlib.blake2b(repr((sorted(params.items()), seed)).encode(), digest_size=10)
-        for part in (*data.powers, *data.targets):
+        for part in (*arrays, *data.powers, *data.targets):
             digest.update(np.ascontiguousarray(part).tobytes())
         self.key = digest.hexdigest()
 

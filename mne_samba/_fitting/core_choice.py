@@ -253,3 +253,23 @@ class CoreChooser:
                 core.extra = np.repeat(core.extra / n_bands, n_bands, axis=2)
         logger.debug("Linear core: %s map, noise autocorrelation %.2f.", core.map_prior, core.ar)
         return core
+
+
+def previous_core(translator, data: PairedData) -> Core | None:
+    """Core that ``warm_start`` adapts, refused where the data are of other sizes."""
+    # A translator that only goes back has a core too, but one of another grid.
+    fitted = translator.warm_start and hasattr(translator, "_network")
+    if not fitted or translator.core_ is None:
+        return None
+    core, grid = translator.core_, data.grid
+    given = (*core.weights.shape, *core.kernel.shape, round(core.dt * core.step, 9))
+    n_targets = data.targets[0].shape[1]
+    expected = (*data.powers[0].shape[:2], n_targets, grid.n_lags, round(grid.t_r, 9))
+    if given != expected or core.step != grid.step:
+        names = "{} channels, {} bands, {} regions, {} bins of response, t_r={:g} s"
+        raise ValueError(
+            "warm_start=True adapts the fitted model to data of the same sizes. It has "
+            f"{names.format(*given)}; the data have {names.format(*expected)}. Bring them to "
+            "the same channels and regions, or set warm_start=False."
+        )
+    return core

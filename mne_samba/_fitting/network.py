@@ -288,11 +288,9 @@ class NetworkFitter:
         return module
 
     def _net(self, module, max_epochs, valid=None) -> NeuralNet:
-        options = self.options
         return make_net(
-            module, lr=options.lr, batch_size=options.batch_size, max_epochs=max_epochs,
-            patience=options.patience, device=self.device, valid=valid,
-        )  # fmt: skip
+            module, self.options, max_epochs=max_epochs, device=self.device, valid=valid
+        )
 
     def windows(self, data: PairedData, step: int | None = None) -> FrameWindows:
         """Windows that training sees, or held-out ones ``step`` frames apart."""

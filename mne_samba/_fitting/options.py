@@ -29,6 +29,13 @@ def check_options(options) -> None:
     if not isinstance(options.checkpoint_dir, (str, os.PathLike, type(None))):
         raise TypeError(f"checkpoint_dir must be a folder or None, got {options.checkpoint_dir!r}.")
     check_option(options.dtype, "dtype", ("float32", "float64"))
+    check_option(options.compile, "compile", (True, False))
+    check_option(options.mixed_precision, "mixed_precision", (True, False))
+    if options.mixed_precision and options.dtype != "float32":
+        raise ValueError(
+            f'mixed_precision=True needs dtype="float32", got dtype={options.dtype!r}: set one of '
+            "them."
+        )
     check_option(options.band_attention, "band_attention", (True, False))
     check_option(options.target_bands, "target_bands", ("auto", True, False))
     if isinstance(options.graph, str):

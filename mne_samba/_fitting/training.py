@@ -19,6 +19,7 @@ from .._data.paired import PairedData
 from ..metrics import pearson
 from ..nn.loss import CenteredCosineLoss
 from ..nn.samba import SambaNet
+from .accelerated import AcceleratedNet, silent
 
 # Below this many frames, a held-out block says too little about what to keep.
 MIN_TRAIN_FRAMES, MIN_VALID_FRAMES = 90, 30
@@ -184,35 +185,35 @@ def stitch(data: PairedData) -> PairedData:
     return replace(data, powers=powers, targets=targets, keys=keys, table=table)
 
 
-def make_net(
-    module: SambaNet, *, lr, batch_size, max_epochs, patience, device, valid=None
-) -> NeuralNet:
-    """Skorch net around a network that already carries its start values."""
+def make_net(module: SambaNet, options, *, max_epochs, device, valid=None) -> NeuralNet:
+    """Skorch net, with a translator's options, around a network that has its start values."""
     callbacks = [("clip", GradientNormClipping(1.0))]
     if valid is not None:
-        stop = EarlyStopping(patience=patience, load_best=True, sink=lambda *_: None)
+        stop = EarlyStopping(patience=options.patience, load_best=True, sink=silent)
         callbacks.append(("early_stopping", stop))
     groups = [
         # The core starts near its optimum; what it has not seen yet learns faster.
-        (name, {"lr": 0.1 * lr})
+        (name, {"lr": 0.1 * options.lr})
         for name in ("bands*", "spatial_map*", "target_bands*", "hrf*", "kernel", "intercept")
         if any(_matches(name, parameter) for parameter, _ in module.named_parameters())
     ]
-    return NeuralNet(
+    return AcceleratedNet(
         module,
         criterion=CenteredCosineLoss,
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=1e-3,
         optimizer__param_groups=groups,
-        lr=lr,
+        lr=options.lr,
         max_epochs=max_epochs,
-        batch_size=batch_size,
+        batch_size=options.batch_size,
         iterator_train__shuffle=True,
         iterator_valid__batch_size=-1 if valid is None else max(1, len(valid)),
         train_split=None if valid is None else predefined_split(valid),
         callbacks=callbacks,
         verbose=0,
         device=device,
+        compiled=options.compile,
+        mixed_precision=options.mixed_precision,
     )
 
 

@@ -40,10 +40,9 @@ def corrections_promise(fitter, core: Core, part: PairedData, held: PairedData, 
         core_of_targets(core, some), fit_graphs(fitter.options, part), np.ones(len(some)), False, []
     )
     before = network.frames(held.powers, held.grid)
-    options, valid = fitter.options, fitter.windows(held, fitter.n_frames)
     net = make_net(
-        network.net.module_, lr=options.lr, batch_size=options.batch_size, max_epochs=_EPOCHS,
-        patience=options.patience, device=fitter.device, valid=valid,
+        network.net.module_, fitter.options, max_epochs=_EPOCHS, device=fitter.device,
+        valid=fitter.windows(held, fitter.n_frames),
     )  # fmt: skip
     network.net = train(net, fitter.windows(part))
     network.corrections_kept = True

@@ -16,6 +16,7 @@ from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
 from .._data.paired import PairedData
+from .._fitting.accelerated import AcceleratedNet, silent
 from .._fitting.checkpoint import Checkpoints
 from .._fitting.graphs import fit_graphs
 from .._fitting.network import torch_device
@@ -179,15 +180,16 @@ class PaperReverseFitter:
         options = self.options
         callbacks = [("clip", GradientNormClipping(1.0))]
         if valid is not None:
-            stop = EarlyStopping(patience=options.patience, load_best=True, sink=lambda *_: None)
+            stop = EarlyStopping(patience=options.patience, load_best=True, sink=silent)
             callbacks.append(("early_stopping", stop))
-        return NeuralNet(
+        return AcceleratedNet(
             module, criterion=PaperReverseLoss, optimizer=torch.optim.AdamW,
             optimizer__weight_decay=1e-2, lr=options.lr, max_epochs=options.max_epochs,
             batch_size=options.batch_size, iterator_train__shuffle=True,
             iterator_valid__batch_size=-1 if valid is None else max(1, len(valid)),
             train_split=None if valid is None else predefined_split(valid), callbacks=callbacks,
-            verbose=0, device=self.device,
+            verbose=0, device=self.device, compiled=options.compile,
+            mixed_precision=options.mixed_precision,
         )  # fmt: skip
 
 

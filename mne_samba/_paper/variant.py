@@ -18,6 +18,7 @@ from torch import nn
 from .._data.lowrate import LowRateGrid, PowerScaler
 from .._data.paired import PairedData
 from .._data.segments import Electrophysiology
+from .._fitting.accelerated import AcceleratedNet, silent
 from .._fitting.checkpoint import Checkpoints
 from .._fitting.graphs import Graphs, fit_graphs
 from .._fitting.network import torch_device
@@ -202,15 +203,16 @@ class PaperFitter:
         options = self.options
         callbacks = [("clip", GradientNormClipping(1.0))]
         if valid is not None:
-            stop = EarlyStopping(patience=options.patience, load_best=True, sink=_silent)
+            stop = EarlyStopping(patience=options.patience, load_best=True, sink=silent)
             callbacks.append(("early_stopping", stop))
-        return NeuralNet(
+        return AcceleratedNet(
             module, criterion=CenteredCosineLoss, optimizer=torch.optim.AdamW,
             optimizer__weight_decay=1e-2, lr=options.lr, max_epochs=options.max_epochs,
             batch_size=options.batch_size, iterator_train__shuffle=True,
             iterator_valid__batch_size=-1 if valid is None else max(1, len(valid)),
             train_split=None if valid is None else predefined_split(valid), callbacks=callbacks,
-            verbose=0, device=self.device,
+            verbose=0, device=self.device, compiled=options.compile,
+            mixed_precision=options.mixed_precision,
         )  # fmt: skip
 
 
@@ -223,10 +225,6 @@ def _attended(fitted: FittedPaper, data: PairedData) -> Graphs:
         found = fitted.net.module_.to(fitted.device).eval().attentions(power[None])
     source, target = (part if part is None else part.cpu().numpy() for part in found)
     return replace(fitted.graphs, source_attention=source, target_attention=target)
-
-
-def _silent(*_) -> None:
-    """Say nothing."""
 
 
 def _start_from(module: PaperNet, previous: PaperNet) -> None:

@@ -12,6 +12,7 @@ from .._checks import as_float_array
 from .._data.hemo import (
     Haemodynamics,
     check_measured,
+    check_same_frames,
     detrend_segments,
     read_hemo,
     recording_scale,
@@ -163,6 +164,7 @@ def read_pair(options, bold, ele, names: tuple[str, str]) -> tuple[PairedData, R
         )
     electro = read_inputs(ele, options._frame_grid(), n_frames=frames, name=names[1])
     options._check_history(electro)
+    check_same_frames(hemo, electro.table, kind)
     check_channels(electro)
     bands = check_bands(options.bands, electro.sfreq)
     clean = detrend_segments(hemo.values, electro.table, kind, t_r, options.detrend)

@@ -14,6 +14,7 @@ from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
 from .._data.paired import PairedData
+from .._fitting.accelerated import AcceleratedNet, silent
 from .._fitting.core_choice import CoreChooser, check_sizes
 from .._fitting.graphs import target_similarity
 from .._fitting.network import torch_device
@@ -306,11 +307,9 @@ class ReverseFitter:
     def _net(self, module, max_epochs, valid=None) -> NeuralNet:
         callbacks = [("clip", GradientNormClipping(1.0))]
         if valid is not None:
-            stop = EarlyStopping(
-                patience=self.options.patience, load_best=True, sink=lambda *_: None
-            )
+            stop = EarlyStopping(patience=self.options.patience, load_best=True, sink=silent)
             callbacks.append(("early_stopping", stop))
-        return NeuralNet(
+        return AcceleratedNet(
             module,
             criterion=SkipLoss,
             optimizer=torch.optim.AdamW,
@@ -325,6 +324,8 @@ class ReverseFitter:
             callbacks=callbacks,
             verbose=0,
             device=self.device,
+            compiled=self.options.compile,
+            mixed_precision=self.options.mixed_precision,
         )
 
     def _train(self, model: ReverseModel, data: PairedData, epochs: int, valid=None) -> None:

@@ -86,7 +86,7 @@ class TwoWay(SharedSpace):
             reverse = self._fit_back(data, reading, seed, previous)
             if there:
                 super().fit(X, y)
-                cycled = self._cycled(ele, reading)
+                cycled = self._cycled(ele)
                 self._reverse = reverse
                 self._space, self.alignment_history_ = fit_latents(self, reverse, data, cycled)
             else:
@@ -118,7 +118,7 @@ class TwoWay(SharedSpace):
                 f"table of shape {np.shape(ele)}: without time there is no deconvolution."
             )
 
-    def _cycled(self, ele, reading: Reading) -> list[np.ndarray]:
+    def _cycled(self, ele) -> list[np.ndarray]:
         """BOLD that the forward direction predicts, in the scale of the way back."""
         frames = self.predict(ele)
         frames = [frames] if isinstance(frames, np.ndarray) and frames.ndim == 2 else list(frames)

@@ -263,16 +263,14 @@ def simulate_paired(
         rng = _rng(seed, 2, subject)
         unit = bold_noise(rng, noise, *clean.shape, t_r)
         bolds.append(clean + unit * clean.std(axis=0) / np.sqrt(snr))
-    truth = _truth(shared.scaled(factor), targets.names, sources.names, bands)
+    truth = _truth(shared.scaled(factor), targets.names)
     truth.update(
         clean_bolds=cleans,
         bands=bands,
         source_power=powers,
         power_times=timing.power_times,
         gain=gain,
-        by_subject=[
-            _truth(own.scaled(factor), targets.names, sources.names, bands) for own in couplings
-        ],
+        by_subject=[_truth(own.scaled(factor), targets.names) for own in couplings],
     )
     return Bunch(
         raws=raws,
@@ -323,7 +321,7 @@ def _raw(signals, info, gain, rng):
     return mne.io.RawArray(data, info.copy(), verbose="ERROR")
 
 
-def _truth(coupling, target_names, source_names, bands):
+def _truth(coupling, target_names):
     return Bunch(
         hrf_params=pd.DataFrame(coupling.hrf_params, index=target_names, columns=HRF_PARAMS),
         hrf_peak_time=coupling.hrf_peak_time,

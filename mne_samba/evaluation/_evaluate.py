@@ -156,7 +156,7 @@ def evaluate(
     rows = np.arange(len(samples.y))
     measured = _counted(samples, samples.place(samples.y, rows), translator, context)
     _check_targets(measured, samples)
-    folds = _folds(X, samples, groups, cv, translator)
+    folds = _folds(X, samples, groups, cv)
     _check_regions(measured, samples, folds)
     extra = _on_grid(confounds, samples, "confounds")
     truth = _on_grid(clean, samples, "clean")
@@ -243,9 +243,9 @@ def _check_regions(measured: dict, samples: Samples, folds: list) -> None:
             )
 
 
-def _folds(X, samples: Samples, groups, cv, translator) -> list:
+def _folds(X, samples: Samples, groups, cv) -> list:
     """Rows of training and test samples, all folds checked before any fit."""
-    people = people_of(X, samples, groups)
+    people = people_of(samples, groups)
     n_people = len(set(people.tolist()))
     leaves_groups = cv is None and (samples.table is None or groups is not None or n_people > 1)
     if leaves_groups and n_people < 2:

@@ -136,4 +136,4 @@ def warn_of_leaks(X, samples: Samples, grids: dict, folds, groups=None) -> None:
     """
     _check_close(samples, folds)
     _check_duplicates(X, samples, folds)
-    _check_stimulus(X, samples, grids, folds, people_of(X, samples, groups))
+    _check_stimulus(X, samples, grids, folds, people_of(samples, groups))

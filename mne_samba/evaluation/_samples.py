@@ -228,7 +228,7 @@ def common_frames(samples: Samples, labels: Sequence[int]) -> dict[int, int]:
     return {int(label): int(first[label] - earliest) for label in labels}
 
 
-def people_of(X, samples: Samples, groups) -> np.ndarray:
+def people_of(samples: Samples, groups) -> np.ndarray:
     """Person of each sample: groups where given, else the metadata's subject or recording."""
     if groups is not None:
         return np.asarray(groups)

@@ -211,7 +211,7 @@ def learning_curve_minutes(
         raise ValueError("The seconds between frames are unknown: give t_r.")
     rows = np.arange(len(samples.y))
     measured = _counted(samples, samples.place(samples.y, rows), translator, context)
-    folds = _folds(X, samples, groups, cv, translator)
+    folds = _folds(X, samples, groups, cv)
     scorer = Scorer(samples, measured, detrend, metrics)
     lengths = _lengths(samples, folds, minutes)
     blocks = []

@@ -60,7 +60,7 @@ def out_of_block_residuals(
     samples = read_samples(X, y, groups, t_r=t_r, context=context)
     if np.isnan(samples.t_r).any():
         raise ValueError("The seconds between frames are unknown: give t_r.")
-    folds = _folds(X, samples, groups, cv, estimator)
+    folds = _folds(X, samples, groups, cv)
     jobs = [Job("model", k, estimator, train, test) for k, (train, test) in enumerate(folds)]
     options = {"random_state": random_state, "n_jobs": n_jobs, "cache": None}
     fitted = run_jobs(jobs, X, samples, groups, **options)

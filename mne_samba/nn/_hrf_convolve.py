@@ -5,6 +5,8 @@ import torch
 from scipy.fft import next_fast_len
 from torch.autograd.function import once_differentiable
 
+from ._as_written import as_written
+
 
 def lag_times(hrf_length, dt):
     """Centres of the lag bins of a frame's history.
@@ -25,6 +27,7 @@ def lag_times(hrf_length, dt):
     return (np.arange(n_lags) + 0.5) * dt
 
 
+@as_written
 def convolve_frames(drive, kernel, step=1, dt=1.0):
     """Convolve causally and sample at frames.
 
@@ -47,6 +50,8 @@ def convolve_frames(drive, kernel, step=1, dt=1.0):
     bold : Tensor of shape (..., n_regions, n_frames)
         With ``n_frames = (n_bins - n_lags) // step + 1``; differentiable in both inputs.
     """
+    # Mixed precision ends here: no transform is in bfloat16.
+    drive = drive.to(torch.promote_types(drive.dtype, kernel.dtype))
     n_bins, n_lags = drive.shape[-1], kernel.shape[-1]
     if n_bins < n_lags:
         raise ValueError(

@@ -38,11 +38,6 @@ class Recording:
     follows: np.ndarray
     drift: np.ndarray = field(default=None)
 
-    def with_drives(self, weights):
-        """Return the recording with weighted sums of its drives: weights (n_new, n_drives)."""
-        bins = [weights @ b for b in self.bins]
-        return Recording(bins, self.rows, self.y, self.follows, self.drift)
-
 
 @dataclass
 class ResponseStats:

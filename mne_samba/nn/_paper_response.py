@@ -10,6 +10,16 @@ from __future__ import annotations
 import torch
 from scipy.fft import next_fast_len
 
+from ._as_written import as_written
+
+
+@as_written
+def node_features(power: torch.Tensor, n_chunks: int, *tensors: torch.Tensor) -> torch.Tensor:
+    """Features of nodes, see `ResponseFeatures`."""
+    # A processor's cache wants a node at a time, an accelerator all at once.
+    features = ResponseFeatures.apply if power.device.type == "cpu" else response_features
+    return features(power, n_chunks, *tensors)
+
 
 def response_features(power: torch.Tensor, n_chunks: int, *tensors: torch.Tensor) -> torch.Tensor:
     """Plain form of `ResponseFeatures`, with the same arguments and result."""

@@ -14,6 +14,7 @@ import pywt
 import torch
 from scipy import sparse
 
+from ._as_written import as_written
 from ._discrete_levels import analysis_level, synthesis_level
 
 __all__ = ["MODES", "wavedec", "waverec"]
@@ -38,6 +39,7 @@ _LONGEST_ROW = 100
 _ROWS = 1024
 
 
+@as_written
 def wavedec(
     signal: torch.Tensor, wavelet: str, level: int | None = None, mode: str = "symmetric"
 ) -> list[torch.Tensor]:
@@ -64,7 +66,7 @@ def wavedec(
     ValueError
         If the wavelet or mode is unknown, or the level is below 1.
     """
-    signal = torch.as_tensor(signal)
+    signal = _at_least_single(torch.as_tensor(signal))
     n_times = signal.shape[-1]
     filters = _check_wavelet(wavelet, mode)
     if level is None:
@@ -84,6 +86,7 @@ def wavedec(
     return [coef.reshape(*leading, -1) for coef in [rest, *details[::-1]]]
 
 
+@as_written
 def waverec(
     coeffs: Sequence[torch.Tensor],
     wavelet: str,
@@ -128,13 +131,18 @@ def waverec(
             f"coefficients, got {[coef.shape[-1] for coef in coeffs]}."
         )
     leading = coeffs[0].shape[:-1]
-    flat = [coef.reshape(-1, coef.shape[-1]) for coef in coeffs]
+    flat = [_at_least_single(coef.reshape(-1, coef.shape[-1])) for coef in coeffs]
     rest, details = flat[0], flat[:0:-1]
     for stage in stages[::-1]:
         n_levels = len(stage.lengths) - 1
         levels, details = details[-n_levels:], details[:-n_levels]
         rest = _Synthesise.apply(stage, stage.synthesis, *levels, rest)
     return rest.reshape(*leading, n_times)
+
+
+def _at_least_single(values: torch.Tensor) -> torch.Tensor:
+    # Mixed precision ends here: half the bits would spoil what several levels add up.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _check_wavelet(wavelet: str, mode: str) -> pywt.Wavelet:
@@ -190,7 +198,8 @@ class _Analyse(torch.autograd.Function):
     @staticmethod
     def forward(ctx, signal, stage, tiles):
         ctx.stage, ctx.tiles = stage, tiles
-        return stage.analyse(signal, tiles)
+        with torch.autocast(signal.device.type, enabled=False):
+            return stage.analyse(signal, tiles)
 
     @staticmethod
     def backward(ctx, *grads):
@@ -203,7 +212,8 @@ class _Synthesise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, stage, tiles, *coefs):
         ctx.stage, ctx.tiles = stage, tiles
-        return stage.synthesise(coefs, tiles)
+        with torch.autocast(coefs[0].device.type, enabled=False):
+            return stage.synthesise(coefs, tiles)
 
     @staticmethod
     def backward(ctx, grad):

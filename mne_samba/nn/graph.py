@@ -94,6 +94,11 @@ def neighbour_table(adjacency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return neighbours, valid
 
 
+def _by_node(x: torch.Tensor) -> bool:
+    # Calls per node pay on a processor; accelerators and compilers take all nodes in one.
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 class GraphAttention(nn.Module):
     r"""GATv2 over a fixed neighbourhood of every node.
 
@@ -209,8 +214,7 @@ class GraphAttention(nn.Module):
         out : Tensor, shape (n_nodes, n_heads * n_out, n_graphs)
             The same as ``forward`` gives, graphs last.
         """
-        # Calls per node pay on a processor; an accelerator takes all nodes in one.
-        if x.device.type != "cpu":
+        if not _by_node(x):
             return self._attend(x.permute(2, 0, 1)).permute(1, 2, 0)
         shape = (len(x), self.n_heads, self.n_out, x.shape[-1])
         sent, received = (
@@ -230,7 +234,7 @@ class GraphAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map node features (..., n_nodes, n_in) to (..., n_nodes, n_heads * n_out)."""
         n_graphs = math.prod(x.shape[:-2])
-        if n_graphs >= _MANY and x.device.type == "cpu":
+        if n_graphs >= _MANY and _by_node(x):
             flat = x.reshape(n_graphs, *x.shape[-2:]).permute(1, 2, 0)
             return self.columns(flat).permute(2, 0, 1).reshape(*x.shape[:-1], -1)
         return self._attend(x)

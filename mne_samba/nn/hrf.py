@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ._as_written import as_written
 from ._hrf_convolve import convolve, convolve_frames, lag_times
 from ._hrf_gamma import (
     HRF_BOUNDS,
@@ -121,6 +122,7 @@ class DoubleGammaHRF(nn.Module):
             torch.cat([values[:, :4].exp(), torch.ones_like(ratio), ratio], dim=1),
         )
 
+    @as_written
     def forward(self, lags):
         """Evaluate the responses.
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ._paper_decoder import FrameDecoder
-from ._paper_response import ResponseFeatures, response_features
+from ._paper_response import node_features
 from .discrete import wavedec
 from .graph import GraphAttention
 from .hrf import DoubleGammaHRF
@@ -169,9 +169,7 @@ class PaperNet(nn.Module):
 
     def hidden(self, power: torch.Tensor) -> torch.Tensor:
         """Features of nodes, (n_channels, n_hidden, n_windows * n_frames)."""
-        # A processor's cache wants a node at a time, an accelerator all at once.
-        features = ResponseFeatures.apply if power.device.type == "cpu" else response_features
-        features = features(power, self.n_chunks, *self.kernels(), *self.levels)
+        features = node_features(power, self.n_chunks, *self.kernels(), *self.levels)
         return features + self.level_bias[:, None]
 
     def attentions(self, power: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:

@@ -139,7 +139,9 @@ class PaperReverseNet(nn.Module):
 
     def true_coefficients(self, power: torch.Tensor) -> list[torch.Tensor]:
         """Coefficients that `coefficients` is to give back, of measured power as in `evoked`."""
-        return wavedec(self.evoked(power).contiguous(), WAVELET, self.level)
+        # Measured, not learnt: mixed precision would only blur it.
+        with torch.autocast(power.device.type, enabled=False):
+            return wavedec(self.evoked(power).contiguous(), WAVELET, self.level)
 
     def forward(self, bold: torch.Tensor, power: torch.Tensor | None = None):
         """Band power of nodes.

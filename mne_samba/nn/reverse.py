@@ -7,6 +7,7 @@ import pywt
 import torch
 from torch import nn
 
+from ._as_written import as_written
 from ._reverse_graph import BipartiteAttention, nearest
 from .discrete import wavedec, waverec
 from .graph import GraphCorrection
@@ -26,6 +27,7 @@ WAVELET = "db2"  # of envelopes over frames
 SIGNAL_WAVELET, SIGNAL_LEVEL = "db5", 5
 
 
+@as_written
 def frame_level(n_frames: int) -> int:
     """Levels of the wavelet transform over frames, at most four."""
     return int(np.clip(pywt.dwt_max_level(n_frames, pywt.Wavelet(WAVELET).dec_len), 1, 4))
@@ -68,6 +70,8 @@ class Deconvolution(nn.Module):
         response = torch.fft.rfft(self.kernel(), n_fft)
         power = response.abs().square()
         inverse = response.conj() / (power + self.log_penalty.exp()[:, None])
+        # Mixed precision ends here: no transform is in bfloat16.
+        bold = bold.to(torch.promote_types(bold.dtype, power.dtype))
         drive = torch.fft.irfft(inverse * torch.fft.rfft(bold, n_fft), n_fft)
         return drive.roll(-1, dims=-1)[..., :n_frames]
 

@@ -55,7 +55,7 @@ def _named(names, flags) -> str:
 def learn(est, ele, bins, hemo):
     """Fit responses to the drives and BOLD of ``est``; keep what prediction needs."""
     known = [whole_history(b, est.n_lags_, est.step_) for b in bins]
-    _check_usable(est, ele, hemo, known)
+    _check_usable(est, ele, known)
     stacked = np.concatenate(bins, axis=1)
     est.drive_mean_ = np.nanmean(stacked, axis=1)
     est.drive_scale_ = np.nanstd(stacked, axis=1)
@@ -101,7 +101,7 @@ def learn(est, ele, bins, hemo):
     return fitted
 
 
-def _check_usable(est, ele, hemo, known) -> None:
+def _check_usable(est, ele, known) -> None:
     if not any(k.any() for k in known):
         longest = max(s.n_times for s in ele.segments) / ele.sfreq
         raise ValueError(

@@ -5,8 +5,9 @@ import pytest
 
 from mne_samba import SambaTranslator, read_samba
 from mne_samba._data.paired import PairedData
-from mne_samba._fitting.training import inner_split, stitch
+from mne_samba._fitting.training import inner_blocks, inner_split, stitch
 from mne_samba.datasets import simulate_bold, simulate_paired
+from mne_samba.metrics import r2
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +121,42 @@ def test_the_way_back_takes_own_bands_where_they_hold(tmp_path):
     np.testing.assert_array_equal(
         read_samba(tmp_path / "own.samba").predict(bold), own.predict(bold)
     )
+
+
+def test_blocks_are_held_out_once_and_with_a_gap():
+    from mne_samba._data.lowrate import LowRateGrid
+
+    grid = LowRateGrid.from_tr(2.0, 10.0)
+    data, long, bold = _windows(0, [0, 20, 40, 70, 90], grid)
+    seen = []
+    for train, valid in inner_blocks(data, 4, 10.0):
+        frames = [
+            [int(np.flatnonzero((bold == row).all(axis=1))[0]) for target in part.targets
+             for row in target] for part in (train, valid)
+        ]  # fmt: skip
+        seen += frames[1]
+        assert min(abs(a - b) for a in frames[0] for b in frames[1] if (a < 60) == (b < 60)) > 5
+        for power, target in zip(valid.powers, valid.targets, strict=True):
+            first = int(np.flatnonzero((bold == target[0]).all(axis=1))[0]) * grid.step
+            expected = long[..., first : first + grid.n_bins(len(target))]
+            np.testing.assert_array_equal(power, expected)
+    assert sorted(seen) == [*range(60), *range(70, 110)]
+
+
+def test_short_recordings_do_not_promise_too_much():
+    """R2 of five noisy minutes is about that of the mean, not far below (SIMULATED)."""
+    short, after = [], []
+    for seed in range(2):
+        data = simulate_paired(
+            1, 1200.0, level="source", n_sources=16, n_targets=24, snr=0.25, sfreq=100.0,
+            random_state=seed,
+        )  # fmt: skip
+        raw, bold = data.raws[0], data.bolds[0]
+        model = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+        model.fit(raw.copy().crop(0, 300), bold[:150])
+        after.append(bold[180:] - bold[180:].mean(axis=0))
+        pred = model.predict(raw)[180:]
+        short.append(pred - pred.mean(axis=0))
+    scores = [r2(a, p).mean() for a, p in zip(after, short, strict=True)]
+    assert np.mean(scores) > -0.02
+    assert all(p.std() > 0 for p in short)

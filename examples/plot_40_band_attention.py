@@ -53,7 +53,7 @@ print(epochs)
 pipeline = make_pipeline(
     WaveletBandAttention(output="features"), LogisticRegression(C=0.1, max_iter=1000)
 )
-folds = StratifiedKFold(4, shuffle=False)
+folds = StratifiedKFold(3, shuffle=False)
 predicted = cross_val_predict(pipeline, epochs, y, cv=folds)
 print(f"Held-out accuracy: {np.mean(predicted == y):.2f} (chance 0.50)")
 

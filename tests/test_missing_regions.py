@@ -4,6 +4,7 @@ import pytest
 
 from mne_samba import SambaTranslator, read_samba
 from mne_samba.baselines import BandPowerRidge
+from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 
 OPTIONS = {"t_r": 2.0, "corrections": "never", "power": "linear", "target_bands": False,
@@ -131,3 +132,14 @@ def test_an_evaluation_leaves_out_what_was_not_measured(people):
 def test_an_evaluation_refuses_regions_that_a_fold_cannot_learn(people, gaps):
     with pytest.raises(ValueError, match=r"\[.target002.\] are NaN .* fold 0 is trained"):
         evaluate(BandPowerRidge(t_r=2.0), people.raws, gaps)
+
+
+def test_regions_of_which_nothing_can_be_held_out():
+    """One region is measured in one person alone, whose end is scrubbed."""
+    data = simulate_paired(2, 600.0, level="source", n_sources=5, n_targets=4, random_state=0)
+    bolds = [bold.copy() for bold in data.bolds]
+    bolds[0][:, 3] = np.nan
+    bolds[1][-80:] = np.nan
+    model = SambaTranslator(t_r=2.0, corrections="never", random_state=0).fit(data.raws, bolds)
+    bold, std = model.predict(data.raws, return_std=True)
+    assert np.isfinite(bold).all() and np.isfinite(std).all()

@@ -301,7 +301,10 @@ def validated_gain(
 
 
 def validated_correlation(frames: list[np.ndarray], valid: PairedData) -> np.ndarray:
-    """Correlation (n_targets,) of predicted with held-out frames, averaged over recordings."""
+    """Correlation (n_targets,) of predicted with held-out frames, averaged over recordings.
+
+    0 for regions of which no frame was held out.
+    """
     scores = []
     for key in dict.fromkeys(valid.keys):
         rows = [i for i, k in enumerate(valid.keys) if k == key]
@@ -311,7 +314,8 @@ def validated_correlation(frames: list[np.ndarray], valid: PairedData) -> np.nda
                 np.concatenate([frames[i] for i in rows]),
             )
         )
-    return np.nanmean(scores, axis=0)
+    count = np.isfinite(scores).sum(axis=0)
+    return np.nansum(scores, axis=0) / np.maximum(count, 1)
 
 
 def validated_scale(frames: list[np.ndarray], valid: PairedData) -> np.ndarray:

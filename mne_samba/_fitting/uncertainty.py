@@ -51,7 +51,11 @@ class HeldOut:
     @property
     def noise(self) -> np.ndarray:
         """Variance (n_targets,) that the map's posterior does not account for."""
-        total = np.nanmean(self.residuals**2, axis=0)  # NaN where a recording lacks a region
+        known = np.isfinite(self.residuals)  # NaN where a recording lacks a region
+        total = np.nansum(self.residuals**2, axis=0) / np.maximum(known.sum(axis=0), 1)
+        # Of which no frame was held out, a region is taken for as noisy as the others.
+        seen = known.any(axis=0)
+        total = np.where(seen, total, total[seen].mean())
         return np.maximum(total - self.variance.mean(axis=0), 0.1 * total)
 
     def std(self, core: Core, power: np.ndarray, grid: LowRateGrid | None = None) -> np.ndarray:

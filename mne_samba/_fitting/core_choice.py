@@ -261,15 +261,5 @@ def previous_core(translator, data: PairedData) -> Core | None:
     fitted = translator.warm_start and hasattr(translator, "_network")
     if not fitted or translator.core_ is None:
         return None
-    core, grid = translator.core_, data.grid
-    given = (*core.weights.shape, *core.kernel.shape, round(core.dt * core.step, 9))
-    n_targets = data.targets[0].shape[1]
-    expected = (*data.powers[0].shape[:2], n_targets, grid.n_lags, round(grid.t_r, 9))
-    if given != expected or core.step != grid.step:
-        names = "{} channels, {} bands, {} regions, {} bins of response, t_r={:g} s"
-        raise ValueError(
-            "warm_start=True adapts the fitted model to data of the same sizes. It has "
-            f"{names.format(*given)}; the data have {names.format(*expected)}. Bring them to "
-            "the same channels and regions, or set warm_start=False."
-        )
-    return core
+    check_sizes(translator.core_, data)
+    return translator.core_

@@ -108,8 +108,8 @@ def plot_prediction(
     Returns
     -------
     fig : Figure
-        A panel per region, titled with its name and Pearson correlations. Each course is drawn about its
-        own mean, on one scale.
+        A panel per region, titled with its name and Pearson correlations. Each course is drawn
+        about its own mean, on one scale.
 
     Raises
     ------

@@ -151,7 +151,7 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         if kind == "windows":
             check_made_for(X, frames, float(self.t_r))
         ele = read_inputs(X, self._frame_grid(), n_frames=frames)
-        self._check_history(ele)
+        self._check_history(ele, LowRateGrid.from_tr(float(self.t_r), float(self.hrf_length)))
         # Arrays without tmin are cut by y itself: there, context says what is history.
         told = ele.info is not None or self.tmin is not None
         check_same_frames(hemo, ele.table, kind)
@@ -160,7 +160,7 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_channels(ele)
         self.kind_, self._one_target = kind, False
         self.ch_names_in_, self.info_ = list(ele.ch_names), ele.info
-        self.bands_ = bands
+        self.bands_, self.wavelet_, self.n_cycles_ = bands, self.wavelet, float(self.n_cycles)
         self.grid_ = self._low_rate()
         self.n_frames_ = frames if kind == "windows" else max(1, int(self.window / self.t_r + 1e-6))
         self.window_start_ = ele.segments[0].frame_start
@@ -191,9 +191,8 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         raw = powers if self._choose_power else None
         return PairedData(scaled, targets, ele.keys, ele.table, kind, self.grid_, raw)
 
-    def _check_history(self, ele: Electrophysiology) -> None:
+    def _check_history(self, ele: Electrophysiology, grid: LowRateGrid) -> None:
         start = min(segment.frame_start for segment in ele.segments)
-        grid = LowRateGrid.from_tr(float(self.t_r), float(self.hrf_length))
         need = grid.n_lags * grid.dt
         if ele.kind == "windows" and start < need - 1.0 / ele.sfreq:
             raise ValueError(
@@ -226,7 +225,7 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
             ele = read_inputs(
                 X, grid, n_frames=n_frames, ch_names=self.ch_names_in_, window_frames=self.n_frames_
             )
-        self._check_history(ele)
+        self._check_history(ele, self._grid_of(ele))
         return ele
 
     def predict(self, X):
@@ -285,7 +284,7 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         return LowRateGrid.from_tr(float(self.t_r), float(self.hrf_length))
 
     def _bin_power(self, ele: Electrophysiology, grid: LowRateGrid) -> list[np.ndarray]:
-        filters = band_filters(self.wavelet, self.bands_, ele.sfreq, self.n_cycles)
+        filters = band_filters(self.wavelet_, self.bands_, ele.sfreq, self.n_cycles_)
         memory = check_memory(getattr(self, "memory", None))
         with use_log_level(getattr(self, "verbose", None)):
             return ele_power(ele, self.bands_, grid, filters, memory)

@@ -124,16 +124,19 @@ class BandPowerRidge(BoldRegressor):
                     f"alphas must be a sequence of positive numbers, got {self.alphas!r}."
                 )
 
+    def _fir_lags(self, grid) -> int:
+        return max(1, min(int(self.fir_length / grid.t_r + 1e-6), grid.n_lags // grid.step))
+
     def _features(self, power: np.ndarray, grid) -> np.ndarray:
         """Features (n_frames, n_lags * n_channels * n_bands) of one segment's band power."""
         if grid.n_lags == 1:
             return power[:, 0].T.astype(np.float64)
-        if self.hrf == "canonical":
+        if self._n_fir is None:
             lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
             kernel = torch.as_tensor(double_gamma(lags, glover_params()))
             flat = torch.as_tensor(power, dtype=torch.float64).flatten(0, 1)
             return convolve_frames(flat, kernel, grid.step).numpy().T
-        n_fir = max(1, min(int(self.fir_length / grid.t_r + 1e-6), grid.n_lags // grid.step))
+        n_fir = self._n_fir
         n_frames = (power.shape[-1] - grid.n_lags) // grid.step + 1
         # One lag per frame: power averaged between frames, back from each frame.
         used = power[..., grid.n_lags - n_fir * grid.step :]
@@ -143,6 +146,7 @@ class BandPowerRidge(BoldRegressor):
         return lagged.transpose(2, 3, 0, 1).reshape(n_frames, -1)
 
     def _fit_paired(self, data: PairedData) -> None:
+        self._n_fir = self._fir_lags(data.grid) if self.hrf == "fir" else None
         features = [self._features(p, data.grid) for p in data.powers]
         rows = np.concatenate([f[m] for f, m in zip(features, data.masks, strict=True)])
         self._feature_mean, self._feature_scale = rows.mean(axis=0), _spread(rows)
@@ -231,7 +235,7 @@ class BandPowerRidge(BoldRegressor):
         return hasattr(self, "coef_")
 
     def _predict_scaled(self, powers, kind, grid) -> list[np.ndarray]:
-        if self.hrf == "fir" and grid.t_r != self.grid_.t_r:
+        if self._n_fir is not None and grid.t_r != self.grid_.t_r:
             raise ValueError(
                 f'A response with hrf="fir" is tied to the t_r that it was fitted on '
                 f"({self.grid_.t_r:g} s), got {grid.t_r:g} s."

@@ -57,6 +57,12 @@ class Reading:
         Seconds of context before a window's first frame.
     sfreq : float
         Sampling rate of the electrophysiology in Hz.
+    wavelet : str
+        Wavelets of the bands.
+    n_cycles : float
+        Cycles of Morlet wavelets.
+    detrend : str | int | None
+        Slow drift that is removed from both.
     info : mne.Info | None
         Of the electrophysiology.
     """
@@ -72,6 +78,9 @@ class Reading:
     n_frames: int
     window_start: float
     sfreq: float
+    wavelet: str
+    n_cycles: float
+    detrend: str | int | None
     info: mne.Info | None = None
 
     @property
@@ -163,7 +172,7 @@ def read_pair(options, bold, ele, names: tuple[str, str]) -> tuple[PairedData, R
             f"{AFTER:g} s, so at least {after + 2} frames are needed."
         )
     electro = read_inputs(ele, options._frame_grid(), n_frames=frames, name=names[1])
-    options._check_history(electro)
+    options._check_history(electro, LowRateGrid.from_tr(t_r, float(options.hrf_length)))
     check_same_frames(hemo, electro.table, kind)
     check_channels(electro)
     bands = check_bands(options.bands, electro.sfreq)
@@ -174,16 +183,17 @@ def read_pair(options, bold, ele, names: tuple[str, str]) -> tuple[PairedData, R
     if electro.target_names is not None and len(electro.target_names) == len(regions):
         regions = electro.target_names
     n_frames = frames if kind == "windows" else max(after + 2, int(options.window / t_r + 1e-6))
+    drift = options.detrend if isinstance(options.detrend, str | None) else int(options.detrend)
     reading = Reading(
         kind, grid, PowerScaler(log=True),
         np.nanmean([mean for mean, _ in raw_scales.values()], axis=0),
         np.nanmean([scale for _, scale in scales.values()], axis=0),
         list(electro.ch_names), list(regions), bands, n_frames, electro.segments[0].frame_start,
-        electro.sfreq, electro.info,
+        electro.sfreq, options.wavelet, float(options.n_cycles), drift, electro.info,
     )  # fmt: skip
-    powers = _powers(options, electro, reading)
+    powers = _powers(electro, reading)
     reading.scaler.fit(powers, electro.keys)
-    power = standard_power(options, electro, reading, powers)
+    power = standard_power(electro, reading, powers)
     targets = []
     for value, whole, key in zip(clean, powers, electro.keys, strict=True):
         mean, scale = scales[key]
@@ -210,15 +220,15 @@ def _check_counts(bold, kind: str, n_segments: int, names) -> None:
         )
 
 
-def _powers(options, ele: Electrophysiology, reading: Reading) -> list[np.ndarray]:
+def _powers(ele: Electrophysiology, reading: Reading) -> list[np.ndarray]:
     """Band power in bins of one frame, history first, up to the end of the last frame."""
     longer = [replace(s, n_frames=s.n_frames + 1) for s in ele.segments]
-    filters = band_filters(options.wavelet, reading.bands, ele.sfreq, options.n_cycles)
+    filters = band_filters(reading.wavelet, reading.bands, ele.sfreq, reading.n_cycles)
     return ele_power(replace(ele, segments=longer), reading.bands, reading.grid, filters)
 
 
 def standard_power(
-    options, ele: Electrophysiology, reading: Reading, powers: list[np.ndarray]
+    ele: Electrophysiology, reading: Reading, powers: list[np.ndarray]
 ) -> list[np.ndarray]:
     """Log band power (n_channels, n_bands, n_bins) without drift, NaN where it is unknown."""
     unknown = [np.isnan(power[0, 0]) for power in powers]
@@ -228,7 +238,7 @@ def standard_power(
         flat = power.reshape(-1, power.shape[-1]).T.astype(np.float64)
         flat[missing] = np.nan
         rows.append(flat)
-    clean = detrend_segments(rows, ele.table, ele.kind, reading.grid.t_r, options.detrend)
+    clean = detrend_segments(rows, ele.table, ele.kind, reading.grid.t_r, reading.detrend)
     return [row.T.reshape(power.shape) for row, power in zip(clean, scaled, strict=True)]
 
 
@@ -243,7 +253,7 @@ def read_targets(options, y, reading: Reading, n_frames=None):
         Standardised, without drift; NaN where there is no signal.
     """
     ele = read_ele(options, y, reading, n_frames)
-    powers = standard_power(options, ele, reading, _powers(options, ele, reading))
+    powers = standard_power(ele, reading, _powers(ele, reading))
     return ele, [power[..., reading.grid.n_lags :] for power in powers]
 
 
@@ -300,7 +310,7 @@ def read_bold(
         raise ValueError("X holds a single frame: too few for deconvolution.")
     values = hemo.values
     if kind == "recordings" or table is not None:
-        values = detrend_segments(values, table, kind, reading.grid.t_r, options.detrend)
+        values = detrend_segments(values, table, kind, reading.grid.t_r, reading.detrend)
     else:
         values = [value - reading.bold_mean for value in values]
     scales = [reading.bold_scale] * len(values)

@@ -137,6 +137,7 @@ class TwoWay(SharedSpace):
         """Set the fitted attributes of a translator that only goes back."""
         reading = self._reverse.reading
         self.kind_, self.grid_, self.bands_ = reading.kind, reading.grid, reading.bands
+        self.wavelet_, self.n_cycles_ = reading.wavelet, reading.n_cycles
         self.ch_names_in_, self.target_names_in_ = reading.ch_names, reading.target_names
         self.n_targets_, self.n_frames_ = len(reading.target_names), reading.n_frames
         self.info_, self.window_start_ = reading.info, reading.window_start

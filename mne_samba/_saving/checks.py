@@ -44,6 +44,9 @@ def check_saved(translator, config: dict, arrays: dict[str, np.ndarray]) -> None
             translator.n_hidden <= largest or translator.recurrent is None,
             f"n_hidden={translator.n_hidden} is larger than any of its arrays",
         )
+    for given in (config, (config.get("reverse") or {}).get("reading", {})):
+        check_option(given.get("wavelet", "shannon"), "wavelet", ("shannon", "morlet"))
+        check_number(given.get("n_cycles", 1.0), "n_cycles", low=0, low_open=True)
     if "kind" in config:
         _check_forward(translator, config, arrays)
 

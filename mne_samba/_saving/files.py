@@ -96,6 +96,9 @@ def _pack_forward(translator, config: dict, arrays: dict) -> None:
         "one_target": translator._one_target,
         "target_names": [str(name) for name in translator.target_names_in_],
         "bands": {name: list(map(float, edges)) for name, edges in translator.bands_.items()},
+        # A table has no wavelets.
+        "wavelet": getattr(translator, "wavelet_", translator.wavelet),
+        "n_cycles": float(getattr(translator, "n_cycles_", translator.n_cycles)),
         "grid": dataclasses.asdict(translator.grid_),
         "n_frames": int(translator.n_frames_),
         "window_start": float(getattr(translator, "window_start_", 0.0)),
@@ -199,6 +202,9 @@ def _restore_forward(translator, config, arrays) -> None:
     translator.target_names_in_ = config["target_names"]
     translator.n_targets_ = len(config["target_names"])
     translator.bands_ = {name: tuple(edges) for name, edges in config["bands"].items()}
+    # Earlier files know them as parameters alone.
+    translator.wavelet_ = config.get("wavelet", translator.wavelet)
+    translator.n_cycles_ = config.get("n_cycles", float(translator.n_cycles))
     translator.grid_ = LowRateGrid(**config["grid"])
     translator.n_frames_ = config["n_frames"]
     translator.window_start_ = config["window_start"]

@@ -33,7 +33,8 @@ def pack_reverse(translator, config: dict, arrays: dict) -> None:
             "target_names": [str(name) for name in reading.target_names],
             "bands": {name: list(map(float, edges)) for name, edges in reading.bands.items()},
             "n_frames": int(reading.n_frames), "window_start": float(reading.window_start),
-            "sfreq": float(reading.sfreq),
+            "sfreq": float(reading.sfreq), "wavelet": reading.wavelet,
+            "n_cycles": float(reading.n_cycles), "detrend": reading.detrend,
         },
         "keys": [list(map(str, key)) for key in reading.scaler.stats],
         "trust": None if core is None else float(model.trust), "kept": bool(model.corrections_kept),
@@ -84,7 +85,9 @@ def unpack_reverse(translator, config: dict, arrays: dict) -> None:
     if "reverse" not in config:
         return
     saved, own = config["reverse"], _below(arrays, "reverse.")
-    given = dict(saved["reading"])
+    # Earlier files know these as parameters alone.
+    own_options = {name: getattr(translator, name) for name in ("wavelet", "n_cycles", "detrend")}
+    given = own_options | saved["reading"]
     given["grid"] = LowRateGrid(**given["grid"])
     given["bands"] = {name: tuple(edges) for name, edges in given["bands"].items()}
     scaler = PowerScaler(log=True)

@@ -8,20 +8,21 @@ band.
 Run ``python benchmarks/band_attention.py`` (``--quick``: 5 seeds instead of 20).
 """
 
-import argparse
-import csv
-from pathlib import Path
+from __future__ import annotations
 
-import numpy as np
-import torch
-from scipy import signal, stats
+from _common import one_thread, parser, to_markdown, write_section
 
-from mne_samba.nn.hrf import double_gamma, glover_params
-from mne_samba.transformers._band_attention import WaveletBandAttention
+one_thread()
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+from scipy import signal, stats  # noqa: E402
+
+from mne_samba.nn.hrf import double_gamma, glover_params  # noqa: E402
+from mne_samba.transformers._band_attention import WaveletBandAttention  # noqa: E402
 
 SFREQ, DURATION, T_R = 200.0, 600.0, 2.0
 RHYTHMS = {"theta": (6.0, (4.0, 8.0)), "alpha": (10.0, (8.0, 13.0)), "beta": (20.0, (13.0, 30.0))}
-RESULTS = Path(__file__).parent / "results" / "band_attention.csv"
 
 
 def _slow(rng, n_times, sfreq=SFREQ, highest=0.1):
@@ -114,44 +115,42 @@ def denoising(seed):
 
 
 def _interval(values):
-    values = np.asarray(values)
+    """Mean and 95 % interval."""
     half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return f"{values.mean():+.3f} [{values.mean() - half:+.3f}, {values.mean() + half:+.3f}]"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="5 seeds instead of 20")
-    seeds = range(5 if parser.parse_args().quick else 20)
-    torch.set_num_threads(1)
-    found = [known_frequencies(seed) for seed in seeds]
-    cleaned = [denoising(seed) for seed in seeds]
-
-    print("Known frequencies (simulated)")
-    print(f"{'seed':>4} {'band':>6} {'weight of true band':>20} {'largest idle gain':>18}")
-    for row in found:
-        print(f"{row['seed']:>4} {row['band']:>6} {row['weight']:>20.3f} {row['idle_gain']:>18.3f}")
-    hits = sum(row["largest"] and row["weight"] >= 0.5 for row in found)
-    quiet = sum(row["idle_gain"] < 0.2 for row in found)
-    print(f"true band largest and at least 0.5: {hits} of {len(found)}")
-    print(f"idle channels' gain under a fifth:  {quiet} of {len(found)}")
-
-    print("\nDenoising (simulated): true envelope against that of the reconstruction")
-    for unit, name in (("r", "correlation"), ("db", "SNR in dB")):
+def main() -> None:
+    """Run, print, write."""
+    args = parser(__doc__.splitlines()[0]).parse_args()
+    seeds = range(5 if args.quick else 20)
+    rows = pd.DataFrame([known_frequencies(seed) | denoising(seed) for seed in seeds])
+    args.out.mkdir(parents=True, exist_ok=True)
+    name = "band_attention" + ("_quick" if args.quick else "")
+    rows.to_csv(args.out / f"{name}.csv", index=False, float_format="%.6g")
+    found = [
+        (
+            "true band largest and at least .5",
+            f"{(rows['largest'] & (rows['weight'] >= 0.5)).sum()}",
+        ),
+        ("gain of idle channels under a fifth", f"{(rows['idle_gain'] < 0.2).sum()}"),
+    ]
+    found = [(what, f"{hits} of {len(rows)}") for what, hits in found]
+    for unit, quantity in (("r", "correlation"), ("db", "SNR in dB")):
         for other in ("broadband", "equal"):
-            gain = [row[f"{unit}_attended"] - row[f"{unit}_{other}"] for row in cleaned]
-            print(f"attended minus {other:<9} {name:<11}: {_interval(gain)}")
-
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        names = [name for name in found[0]] + [name for name in cleaned[0] if name not in found[0]]
-        writer.writerow(names)
-        for one, other in zip(found, cleaned, strict=True):
-            merged = one | other
-            writer.writerow(
-                [f"{v:.6g}" if isinstance(v, float) else v for v in map(merged.get, names)]
-            )
+            gain = rows[f"{unit}_attended"] - rows[f"{unit}_{other}"]
+            found.append((f"{quantity}, attended minus {other}", _interval(gain)))
+    table = pd.DataFrame(found, columns=["what", f"{len(rows)} seeds"])
+    print(to_markdown(table))
+    write_section(
+        name,
+        f"Band attention ({len(rows)} seeds)",
+        "SIMULATED. `python benchmarks/band_attention.py"
+        + (" --quick" if args.quick else "")
+        + "`: one of three channels drives BOLD with one of its three rhythms. Below, the true "
+        "envelope against that of the signal made anew from attended bands, from equally weighted "
+        "ones, and as measured (broadband); mean and 95 % interval.\n\n" + to_markdown(table),
+    )
 
 
 if __name__ == "__main__":

@@ -8,15 +8,11 @@ correlation tells the power.
 Run ``python benchmarks/null_calibration.py`` (or with ``--quick``). No model is fitted.
 """
 
-import argparse
-import os
 import time
-from pathlib import Path
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from _common import parser, to_markdown, write_section
 from scipy.signal import lfilter
 
 from mne_samba.evaluation import circular_shift_null, cluster_size, draw_shifts, p_value
@@ -27,7 +23,6 @@ T_R = 2.0
 MINUTES = 15
 MIN_SHIFT = 30.0
 N_TARGETS = 10
-RESULTS = Path(__file__).parent / "results" / "null_calibration.csv"
 
 
 def bold_like(rng, n_frames, n_series, coefficients=(0.6, 0.2)):
@@ -96,11 +91,9 @@ def run_case(drift, method, null, correlation, n_runs, n_shifts, seed):
     return np.array(p)
 
 
-def main() -> pd.DataFrame:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="100 runs instead of 1,000")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="CSV to write")
-    args = parser.parse_args()
+def main() -> None:
+    """Run, print, write."""
+    args = parser(__doc__.splitlines()[0]).parse_args()
     n_runs, n_shifts = (100 if args.quick else 1000), 199
     rows = []
     for seed, (name, drift, method, null, correlation) in enumerate(CASES):
@@ -117,17 +110,23 @@ def main() -> pd.DataFrame:
                 "standard_error": significant.std() / np.sqrt(len(p)),
                 "n_runs": len(p),
                 "n_series": p.size,
-                "n_shifts": n_shifts,
-                "minutes": MINUTES,
                 "seconds": time.perf_counter() - start,
             }
         )
         print(f"{name:32s} {rows[-1]['quantity']:16s} {significant.mean():.4f}", flush=True)
     table = pd.DataFrame(rows)
-    print("\n" + table.round(4).to_string(index=False))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    table.round(5).to_csv(args.out, index=False)
-    return table
+    args.out.mkdir(parents=True, exist_ok=True)
+    name = "null_calibration" + ("_quick" if args.quick else "")
+    table.round(5).to_csv(args.out / f"{name}.csv", index=False)
+    write_section(
+        name,
+        "Calibration of the circular-shift null" + (" (quick)" if args.quick else ""),
+        "SIMULATED. `python benchmarks/null_calibration.py"
+        + (" --quick" if args.quick else "")
+        + f"`: share of independent series (false positives) or of series with a planted "
+        f"correlation (power) with p <= .05 over {n_shifts} shifts; {MINUTES} minutes, TR "
+        f"{T_R:g} s, {N_TARGETS} series a run.\n\n" + to_markdown(table),
+    )
 
 
 if __name__ == "__main__":

@@ -69,6 +69,9 @@ def test_what_is_written_is_a_derivative(tree, unbroken):
         assert 30.0 <= tree.frame_times[i][first] < 32.0 and table[:first].isna().all(axis=None)
         image = nib.load(f"{stem}_bold.nii.gz")
         assert image.shape[3] == len(table) and image.header.get_zooms()[3] == 2.0
+        assert image.header.get_xyzt_units() == ("mm", "sec")
+        # nilearn takes it for the time within a volume.
+        assert json.loads(Path(f"{stem}_bold.json").read_text())["StartTime"] == 1.0
         labels = np.asarray(nib.load(tree.atlas).dataobj)
         frame = int(np.flatnonzero(table.notna().all(axis=1))[0])
         inside = np.asarray(image.dataobj)[labels == 1, frame]
@@ -89,6 +92,20 @@ def test_group_predicts_people_not_seen(tree, group):
     assert set(ours["subject"]) == {"sub-01", "sub-02", "sub-03"}
     assert ours["score"].mean() > 0.15
     assert len(mne_samba.read_samba(group / "task-rest_desc-samba_model.samba").provenance_) == 3
+
+
+def test_predictions_lie_at_the_frames_that_were_measured(tree, group):
+    # SIMULATED: a prediction shifted by one frame fits worse.
+    total = {lag: 0.0 for lag in range(-3, 4)}
+    for subject, bold in zip(tree.subjects, tree.bolds, strict=True):
+        name = f"sub-{subject}_task-rest_run-01_desc-predicted_timeseries.tsv"
+        made = pd.read_csv(group / f"sub-{subject}" / "func" / name, sep="\t").to_numpy()
+        assert made.shape == bold.shape
+        inside = np.arange(20, len(bold) - 5)
+        for lag in total:
+            pairs = zip(made[inside].T, bold[inside + lag].T, strict=True)
+            total[lag] += sum(np.corrcoef(a, b)[0, 1] for a, b in pairs)
+    assert max(total, key=total.get) == 0
 
 
 def test_a_group_of_other_people_is_another_result(tree, group, capsys):

@@ -64,11 +64,12 @@ def write_prediction(
         Whether the frames are those of the image, so that one can be made.
     """
     folder.mkdir(exist_ok=True)
+    start = float(pair.frame_times[0])
     about = {
         "Description": "BOLD predicted from electrophysiology by models that did not see it",
         "SamplingFrequency": 1.0 / t_r,
         "RepetitionTime": t_r,
-        "StartTime": float(pair.frame_times[0]),
+        "StartTime": start,
         "Sources": [pair.provenance["recording"], pair.provenance["bold"]],
         "Units": "arbitrary",
         "Provenance": pair.provenance,
@@ -85,9 +86,15 @@ def write_prediction(
     path = folder / f"{pair.name}_desc-predicted_bold.nii.gz"
     made = pair.masker.inverse_transform(np.ascontiguousarray(frames))
     made.header.set_zooms((*made.header.get_zooms()[:3], t_r))
+    made.header.set_xyzt_units("mm", "sec")
     made.to_filename(path)
-    note = "Frames that no model predicted hold the mean of the others."
-    write_text(folder / f"{pair.name}_desc-predicted_bold.json", to_json({**about, "Notes": note}))
+    about |= {
+        # Of images, StartTime is the time within a volume, as fMRIPrep has it and nilearn reads it.
+        "StartTime": pair.provenance["timing"]["slice_time_ref"] * t_r,
+        "FirstFrameInRecording": start,
+        "Notes": "Frames that no model predicted hold the mean of the others.",
+    }
+    write_text(folder / f"{pair.name}_desc-predicted_bold.json", to_json(about))
 
 
 def write_report(

@@ -226,8 +226,10 @@ def mark_frames(raw, times: np.ndarray) -> None:
     last = (raw.n_times - 1) / raw.info["sfreq"]
     others = raw.annotations.copy()
     others.delete(np.flatnonzero(others.description == FRAME_EVENT))
+    if raw.info["meas_date"] is None:
+        # MNE adds first_time whenever annotations are set on a recording without a date.
+        others.onset = others.onset - raw.first_time
     # A frame in the last sample's interval would count as outside the recording.
-    onset = np.minimum(times, last) + (raw.first_time if others.orig_time is not None else 0.0)
-    onset = onset if raw.info["meas_date"] is not None else np.minimum(times, last)
+    onset = np.minimum(times, last) + (0.0 if others.orig_time is None else raw.first_time)
     marks = mne.Annotations(onset, 0.0, FRAME_EVENT, orig_time=others.orig_time)
     raw.set_annotations(others + marks, verbose="ERROR")

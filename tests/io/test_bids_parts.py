@@ -1,7 +1,9 @@
 """Parts of reading a BIDS run: maskers, confounds, repetition times, slices, cleaning."""
 
+import datetime
 from types import SimpleNamespace
 
+import mne
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -10,7 +12,15 @@ import pytest
 from mne_samba.io._bids_bold import as_masker, is_surface, load_image, read_confounds
 from mne_samba.io._bids_files import same, sidecar_of
 from mne_samba.io._clean import check_cleaning
-from mne_samba.io._scan import find_volume_event, repetition_time, slice_reference
+from mne_samba._data.channels import bad_spans
+from mne_samba.io._scan import (
+    FRAME_EVENT,
+    find_volume_event,
+    mark_frames,
+    repetition_time,
+    slice_reference,
+)
+from mne_samba.windows import frame_times
 
 
 def image(shape=(2, 2, 2, 5), t_r=2.0, unit="sec"):
@@ -133,3 +143,22 @@ def test_cleaning_that_this_mne_lacks(monkeypatch):
     said = r'clean="pulse" needs mne\.preprocessing\.apply_pca_obs, which MNE 1\.12\.0 lacks'
     with pytest.raises(ValueError, match=said):
         check_cleaning("pulse")
+
+
+@pytest.mark.parametrize("cut", [0.0, 5.0])
+@pytest.mark.parametrize("first_samp", [0, 2500])
+@pytest.mark.parametrize("date", [None, datetime.datetime(2021, 5, 4, tzinfo=datetime.UTC)])
+def test_marking_frames_moves_nothing_else(date, first_samp, cut):
+    info = mne.create_info(2, 100.0, "eeg")
+    raw = mne.io.RawArray(np.zeros((2, 30000)), info, first_samp=first_samp, verbose=False)
+    raw.set_meas_date(date)
+    starts = 7.3 + 2.0 * np.arange(100)
+    raw.set_annotations(mne.Annotations([*starts, 60.0], [0.0] * 100 + [3.0],
+                                        ["volume"] * 100 + ["BAD_move"]))  # fmt: skip
+    raw.crop(cut, None)
+    for _ in range(2):
+        mark_frames(raw, starts + 1.0 - cut)
+    for event, expected in (("volume", starts - cut), (FRAME_EVENT, starts + 1.0 - cut)):
+        times = frame_times(raw, 100, t_r=2.0, volume_event=event)
+        np.testing.assert_allclose(times, expected, atol=1e-9)
+    np.testing.assert_allclose(bad_spans(raw), [[60.0 - cut, 63.0 - cut]], atol=1e-9)

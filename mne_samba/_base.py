@@ -11,7 +11,7 @@ from mne.utils import use_log_level
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._checks import check_number, check_option, check_t_r
+from ._checks import check_number, check_option, check_t_r, keeps_earlier_fit
 from ._data.hemo import (
     check_lengths,
     check_measured,
@@ -87,6 +87,7 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
             volume_event=self.volume_event, picks=self.picks, channels=self.channels,
         )  # fmt: skip
 
+    @keeps_earlier_fit
     def fit(self, X, y):
         """Learn to predict BOLD.
 

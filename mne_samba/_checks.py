@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterator, Sequence
+from functools import wraps
 
 import numpy as np
+
+
+def keeps_earlier_fit(method):
+    """Let a fit that fails, at whatever point, leave the estimator as it was before."""
+
+    @wraps(method)
+    def fit(self, *args, **kwargs):
+        before = dict(vars(self))
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return fit
 
 
 def check_number(value, name: str, *, low=None, high=None, low_open=False, integer=False) -> float:

@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 import subprocess
@@ -38,11 +39,16 @@ here.fit({folder!r}, {variant!r})
 """
 
 
-def fit(folder, variant="default", **options):
-    data = simulate_paired(
+@functools.cache
+def pairs():
+    return simulate_paired(
         2, 240.0, sfreq=64.0, level="source", n_sources=4, n_targets=3, snr=4.0, random_state=0,
         bands={"theta": (4, 8), "alpha": (8, 13)},
     )  # fmt: skip
+
+
+def fit(folder, variant="default", **options):
+    data = pairs()
     options = {**OPTIONS, "variant": variant, "checkpoint_dir": folder, **options}
     if variant == "paper":
         options["target_bands"] = "auto"
@@ -138,3 +144,30 @@ def test_another_graph_is_another_fit(tmp_path):
         for value in (graph, other, graph.copy())
     }
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("variant", "direction"),
+    [("default", "ele_to_hemo"), ("paper", "ele_to_hemo"), ("paper", "hemo_to_ele")],
+)
+def test_another_start_is_another_fit(tmp_path, monkeypatch, variant, direction):
+    """A warm fit that was killed must not go on from the state of another model's."""
+    options = {"variant": variant, "direction": direction, "max_epochs": 1, "warm_start": True}
+    (raw, other), bolds = pairs().raws, pairs().bolds
+    options |= {"target_bands": "auto"} if variant == "paper" else {}
+    side = 1 if direction == "ele_to_hemo" else -1
+    models = []
+    for pair in ((raw, bolds[0]), (other, bolds[1])):
+        models.append(SambaTranslator(**(OPTIONS | options)).fit(*pair[::side]))
+    names = {}
+
+    def stop(self, net, **kwargs):
+        names[len(names)] = self.path.name
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(Checkpoint, "on_epoch_end", stop)
+    for model in (models[0], models[1], models[0]):
+        model.set_params(checkpoint_dir=tmp_path)
+        with pytest.raises(RuntimeError, match="power cut"):
+            model.fit(*(raw, bolds[0])[::side])
+    assert names[0] == names[2] != names[1]

@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from mne_samba import SambaTranslator, read_samba
+from mne_samba import LearnableHRF, SambaTranslator, WaveletBandAttention, read_samba
+from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 
 
@@ -128,3 +129,35 @@ def test_waveforms_of_recordings_that_are_shorter_than_a_window(log_people):
     raw, bold = log_people.raws[0], log_people.bolds[0]
     model = _translator(direction="hemo_to_ele", output="signal", window=900.0).fit(bold, raw)
     assert np.isfinite(model.predict(bold)).all()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BandPowerRidge(t_r=2.0),
+        _translator(),
+        _translator(direction="both"),
+        _translator(direction="hemo_to_ele"),
+        LearnableHRF(t_r=2.0, verbose=False),
+        WaveletBandAttention(t_r=2.0),
+    ],
+    ids=lambda model: f"{type(model).__name__}-{getattr(model, 'direction', '')}",
+)
+def test_a_failed_fit_leaves_the_earlier_one(log_people, model):
+    """Also one that fails late: the only frames that were measured have no whole history."""
+    raw, bold = log_people.raws[0], log_people.bolds[0]
+    side = -1 if getattr(model, "direction", "") == "hemo_to_ele" else 1
+    early = np.where(np.arange(len(bold))[:, None] < 6, bold, np.nan)
+    empty, ask = pickle.loads(pickle.dumps(model)), (raw, bold)[::side][0]
+    with pytest.raises(ValueError):
+        empty.fit(*(raw, early)[::side])
+    assert vars(empty) == vars(model)
+    model.fit(*(raw, bold)[::side])
+    give = getattr(model, "predict", None) or model.transform
+    before, expected = dict(vars(model)), give(ask)
+    for values in (early, [bold, bold], bold[:3]):
+        with pytest.raises(ValueError):
+            model.fit(*(raw, values)[::side])
+        assert vars(model).keys() == before.keys()
+        assert all(vars(model)[name] is value for name, value in before.items())
+    np.testing.assert_array_equal(give(ask), expected)

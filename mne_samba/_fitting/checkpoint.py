@@ -34,10 +34,12 @@ class Checkpoints:
     data : PairedData
         its training data tell which fit a file belongs to.
     seed : int
-        Seed of the fit.
+        Seed of the fit, and
+    adapted : dict | None
+        numbers of the model that a warm start adapts, by name.
     """
 
-    def __init__(self, folder, options, data, seed: int):
+    def __init__(self, folder, options, data, seed: int, adapted: dict | None = None):
         self.folder = None if folder is None else Path(folder)
         self.files: list[Path] = []
         if self.folder is None:
@@ -49,6 +51,10 @@ class Checkpoints:
         digest = hashlib.blake2b(repr((sorted(params.items()), seed)).encode(), digest_size=10)
         for part in (*arrays, *data.powers, *data.targets):
             digest.update(np.ascontiguousarray(part).tobytes())
+        for name, part in (adapted or {}).items():
+            part = part.cpu() if isinstance(part, torch.Tensor) else part
+            digest.update(name.encode())
+            digest.update(repr(part).encode() if np.ndim(part) == 0 else np.asarray(part).tobytes())
         self.key = digest.hexdigest()
 
     def of(self, stage: str) -> Checkpoint | None:

@@ -161,7 +161,8 @@ class NetworkFitter:
 
     def fit(self, data: PairedData, seed: int, previous: Core | None) -> FittedNetwork:
         """Fit the core, train corrections on a part, and keep what the held-out rest confirms."""
-        checkpoints = Checkpoints(self.options.checkpoint_dir, self.options, data, seed)
+        adapted = None if previous is None else vars(previous)
+        checkpoints = Checkpoints(self.options.checkpoint_dir, self.options, data, seed, adapted)
         graphs = fit_graphs(self.options, data)
         scale, kept, history = np.ones(self.options.n_targets_), False, []
         split = self.cores.split(data)

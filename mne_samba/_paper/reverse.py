@@ -131,8 +131,10 @@ class PaperReverseFitter:
         frames = np.concatenate([t[m] for t, m in zip(part.targets, part.masks, strict=True)])
         bold = autocovariance([t.T for t in part.targets], 64), shrunk_covariance(frames)
         model = self.wrap(bold, self._graphs(part))
+        adapted = None
         if isinstance(previous, PaperReverseModel):
-            _start_from(model.net.module_, previous.net.module_)
+            adapted = previous.net.module_.state_dict()
+            start_from(model.net.module_, adapted)
         valid = None
         if split is not None:
             valid = PaperReverseWindows(held, model, self.n_frames, self.n_frames)
@@ -141,7 +143,7 @@ class PaperReverseFitter:
         if options.step is not None:
             step = min(self.n_frames, max(1, round(options.step / self.reading.grid.t_r)))
         windows = PaperReverseWindows(part, model, self.n_frames, step)
-        checkpoints = Checkpoints(options.checkpoint_dir, options, data, seed)
+        checkpoints = Checkpoints(options.checkpoint_dir, options, data, seed, adapted)
         model.net = train(
             self._net(model.net.module_, valid), windows, checkpoints.of("paper-reverse")
         )
@@ -193,15 +195,14 @@ class PaperReverseFitter:
         )  # fmt: skip
 
 
-def _start_from(module: PaperReverseNet, previous: PaperReverseNet) -> None:
-    """Take over what has the same name and shape."""
-    own, given = module.state_dict(), previous.state_dict()
+def start_from(module: torch.nn.Module, given: dict[str, torch.Tensor]) -> None:
+    """Take over what has the same name and shape in another network of the kind, but graphs."""
+    own, graphs = module.state_dict(), ("neighbours", "valid")
     same = {
         name: value
         for name, value in given.items()
-        if name in own and own[name].shape == value.shape
-        and not name.endswith(("neighbours", "valid"))
-    }  # fmt: skip
+        if name in own and own[name].shape == value.shape and not name.endswith(graphs)
+    }
     module.load_state_dict({**own, **same})
 
 

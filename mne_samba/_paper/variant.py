@@ -31,7 +31,7 @@ from ..nn.hrf import HRF_PARAMS, double_gamma, hrf_summary
 from ..nn.loss import CenteredCosineLoss
 from ..nn.paper import N_HEADS, PaperNet, level_bands, level_sizes
 from .features import LevelScaler, chunk_samples, level_means, segment_coefs
-from .reverse import PaperReverseFitter, publish_paper_reverse
+from .reverse import PaperReverseFitter, publish_paper_reverse, start_from
 
 # Windows that an epoch has at least, where recordings are long enough for them to differ.
 _WINDOWS = 64
@@ -148,8 +148,9 @@ class PaperFitter:
             logger.info("Too few frames to hold some out: training runs for max_epochs.")
         fitted = self.wrap(self._graphs(part), part.grid)
         module = fitted.net.module_
-        if previous is not None:
-            _start_from(module, previous.net.module_)
+        adapted = None if previous is None else previous.net.module_.state_dict()
+        if adapted is not None:
+            start_from(module, adapted)
         valid = (
             None if split is None else PaperWindows(held, self.n_frames, self.n_frames, self.dtype)
         )
@@ -157,7 +158,7 @@ class PaperFitter:
         step = self.step
         if options.step is None:
             step = max(1, min(step, sum(map(len, part.targets)) // _WINDOWS))
-        checkpoints = Checkpoints(options.checkpoint_dir, options, data, 0)
+        checkpoints = Checkpoints(options.checkpoint_dir, options, data, 0, adapted)
         fitted.net = train(
             self._net(module, valid), PaperWindows(part, self.n_frames, step, self.dtype),
             checkpoints.of("paper"),
@@ -225,18 +226,6 @@ def _attended(fitted: FittedPaper, data: PairedData) -> Graphs:
         found = fitted.net.module_.to(fitted.device).eval().attentions(power[None])
     source, target = (part if part is None else part.cpu().numpy() for part in found)
     return replace(fitted.graphs, source_attention=source, target_attention=target)
-
-
-def _start_from(module: PaperNet, previous: PaperNet) -> None:
-    """Take over what has the same name and shape."""
-    own, given = module.state_dict(), previous.state_dict()
-    graphs = ("neighbours", "valid")
-    same = {
-        name: value
-        for name, value in given.items()
-        if name in own and own[name].shape == value.shape and not name.endswith(graphs)
-    }
-    module.load_state_dict({**own, **same})
 
 
 def _line(frames: list[np.ndarray], targets: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks import check_option
+from .._checks import check_option, keeps_earlier_fit
 from .._data.hemo import provenance_of
 from .._data.inputs import input_kind, is_features
 from .._data.paired import PairedData
@@ -38,6 +38,7 @@ class TwoWay(SharedSpace):
         check_option(self.output, "output", ("bands", "signal"))
         check_option(self.alignment, "alignment", ("contrastive", None))
 
+    @keeps_earlier_fit
     def fit(self, X, y):
         """Learn to translate.
 

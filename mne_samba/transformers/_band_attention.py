@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import keeps_earlier_fit
 from .._data.hemo import read_hemo
 from .._data.inputs import Electrophysiology, input_kind, is_features
 from .._data.lowrate import PowerScaler
@@ -200,6 +201,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             return self._transform_rows(X)
         return self._attend(ele, powers)
 
+    @keeps_earlier_fit
     def _fit(self, X, y):
         check_params(self)
         for name in ("n_features_in_", "feature_names_in_", "classes_"):
@@ -213,13 +215,8 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
     def _fit_signals(self, X, y):
         kind, n_samples, single = input_kind(X)
         target = target_kind(y, kind, single)
-        hemo = None
-        if target == "frames":
-            hemo = read_hemo(y, kind, n_samples, single=single)
-        if hemo is None:
-            ele = read_plain(self, X)
-        else:
-            ele = read_with_frames(self, X, hemo)
+        hemo = read_hemo(y, kind, n_samples, single=single) if target == "frames" else None
+        ele = read_plain(self, X) if hemo is None else read_with_frames(self, X, hemo)
         columns = None
         if target == "samples":
             columns, classes = sample_targets(y, n_samples)

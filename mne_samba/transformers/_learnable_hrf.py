@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._checks import keeps_earlier_fit
 from .._data.hemo import check_swapped, read_hemo
 from .._data.inputs import FrameGrid, input_kind, is_features, read_inputs
 from .._scoring import MeanScore, score_frames, score_rows
@@ -169,6 +170,7 @@ class LearnableHRF(MeanScore, TransformerMixin, MultiOutputMixin, RegressorMixin
             n_dummy=self.n_dummy, slice_time_ref=self.slice_time_ref, picks=self.picks,
         )  # fmt: skip
 
+    @keeps_earlier_fit
     def fit(self, X, y):
         """Learn the responses.
 

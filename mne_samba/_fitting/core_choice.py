@@ -12,7 +12,7 @@ from .._data.missing import fit_with_missing
 from .._data.paired import PairedData
 from ..nn.linear import Core, fit_core
 from ..nn.target_core import fit_target_core
-from .training import inner_split, stitch, validated_correlation
+from .training import inner_split, n_frames_of, stitch, validated_correlation
 
 # Coefficients per target above which own bands for every target take too long to try.
 _MOST_COEFFICIENTS = 400
@@ -25,6 +25,8 @@ _SOME, _FEW = 64, 16
 # correlation shows, in nats per target and iteration.
 _ROUGH = {"tol": 0.1, "extra": False, "whiten_again": False}
 _MANY = {"tol": 0.01}
+# Frames from which on a training part says as much as the whole.
+_LONG = 600
 
 
 def check_sizes(core: Core, data: PairedData) -> None:
@@ -196,9 +198,13 @@ class CoreChooser:
         return self._part_core
 
     def fit(self, data: PairedData, seed: int, previous: Core | None) -> Core:
-        """Fit the core that was chosen, on from that of the training part where there is one."""
+        """Fit the core that was chosen, on from that of the training part where data are long."""
         if previous is not None or self._part_core is None:
             return self._from_some(data, seed, previous)
+        if n_frames_of(data) < _LONG:
+            # The prior that suits a part of short data may not suit the whole.
+            self._start = None
+            return self._from_some(data, seed, None)
         many = {} if self.draw(data, seed) is None else _MANY
         return self._fit(data, seed, None, self.own_bands, start=self._part_core, **many)
 

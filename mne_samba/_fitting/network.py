@@ -32,10 +32,6 @@ from .training import (
 from .trial import corrections_promise
 from .uncertainty import HeldOut, held_out, joined
 
-# Where data are too short to hold out one part: blocks that are held out in turn, and the seconds
-# next to them that are not trained on, by which the noise of BOLD has faded.
-_BLOCKS, _BLOCK_GAP = 6, 10.0
-
 
 @dataclass
 class FittedNetwork:
@@ -244,7 +240,7 @@ class NetworkFitter:
     def _judge_blocks(self, data, seed, previous):
         """Shrinkage and held-out residuals of data too short to hold out one part of it."""
         cores, pieces, predicted = [], [], []
-        for part, held in inner_blocks(data, _BLOCKS, _BLOCK_GAP):
+        for part, held in inner_blocks(data):
             cores.append(self.cores.fit_rough(part, seed, previous))
             pieces.append(held)
             predicted.append(cores[-1].predict(held.powers))

@@ -23,6 +23,9 @@ from .accelerated import AcceleratedNet, silent
 
 # Below this many frames, a held-out block says too little about what to keep.
 MIN_TRAIN_FRAMES, MIN_VALID_FRAMES = 90, 30
+# Where data are too short for one: blocks that are held out in turn, and the seconds next to them
+# that are not trained on, by which the noise of BOLD has faded.
+BLOCKS, BLOCK_GAP = 6, 10.0
 
 
 class FrameWindows(Dataset):
@@ -97,7 +100,7 @@ def n_frames_of(data: PairedData) -> int:
 
 
 def inner_blocks(
-    data: PairedData, n_blocks: int, gap: float
+    data: PairedData, n_blocks: int = BLOCKS, gap: float = BLOCK_GAP
 ) -> Iterator[tuple[PairedData, PairedData]]:
     """Hold out one contiguous block of frames after the other; the rest, but ``gap`` s, trains.
 

@@ -198,8 +198,7 @@ def _number_triggers(times, period, sfreq) -> tuple[np.ndarray, list[str]]:
     tolerance = max(_JITTER * period, 2.0 / sfreq)
     gaps = np.diff(times)
     regular = np.abs(gaps - period) <= tolerance
-    steps = np.maximum(np.rint(gaps / period), 1)
-    last = int(np.argmax(np.abs(gaps - steps * period) <= tolerance))
+    last = _first_regular(times, period, tolerance)
     volume = np.full(len(times), -1)
     volume[last] = 0
     missing, faults = [], []
@@ -219,6 +218,12 @@ def _number_triggers(times, period, sfreq) -> tuple[np.ndarray, list[str]]:
                 f"(at {times[last]:.6g} s): cut the recording there and pass two"
             )
             steps = 1
+        elif gap > period:
+            faults.append(
+                f"an event at {times[i]:.6g} s is no whole number of t_r after volume "
+                f"{volume[last]} (at {times[last]:.6g} s) and belongs to no volume"
+            )
+            continue
         else:
             faults.append(
                 f"volume {volume[last]} has more than one trigger (at {times[last]:.6g} s and "
@@ -236,6 +241,16 @@ def _number_triggers(times, period, sfreq) -> tuple[np.ndarray, list[str]]:
     if len(faults) > 6:
         faults = [*faults[:5], f"and {len(faults) - 5} more faults"]
     return volume, faults
+
+
+def _first_regular(times, period, tolerance) -> int:
+    """Find the first event that one of the next few follows after a whole number of periods."""
+    for i in range(len(times) - 1):
+        gaps = times[i + 1 : i + 4] - times[i]
+        steps = np.maximum(np.rint(gaps / period), 1)
+        if (np.abs(gaps - steps * period) <= tolerance).any():
+            return i
+    return 0
 
 
 def _check_count(times, n_frames, n_dummy, n_targets) -> None:
@@ -259,7 +274,8 @@ def _check_count(times, n_frames, n_dummy, n_targets) -> None:
     if extra < 0:
         missing = range(n_triggers, n_frames + n_dummy)
         raise ValueError(
-            f"{said}: volumes {_ranges(list(missing))} have no trigger. Drop the frames that were "
+            f"{said}: volume{'s' if len(missing) > 1 else ''} {_ranges(list(missing))} "
+            f"{'have' if len(missing) > 1 else 'has'} no trigger. Drop the frames that were "
             "acquired after the recording had stopped, or, where the first triggers are lacking, "
             "pass first_volume without volume_event."
         )

@@ -182,7 +182,7 @@ def test_doubled_at_the_ends(volume, late):
 
 
 def test_all_doubled():
-    with pytest.raises(ValueError, match="volume 0 has more than one trigger .*115 more faults"):
+    with pytest.raises(ValueError, match=r"volume 0 has more than one trigger .*115 more faults"):
         times_of(raw_with(np.sort(np.concatenate([regular(), regular() + 0.01]))))
 
 

@@ -206,6 +206,21 @@ def test_same_result_in_parallel():
     np.testing.assert_array_equal(one.null_["FrameRidge"], two.null_["FrameRidge"])
 
 
+@pytest.mark.parametrize(("verbose", "n_told"), [("info", 0), ("debug", 6), ("error", 0)])
+def test_what_fits_say_is_not_repeated_for_every_fold(world, verbose, n_told):
+    class Talking(FrameRidge):
+        def fit(self, X, y):
+            mne.utils.logger.info("Told by a fit.")
+            return super().fit(X, y)
+
+    signals, targets, _ = world
+    with mne.utils.catch_logging(verbose=verbose) as log:
+        run(Talking(), signals, targets, verbose=verbose)
+    said = log.getvalue()
+    assert said.count("Told by a fit.") == n_told
+    assert said.count("6 fits, 3 folds") == (verbose != "error")
+
+
 def test_resumes_from_the_cache(world, tmp_path):
     signals, targets, _ = world
     fits = []

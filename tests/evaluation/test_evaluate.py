@@ -199,7 +199,7 @@ def test_partialling_keeps_what_confounds_do_not_explain(world):
 
 @pytest.mark.slow
 def test_same_result_in_parallel():
-    signals, targets, _ = simulate(n_people=24, n_frames=120)
+    signals, targets, _ = simulate(n_people=6, n_frames=120)
     one = run(FrameRidge(), signals, targets, n_jobs=1)
     two = run(FrameRidge(), signals, targets, n_jobs=2)
     pd.testing.assert_frame_equal(one.to_frame(), two.to_frame(), check_exact=True)

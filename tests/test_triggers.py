@@ -294,6 +294,17 @@ def test_no_events():
         times_of(raw_with_stim(regular()), event=("STI 014", 1))
 
 
+def test_channels_that_hold_no_event_codes():
+    raw = raw_with_stim(regular())
+    raw._data[2] *= 5e-6
+    with pytest.raises(ValueError, match=r"0 to 5e-06, all round to zero.*multiply by 1e6"):
+        times_of(raw, event="STI")
+    for wrong in (np.nan, np.inf, 1e30):
+        raw._data[2, 100] = wrong
+        with pytest.raises(ValueError, match="'STI' holds no event codes: some are NaN or too la"):
+            times_of(raw, event="STI")
+
+
 @pytest.mark.parametrize("event", [3, ("STI",), (1, "STI"), {"STI": 1}, ("STI", "1")])
 def test_volume_event_of_the_wrong_kind(event):
     with pytest.raises(TypeError, match="volume_event"):

@@ -71,7 +71,16 @@ def _from_annotations(raw, name: str) -> np.ndarray | None:
 
 
 def _from_channel(raw, channel: str, value: int | None) -> np.ndarray:
-    line = np.rint(raw.get_data(picks=[channel], verbose="ERROR")[0]).astype(np.int64)
+    values = raw.get_data(picks=[channel], verbose="ERROR")[0]
+    if not (np.abs(values) < 2**62).all():
+        raise ValueError(f"Channel {channel!r} holds no event codes: some are NaN or too large.")
+    line = np.rint(values).astype(np.int64)
+    if values.any() and not line.any():
+        raise ValueError(
+            f"No events found in channel {channel!r}: its values, {values.min():.3g} to "
+            f"{values.max():.3g}, all round to zero. Event codes are whole numbers: where a reader "
+            "took them for microvolts, multiply by 1e6; otherwise name a stim channel."
+        )
     before = np.concatenate([[0], line[:-1]])  # a recording may be cropped to its first trigger
     onset = np.flatnonzero((line != before) & (line != 0))
     values, counts = np.unique(line[onset], return_counts=True)

@@ -73,7 +73,10 @@ class BoldRegressor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
                 f"{self.hrf_length:g} s): every frame needs the whole history that shapes it."
             )
         if self.window < self.t_r:
-            raise ValueError(f"window={self.window:g} s holds no frame at t_r={self.t_r:g} s.")
+            raise ValueError(
+                f"window={self.window:g} s holds no frame at t_r={self.t_r:g} s: use a window of "
+                "several frames. Is t_r in seconds?"
+            )
         if isinstance(self.detrend, numbers.Integral) and not isinstance(self.detrend, bool):
             check_number(self.detrend, "detrend", low=0, integer=True)
         else:

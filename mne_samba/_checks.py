@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Iterator, Sequence
 from functools import wraps
 
 import numpy as np
+import pandas as pd
 
 
 def keeps_earlier_fit(method):
@@ -31,8 +33,12 @@ def check_number(value, name: str, *, low=None, high=None, low_open=False, integ
     expected = "an integer" if integer else "a number"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
         raise TypeError(f"{name} must be {expected}, got {value!r} of type {type(value).__name__}.")
-    if not np.isfinite(value):
-        raise ValueError(f"{name} must be finite, got {value!r}.")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise ValueError(f"{name} must be finite, got {value!r:.60}.")
     if low is not None and (value < low or (low_open and value == low)):
         raise ValueError(
             f"{name} must be {'above' if low_open else 'at least'} {low}, got {value!r}."
@@ -73,7 +79,16 @@ def is_generator(value) -> bool:
 
 
 def as_float_array(array, name: str) -> np.ndarray:
-    """Cast numeric data to floating point; refuse text, objects and complex numbers."""
+    """Cast numeric data to floating point; refuse text, objects and complex numbers.
+
+    What a masked array masks is NaN.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        out = np.array(as_float_array(array.data, name))
+        out[np.ma.getmaskarray(array)] = np.nan
+        return out
+    if isinstance(array, (list, tuple)) and any(isinstance(v, np.ma.MaskedArray) for v in array):
+        array = [as_float_array(value, name) for value in array]
     try:
         out = np.asarray(array)
     except ValueError as error:
@@ -90,9 +105,11 @@ def as_float_array(array, name: str) -> np.ndarray:
         if any(isinstance(value, (str, bytes)) for value in out.flat):
             raise TypeError(kind)
         try:
-            out = out.astype(float)
+            out = np.where(pd.isna(out), np.nan, out).astype(float)
         except (TypeError, ValueError):
             raise TypeError(kind) from None
+        except OverflowError:
+            raise ValueError(f"{name} holds integers beyond what a float can hold.") from None
     if out.dtype not in (np.float32, np.float64):
         out = out.astype(np.float64)
     return out

@@ -103,7 +103,8 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         False weights all bands alike.
     target_bands : "auto" | bool
         Whether regions have weights of nodes and bands of their own instead of sharing the nodes'
-        band weights; "auto" decides by held-out frames, or by evidence where data are short.
+        band weights; "auto" decides by held-out frames, or by evidence where data are short. A
+        warm start keeps what the adapted model has, whatever is asked for here.
     variant : "default" | "paper"
         "paper" is the published network, for comparison: see `mne_samba.nn.paper.PaperNet` and, for
         the way back, `mne_samba.nn.paper_reverse.PaperReverseNet`, which say which part is where.

@@ -274,5 +274,7 @@ def _whole_frames(seconds, name, t_r) -> int:
     seconds = check_number(seconds, name, low=0, low_open=True)
     frames = int(np.floor(seconds / t_r + 1e-6))
     if frames < 1:
-        raise ValueError(f"{name}={seconds:g} s is shorter than one frame (t_r={t_r:g} s).")
+        raise ValueError(
+            f"{name}={seconds:g} s is shorter than one frame (t_r={t_r:g} s). Is t_r in seconds?"
+        )
     return frames

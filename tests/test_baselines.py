@@ -123,8 +123,9 @@ def test_bad_parameters(people):
 
 @pytest.mark.slow
 def test_translator_beats_the_better_ridge_and_stays_at_zero_without_coupling():
-    data = simulate_paired(1, 900.0, snr=4.0, level="source", random_state=0)
-    other = simulate_paired(1, 900.0, snr=4.0, level="source", coupling=False, random_state=0)
+    world = {"level": "source", "n_sources": 12, "n_targets": 8, "sfreq": 100.0, "snr": 4.0}
+    data = simulate_paired(1, 900.0, random_state=0, **world)
+    other = simulate_paired(1, 900.0, coupling=False, random_state=0, **world)
     train = data.raws[0].copy().crop(0, 675, include_tmax=False)
     test = data.raws[0].copy().crop(675, None)
     clean = data.truth.clean_bolds[0]

@@ -39,6 +39,25 @@ def test_a_new_result_replaces_the_old_one_whole(tmp_path):
         is_done(folder, OPTIONS)
 
 
+def test_a_kill_between_old_and_new_leaves_nothing_for_good(tmp_path, monkeypatch):
+    folder = tmp_path / "sub-01"
+    fill(folder, text="old")
+    replace = os.replace
+
+    def killed(source, target):
+        if target == folder:
+            raise SystemExit
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(SystemExit):
+        fill(folder)
+    assert not is_done(folder, OPTIONS)
+    monkeypatch.setattr(_staging, "_alive", lambda pid: False)
+    clear_stale(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_fails_half_way_leaves_the_old_one(tmp_path):
     folder = tmp_path / "sub-01"
     fill(folder, text="old")

@@ -9,6 +9,7 @@ import pytest
 from sklearn.base import clone
 
 from mne_samba import SambaTranslator, make_windows
+from mne_samba._checks import as_float_array
 from mne_samba.baselines import BandPowerRidge
 
 OPTIONS = {"t_r": 2.0, "corrections": "never", "map_prior": "gaussian", "random_state": 0}
@@ -337,3 +338,58 @@ def test_onsets_place_windows_whose_frames_are_not_told(people, named):
     found = BandPowerRidge(t_r=2.0).fit(epochs, y)
     agree(found.coef_, expected.coef_, 1e-6)
     assert found.score(epochs, y) == pytest.approx(expected.score(epochs, y), abs=0.01)
+
+
+def test_what_is_masked_is_not_read(people, expected):
+    """Masked frames are scrubbed frames; NumPy would hand out what lies below the mask."""
+    scrubbed = [bold.copy() for bold in people.bolds[:2]]
+    scrubbed[0][30:34] = np.nan
+    masked = np.ma.masked_invalid(scrubbed[0])
+    masked.data[30:34] = 1e5
+    pred = translator().fit(people.raws[:2], [masked, scrubbed[1]]).predict(people.raws[2])
+    agree(pred, translator().fit(people.raws[:2], scrubbed).predict(people.raws[2]))
+    masked[50, 0] = np.ma.masked
+    with pytest.raises(ValueError, match=r"y\[0\] has NaN in some regions of frames \[50\]"):
+        translator().fit(people.raws[:2], [masked, scrubbed[1]])
+    signal = np.ma.array(people.raws[0].get_data())
+    signal[1, 500:600] = np.ma.masked
+    with pytest.raises(ValueError, match=r"X\[0\] contains NaN values in channels \['ch001'\]"):
+        translator(sfreq=people.sfreq).fit([signal], people.bolds[:1])
+    windows = [np.ma.array(np.zeros((2, 2))), np.ma.masked_all((2, 2))]
+    assert np.isnan(as_float_array(windows, "y")).sum() == 4
+
+
+def test_missing_values_of_pandas_are_scrubbed_frames(people):
+    scrubbed = [bold.copy() for bold in people.bolds[:2]]
+    scrubbed[0][30:34] = np.nan
+    tables = [pd.DataFrame(bold).convert_dtypes() for bold in scrubbed]
+    assert tables[0].iloc[30, 0] is pd.NA
+    pred = translator().fit(people.raws[:2], tables).predict(people.raws[2])
+    agree(pred, translator().fit(people.raws[:2], scrubbed).predict(people.raws[2]))
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "error", "said"),
+    [
+        (None, [np.array([[10**400], [1]], dtype=object)], ValueError, "beyond what a float"),
+        ([np.zeros((0, 24000))], None, ValueError, r"X\[0\] is empty: its shape is \(0, 24000\)"),
+        ([np.zeros((24000, 6))], [np.zeros((120, 2))], ValueError,
+         r"shape \(24000, 6\).* Expected \(n_channels, n_times\): transpose it"),
+        (mne.EvokedArray(np.zeros((1, 9)), mne.create_info(1, 9.0)), None, TypeError,
+         "X must be mne.Epochs.*; got EvokedArray of MNE"),
+    ],
+)  # fmt: skip
+def test_strangers_are_refused_by_name(people, X, y, error, said):
+    X = people.raws[:1] if X is None else X
+    with pytest.raises(error, match=said):
+        translator(sfreq=100.0).fit(X, people.bolds[:1] if y is None else y)
+
+
+def test_windows_in_other_units_are_noticed(people):
+    """Windows keep the scale of training: microvolts after volts would predict 1e12 times BOLD."""
+    cut = {"t_r": 2.0, "window": 40.0}
+    model = translator().fit(*make_windows(people.raws[0], people.bolds[0], **cut))
+    micro = raw_of(1e6 * people.raws[1].get_data(), people.raws[1])
+    windows, _ = make_windows(micro, people.bolds[1], subject="b", **cut)
+    with pytest.warns(RuntimeWarning, match=r"about 1e\+12 times that of training.*volts"):
+        model.predict(windows)

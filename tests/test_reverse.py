@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from mne_samba import SambaTranslator, make_windows, read_samba
+from mne_samba._reverse import fitter
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import detrend as remove_drift
 
@@ -147,7 +148,8 @@ def test_people_who_lack_regions_can_be_learnt_from(people, recordings):
     model = back().fit(bolds, people.raws[:2])
     whole, some = (m.predict(people.bolds[2]) for m in (recordings, model))
     assert np.corrcoef(whole.ravel(), some.ravel())[0, 1] > 0.9
-    trained = back(corrections="always", max_epochs=1).fit(bolds, people.raws[:2])
+    quick = {"max_epochs": 1, "target_bands": False, "map_prior": "gaussian"}
+    trained = back(corrections="always", **quick).fit(bolds, people.raws[:2])
     assert np.isfinite(trained.history_[0]["train_loss"])
 
 
@@ -291,3 +293,30 @@ def test_numbers_of_windows_must_agree(windows):
     epochs, y, _ = windows
     with pytest.raises(ValueError, match="windows"):
         back().fit(y[:-1], epochs)
+
+
+def test_free_responses_have_no_parameters_but_their_own_peak(people, recordings):
+    """As in the other direction: the double gamma that comes nearest was not fitted."""
+    free = back(hrf="fir", map_prior="gaussian").fit(people.bolds[:2], people.raws[:2])
+    assert free.hrf_params_.isna().all(axis=None)
+    assert free.hrf_params_.shape == recordings.hrf_params_.shape == (10, 6)
+    peaks = free.hrf_times_[np.abs(free.hrf_).argmax(axis=1)]
+    np.testing.assert_array_equal(free.hrf_peak_time_, peaks)
+    assert np.isfinite(recordings.hrf_params_).all(axis=None)
+
+
+def test_corrections_that_nothing_can_stop_are_trained_to_the_end(people, monkeypatch):
+    """Where no window is held out, as where there is no held-out part at all."""
+    build = fitter.ReverseWindows
+
+    def none_held(data, model, n_frames, step):
+        windows = build(data, model, n_frames, step)
+        if step == n_frames:
+            windows.items = []
+        return windows
+
+    options = {"corrections": "always", "max_epochs": 2, "map_prior": "gaussian"}
+    whole = back(validation_fraction=0.05, **options).fit(people.bolds[:1], people.raws[:1])
+    monkeypatch.setattr(fitter, "ReverseWindows", none_held)
+    part = back(**options).fit(people.bolds[:1], people.raws[:1])
+    assert len(whole.history_) == len(part.history_) == 2

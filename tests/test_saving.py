@@ -228,6 +228,15 @@ def test_edited_descriptions_are_refused(file, tmp_path, name):
         read_samba(path)
 
 
+def test_folders_that_a_file_names_are_not_opened(file, people, tmp_path):
+    """The cache of band power holds pickles, and reading a pickle runs code."""
+    folders = {"memory": str(tmp_path / "m"), "checkpoint_dir": str(tmp_path / "c")}
+    model = read_samba(with_config(file, lambda c: c["params"].update(folders), tmp_path))
+    assert model.memory is None and model.checkpoint_dir is None
+    model.predict(people.raws[:1])
+    assert not (tmp_path / "m").exists() and not (tmp_path / "c").exists()
+
+
 def test_changed_numbers_are_refused(file, tmp_path):
     path = tmp_path / "model.samba"
     path.write_bytes(file)

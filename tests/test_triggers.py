@@ -172,6 +172,42 @@ def test_doubled_triggers(late):
     assert "volume 22" not in str(error.value) and "volume 24" not in str(error.value)
 
 
+@pytest.mark.parametrize("volume", [0, N - 1])
+@pytest.mark.parametrize("late", [0.0, 0.02, 0.3, 0.9])
+def test_doubled_at_the_ends(volume, late):
+    times = np.sort(np.append(regular(), regular()[volume] + late))
+    with pytest.raises(ValueError, match=f"volume {volume} has more than one trigger") as error:
+        times_of(raw_with(times))
+    assert "belong" not in str(error.value) and "no trigger" not in str(error.value)
+
+
+def test_all_doubled():
+    with pytest.raises(ValueError, match=r"volume 0 has more than one trigger .*115 more faults"):
+        times_of(raw_with(np.sort(np.concatenate([regular(), regular() + 0.01]))))
+
+
+def test_late_triggers_are_not_called_doubled():
+    late = regular()
+    late[50] += 0.3
+    with pytest.raises(ValueError, match=r"event at 107.6 s .*after volume 49.*volume 50 has no"):
+        times_of(raw_with(late))
+    late = np.append(regular(N - 1), regular()[-1] + 11.3)
+    with pytest.raises(ValueError, match=r"event at 256.6 s .*after volume 118 .*no volume") as e:
+        times_of(raw_with(late))
+    assert "more than one trigger" not in str(e.value)
+
+
+@pytest.mark.parametrize("ppm", [50.0, -50.0])
+def test_missed_triggers_under_drift(ppm):
+    n, lost = 900, [1, 400, 401, 898]
+    drifting = START + T_R * (1 + ppm * 1e-6) * np.arange(n)
+    raw = raw_with(np.delete(drifting, lost), duration=1900.0)
+    with pytest.raises(ValueError, match="volumes 1, 400 to 401, 898 have no trigger") as error:
+        times_of(raw, n)
+    said = re.search(r"expected at ([\d.]+) s, ([\d.]+) s", str(error.value)).groups()
+    np.testing.assert_allclose(np.array(said, float), drifting[[1, 400]], atol=0.01)
+
+
 def test_every_fault_is_named_at_once():
     times = np.sort(np.append(np.delete(regular(), [40]), regular()[[60, 90]] + 0.01))
     with pytest.raises(ValueError) as error:
@@ -256,6 +292,17 @@ def test_no_events():
         times_of(raw_with_stim(regular()), event=("STI", 5))
     with pytest.raises(ValueError, match=r"no channel 'STI 014'.*stim channels \['STI'\]"):
         times_of(raw_with_stim(regular()), event=("STI 014", 1))
+
+
+def test_channels_that_hold_no_event_codes():
+    raw = raw_with_stim(regular())
+    raw._data[2] *= 5e-6
+    with pytest.raises(ValueError, match=r"0 to 5e-06, all round to zero.*multiply by 1e6"):
+        times_of(raw, event="STI")
+    for wrong in (np.nan, np.inf, 1e30):
+        raw._data[2, 100] = wrong
+        with pytest.raises(ValueError, match="'STI' holds no event codes: some are NaN or too la"):
+            times_of(raw, event="STI")
 
 
 @pytest.mark.parametrize("event", [3, ("STI",), (1, "STI"), {"STI": 1}, ("STI", "1")])

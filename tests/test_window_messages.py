@@ -39,7 +39,7 @@ def with_data(change):
 CASES = {
     "seconds for frames": (
         lambda: raw_of(), lambda: np.ones((50, 2)), {"window": 1.9}, ValueError,
-        "window=1.9 s is shorter than one frame (t_r=2 s).",
+        "window=1.9 s is shorter than one frame (t_r=2 s). Is t_r in seconds?",
     ),
     "no window": (
         lambda: raw_of(), lambda: noise(50, 2), {"window": 200.0}, ValueError,

@@ -54,7 +54,7 @@ def _one(item, name: str, ndim: int, may_lack: bool = False) -> np.ndarray:
         missing = missing[:, ~lacking(array)]
     partial = missing.any(axis=-1) & ~missing.all(axis=-1)
     if partial.any():
-        where = [tuple(map(int, i)) for i in np.argwhere(partial)]
+        where = [int(i[0]) if len(i) == 1 else tuple(map(int, i)) for i in np.argwhere(partial)]
         raise ValueError(
             f"{name} has NaN in some regions of frames {where[:5]}. A scrubbed frame is NaN in all "
             "regions; leave out or fill regions that were not measured."
@@ -126,7 +126,7 @@ def read_hemo(
             elif single or (n_segments == 1 and np.ndim(y) == 2):
                 y = [y]
             elif np.ndim(y) == 3:
-                y = list(np.asarray(y))
+                y = list(np.asanyarray(y))
             else:
                 raise ValueError(
                     f"{name} must be a list with one array (n_frames, n_targets) per recording, "

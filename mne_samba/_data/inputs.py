@@ -55,6 +55,10 @@ def _refuse(value, X) -> None:
         raise TypeError(
             f"X must be {_KINDS}, or a table (n_frames, n_features); got {X!r:.60}.{hint}"
         )
+    if type(value).__module__.startswith("mne.") and not isinstance(
+        value, (mne.io.BaseRaw, mne.BaseEpochs)
+    ):
+        raise TypeError(f"X must be {_KINDS}; got {type(value).__name__} of MNE.")
     if is_generator(value):
         raise TypeError("X is a generator, which can be read only once: pass list(X).")
     if value is not X and hasattr(value, "iloc"):
@@ -333,8 +337,16 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Electrophysiology:
         array = as_float_array(item, f"{name}[{i}]")
         if len(array) != len(names):
             raise ValueError(f"{name}[{i}] has {len(array)} channels, expected {len(names)}.")
+        if 0 in array.shape:
+            raise ValueError(f"{name}[{i}] is empty: its shape is {array.shape}.")
         check_finite(array, f"{name}[{i}]", names)
         times = _plain_times(grid, frames, array.shape[1] / sfreq)
+        if len(times) and array.shape[1] < times[-1] * sfreq <= array.shape[0]:
+            raise ValueError(
+                f"{name}[{i}] has shape {array.shape}: {array.shape[1]} samples do not hold "
+                f"{len(times)} frames of {grid.t_r:g} s, but {array.shape[0]} would. Expected "
+                "(n_channels, n_times): transpose it."
+            )
         _some_frames(times, array.shape[1] / sfreq, name, i)
         segment = _recording_segment(
             _array_reader(array), array.shape[1], sfreq, times, np.empty((0, 2)), name, i

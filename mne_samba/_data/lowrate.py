@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from mne.utils import ProgressBar, logger
+from mne.utils import ProgressBar, logger, warn
 
 from ..nn.shannon import shannon_kernels
 from ..nn.wavelet import CANONICAL_BANDS, band_power
@@ -18,6 +18,8 @@ from .segments import Electrophysiology, Segment
 RATE = 2.0
 # Numbers of a signal from which on a bar shows how far it is read.
 _LONG = 1e8
+# Nobody's power differs this much from others'; that of microvolts from volts differs by 1e12.
+_OTHER_UNITS = 1e6
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,8 @@ class PowerScaler:
     def transform(self, powers: list[np.ndarray], keys: list[tuple], kind: str) -> list[np.ndarray]:
         """Scale segments; bins without signal become the mean (zero)."""
         out = []
+        if kind == "windows":
+            self._check_units(powers, keys)
         for power, key in zip(powers, keys, strict=True):
             if kind == "recordings":
                 mean, scale = self._measure([power])
@@ -222,3 +226,21 @@ class PowerScaler:
                 scaled[c] = np.nan_to_num(values, nan=0.0)
             out.append(scaled)
         return out
+
+    def _check_units(self, powers: list[np.ndarray], keys: list[tuple]) -> None:
+        """Warn where windows, which keep the scale of training, come in other units."""
+        larger = []
+        for power, key in zip(powers, keys, strict=True):
+            mean = self.stats.get(key, self.pooled)[0]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                seen = self._values(power[..., ~np.isnan(power[0, 0])])
+                if seen.shape[-1]:
+                    now = seen.mean(-1, dtype=np.float64)
+                    larger.append(np.median(now - mean if self.log else np.log(now / mean)))
+        factor = np.exp(np.median(larger)) if larger else 1.0
+        if not 1 / _OTHER_UNITS < factor < _OTHER_UNITS and np.isfinite(factor):
+            warn(
+                f"Band power in windows of X is about {factor:.0e} times that of training. Are "
+                "both in the same units (volts, as MNE has it)? Windows keep the scale of "
+                "training: predictions will be far off."
+            )

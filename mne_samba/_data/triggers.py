@@ -71,7 +71,16 @@ def _from_annotations(raw, name: str) -> np.ndarray | None:
 
 
 def _from_channel(raw, channel: str, value: int | None) -> np.ndarray:
-    line = np.rint(raw.get_data(picks=[channel], verbose="ERROR")[0]).astype(np.int64)
+    values = raw.get_data(picks=[channel], verbose="ERROR")[0]
+    if not (np.abs(values) < 2**62).all():
+        raise ValueError(f"Channel {channel!r} holds no event codes: some are NaN or too large.")
+    line = np.rint(values).astype(np.int64)
+    if values.any() and not line.any():
+        raise ValueError(
+            f"No events found in channel {channel!r}: its values, {values.min():.3g} to "
+            f"{values.max():.3g}, all round to zero. Event codes are whole numbers: where a reader "
+            "took them for microvolts, multiply by 1e6; otherwise name a stim channel."
+        )
     before = np.concatenate([[0], line[:-1]])  # a recording may be cropped to its first trigger
     onset = np.flatnonzero((line != before) & (line != 0))
     values, counts = np.unique(line[onset], return_counts=True)
@@ -198,8 +207,7 @@ def _number_triggers(times, period, sfreq) -> tuple[np.ndarray, list[str]]:
     tolerance = max(_JITTER * period, 2.0 / sfreq)
     gaps = np.diff(times)
     regular = np.abs(gaps - period) <= tolerance
-    steps = np.maximum(np.rint(gaps / period), 1)
-    last = int(np.argmax(np.abs(gaps - steps * period) <= tolerance))
+    last = _first_regular(times, period, tolerance)
     volume = np.full(len(times), -1)
     volume[last] = 0
     missing, faults = [], []
@@ -219,6 +227,12 @@ def _number_triggers(times, period, sfreq) -> tuple[np.ndarray, list[str]]:
                 f"(at {times[last]:.6g} s): cut the recording there and pass two"
             )
             steps = 1
+        elif gap > period:
+            faults.append(
+                f"an event at {times[i]:.6g} s is no whole number of t_r after volume "
+                f"{volume[last]} (at {times[last]:.6g} s) and belongs to no volume"
+            )
+            continue
         else:
             faults.append(
                 f"volume {volume[last]} has more than one trigger (at {times[last]:.6g} s and "
@@ -236,6 +250,16 @@ def _number_triggers(times, period, sfreq) -> tuple[np.ndarray, list[str]]:
     if len(faults) > 6:
         faults = [*faults[:5], f"and {len(faults) - 5} more faults"]
     return volume, faults
+
+
+def _first_regular(times, period, tolerance) -> int:
+    """Find the first event that one of the next few follows after a whole number of periods."""
+    for i in range(len(times) - 1):
+        gaps = times[i + 1 : i + 4] - times[i]
+        steps = np.maximum(np.rint(gaps / period), 1)
+        if (np.abs(gaps - steps * period) <= tolerance).any():
+            return i
+    return 0
 
 
 def _check_count(times, n_frames, n_dummy, n_targets) -> None:
@@ -259,7 +283,8 @@ def _check_count(times, n_frames, n_dummy, n_targets) -> None:
     if extra < 0:
         missing = range(n_triggers, n_frames + n_dummy)
         raise ValueError(
-            f"{said}: volumes {_ranges(list(missing))} have no trigger. Drop the frames that were "
+            f"{said}: volume{'s' if len(missing) > 1 else ''} {_ranges(list(missing))} "
+            f"{'have' if len(missing) > 1 else 'has'} no trigger. Drop the frames that were "
             "acquired after the recording had stopped, or, where the first triggers are lacking, "
             "pass first_volume without volume_event."
         )

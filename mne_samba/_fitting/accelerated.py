@@ -7,7 +7,10 @@ from collections.abc import Mapping
 import torch
 from mne.utils import logger
 from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping, GradientNormClipping
+from skorch.helper import predefined_split
 from skorch.utils import to_tensor
+from torch.utils.data import Dataset
 
 # A processor computes products in bfloat16 more slowly than in float32.
 _REDUCED_ON = ("cuda", "mps", "xpu")
@@ -77,6 +80,52 @@ class AcceleratedNet(NeuralNet):
     def __getstate__(self):
         # Compiled code belongs to its process.
         return {**super().__getstate__(), "forward_": None}
+
+
+def build_net(
+    module: torch.nn.Module, options, *, criterion, weight_decay: float, max_epochs: int,
+    device: str, valid: Dataset | None = None, **given,
+) -> AcceleratedNet:  # fmt: skip
+    """Net with a translator's options around a network that has its start values.
+
+    Parameters
+    ----------
+    module : Module
+        The network.
+    options : SambaTranslator
+        Read for its parameters, never changed.
+    criterion : type
+        The loss.
+    weight_decay : float
+        Of AdamW.
+    max_epochs : int
+        Most epochs.
+    device : str
+        Where.
+    valid : Dataset | None
+        Held-out windows, at once, that say when to stop.
+    **given
+        More options of skorch.
+    """
+    callbacks = [("clip", GradientNormClipping(1.0))]
+    if valid is not None:
+        stop = EarlyStopping(patience=options.patience, load_best=True, sink=silent)
+        callbacks.append(("early_stopping", stop))
+    given = {"iterator_valid__batch_size": -1 if valid is None else max(1, len(valid))} | given
+    return AcceleratedNet(
+        module, criterion=criterion, optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=weight_decay, lr=options.lr, max_epochs=max_epochs,
+        batch_size=options.batch_size, iterator_train__shuffle=True,
+        train_split=None if valid is None else predefined_split(valid), callbacks=callbacks,
+        verbose=0, device=device, compiled=options.compile,
+        mixed_precision=options.mixed_precision, **given,
+    )  # fmt: skip
+
+
+def losses(net: NeuralNet) -> list[dict]:
+    """Losses by epoch, as plain numbers."""
+    keys = ("epoch", "train_loss", "valid_loss")
+    return [{key: float(row[key]) for key in keys if key in row} for row in net.history]
 
 
 def silent(*_) -> None:

@@ -14,6 +14,7 @@ from .._data.lowrate import LowRateGrid
 from .._data.paired import PairedData
 from ..nn.linear import Core
 from ..nn.samba import SambaNet
+from .accelerated import losses
 from .checkpoint import Checkpoints
 from .core_choice import CoreChooser
 from .graphs import Graphs, fit_graphs
@@ -177,7 +178,7 @@ class NetworkFitter:
         if self.corrected and (kept or self.options.corrections == "always"):
             network.corrections_kept = True
             train(network.net, self.windows(data), checkpoints.of("whole"))
-            network.history = network.history or _losses(network.net)
+            network.history = network.history or losses(network.net)
             network.graphs = self._attended(network, data)
         network.held = held
         if held is None:
@@ -223,7 +224,7 @@ class NetworkFitter:
         net = self._net(network.net.module_, options.max_epochs, windows)
         network.net = train(net, self.windows(part), checkpoint)
         network.corrections_kept = True
-        history = _losses(net)
+        history = losses(net)
         frames = network.frames(held.powers, held.grid)
         gain, error = validated_gain(core, frames, held)
         kept = bool(gain > max(0.002, 2 * error))
@@ -292,8 +293,3 @@ class NetworkFitter:
     def windows(self, data: PairedData, step: int | None = None) -> FrameWindows:
         """Windows that training sees, or held-out ones ``step`` frames apart."""
         return FrameWindows(data, self.n_frames, step or self.step, self.dtype)
-
-
-def _losses(net: NeuralNet) -> list[dict]:
-    keys = ("epoch", "train_loss", "valid_loss")
-    return [{key: float(row[key]) for key in keys if key in row} for row in net.history]

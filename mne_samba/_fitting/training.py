@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from mne.utils import logger
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, GradientNormClipping
-from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
 from .._data.hemo import frames_table
@@ -19,7 +17,7 @@ from .._data.paired import PairedData
 from ..metrics import pearson
 from ..nn.loss import CenteredCosineLoss
 from ..nn.samba import SambaNet
-from .accelerated import AcceleratedNet, silent
+from .accelerated import build_net
 
 # Below this many frames, a held-out block says too little about what to keep.
 MIN_TRAIN_FRAMES, MIN_VALID_FRAMES = 90, 30
@@ -190,34 +188,16 @@ def stitch(data: PairedData) -> PairedData:
 
 def make_net(module: SambaNet, options, *, max_epochs, device, valid=None) -> NeuralNet:
     """Skorch net, with a translator's options, around a network that has its start values."""
-    callbacks = [("clip", GradientNormClipping(1.0))]
-    if valid is not None:
-        stop = EarlyStopping(patience=options.patience, load_best=True, sink=silent)
-        callbacks.append(("early_stopping", stop))
     groups = [
         # The core starts near its optimum; what it has not seen yet learns faster.
         (name, {"lr": 0.1 * options.lr})
         for name in ("bands*", "spatial_map*", "target_bands*", "hrf*", "kernel", "intercept")
         if any(_matches(name, parameter) for parameter, _ in module.named_parameters())
     ]
-    return AcceleratedNet(
-        module,
-        criterion=CenteredCosineLoss,
-        optimizer=torch.optim.AdamW,
-        optimizer__weight_decay=1e-3,
-        optimizer__param_groups=groups,
-        lr=options.lr,
-        max_epochs=max_epochs,
-        batch_size=options.batch_size,
-        iterator_train__shuffle=True,
-        iterator_valid__batch_size=-1 if valid is None else max(1, len(valid)),
-        train_split=None if valid is None else predefined_split(valid),
-        callbacks=callbacks,
-        verbose=0,
-        device=device,
-        compiled=options.compile,
-        mixed_precision=options.mixed_precision,
-    )
+    return build_net(
+        module, options, criterion=CenteredCosineLoss, weight_decay=1e-3, max_epochs=max_epochs,
+        device=device, valid=valid, optimizer__param_groups=groups,
+    )  # fmt: skip
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -11,12 +11,10 @@ import torch
 from mne.utils import logger
 from sklearn.utils import Bunch
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, GradientNormClipping
-from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
 from .._data.paired import PairedData
-from .._fitting.accelerated import AcceleratedNet, silent
+from .._fitting.accelerated import build_net, losses
 from .._fitting.checkpoint import Checkpoints
 from .._fitting.graphs import fit_graphs
 from .._fitting.network import torch_device
@@ -148,8 +146,7 @@ class PaperReverseFitter:
             self._net(model.net.module_, valid), windows, checkpoints.of("paper-reverse")
         )
         checkpoints.clear()
-        keys = ("epoch", "train_loss", "valid_loss")
-        model.history = [{k: float(row[k]) for k in keys if k in row} for row in model.net.history]
+        model.history = losses(model.net)
         model.output_mean, model.output_scale = _line(model, held)
         model.projection = _directions(model.predict(part.targets))
         return model
@@ -179,19 +176,9 @@ class PaperReverseFitter:
         return graphs.target, graphs.source
 
     def _net(self, module: PaperReverseNet, valid) -> NeuralNet:
-        options = self.options
-        callbacks = [("clip", GradientNormClipping(1.0))]
-        if valid is not None:
-            stop = EarlyStopping(patience=options.patience, load_best=True, sink=silent)
-            callbacks.append(("early_stopping", stop))
-        return AcceleratedNet(
-            module, criterion=PaperReverseLoss, optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=1e-2, lr=options.lr, max_epochs=options.max_epochs,
-            batch_size=options.batch_size, iterator_train__shuffle=True,
-            iterator_valid__batch_size=-1 if valid is None else max(1, len(valid)),
-            train_split=None if valid is None else predefined_split(valid), callbacks=callbacks,
-            verbose=0, device=self.device, compiled=options.compile,
-            mixed_precision=options.mixed_precision,
+        return build_net(
+            module, self.options, criterion=PaperReverseLoss, weight_decay=1e-2,
+            max_epochs=self.options.max_epochs, device=self.device, valid=valid,
         )  # fmt: skip
 
 

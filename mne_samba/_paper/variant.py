@@ -11,14 +11,12 @@ import torch
 from mne.utils import logger
 from sklearn.utils import Bunch
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, GradientNormClipping
-from skorch.helper import predefined_split
 from torch import nn
 
 from .._data.lowrate import LowRateGrid, PowerScaler
 from .._data.paired import PairedData
 from .._data.segments import Electrophysiology
-from .._fitting.accelerated import AcceleratedNet, silent
+from .._fitting.accelerated import build_net, losses
 from .._fitting.checkpoint import Checkpoints
 from .._fitting.graphs import Graphs, fit_graphs
 from .._fitting.network import torch_device
@@ -164,10 +162,7 @@ class PaperFitter:
             checkpoints.of("paper"),
         )  # fmt: skip
         checkpoints.clear()
-        keys = ("epoch", "train_loss", "valid_loss")
-        fitted.history = [
-            {key: float(row[key]) for key in keys if key in row} for row in fitted.net.history
-        ]
+        fitted.history = losses(fitted.net)
         fitted.graphs = _attended(fitted, part)
         frames = fitted.frames(held.powers, held.grid)
         fitted.output_mean, fitted.output_scale = _line(frames, held.targets)
@@ -201,19 +196,9 @@ class PaperFitter:
         return fit_graphs(self.options, means)
 
     def _net(self, module: PaperNet, valid: PaperWindows | None) -> NeuralNet:
-        options = self.options
-        callbacks = [("clip", GradientNormClipping(1.0))]
-        if valid is not None:
-            stop = EarlyStopping(patience=options.patience, load_best=True, sink=silent)
-            callbacks.append(("early_stopping", stop))
-        return AcceleratedNet(
-            module, criterion=CenteredCosineLoss, optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=1e-2, lr=options.lr, max_epochs=options.max_epochs,
-            batch_size=options.batch_size, iterator_train__shuffle=True,
-            iterator_valid__batch_size=-1 if valid is None else max(1, len(valid)),
-            train_split=None if valid is None else predefined_split(valid), callbacks=callbacks,
-            verbose=0, device=self.device, compiled=options.compile,
-            mixed_precision=options.mixed_precision,
+        return build_net(
+            module, self.options, criterion=CenteredCosineLoss, weight_decay=1e-2,
+            max_epochs=self.options.max_epochs, device=self.device, valid=valid,
         )  # fmt: skip
 
 

@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from mne.utils import logger
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, GradientNormClipping
-from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
 from .._data.paired import PairedData
-from .._fitting.accelerated import AcceleratedNet, silent
+from .._fitting.accelerated import build_net, losses
 from .._fitting.core_choice import CoreChooser, check_sizes
 from .._fitting.graphs import target_similarity
 from .._fitting.network import torch_device
@@ -205,7 +203,7 @@ class ReverseFitter:
             if kept or always:
                 model.corrections_kept = True
                 self._train(model, data, epochs)
-                model.history = history or _losses(model.net)
+                model.history = history or losses(model.net)
             else:
                 model.history = history
         return model
@@ -243,7 +241,7 @@ class ReverseFitter:
         model.corrections_kept = True
         windows = ReverseWindows(held, model, self.n_frames, self.n_frames)
         if not len(windows):
-            return model.trust, False, [], 1
+            return model.trust, False, [], self.options.max_epochs
         self._train(model, part, self.options.max_epochs, windows)
         gain = held_out_correlations(model, held) - score
         # Bands of one node rise and fall together: nodes are the independent ones.
@@ -254,7 +252,7 @@ class ReverseFitter:
             "Way back: corrections change held-out correlation by %+.4f (standard error %.4f): %s.",
             gain.mean(), error, "kept" if kept else "left out",
         )  # fmt: skip
-        history = _losses(model.net)
+        history = losses(model.net)
         epochs = int(np.argmin([row["valid_loss"] for row in history])) + 1
         return model.trust, kept, history, epochs
 
@@ -305,28 +303,13 @@ class ReverseFitter:
         return knn_adjacency(target_similarity(data), k), nearest(structure_of(core)[1].T, k)
 
     def _net(self, module, max_epochs, valid=None) -> NeuralNet:
-        callbacks = [("clip", GradientNormClipping(1.0))]
-        if valid is not None:
-            stop = EarlyStopping(patience=self.options.patience, load_best=True, sink=silent)
-            callbacks.append(("early_stopping", stop))
-        return AcceleratedNet(
-            module,
-            criterion=SkipLoss,
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=1e-3,
+        options = self.options
+        return build_net(
+            module, options, criterion=SkipLoss, weight_decay=1e-3, max_epochs=max_epochs,
+            device=self.device, valid=valid, iterator_valid__batch_size=options.batch_size,
             # The filter starts at its optimum in closed form.
-            optimizer__param_groups=[("filter*", {"lr": 0.003 * self.options.lr})],
-            lr=self.options.lr,
-            max_epochs=max_epochs,
-            batch_size=self.options.batch_size,
-            iterator_train__shuffle=True,
-            train_split=None if valid is None else predefined_split(valid),
-            callbacks=callbacks,
-            verbose=0,
-            device=self.device,
-            compiled=self.options.compile,
-            mixed_precision=self.options.mixed_precision,
-        )
+            optimizer__param_groups=[("filter*", {"lr": 0.003 * options.lr})],
+        )  # fmt: skip
 
     def _train(self, model: ReverseModel, data: PairedData, epochs: int, valid=None) -> None:
         model.net = self._net(model.net.module_, epochs, valid)
@@ -391,8 +374,3 @@ def _clearly_best(scores: list[np.ndarray]) -> int:
         if gain.mean() - error > lead:
             best, lead = i, gain.mean() - error
     return best
-
-
-def _losses(net: NeuralNet) -> list[dict]:
-    keys = ("epoch", "train_loss", "valid_loss")
-    return [{key: float(row[key]) for key in keys if key in row} for row in net.history]

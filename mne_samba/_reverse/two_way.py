@@ -153,12 +153,15 @@ class TwoWay(SharedSpace):
         self.n_parameters_ = sum(p.numel() for p in model.net.module_.parameters())
         self.band_weights_, self.spatial_map_ = structure_of(core)
         self.band_attention_, self.band_gain_ = publish_bands(self.band_weights_, self.spatial_map_)
-        self.hrf_params_ = pd.DataFrame(
-            core.hrf_params, index=reading.target_names, columns=list(HRF_PARAMS)
-        )
         self.hrf_ = core.kernel
         self.hrf_times_ = (np.arange(core.kernel.shape[1]) + 0.5) * core.dt
-        self.hrf_peak_time_ = hrf_summary(core.hrf_params)["peak_time"]
+        params, peaks = core.hrf_params, hrf_summary(core.hrf_params)["peak_time"]
+        if core.hrf == "fir":  # what its shape comes nearest to is not what was fitted
+            params, peaks = np.nan, self.hrf_times_[np.abs(core.kernel).argmax(axis=1)]
+        self.hrf_params_ = pd.DataFrame(
+            params, index=reading.target_names, columns=list(HRF_PARAMS)
+        )
+        self.hrf_peak_time_ = peaks
         self.graph_ = Bunch(target=model.graphs[0], bipartite=model.graphs[1])
 
     def _predict_ele_from(self, X):

@@ -174,6 +174,8 @@ def _restore(config, arrays):
     if config["class"] != SambaTranslator.__name__:
         raise ValueError(f"it holds a {config['class']!r}")
     translator = SambaTranslator(**{k: _unplain(v) for k, v in config["params"].items()})
+    # What a file names is not opened: joblib's caches hold pickles, which run code.
+    translator.set_params(checkpoint_dir=None, memory=None)
     _use_device(translator)
     check_saved(translator, config, arrays)
     translator.info_ = _restore_info(config, arrays)

@@ -99,7 +99,7 @@ def staged(folder: Path, options: dict) -> Iterator[Path]:
         yield partial
         write_text(partial / _DONE, to_json(options))
         if folder.is_dir():
-            old = folder.with_name(f".{folder.name}.{_host()}.{os.getpid()}.old.partial")
+            old = folder.with_name(f".{folder.name}-old.{_host()}.{os.getpid()}.partial")
             os.replace(folder, old)
             os.replace(partial, folder)
             shutil.rmtree(old, ignore_errors=True)

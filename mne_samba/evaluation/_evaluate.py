@@ -113,7 +113,7 @@ def evaluate(
     random_state : int | None
         Seed of the shifts, and of estimators whose ``random_state`` is None.
     verbose : bool | str | None
-        MNE's verbosity: progress at ``"info"``.
+        MNE's verbosity: progress at ``"info"``, and what every fit says at ``"debug"``.
 
     Returns
     -------

@@ -1,6 +1,7 @@
 """Fits of one evaluation: deterministic, in parallel, kept on disk so that they can be resumed."""
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
-from mne.utils import ProgressBar, logger
+from mne.utils import ProgressBar, logger, use_log_level
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
@@ -110,8 +111,10 @@ def run_job(job: Job, X, samples: Samples, groups, random_state: int | None) -> 
     """Fit and predict on one thread, so that the result does not depend on ``n_jobs``."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    # What every fit has to say would be told once per fold and model.
+    level = logger.level if logger.level < logging.INFO else max(logger.level, logging.WARNING)
     try:
-        with threadpool_limits(1):
+        with threadpool_limits(1), use_log_level(level):
             parts = [samples.y[row] for row in job.train]
             if job.shuffled:
                 parts = shuffled_targets(samples, job.train)

@@ -257,7 +257,12 @@ def _read_raw(root: Path, path: Path, datatype: str):
         raw = read_raw_bids(where, on_ch_mismatch="raise", verbose="ERROR")
         if len(raw.annotations) == 0:
             # Events may be in the amplifier's own file alone.
-            own = mne.io.read_raw(path, verbose="ERROR").annotations
+            file = mne.io.read_raw(path, verbose="ERROR")
+            # scans.tsv may give another date than the file: count from the first sample.
+            own = mne.Annotations(
+                file.annotations.onset - file.first_time, file.annotations.duration,
+                file.annotations.description,
+            )  # fmt: skip
             raw.set_annotations(own, verbose="ERROR")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path.name}: {_line(error)}") from None

@@ -197,6 +197,14 @@ def scan_of(
     if n_dummy is None:
         # Some scanners send triggers for volumes that they throw away, some do not.
         n_dummy = 0 if len(found) == n_frames else discarded
+        if discarded and not n_dummy and raw.n_times / sfreq - found[-1] < t_r:
+            raise ValueError(
+                f"The sidecar says that {discarded} volumes were discarded, there are as many "
+                f"triggers as frames ({n_frames}), and the recording ends within one t_r of the "
+                "last of them. If discarded volumes had no trigger, pass n_dummy=0; if the "
+                f"recording stopped before the scan, pass n_dummy={discarded} and drop the last "
+                f"{discarded} frames of BOLD."
+            )
     times = frame_times(
         raw, n_frames, t_r=t_r, n_dummy=n_dummy, slice_time_ref=reference,
         volume_event=volume_event,

@@ -199,11 +199,26 @@ def test_partialling_keeps_what_confounds_do_not_explain(world):
 
 @pytest.mark.slow
 def test_same_result_in_parallel():
-    signals, targets, _ = simulate(n_people=24, n_frames=120)
+    signals, targets, _ = simulate(n_people=6, n_frames=120)
     one = run(FrameRidge(), signals, targets, n_jobs=1)
     two = run(FrameRidge(), signals, targets, n_jobs=2)
     pd.testing.assert_frame_equal(one.to_frame(), two.to_frame(), check_exact=True)
     np.testing.assert_array_equal(one.null_["FrameRidge"], two.null_["FrameRidge"])
+
+
+@pytest.mark.parametrize(("verbose", "n_told"), [("info", 0), ("debug", 6), ("error", 0)])
+def test_what_fits_say_is_not_repeated_for_every_fold(world, verbose, n_told):
+    class Talking(FrameRidge):
+        def fit(self, X, y):
+            mne.utils.logger.info("Told by a fit.")
+            return super().fit(X, y)
+
+    signals, targets, _ = world
+    with mne.utils.catch_logging(verbose=verbose) as log:
+        run(Talking(), signals, targets, verbose=verbose)
+    said = log.getvalue()
+    assert said.count("Told by a fit.") == n_told
+    assert said.count("6 fits, 3 folds") == (verbose != "error")
 
 
 def test_resumes_from_the_cache(world, tmp_path):

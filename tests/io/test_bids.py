@@ -228,6 +228,21 @@ def test_no_triggers_at_all(copy, edit_events, tree):
     np.testing.assert_allclose(pair.frame_times, tree.frame_times[0], atol=1e-9)
 
 
+@pytest.mark.parametrize("date", ["2021-05-04T12:00:00", "1920-05-04T12:00:00", "n/a"])
+def test_the_date_of_a_recording_does_not_move_its_triggers(copy, tree, date):
+    """Dates in scans.tsv are rounded or made up; the amplifier's file has its own."""
+    markers = copy / "sub-01/eeg/sub-01_task-rest_run-01_eeg.vmrk"
+    text = markers.read_text(encoding="utf-8")
+    begin = "Mk0=New Segment,,1,1,0,20210504120000700000\nMk1="
+    markers.write_text(text.replace("Mk1=", begin, 1), encoding="utf-8")
+    scans = copy / "sub-01/sub-01_scans.tsv"
+    table = pd.read_csv(scans, sep="\t")
+    table.assign(acq_time=date).to_csv(scans, sep="\t", index=False)
+    events = copy / "sub-01/eeg/sub-01_task-rest_run-01_events.tsv"
+    events.write_text("onset\tduration\ttrial_type\n", encoding="utf-8")
+    np.testing.assert_allclose(read(copy).frame_times, tree.frame_times[0], atol=1e-9)
+
+
 def test_triggers_of_the_amplifier_where_no_table_has_them(copy, tree):
     (copy / "sub-01/eeg/sub-01_task-rest_run-01_events.tsv").unlink()
     pair = read(copy)

@@ -18,6 +18,7 @@ from mne_samba.io._scan import (
     find_volume_event,
     mark_frames,
     repetition_time,
+    scan_of,
     slice_reference,
 )
 from mne_samba.windows import frame_times
@@ -162,3 +163,22 @@ def test_marking_frames_moves_nothing_else(date, first_samp, cut):
         times = frame_times(raw, 100, t_r=2.0, volume_event=event)
         np.testing.assert_allclose(times, expected, atol=1e-9)
     np.testing.assert_allclose(bad_spans(raw), [[60.0 - cut, 63.0 - cut]], atol=1e-9)
+
+
+@pytest.mark.parametrize("tail", [0.5, 4.0])
+def test_dummy_scans_are_not_guessed_where_the_recording_ends_early(tail):
+    """Marked dummies and two lost volumes at the end look like dummies without triggers."""
+    starts = 7.3 + 2.0 * np.arange(50)
+    info = mne.create_info(2, 100.0, "eeg")
+    raw = mne.io.RawArray(np.zeros((2, int(100 * (starts[-1] + tail)))), info, verbose=False)
+    raw.set_annotations(mne.Annotations(starts, 0.0, "volume"))
+    options = {"volume_event": "volume", "first_volume": 0.0, "discarded": 2, "reference": 0.0}
+    if tail < 2.0:
+        with pytest.raises(ValueError, match=r"2 volumes were discarded.*pass n_dummy=0"):
+            scan_of(raw, 50, 2.0, n_dummy=None, **options)
+    else:
+        scan = scan_of(raw, 50, 2.0, n_dummy=None, **options)
+        np.testing.assert_allclose(scan.times, starts, atol=1e-9)
+    np.testing.assert_allclose(scan_of(raw, 50, 2.0, n_dummy=0, **options).times, starts, atol=1e-9)
+    scan = scan_of(raw, 48, 2.0, n_dummy=None, **options)
+    np.testing.assert_allclose(scan.times, starts[2:], atol=1e-9)

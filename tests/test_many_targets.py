@@ -1,5 +1,7 @@
 """With many targets some of them decide, and the rest is fitted on from there."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -35,11 +37,12 @@ def test_some_targets_choose_the_scale_and_all_are_fitted_as_well(log_world, mon
 
 
 def test_the_draw_is_seeded_and_stays_away_where_targets_are_few(log_world):
-    model = _translator().fit(log_world.raws, log_world.bolds)
-    chooser = core_choice.CoreChooser(model)
-    assert chooser.draw(3) is None
-    np.testing.assert_array_equal(chooser.draw(3, 4), chooser.draw(3, 4))
-    assert len(set(chooser.draw(3, 4))) == 4
+    data = SimpleNamespace(targets=log_world.bolds)
+    draw = core_choice.CoreChooser.draw
+    assert draw(data, 3) is None
+    np.testing.assert_array_equal(draw(data, 3, 4), draw(data, 3, 4))
+    assert len(set(draw(data, 3, 4))) == 4
+    assert any((draw(data, seed, 4) != draw(data, 3, 4)).any() for seed in range(3))
 
 
 @pytest.mark.parametrize(("promise", "epochs"), [(False, 0), (True, 1)])

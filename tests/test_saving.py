@@ -311,3 +311,19 @@ def test_mutated_files_are_read_or_refused(file, tmp_path):
             refused += 1
     assert refused + read == 200 and refused > 100
     assert [p.name for p in tmp_path.iterdir()] == ["mutated.samba"]
+
+
+@pytest.mark.parametrize("change", [{"hrf": "fir"}, {"n_hidden": 8, "recurrent": "gru"},
+                                    {"band_attention": False, "corrections": "never"},
+                                    {"hrf_length": 10.0}, {"dtype": "float64"}])  # fmt: skip
+def test_parameters_set_after_a_fit_do_not_reach_the_file(fitted, people, tmp_path, change):
+    changed = pickle.loads(pickle.dumps(fitted)).set_params(**change)
+    changed.save(tmp_path / "model.samba")
+    read = read_samba(tmp_path / "model.samba")
+    np.testing.assert_array_equal(read.predict(people.raws[2]), fitted.predict(people.raws[2]))
+    np.testing.assert_array_equal(read.hrf_times_, fitted.hrf_times_)
+    assert {name: read.get_params()[name] for name in change} == {
+        name: fitted.get_params()[name] for name in change
+    }
+    read.save(tmp_path / "again.samba")
+    assert read_samba(tmp_path / "again.samba").hrf == fitted.hrf

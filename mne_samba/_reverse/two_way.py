@@ -68,6 +68,7 @@ class TwoWay(SharedSpace):
         """
         self._check_direction()
         previous = getattr(self, "_reverse", None) if self.warm_start else None
+        self._built_with = self.get_params(deep=False)
         for name in _OF_ONE_FIT:
             self.__dict__.pop(name, None)
         if self.variant == "paper":

@@ -33,6 +33,13 @@ _GRAPHS = (
 )  # fmt: skip
 
 
+# Parameters without which a saved network cannot be put together again.
+_BUILDING = (
+    "direction", "variant", "output", "hrf", "hrf_length", "hrf_bounds", "recurrent", "graph",
+    "n_hidden", "band_attention", "target_bands", "corrections", "power", "bands", "dtype",
+)  # fmt: skip
+
+
 def _plain(value, name: str):
     """Turn a parameter into what JSON holds, or say that it cannot be saved."""
     if isinstance(value, np.ndarray):
@@ -72,7 +79,7 @@ def save_translator(translator, path, overwrite: bool) -> None:
         "params": {
             # Folders belong to a machine, not to a model.
             name: None if name in ("checkpoint_dir", "memory") else _plain(value, name)
-            for name, value in translator.get_params(deep=False).items()
+            for name, value in _params(translator).items()
         },
         "channel_types": _channel_types(translator.info_),
         "ch_names": [str(name) for name in translator.ch_names_in_],
@@ -86,6 +93,13 @@ def save_translator(translator, path, overwrite: bool) -> None:
     if translator.info_ is not None:
         arrays["positions"] = np.array([ch["loc"][:3] for ch in translator.info_["chs"]])
     write_model(path, config, arrays)
+
+
+def _params(translator) -> dict:
+    """Parameters as they are now, but for those that say what was built, as they were in fit."""
+    params = translator.get_params(deep=False)
+    built = getattr(translator, "_built_with", params)
+    return params | {name: built[name] for name in _BUILDING if name in built}
 
 
 def _pack_forward(translator, config: dict, arrays: dict) -> None:
@@ -177,6 +191,7 @@ def _restore(config, arrays):
     # What a file names is not opened: joblib's caches hold pickles, which run code.
     translator.set_params(checkpoint_dir=None, memory=None)
     _use_device(translator)
+    translator._built_with = translator.get_params(deep=False)
     check_saved(translator, config, arrays)
     translator.info_ = _restore_info(config, arrays)
     if "kind" in config:

@@ -82,7 +82,7 @@ def merged(rows, path) -> pd.DataFrame:
     new = pd.DataFrame(rows)
     if path.exists():
         texts = {"error": str, "limit": str, "note": str}
-        old = pd.read_csv(path, keep_default_na=False, na_values=["nan"], dtype=texts)
+        old = pd.read_csv(path, keep_default_na=False, na_values=["nan", ""], dtype=texts)
         keys = [column for column in KEYS if column in old]
         if len(new):
             again = set(map(tuple, new[keys].astype(str).to_numpy()))

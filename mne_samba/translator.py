@@ -103,8 +103,8 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         False weights all bands alike.
     target_bands : "auto" | bool
         Whether regions have weights of nodes and bands of their own instead of sharing the nodes'
-        band weights; "auto" decides by held-out frames, or by evidence where data are short. A
-        warm start keeps what the adapted model has, whatever is asked for here.
+        band weights; "auto" decides by held-out frames, or by evidence below three minutes. A warm
+        start keeps what the adapted model has, whatever is asked for here.
     variant : "default" | "paper"
         "paper" is the published network, for comparison: see `mne_samba.nn.paper.PaperNet` and, for
         the way back, `mne_samba.nn.paper_reverse.PaperReverseNet`, which say which part is where.
@@ -140,8 +140,8 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         Precision of the network.
     compile : bool
         Run training steps of the network through `torch.compile`, which needs a compiler. For
-        accelerators: on the CPU its steps are faster as they are written (graph attention over 500
-        nodes, forward and backward: 0.97 s, compiled 1.75 s after 38 s of compilation).
+        accelerators: on the CPU steps are written for its cache, and compilation takes longer than
+        most fits.
     mixed_precision : bool
         Compute matrix products of training steps in bfloat16 on an accelerator; transforms, losses,
         weights and predictions stay float32. The CPU ignores it.
@@ -195,7 +195,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
     BOLD tells of changes of band power below about 0.1 Hz, in bands that drive it; not of faster
     ones, and not of phase. Simulated (``benchmarks/reverse.py``: 16 nodes, 32 regions, 30 min, SNR
     4, log power in bins of 2 s), predicted and measured alpha power correlate by .42 to .47 at
-    rates below 0.1 Hz, by .19 from 0.1 to 0.15 Hz and by .05 above; delta and theta, which hardly
+    rates below 0.1 Hz, by .20 from 0.1 to 0.15 Hz and by .05 above; delta and theta, which hardly
     drive BOLD there, by .16 at most; waveforms (``output="signal"``) by .00. An oracle that knows
     coupling, responses and noise is ahead by .01.
 

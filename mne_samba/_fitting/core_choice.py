@@ -81,6 +81,7 @@ class CoreChooser:
         self.own_bands = options.target_bands is True
         self._start: Core | None = None  # of some targets, for the fit of the training part
         self._part_core: Core | None = None  # of the training part, for the fit of the whole
+        self._blocks: list | None = None  # of data too short for a part: cores, and what they lack
 
     def split(self, data: PairedData) -> tuple[PairedData, PairedData] | None:
         """Training and held-out part of the training data; None where it is too short."""
@@ -171,9 +172,15 @@ class CoreChooser:
 
     def _own_bands_win(self, data, split, shared, seed) -> bool:
         if split is None and n_frames_of(data) >= MIN_TRAIN_FRAMES:
-            gain = self._in_blocks(data, seed, True) - self._in_blocks(data, seed, False)
-            logger.debug("Own bands change correlation in held-out blocks by %.3f.", gain.mean())
-            return gain.mean() > 0
+            some = self.draw(data, seed)
+            few = data if some is None else data.of_targets(some)
+            found = {own: self._in_blocks(few, seed, None, own) for own in (False, True)}
+            shared, own = (_correlation(few, found[own]) for own in (False, True))
+            wins = bool((own - shared).mean() > 0)
+            logger.debug("Own bands change correlation in held-out blocks by %.3f.",
+                         (own - shared).mean())  # fmt: skip
+            self._blocks = found[wins] if some is None else None
+            return wins
         if split is None:
             shared = max(self._fit(data, seed, None, False).evidence.values())
             own = max(self._fit(data, seed, None, True).evidence.values())
@@ -194,15 +201,11 @@ class CoreChooser:
             self._keep(core, few)
         return gain.mean() > 0
 
-    def _in_blocks(self, data, seed, own_bands) -> np.ndarray:
-        """Correlation of targets over blocks that are held out in turn."""
-        frames, targets, keys = [], [], []
-        for part, held in inner_blocks(data):
-            core = self._fit(part, seed, None, own_bands, **_ROUGH)
-            frames += core.predict(held.powers)
-            targets += held.targets
-            keys += held.keys
-        return validated_correlation(frames, replace(data, targets=targets, keys=keys))
+    def _in_blocks(self, data, seed, previous, own_bands) -> list[tuple[Core, PairedData]]:
+        return [
+            (self._fit(part, seed, previous, own_bands, **_ROUGH), held)
+            for part, held in inner_blocks(data)
+        ]
 
     def _held_out(self, split, seed, some=None, own_bands=False) -> tuple[np.ndarray, Core]:
         """Correlation of some targets on held-out frames, and their core."""
@@ -229,9 +232,16 @@ class CoreChooser:
         many = {} if self.draw(data, seed) is None else _MANY
         return self._fit(data, seed, None, self.own_bands, start=self._part_core, **many)
 
-    def fit_rough(self, data: PairedData, seed: int, previous: Core | None) -> Core:
-        """Fit the chosen core by a fit that ends early, from nothing but this data."""
-        return self._fit(data, seed, previous, self.own_bands, **_ROUGH)
+    def fit_blocks(
+        self, data: PairedData, seed: int, previous: Core | None
+    ) -> list[tuple[Core, PairedData]]:
+        """Blocks of short data that are held out in turn, and cores that have not seen them.
+
+        The cores are of the chosen kind, by fits that end early, unless choosing made them.
+        """
+        if previous is not None or self._blocks is None:
+            return self._in_blocks(data, seed, previous, self.own_bands)
+        return self._blocks
 
     def _from_some(self, data: PairedData, seed: int, previous: Core | None) -> Core:
         """Fit all targets, on from some where there are many."""
@@ -290,3 +300,11 @@ def previous_core(translator, data: PairedData) -> Core | None:
         return None
     check_sizes(translator.core_, data)
     return translator.core_
+
+
+def _correlation(data: PairedData, blocks: list[tuple[Core, PairedData]]) -> np.ndarray:
+    """Correlation of targets over blocks, each predicted by the core that has not seen it."""
+    frames = [frame for core, held in blocks for frame in core.predict(held.powers)]
+    targets = [target for _, held in blocks for target in held.targets]
+    keys = [key for _, held in blocks for key in held.keys]
+    return validated_correlation(frames, replace(data, targets=targets, keys=keys))

@@ -21,7 +21,6 @@ from .graphs import Graphs, fit_graphs
 from .training import (
     MIN_TRAIN_FRAMES,
     FrameWindows,
-    inner_blocks,
     make_net,
     n_frames_of,
     predict_segments,
@@ -240,18 +239,15 @@ class NetworkFitter:
 
     def _judge_blocks(self, data, seed, previous):
         """Shrinkage and held-out residuals of data too short to hold out one part of it."""
-        cores, pieces, predicted = [], [], []
-        for part, held in inner_blocks(data):
-            cores.append(self.cores.fit_rough(part, seed, previous))
-            pieces.append(held)
-            predicted.append(cores[-1].predict(held.powers))
+        blocks = self.cores.fit_blocks(data, seed, previous)
+        predicted = [core.predict(held.powers) for core, held in blocks]
         frames = [frame for some in predicted for frame in some]
-        targets = [target for held in pieces for target in held.targets]
+        targets = [target for _, held in blocks for target in held.targets]
         shrinkage = validated_shrinkage(frames, replace(data, targets=targets))
         logger.info("Short data: held-out blocks shrink predictions by %.2f.", shrinkage)
         found = [
             held_out(core, held, [shrinkage * frame for frame in some], self.options._drift)
-            for core, held, some in zip(cores, pieces, predicted, strict=True)
+            for (core, held), some in zip(blocks, predicted, strict=True)
         ]
         return shrinkage, joined(found)
 

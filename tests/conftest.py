@@ -65,3 +65,23 @@ def fitted_full(people):
 
     translator = SambaTranslator(t_r=2.0, corrections="always", max_epochs=3, random_state=0)
     return translator.fit(people.raws[:2], people.bolds[:2])
+
+
+@pytest.fixture
+def error_of_transfer():
+    """Train attention to average over a neighbourhood; error as a share of variance."""
+
+    def train(layer, average, lr):
+        readout = torch.nn.Linear(8, 1)
+        optimizer = torch.optim.Adam([*layer.parameters(), *readout.parameters()], lr=lr)
+        for _ in range(300):
+            x = torch.randn(64, average.shape[1], 1)
+            loss = (readout(layer(x)) - average @ x).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        x = torch.randn(500, average.shape[1], 1)
+        with torch.no_grad():
+            return (readout(layer(x)) - average @ x).square().mean() / (average @ x).var()
+
+    return train

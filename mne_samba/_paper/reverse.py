@@ -17,11 +17,9 @@ from .._data.paired import PairedData
 from .._fitting.accelerated import build_net, losses
 from .._fitting.checkpoint import Checkpoints
 from .._fitting.graphs import fit_graphs
-from .._fitting.network import torch_device
 from .._fitting.published import HRF_STEP
 from .._fitting.training import inner_split, train
-from .._reverse.data import Reading
-from .._reverse.fitter import N_LATENTS, ReverseModel, band_power_of
+from .._reverse.fitter import N_LATENTS, BackFitter, ReverseModel, band_power_of
 from ..nn._reverse_filter import autocovariance, fill_frames, shrunk_covariance
 from ..nn.hrf import HRF_PARAMS, double_gamma, hrf_summary
 from ..nn.paper_reverse import PaperReverseLoss, PaperReverseNet
@@ -97,22 +95,8 @@ class PaperReverseWindows(Dataset):
         return self.items[i]
 
 
-class PaperReverseFitter:
-    """Fit and rebuild networks of the paper's kind from BOLD to band power.
-
-    Parameters
-    ----------
-    options : SambaTranslator
-        Read for its parameters, never changed.
-    reading : Reading
-        Sizes and names.
-    """
-
-    def __init__(self, options, reading: Reading):
-        self.options, self.reading = options, reading
-        self.dtype = getattr(torch, options.dtype)
-        self.device = torch_device(options.device)
-        self.n_frames = reading.n_frames
+class PaperReverseFitter(BackFitter):
+    """Fit and rebuild networks of the paper's kind from BOLD to band power."""
 
     def fit(self, data: PairedData, seed: int, previous=None) -> PaperReverseModel:
         """Train until a held-out block of every recording says stop, then set mean and scale."""

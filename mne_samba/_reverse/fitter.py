@@ -155,8 +155,8 @@ def band_power_of(power: np.ndarray, n_frames: int, n_lags: int) -> np.ndarray:
     return out
 
 
-class ReverseFitter:
-    """Fit ways back with the options of one translator.
+class BackFitter:
+    """What fitters of ways back have in common.
 
     Parameters
     ----------
@@ -167,11 +167,18 @@ class ReverseFitter:
     """
 
     def __init__(self, options, reading: Reading):
-        self.options, self.reading, self.previous = options, reading, None
-        self.cores = CoreChooser(options)
+        self.options, self.reading = options, reading
         self.dtype = getattr(torch, options.dtype)
         self.device = torch_device(options.device)
         self.n_frames = reading.n_frames
+
+
+class ReverseFitter(BackFitter):
+    """Fit ways back with the options of one translator."""
+
+    def __init__(self, options, reading: Reading):
+        super().__init__(options, reading)
+        self.cores, self.previous = CoreChooser(options), None
         step = max(1, self.n_frames // 2)
         if options.step is not None:
             step = max(1, round(options.step / reading.grid.t_r))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
+from mne_samba.core.inverse import autocovariance, inverse_filter
+from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.metrics import pearson
-from mne_samba.nn._reverse_filter import autocovariance, inverse_filter
-from mne_samba.nn.hrf import double_gamma, glover_params
 
 BEFORE, AFTER, GAP, FOLDS = 4, 9, 15, 5
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)

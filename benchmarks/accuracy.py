@@ -27,13 +27,13 @@ import torch  # noqa: E402
 from scipy.ndimage import uniform_filter1d  # noqa: E402
 
 from mne_samba import SambaTranslator, make_windows  # noqa: E402
-from mne_samba._data.inputs import FrameGrid, read_inputs  # noqa: E402
-from mne_samba._data.lowrate import LowRateGrid, band_filters, ele_power  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
+from mne_samba.data.inputs import FrameGrid, read_inputs  # noqa: E402
+from mne_samba.data.power import LowRateGrid, band_filters, ele_power  # noqa: E402
 from mne_samba.datasets import simulate_bold, simulate_paired  # noqa: E402
+from mne_samba.hrf import convolve_frames, double_gamma  # noqa: E402
 from mne_samba.metrics import pearson, r2  # noqa: E402
-from mne_samba.nn.hrf import convolve_frames, double_gamma  # noqa: E402
-from mne_samba.nn.wavelet import CANONICAL_BANDS as BANDS  # noqa: E402
+from mne_samba.wavelets.power import CANONICAL_BANDS as BANDS  # noqa: E402
 
 T_R, TEST, GAP = 2.0, 900.0, 60.0
 # People on whom no default was chosen: those of seeds 0 to 4 were seen in development.

@@ -18,7 +18,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from scipy import signal, stats  # noqa: E402
 
-from mne_samba.nn.hrf import double_gamma, glover_params  # noqa: E402
+from mne_samba.hrf import double_gamma, glover_params  # noqa: E402
 from mne_samba.transformers._band_attention import WaveletBandAttention  # noqa: E402
 
 SFREQ, DURATION, T_R = 200.0, 600.0, 2.0

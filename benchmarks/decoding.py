@@ -29,7 +29,7 @@ from sklearn.frozen import FrozenEstimator  # noqa: E402
 
 from mne_samba import SambaClassifier, SambaTranslator, make_windows  # noqa: E402
 from mne_samba._reverse.data import read_targets  # noqa: E402
-from mne_samba.nn.hrf import convolve_frames, double_gamma, glover_params  # noqa: E402
+from mne_samba.hrf import convolve_frames, double_gamma, glover_params  # noqa: E402
 
 SEEDS, SWEEP_SEEDS = range(10, 15), 3
 PAIRED, LABELLED, TESTED, REPEATS, REST = 12, 6, 10, 2, 900.0

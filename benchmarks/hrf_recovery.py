@@ -21,15 +21,9 @@ from scipy.optimize import least_squares  # noqa: E402
 from scipy.signal import fftconvolve, lfilter  # noqa: E402
 
 from mne_samba import LearnableHRF  # noqa: E402
+from mne_samba.hrf import HRF_BOUNDS, double_gamma, glover_params, hrf_summary, unit_peak  # noqa: E402
+from mne_samba.hrf.fit import fit_double_gamma  # noqa: E402
 from mne_samba.metrics import detrend, pearson  # noqa: E402
-from mne_samba.nn.hrf import (  # noqa: E402
-    HRF_BOUNDS,
-    double_gamma,
-    glover_params,
-    hrf_summary,
-    unit_peak,
-)
-from mne_samba.nn.hrf_fit import fit_double_gamma  # noqa: E402
 
 SFREQ, T_R = 10.0, 2.0
 SHARED = Path(os.environ.get("MNE_SAMBA_SHARED", HERE.parents[1] / "shared" / "data"))

@@ -33,8 +33,8 @@ from _inverse import deconvolution_ridge, lagged_ridge, oracle  # noqa: E402
 from mne_samba import SambaTranslator, make_windows  # noqa: E402
 from mne_samba._reverse.data import read_pair, read_targets  # noqa: E402
 from mne_samba.datasets import simulate_paired  # noqa: E402
+from mne_samba.hrf import double_gamma  # noqa: E402
 from mne_samba.metrics import detrend, pearson  # noqa: E402
-from mne_samba.nn.hrf import double_gamma  # noqa: E402
 
 T_R, TRAIN, TEST, GAP, WINDOW = 2.0, 1800.0, 900.0, 60.0, 60.0
 BANDS = ("delta", "theta", "alpha", "beta", "gamma")

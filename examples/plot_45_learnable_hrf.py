@@ -26,9 +26,9 @@ from mne_samba import (
     viz,
 )
 from mne_samba.datasets import load_bold_rest, load_eeg_rest, simulate_bold
+from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
 from mne_samba.metrics import detrend, spearman
 from mne_samba.model_selection import BlockedTimeSplit
-from mne_samba.nn.hrf import double_gamma, hrf_summary, unit_peak
 
 rng = np.random.default_rng(0)
 t_r, sfreq, minutes = 2.0, 10.0, 10

@@ -17,7 +17,7 @@ from scipy.signal import fftconvolve, lfilter
 
 from mne_samba import LearnableHRF, SambaTranslator, compare_hrfs, viz
 from mne_samba.datasets import simulate_paired
-from mne_samba.nn.hrf import double_gamma, hrf_summary, unit_peak
+from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
 
 data = simulate_paired(
     2, 900.0, n_sources=12, n_targets=24, level="source", snr=2.0, random_state=3

@@ -20,7 +20,7 @@ import numpy as np
 from mne_samba import LearnableHRF, SambaTranslator
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
-from mne_samba.nn.wavelet import CANONICAL_BANDS, band_power
+from mne_samba.wavelets.power import CANONICAL_BANDS, band_power
 
 rng = np.random.default_rng(0)
 sfreq, n_channels, minutes = 200.0, 16, 5
@@ -54,7 +54,7 @@ def mne_power():
     return power.reshape(n_channels, len(centres), minutes * 60 * 2, -1).mean(axis=-1)
 
 
-seconds = {"mne_samba.nn.wavelet": timed(ours), "tfr_array_morlet": timed(mne_power)}
+seconds = {"mne_samba.wavelets.power": timed(ours), "tfr_array_morlet": timed(mne_power)}
 print(f"{n_channels} channels, {minutes} minutes at {sfreq:g} Hz, {len(CANONICAL_BANDS)} bands:")
 for name, value in seconds.items():
     print(f"  {name:22s} {value:.2f} s")

@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._checks import check_number, check_option, check_t_r, keeps_earlier_fit
-from ._data.hemo import (
+from ._scoring import MeanScore, score_frames, score_rows
+from .data.bold import (
     check_lengths,
     check_measured,
     check_same_frames,
@@ -22,8 +23,9 @@ from ._data.hemo import (
     read_hemo,
     recording_scale,
 )
-from ._data.inputs import check_made_for, input_kind, is_features, read_inputs
-from ._data.lowrate import (
+from .data.inputs import check_made_for, input_kind, is_features, read_inputs
+from .data.paired import PairedData
+from .data.power import (
     LowRateGrid,
     PowerScaler,
     band_filters,
@@ -31,11 +33,9 @@ from ._data.lowrate import (
     ele_power,
     full_history,
 )
-from ._data.paired import PairedData
-from ._data.power_cache import check_memory
-from ._data.reading import check_channels
-from ._data.segments import Electrophysiology, FrameGrid
-from ._scoring import MeanScore, score_frames, score_rows
+from .data.power_cache import check_memory
+from .data.segments import Electrophysiology, FrameGrid
+from .data.signals import check_channels
 
 # Frames as rows have no history: a response of one bin.
 ROWS = LowRateGrid(t_r=1.0, step=1, n_lags=1)

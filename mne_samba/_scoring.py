@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ._checks import check_option
-from ._data.hemo import detrend_segments, frames_table
-from ._data.missing import lacking
+from .data.bold import detrend_segments, frames_table
+from .data.missing import lacking
 from .metrics import METRICS, order_frames
 
 

@@ -8,10 +8,10 @@ from scipy import linalg
 
 from ._base import BoldRegressor
 from ._checks import check_number, check_option
-from ._data.hemo import frames_table
-from ._data.missing import by_pattern, lacking
-from ._data.paired import PairedData
-from .nn.hrf import convolve_frames, double_gamma, glover_params
+from .data.bold import frames_table
+from .data.missing import by_pattern, lacking
+from .data.paired import PairedData
+from .hrf import convolve_frames, double_gamma, glover_params
 
 __all__ = ["BandPowerRidge"]
 

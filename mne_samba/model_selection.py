@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 
-from ._data.window_table import extra_columns, too_close, window_table
+from .data.window_table import extra_columns, too_close, window_table
 
 __all__ = ["BlockedTimeSplit", "LeaveSubjectAndSegmentOut", "blocked_train_test_split"]
 

@@ -8,8 +8,6 @@ import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
-from ._data.inputs import input_kind, is_features
-from ._data.paired import PairedData
 from ._fitting.core_choice import previous_core
 from ._fitting.graphs import check_graph
 from ._fitting.network import NetworkFitter
@@ -20,6 +18,8 @@ from ._paper.variant import PaperVariant, publish_paper
 from ._reverse.features import LatentFeatures
 from ._reverse.two_way import TwoWay
 from ._saving.files import read_samba, save_translator
+from .data.inputs import input_kind, is_features
+from .data.paired import PairedData
 
 __all__ = ["SambaTranslator", "read_samba"]
 
@@ -107,7 +107,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         start keeps what the adapted model has, whatever is asked for here.
     variant : "default" | "paper"
         "paper" is the published network, for comparison: see `mne_samba.nn.paper.PaperNet` and, for
-        the way back, `mne_samba.nn.paper_reverse.PaperReverseNet`, which say which part is where.
+        the way back, `mne_samba.nn.inverse_paper.PaperReverseNet`, which say which part is where.
         All is trained by gradient from a random start. From electrophysiology: signal at full rate,
         db5 wavelets of three levels, a response per *node*, graph attention, a map per target and a
         recurrent decoder. From BOLD: graph attention, a map per node, wavelet coefficients per
@@ -164,7 +164,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
     ----------
     net_ : skorch.NeuralNet
         The network.
-    core_ : mne_samba.nn.linear.Core
+    core_ : mne_samba.core.linear.Core
         The linear core.
     hrf_params_ : DataFrame
         Six parameters per region (``variant="paper"``: per node, as are the responses below).

@@ -11,10 +11,10 @@ import pandas as pd
 from mne.utils import logger, warn
 
 from ._checks import check_number, check_t_r
-from ._data.channels import bad_spans
-from ._data.frame_times import frame_times, times_for_bold
-from ._data.hemo import read_hemo
-from ._data.pairing import (
+from .data.bold import read_hemo
+from .data.channels import bad_spans
+from .data.frame_times import frame_times, times_for_bold
+from .data.pairing import (
     check_bold,
     check_signal,
     count_runs,
@@ -23,7 +23,7 @@ from ._data.pairing import (
     per_recording,
     same_channels,
 )
-from ._data.stimulus_pairing import pair_by_stimulus
+from .data.stimulus_pairing import pair_by_stimulus
 
 __all__ = ["frame_times", "make_windows", "pair_by_stimulus"]
 

@@ -10,9 +10,9 @@ from sklearn.base import clone
 from mne_samba import SambaTranslator, read_samba
 from mne_samba._fitting import accelerated
 from mne_samba.datasets import simulate_paired
-from mne_samba.nn.discrete import wavedec, waverec
-from mne_samba.nn.hrf import convolve_frames
-from mne_samba.nn.reverse import Deconvolution
+from mne_samba.hrf import convolve_frames
+from mne_samba.nn.inverse import Deconvolution
+from mne_samba.nn.wavelet import wavedec, waverec
 
 BANDS = {"theta": (4, 8), "alpha": (8, 13)}
 KINDS = {

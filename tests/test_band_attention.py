@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose
 from scipy import signal as sps
 
 from mne_samba import make_windows
-from mne_samba.nn.hrf import double_gamma, glover_params
-from mne_samba.nn.wavelet import band_power
+from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.transformers._band_attention import WaveletBandAttention
+from mne_samba.wavelets.power import band_power
 
 SFREQ, T_R = 200.0, 2.0
 RHYTHMS = {"theta": (6.0, (4, 8)), "alpha": (10.0, (8, 13)), "beta": (20.0, (13, 30))}
@@ -159,7 +159,7 @@ def test_discrete_power_is_parsevals():
     # Orthogonal coefficients hold all of the signal's energy, wherever bins and blocks begin.
     signals, *_ = _simulate(5, duration=60)
     bank = WaveletBandAttention(sfreq=SFREQ, wavelet="db4").fit([signals]).bank_
-    from mne_samba._data.inputs import Segment
+    from mne_samba.data.inputs import Segment
 
     segment = Segment(lambda a, b: signals[:, a:b], signals.shape[1], 0.0, 1.0, 1)
     power = bank.power(segment).sum(1)

@@ -9,8 +9,8 @@ from sklearn.linear_model import Ridge
 from mne_samba import SambaTranslator
 from mne_samba.baselines import BandPowerRidge, _ridge
 from mne_samba.datasets import simulate_paired
+from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.metrics import pearson
-from mne_samba.nn.hrf import double_gamma, glover_params
 
 
 @pytest.fixture(scope="module", params=["canonical", "fir"])

@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import fftconvolve, lfilter
 
 from mne_samba import LearnableHRF, compare_hrfs
-from mne_samba.nn.hrf import double_gamma, hrf_summary, unit_peak
+from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
 
 T_R, SFREQ, N, LATE = 2.0, 10.0, 8, 3
 BASE = np.tile(unit_peak(np.array([6.0, 14.0, 0.85, 0.9, 1.0, 0.3])), (N, 1))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mne_samba import SambaTranslator, make_windows, read_samba
-from mne_samba._data.paired import PairedData
 from mne_samba._fitting.training import inner_blocks, inner_split, stitch
+from mne_samba.data.paired import PairedData
 from mne_samba.datasets import simulate_bold, simulate_paired
 from mne_samba.metrics import r2
 
@@ -78,7 +78,7 @@ def _windows(first, table_frames, grid):
 
 
 def test_overlapping_windows_are_joined_and_frames_count_once():
-    from mne_samba._data.lowrate import LowRateGrid
+    from mne_samba.data.power import LowRateGrid
 
     grid = LowRateGrid.from_tr(2.0, 10.0)
     data, long, bold = _windows(0, [10, 0, 40, 60], grid)
@@ -90,7 +90,7 @@ def test_overlapping_windows_are_joined_and_frames_count_once():
 
 
 def test_held_out_frames_share_no_signal_with_training():
-    from mne_samba._data.lowrate import LowRateGrid
+    from mne_samba.data.power import LowRateGrid
 
     grid = LowRateGrid.from_tr(2.0, 10.0)
     frames = list(range(0, 400, 20))
@@ -124,7 +124,7 @@ def test_the_way_back_takes_own_bands_where_they_hold(tmp_path):
 
 
 def test_blocks_are_held_out_once_and_with_a_gap():
-    from mne_samba._data.lowrate import LowRateGrid
+    from mne_samba.data.power import LowRateGrid
 
     grid = LowRateGrid.from_tr(2.0, 10.0)
     data, long, bold = _windows(0, [0, 20, 40, 70, 90], grid)

@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from mne_samba import FramewiseRegressor, LearnableHRF
-from mne_samba.nn.hrf import HRF_PARAMS, double_gamma, glover_params, hrf_summary, unit_peak
+from mne_samba.hrf import HRF_PARAMS, double_gamma, glover_params, hrf_summary, unit_peak
 
 T_R, SFREQ = 2.0, 10.0
 

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from test_paper_variant import N_FRAMES, SFREQ, T_R, person
 
 from mne_samba import SambaTranslator, make_windows, read_samba
-from mne_samba.nn.hrf import HRF_PARAMS
+from mne_samba.hrf import HRF_PARAMS
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from scipy.ndimage import gaussian_filter1d
 from sklearn.base import clone
 
 from mne_samba import SambaTranslator, make_windows, read_samba
-from mne_samba._data.lowrate import LowRateGrid
-from mne_samba._data.segments import Segment
 from mne_samba._paper.features import segment_coefs
-from mne_samba.nn.hrf import HRF_PARAMS, convolve, double_gamma, glover_params
+from mne_samba.data.power import LowRateGrid
+from mne_samba.data.segments import Segment
+from mne_samba.hrf import HRF_PARAMS, convolve, double_gamma, glover_params
 
 SFREQ, T_R, N_FRAMES = 64.0, 2.0, 300
 

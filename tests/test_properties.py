@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mne_samba import SambaTranslator, make_windows
 from mne_samba.baselines import BandPowerRidge
+from mne_samba.hrf import convolve_frames
 from mne_samba.io._harmonize import resample_bold
-from mne_samba.nn.hrf import convolve_frames
 
 FEW = settings(
     max_examples=12, deadline=None, derandomize=True, database=None,

@@ -6,8 +6,8 @@ import torch
 from scipy.signal import fftconvolve, lfilter
 
 from mne_samba import LearnableHRF, WaveletBandAttention
-from mne_samba.nn.hrf import double_gamma, glover_params, hrf_summary, unit_peak
-from mne_samba.nn.reverse import BipartiteAttention, nearest
+from mne_samba.hrf import double_gamma, glover_params, hrf_summary, unit_peak
+from mne_samba.nn.inverse import BipartiteAttention, nearest
 
 SFREQ, T_R = 100.0, 2.0
 

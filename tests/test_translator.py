@@ -10,8 +10,8 @@ from sklearn.base import clone
 
 from mne_samba import SambaTranslator, make_windows
 from mne_samba.datasets import simulate_bold_image, simulate_paired
+from mne_samba.hrf import HRF_PARAMS, double_gamma, hrf_summary
 from mne_samba.metrics import detrend
-from mne_samba.nn.hrf import HRF_PARAMS, double_gamma, hrf_summary
 
 
 def test_predicts_whole_recordings_list_in_list_out(fitted, people):

@@ -7,8 +7,8 @@ import mne
 import numpy as np
 import pytest
 
-from mne_samba._data.inputs import read_inputs
-from mne_samba._data.segments import FrameGrid
+from mne_samba.data.inputs import read_inputs
+from mne_samba.data.segments import FrameGrid
 from mne_samba.windows import frame_times, make_windows
 
 T_R = 2.0

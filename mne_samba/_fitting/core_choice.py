@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from mne.utils import logger
 
-from .._data.lowrate import PowerScaler
-from .._data.missing import fit_with_missing
-from .._data.paired import PairedData
-from ..nn.linear import Core, fit_core
-from ..nn.target_core import fit_target_core
+from ..core.linear import Core, fit_core
+from ..core.own_bands import fit_target_core
+from ..data.missing import fit_with_missing
+from ..data.paired import PairedData
+from ..data.power import PowerScaler
 from .training import (
     MIN_TRAIN_FRAMES,
     inner_blocks,

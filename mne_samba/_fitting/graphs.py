@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from sklearn.covariance import ledoit_wolf
 
 from .._checks import as_float_array
-from .._data.paired import PairedData
+from ..data.paired import PairedData
 from ..nn.graph import knn_adjacency, similarity
 
 GRAPHS = (

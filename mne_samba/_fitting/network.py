@@ -10,9 +10,9 @@ import torch
 from mne.utils import logger
 from skorch import NeuralNet
 
-from .._data.lowrate import LowRateGrid
-from .._data.paired import PairedData
-from ..nn.linear import Core
+from ..core.linear import Core
+from ..data.paired import PairedData
+from ..data.power import LowRateGrid
 from ..nn.samba import SambaNet
 from .accelerated import losses
 from .checkpoint import Checkpoints

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .._checks import check_number, check_option
-from ..nn.hrf import HRF_BOUNDS
+from ..hrf import HRF_BOUNDS
 from ..nn.recurrent import RECURRENT
 from .graphs import GRAPHS
 from .network import torch_device

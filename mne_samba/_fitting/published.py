@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 from sklearn.utils import Bunch
 
-from .._data.paired import PairedData
-from ..nn.hrf import HRF_PARAMS, convolve_frames, double_gamma, hrf_summary
+from ..data.paired import PairedData
+from ..hrf import HRF_PARAMS, convolve_frames, double_gamma, hrf_summary
 from ..nn.samba import SambaNet
 
 # Responses are published on this grid, in seconds.

@@ -12,8 +12,8 @@ from mne.utils import logger
 from skorch import NeuralNet
 from torch.utils.data import Dataset
 
-from .._data.hemo import frames_table
-from .._data.paired import PairedData
+from ..data.bold import frames_table
+from ..data.paired import PairedData
 from ..metrics import pearson
 from ..nn.loss import CenteredCosineLoss
 from ..nn.samba import SambaNet

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from mne.utils import logger
 
-from .._data.paired import PairedData
-from ..nn.linear import Core
+from ..core.linear import Core
+from ..data.paired import PairedData
 from .graphs import fit_graphs
 from .training import make_net, train, validated_gain
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
 
-from .._data.inputs import is_features
-from .._data.lowrate import LowRateGrid
-from .._data.paired import PairedData
-from ..nn.hrf import convolve_frames, double_gamma
-from ..nn.linear import Core
+from ..core.linear import Core
+from ..data.inputs import is_features
+from ..data.paired import PairedData
+from ..data.power import LowRateGrid
+from ..hrf import convolve_frames, double_gamma
 from .conformal import conformal_quantile
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from scipy.signal import resample_poly
 
-from .._data.lowrate import LowRateGrid, PowerScaler
-from .._data.paired import PairedData
-from .._data.reading import clean_reader
-from .._data.segments import Segment
+from ..data.paired import PairedData
+from ..data.power import LowRateGrid, PowerScaler
+from ..data.segments import Segment
+from ..data.signals import clean_reader
 from ..nn.paper import chunk_power, level_sizes
 
 # The paper's sampling rate in Hz: faster signals are brought down to it, by a whole factor.

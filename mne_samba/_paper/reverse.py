@@ -13,16 +13,16 @@ from sklearn.utils import Bunch
 from skorch import NeuralNet
 from torch.utils.data import Dataset
 
-from .._data.paired import PairedData
 from .._fitting.accelerated import build_net, losses
 from .._fitting.checkpoint import Checkpoints
 from .._fitting.graphs import fit_graphs
 from .._fitting.published import HRF_STEP
 from .._fitting.training import inner_split, train
 from .._reverse.fitter import N_LATENTS, BackFitter, ReverseModel, band_power_of
-from ..nn._reverse_filter import autocovariance, fill_frames, shrunk_covariance
-from ..nn.hrf import HRF_PARAMS, double_gamma, hrf_summary
-from ..nn.paper_reverse import PaperReverseLoss, PaperReverseNet
+from ..core.inverse import autocovariance, fill_frames, shrunk_covariance
+from ..data.paired import PairedData
+from ..hrf import HRF_PARAMS, double_gamma, hrf_summary
+from ..nn.inverse_paper import PaperReverseLoss, PaperReverseNet
 
 # Windows that an epoch has at least, where recordings are long enough for them to differ.
 _WINDOWS = 64

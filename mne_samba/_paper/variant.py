@@ -13,9 +13,6 @@ from sklearn.utils import Bunch
 from skorch import NeuralNet
 from torch import nn
 
-from .._data.lowrate import LowRateGrid, PowerScaler
-from .._data.paired import PairedData
-from .._data.segments import Electrophysiology
 from .._fitting.accelerated import build_net, losses
 from .._fitting.checkpoint import Checkpoints
 from .._fitting.graphs import Graphs, fit_graphs
@@ -24,10 +21,13 @@ from .._fitting.published import HRF_STEP, activation_patterns
 from .._fitting.training import FrameWindows, inner_split, predict_segments, train
 from .._fitting.uncertainty import HeldOut
 from .._reverse.data import Reading
-from ..nn._paper_decoder import earlier_frames
-from ..nn.hrf import HRF_PARAMS, double_gamma, hrf_summary
+from ..data.paired import PairedData
+from ..data.power import LowRateGrid, PowerScaler
+from ..data.segments import Electrophysiology
+from ..hrf import HRF_PARAMS, double_gamma, hrf_summary
 from ..nn.loss import CenteredCosineLoss
 from ..nn.paper import N_HEADS, PaperNet, level_bands, level_sizes
+from ..nn.paper_decoder import earlier_frames
 from .features import LevelScaler, chunk_samples, level_means, segment_coefs
 from .reverse import PaperReverseFitter, publish_paper_reverse, start_from
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .._checks import as_float_array
-from .._data.hemo import (
+from ..data.bold import (
     Haemodynamics,
     check_measured,
     check_same_frames,
@@ -17,8 +17,9 @@ from .._data.hemo import (
     read_hemo,
     recording_scale,
 )
-from .._data.inputs import Electrophysiology, input_kind, read_inputs
-from .._data.lowrate import (
+from ..data.inputs import Electrophysiology, input_kind, read_inputs
+from ..data.paired import PairedData
+from ..data.power import (
     LowRateGrid,
     PowerScaler,
     band_filters,
@@ -26,8 +27,7 @@ from .._data.lowrate import (
     ele_power,
     full_history,
 )
-from .._data.paired import PairedData
-from .._data.reading import check_channels
+from ..data.signals import check_channels
 
 # Seconds of BOLD that the filter sees before and after a bin.
 BEFORE, AFTER = 12.0, 18.0

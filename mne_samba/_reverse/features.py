@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._data.inputs import is_features
+from ..data.inputs import is_features
 
 
 class LatentFeatures:

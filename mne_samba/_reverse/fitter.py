@@ -11,15 +11,13 @@ from mne.utils import logger
 from skorch import NeuralNet
 from torch.utils.data import Dataset
 
-from .._data.paired import PairedData
 from .._fitting.accelerated import build_net, losses
 from .._fitting.core_choice import CoreChooser, check_sizes
 from .._fitting.graphs import target_similarity
 from .._fitting.network import torch_device
 from .._fitting.published import summarised_weights
 from .._fitting.training import stitch
-from ..metrics import pearson
-from ..nn._reverse_filter import (
+from ..core.inverse import (
     autocovariance,
     coupled_projection,
     expected_columns,
@@ -28,10 +26,12 @@ from ..nn._reverse_filter import (
     shrunk_covariance,
     sparse_correlation,
 )
-from ..nn._reverse_graph import nearest
+from ..core.linear import Core
+from ..data.paired import PairedData
+from ..metrics import pearson
+from ..nn.bipartite import nearest
 from ..nn.graph import knn_adjacency
-from ..nn.linear import Core
-from ..nn.reverse import ReverseNet, SkipLoss
+from ..nn.inverse import ReverseNet, SkipLoss
 from .data import Reading
 
 # Trust in the correlations of band power that training shows, chosen on held-out frames; the

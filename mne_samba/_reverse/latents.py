@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from mne.utils import logger
 
-from .._data.paired import PairedData
 from .._fitting.training import inner_split
+from ..data.paired import PairedData
 from ..nn.contrastive import LatentSpace, align
 from .fitter import ReverseModel, band_power_of
 

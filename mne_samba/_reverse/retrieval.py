@@ -9,7 +9,7 @@ from scipy.linalg import cholesky, solve_triangular, toeplitz
 from sklearn.utils import Bunch
 
 from .._checks import check_number
-from ..nn._reverse_filter import autocovariance, shrunk_covariance
+from ..core.inverse import autocovariance, shrunk_covariance
 
 
 @dataclass

@@ -8,10 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import BoldRegressor
 from .._checks import check_option
-from .._data.hemo import detrend_segments, read_hemo
-from .._data.inputs import input_kind
-from .._data.paired import PairedData
-from .._data.segments import Electrophysiology
+from ..data.bold import detrend_segments, read_hemo
+from ..data.inputs import input_kind
+from ..data.paired import PairedData
+from ..data.segments import Electrophysiology
 from .data import read_bold, read_targets
 from .latents import courses
 from .retrieval import MatchedFilter, retrieval_summary

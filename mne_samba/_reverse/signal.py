@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from mne.utils import logger
 
-from .._data.inputs import Electrophysiology, Segment
-from .._data.lowrate import clean_reader
-from ..nn.discrete import wavedec
-from ..nn.reverse import SIGNAL_LEVEL, SIGNAL_WAVELET, SignalHead
+from ..data.inputs import Electrophysiology, Segment
+from ..data.power import clean_reader
+from ..nn.inverse import SIGNAL_LEVEL, SIGNAL_WAVELET, SignalHead
+from ..nn.wavelet import wavedec
 from .data import Reading, read_ele
 
 _EPOCHS, _BATCH = 10, 8

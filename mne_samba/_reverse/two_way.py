@@ -9,12 +9,12 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_option, keeps_earlier_fit
-from .._data.hemo import provenance_of
-from .._data.inputs import input_kind, is_features
-from .._data.paired import PairedData
 from .._fitting.published import publish_bands
+from ..data.bold import provenance_of
+from ..data.inputs import input_kind, is_features
+from ..data.paired import PairedData
+from ..hrf import HRF_PARAMS, hrf_summary
 from ..metrics import METRICS
-from ..nn.hrf import HRF_PARAMS, hrf_summary
 from .data import Reading, bold_kind, check_bold, check_ele, read_bold, read_pair, read_targets
 from .fitter import ReverseFitter, structure_of
 from .latents import fit_latents

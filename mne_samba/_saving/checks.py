@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._checks import check_number, check_option
-from .._data.lowrate import LowRateGrid, check_bands
+from ..data.power import LowRateGrid, check_bands
 from ..nn.paper import level_sizes
 
 # Numbers that may be missing without harm to any prediction.

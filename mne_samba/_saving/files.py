@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from mne.utils import warn
 
-from .._data.lowrate import LowRateGrid, PowerScaler
 from .._fitting.graphs import Graphs
 from .._fitting.network import NetworkFitter, torch_device
 from .._fitting.uncertainty import HeldOut
 from .._paper.variant import ConstantSpread, LevelScaler, PaperFitter
 from .._version import __version__
+from ..core.linear import Core
+from ..data.power import LowRateGrid, PowerScaler
 from ..io import read_model, write_model
-from ..nn.linear import Core
 from ..nn.paper import level_sizes
 from .checks import check_saved
 from .reverse import pack_reverse, unpack_reverse

@@ -7,15 +7,15 @@ import dataclasses
 import numpy as np
 import torch
 
-from .._data.lowrate import LowRateGrid, PowerScaler
 from .._paper.reverse import PaperReverseFitter
 from .._reverse.data import Reading
 from .._reverse.fitter import ReverseFitter, ReverseModel
 from .._reverse.retrieval import MatchedFilter
 from .._reverse.signal import SignalModel
+from ..core.linear import Core
+from ..data.power import LowRateGrid, PowerScaler
 from ..nn.contrastive import LatentSpace
-from ..nn.linear import Core
-from ..nn.reverse import SignalHead
+from ..nn.inverse import SignalHead
 
 
 def pack_reverse(translator, config: dict, arrays: dict) -> None:

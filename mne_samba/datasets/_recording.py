@@ -6,7 +6,7 @@ import numpy as np
 from scipy import fft
 from scipy.signal import fftconvolve
 
-from ..nn.hrf import double_gamma
+from ..hrf import double_gamma
 from ._signals import (
     SLOW_RATE,
     background,

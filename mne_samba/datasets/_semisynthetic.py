@@ -7,7 +7,7 @@ from scipy import fft
 from scipy.signal import fftconvolve, hilbert
 from sklearn.utils import Bunch, check_random_state
 
-from ..nn.hrf import HRF_PARAMS, double_gamma, hrf_summary, unit_peak
+from ..hrf import HRF_PARAMS, double_gamma, hrf_summary, unit_peak
 from ._checks import check_bands, check_integer, check_number, check_option
 from ._signals import bin_means, bold_noise
 from ._worlds import draw_shapes, mean_band_weights, shape_params

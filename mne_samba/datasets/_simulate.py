@@ -6,7 +6,7 @@ import pandas as pd
 from mne.utils import logger
 from sklearn.utils import Bunch, check_random_state
 
-from ..nn.hrf import HRF_PARAMS
+from ..hrf import HRF_PARAMS
 from ._anatomy import lead_field, source_regions, target_regions, template_info
 from ._checks import check_bands, check_integer, check_number, check_option
 from ._recording import (

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..nn.hrf import hrf_summary, unit_peak
+from ..hrf import hrf_summary, unit_peak
 
 #: Log frequency (Hz) -> mean weight of that rhythm on BOLD: alpha suppresses, gamma drives.
 _WEIGHT_KNOTS = ([2.0, 6.0, 10.0, 20.0, 37.0], [0.3, 0.2, -1.0, -0.4, 0.9])

@@ -8,8 +8,8 @@ from mne.utils import logger, use_log_level
 from sklearn.model_selection import LeaveOneGroupOut, check_cv
 
 from .._checks import as_float_array
-from .._data.missing import lacking
-from .._data.window_table import window_metadata
+from ..data.missing import lacking
+from ..data.window_table import window_metadata
 from ..model_selection import BlockedTimeSplit
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks

@@ -6,7 +6,7 @@ import warnings
 import mne
 import numpy as np
 
-from .._data.window_table import is_epochs_list, too_close, window_metadata
+from ..data.window_table import is_epochs_list, too_close, window_metadata
 from ..metrics import pearson
 from ._samples import Samples, common_frames, nan_mean, people_of
 from .nulls import draw_shifts

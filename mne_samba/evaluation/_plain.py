@@ -8,7 +8,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .._data.missing import by_pattern, lacking
+from ..data.missing import by_pattern, lacking
 from ..metrics import cosine_drift, polynomial_drift
 from ._samples import Samples, common_frames
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .._checks import as_float_array
-from .._data.window_table import is_epochs_list, is_recordings, window_table
+from ..data.window_table import is_epochs_list, is_recordings, window_table
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from .._data.missing import lacking
+from ..data.missing import lacking
 from ..metrics import METRICS, drift_basis, polynomial_drift, project_out
 from ._samples import Samples, nan_mean
 from .nulls import circular_shift_null, draw_shifts

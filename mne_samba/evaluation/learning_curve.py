@@ -9,7 +9,7 @@ import pandas as pd
 from mne.utils import use_log_level
 from scipy.optimize import least_squares
 
-from .._data.frame_times import frame_times
+from ..data.frame_times import frame_times
 from ._evaluate import _counted, _folds
 from ._jobs import Job, run_jobs
 from ._options import check_metrics, known_params, time_params

@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 from scipy.signal import butter, sosfiltfilt
 
 from .._checks import check_number, check_option
-from .._data.channels import picked
+from ..data.channels import picked
 from ._bids import BidsPair
 from ._scan import mark_frames
 

@@ -10,7 +10,7 @@ import numpy as np
 from mne.utils import logger
 
 from .._checks import check_number
-from .._data.triggers import volume_starts, volume_triggers
+from ..data.triggers import volume_starts, volume_triggers
 from ..windows import frame_times
 
 #: Description of the annotations that mark the time of every frame of BOLD.

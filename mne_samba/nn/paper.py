@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ._paper_decoder import FrameDecoder
-from ._paper_response import node_features
-from .discrete import wavedec
 from .graph import GraphAttention
 from .hrf import DoubleGammaHRF
+from .paper_decoder import FrameDecoder
+from .paper_response import node_features
+from .wavelet import wavedec
 
 WAVELET, N_LEVELS, MODE, N_HEADS = "db5", 3, "periodization", 4
 

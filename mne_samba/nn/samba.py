@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..hrf import convolve_frames
 from .graph import GraphCorrection
-from .hrf import DoubleGammaHRF, convolve_frames
+from .hrf import DoubleGammaHRF
 from .recurrent import RecurrentCorrection
 
 # Gains start inside (-1, 1), where the hyperbolic tangent still has a gradient.

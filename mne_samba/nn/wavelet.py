@@ -1,310 +1,348 @@
-"""Band power of long recordings on a low-rate grid of bins, streamed in blocks.
+"""Discrete wavelet transforms in torch: differentiable, batched, equal to PyWavelets.
 
-One real FFT per block serves every band and wavelet. Only the frequencies where a wavelet responds
-are kept, so each inverse transform is as short as the wavelet's bandwidth allows and gives the
-complex envelope already decimated. Squared and summed over a band, its power is averaged over the
-bins by integrating the trigonometric interpolant, which makes fractional bin edges exact.
+A multi-level transform with its boundary rule is one linear operator. It is banded, so it is cut
+into tiles that map a short stretch of the signal to the coefficients that live there; each tile is
+one matrix product over a batch that fits the cache. This does more multiplications than a cascade
+of strided convolutions and is several times faster: matrix products run at the processor's peak.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-from scipy import fft
+import pywt
+import torch
+from scipy import sparse
 
-from .morlet import (
-    CANONICAL_BANDS,
-    _band_edges,
-    _centred_response,
-    _check_cycles,
-    _check_rate,
-    _support,
-    _take_spectrum,
-    band_frequencies,
-    causal_delay,
-    morlet,
-    morlet_power,
+from .._as_written import as_written
+from ..wavelets.levels import analysis_level, synthesis_level
+
+__all__ = ["MODES", "wavedec", "waverec"]
+
+MODES = (
+    "zero",
+    "constant",
+    "symmetric",
+    "reflect",
+    "periodic",
+    "smooth",
+    "antisymmetric",
+    "antireflect",
+    "periodization",
 )
 
-__all__ = [
-    "CANONICAL_BANDS",
-    "band_frequencies",
-    "band_power",
-    "causal_delay",
-    "morlet",
-    "morlet_power",
-]
-
-Reader = Callable[[int, int], np.ndarray]
+# Samples per tile: wide enough for efficient products, narrow enough to waste little on the band.
+_TILE = 32
+# Levels are joined into one operator while its rows stay about this short.
+_LONGEST_ROW = 100
+# Rows of a batch that are taken together, so that signal and coefficients stay in cache.
+_ROWS = 1024
 
 
-def band_power(
-    read: Reader,
-    n_times: int,
-    sfreq: float,
-    bands: Mapping[str, Sequence[float]] | Sequence[Sequence[float]] = CANONICAL_BANDS,
-    *,
-    start: float,
-    width: float,
-    n_bins: int,
-    n_cycles: float = 7.0,
-    block: float | None = None,
-    causal: bool = False,
-    kernels: Sequence[np.ndarray] | None = None,
-    out: np.ndarray | None = None,
-    progress: Callable[[int], object] | None = None,
-) -> np.ndarray:
-    r"""Mean complex Morlet power of each band in consecutive bins.
-
-    Band power at time t is the mean of :math:`|x * w_f|^2` over the band's wavelets (see
-    :func:`band_frequencies`), and a bin holds its mean over ``[start + i * width, start + (i + 1) *
-    width)``.
+@as_written
+def wavedec(
+    signal: torch.Tensor, wavelet: str, level: int | None = None, mode: str = "symmetric"
+) -> list[torch.Tensor]:
+    """Multi-level discrete wavelet transform, as :func:`pywt.wavedec`.
 
     Parameters
     ----------
-    read : callable
-        ``read(first, stop)`` returns samples ``first .. stop`` as (n_channels, stop - first).
-        Called with ``0 <= first < stop <= n_times``, in order, a block at a time.
-    n_times : int
-        Samples that exist. Beyond them the signal is reflected (kernels: about its end samples, as
-        MNE's filters do; causal: held).
-    sfreq : float
-        Sampling rate in Hz.
-    bands : dict or sequence
-        Name to ``(low, high)`` in Hz, or the pairs alone; a single number is one wavelet.
-    start : float
-        Start of the first bin in samples; may be fractional or negative.
-    width : float
-        Width of a bin in samples; may be fractional.
-    n_bins : int
-        Number of bins.
-    n_cycles : float
-        Cycles per wavelet.
-    block : float | None
-        Seconds of signal per block; None chooses about ten times the longest wavelet.
-    causal : bool
-        Use past samples only, with wavelets that are cut off and delayed by :func:`causal_delay`.
-        No decimation is possible then without looking ahead, so this is several times slower.
-    kernels : sequence of ndarray | None
-        Band-pass FIR kernels of odd length, one per band, used instead of wavelets: power is the
-        squared Hilbert envelope of the zero-phase filtered signal.
-    out : ndarray, shape (n_channels, n_bands, n_bins), float32 | None
-        Where to write power; None makes a new array.
-    progress : callable | None
-        Called with the number of bins that are done, after every block.
+    signal : Tensor, shape (..., n_times)
+        Signal, real floating point.
+    wavelet : str
+        Name of a discrete wavelet, see :func:`pywt.wavelist`.
+    level : int | None
+        Number of levels; None takes the most that the length allows.
+    mode : str
+        Boundary rule, one of :data:`MODES`.
 
     Returns
     -------
-    ndarray, shape (n_channels, n_bands, n_bins), float32
-        Power in squared units of the signal.
+    list of Tensor, shape (..., n_coefficients)
+        Approximation, then details from coarse to fine: ``[cA_n, cD_n, ..., cD_1]``.
 
     Raises
     ------
     ValueError
-        If a band reaches half the sampling rate, or sizes are not positive, or the numbers of bands
-        and kernels differ.
-
-    Notes
-    -----
-    Equal to :func:`mne.time_frequency.tfr_array_morlet` averaged over frequencies and time.
+        If the wavelet or mode is unknown, or the level is below 1.
     """
-    edges = _band_edges(bands)
-    n_cycles = _check_cycles(n_cycles)
-    _check_rate(max(high for _, high in edges), sfreq)
-    if n_times < 1 or n_bins < 1 or not width > 0:
+    signal = _at_least_single(torch.as_tensor(signal))
+    n_times = signal.shape[-1]
+    filters = _check_wavelet(wavelet, mode)
+    if level is None:
+        level = max(1, pywt.dwt_max_level(n_times, filters.dec_len))
+    if level != int(level) or level < 1 or n_times < 1:
         raise ValueError(
-            f"n_times, n_bins and width must be positive; got {n_times}, {n_bins} and {width}."
+            "level must be a whole number of at least 1 and the signal not empty; got "
+            f"level={level} for {n_times} samples."
         )
-    if kernels is not None and (causal or len(kernels) != len(edges)):
+    rest = signal.reshape(-1, n_times)
+    details: list[torch.Tensor] = []
+    for stage in _stages(filters.name, mode, n_times, int(level)):
+        coefs = _Analyse.apply(rest, stage, stage.analysis)
+        rest = coefs[-1]
+        details += coefs[:-1]
+    leading = signal.shape[:-1]
+    return [coef.reshape(*leading, -1) for coef in [rest, *details[::-1]]]
+
+
+@as_written
+def waverec(
+    coeffs: Sequence[torch.Tensor],
+    wavelet: str,
+    mode: str = "symmetric",
+    n_times: int | None = None,
+) -> torch.Tensor:
+    """Inverse of :func:`wavedec`, as :func:`pywt.waverec`.
+
+    Parameters
+    ----------
+    coeffs : sequence of Tensor, shape (..., n_coefficients)
+        ``[cA_n, cD_n, ..., cD_1]``.
+    wavelet : str
+        Name of the discrete wavelet.
+    mode : str
+        Boundary rule that :func:`wavedec` used.
+    n_times : int | None
+        Length of the signal; None gives the even length that PyWavelets returns.
+
+    Returns
+    -------
+    Tensor, shape (..., n_times)
+        Signal.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of coefficients do not belong to one transform.
+    """
+    filters = _check_wavelet(wavelet, mode)
+    if len(coeffs) < 2:
+        raise ValueError("coeffs must hold an approximation and at least one level of details.")
+    if n_times is None:
+        finest = coeffs[-1].shape[-1]
+        n_times = 2 * finest if mode == "periodization" else 2 * finest - filters.dec_len + 2
+    stages = _stages(filters.name, mode, int(n_times), len(coeffs) - 1)
+    expected = [stages[-1].lengths[-1]]
+    expected += [length for stage in stages[::-1] for length in stage.lengths[-2::-1]]
+    if [coef.shape[-1] for coef in coeffs] != expected:
         raise ValueError(
-            f"kernels must be one zero-phase kernel per band ({len(edges)}) without causal; "
-            f"got {len(kernels)} kernels and causal={causal}."
+            f"A {len(coeffs) - 1}-level {wavelet!r} transform of {n_times} samples has {expected} "
+            f"coefficients, got {[coef.shape[-1] for coef in coeffs]}."
         )
-    if causal:
-        delays = causal_delay(bands, n_cycles)
-        banks = [
-            [morlet(sfreq, freq, n_cycles, causal=delay) for freq in freqs]
-            for freqs, delay in zip(band_frequencies(bands, n_cycles), delays, strict=True)
-        ]
-        return _causal_power(
-            read, n_times, sfreq, banks, start, width, n_bins, block, out, progress
+    leading = coeffs[0].shape[:-1]
+    flat = [_at_least_single(coef.reshape(-1, coef.shape[-1])) for coef in coeffs]
+    rest, details = flat[0], flat[:0:-1]
+    for stage in stages[::-1]:
+        n_levels = len(stage.lengths) - 1
+        levels, details = details[-n_levels:], details[:-n_levels]
+        rest = _Synthesise.apply(stage, stage.synthesis, *levels, rest)
+    return rest.reshape(*leading, n_times)
+
+
+def _at_least_single(values: torch.Tensor) -> torch.Tensor:
+    # Mixed precision ends here: half the bits would spoil what several levels add up.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _check_wavelet(wavelet: str, mode: str) -> pywt.Wavelet:
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}; got {mode!r}.")
+    if wavelet not in pywt.wavelist(kind="discrete"):
+        raise ValueError(
+            f"{wavelet!r} is not a discrete wavelet that PyWavelets knows; see "
+            "pywt.wavelist(kind='discrete'), for example 'db5', 'sym8' or 'coif3'."
         )
-    if kernels is None:
-        banks = [
-            [morlet(sfreq, freq, n_cycles) for freq in freqs]
-            for freqs in band_frequencies(bands, n_cycles)
-        ]
-    else:
-        banks = [[_check_kernel(kernel)] for kernel in kernels]
-    return _decimated_power(
-        read, n_times, sfreq, banks, start, width, n_bins, block, out, progress,
-        analytic=kernels is not None,
-    )  # fmt: skip
+    return pywt.Wavelet(wavelet)
 
 
-def _check_kernel(kernel: np.ndarray) -> np.ndarray:
-    kernel = np.asarray(kernel, dtype=float)
-    if kernel.ndim != 1 or kernel.size % 2 == 0:
-        raise ValueError(f"A kernel must be 1-D with an odd length, got shape {kernel.shape}.")
-    return kernel
+class _Tiles:
+    """A banded operator from signal to coefficients as one small matrix per stretch of signal."""
+
+    def __init__(self, tiles: list[tuple[int, torch.Tensor]]):
+        self._tiles = tiles
+        self._cast: dict = {}
+
+    def runs(self, like: torch.Tensor, n_rows: int):
+        """Yield runs of equal tiles as ``(tile, n_tiles, first, step, matrix)``.
+
+        Tiles of a run share ``matrix``; tile ``tile + i`` starts at sample ``first + i * step``.
+        Few rows are made up for by many tiles per product, many rows take one tile at a time.
+        """
+        longest = max(1, _ROWS // n_rows)
+        key = (like.dtype, like.device, longest)
+        if key not in self._cast:
+            matrices = {id(matrix): matrix for _, matrix in self._tiles}
+            matrices = {name: matrix.to(like) for name, matrix in matrices.items()}
+            runs: list[list] = []
+            for tile, (first, matrix) in enumerate(self._tiles):
+                run = runs[-1] if runs else None
+                if (
+                    run
+                    and run[5] is matrix
+                    and run[1] < longest
+                    and run[1] * run[3] == first - run[2]
+                ):
+                    run[1] += 1
+                elif run and run[5] is matrix and run[1] == 1 < longest:
+                    run[1], run[3] = 2, first - run[2]
+                else:
+                    runs.append([tile, 1, first, 0, matrices[id(matrix)], matrix])
+            self._cast[key] = [tuple(run[:5]) for run in runs]
+        return self._cast[key]
 
 
-def _bins_per_block(pad: int, width: float, n_bins: int, sfreq: float, block: float | None) -> int:
-    # Ten pads keep the overlap at a fifth of the work; more would only cost memory and cache.
-    n_valid = max(10.0 * pad, 20.0 * sfreq) if block is None else float(block) * sfreq
-    return int(np.clip(n_valid // width, 1, n_bins))
+class _Analyse(torch.autograd.Function):
+    """Signal to coefficients; the gradient is the transpose."""
+
+    @staticmethod
+    def forward(ctx, signal, stage, tiles):
+        ctx.stage, ctx.tiles = stage, tiles
+        with torch.autocast(signal.device.type, enabled=False):
+            return stage.analyse(signal, tiles)
+
+    @staticmethod
+    def backward(ctx, *grads):
+        return _Synthesise.apply(ctx.stage, ctx.tiles, *grads), None, None
 
 
-def _rows_per_group(n_fft: int) -> int:
-    # A group of channels whose block and spectrum stay in the second-level cache.
-    return max(1, 2**17 // n_fft)
+class _Synthesise(torch.autograd.Function):
+    """Coefficients to signal; the gradient is the transpose."""
+
+    @staticmethod
+    def forward(ctx, stage, tiles, *coefs):
+        ctx.stage, ctx.tiles = stage, tiles
+        with torch.autocast(coefs[0].device.type, enabled=False):
+            return stage.synthesise(coefs, tiles)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, None, *_Analyse.apply(grad, ctx.stage, ctx.tiles)
 
 
-def _decimated_power(
-    read, n_times, sfreq, banks, start, width, n_bins, block, power, progress, *, analytic
-):
-    """Zero-phase band power by cropped inverse transforms; see the module's docstring."""
-    pad = 1 + max(kernel.size // 2 for bank in banks for kernel in bank)
-    per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
-    n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + 2 * pad + 1, real=True)
-    bank_filters = [_crop_bank(bank, n_fft, analytic) for bank in banks]
-    averages = {
-        length: _bin_averages(length, n_fft, pad, width, per_block) for length, _ in bank_filters
-    }
-    for first_bin in range(0, n_bins, per_block):
-        position = start + first_bin * width
-        whole = int(np.floor(position))
-        # Bins keep their place inside the block; the signal is moved under them by a fraction of a
-        # sample, which in the frequency domain is a phase.
-        shift = position - whole
-        block_signal = _read_reflected(
-            read, whole - pad, whole - pad + n_fft, n_times, odd=analytic
-        )
-        if power is None:
-            power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
-        n_valid = min(per_block, n_bins - first_bin)
-        filters = [
-            (length, [(first, values * _shift_phase(first, values.size, n_fft, shift))
-                      for first, values in bank])
-            for length, bank in bank_filters
-        ]  # fmt: skip
-        rows = _rows_per_group(n_fft)
-        for row in range(0, len(block_signal), rows):
-            part = slice(row, row + rows)
-            spectrum = fft.rfft(block_signal[part])
-            for band, (length, bank) in enumerate(filters):
-                squared = _summed_squares(spectrum, bank, length, n_fft)
-                power[part, band, first_bin : first_bin + n_valid] = (
-                    squared @ averages[length][:, :n_valid]
-                )
-        if progress is not None:
-            progress(first_bin + n_valid)
-    # Interpolation may ring below zero beside an artefact; power cannot.
-    return np.maximum(power, 0.0, out=power)
+class _Stage:
+    """A few levels joined into one operator.
 
-
-def _crop_bank(bank, n_fft, analytic):
-    """Responses of a band's filters on their supports, scaled for an inverse of common length."""
-    supports = []
-    for kernel in bank:
-        response = _centred_response(kernel, n_fft)
-        if analytic:
-            response[n_fft // 2 + 1 :] = 0.0
-            response[1 : (n_fft + 1) // 2] *= 2.0
-        supports.append(_support(response))
-    widest = max(values.size for _, values in supports)
-    # Power has twice the envelope's bandwidth. Gaussian responses fade so fast that a quarter more
-    # than the envelope needs is enough; a flat FIR response needs it all.
-    length = min(n_fft, fft.next_fast_len(int(np.ceil((2.0 if analytic else 1.25) * widest))))
-    scale = length / n_fft / np.sqrt(len(bank))
-    return length, [(first, (values * scale).astype(np.complex64)) for first, values in supports]
-
-
-def _shift_phase(first, n_bins, n_fft, shift):
-    return np.exp(2j * np.pi * shift / n_fft * (first + np.arange(n_bins))).astype(np.complex64)
-
-
-def _summed_squares(spectrum, bank, length, n_fft):
-    """Sum a band's squared real and imaginary parts over its filters: (n_channels, 2 * length)."""
-    total = None
-    for first, values in bank:
-        envelope = np.zeros((len(spectrum), length), dtype=np.complex64)
-        taken = _take_spectrum(spectrum, first, values.size, n_fft)
-        # The place of the support inside the short spectrum turns the phase only.
-        np.multiply(taken, values, out=envelope[:, : values.size])
-        parts = fft.ifft(envelope, overwrite_x=True).view(np.float32)
-        np.multiply(parts, parts, out=parts)
-        total = parts if total is None else np.add(total, parts, out=total)
-    return total
-
-
-def _bin_averages(length, n_fft, pad, width, n_bins):
-    """Matrix that averages the trigonometric interpolant of ``length`` samples over bins.
-
-    Rows are doubled to sum the squares of interleaved real and imaginary parts on the way.
+    ``lengths`` counts the details from fine to coarse, then the approximation. A tile holds, in
+    this order, the coefficients of each that belong to the same stretch of signal.
     """
-    scale = length / n_fft
-    centres = (pad + (np.arange(n_bins) + 0.5) * width) * scale
-    frequency = np.arange(length // 2 + 1) / length
-    response = np.sinc(frequency * width * scale) * np.exp(
-        -2j * np.pi * frequency * centres[:, None]
-    )
-    return np.repeat(fft.irfft(response, n=length).T, 2, axis=0).astype(np.float32)
+
+    def __init__(self, filters: pywt.Wavelet, mode: str, n_times: int, n_levels: int):
+        self.lengths: list[int] = []
+        analysis, synthesis = [], []
+        down = up = sparse.identity(n_times, format="csr")
+        length = n_times
+        for _ in range(n_levels):
+            low, high = analysis_level(filters, mode, length)
+            low_up, high_up = synthesis_level(filters, mode, length, low.shape[0])
+            analysis.append(high @ down)
+            synthesis.append(up @ high_up)
+            down, up = low @ down, up @ low_up
+            length = low.shape[0]
+            self.lengths.append(length)
+        self.lengths.append(length)
+        analysis.append(down)
+        synthesis.append(up)
+        # Coefficients of each kind in a tile: every level halves the rate.
+        base = max(_TILE >> n_levels, 1)
+        self.shares = [base << (n_levels - 1 - j) for j in range(n_levels)] + [base]
+        self.n_tiles = max(
+            -(-count // share) for count, share in zip(self.lengths, self.shares, strict=True)
+        )
+        self.n_times, self.width = n_times, sum(self.shares)
+        self.offsets = np.cumsum([0, *self.shares[:-1]])
+        self.analysis = self._tiles([part.T.tocsc() for part in analysis])
+        self.synthesis = self._tiles([part.tocsc() for part in synthesis])
+
+    def _tiles(self, parts: list[sparse.csc_matrix]) -> _Tiles:
+        # Tiles inside the signal are all the same: build and keep one matrix for them.
+        built: dict[tuple[bytes, ...], torch.Tensor] = {}
+        tiles = []
+        for i in range(self.n_tiles):
+            entries = [
+                _columns(part, i * share, (i + 1) * share, column)
+                for part, share, column in zip(parts, self.shares, self.offsets, strict=True)
+            ]
+            row, column, value = (np.concatenate(part) for part in zip(*entries, strict=True))
+            first, stop = (int(row.min()), int(row.max()) + 1) if row.size else (0, 1)
+            key = tuple(part.tobytes() for part in (row - first, column, value))
+            if key not in built:
+                matrix = np.zeros((stop - first, self.width))
+                matrix[row - first, column] = value
+                built[key] = torch.from_numpy(matrix)
+            tiles.append((first, built[key]))
+        return _Tiles(tiles)
+
+    def _parts(self, tiled: torch.Tensor) -> list[torch.Tensor]:
+        """Split a tiled buffer into views (n_rows, n_tiles, share), one per kind."""
+        return list(tiled.view(len(tiled), self.n_tiles, self.width).split(self.shares, dim=-1))
+
+    def analyse(self, signal: torch.Tensor, tiles: _Tiles) -> tuple[torch.Tensor, ...]:
+        """Map (n_rows, n_times) to a (n_rows, length) tensor per kind of coefficient."""
+        sizes = [self.n_tiles * share for share in self.shares]
+        coefs = [signal.new_empty(len(signal), size) for size in sizes]
+        buffer = signal.new_empty(min(len(signal), _ROWS), self.n_tiles * self.width)
+        for start in range(0, len(signal), _ROWS):
+            rows = signal[start : start + _ROWS]
+            tiled = buffer[: len(rows)]
+            for tile, n_tiles, first, step, matrix in tiles.runs(signal, len(buffer)):
+                out = tiled[:, tile * self.width : (tile + n_tiles) * self.width]
+                if n_tiles == 1:
+                    torch.mm(rows[:, first : first + len(matrix)], matrix, out=out)
+                else:
+                    stop = first + (n_tiles - 1) * step + len(matrix)
+                    windows = rows[:, first:stop].unfold(1, len(matrix), step)
+                    out.unflatten(1, (n_tiles, self.width)).copy_(windows @ matrix)
+            for coef, part in zip(coefs, self._parts(tiled), strict=True):
+                coef[start : start + _ROWS].view(part.shape).copy_(part)
+        return tuple(coef[:, :length] for coef, length in zip(coefs, self.lengths, strict=True))
+
+    def synthesise(self, coefs: tuple[torch.Tensor, ...], tiles: _Tiles) -> torch.Tensor:
+        """Map coefficients back to (n_rows, n_times), the transpose of :meth:`analyse`."""
+        n_rows = len(coefs[0])
+        signal = coefs[0].new_zeros(n_rows, self.n_times)
+        buffer = coefs[0].new_zeros(min(n_rows, _ROWS), self.n_tiles * self.width)
+        for start in range(0, n_rows, _ROWS):
+            rows = signal[start : start + _ROWS]
+            tiled = buffer[: len(rows)]
+            for coef, part in zip(coefs, self._parts(tiled), strict=True):
+                n_whole = coef.shape[1] // part.shape[2]
+                n_used = n_whole * part.shape[2]
+                block = coef[start : start + _ROWS]
+                part[:, :n_whole] = block[:, :n_used].unflatten(1, (n_whole, part.shape[2]))
+                if n_used < coef.shape[1]:
+                    part[:, n_whole, : coef.shape[1] - n_used] = block[:, n_used:]
+            for tile, n_tiles, first, step, matrix in tiles.runs(signal, len(buffer)):
+                part = tiled[:, tile * self.width : (tile + n_tiles) * self.width]
+                if n_tiles == 1:
+                    rows[:, first : first + len(matrix)].addmm_(part, matrix.T)
+                    continue
+                windows = part.unflatten(1, (n_tiles, self.width)) @ matrix.T
+                # Windows overlap: add them up a step's width at a time, where they do not.
+                for offset in range(0, len(matrix), step):
+                    piece = windows[:, :, offset : offset + step]
+                    begin = first + offset
+                    stop = begin + (n_tiles - 1) * step + piece.shape[2]
+                    rows[:, begin:stop].unfold(1, piece.shape[2], step).add_(piece)
+        return signal
 
 
-def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, power, progress):
-    """Band power from past samples only: full rate, sample n stands for the time [n, n + 1)."""
-    pad = max(kernel.size for bank in banks for kernel in bank) - 1
-    per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
-    n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + pad + 2)
-    responses = [[fft.fft(kernel, n_fft) / np.sqrt(len(bank)) for kernel in bank] for bank in banks]
-    for first_bin in range(0, n_bins, per_block):
-        position = start + first_bin * width
-        whole = int(np.floor(position))
-        block_signal = _read_held(read, whole - pad, whole - pad + n_fft, n_times)
-        if power is None:
-            power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
-        n_valid = min(per_block, n_bins - first_bin)
-        edges = position - whole + np.arange(n_valid + 1) * width
-        below = np.minimum(edges.astype(int), n_fft - pad - 1)
-        for row, channel in enumerate(block_signal):
-            spectrum = fft.fft(channel)
-            for band, bank in enumerate(responses):
-                squared = sum(np.abs(fft.ifft(spectrum * r)[pad:]) ** 2 for r in bank)
-                summed = np.r_[0.0, np.cumsum(squared)]
-                at_edges = summed[below] + (edges - below) * squared[below]
-                power[row, band, first_bin : first_bin + n_valid] = np.diff(at_edges) / width
-        if progress is not None:
-            progress(first_bin + n_valid)
-    return np.maximum(power, 0.0, out=power)
+@lru_cache(maxsize=32)
+def _stages(wavelet: str, mode: str, n_times: int, level: int) -> tuple[_Stage, ...]:
+    """Operators of a transform, cached: building them costs more than applying them once."""
+    filters = pywt.Wavelet(wavelet)
+    joined = max(1, int(np.log2(_LONGEST_ROW / filters.dec_len + 1)))
+    stages = []
+    while level > 0:
+        stages.append(_Stage(filters, mode, n_times, min(joined, level)))
+        n_times = stages[-1].lengths[-1]
+        level -= joined
+    return tuple(stages)
 
 
-def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
-    """Read ``first .. stop``, mirrored at the signal's ends, as float32.
-
-    ``centre`` removes the mean of what was read; ``odd`` turns the mirrored parts upside down about
-    the end samples, as MNE's filters do.
-    """
-    if 0 <= first and stop <= n_times:
-        signal = np.asarray(read(first, stop))
-    else:
-        turns, index = np.divmod(np.arange(first, stop), max(2 * (n_times - 1), 1))
-        mirrored = index >= n_times
-        index = np.where(mirrored, 2 * (n_times - 1) - index, index) if n_times > 1 else 0 * index
-        low, high = int(index.min()), int(index.max()) + 1
-        signal = np.asarray(read(low, high))[:, index - low]
-        if odd:
-            start, end = np.asarray(read(0, 1)), np.asarray(read(n_times - 1, n_times))
-            signal = np.where(mirrored, 2.0 * end - signal, signal)
-            signal = signal + 2.0 * turns * (end - start)
-    if not centre:
-        return signal.astype(np.float32)
-    # No band passes zero frequency, and an electrode's offset would use up single precision.
-    out = np.empty(signal.shape, dtype=np.float32)
-    return np.subtract(signal, signal.mean(axis=1, keepdims=True), out=out, casting="same_kind")
-
-
-def _read_held(read, first, stop, n_times):
-    """Read ``first .. stop``, the end values held beyond the signal's ends; float64."""
-    index = np.clip(np.arange(first, stop), 0, n_times - 1)
-    low, high = int(index[0]), int(index[-1]) + 1
-    return np.asarray(read(low, high), dtype=np.float64)[:, index - low]
+def _columns(matrix: sparse.csc_matrix, start: int, stop: int, offset: int):
+    """Entries of columns ``start .. stop`` as (row, column, value); columns begin at ``offset``."""
+    ends = matrix.indptr[start : stop + 1]
+    column = offset + np.repeat(np.arange(max(len(ends) - 1, 0)), np.diff(ends))
+    kept = slice(ends[0], ends[-1]) if len(ends) else slice(0)
+    return matrix.indices[kept], column, matrix.data[kept]

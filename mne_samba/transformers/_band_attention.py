@@ -9,9 +9,9 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import keeps_earlier_fit
-from .._data.hemo import read_hemo
-from .._data.inputs import Electrophysiology, input_kind, is_features
-from .._data.lowrate import PowerScaler
+from ..data.bold import read_hemo
+from ..data.inputs import Electrophysiology, input_kind, is_features
+from ..data.power import PowerScaler
 from ._band_evidence import attention_from_weights, band_weights
 from ._band_inputs import check_params, read_plain, read_with_frames
 from ._band_power import limit_power, make_bank, refuse_flat

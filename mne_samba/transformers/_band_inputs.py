@@ -6,8 +6,8 @@ import mne
 import pywt
 
 from .._checks import check_number, check_option, check_t_r
-from .._data.hemo import Haemodynamics
-from .._data.inputs import Electrophysiology, FrameGrid, input_kind, read_inputs
+from ..data.bold import Haemodynamics
+from ..data.inputs import Electrophysiology, FrameGrid, input_kind, read_inputs
 
 
 def check_params(estimator) -> None:

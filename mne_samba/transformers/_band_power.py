@@ -8,10 +8,10 @@ import numpy as np
 import pywt
 from mne.utils import ProgressBar, logger
 
-from .._data.inputs import Electrophysiology, Segment
-from .._data.lowrate import check_bands, clean_reader
-from ..nn.discrete_power import discrete_bands, discrete_power
-from ..nn.wavelet import CANONICAL_BANDS, band_frequencies, band_power, causal_delay
+from ..data.inputs import Electrophysiology, Segment
+from ..data.power import check_bands, clean_reader
+from ..wavelets.discrete import discrete_bands, discrete_power
+from ..wavelets.power import CANONICAL_BANDS, band_frequencies, band_power, causal_delay
 
 
 @dataclass(frozen=True)

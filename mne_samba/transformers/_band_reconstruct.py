@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from scipy import fft
 
-from .._data.inputs import Segment
-from .._data.lowrate import clean_reader
-from ..nn.discrete import wavedec, waverec
-from ..nn.wavelet import band_frequencies
+from ..data.inputs import Segment
+from ..data.power import clean_reader
+from ..nn.wavelet import wavedec, waverec
+from ..wavelets.power import band_frequencies
 from ._band_power import BandBank
 
 

@@ -11,9 +11,9 @@ from scipy import sparse
 from sklearn.utils.multiclass import type_of_target
 
 from .._checks import as_float_array
-from .._data.hemo import detrend_segments
-from .._data.inputs import Electrophysiology
-from ..nn.hrf import canonical_params, double_gamma, hrf_basis, hrf_dictionary
+from ..data.bold import detrend_segments
+from ..data.inputs import Electrophysiology
+from ..hrf import canonical_params, double_gamma, hrf_basis, hrf_dictionary
 
 # Responses that one band may have: the main shape, its timing and its width.
 _N_BASIS = 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import signal
 
-from .._data.inputs import Electrophysiology
-from .._data.lowrate import clean_reader
+from ..data.inputs import Electrophysiology
+from ..data.power import clean_reader
 from ._band_evidence import excess_over_background
 
 # Seconds per periodogram: bins of 0.25 Hz resolve rhythms, minutes of signal still give many.

@@ -12,8 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_number, check_option
-from .._data.inputs import input_kind, is_features
 from .._reverse.data import bold_kind, check_bold
+from ..data.inputs import input_kind, is_features
 
 
 def _has_probabilities(self) -> bool:

@@ -11,9 +11,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import as_float_array, check_option, check_t_r
-from .._data.hemo import detrend_segments, read_hemo
-from .._data.inputs import is_features
 from .._scoring import MeanScore, score_frames, score_rows
+from ..data.bold import detrend_segments, read_hemo
+from ..data.inputs import is_features
 
 
 class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEstimator):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._data.hemo import _fitting, frames_table
-from .._data.inputs import Electrophysiology, Segment
+from ..data.bold import _fitting, frames_table
+from ..data.inputs import Electrophysiology, Segment
+from ..hrf.stats import Recording
 from ..metrics import drift_basis
-from ..nn._hrf_stats import Recording
 
 RATES = {"human": 2.0, "fast": 8.0}  # bins per second
 

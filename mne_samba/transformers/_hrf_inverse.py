@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils import check_array
 
-from .._data.hemo import read_hemo
-from ..nn._hrf_deconvolve import deconvolve
+from ..data.bold import read_hemo
+from ..hrf.deconvolve import deconvolve
 
 
 def _unmap(weights, latent):

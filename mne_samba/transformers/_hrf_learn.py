@@ -11,12 +11,12 @@ from mne.utils import logger, use_log_level, warn
 from sklearn.utils import check_random_state
 
 from .._checks import check_number, check_option, check_t_r
-from ..nn._hrf_deconvolve import autocovariance
-from ..nn._hrf_gamma import check_bounds
-from ..nn._hrf_map import evidence_ridge
-from ..nn._hrf_stats import Recording
-from ..nn.hrf import HRF_PARAMS, convolve_frames, double_gamma
-from ..nn.hrf_model import fit_model, make_model
+from ..hrf import HRF_PARAMS, convolve_frames, double_gamma
+from ..hrf.deconvolve import autocovariance
+from ..hrf.drive_map import evidence_ridge
+from ..hrf.gamma import check_bounds
+from ..hrf.model import fit_model, make_model
+from ..hrf.stats import Recording
 from ._hrf_design import build_recordings, whole_history
 
 MEASURES = ("peak_time", "fwhm", "undershoot_ratio")

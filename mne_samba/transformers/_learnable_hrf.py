@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, Transf
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import keeps_earlier_fit
-from .._data.hemo import check_swapped, read_hemo
-from .._data.inputs import FrameGrid, input_kind, is_features, read_inputs
 from .._scoring import MeanScore, score_frames, score_rows
+from ..data.bold import check_swapped, read_hemo
+from ..data.inputs import FrameGrid, input_kind, is_features, read_inputs
 from ._hrf_design import bin_drive, bin_grid, whole_history
 from ._hrf_inverse import check_t_r_of_fit, invert
 from ._hrf_learn import check_params, learn, learn_rows, predict_bins, publish, replicates
@@ -112,7 +112,7 @@ class LearnableHRF(MeanScore, TransformerMixin, MultiOutputMixin, RegressorMixin
     --------
     >>> import numpy as np
     >>> from mne_samba import LearnableHRF
-    >>> from mne_samba.nn.hrf import double_gamma, spm_params
+    >>> from mne_samba.hrf import (double_gamma, spm_params)
     >>> drive = np.random.default_rng(0).standard_normal((2, 6000))
     >>> response = double_gamma(np.arange(0, 30, 0.1), spm_params())
     >>> bold = np.stack([np.convolve(d, response)[:6000:20] for d in drive], axis=1)

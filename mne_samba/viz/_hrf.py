@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..nn.hrf import double_gamma
+from ..hrf import double_gamma
 from ._figure import (
     COLORS,
     TRUTH,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.nn._core_map import GaussianMap, SparseMap
-from mne_samba.nn._core_posterior import DensePosterior, DiagonalPosterior, SpectralPosterior
-from mne_samba.nn.linear import fit_core
+from mne_samba.core.linear import fit_core
+from mne_samba.core.map_prior import GaussianMap, SparseMap
+from mne_samba.core.posterior import DensePosterior, DiagonalPosterior, SpectralPosterior
 
 N_NODES, N_TARGETS, N_PAIRS = 5, 3, 4
 
@@ -125,7 +125,7 @@ def test_a_fit_of_all_targets_goes_on_from_some(world):
 def test_single_precision_of_large_problems_changes_little(world, monkeypatch):
     power, y, options = world
     exact = fit_core([power], [y], **options)
-    monkeypatch.setattr("mne_samba.nn._core_features._LARGE", 0)
+    monkeypatch.setattr("mne_samba.core.moments._LARGE", 0)
     single = fit_core([power.astype(np.float32)], [y], **options)
     np.testing.assert_allclose(single.predict([power])[0], exact.predict([power])[0], atol=1e-3)
 

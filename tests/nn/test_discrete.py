@@ -6,8 +6,8 @@ import pywt
 import torch
 from numpy.testing import assert_allclose
 
-from mne_samba.nn.discrete import MODES, wavedec, waverec
-from mne_samba.nn.discrete_power import discrete_bands, discrete_power
+from mne_samba.nn.wavelet import MODES, wavedec, waverec
+from mne_samba.wavelets.discrete import discrete_bands, discrete_power
 
 WAVELETS = ["haar", "db2", "db5", "sym8", "coif3", "bior3.5", "rbio1.3", "db20", "dmey"]
 

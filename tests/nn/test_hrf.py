@@ -7,9 +7,8 @@ from nilearn.glm.first_level import glover_hrf, spm_hrf
 from numpy.testing import assert_allclose
 from scipy.signal import fftconvolve
 
-from mne_samba.nn.hrf import (
+from mne_samba.hrf import (
     HRF_BOUNDS,
-    DoubleGammaHRF,
     convolve,
     convolve_frames,
     double_gamma,
@@ -22,6 +21,7 @@ from mne_samba.nn.hrf import (
     summarise_response,
     unit_peak,
 )
+from mne_samba.nn.hrf import DoubleGammaHRF
 
 
 @pytest.mark.parametrize("t_r", [0.72, 2.0])

@@ -7,13 +7,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from scipy.signal import fftconvolve
 
-from mne_samba.nn import _hrf_convolve as convolutions
-from mne_samba.nn._hrf_gamma import check_bounds, find_peak
-from mne_samba.nn.hrf import (
+from mne_samba.hrf import (
     HRF_BOUNDS,
     HRF_PARAMS,
     MAX_UNDERSHOOT,
-    DoubleGammaHRF,
     canonical_params,
     convolve,
     convolve_frames,
@@ -24,6 +21,9 @@ from mne_samba.nn.hrf import (
     spm_params,
     unit_peak,
 )
+from mne_samba.hrf.gamma import check_bounds, find_peak
+from mne_samba.nn import _hrf_convolve as convolutions
+from mne_samba.nn.hrf import DoubleGammaHRF
 
 
 @pytest.mark.parametrize("maker", [glover_params, spm_params])

@@ -6,11 +6,11 @@ from numpy.testing import assert_allclose
 from scipy.signal import lfilter
 from sklearn.linear_model import Ridge
 
-from mne_samba.nn._hrf_deconvolve import autocovariance, deconvolve
-from mne_samba.nn._hrf_map import evidence_ridge
-from mne_samba.nn._hrf_stats import Recording, ar_coefficient, convolve_basis, design, whiten
-from mne_samba.nn.hrf import double_gamma, glover_params, hrf_dictionary, hrf_summary, lag_times
-from mne_samba.nn.hrf_fit import fit_double_gamma, response_family, to_coordinates, to_params
+from mne_samba.hrf import double_gamma, glover_params, hrf_dictionary, hrf_summary, lag_times
+from mne_samba.hrf.deconvolve import autocovariance, deconvolve
+from mne_samba.hrf.drive_map import evidence_ridge
+from mne_samba.hrf.fit import fit_double_gamma, response_family, to_coordinates, to_params
+from mne_samba.hrf.stats import Recording, ar_coefficient, convolve_basis, design, whiten
 
 
 def test_real_human_responses_are_double_gammas(shared_data):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from mne_samba.nn.hrf import HRF_BOUNDS, double_gamma, hrf_dictionary, hrf_summary
-from mne_samba.nn.linear import fit_core
+from mne_samba.core.linear import fit_core
+from mne_samba.hrf import HRF_BOUNDS, double_gamma, hrf_dictionary, hrf_summary
 
 DT, STEP, N_LAGS = 0.5, 4, 60
 
@@ -213,7 +213,7 @@ def test_constant_target_and_duplicated_nodes(recovered):
 
 def test_chunks_of_targets_change_nothing(recovered, monkeypatch):
     _, train, _, core = recovered
-    monkeypatch.setattr("mne_samba.nn._core_fit._CHUNK_BYTES", 8 * 8**2 * 5)
+    monkeypatch.setattr("mne_samba.core.ascent._CHUNK_BYTES", 8 * 8**2 * 5)
     chunked = fit_core(*train, dt=DT, step=STEP)
     np.testing.assert_allclose(chunked.spatial_map, core.spatial_map, atol=1e-8)
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.linalg import toeplitz
 
-from mne_samba.nn._core_deviation import fit_deviation
-from mne_samba.nn._core_features import (
+from mne_samba.core.deviation import fit_deviation
+from mne_samba.core.moments import (
     gather_used,
     lag_one_correlation,
     lagged_features,
@@ -14,9 +14,9 @@ from mne_samba.nn._core_features import (
     runs_of_frames,
     whiten,
 )
-from mne_samba.nn._core_hrf import project_double_gamma, response_prior, update_response
-from mne_samba.nn._core_start import ridge_start
-from mne_samba.nn.hrf import double_gamma, hrf_dictionary, hrf_summary
+from mne_samba.core.response import project_double_gamma, response_prior, update_response
+from mne_samba.core.start import ridge_start
+from mne_samba.hrf import double_gamma, hrf_dictionary, hrf_summary
 
 DT, N_LAGS = 0.5, 60
 

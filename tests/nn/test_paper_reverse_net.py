@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.nn.discrete import waverec
 from mne_samba.nn.graph import knn_adjacency
-from mne_samba.nn.paper_reverse import PaperReverseLoss, PaperReverseNet
-from mne_samba.nn.reverse import WAVELET
+from mne_samba.nn.inverse import WAVELET
+from mne_samba.nn.inverse_paper import PaperReverseLoss, PaperReverseNet
+from mne_samba.nn.wavelet import waverec
 
 
 def network(n_targets=6, n_channels=3, n_bands=2, n_frames=24, graphs=True):

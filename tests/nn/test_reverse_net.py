@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.linalg import toeplitz
 
-from mne_samba.nn._reverse_filter import (
+from mne_samba.core.inverse import (
     autocovariance,
     coupled_projection,
     expected_columns,
@@ -14,11 +14,11 @@ from mne_samba.nn._reverse_filter import (
     shrunk_covariance,
     sparse_correlation,
 )
-from mne_samba.nn._reverse_graph import BipartiteAttention, nearest
+from mne_samba.hrf import double_gamma, glover_params
+from mne_samba.nn.bipartite import BipartiteAttention, nearest
 from mne_samba.nn.contrastive import LatentSpace, align, info_nce
 from mne_samba.nn.graph import knn_adjacency
-from mne_samba.nn.hrf import double_gamma, glover_params
-from mne_samba.nn.reverse import Deconvolution, ReverseNet, SignalHead, SkipLoss
+from mne_samba.nn.inverse import Deconvolution, ReverseNet, SignalHead, SkipLoss
 
 
 def ar(rng, coefficient, n_series, n_times):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mne_samba.nn.hrf import double_gamma, glover_params
-from mne_samba.nn.linear import fit_core
-from mne_samba.nn.target_core import fit_target_core
+from mne_samba.core.linear import fit_core
+from mne_samba.core.own_bands import fit_target_core
+from mne_samba.hrf import double_gamma, glover_params
 
 STEP, DT, N_LAGS, N_FRAMES = 4, 0.5, 60, 300
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.signal
 from numpy.testing import assert_allclose
 
-from mne_samba.nn.wavelet import (
+from mne_samba.wavelets.power import (
     CANONICAL_BANDS,
     band_frequencies,
     band_power,

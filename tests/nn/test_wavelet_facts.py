@@ -7,7 +7,7 @@ from scipy import fft
 
 from mne_samba.nn import morlet as design
 from mne_samba.nn import wavelet as power
-from mne_samba.nn.wavelet import (
+from mne_samba.wavelets.power import (
     band_frequencies,
     band_power,
     causal_delay,

@@ -4,7 +4,7 @@ from matplotlib import colormaps
 from numpy.testing import assert_allclose
 
 from mne_samba import LearnableHRF
-from mne_samba.nn.hrf import double_gamma, glover_params, spm_params
+from mne_samba.hrf import double_gamma, glover_params, spm_params
 from mne_samba.viz import plot_hrf, plot_hrf_map
 
 TIMES = np.arange(0, 30, 0.1)

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ._core_posterior import DensePosterior, DiagonalPosterior, SpectralPosterior
+from .posterior import DensePosterior, DiagonalPosterior, SpectralPosterior
 
 # Degrees of freedom of the heavy-tailed prior, and the slightest variance a prior may learn.
 _TAIL = 1.0

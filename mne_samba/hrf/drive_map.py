@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._hrf_stats import design, response_stats, whiten, without_drift
+from .stats import design, response_stats, whiten, without_drift
 
 _PENALTIES = np.logspace(-6, 4, 31)  # relative to the mean eigenvalue of the products
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ._core_features import (
+from .ascent import State, run
+from .moments import (
     Segments,
     gather_used,
     lag_one_correlation,
@@ -12,9 +13,8 @@ from ._core_features import (
     runs_of_frames,
     used_features,
 )
-from ._core_fit import State, run
-from ._core_hrf import ResponsePrior, response_prior, start_moments
-from ._core_start import spread_state, start_state, with_prior
+from .response import ResponsePrior, response_prior, start_moments
+from .start import spread_state, start_state, with_prior
 
 # First guess of the noise's autocorrelation, and the change that asks for another whitening.
 _START_RHO = 0.4
@@ -68,7 +68,7 @@ class Fitter:
     whiten_again : bool
         Fit again where the residual has another memory than what was whitened.
     max_iter, tol, shared
-        See :func:`mne_samba.nn._core_fit.run`.
+        See :func:`mne_samba.core.ascent.run`.
     """
 
     def __init__(

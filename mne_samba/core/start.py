@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import torch
 
-from ._core_features import collapse
-from ._core_fit import MIN_NOISE, State, iterate
-from ._core_hrf import start_moments
-from ._core_map import MAP_PRIORS
+from .ascent import MIN_NOISE, State, iterate
+from .map_prior import MAP_PRIORS
+from .moments import collapse
+from .response import start_moments
 
 # Updates of a first map, whose noise variances settle fast.
 _SPREAD_ITER = 4

@@ -6,8 +6,8 @@ import numpy as np
 import pywt
 import torch
 
-from .discrete import wavedec
-from .wavelet import _read_reflected
+from ..nn.wavelet import wavedec
+from .power import _read_reflected
 
 __all__ = ["discrete_bands", "discrete_power"]
 

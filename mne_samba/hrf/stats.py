@@ -77,7 +77,7 @@ class ResponseStats:
 def convolve_basis(bins, basis, step, dt):
     """Convolve drives with every basis function: (n, n_bins), (k, n_lags) -> (n, k, n_frames).
 
-    The geometry of :func:`mne_samba.nn.hrf.convolve_frames`, as one product with the past of every
+    The geometry of :func:`mne_samba.hrf.convolve_frames`, as one product with the past of every
     frame: a dozen responses per drive share the gathering, which transforms could not.
     """
     past = sliding_window_view(np.asarray(bins, dtype=float), basis.shape[1], axis=-1)[:, ::step]

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ._core_deviation import adapt, add_extra
-from ._core_features import check_powers, check_segments, gather_used
-from ._core_hrf import project_double_gamma
-from ._core_map import MAP_PRIORS
-from ._core_stages import Fitter
-from .hrf import canonical_params, convolve_frames, double_gamma
+from ..hrf import canonical_params, convolve_frames, double_gamma
+from .deviation import adapt, add_extra
+from .map_prior import MAP_PRIORS
+from .moments import check_powers, check_segments, gather_used
+from .response import project_double_gamma
+from .stages import Fitter
 
 _HRF_KINDS = ("double_gamma", "fir", "canonical")
 _WEIGHT_KINDS = ("shared", "free")
@@ -38,7 +38,7 @@ class Core:
     spatial_map : ndarray of shape (n_targets, n_nodes)
         Map from nodes to targets, amplitude included.
     hrf_params : ndarray of shape (n_targets, 6)
-        Unit-peak double gammas in the order of :data:`mne_samba.nn.hrf.HRF_PARAMS`. With
+        Unit-peak double gammas in the order of :data:`mne_samba.hrf.HRF_PARAMS`. With
         ``hrf="fir"`` the double gammas nearest to ``kernel``.
     kernel : ndarray of shape (n_targets, n_lags)
         Responses at lags ``(arange(n_lags) + 0.5) * dt``; unit peak. With one lag, 1.

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ._hrf_gamma import MAX_UNDERSHOOT, canonical_params, check_bounds, double_gamma, unit_peak
-from ._hrf_shapes import hrf_basis, hrf_dictionary
+from .gamma import MAX_UNDERSHOOT, canonical_params, check_bounds, double_gamma, unit_peak
+from .shapes import hrf_basis, hrf_dictionary
 
 _N_DICTIONARY = 1500
 _PRIOR_WEIGHT = 3.0  # regions' worth of the dictionary's own spread in the group's covariance

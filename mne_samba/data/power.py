@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 from mne.utils import ProgressBar, logger, warn
 
-from ..nn.shannon import shannon_kernels
-from ..nn.wavelet import CANONICAL_BANDS, band_power
+from ..wavelets.power import CANONICAL_BANDS, band_power
+from ..wavelets.shannon import shannon_kernels
 from .power_cache import kept, power_key
-from .reading import clean_reader
 from .segments import Electrophysiology, Segment
+from .signals import clean_reader
 
 # Bins per second that the grid aims at: BOLD cannot tell finer ones apart.
 RATE = 2.0

@@ -10,7 +10,7 @@ import pandas as pd
 from mne.utils import logger
 
 from .._checks import check_number
-from .hemo import read_hemo
+from .bold import read_hemo
 
 _NEEDED = ("onset", "duration", "label")
 

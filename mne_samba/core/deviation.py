@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from ._core_features import whiten
+from .moments import whiten
 
 # Targets with similar responses share one eigendecomposition: this many groups at most.
 _MAX_GROUPS = 6

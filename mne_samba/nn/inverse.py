@@ -7,11 +7,11 @@ import pywt
 import torch
 from torch import nn
 
-from ._as_written import as_written
-from ._reverse_graph import BipartiteAttention, nearest
-from .discrete import wavedec, waverec
+from .._as_written import as_written
+from .bipartite import BipartiteAttention, nearest
 from .graph import GraphCorrection
 from .hrf import DoubleGammaHRF
+from .wavelet import wavedec, waverec
 
 __all__ = [
     "BipartiteAttention",

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._hrf_gamma import canonical_params, double_gamma
-from ._hrf_map import MappedDrives, PairedDrives, evidence_ridge
-from ._hrf_shapes import hrf_dictionary, hrf_summary, summarise_response
-from .hrf_fit import (
+from .drive_map import MappedDrives, PairedDrives, evidence_ridge
+from .fit import (
     fit_double_gamma,
     fit_responses,
     profile,
@@ -20,6 +18,8 @@ from .hrf_fit import (
     response_family,
     to_params,
 )
+from .gamma import canonical_params, double_gamma
+from .shapes import hrf_dictionary, hrf_summary, summarise_response
 
 _N_ALTERNATIONS = 6
 
@@ -175,7 +175,7 @@ def make_model(hrf, lags, bounds="human", shrinkage="auto", toward="group"):
     bounds : {"human", "fast"} or pair of arrays of shape (6,)
         Bounds of the parameters.
     shrinkage, toward
-        See :func:`mne_samba.nn.hrf_fit.fit_responses`.
+        See :func:`mne_samba.hrf.fit.fit_responses`.
 
     Returns
     -------

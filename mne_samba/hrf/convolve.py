@@ -5,7 +5,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch.autograd.function import once_differentiable
 
-from ._as_written import as_written
+from .._as_written import as_written
 
 
 def lag_times(hrf_length, dt):

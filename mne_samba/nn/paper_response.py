@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from scipy.fft import next_fast_len
 
-from ._as_written import as_written
+from .._as_written import as_written
 
 
 @as_written
@@ -60,6 +60,7 @@ class ResponseFeatures(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, power, n_chunks, *tensors):
+        """Features of all nodes; see the class."""
         kernels, maps = tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
         n_windows, n_channels, n_all, _ = power.shape
         n_rows = n_windows * (n_all - n_chunks + 1)
@@ -92,6 +93,7 @@ class ResponseFeatures(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
+        """Gradients of power, kernels and maps."""
         tensors = ctx.saved_tensors
         kernels, maps = tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
         (n_windows, n_channels, n_all, n_coefs), n_chunks = ctx.sizes

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from .._checks import is_generator
+from .bold import check_swapped
 from .channels import picked
-from .hemo import check_swapped
 
 
 def check_signal(data, channels, name) -> None:

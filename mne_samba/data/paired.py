@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from .lowrate import LowRateGrid
+from .power import LowRateGrid
 
 
 @dataclass(frozen=True)

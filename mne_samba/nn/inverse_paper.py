@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .discrete import wavedec, waverec
 from .graph import GraphAttention
+from .inverse import WAVELET, Deconvolution, frame_level
 from .loss import CenteredCosineLoss
 from .paper import N_HEADS
-from .reverse import WAVELET, Deconvolution, frame_level
+from .wavelet import wavedec, waverec
 
 
 class PaperReverseNet(nn.Module):
@@ -56,7 +56,7 @@ class PaperReverseNet(nn.Module):
     The paper's wavelets and pseudo-inverse act on the voltage. At 4 to 40 Hz a response's gain is
     about -160 dB, and its regularised inverse passes as little: no rhythm would come back. As in
     `mne_samba.nn.paper.PaperNet`, they act on power instead, here on log band power over frames.
-    Waveforms follow from it by `mne_samba.nn.reverse.SignalHead`, whose coefficients per level and
+    Waveforms follow from it by `mne_samba.nn.inverse.SignalHead`, whose coefficients per level and
     skip losses are again the paper's.
     """
 

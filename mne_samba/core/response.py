@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from .hrf import (
+from ..hrf import (
     HRF_BOUNDS,
     MAX_UNDERSHOOT,
     canonical_params,
@@ -72,7 +72,7 @@ def response_prior(kind, n_lags, dt, *, bounds="human", n_basis=6, n_dictionary=
     dt : float
         Width of a bin in seconds.
     bounds : str or pair of arrays of shape (6,)
-        Bounds of the double gamma, see :data:`mne_samba.nn.hrf.HRF_BOUNDS`.
+        Bounds of the double gamma, see :data:`mne_samba.hrf.HRF_BOUNDS`.
     n_basis : int
         Principal components kept.
     n_dictionary : int

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ._hrf_gamma import check_bounds, double_gamma, double_gamma_at, find_peak, unit_peak
+from .gamma import check_bounds, double_gamma, double_gamma_at, find_peak, unit_peak
 
 # Plausible shapes per preset, in seconds; the undershoot's lag counts from the peak.
 _SHAPES = {

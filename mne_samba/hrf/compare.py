@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ._hrf_shapes import hrf_summary
-from .hrf_fit import refine, to_params
+from .fit import refine, to_params
+from .shapes import hrf_summary
 
 MEASURES = ("peak_time", "fwhm", "undershoot_ratio")
 _ROWS = 4096  # fits that are refined together

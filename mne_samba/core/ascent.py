@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from ._core_hrf import update_response
+from .response import update_response
 
 # Bytes of the largest array per target, of which a few are held at once.
 _CHUNK_BYTES = 16e6

@@ -1,0 +1,1 @@
+"""The structured linear core: variational Bayes on one Gram matrix of whitened features."""

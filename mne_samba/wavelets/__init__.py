@@ -1,0 +1,1 @@
+"""Wavelets and the power of their coefficients in bins."""

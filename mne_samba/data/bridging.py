@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .._checks import check_finite
-from .segments import Electrophysiology, Segment
+from .recordings import Recordings
+from .segments import Segment
 
 # Power of what varies less is lost to rounding.
 _LEAST = 1e-100
@@ -64,40 +65,40 @@ def clean_reader(segment: Segment, sfreq: float):
     return _without_bad(segment, sfreq) if len(segment.bad) else segment.read
 
 
-def check_channels(ele: Electrophysiology, name: str = "X", block: int | None = None) -> None:
+def check_channels(rec: Recordings, name: str = "X", block: int | None = None) -> None:
     """Refuse NaN, flat and duplicated channels before anything is learnt from them.
 
     A channel must vary, and differ from all others, in every recording. What BAD spans hold does
     not matter.
     """
     if block is None:
-        block = max(1, _BLOCK_BYTES // (8 * len(ele.ch_names)))
-    keys = ele.keys
+        block = max(1, _BLOCK_BYTES // (8 * len(rec.ch_names)))
+    keys = rec.keys
     for key in dict.fromkeys(keys):
         members = [i for i, other in enumerate(keys) if other == key]
-        what = f"{name}[{members[0]}]" if ele.kind == "recordings" else name
-        _check_recording([ele.segments[i] for i in members], ele, what, block)
+        what = f"{name}[{members[0]}]" if rec.kind == "recordings" else name
+        _check_recording([rec.segments[i] for i in members], rec, what, block)
 
 
-def _check_recording(segments: list[Segment], ele, name: str, block: int) -> None:
-    low = np.full(len(ele.ch_names), np.inf)
+def _check_recording(segments: list[Segment], rec, name: str, block: int) -> None:
+    low = np.full(len(rec.ch_names), np.inf)
     high = -low
     # Two channels that agree in two random projections of every block are copies of each other.
     rng = np.random.default_rng(0)
     sketch = np.zeros((len(low), 2))
     for segment in segments:
-        read = clean_reader(segment, ele.sfreq)
+        read = clean_reader(segment, rec.sfreq)
         for first in range(0, segment.n_times, block):
             data = read(first, min(first + block, segment.n_times))
-            check_finite(data, name, ele.ch_names)
+            check_finite(data, name, rec.ch_names)
             np.minimum(low, data.min(axis=1), out=low)
             np.maximum(high, data.max(axis=1), out=high)
             sketch += data @ rng.standard_normal((data.shape[1], 2))
-    flat = [ch for ch, lo, hi in zip(ele.ch_names, low, high, strict=True) if hi - lo < _LEAST]
+    flat = [ch for ch, lo, hi in zip(rec.ch_names, low, high, strict=True) if hi - lo < _LEAST]
     if flat:
         raise ValueError(f"{name} has flat channels {flat[:8]}: mark them bad or leave them out.")
     size = np.abs(sketch)
     close = np.abs(sketch[:, None] - sketch) <= 1e-10 * (size[:, None] + size)
-    copies = [ele.ch_names[i] for i in np.flatnonzero(close.all(axis=-1).sum(axis=1) > 1)]
+    copies = [rec.ch_names[i] for i in np.flatnonzero(close.all(axis=-1).sum(axis=1) > 1)]
     if copies:
         raise ValueError(f"{name} has duplicated channels {copies[:8]}: keep one of each.")

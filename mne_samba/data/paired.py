@@ -57,11 +57,11 @@ class BoldScale:
         return cls(mean, scale, drift)
 
     def unscale(self, frames: list[np.ndarray]) -> list[np.ndarray]:
-        """Standardised frames (n_frames, n_targets) in the mean and scale of training."""
+        """Bring standardised frames (n_frames, n_targets) to the mean and scale of training."""
         return [np.asarray(f, dtype=np.float64) * self.scale + self.mean for f in frames]
 
     def standard(self, frames: list[np.ndarray]) -> list[np.ndarray]:
-        """Frames in the mean and scale of training, standardised."""
+        """Standardise frames in the mean and scale of training."""
         scale = np.where(self.scale > 0, self.scale, 1.0)
         return [(frame - self.mean) / scale for frame in frames]
 
@@ -193,7 +193,7 @@ class Paired:
         return replace(self, targets=[target[:, some] for target in self.targets])
 
     def rescaled(self, scaler: PowerScaler) -> Paired:
-        """The same data with band power on another scale, such as its logarithm."""
+        """Give the same data with band power on another scale, such as its logarithm."""
         scaler = scaler.fit(self.raw, self.keys)
         powers = scaler.transform(self.raw, self.keys, self.kind)
         return replace(self, powers=powers, scaler=scaler)

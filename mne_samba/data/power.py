@@ -78,14 +78,14 @@ class BandPower:
         return self.bank.band_edges
 
     def at(self, t_r: float) -> BandPower:
-        """The same bands before frames of another repetition time."""
+        """Take the same bands before frames of another repetition time."""
         if t_r == self.grid.t_r:
             return self
         length = self.grid.n_lags * self.grid.dt
         return replace(self, grid=LowRateGrid.from_tr(t_r, length))
 
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
-        """Band power of all segments.
+        """Measure band power of all segments.
 
         Parameters
         ----------
@@ -156,11 +156,11 @@ class TableRows:
         return {"all": (np.nan, np.nan)}
 
     def at(self, t_r: float) -> TableRows:
-        """Itself: rows have no rate."""
+        """Return itself: rows have no rate."""
         return self
 
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
-        """Columns as power, a list of one array (n_features, 1, n_rows)."""
+        """Take columns as power, a list of one array (n_features, 1, n_rows)."""
         return [np.array(s.read(0, s.n_times))[:, np.newaxis] for s in rec.segments]
 
 
@@ -215,7 +215,7 @@ class PowerScaler:
         return mean, np.where(scale > 0, scale, 1.0)
 
     def fit(self, powers: list[np.ndarray], keys: list[tuple]) -> PowerScaler:
-        """Scaler with the statistics of every training recording."""
+        """Measure every training recording; return the scaler that knows them."""
         found = list(dict.fromkeys(keys))
         stats = [
             self._measure([p for p, k in zip(powers, keys, strict=True) if k == key])

@@ -123,7 +123,7 @@ class Recordings:
         return [segment.n_frames for segment in self.segments]
 
     def as_given(self, frames: list[np.ndarray]):
-        """Values of segments in the shape of the input.
+        """Give values of segments in the shape of the input.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class Recordings:
         return frames[0] if self.single else frames
 
     def layout(self, n_frames: int) -> Layout:
-        """What a fit to these recordings has to remember of them.
+        """Give what a fit to these recordings has to remember of them.
 
         Parameters
         ----------
@@ -163,5 +163,5 @@ class Recordings:
         )  # fmt: skip
 
     def with_bold(self, bold: list[np.ndarray], target_names: list[str]) -> Recordings:
-        """The same recordings with BOLD."""
+        """Add BOLD to recordings."""
         return replace(self, bold=bold, target_names=target_names)

@@ -1,8 +1,7 @@
-"""One shape for every kind of electrophysiology: self-contained segments with a grid of frames."""
+"""Signals of windows and recordings as segments, each with its grid of frames."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import mne
@@ -15,57 +14,15 @@ from .._checks import (
     check_number,
     check_window_frames,
     frames_fit,
-    is_generator,
 )
 from ..metrics import recording_labels
 from .channels import align, bad_spans, common_channels
 from .frame_times import frame_times
-from .segments import Electrophysiology, FrameGrid, Segment
+from .given import Given
+from .recordings import Recordings
+from .segments import FrameGrid, Segment
 
 TABLE_COLUMNS = ("subject", "run", "recording", "onset", "frame")
-_KINDS = (
-    "mne.Epochs, mne.io.Raw or a list of them, arrays (n_windows, n_channels, n_times), a list of "
-    "2-D arrays (n_channels, n_times)"
-)
-
-
-def is_features(X) -> bool:
-    """Say whether X is a plain table as scikit-learn passes it: rows frames, columns features."""
-    if isinstance(X, (mne.BaseEpochs, mne.io.BaseRaw)):
-        return False
-    _refuse(X, X)
-    if isinstance(X, (list, tuple)):
-        if not X:
-            return False
-        first = X[0]
-        _refuse(first, X)
-        if isinstance(first, (mne.BaseEpochs, mne.io.BaseRaw)):
-            return False
-        return np.ndim(first) < 2
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and X.size:
-        return not isinstance(X[0], (np.ndarray, mne.io.BaseRaw, mne.BaseEpochs))
-    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
-    return len(shape) not in (3, 4)
-
-
-def _refuse(value, X) -> None:
-    """Refuse what is no data at all, before scikit-learn tries to make numbers of it."""
-    if value is None or isinstance(value, (str, bytes, dict, set, os.PathLike)):
-        hint = " Read files with mne.io.read_raw first." if isinstance(value, str) else ""
-        raise TypeError(
-            f"X must be {_KINDS}, or a table (n_frames, n_features); got {X!r:.60}.{hint}"
-        )
-    if type(value).__module__.startswith("mne.") and not isinstance(
-        value, (mne.io.BaseRaw, mne.BaseEpochs)
-    ):
-        raise TypeError(f"X must be {_KINDS}; got {type(value).__name__} of MNE.")
-    if is_generator(value):
-        raise TypeError("X is a generator, which can be read only once: pass list(X).")
-    if value is not X and hasattr(value, "iloc"):
-        raise TypeError(
-            "X is a list of tables. Recordings are arrays (n_channels, n_times), channels first: "
-            "pass [table.to_numpy().T for table in X]."
-        )
 
 
 def _raw_reader(raw, picks: list[int]):
@@ -113,21 +70,21 @@ def _placed(table: pd.DataFrame, t_r: float) -> pd.DataFrame:
     return table.assign(frame=np.rint((onset - earliest) / t_r).astype(int))
 
 
-def read_inputs(
-    X,
+def read_signals(
+    given: Given,
     grid: FrameGrid,
     *,
     n_frames=None,
-    ch_names=None,
+    ch_names: list[str] | None = None,
     name: str = "X",
     window_frames: int | None = None,
-) -> Electrophysiology:
-    """Read any kind of electrophysiology into segments.
+) -> Recordings:
+    """Read windows or recordings into segments.
 
     Parameters
     ----------
-    X : Epochs | Raw | list | array
-        The electrophysiology, in any form of the data conventions.
+    given : Given
+        The electrophysiology, and what it is.
     grid : FrameGrid
         Frame times, sampling rate and picks.
     n_frames : list of int | int | None
@@ -139,30 +96,14 @@ def read_inputs(
     window_frames : int | None
         Frames of a window where neither ``n_frames`` nor ``tmin`` says it.
     """
-    single = isinstance(X, mne.io.BaseRaw)
-    if single:
-        X = [X]
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
-        X = list(X)
-    if isinstance(X, mne.BaseEpochs):
-        X = [X]
-    if isinstance(X, (list, tuple)):
-        if not len(X):
-            raise ValueError(f"{name} is an empty list; expected {_KINDS}.")
-        if all(isinstance(item, mne.BaseEpochs) for item in X):
-            return _read_epochs(X, grid, n_frames, ch_names, name)
-        if all(isinstance(item, mne.io.BaseRaw) for item in X):
-            return _read_raws(X, grid, n_frames, ch_names, name, single)
-        if all(isinstance(item, np.ndarray) and item.ndim == 2 for item in X):
-            return _read_recordings(X, grid, n_frames, ch_names, name)
-        shapes = [getattr(item, "shape", type(item).__name__) for item in X[:3]]
-        if any(np.ndim(item) != 2 for item in X):
-            raise ValueError(f"{name} must be {_KINDS}; got a list that starts with {shapes}.")
-        X = np.asarray(X)
-    array = as_float_array(X, name)
-    if array.ndim != 3:
-        raise ValueError(f"{name} must be {_KINDS}; got an array of shape {array.shape}.")
-    return _read_windows(array, grid, n_frames, ch_names, name, window_frames)
+    if given.kind == "windows" and given.is_mne:
+        return _read_epochs(given.items, grid, n_frames, ch_names, name)
+    if given.kind == "windows":
+        array = as_float_array(given.items, name)
+        return _read_windows(array, grid, n_frames, ch_names, name, window_frames)
+    if given.is_mne:
+        return _read_raws(given.items, grid, n_frames, ch_names, name, given.single)
+    return _read_recordings(given.items, grid, n_frames, ch_names, name)
 
 
 def _need_sfreq(grid: FrameGrid, name: str) -> float:
@@ -186,7 +127,7 @@ def _grid_frames(duration: float, start: float, step: float) -> int:
     return int(np.floor((duration - start) / step + 1e-6)) if duration > start else 0
 
 
-def _read_windows(array, grid, n_frames, ch_names, name, window_frames) -> Electrophysiology:
+def _read_windows(array, grid, n_frames, ch_names, name, window_frames) -> Recordings:
     sfreq = _need_sfreq(grid, name)
     if 0 in array.shape:
         raise ValueError(f"{name} is empty: its shape is {array.shape}.")
@@ -214,12 +155,10 @@ def _read_windows(array, grid, n_frames, ch_names, name, window_frames) -> Elect
         Segment(_array_reader(window), array.shape[2], start, grid.t_r, frames) for window in array
     ]
     table = _table(len(array), None, "windows")
-    return Electrophysiology("windows", segments, sfreq, names, None, table)
+    return Recordings("windows", segments, sfreq, names, None, table, grid.t_r)
 
 
-def _read_epochs(X, grid, n_frames, ch_names, name) -> Electrophysiology:
-    if sum(len(epochs) for epochs in X) == 0:
-        raise ValueError(f"{name} holds no epochs: all were dropped or none was made.")
+def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
     expected = ch_names or common_channels(X, grid, name)
     segments, tables, sfreq = [], [], float(X[0].info["sfreq"])
     info, names = None, None
@@ -248,7 +187,9 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Electrophysiology:
     table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
     named = X[0].metadata
     regions = None if named is None else named.attrs.get("target_names")
-    return Electrophysiology("windows", segments, sfreq, names, info, table, regions)
+    return Recordings(
+        "windows", segments, sfreq, names, info, table, grid.t_r, target_names=regions
+    )
 
 
 def _per_recording(n_frames, n: int):
@@ -272,6 +213,19 @@ def _recording_segment(read, n_times, sfreq, times, bad, name, i) -> Segment:
     return Segment(read, n_times, start, float(step), n_frames, bad)
 
 
+def _of_recording(grid: FrameGrid, i: int, n: int) -> FrameGrid:
+    """Grid of one recording, where some of its numbers are lists."""
+    own = {}
+    for name in ("first_volume", "n_dummy"):
+        value = getattr(grid, name)
+        if np.ndim(value) == 0:
+            continue
+        if len(value) != n:
+            raise ValueError(f"{name} has {len(value)} values for {n} recordings.")
+        own[name] = value[i]
+    return replace(grid, **own) if own else grid
+
+
 def _plain_times(grid, frames, duration) -> np.ndarray:
     volume = grid.first_volume + grid.n_dummy * grid.t_r
     start = volume + grid.slice_time_ref * grid.t_r
@@ -280,7 +234,7 @@ def _plain_times(grid, frames, duration) -> np.ndarray:
     return start + grid.t_r * np.arange(frames)
 
 
-def _read_raws(X, grid, n_frames, ch_names, name, single) -> Electrophysiology:
+def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
     expected = ch_names or common_channels(X, grid, name)
     segments, sfreq, info, names = [], float(X[0].info["sfreq"]), None, None
     for i, (raw, frames) in enumerate(zip(X, _per_recording(n_frames, len(X)), strict=True)):
@@ -293,18 +247,18 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Electrophysiology:
         if info is None:
             info = mne.pick_info(raw.info, index, verbose="ERROR")
             names = list(expected) if expected is not None else list(info["ch_names"])
-        duration = raw.n_times / sfreq
-        if grid.volume_event is None:
-            times = _plain_times(grid, frames, duration)
+        duration, one = raw.n_times / sfreq, _of_recording(grid, i, len(X))
+        if one.volume_event is None:
+            times = _plain_times(one, frames, duration)
         else:
             times = frame_times(
                 raw,
                 frames,
-                t_r=grid.t_r,
-                first_volume=grid.first_volume,
-                n_dummy=grid.n_dummy,
-                slice_time_ref=grid.slice_time_ref,
-                volume_event=grid.volume_event,
+                t_r=one.t_r,
+                first_volume=one.first_volume,
+                n_dummy=one.n_dummy,
+                slice_time_ref=one.slice_time_ref,
+                volume_event=one.volume_event,
             )
         _some_frames(times, duration, name, i)
         segments.append(
@@ -314,7 +268,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Electrophysiology:
         )
     segments = [_with_step(s, grid.t_r) for s in segments]
     table = _table(len(X), None, "recordings")
-    return Electrophysiology("recordings", segments, sfreq, names, info, table, None, single)
+    return Recordings("recordings", segments, sfreq, names, info, table, grid.t_r, single=single)
 
 
 def _with_step(segment: Segment, t_r: float) -> Segment:
@@ -329,7 +283,7 @@ def _some_frames(times, duration, name, i) -> None:
         )
 
 
-def _read_recordings(X, grid, n_frames, ch_names, name) -> Electrophysiology:
+def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
     sfreq = _need_sfreq(grid, name)
     segments = []
     names = _names(len(X[0]), ch_names, name)
@@ -340,7 +294,7 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Electrophysiology:
         if 0 in array.shape:
             raise ValueError(f"{name}[{i}] is empty: its shape is {array.shape}.")
         check_finite(array, f"{name}[{i}]", names)
-        times = _plain_times(grid, frames, array.shape[1] / sfreq)
+        times = _plain_times(_of_recording(grid, i, len(X)), frames, array.shape[1] / sfreq)
         if len(times) and array.shape[1] < times[-1] * sfreq <= array.shape[0]:
             raise ValueError(
                 f"{name}[{i}] has shape {array.shape}: {array.shape[1]} samples do not hold "
@@ -353,59 +307,20 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Electrophysiology:
         )
         segments.append(_with_step(segment, grid.t_r))
     table = _table(len(X), None, "recordings")
-    return Electrophysiology("recordings", segments, sfreq, names, None, table)
+    return Recordings("recordings", segments, sfreq, names, None, table, grid.t_r)
 
 
-def input_kind(X) -> tuple[str, int, bool]:
-    """Say what X holds without reading it.
-
-    Returns
-    -------
-    kind : "windows" | "recordings"
-        What one sample is.
-    n_segments : int
-        Windows or recordings.
-    single : bool
-        X is one Raw outside a list.
-    """
-    if isinstance(X, mne.io.BaseRaw):
-        return "recordings", 1, True
-    if isinstance(X, mne.BaseEpochs):
-        return "windows", _some(len(X)), False
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
-        X = list(X)
-    if isinstance(X, (list, tuple)):
-        if not len(X):
-            raise ValueError(f"X is an empty list; expected {_KINDS}.")
-        if all(isinstance(item, mne.BaseEpochs) for item in X):
-            return "windows", _some(sum(len(epochs) for epochs in X)), False
-        whole = all(isinstance(item, np.ndarray) and item.ndim == 2 for item in X)
-        if whole or all(isinstance(item, mne.io.BaseRaw) for item in X):
-            return "recordings", len(X), False
-        kinds = sorted({type(item).__name__ for item in X})
-        if len(kinds) > 1:
-            raise TypeError(f"X must be {_KINDS}; got a list that mixes {kinds}.")
-    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
-    return "windows", _some(shape[0]), False
-
-
-def _some(n_windows: int) -> int:
-    if not n_windows:
-        raise ValueError("X is empty: all windows were dropped, or none was made.")
-    return n_windows
-
-
-def check_made_for(X, n_frames: int, t_r: float) -> None:
+def check_made_for(given: Given, n_frames: int, t_r: float) -> None:
     """Refuse BOLD with other frames than those that `make_windows` cut the windows for."""
-    for epochs in X if isinstance(X, (list, tuple)) else [X]:
-        table = getattr(epochs, "metadata", None)
-        for column, given, unit in (("t_r", t_r, " s"), ("n_frames", n_frames, "")):
+    for epochs in given.items if given.is_mne else ():
+        table = epochs.metadata
+        for column, value, unit in (("t_r", t_r, " s"), ("n_frames", n_frames, "")):
             if table is None or column not in table or not len(table):
                 continue
             made = table[column].to_numpy()
-            if not np.allclose(made.astype(float), given, rtol=1e-6):
+            if not np.allclose(made.astype(float), value, rtol=1e-6):
                 raise ValueError(
                     f"Windows of X were cut with {column}={made[0]}{unit}, but here "
-                    f"{column}={given}{unit}. Expected y of shape (n_windows, n_frames, "
+                    f"{column}={value}{unit}. Expected y of shape (n_windows, n_frames, "
                     "n_targets), and the t_r that the windows were made with."
                 )

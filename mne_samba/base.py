@@ -65,15 +65,14 @@ class BoldPredictor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _reader(self) -> Reader:
         return Reader() if self.reader is None else self.reader
 
-    def _pair(self, X, y, model) -> tuple[Recordings, object, Paired]:
-        """Read, measure and standardise paired data for ``model``."""
+    def _pair(self, X, y, choose, scaler, may_lack) -> tuple[Recordings, object, Paired]:
+        """Read, measure and standardise paired data; ``choose(rec)`` says what is measured."""
         reader = self._reader()
-        rec = reader.read_pair(X, y, self.t_r, may_lack=model.may_lack, owner=self)
-        features = model.features(rec)
+        rec = reader.read_pair(X, y, self.t_r, may_lack=may_lack, owner=self)
+        features = choose(rec)
         check_history(rec, features.grid)
         powers = features.measure(rec, reader.memory)
-        data = Paired.of(rec, powers, features.grid, reader.detrend, model.scaler())
-        return rec, features, data
+        return rec, features, Paired.of(rec, powers, features.grid, reader.detrend, scaler)
 
     def _publish_input(self, rec: Recordings, layout: Layout, data: Paired, features) -> None:
         """Set the fitted attributes that follow from the data alone."""

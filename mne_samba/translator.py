@@ -135,7 +135,7 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
         start = self._start()
         forget_fit(self)
         with mne.use_log_level(self.verbose):
-            rec, features, data = self._pair(X, y, model)
+            rec, features, data = self._pair(X, y, model.features, model.scaler(), model.may_lack)
             n_frames = 1 if rec.kind == "table" else trainer.frames(rec.t_r)[0]
             trainer.check_lengths(rec)
             seed = self._seed()
@@ -330,9 +330,7 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
         scale = np.where(self.y_scale_ > 0, self.y_scale_, 1.0)
         pair = []
         for values in (pred, rec.bold):
-            clean = detrend_segments(
-                values, rec.table, "windows", rec.t_r, self._reader().detrend
-            )
+            clean = detrend_segments(values, rec.table, "windows", rec.t_r, self._reader().detrend)
             pair.append(np.nan_to_num(np.stack(clean) / scale))
         return retrieval_summary(self._fitted.matched.scores(*pair), k)
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._checks import check_option, check_t_r
 from ._scoring import MeanScore, score_frames, score_rows
 from .data.paired import BoldScale, Paired
-from .data.power import full_history
+from .data.power import PowerScaler, full_history
 from .data.recordings import Layout, Recordings
 from .models import Trainer
 from .reader import Reader
@@ -72,6 +72,8 @@ class BoldPredictor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         features = choose(rec)
         check_history(rec, features.grid)
         powers = features.measure(rec, reader.memory)
+        # Columns of a table are not power: their scale is not for us to choose.
+        scaler = PowerScaler() if rec.kind == "table" else scaler
         return rec, features, Paired.of(rec, powers, features.grid, reader.detrend, scaler)
 
     def _publish_input(self, rec: Recordings, layout: Layout, data: Paired, features) -> None:
@@ -97,7 +99,7 @@ class BoldPredictor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         return rec
 
     def _features_of(self, rec: Recordings):
-        """What is measured, at the frames of these recordings."""
+        """Choose what is measured at the frames of these recordings."""
         return self._fitted_input.features.at(rec.t_r)
 
     def _measure(self, rec: Recordings) -> tuple[list[np.ndarray], list[np.ndarray], object]:

@@ -232,6 +232,43 @@ class Reader(BaseEstimator):
             check_channels(rec, names[0])
         return rec
 
+    def read_signals(
+        self, X, *, layout: Layout | None = None, name: str = "X", owner=None
+    ) -> Recordings:
+        """Read electrophysiology where frames do not matter, or a table.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Windows, recordings or a table.
+        layout, name, owner
+            As in `read`.
+
+        Returns
+        -------
+        rec : Recordings
+            Every segment has one frame, at its first sample.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X cannot be read, or is not what ``fit`` saw.
+        """
+        given = what_is(X, name)
+        _check_kind(given, layout, name)
+        if given.kind == "table":
+            return _table(_rows(given.items, owner, reset=layout is None), None, owner, layout)
+        grid = FrameGrid(t_r=1e-6, sfreq=self.sfreq, picks=self.picks, channels=self.channels)
+        frames = [1] * len(given)
+        if given.kind == "windows":
+            # Epochs know their time 0; how many frames they were cut for is not asked.
+            given = replace(given, items=_around_zero(given)) if given.is_mne else given
+            frames = None if given.is_mne else 1
+        return read_signals(
+            given, grid, n_frames=frames, name=name,
+            ch_names=None if layout is None else layout.ch_names,
+        )  # fmt: skip
+
     def read_bold(self, y, *, name: str = "X", may_lack: bool = True) -> Recordings:
         """Read BOLD alone, windows or recordings, as the way back takes it.
 
@@ -271,7 +308,8 @@ class Reader(BaseEstimator):
         """Seconds between frames: as given, as windows carry it, or as in fit."""
         if t_r is not None:
             return check_t_r(t_r)
-        told = given.metadata("t_r")
+        drive = given.drive
+        told = given.metadata("t_r") if drive is None else drive.frame_step
         if told is not None:
             return check_t_r(float(told))
         if layout is not None:
@@ -287,11 +325,21 @@ class Reader(BaseEstimator):
         windows = layout is not None and layout.kind == "windows"
         if windows and grid.tmin is None and given.kind == "windows":
             grid = replace(grid, tmin=-layout.window_start)
+        if given.drive is not None:
+            grid = replace(grid, sfreq=float(given.drive.sfreq))
         return read_signals(
             given, grid, n_frames=n_frames, name=name,
             ch_names=None if layout is None else layout.ch_names,
             window_frames=None if layout is None else layout.n_frames,
         )  # fmt: skip
+
+
+def _around_zero(given: Given) -> list:
+    """Move epochs that do not hold time 0: only frames refer to it."""
+    return [
+        epochs if epochs.tmin <= 0 <= epochs.tmax else epochs.copy().shift_time(0.0, relative=False)
+        for epochs in given.items
+    ]
 
 
 def _nothing(first: int, stop: int) -> np.ndarray:

@@ -147,7 +147,7 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
         return self
 
     def _start(self):
-        """What a warm start goes on from: the fitted model and what it knows of its input."""
+        """Give what a warm start goes on from: the fitted model, and what it knows of its input."""
         if not (self.warm_start and hasattr(self, "_fitted")):
             return None
         return self._fitted, self._fitted_input
@@ -198,7 +198,7 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
         return rec.as_given(bold), rec.as_given(std)
 
     def _predict_with_std(self, X):
-        """Recordings, predicted BOLD and its standard deviation, lists of (n_frames, n_targets)."""
+        """Predict BOLD and its standard deviation, lists of (n_frames, n_targets)."""
         rec = self._read(X)
         powers, _, grid = self._measure(rec)
         scale = self._fitted_input.scale

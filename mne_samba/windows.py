@@ -66,8 +66,8 @@ def make_windows(
     run : int | str | list | None
         Which run of the subject. None: counted from 1.
     reader : Reader | None
-        Channels and frame times; None takes the defaults of `mne_samba.Reader`. Its ``first_volume``
-        and ``n_dummy`` may be lists with one value per recording.
+        Channels and frame times; None takes the defaults of `mne_samba.Reader`. Its
+        ``first_volume`` and ``n_dummy`` may be lists with one value per recording.
 
     Returns
     -------

@@ -260,7 +260,7 @@ def detrend_segments(
         measured = np.isfinite(series).all(axis=1)
         if measured.any():
             clean = remove_drift(
-                series, t_r, _fitting(method, measured, frames, t_r), frames=frames
+                series, t_r, fitting_drift(method, measured, frames, t_r), frames=frames
             )
         place[key] = (frames, clean)
     out = []
@@ -287,12 +287,12 @@ def _recording_without_drift(value, t_r, method):
     if not measured.any():
         return value.copy()
     clean = value.copy()
-    fitting = _fitting(method, measured, np.arange(len(value)), t_r)
+    fitting = fitting_drift(method, measured, np.arange(len(value)), t_r)
     clean[:, there] = remove_drift(value[:, there], t_r, fitting)
     return clean
 
 
-def _fitting(method, measured, frames, t_r):
+def fitting_drift(method, measured, frames, t_r):
     """Drift terms that this many frames can carry: short pieces lose their mean alone."""
     if measured.sum() < 2:
         raise ValueError(

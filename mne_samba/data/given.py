@@ -9,6 +9,7 @@ import mne
 import numpy as np
 
 from .._checks import is_generator
+from .drive import Drive
 
 KINDS = (
     "mne.Epochs, mne.io.Raw or a list of them, arrays (n_windows, n_channels, n_times), a list of "
@@ -42,8 +43,14 @@ class Given:
             return sum(len(epochs) for epochs in self.items)
         return len(self.items)
 
+    @property
+    def drive(self) -> Drive | None:
+        """The first drive, where X comes from `mne_samba.WaveletBandAttention`."""
+        first = self.items if self.kind == "windows" else self.items[0]
+        return first if self.kind != "table" and isinstance(first, Drive) else None
+
     def metadata(self, column: str):
-        """Look up the first value of a column of the windows' metadata; None where there is none."""
+        """Look up a column's first value in the windows' metadata; None without it."""
         for item in self.items if self.is_mne else ():
             table = getattr(item, "metadata", None)
             if table is not None and column in table and len(table):

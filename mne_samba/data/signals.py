@@ -18,6 +18,7 @@ from .._checks import (
 from ..metrics import recording_labels
 from .channels import align, bad_spans, common_channels
 from .frame_times import frame_times
+from .drive import Drive
 from .given import Given
 from .recordings import Recordings
 from .segments import FrameGrid, Segment
@@ -100,7 +101,9 @@ def read_signals(
         return _read_epochs(given.items, grid, n_frames, ch_names, name)
     if given.kind == "windows":
         array = as_float_array(given.items, name)
-        return _read_windows(array, grid, n_frames, ch_names, name, window_frames)
+        return _read_windows(
+            array, grid, n_frames, ch_names, name, window_frames, given.drive
+        )
     if given.is_mne:
         return _read_raws(given.items, grid, n_frames, ch_names, name, given.single)
     return _read_recordings(given.items, grid, n_frames, ch_names, name)
@@ -114,11 +117,13 @@ def _need_sfreq(grid: FrameGrid, name: str) -> float:
     return check_number(grid.sfreq, "sfreq", low=0, low_open=True)
 
 
-def _names(n: int, expected, name: str) -> list[str]:
+def _names(n: int, expected, name: str, drive=None) -> list[str]:
     if expected is not None and len(expected) != n:
         raise ValueError(
             f"{name} has {n} channels, but the estimator was fitted on {len(expected)}."
         )
+    if expected is None and drive is not None:
+        expected = drive.ch_names
     return list(expected) if expected is not None else [f"ch{i:03d}" for i in range(n)]
 
 
@@ -127,11 +132,13 @@ def _grid_frames(duration: float, start: float, step: float) -> int:
     return int(np.floor((duration - start) / step + 1e-6)) if duration > start else 0
 
 
-def _read_windows(array, grid, n_frames, ch_names, name, window_frames) -> Recordings:
+def _read_windows(array, grid, n_frames, ch_names, name, window_frames, drive=None) -> Recordings:
     sfreq = _need_sfreq(grid, name)
+    if drive is not None and drive.frame_start is not None:
+        grid = replace(grid, tmin=-drive.frame_start)
     if 0 in array.shape:
         raise ValueError(f"{name} is empty: its shape is {array.shape}.")
-    names = _names(array.shape[1], ch_names, name)
+    names = _names(array.shape[1], ch_names, name, drive)
     check_finite(array, name, names)
     duration = array.shape[2] / sfreq
     frames = n_frames if n_frames is not None else window_frames
@@ -154,7 +161,7 @@ def _read_windows(array, grid, n_frames, ch_names, name, window_frames) -> Recor
     segments = [
         Segment(_array_reader(window), array.shape[2], start, grid.t_r, frames) for window in array
     ]
-    table = _table(len(array), None, "windows")
+    table = _table(len(array), None if drive is None else drive.table, "windows")
     return Recordings("windows", segments, sfreq, names, None, table, grid.t_r)
 
 
@@ -286,7 +293,7 @@ def _some_frames(times, duration, name, i) -> None:
 def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
     sfreq = _need_sfreq(grid, name)
     segments = []
-    names = _names(len(X[0]), ch_names, name)
+    names = _names(len(X[0]), ch_names, name, X[0] if isinstance(X[0], Drive) else None)
     for i, (item, frames) in enumerate(zip(X, _per_recording(n_frames, len(X)), strict=True)):
         array = as_float_array(item, f"{name}[{i}]")
         if len(array) != len(names):
@@ -294,7 +301,11 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
         if 0 in array.shape:
             raise ValueError(f"{name}[{i}] is empty: its shape is {array.shape}.")
         check_finite(array, f"{name}[{i}]", names)
-        times = _plain_times(_of_recording(grid, i, len(X)), frames, array.shape[1] / sfreq)
+        one = _of_recording(grid, i, len(X))
+        if isinstance(item, Drive) and item.frame_start is not None:
+            one = replace(one, first_volume=item.frame_start, n_dummy=0, slice_time_ref=0.0,
+                          t_r=item.frame_step)  # fmt: skip
+        times = _plain_times(one, frames, array.shape[1] / sfreq)
         if len(times) and array.shape[1] < times[-1] * sfreq <= array.shape[0]:
             raise ValueError(
                 f"{name}[{i}] has shape {array.shape}: {array.shape[1]} samples do not hold "

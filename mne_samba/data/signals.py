@@ -17,8 +17,8 @@ from .._checks import (
 )
 from ..metrics import recording_labels
 from .channels import align, bad_spans, common_channels
-from .frame_times import frame_times
 from .drive import Drive
+from .frame_times import frame_times
 from .given import Given
 from .recordings import Recordings
 from .segments import FrameGrid, Segment
@@ -101,9 +101,7 @@ def read_signals(
         return _read_epochs(given.items, grid, n_frames, ch_names, name)
     if given.kind == "windows":
         array = as_float_array(given.items, name)
-        return _read_windows(
-            array, grid, n_frames, ch_names, name, window_frames, given.drive
-        )
+        return _read_windows(array, grid, n_frames, ch_names, name, window_frames, given.drive)
     if given.is_mne:
         return _read_raws(given.items, grid, n_frames, ch_names, name, given.single)
     return _read_recordings(given.items, grid, n_frames, ch_names, name)

@@ -20,7 +20,7 @@ _N_BASIS = 3
 
 
 def target_kind(y, kind: str, single: bool = False) -> str:
-    """Say what ``y`` holds: "none", "frames" (time courses) or "samples" (a value or label each)."""
+    """Say what y holds: "none", "frames" (time courses) or "samples" (a value or label each)."""
     if y is None:
         return "none"
     if kind == "table":

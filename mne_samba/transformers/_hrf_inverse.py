@@ -63,6 +63,8 @@ def _invert_segment(est, value, windows) -> np.ndarray:
     start = est._layout.window_start
     centres = start + est.dt_ * (np.arange(drive.shape[1]) - est.n_lags_ + 0.5)
     stop = start + (len(value) - 1) * est._layout.t_r
-    n_times = est._n_times if windows and est._n_times else int(np.ceil(stop * est._layout.sfreq - 1e-6))
+    n_times = (
+        est._n_times if windows and est._n_times else int(np.ceil(stop * est._layout.sfreq - 1e-6))
+    )
     times = (np.arange(max(n_times, 1)) + est._sample_ref) / est._layout.sfreq
     return np.stack([np.interp(times, centres, d) for d in drive])

@@ -71,7 +71,11 @@ def learn(est, rec, bins, detrend):
     _warn_unusable(est, zero_drive, flat, mapped)
     est._mapped = mapped
     model = make_model(
-        est.hrf, (np.arange(est.n_lags_) + 0.5) * est.dt_, est.hrf_bounds, est.shrinkage, est.shrink_to
+        est.hrf,
+        (np.arange(est.n_lags_) + 0.5) * est.dt_,
+        est.hrf_bounds,
+        est.shrinkage,
+        est.shrink_to,
     )
     with use_log_level(est.verbose):
         logger.info(

@@ -40,7 +40,7 @@ T_R, TEST, GAP = 2.0, 900.0, 60.0
 SEEDS = range(10, 15)
 MODELS = {
     "default": lambda: SambaTranslator(t_r=T_R, random_state=0),
-    "core": lambda: SambaTranslator(t_r=T_R, corrections="never", random_state=0),
+    "core": lambda: SambaTranslator(t_r=T_R, random_state=0),
     "ridge canonical": lambda: BandPowerRidge(t_r=T_R),
     "ridge FIR": lambda: BandPowerRidge(t_r=T_R, hrf="fir"),
     LINEAR: lambda: BandPowerRidge(t_r=T_R, power="linear"),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from assemble import assemble
 from mne_samba import SambaTranslator, make_windows
 from mne_samba.baselines import BandPowerRidge
 
@@ -181,7 +182,7 @@ def test_malformed_input_is_refused(no_training, chunk):
 def test_good_input_is_not_refused(no_training):
     case = good(np.random.default_rng(0))
     with pytest.raises(Trained):
-        SambaTranslator(**case["params"]).fit(case["X"], case["y"])
+        assemble(**case["params"]).fit(case["X"], case["y"])
     make_windows(case["X"], case["y"], **case["params"])
 
 

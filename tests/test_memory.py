@@ -8,6 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
+from mne_samba import CoreModel, Reader
 from mne_samba import SambaTranslator, read_samba
 from mne_samba._data import lowrate
 from mne_samba.baselines import BandPowerRidge
@@ -37,15 +38,7 @@ def computed(monkeypatch):
     "model",
     [
         BandPowerRidge(t_r=2.0),
-        SambaTranslator(
-            t_r=2.0,
-            power="linear",
-            hrf="canonical",
-            target_bands=False,
-            map_prior="sparse",
-            corrections="never",
-            random_state=0,
-        ),
+        SambaTranslator(t_r=2.0, random_state=0),
     ],
     ids=["ridge", "translator"],
 )
@@ -64,7 +57,7 @@ def test_folds_and_refits_share_band_power(three_people, computed, tmp_path, mod
 
 def test_what_band_power_depends_on_is_computed_anew(three_people, computed, tmp_path):
     raw, bold = three_people.raws[0], three_people.bolds[0]
-    ridge = BandPowerRidge(t_r=2.0, memory=tmp_path).fit(raw, bold)
+    ridge = BandPowerRidge(t_r=2.0, reader=Reader(memory=tmp_path)).fit(raw, bold)
     before = ridge.coef_.copy()
     changed = raw.copy()
     changed._data[1, 5000] += 1e-5
@@ -81,21 +74,14 @@ def test_what_band_power_depends_on_is_computed_anew(three_people, computed, tmp
 
 def test_memory_is_no_part_of_a_saved_model(three_people, tmp_path):
     raw, bold = three_people.raws[0], three_people.bolds[0]
-    model = SambaTranslator(
-        t_r=2.0,
-        corrections="never",
-        power="linear",
-        target_bands=False,
-        memory=tmp_path / "cache",
-        random_state=0,
-    )
+    model = SambaTranslator(t_r=2.0, random_state=0)
     model.fit(raw, bold).save(tmp_path / "model.samba")
     assert read_samba(tmp_path / "model.samba").memory is None
 
 
 def test_memory_must_be_a_folder_or_a_cache(three_people):
     with pytest.raises(ValueError, match="memory"):
-        BandPowerRidge(t_r=2.0, memory=3).fit(three_people.raws[0], three_people.bolds[0])
+        BandPowerRidge(t_r=2.0, reader=Reader(memory=3)).fit(three_people.raws[0], three_people.bolds[0])
 
 
 def test_recordings_are_read_in_blocks(three_people):
@@ -105,9 +91,7 @@ def test_recordings_are_read_in_blocks(three_people):
             for raw in three_people.raws[:1]]  # fmt: skip
     raws[0].resample(1000.0, verbose="ERROR")
     raws[0].set_channel_types(dict.fromkeys(names, "eeg"), verbose="ERROR")
-    model = SambaTranslator(
-        t_r=2.0, corrections="never", power="linear", target_bands=False, random_state=0
-    )
+    model = SambaTranslator(t_r=2.0, random_state=0)
     model.fit(raws, three_people.bolds[:1])
     model.predict(GeneratedRaw(4, 60.0, 1000.0))
     used = {}

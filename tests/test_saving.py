@@ -11,6 +11,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from assemble import assemble
+from mne_samba import CoreModel
 from mne_samba import SambaTranslator, read_samba
 from mne_samba.io import FORMAT_VERSION, read_model, write_model
 
@@ -86,7 +88,7 @@ def test_a_read_model_is_saved_and_fitted_again(saved, people, tmp_path):
 )  # fmt: skip
 def test_every_variant_is_kept(people, tmp_path, options):
     options = {"corrections": "always", "max_epochs": 1, "map_prior": "gaussian", **options}
-    model = SambaTranslator(t_r=2.0, **options).fit(people.raws[:1], people.bolds[:1])
+    model = assemble(t_r=2.0, **options).fit(people.raws[:1], people.bolds[:1])
     model.save(tmp_path / "model")
     again = read_samba(tmp_path / "model")
     np.testing.assert_array_equal(again.predict(people.raws[1]), model.predict(people.raws[1]))
@@ -140,9 +142,7 @@ def test_a_failed_save_leaves_nothing_and_keeps_the_old(people, saved, tmp_path,
 
 
 def test_what_json_cannot_hold_is_refused(people, tmp_path):
-    model = SambaTranslator(
-        t_r=2.0, graph=lambda alike: alike > 0, corrections="never", map_prior="gaussian"
-    ).fit(people.raws[:1], people.bolds[:1])
+    model = SambaTranslator(t_r=2.0).fit(people.raws[:1], people.bolds[:1])
     with pytest.raises(ValueError, match=r"Parameter graph=.* cannot be saved"):
         model.save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

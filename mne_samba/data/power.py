@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from mne.utils import ProgressBar, warn
 
+from .._checks import check_number
 from ..arrays import array
 from ..wavelets import Discrete, Morlet, Shannon
 from .bridging import clean_reader
@@ -41,6 +42,15 @@ class LowRateGrid:
     step: int
     n_lags: int
 
+    def _sizes(self) -> dict[str, int]:
+        return {"n_lags": self.n_lags}
+
+    def check(self) -> None:
+        """Refuse what no grid has, as read from a file."""
+        check_number(self.t_r, "t_r", low=0, low_open=True)
+        check_number(self.step, "step", low=1, integer=True)
+        check_number(self.n_lags, "n_lags", low=1, integer=True)
+
     @classmethod
     def from_tr(cls, t_r: float, hrf_length: float, rate: float = RATE) -> LowRateGrid:
         """Grid for a repetition time, with a history of ``hrf_length`` seconds."""
@@ -71,6 +81,15 @@ class BandPower:
 
     bank: Shannon | Morlet | Discrete
     grid: LowRateGrid
+
+    def _sizes(self) -> dict[str, int]:
+        return {"n_bands": len(self.bands)}
+
+    def check(self) -> None:
+        """Refuse bands that no signal has, as read from a file."""
+        for name, (low, high) in self.bands.items():
+            if not 0 <= low <= high < np.inf or not high:
+                raise ValueError(f"Band {name!r} goes from {low} to {high} Hz.")
 
     @property
     def bands(self) -> dict[str, tuple[float, float]]:
@@ -185,14 +204,14 @@ class PowerScaler:
         Take the logarithm of power first.
     keys : list of tuple
         Training recordings.
-    mean, scale : array, shape (n_recordings + 1, n_channels, n_bands)
+    mean, scale : array, shape (n_recordings + 1, n_channels, n_features)
         Of every training recording, then averaged over them.
     """
 
     log: bool = False
-    keys: list[tuple] = field(default_factory=list)
-    mean: np.ndarray | None = array("n_scales", "n_channels", "n_features", optional=True)
-    scale: np.ndarray | None = array("n_scales", "n_channels", "n_features", optional=True)
+    keys: list[tuple[str, ...]] = field(default_factory=list, metadata={"dims": ("n_recordings",)})
+    mean: np.ndarray | None = array("n_recordings+1", "n_channels", "n_features", optional=True)
+    scale: np.ndarray | None = array("n_recordings+1", "n_channels", "n_features", optional=True)
 
     def _values(self, power):
         """Power on the scale that is standardised."""

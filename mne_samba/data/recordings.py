@@ -8,6 +8,7 @@ import mne
 import numpy as np
 import pandas as pd
 
+from .._checks import check_number, check_option
 from ..arrays import array
 from .segments import Segment
 
@@ -41,13 +42,25 @@ class Layout:
     kind: str
     t_r: float
     sfreq: float
-    ch_names: list[str]
-    target_names: list[str]
+    ch_names: list[str] = array("n_channels")
+    target_names: list[str] = array("n_targets")
     n_frames: int
     window_start: float
     one_target: bool = False
-    channel_types: list[str] | None = None
+    channel_types: list[str] | None = array("n_channels", optional=True)
     positions: np.ndarray | None = array("n_channels", 3, optional=True, may_be_nan=True)
+
+    def check(self) -> None:
+        """Refuse what no input has, as read from a file."""
+        check_option(self.kind, "kind", ("windows", "recordings", "table"))
+        check_number(self.t_r, "t_r", low=0, low_open=True)
+        check_number(self.sfreq, "sfreq", low=0, low_open=True)
+        check_number(self.n_frames, "n_frames", low=1, integer=True)
+        if not self.ch_names or not self.target_names:
+            raise ValueError("ch_names and target_names must not be empty.")
+        if (self.channel_types is None) != (self.positions is None):
+            raise ValueError("channel_types and positions belong together.")
+        _ = self.info  # mne knows which types there are
 
     @property
     def info(self) -> mne.Info | None:

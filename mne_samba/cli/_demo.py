@@ -21,6 +21,7 @@ from ..evaluation import EvaluationResult, evaluate
 from ..metrics import detrend, pearson, r2, spearman
 from ..report import add_to_report, score_table, table_html
 from ..transformers import LearnableHRF
+from ..reader import Reader
 from ..translator import SambaTranslator
 from ._sys_info import sys_info
 
@@ -95,7 +96,7 @@ def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
         )  # fmt: skip
     bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
     translator = SambaTranslator(
-        t_r=data.t_r, corrections=size.corrections, random_state=seed, verbose="ERROR"
+        t_r=data.t_r, model=size.model, random_state=seed, verbose="ERROR"
     )
     result = evaluate(
         translator, data.raws, bolds, groups=data.subjects, nulls=("circular_shift",),
@@ -212,12 +213,10 @@ def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
         Scores, predictions and the fitted response.
     """
     data = load_calcium_bold()
-    common = {
-        "t_r": data.t_r, "sfreq": data.sfreq, "slice_time_ref": data.slice_time_ref,
-        "verbose": "ERROR",
-    }  # fmt: skip
+    reader = Reader(sfreq=data.sfreq, slice_time_ref=data.slice_time_ref)
+    common = {"t_r": data.t_r, "reader": reader, "verbose": "ERROR"}
     models = {
-        "LearnableHRF": LearnableHRF(bounds="fast", **common),
+        "LearnableHRF": LearnableHRF(hrf_bounds="fast", **common),
         "fixed Glover response": LearnableHRF(hrf="canonical", **common),
     }
     n_frames, n_samples = len(data.bold), round(data.t_r * data.sfreq)
@@ -253,7 +252,7 @@ def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
                     "time to peak (s)": model.hrf_peak_time_[0],
                 }
             )
-    whole = LearnableHRF(bounds="fast", n_bootstrap=n_bootstrap, random_state=seed, **common)
+    whole = LearnableHRF(hrf_bounds="fast", n_bootstrap=n_bootstrap, random_state=seed, **common)
     whole.fit([data.calcium[np.newaxis]], [pd.DataFrame(data.bold, columns=["BOLD"])])
     table = pd.DataFrame(rows).sort_values("model", ascending=False, kind="stable")
     return CalciumBold(table, measured, predictions, whole, data.t_r)

@@ -45,11 +45,11 @@ class Size:
     n_targets: int = 32
     n_shifts: int = 999
     n_bootstrap: int = 200
-    corrections: str = "auto"
+    model: str = "samba"
 
 
 QUICK = Size(
-    duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, corrections="never"
+    duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, model="core"
 )
 
 

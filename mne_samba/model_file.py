@@ -466,26 +466,24 @@ class _Unpacker:
         ):
             if some:
                 raise ValueError(f"{where or kind.__name__} {what} {', '.join(sorted(some))[:200]}")
+        if not estimator:
+            if state is not None:
+                raise ValueError(f"{where} has a state, which only estimators have")
+            return self._dataclass(kind, given, where, sizes)
         values = {key: self.unpack(item, _below(where, key), sizes) for key, item in given.items()}
-        if estimator:
-            return self._estimator(kind, values, state, where)
-        if state is not None:
-            raise ValueError(f"{where} has a state, which only estimators have")
-        return self._dataclass(kind, values, where, sizes)
+        return self._estimator(kind, values, state, where)
 
     def scope(self, outer=None, own=()) -> _Sizes:
         """Sizes of a part, remembered for the end."""
         self.scopes.append(_Sizes(outer, own))
         return self.scopes[-1]
 
-    def _dataclass(self, kind, values, where, sizes):
-        hints = _types(kind)
-        for field in dataclasses.fields(kind):
-            if is_saved(field):
-                _check_field(
-                    values[field.name], hints[field.name], field.metadata,
-                    _below(where, field.name), sizes,
-                )  # fmt: skip
+    def _dataclass(self, kind, given, where, sizes):
+        hints, values = _types(kind), {}
+        for field in filter(is_saved, dataclasses.fields(kind)):
+            place = _below(where, field.name)
+            value = values[field.name] = self.unpack(given[field.name], place, sizes)
+            _check_field(value, hints[field.name], field.metadata, place, sizes)
         out = kind(**values)
         for name, size in out._sizes().items() if hasattr(out, "_sizes") else ():
             if not sizes.agree(name, size, where, held=False):
@@ -512,7 +510,7 @@ def _checked(value, where: str):
         if hasattr(value, name):
             try:
                 getattr(value, name)()
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, KeyError) as error:
                 raise ValueError(f"{where}: {error}" if where else str(error)) from None
     return value
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
+
 import torch
 from mne.utils import warn
 
@@ -33,10 +35,11 @@ def read_samba(path):
     config, arrays = read_model(path)
     missing: list[str] = []
     try:
-        tree = _moved_here(config["model"], missing)
-        estimator = unpack(tree, arrays, _classes())
-        if not hasattr(estimator, "_restore"):
-            raise ValueError(f"it holds a {type(estimator).__name__}, which is never fitted")
+        classes = _classes()
+        tree = _moved_here(config["model"], classes, missing)
+        estimator = unpack(tree, arrays, classes)
+        if not (hasattr(estimator, "_restore") and "@state" in tree):
+            raise ValueError("it holds nothing that was fitted")
     except Exception as error:  # whatever a damaged or hostile description leads to
         what = str(error) if isinstance(error, (ValueError, TypeError)) else repr(error)
         raise ValueError(f"{path} is not a complete model: {what:.500}") from None
@@ -61,20 +64,25 @@ def _classes() -> dict[str, type]:
     )  # fmt: skip
 
 
-def _moved_here(node, missing: list[str]):
+def _moved_here(node, classes: dict[str, type], missing: list[str]):
     """Leave folders of the machine that wrote a tree, and move what was on its GPU to the CPU."""
     if isinstance(node, list):
-        return [_moved_here(item, missing) for item in node]
+        return [_moved_here(item, classes, missing) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {key: _moved_here(item, missing) for key, item in node.items()}
-    if "@class" in node:
-        # What a file names is not opened: joblib's caches hold pickles, which run code.
-        node |= dict.fromkeys(node.keys() & set(FOLDERS))
-        device = node.get("device")
-        if isinstance(device, str) and not _exists(device):
-            missing.append(device)
-            node["device"] = "cpu"
+    node = {key: _moved_here(item, classes, missing) for key, item in node.items()}
+    kind = node.get("@class")
+    if not isinstance(kind, str):
+        return node
+    # What a file names is not opened: joblib's caches hold pickles, which run code.
+    node |= dict.fromkeys(node.keys() & set(FOLDERS))
+    device = node.get("device")
+    if isinstance(device, str) and not _exists(device):
+        node["device"] = "cpu"
+        # "auto" may have found a GPU: only who has asked for one is told.
+        if is_dataclass(classes.get(kind)):
+            return node
+        missing.append(device)
     return node
 
 

@@ -43,7 +43,9 @@ def windows(people):
     """Windows of 40 s of the three people, BOLD of each, and whose they are."""
     from mne_samba import make_windows
 
-    epochs, y = make_windows(people.raws, people.bolds, t_r=2.0, window=40.0, subject=list(people.subjects))
+    epochs, y = make_windows(
+        people.raws, people.bolds, t_r=2.0, window=40.0, subject=list(people.subjects)
+    )
     return epochs, y, np.asarray(epochs.metadata["subject"])
 
 
@@ -52,16 +54,19 @@ def fitted(people):
     """Translator fitted on the first two people. Shared: clone or copy before changing."""
     from mne_samba import SambaTranslator
 
-    translator = SambaTranslator(t_r=2.0, random_state=0)
+    translator = SambaTranslator(t_r=2.0, model="core", random_state=0)
     return translator.fit(people.raws[:2], people.bolds[:2])
 
 
 @pytest.fixture(scope="session")
 def fitted_full(people):
     """The same with trained graph attention and recurrence."""
-    from mne_samba import SambaTranslator
+    from mne_samba import SambaModel, SambaTranslator, Trainer
 
-    translator = SambaTranslator(t_r=2.0, random_state=0)
+    translator = SambaTranslator(
+        t_r=2.0, model=SambaModel(corrections="always"), trainer=Trainer(max_epochs=3),
+        random_state=0,
+    )  # fmt: skip
     return translator.fit(people.raws[:2], people.bolds[:2])
 
 

@@ -8,10 +8,10 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from assemble import assemble
 from mne_samba import Reader, SambaModel, SambaTranslator, Trainer, read_samba
 from mne_samba.io import FORMAT_VERSION, read_model, write_model
 

@@ -161,7 +161,7 @@ def fit_ridge(case):
 
 def cut_windows(case):
     t_r, window, length, reader = parts(case["params"])
-    context = {"context": value for value in length.values()}
+    context = {"context": length["hrf_length"]} if length else {}
     return make_windows(case["X"], case["y"], t_r=t_r, window=window, reader=reader, **context)
 
 

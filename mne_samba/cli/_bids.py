@@ -19,8 +19,8 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from ..evaluation import evaluate
-from ..io import harmonize, read_bids_pair
 from ..inverse import InverseTranslator
+from ..io import harmonize, read_bids_pair
 from ..io._bids_files import bare, ele_files, entities_of, subjects_of
 from ..latents import LatentTranslator
 from ..model_selection import BlockedTimeSplit
@@ -36,18 +36,7 @@ _CONTEXT = 30.0
 
 
 def run_bids(args) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Its arguments.
-
-    Returns
-    -------
-    code : int
-        0 on success, 1 where something failed.
-    """
+    """Run the command."""
     backend, threads = mpl.get_backend(), torch.get_num_threads()
     mpl.use("Agg")
     torch.set_num_threads(1)
@@ -162,7 +151,7 @@ class _Run:
         return pairs
 
     def _translator(self, pairs: list, inverse: bool = False, whole: bool = True):
-        """Translator of recordings, or of windows, which know their frames without triggers."""
+        """Build a translator of recordings, or of windows, which know their frames themselves."""
         args = self.args
         channels = "error" if args.channels == "match" else args.channels
         reader = (pairs[0].reader if whole else Reader()).set_params(channels=channels)
@@ -227,7 +216,8 @@ class _Run:
         result, back, whole = None, pd.DataFrame(), groups is not None
         if args.direction != "hemo_to_ele":
             result = evaluate(
-                self._translator(pairs, whole=whole), X, y, groups, splitter, baselines=("ridge_canonical", "mean"),
+                self._translator(pairs, whole=whole), X, y, groups, splitter,
+                baselines=("ridge_canonical", "mean"),
                 nulls=("circular_shift",), n_shifts=args.n_shifts, target_names=names,
                 context=_CONTEXT, n_jobs=args.n_jobs, cache=cache, random_state=args.seed,
                 verbose="ERROR",

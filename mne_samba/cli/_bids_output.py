@@ -48,20 +48,7 @@ def write_prediction(
 ) -> None:
     """Write predicted BOLD of one run: a table, its sidecar and an image.
 
-    Parameters
-    ----------
-    folder : Path
-        Where.
-    pair : BidsPair
-        The run.
-    predicted : array, shape (n_frames, n_targets)
-        Out-of-fold prediction; NaN where nothing was predicted.
-    columns : list of str
-        Regions.
-    t_r : float
-        Seconds between frames.
-    image : bool
-        Whether the frames are those of the image, so that one can be made.
+    ``predicted`` (n_frames, n_targets).
     """
     folder.mkdir(exist_ok=True)
     start = float(pair.frame_times[0])

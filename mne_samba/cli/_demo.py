@@ -19,9 +19,9 @@ from .. import viz
 from ..datasets import load_calcium_bold, simulate_paired
 from ..evaluation import EvaluationResult, evaluate
 from ..metrics import detrend, pearson, r2, spearman
+from ..reader import Reader
 from ..report import add_to_report, score_table, table_html
 from ..transformers import LearnableHRF
-from ..reader import Reader
 from ..translator import SambaTranslator
 from ._sys_info import sys_info
 
@@ -48,31 +48,11 @@ class Size:
     model: str = "samba"
 
 
-QUICK = Size(
-    duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, model="core"
-)
+QUICK = Size(duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, model="core")
 
 
 def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = False) -> Path:
-    """Run the demo.
-
-    Parameters
-    ----------
-    out : Path
-        Existing folder for what is written: ``report.html``, ``scores.csv``,
-        ``scores_by_region.csv``, ``calcium_bold.csv``, ``translator.samba``.
-    seed : int
-        Seed of simulation and models.
-    quick : bool
-        Small data.
-    quiet : bool
-        Print nothing, no progress bar.
-
-    Returns
-    -------
-    path : Path
-        The report.
-    """
+    """Run the demo."""
     backend, threads = mpl.get_backend(), torch.get_num_threads()
     mpl.use("Agg")
     # Matrices are small: more threads wait for each other longer than they compute.
@@ -95,9 +75,7 @@ def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
             shared_coupling=0.8, random_state=seed,
         )  # fmt: skip
     bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
-    translator = SambaTranslator(
-        t_r=data.t_r, model=size.model, random_state=seed, verbose="ERROR"
-    )
+    translator = SambaTranslator(t_r=data.t_r, model=size.model, random_state=seed, verbose="ERROR")
     result = evaluate(
         translator, data.raws, bolds, groups=data.subjects, nulls=("circular_shift",),
         n_shifts=size.n_shifts, clean=data.truth.clean_bolds, random_state=seed,
@@ -144,20 +122,7 @@ def _text(table: pd.DataFrame) -> str:
 
 
 def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
-    """Compare what a translator learnt with the simulation's truth.
-
-    Parameters
-    ----------
-    translator : SambaTranslator
-        Fitted to the simulated people.
-    truth : Bunch
-        Truth of :func:`mne_samba.datasets.simulate_paired`.
-
-    Returns
-    -------
-    table : DataFrame
-        One row per quantity: correlation with truth, and mean error in seconds of peak times.
-    """
+    """Compare what a translator learnt with the simulation's truth."""
     peak, true_peak = translator.hrf_peak_time_, np.asarray(truth.hrf_peak_time)
     pairs = {
         "time to peak (regions)": (peak, true_peak),
@@ -198,20 +163,7 @@ class CalciumBold:
 
 
 def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
-    """Learn a response on each half of the real recording and predict the other half.
-
-    Parameters
-    ----------
-    n_bootstrap : int
-        Resampled fits for the intervals of the response of the whole recording.
-    seed : int
-        Their seed.
-
-    Returns
-    -------
-    real : CalciumBold
-        Scores, predictions and the fitted response.
-    """
+    """Learn a response on each half of the real recording and predict the other half."""
     data = load_calcium_bold()
     reader = Reader(sfreq=data.sfreq, slice_time_ref=data.slice_time_ref)
     common = {"t_r": data.t_r, "reader": reader, "verbose": "ERROR"}

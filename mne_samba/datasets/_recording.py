@@ -27,15 +27,7 @@ _FINE = 5
 
 @dataclass(frozen=True)
 class Timing:
-    """Grids of a recording; time 0 is its first sample and frame k is acquired at ``k * t_r``.
-
-    Parameters
-    ----------
-    duration, t_r : float
-        Seconds.
-    sfreq : float
-        Hz.
-    """
+    """Grids of a recording; time 0 is its first sample and frame k is acquired at ``k * t_r``."""
 
     duration: float
     t_r: float
@@ -104,18 +96,7 @@ class Timing:
 def rhythm_power(bands, rhythm_snr):
     """Mean power of each rhythm, relative to the 1/f background.
 
-    Parameters
-    ----------
-    bands : dict
-        Name -> (low, high) in Hz.
-    rhythm_snr : float
-        Power of a rhythm over that of the background in its band; near 10 Hz six times that, which
-        makes the alpha peak of a real spectrum.
-
-    Returns
-    -------
-    power : array of shape (n_bands,)
-        In units of the background's density at 1 Hz times Hz.
+    Returns ``power`` (n_bands,).
     """
     power = []
     for low, high in bands.values():
@@ -128,29 +109,8 @@ def rhythm_power(bands, rhythm_snr):
 def simulate_sources(rng, timing, bands, n_sources, log_amplitudes, rhythm_snr, nuisance=None):
     """Simulate source signals and the power of their rhythms.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    timing : Timing
-        Grids.
-    bands : dict
-        Name -> (low, high) in Hz.
-    n_sources : int
-        Number of sources.
-    log_amplitudes : array of shape (n_sources, n_bands, n_slow)
-        Slow log-amplitudes.
-    rhythm_snr : float
-        See :func:`rhythm_power`.
-    nuisance : array of shape (n_sources, n_bands, n_slow) | None
-        Further log-amplitude that shapes the signals but not the power returned.
-
-    Returns
-    -------
-    signals : float32 array of shape (n_sources, n_times)
-        Background plus rhythms.
-    power : float32 array of shape (n_sources, n_bands, n_bins * 5)
-        Instantaneous power of the rhythms in fine bins, history included.
+    ``log_amplitudes`` (n_sources, n_bands, n_slow); ``nuisance`` (n_sources, n_bands, n_slow);
+    returns ``signals`` (n_sources, n_times), ``power`` (n_sources, n_bands, n_bins * 5).
     """
     n_simulated, sfreq = timing.n_simulated, timing.sfreq
     slow_times, edges = timing.slow_times(), timing.fine_edges()
@@ -180,15 +140,7 @@ def simulate_sources(rng, timing, bands, n_sources, log_amplitudes, rhythm_snr, 
 def low_rate(power):
     """Average fine bins to low-rate bins (about 2 Hz).
 
-    Parameters
-    ----------
-    power : array of shape (..., n_bins * 5)
-        Power in fine bins.
-
-    Returns
-    -------
-    power : array of shape (..., n_bins)
-        Power in low-rate bins.
+    ``power`` (..., n_bins * 5); returns ``power`` (..., n_bins).
     """
     return power.reshape(*power.shape[:-1], -1, _FINE).mean(axis=-1)
 
@@ -196,20 +148,8 @@ def low_rate(power):
 def neural_drive(power, timing, kind):
     """Standardise power over the recording, as it drives BOLD.
 
-    Parameters
-    ----------
-    power : array of shape (n_sources, n_bands, n_bins * 5)
-        Power in fine bins.
-    timing : Timing
-        Grids.
-    kind : "linear" | "log" | "saturating"
-        Power itself; its logarithm in low-rate bins; or the hyperbolic tangent of standardised
-        power.
-
-    Returns
-    -------
-    drive : float32 array of shape (n_sources, n_bands, n_bins * 5)
-        In low-rate bins of the recording, mean 0 and variance 1 (up to the saturation).
+    ``power`` (n_sources, n_bands, n_bins * 5); returns ``drive`` (n_sources, n_bands, n_bins *
+    5).
     """
     slow = low_rate(power)
     if kind == "log":
@@ -224,19 +164,7 @@ def neural_drive(power, timing, kind):
 def clean_bold(drive, coupling, timing):
     """Map the drive to targets, convolve with their responses and sample at the frames.
 
-    Parameters
-    ----------
-    drive : array of shape (n_sources, n_bands, n_bins * 5)
-        Standardised drive in fine bins.
-    coupling : Coupling
-        Map, weights and responses.
-    timing : Timing
-        Grids.
-
-    Returns
-    -------
-    bold : array of shape (n_frames, n_targets)
-        Frame k answers to bins that end at ``k * t_r`` or before.
+    ``drive`` (n_sources, n_bands, n_bins * 5); returns ``bold`` (n_frames, n_targets).
     """
     weights = coupling.weights.astype(np.float32)
     local = weights.reshape(len(weights), -1) @ drive.reshape(-1, drive.shape[-1])
@@ -251,23 +179,7 @@ def clean_bold(drive, coupling, timing):
 def latent_amplitudes(rng, timing, n_sources, n_bands, groups=None, network_variance=0.0):
     """Slow log-amplitudes of all rhythms, unit variance.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    timing : Timing
-        Grids.
-    n_sources, n_bands : int
-        Sizes.
-    groups : array of shape (n_sources,) | None
-        Network of every source.
-    network_variance : float
-        Share of the variance that sources of one network have in common.
-
-    Returns
-    -------
-    series : float32 array of shape (n_sources, n_bands, n_slow)
-        Gaussian series.
+    ``groups`` (n_sources,); returns ``series`` (n_sources, n_bands, n_slow).
     """
     own = slow_amplitudes(rng, n_sources * n_bands, timing.n_slow)
     own = own.reshape(n_sources, n_bands, -1)
@@ -282,20 +194,8 @@ def latent_amplitudes(rng, timing, n_sources, n_bands, groups=None, network_vari
 def leak(signals, coords, leakage):
     """Mix every source with its neighbours, as inverse solutions do.
 
-    Parameters
-    ----------
-    signals : array of shape (n_sources, n_times)
-        Source signals.
-    coords : array of shape (n_sources, 3)
-        MNI mm.
-    leakage : float
-        Amplitude of the neighbours' mean (weights fall with distance, 20 mm) beside the source's
-        own.
-
-    Returns
-    -------
-    signals : array of shape (n_sources, n_times)
-        Mixed signals.
+    ``signals`` (n_sources, n_times); ``coords`` (n_sources, 3); returns ``signals`` (n_sources,
+    n_times).
     """
     distance = np.linalg.norm(coords[:, None] - coords[None], axis=-1)
     spread = np.exp(-distance / 20.0)

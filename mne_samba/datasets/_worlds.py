@@ -18,17 +18,8 @@ _PEAKS = (3.5, 7.0)
 class Coupling:
     """One brain's coupling: BOLD = response * (``weights`` times power, summed).
 
-    Parameters
-    ----------
-    shapes : array of shape (n_targets, 5)
-        Response peak (s), response dispersion (s), lag from response to undershoot (s), undershoot
-        dispersion (s), ratio of undershoot to response.
-    band_weights : array of shape (n_sources, n_bands)
-        Signed weights of standardised power.
-    spatial_map : array of shape (n_targets, n_sources)
-        From sources to targets.
-    target_weights : array of shape (n_targets, n_bands) | None
-        Factor of the band weights that is each target's own.
+    ``shapes`` (n_targets, 5); ``band_weights`` (n_sources, n_bands); ``spatial_map``
+    (n_targets, n_sources); ``target_weights`` (n_targets, n_bands).
     """
 
     shapes: np.ndarray
@@ -57,15 +48,7 @@ class Coupling:
     def scaled(self, factor):
         """Return the coupling with every target's row of the map multiplied by its factor.
 
-        Parameters
-        ----------
-        factor : array of shape (n_targets,)
-            Positive.
-
-        Returns
-        -------
-        coupling : Coupling
-            A new one.
+        ``factor`` (n_targets,).
         """
         return replace(self, spatial_map=self.spatial_map * factor[:, None])
 
@@ -73,15 +56,7 @@ class Coupling:
 def shape_params(shapes):
     """Six unit-peak parameters of response shapes.
 
-    Parameters
-    ----------
-    shapes : array of shape (n, 5)
-        See :class:`Coupling`.
-
-    Returns
-    -------
-    params : array of shape (n, 6)
-        In the order of ``HRF_PARAMS``.
+    ``shapes`` (n, 5); returns ``params`` (n, 6).
     """
     peak, dispersion, lag, undershoot_dispersion, ratio = np.asarray(shapes, dtype=float).T
     return unit_peak(
@@ -102,17 +77,7 @@ def shape_params(shapes):
 def draw_shapes(rng, n_targets):
     """Draw human responses whose peaks lie between 3.5 and 7 s.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    n_targets : int
-        How many.
-
-    Returns
-    -------
-    shapes : array of shape (n_targets, 5)
-        See :class:`Coupling`.
+    Returns ``shapes`` (n_targets, 5).
     """
     # The undershoot pulls the peak forward by at most 0.2 s: room is left below.
     return np.stack(
@@ -130,15 +95,7 @@ def draw_shapes(rng, n_targets):
 def mean_band_weights(bands):
     """Mean weight of each band on BOLD, by its centre frequency.
 
-    Parameters
-    ----------
-    bands : dict
-        Name -> (low, high) in Hz.
-
-    Returns
-    -------
-    weights : array of shape (n_bands,)
-        Negative near alpha, positive near gamma.
+    Returns ``weights`` (n_bands,).
     """
     centres = [np.sqrt(low * high) for low, high in bands.values()]
     return np.interp(np.log(centres), np.log(_WEIGHT_KNOTS[0]), _WEIGHT_KNOTS[1])
@@ -175,26 +132,7 @@ def _local_map(rng, affinity, n_per_target):
 def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_per_target):
     """Draw a brain's coupling.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    targets, sources : array of shape (n, 3)
-        MNI mm.
-    bands : dict
-        Name -> (low, high) in Hz.
-    spatial_map : "local" | "dense"
-        Sparse, positive and near; or every source with a signed weight.
-    band_weights : "shared" | "independent" | "target"
-        Band mean plus node deviation; independent for every node and band; or shared, with a
-        further factor of every target and band.
-    n_per_target : int
-        Sources per target in a local map.
-
-    Returns
-    -------
-    coupling : Coupling
-        Rows of the map have unit norm.
+    ``targets, sources`` (n, 3).
     """
     shapes = draw_shapes(rng, len(targets))
     deviations = rng.standard_normal((len(sources), len(bands)))
@@ -212,23 +150,7 @@ def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_
 
 
 def mix_couplings(rng, shared, own, amount):
-    """Blend the coupling all people share with one person's own.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Decides which targets keep the shared row of the map.
-    shared, own : Coupling
-        Drawn with the same settings.
-    amount : float
-        1: shared alone; 0: own alone.
-
-    Returns
-    -------
-    coupling : Coupling
-        Response shapes are interpolated; weights are mixed so that their variance stays; each
-        target takes its whole row of the map from the group with probability ``amount``.
-    """
+    """Blend the coupling all people share with one person's own."""
     if amount == 1:
         return shared
     keep = rng.random(len(shared.spatial_map)) < amount

@@ -39,24 +39,7 @@ def _stimulus_average(samples: Samples, grids: dict, frames: dict) -> dict:
 
 
 def framewise_ridge(samples: Samples, grids: dict, frames: dict, design: dict) -> dict:
-    """Ridge from a design of each recording, penalty by contiguous inner folds.
-
-    Parameters
-    ----------
-    samples : Samples
-        Targets and their times.
-    grids : dict
-        Targets of each recording, (n_grid, n_targets).
-    frames : dict
-        Training frames of each training recording.
-    design : dict
-        Regressors of each recording, (n_grid, n_regressors).
-
-    Returns
-    -------
-    predictions : dict
-        Every recording's predictions on its grid.
-    """
+    """Ridge from a design of each recording, penalty by contiguous inner folds."""
     out = {k: np.empty((n, len(samples.names))) for k, n in enumerate(samples.n_grid)}
     # Regions that the same recordings have are fitted together.
     gaps = np.stack([lacking(grids[k]) for k in frames])
@@ -93,16 +76,5 @@ def _time(samples: Samples, grids: dict, frames: dict) -> dict:
 
 
 def plain_model(name: str) -> Callable:
-    """Predictor of this name: ``(samples, grids, training frames) -> predictions``.
-
-    Parameters
-    ----------
-    name : str
-        One of ``PLAIN``.
-
-    Returns
-    -------
-    model : callable
-        Gives every recording's predictions on its grid.
-    """
+    """Predictor of this name: ``(samples, grids, training frames) -> predictions``."""
     return {"mean": _mean, "time": _time, "stimulus_average": _stimulus_average}[name]

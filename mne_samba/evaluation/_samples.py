@@ -114,28 +114,7 @@ def _target_names(y, names, n_targets: int) -> list:
 def read_samples(X, y, groups=None, *, t_r=None, context=None, target_names=None) -> Samples:
     """Read what scoring needs from any input that the estimators take.
 
-    Parameters
-    ----------
-    X : Epochs | list of Epochs | list of Raw or 2-D arrays | array
-        Windows, whole recordings, or rows of features (one frame each).
-    y : array of shape (n_windows, n_frames, n_targets) | list of (n_frames, n_targets) | 2-D array
-        Targets.
-    groups : array of shape (n_samples,) | None
-        Person (or recording) of each sample.
-    t_r, context : float | None
-        Seconds between frames and of history, where metadata do not tell.
-    target_names : list | None
-        Names of the targets.
-
-    Returns
-    -------
-    samples : Samples
-        Targets on the grids of their recordings.
-
-    Raises
-    ------
-    ValueError
-        If lengths differ or shapes are not those of targets.
+    ``y`` (n_windows, n_frames, n_targets); ``groups`` (n_samples,).
     """
     if isinstance(X, mne.io.BaseRaw):
         raise ValueError(

@@ -38,28 +38,8 @@ class Run:
 def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarray:
     """Remove drift and confounds together by least squares; NaN rows stay NaN.
 
-    Parameters
-    ----------
-    values : array of shape (n_frames, n_targets)
-        Measured or predicted time courses.
-    confounds : array of shape (n_frames, n_confounds)
-        Regressors at the same frames.
-    t_r : float
-        Seconds between frames.
-    method : "cosine" | "linear" | int | None
-        Drift, as in :func:`mne_samba.metrics.detrend`.
-    frames : array of int | None
-        Index of each row in the recording.
-
-    Returns
-    -------
-    residual : ndarray of shape (n_frames, n_targets)
-        What drift and confounds do not explain.
-
-    Raises
-    ------
-    ValueError
-        If there are not more frames than regressors.
+    ``values`` (n_frames, n_targets); ``confounds`` (n_frames, n_confounds); returns
+    ``residual`` (n_frames, n_targets).
     """
     n_grid, rows = rows_of(frames, len(values))
     design = np.column_stack([scoring_drift(n_grid, t_r, method)[rows], confounds])
@@ -75,21 +55,7 @@ def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarra
 
 
 class Scorer:
-    """Scores runs, each cleaned of its own drift, as ``score`` of estimators does.
-
-    Parameters
-    ----------
-    samples : Samples
-        Targets and their times.
-    measured : dict
-        Targets of each recording on its grid, frames that do not count set to NaN.
-    method : "cosine" | "linear" | int | None
-        Drift that is removed from measured and predicted time courses alike.
-    metrics : dict of str to callable
-        Scores per target.
-    confounds, clean : dict | None
-        Confounds and noiseless targets of each recording on its grid.
-    """
+    """Scores runs, each cleaned of its own drift, as ``score`` of estimators does."""
 
     def __init__(self, samples: Samples, measured, method, metrics, confounds=None, clean=None):
         self.samples = samples

@@ -130,26 +130,8 @@ def _shared_channels(pairs) -> list[str]:
 def resample_bold(values, times, t_r: float) -> tuple[np.ndarray, np.ndarray]:
     """Bring BOLD to frames that are ``t_r`` apart.
 
-    Parameters
-    ----------
-    values : array, shape (n_frames, n_targets)
-        BOLD; rows of NaN are scrubbed frames, columns of NaN are missing regions.
-    times : array, shape (n_frames,)
-        Frames, s.
-    t_r : float
-        New distance of frames, s.
-
-    Returns
-    -------
-    new_times : array, shape (n_new,)
-        From the first frame on, none after the last.
-    new_values : array, shape (n_new, n_targets)
-        BOLD there; NaN where a neighbour was not measured.
-
-    Raises
-    ------
-    ValueError
-        If fewer than four frames are measured.
+    ``values`` (n_frames, n_targets); ``times`` (n_frames,); returns ``new_times`` (n_new,),
+    ``new_values`` (n_new, n_targets).
     """
     values, times = np.asarray(values, dtype=float), np.asarray(times, dtype=float)
     step = (times[-1] - times[0]) / max(len(times) - 1, 1)

@@ -16,12 +16,7 @@ _SPAN = 4.0
 def mean_spectrum(rec: Recordings) -> tuple[np.ndarray, np.ndarray]:
     """Power spectral density of each channel, averaged over all segments (Welch's method).
 
-    Returns
-    -------
-    spectrum : array, shape (n_channels, n_freqs)
-        Power.
-    freqs : array, shape (n_freqs,)
-        Frequencies in Hz, above zero.
+    Returns ``spectrum`` (n_channels, n_freqs), ``freqs`` (n_freqs,).
     """
     length = int(min(_SPAN * rec.sfreq, min(s.n_times for s in rec.segments)))
     block = max(length, int(60.0 * rec.sfreq))
@@ -41,17 +36,7 @@ def mean_spectrum(rec: Recordings) -> tuple[np.ndarray, np.ndarray]:
 def background_attention(rec: Recordings, bands: list[tuple[float, float]]) -> np.ndarray:
     """Softmax over bands of the log power that rises above the 1/f background.
 
-    Parameters
-    ----------
-    rec : Recordings
-        Signals.
-    bands : list of (float, float)
-        Edges in Hz.
-
-    Returns
-    -------
-    attention : array, shape (n_channels, n_bands)
-        Rows sum to one.
+    Returns ``attention`` (n_channels, n_bands).
     """
     excess = excess_over_background(*mean_spectrum(rec), bands)
     attention = np.exp(excess - excess.max(1, keepdims=True))

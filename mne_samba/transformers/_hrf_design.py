@@ -31,10 +31,7 @@ def bin_drive(
 
     Sample i stands for one sampling interval around ``(i + sample_ref) / sfreq`` seconds.
 
-    Returns
-    -------
-    bins : array, shape (n_drives, n_lags + (n_frames - 1) * step)
-        NaN where less than half of a bin was recorded or a BAD span touches it.
+    Returns ``bins`` (n_drives, n_lags + (n_frames - 1).
     """
     width = segment.frame_step / step * sfreq
     n_bins = n_lags + (segment.n_frames - 1) * step
@@ -73,21 +70,7 @@ def drift(frames: np.ndarray, t_r: float, method) -> np.ndarray:
 def build_recordings(rec: Recordings, bins: list, known: list, detrend) -> list[Recording]:
     """Put the used frames of every recording in order, each frame once.
 
-    Parameters
-    ----------
-    rec : Recordings
-        Segments with BOLD, NaN where scrubbed.
-    bins : list of array, shape (n_drives, n_bins)
-        Binned drive per segment, without NaN.
-    known : list of bool array, shape (n_frames,)
-        Frames whose history is whole.
-    detrend : str | int | None
-        Drift model.
-
-    Returns
-    -------
-    recordings : list of Recording
-        BOLD as measured, to be scaled by the caller.
+    ``bins`` (n_drives, n_bins); ``known`` (n_frames,).
     """
     values, t_r = rec.bold, rec.t_r
     if rec.kind == "windows":

@@ -5,14 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch.utils.data import Dataset
 
+from ..arrays import array
+from ..core.inverse import autocovariance, expected_columns, fill_frames, shrunk_covariance
 from ..data.bold import detrend_segments, recording_scale
 from ..data.paired import BoldScale, Paired
 from ..data.power import BandPower, LowRateGrid, PowerScaler, full_history
 from ..data.recordings import Recordings
+from .trainer import Trainer
 
 # Seconds of BOLD that the filter sees before and after a bin.
 BEFORE, AFTER = 12.0, 18.0
+# Most dimensions of the latent space.
+N_LATENTS = 16
+# Frames over which BOLD is taken to remember itself.
+_N_ACF = 64
 
 
 def inverse_grid(t_r: float, hrf_length: float) -> LowRateGrid:
@@ -240,3 +249,109 @@ def inner_bins(power: np.ndarray, n_frames: int, n_lags: int) -> np.ndarray:
     inside = power[..., n_lags:]
     out[..., : inside.shape[-1]] = inside
     return out
+
+
+def window_frames(data: Paired, trainer: Trainer) -> tuple[int, int]:
+    """Frames of a training window, which holds a whole response, and between windows."""
+    n_frames, step = trainer.frames_of(data)
+    if data.kind == "windows":
+        return n_frames, step
+    return trainer.frames(data.grid.t_r, max(frames_after(data.grid.t_r) + 2, n_frames))
+
+
+@dataclass(frozen=True)
+class BoldProcess:
+    """How BOLD goes on in time and between regions: what is missing is expected from the rest.
+
+    Attributes
+    ----------
+    acf : array, shape (n_acf,)
+        Autocorrelation from frame to frame.
+    covariance : array, shape (n_targets, n_targets)
+        Covariance between regions.
+    """
+
+    acf: np.ndarray = array("n_acf")
+    covariance: np.ndarray = array("n_targets", "n_targets")
+
+    @classmethod
+    def of(cls, data: Paired) -> BoldProcess:
+        """Measure training frames."""
+        frames = [t[mask] for t, mask in zip(data.targets, data.masks, strict=True)]
+        return cls(
+            autocovariance([t.T for t in data.targets], _N_ACF),
+            shrunk_covariance(np.concatenate(frames)),
+        )
+
+    def filled(self, bold: np.ndarray, n_before: int = 0, n_after: int = 0) -> np.ndarray:
+        """Fill scrubbed frames and missing regions of BOLD (n_frames, n_targets), add margins."""
+        return fill_frames(expected_columns(bold, self.covariance), self.acf, n_before, n_after)
+
+
+class InverseWindows(Dataset):
+    """Windows of BOLD with margins, and the band power that they are to give back.
+
+    Parameters
+    ----------
+    data : Paired
+        Segments.
+    fill : callable
+        Gives BOLD (n_frames, n_targets) the margins that the network needs, without NaN.
+    n_frames, step : int
+        Frames per window and between windows.
+    dtype : torch.dtype
+        What the network computes in.
+    """
+
+    def __init__(self, data: Paired, fill, n_frames: int, step: int, dtype: torch.dtype):
+        self.items = []
+        n_frames = min([n_frames, *[len(t) for t in data.targets]])
+        n_after = min(frames_after(data.grid.t_r), n_frames - 1)
+        for power, target in zip(data.powers, data.targets, strict=True):
+            truth = inner_bins(power, len(target), data.grid.n_lags)
+            for first in range(0, len(target) - n_frames + 1, step):
+                bold = target[first : first + n_frames]
+                wanted = truth[..., first : first + n_frames].copy()
+                # A bin whose response is cut off by the window teaches little but noise.
+                wanted[..., n_frames - n_after :] = np.nan
+                if np.isfinite(bold).any() and np.isfinite(wanted).any():
+                    pair = fill(bold), wanted
+                    self.items.append(tuple(torch.as_tensor(a).to(dtype) for a in pair))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, i):
+        return self.items[i]
+
+
+def predict_segments(
+    module: torch.nn.Module, bold: list[np.ndarray], batch_size: int = 32
+) -> list[np.ndarray]:
+    """Run a network over segments, those of one length together.
+
+    Parameters
+    ----------
+    module : Module
+        In evaluation mode.
+    bold : list of array, shape (n_frames with margins, n_targets)
+        Without NaN.
+    batch_size : int
+        Segments at a time.
+
+    Returns
+    -------
+    powers : list of array, shape (n_channels, n_bands, n_frames)
+        In double precision.
+    """
+    out, lengths = {}, {}
+    like = next(module.parameters())
+    for i, value in enumerate(bold):
+        lengths.setdefault(len(value), []).append(i)
+    with torch.inference_mode():
+        for members in lengths.values():
+            for first in range(0, len(members), batch_size):
+                some = members[first : first + batch_size]
+                batch = torch.as_tensor(np.stack([bold[i] for i in some])).to(like)
+                out.update(zip(some, module(batch).cpu().double().numpy(), strict=True))
+    return [out[i] for i in range(len(bold))]

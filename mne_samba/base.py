@@ -76,15 +76,20 @@ class BoldPredictor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         scaler = PowerScaler() if rec.kind == "table" else scaler
         return rec, features, Paired.of(rec, powers, features.grid, reader.detrend, scaler)
 
-    def _publish_input(self, rec: Recordings, layout: Layout, data: Paired, features) -> None:
+    def _publish_input(self, inputs: FittedInput, provenance: list[dict]) -> None:
         """Set the fitted attributes that follow from the data alone."""
-        self._fitted_input = FittedInput(layout, features, data.scale)
+        self._fitted_input, layout = inputs, inputs.layout
         self.ch_names_in_, self.info_ = list(layout.ch_names), layout.info
         self.target_names_in_ = list(layout.target_names)
-        self.n_targets_, self.bands_ = len(layout.target_names), dict(features.bands)
-        self.y_mean_, self.y_scale_ = data.scale.mean, data.scale.scale
-        if rec.provenance:
-            self.provenance_ = rec.provenance
+        self.n_targets_, self.bands_ = len(layout.target_names), dict(inputs.features.bands)
+        self.y_mean_, self.y_scale_ = inputs.scale.mean, inputs.scale.scale
+        if provenance:
+            self.provenance_ = provenance
+        # As scikit-learn's checks of a table have set them.
+        if layout.kind == "table":
+            self.n_features_in_ = len(layout.ch_names)
+            if layout.named:
+                self.feature_names_in_ = np.array(layout.ch_names, dtype=object)
 
     def _read(self, X, y=None, n_frames=None) -> Recordings:
         """Read X (and y) as fit saw its input."""

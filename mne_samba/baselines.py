@@ -7,7 +7,7 @@ import torch
 from scipy import linalg
 
 from ._checks import check_number, check_option, check_t_r, keeps_earlier_fit
-from .base import BoldPredictor, forget_fit
+from .base import BoldPredictor, FittedInput, forget_fit
 from .data.bold import frames_table
 from .data.missing import by_pattern, lacking
 from .data.paired import Paired
@@ -133,8 +133,8 @@ class BandPowerRidge(BoldPredictor):
         forget_fit(self)
         scaler = PowerScaler(log=self.power == "log")
         rec, features, data = self._pair(X, y, self._measured, scaler, may_lack=True)
-        layout = rec.layout(max(rec.n_frames))
-        self._publish_input(rec, layout, data, features)
+        inputs = FittedInput(rec.layout(max(rec.n_frames)), features, data.scale)
+        self._publish_input(inputs, rec.provenance)
         self._fitted_scaler, self._grid = data.scaler, data.grid
         self._fit(data)
         return self

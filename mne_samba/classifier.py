@@ -17,7 +17,6 @@ from .inverse import InverseTranslator
 from .latents import LatentTranslator
 
 
-
 def _thawed(translator):
     """Estimator within a FrozenEstimator, or the estimator itself."""
     return translator.estimator if isinstance(translator, FrozenEstimator) else translator

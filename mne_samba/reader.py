@@ -384,7 +384,10 @@ def _table(X: np.ndarray, y: np.ndarray | None, owner, layout: Layout | None) ->
     place = pd.DataFrame({"subject": [""], "run": "", "recording": 0, "onset": 0.0, "frame": 0})
     segment = Segment(lambda first, stop: signal[:, first:stop], len(X), 0.0, 1.0, len(X))
     one = layout.one_target if layout is not None else y is not None and y.ndim == 1
-    rec = Recordings("table", [segment], 1.0, names, None, place, 1.0, one_target=one)
+    rec = Recordings(
+        "table", [segment], 1.0, names, None, place, 1.0, one_target=one,
+        named=hasattr(owner, "feature_names_in_"),
+    )  # fmt: skip
     if y is None:
         return rec
     y = np.asarray(y, dtype=np.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import mne
 import numpy as np
 import torch
@@ -10,12 +12,33 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks import keeps_earlier_fit
-from .base import Assembled, BoldPredictor, forget_fit
+from .base import Assembled, BoldPredictor, FittedInput, forget_fit
 from .data.bold import detrend_segments
 from .model_file import write_estimator
+from .models.paper import FittedPaper
 from .models.retrieval import retrieval_summary
+from .models.samba import FittedSamba
 
 __all__ = ["SambaTranslator"]
+
+
+@dataclass(frozen=True)
+class ForwardState:
+    """What a fitted translator knows.
+
+    Attributes
+    ----------
+    inputs : FittedInput
+        How electrophysiology is read and measured, and BOLD scaled.
+    fitted : FittedSamba | FittedPaper
+        The model.
+    provenance : list of dict
+        Where BOLD came from.
+    """
+
+    inputs: FittedInput
+    fitted: FittedSamba | FittedPaper
+    provenance: list[dict]
 
 
 class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
@@ -142,8 +165,8 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 fitted = model.fit(data, trainer, seed, start)
-            self._publish_input(rec, rec.layout(n_frames), data, features)
-            self._publish(fitted)
+            inputs = FittedInput(rec.layout(n_frames), features, data.scale)
+            self._restore(ForwardState(inputs, fitted, rec.provenance))
         return self
 
     def _start(self):
@@ -152,10 +175,14 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
             return None
         return self._fitted, self._fitted_input
 
-    def _publish(self, fitted) -> None:
-        """Set the fitted attributes that follow from the model."""
-        self._fitted = fitted
-        for name, value in fitted.describe(self._fitted_input.layout).items():
+    def _state(self) -> ForwardState:
+        return ForwardState(self._fitted_input, self._fitted, getattr(self, "provenance_", []))
+
+    def _restore(self, state: ForwardState) -> None:
+        """Set the fitted attributes that follow from a state."""
+        self._fitted = state.fitted
+        self._publish_input(state.inputs, state.provenance)
+        for name, value in state.fitted.describe(state.inputs.layout).items():
             setattr(self, name, value)
 
     def _scaler(self):

@@ -33,6 +33,8 @@ class Layout:
         Seconds of history before a window's first frame.
     one_target : bool
         Whether y of a table had a single dimension.
+    named : bool
+        Whether columns of a table had names.
     channel_types : list of str | None
         As MNE names them; None for arrays.
     positions : array, shape (n_channels, 3) | None
@@ -47,6 +49,7 @@ class Layout:
     n_frames: int
     window_start: float
     one_target: bool = False
+    named: bool = False
     channel_types: list[str] | None = array("n_channels", optional=True)
     positions: np.ndarray | None = array("n_channels", 3, optional=True, may_be_nan=True)
 
@@ -102,8 +105,8 @@ class Recordings:
         Regions.
     single : bool
         Whether one recording was given outside a list.
-    one_target : bool
-        Whether y of a table had a single dimension.
+    one_target, named : bool
+        Whether y of a table had a single dimension, and its columns names.
     provenance : list of dict
         Where BOLD came from, as `mne_samba.io.read_bids_pair` notes it.
     """
@@ -119,6 +122,7 @@ class Recordings:
     target_names: list[str] | None = None
     single: bool = False
     one_target: bool = False
+    named: bool = False
     provenance: list[dict] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -171,7 +175,7 @@ class Recordings:
             kind=self.kind, t_r=self.t_r, sfreq=self.sfreq, ch_names=list(self.ch_names),
             target_names=list(self.target_names or ()),
             n_frames=self.segments[0].n_frames if self.kind == "windows" else n_frames,
-            window_start=float(self.segments[0].frame_start), one_target=self.one_target,
+            window_start=float(self.segments[0].frame_start), one_target=self.one_target, named=self.named,
             channel_types=types, positions=positions,
         )  # fmt: skip
 

@@ -175,7 +175,8 @@ class Recordings:
             kind=self.kind, t_r=self.t_r, sfreq=self.sfreq, ch_names=list(self.ch_names),
             target_names=list(self.target_names or ()),
             n_frames=self.segments[0].n_frames if self.kind == "windows" else n_frames,
-            window_start=float(self.segments[0].frame_start), one_target=self.one_target, named=self.named,
+            window_start=float(self.segments[0].frame_start), one_target=self.one_target,
+            named=self.named,
             channel_types=types, positions=positions,
         )  # fmt: skip
 

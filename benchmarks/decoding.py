@@ -27,8 +27,13 @@ from sklearn.decomposition import PCA  # noqa: E402
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: E402
 from sklearn.frozen import FrozenEstimator  # noqa: E402
 
-from mne_samba import InverseTranslator, LatentTranslator  # noqa: E402
-from mne_samba import SambaClassifier, SambaTranslator, make_windows  # noqa: E402
+from mne_samba import (  # noqa: E402  # noqa: E402
+    InverseTranslator,
+    LatentTranslator,
+    SambaClassifier,
+    SambaTranslator,
+    make_windows,
+)
 from mne_samba._reverse.data import read_targets  # noqa: E402
 from mne_samba.hrf import convolve_frames, double_gamma, glover_params  # noqa: E402
 
@@ -39,7 +44,10 @@ BASELINES = ("means", "courses", "spatial PCA", "alpha courses", "gamma courses"
 
 
 def translator():
-    return LatentTranslator(SambaTranslator(t_r=T_R, random_state=0), InverseTranslator(t_r=T_R, model="core", random_state=0))
+    return LatentTranslator(
+        SambaTranslator(t_r=T_R, model="core", random_state=0),
+        InverseTranslator(t_r=T_R, model="core", random_state=0),
+    )
 
 
 def blocks(power):
@@ -88,7 +96,13 @@ def people(world, variance):
         order = np.concatenate([rng.permutation(N_STIMULI) for _ in range(REPEATS)])
         raw, _ = world.person((1, person), PAUSE + LENGTH * len(order) + 10, order, variance)
         frames = np.zeros((int((PAUSE + LENGTH * len(order)) / T_R), 1))
-        windows, _ = make_windows(raw, frames + np.arange(len(frames))[:, None], t_r=T_R, window=LENGTH, subject=str(person))
+        windows, _ = make_windows(
+            raw,
+            frames + np.arange(len(frames))[:, None],
+            t_r=T_R,
+            window=LENGTH,
+            subject=str(person),
+        )
         onset = windows.metadata["onset"].to_numpy()
         epochs.append(windows)
         labels += [order[int((t - PAUSE) // LENGTH)] for t in onset]

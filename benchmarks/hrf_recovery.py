@@ -20,8 +20,10 @@ from scipy.io import loadmat  # noqa: E402
 from scipy.optimize import least_squares  # noqa: E402
 from scipy.signal import fftconvolve, lfilter  # noqa: E402
 
-from mne_samba import Reader  # noqa: E402
-from mne_samba import LearnableHRF  # noqa: E402
+from mne_samba import (
+    LearnableHRF,
+    Reader,
+)
 from mne_samba.hrf import HRF_BOUNDS, double_gamma, glover_params, hrf_summary, unit_peak  # noqa: E402
 from mne_samba.hrf.fit import fit_double_gamma  # noqa: E402
 from mne_samba.metrics import detrend, pearson  # noqa: E402

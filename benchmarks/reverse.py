@@ -30,8 +30,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from _inverse import deconvolution_ridge, lagged_ridge, oracle  # noqa: E402
 
-from mne_samba import InverseTranslator, LatentTranslator  # noqa: E402
-from mne_samba import SambaTranslator, make_windows  # noqa: E402
+from mne_samba import InverseTranslator, LatentTranslator, SambaTranslator, make_windows  # noqa: E402  # noqa: E402
 from mne_samba._reverse.data import read_pair, read_targets  # noqa: E402
 from mne_samba.datasets import simulate_paired  # noqa: E402
 from mne_samba.hrf import double_gamma  # noqa: E402
@@ -195,7 +194,9 @@ def run(world, seed):
     add("oracle", by_oracle(data, WORLDS[world], log_power, len(span), after))
     if seed == SEEDS[0]:
         # Once: the directions of "both" are fitted apart, so that neither can cost the other.
-        both = LatentTranslator(SambaTranslator(t_r=T_R, random_state=0), InverseTranslator(t_r=T_R, random_state=0))
+        both = LatentTranslator(
+            SambaTranslator(t_r=T_R, random_state=0), InverseTranslator(t_r=T_R, random_state=0)
+        )
         both.fit(epochs[train], y[train])
         add("both, back", flat(both.translate(y[test], to="ele")))
         there = SambaTranslator(t_r=T_R, random_state=0).fit(epochs[train], y[train])

@@ -40,7 +40,9 @@ def site(seed, world):
 def run(seed):
     """Rows of one seed."""
     ele, hemo = site(1000 + seed, seed), site(2000 + seed, seed)
-    epochs, y = make_windows(ele.raws, hemo.bolds, t_r=T_R, subject=[f"pair-{i}" for i in range(N_PAIRS)])
+    epochs, y = make_windows(
+        ele.raws, hemo.bolds, t_r=T_R, subject=[f"pair-{i}" for i in range(N_PAIRS)]
+    )
     onset = epochs.metadata["onset"].to_numpy()
     scores: dict[str, list] = {}
     for train, test in LeaveSubjectAndSegmentOut(N_SEGMENTS).split(epochs, y):
@@ -49,7 +51,7 @@ def run(seed):
         average = np.stack([y[others & (onset == onset[i])].mean(axis=0) for i in test])
         preds = {"stimulus average": average}
         for name, model in (
-            ("SambaTranslator", SambaTranslator(t_r=T_R, random_state=0)),
+            ("SambaTranslator", SambaTranslator(t_r=T_R, model="core", random_state=0)),
             ("ridge, canonical", BandPowerRidge(t_r=T_R)),
         ):
             preds[name] = model.fit(epochs[train], y[train]).predict(epochs[test])

@@ -18,8 +18,7 @@ import mne
 import numpy as np
 import pandas as pd
 
-from mne_samba import Reader
-from mne_samba import make_windows
+from mne_samba import Reader, make_windows
 from mne_samba.datasets import load_eeg_rest, simulate_bold
 from mne_samba.windows import frame_times
 
@@ -94,5 +93,7 @@ except ValueError as error:
 # Frames with head motion become rows of NaN: they stay in place, and count in no loss or score.
 scrubbed = table.copy()
 scrubbed.iloc[30:33] = np.nan
-epochs, y = make_windows(raw, scrubbed, t_r=t_r, window=20.0, reader=Reader(n_dummy=n_dummy, volume_event="R128"))
+epochs, y = make_windows(
+    raw, scrubbed, t_r=t_r, window=20.0, reader=Reader(n_dummy=n_dummy, volume_event="R128")
+)
 print("Scrubbed frames per window:", np.isnan(y[..., 0]).sum(axis=1))

@@ -18,10 +18,10 @@ from scipy.signal import fftconvolve, lfilter
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from mne_samba import Reader
 from mne_samba import (
     FramewiseRegressor,
     LearnableHRF,
+    Reader,
     WaveletBandAttention,
     make_windows,
     viz,
@@ -51,7 +51,9 @@ bold = (clean + noise).T
 # %%
 # The response of every region is fitted with those of the others: a region with little signal leans
 # on the group. ``n_bootstrap`` resamples blocks of time for intervals.
-model = LearnableHRF(t_r=t_r, n_bootstrap=50, random_state=0, verbose=False, reader=Reader(sfreq=sfreq))
+model = LearnableHRF(
+    t_r=t_r, n_bootstrap=50, random_state=0, verbose=False, reader=Reader(sfreq=sfreq)
+)
 model.fit([drive], [pd.DataFrame(bold, columns=names)])
 viz.plot_hrf(model, truth=truth, title="Simulated: 10 minutes, SNR 1", show=False)
 plt.show()
@@ -141,7 +143,14 @@ print("band of the largest attention at the channel that drives each target:")
 for channel, band in zip(channels, data.truth.bands, strict=True):
     row = power.band_attention_[power.ch_names_in_.index(channel)]
     print(f"  {channel:4s} true {band:6s} found {list(power.bands_)[int(row.argmax())]}")
-responses = LearnableHRF(t_r=t_r, sample_time_ref=0.5, n_bootstrap=20, random_state=0, verbose=False, reader=Reader(sfreq=2.0))
+responses = LearnableHRF(
+    t_r=t_r,
+    sample_time_ref=0.5,
+    n_bootstrap=20,
+    random_state=0,
+    verbose=False,
+    reader=Reader(sfreq=2.0),
+)
 responses.fit(power.transform([raw]), [pd.DataFrame(data.bold, columns=data.target_names)])
 viz.plot_hrf(
     responses, truth=data.truth.hrf_params, title="Semi-synthetic: responses and truth", show=False

@@ -15,15 +15,14 @@ import numpy as np
 import pandas as pd
 from scipy.signal import fftconvolve, lfilter
 
-from mne_samba import Reader
-from mne_samba import LearnableHRF, SambaTranslator, compare_hrfs, viz
+from mne_samba import LearnableHRF, Reader, SambaTranslator, compare_hrfs, viz
 from mne_samba.datasets import simulate_paired
 from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
 
 data = simulate_paired(
     2, 900.0, n_sources=12, n_targets=24, level="source", snr=2.0, random_state=3
 )
-translator = SambaTranslator(t_r=data.t_r, random_state=0)
+translator = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
 translator.fit(data.raws, data.bolds)
 viz.plot_hrf_map(translator, data.target_coords, title="Simulated: time to peak", show=False)
 viz.plot_hrf(translator, networks=data.target_networks, title="Simulated: responses", show=False)

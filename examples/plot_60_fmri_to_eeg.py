@@ -15,8 +15,7 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mne_samba import InverseTranslator, LatentTranslator
-from mne_samba import SambaTranslator, make_windows, viz
+from mne_samba import InverseTranslator, LatentTranslator, SambaTranslator, make_windows, viz
 from mne_samba.datasets import simulate_paired
 
 data = simulate_paired(
@@ -118,7 +117,10 @@ plt.show()
 # ---------------------------------
 # ``direction="both"`` translates either way; ``latents`` gives time courses that both modalities
 # share, on the clock of the electrophysiology.
-both = LatentTranslator(SambaTranslator(t_r=data.t_r, random_state=0), InverseTranslator(t_r=data.t_r, model="core", random_state=0))
+both = LatentTranslator(
+    SambaTranslator(t_r=data.t_r, model="core", random_state=0),
+    InverseTranslator(t_r=data.t_r, model="core", random_state=0),
+)
 both.fit(data.raws[:3], data.bolds[:3])
 from_ele = both.latents([data.raws[3]], "ele")[0]
 from_bold = both.latents([data.bolds[3]], "hemo")[0]

@@ -20,8 +20,14 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mne_samba import InverseTranslator, LatentTranslator
-from mne_samba import SambaClassifier, SambaTranslator, WaveletBandAttention, make_windows
+from mne_samba import (
+    InverseTranslator,
+    LatentTranslator,
+    SambaClassifier,
+    SambaTranslator,
+    WaveletBandAttention,
+    make_windows,
+)
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import cka, rsa, similarity_null
 
@@ -34,7 +40,9 @@ data.stimuli.head(3)
 
 # %%
 # The label of a window is the stimulus that fills it.
-epochs, y = make_windows(data.raws, data.bolds, t_r=data.t_r, window=30.0, step=30.0, subject=list(data.subjects))
+epochs, y = make_windows(
+    data.raws, data.bolds, t_r=data.t_r, window=30.0, step=30.0, subject=list(data.subjects)
+)
 onset = epochs.metadata["onset"].to_numpy()
 person = epochs.metadata["recording"].to_numpy()
 labels = np.full(len(epochs), "", dtype=object)
@@ -50,7 +58,11 @@ print(len(kept), "windows with a label, of", len(set(labels[kept])), "stimuli")
 # ------
 # The translator sees no label, and the classifier no BOLD. Both train on other people than the two
 # that are tested.
-translator = LatentTranslator(SambaTranslator(t_r=data.t_r, random_state=0), InverseTranslator(t_r=data.t_r, model="core", random_state=0), alignment=None)
+translator = LatentTranslator(
+    SambaTranslator(t_r=data.t_r, model="core", random_state=0),
+    InverseTranslator(t_r=data.t_r, model="core", random_state=0),
+    alignment=None,
+)
 translator.fit(data.raws[:3], data.bolds[:3])
 train = kept[(person[kept] < 5)]
 test = kept[(person[kept] >= 5)]

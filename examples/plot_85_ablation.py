@@ -17,7 +17,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mne_samba import SambaModel, Trainer
 from mne_samba import SambaTranslator
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
@@ -29,12 +28,14 @@ data = simulate_paired(
 core = {"t_r": data.t_r, "corrections": "never", "random_state": 0}
 variants = {
     "linear core": SambaTranslator(**core),
-    "+ corrections, if confirmed": SambaTranslator(**{**core, "corrections": "auto"}),
-    "+ corrections, always": SambaTranslator(**{**core, "corrections": "always"}),
-    "+ learnt graph, always": SambaTranslator(**{**core, "corrections": "always"}),
-    "no band attention": SambaTranslator(**core),
-    "canonical response": SambaTranslator(**core),
-    "log power": SambaTranslator(**core),
+    "+ corrections, if confirmed": SambaTranslator(**{**core, "corrections": "auto"}, max_epochs=6),
+    "+ corrections, always": SambaTranslator(**{**core, "corrections": "always"}, max_epochs=6),
+    "+ learnt graph, always": SambaTranslator(
+        **{**core, "corrections": "always"}, graph="learnt", recurrent=None, max_epochs=6
+    ),
+    "no band attention": SambaTranslator(**core, band_attention=False),
+    "canonical response": SambaTranslator(**core, hrf="canonical"),
+    "log power": SambaTranslator(**core, power="log"),
     "ridge, canonical": BandPowerRidge(t_r=data.t_r),
     "ridge, FIR": BandPowerRidge(t_r=data.t_r, hrf="fir"),
 }

@@ -15,7 +15,6 @@ and larger brains are in ``benchmarks/RESULTS.md``; what is drawn here is comput
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mne_samba import SambaModel, Trainer
 from mne_samba import SambaTranslator
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
@@ -85,7 +84,7 @@ named = {"power": "linear", "map_prior": "sparse", "target_bands": False}
 always = {**core, **named, "corrections": "always", "max_epochs": 4}
 lengths = {"15 s": 15.0, "60 s": 60.0, "180 s": 180.0, "whole": 60 * LONGEST}
 by_window = {
-    name: accuracy(SambaTranslator(**always))
+    name: accuracy(SambaTranslator(**always, window=length, step=length))
     for name, length in lengths.items()
 }
 
@@ -98,7 +97,7 @@ graphs = (
     "dense", "learnt",
 )  # fmt: skip
 always |= {"recurrent": None, "n_neighbors": 4, "step": 60.0}
-by_graph = {name: accuracy(SambaTranslator(**always)) for name in graphs}
+by_graph = {name: accuracy(SambaTranslator(**always, graph=name)) for name in graphs}
 
 # %%
 # One dot is a region: its score minus that of the linear core without any correction. Lines are

@@ -61,12 +61,14 @@ def fitted(people):
 @pytest.fixture(scope="session")
 def fitted_full(people):
     """The same with trained graph attention and recurrence."""
-    from mne_samba import SambaModel, SambaTranslator, Trainer
+    from mne_samba import SambaTranslator
 
     translator = SambaTranslator(
-        t_r=2.0, model=SambaModel(corrections="always"), trainer=Trainer(max_epochs=3),
+        t_r=2.0,
+        model=SambaModel(corrections="always"),
+        trainer=Trainer(max_epochs=3),
         random_state=0,
-    )  # fmt: skip
+    )
     return translator.fit(people.raws[:2], people.bolds[:2])
 
 

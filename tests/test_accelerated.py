@@ -5,10 +5,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from assemble import assemble
 from sklearn.base import clone
 
-from assemble import assemble
-from mne_samba import SambaTranslator, read_samba
+from mne_samba import read_samba
 from mne_samba._fitting import accelerated
 from mne_samba.datasets import simulate_paired
 from mne_samba.hrf import convolve_frames

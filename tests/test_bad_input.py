@@ -6,12 +6,11 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from assemble import assemble
-from mne_samba import SambaModel
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import SambaModel, SambaTranslator, make_windows
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 
@@ -301,7 +300,7 @@ def test_several_repetition_times_say_how_they_come_to_one(world, t_r):
 )  # fmt: skip
 def test_bad_bands(world, bands):
     with pytest.raises(ValueError, match=r"[Bb]and"):
-        SambaTranslator(t_r=2.0).fit(world["raws"], world["bolds"])
+        SambaTranslator(t_r=2.0, model=SambaModel(bands=bands)).fit(world["raws"], world["bolds"])
 
 
 @pytest.mark.parametrize("method", ["predict", "transform", "score", "score_targets", "save"])
@@ -316,7 +315,9 @@ def test_use_before_fit(world, method, tmp_path):
 
 
 def test_a_failed_fit_leaves_the_parameters_alone(world):
-    translator = SambaTranslator(t_r=2.0)
+    translator = SambaTranslator(
+        t_r=2.0, model=SambaModel(bands={"alpha": (8, 12)}, graph=np.eye(3))
+    )
     before = clone(translator).get_params()
     with pytest.raises(ValueError, match="graph"):
         translator.fit(world["raws"], world["bolds"])

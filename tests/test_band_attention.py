@@ -6,11 +6,10 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import signal as sps
 
-from mne_samba import Reader
-from mne_samba.wavelets import Discrete, Morlet
-from mne_samba import make_windows
+from mne_samba import Reader, make_windows
 from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.transformers._band_attention import WaveletBandAttention
+from mne_samba.wavelets import Discrete, Morlet
 from mne_samba.wavelets.power import band_power
 
 SFREQ, T_R = 200.0, 2.0
@@ -139,7 +138,9 @@ def test_reconstruction_is_cleaner_than_the_signal():
 def test_even_attention_reconstructs_the_bank_range():
     times = np.arange(4000) / SFREQ
     inside = np.sin(2 * np.pi * 12 * times)[None]
-    attention = WaveletBandAttention(reader=Reader(sfreq=SFREQ)).fit([inside + 1e-3 * np.cos(7 * times)])
+    attention = WaveletBandAttention(reader=Reader(sfreq=SFREQ)).fit(
+        [inside + 1e-3 * np.cos(7 * times)]
+    )
     attention.band_attention_ = np.full((1, 5), 0.2)
     outside = np.sin(2 * np.pi * 90 * times)[None]
     (kept,) = attention.reconstruct([inside + outside])
@@ -148,7 +149,9 @@ def test_even_attention_reconstructs_the_bank_range():
 
 def test_discrete_bank():
     signals, bold, _ = _simulate(4, driver=1, band="beta")
-    attention = WaveletBandAttention(t_r=T_R, reader=Reader(sfreq=SFREQ), bands=Discrete("db5", level=4))
+    attention = WaveletBandAttention(
+        t_r=T_R, reader=Reader(sfreq=SFREQ), bands=Discrete("db5", level=4)
+    )
     attention.fit([signals], [bold])
     assert list(attention.bands_) == ["A4", "D4", "D3", "D2", "D1"]
     assert attention.bands_["D3"] == (12.5, 25.0)
@@ -160,7 +163,9 @@ def test_discrete_bank():
 def test_discrete_power_is_parsevals():
     # Orthogonal coefficients hold all of the signal's energy, wherever bins and blocks begin.
     signals, *_ = _simulate(5, duration=60)
-    bank = WaveletBandAttention(reader=Reader(sfreq=SFREQ), bands=Discrete("db4")).fit([signals]).bank_
+    bank = (
+        WaveletBandAttention(reader=Reader(sfreq=SFREQ), bands=Discrete("db4")).fit([signals]).bank_
+    )
     from mne_samba.data.inputs import Segment
 
     segment = Segment(lambda a, b: signals[:, a:b], signals.shape[1], 0.0, 1.0, 1)
@@ -207,7 +212,9 @@ def test_every_form_of_windows():
     assert drive.shape[:2] == (len(epochs), 3)
     singles = [epochs[i] for i in range(len(epochs))]
     listed = WaveletBandAttention().fit(singles, list(y))
-    array = WaveletBandAttention(t_r=T_R, reader=Reader(sfreq=SFREQ, tmin=epochs.tmin)).fit(epochs.get_data(), y)
+    array = WaveletBandAttention(t_r=T_R, reader=Reader(sfreq=SFREQ, tmin=epochs.tmin)).fit(
+        epochs.get_data(), y
+    )
     assert_allclose(listed.band_attention_, whole.band_attention_, rtol=1e-6)
     assert_allclose(listed.transform(singles), drive, atol=1e-6)
     # Arrays do not say that one window follows another: the same data, but other whitening.
@@ -244,7 +251,9 @@ def test_scrubbed_frames_and_bad_spans_do_not_matter():
 
 def test_causal_uses_the_past_and_says_its_delay():
     signals, bold, _ = _simulate(10)
-    causal = WaveletBandAttention(t_r=T_R, reader=Reader(sfreq=SFREQ), bands=Morlet(n_cycles=5.0, causal=True)).fit([signals], [bold])
+    causal = WaveletBandAttention(
+        t_r=T_R, reader=Reader(sfreq=SFREQ), bands=Morlet(n_cycles=5.0, causal=True)
+    ).fit([signals], [bold])
     assert causal.band_attention_[0].argmax() == list(causal.bands_).index("alpha")
     assert causal.delay_.shape == (5,)
     assert (np.diff(causal.delay_) < 0).all() and causal.delay_[2] < 0.5

@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mne_samba import Reader
-from mne_samba.wavelets import Morlet
 from mne_samba.transformers._band_attention import WaveletBandAttention
+from mne_samba.wavelets import Morlet
 
 
 @parametrize_with_checks([WaveletBandAttention(), WaveletBandAttention(output="features")])

@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 import sklearn
+from assemble import assemble
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from assemble import assemble
-from mne_samba import SambaClassifier, SambaTranslator, make_windows
+from mne_samba import SambaClassifier, make_windows
 from mne_samba.datasets import simulate_paired
 
 
 def translator(**params):
     options = {"t_r": 2.0, "direction": "both", "corrections": "never", "random_state": 0}
-    return assemble(**options | params)
+    return assemble(**(options | params))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,9 @@ def stimuli():
         4, 480.0, level="source", n_sources=6, n_targets=8, snr=4.0, sfreq=100.0, n_stimuli=3,
         stimulus_variance=0.8, random_state=0,
     )  # fmt: skip
-    epochs, y = make_windows(data.raws, data.bolds, t_r=2.0, window=40.0, subject=list(data.subjects))
+    epochs, y = make_windows(
+        data.raws, data.bolds, t_r=2.0, window=40.0, subject=list(data.subjects)
+    )
     table = data.stimuli
     labels = []
     for subject, onset in zip(epochs.metadata["subject"], epochs.metadata["onset"], strict=True):

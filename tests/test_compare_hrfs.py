@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import fftconvolve, lfilter
 
-from mne_samba import Reader
-from mne_samba import LearnableHRF, compare_hrfs
+from mne_samba import LearnableHRF, Reader, compare_hrfs
 from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
 
 T_R, SFREQ, N, LATE = 2.0, 10.0, 8, 3

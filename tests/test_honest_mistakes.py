@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from mne_samba import Reader
-from mne_samba import LearnableHRF, SambaTranslator, WaveletBandAttention, make_windows
+from mne_samba import LearnableHRF, Reader, SambaTranslator, WaveletBandAttention, make_windows
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.evaluation import evaluate
 from mne_samba.io import harmonize, read_bids_pair
@@ -148,7 +147,10 @@ def test_transformers_say_it_alike(world):
     for t_r in ([2.0, 2.0], np.array([2.0])):
         with pytest.raises(TypeError, match=r"^t_r must be one number .*harmonize"):
             LearnableHRF(t_r=t_r, reader=Reader(sfreq=10.0)).fit(drive, world["bolds"])
-    for estimator in (LearnableHRF(t_r=2.0, reader=Reader(sfreq=10.0)), WaveletBandAttention(reader=Reader(sfreq=10.0))):
+    for estimator in (
+        LearnableHRF(t_r=2.0, reader=Reader(sfreq=10.0)),
+        WaveletBandAttention(reader=Reader(sfreq=10.0)),
+    ):
         with pytest.raises(TypeError, match=r"^X is a generator"):
             estimator.fit(generator(drive), world["bolds"])
 

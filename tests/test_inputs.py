@@ -6,10 +6,10 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 from sklearn.base import clone
 
-from assemble import assemble
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import make_windows
 from mne_samba._checks import as_float_array
 from mne_samba.baselines import BandPowerRidge
 

@@ -14,8 +14,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from mne_samba import Reader
-from mne_samba import FramewiseRegressor, LearnableHRF
+from mne_samba import FramewiseRegressor, LearnableHRF, Reader
 from mne_samba.hrf import HRF_PARAMS, double_gamma, glover_params, hrf_summary, unit_peak
 
 T_R, SFREQ = 2.0, 10.0
@@ -104,7 +103,9 @@ def test_shrinkage_helps_where_regions_are_alike_and_data_short():
         params = true_params(rng, 1) * np.exp(0.05 * rng.standard_normal((24, 6)))
         bold, truth = bold_of(rng, drive, params, snr=1.0), hrf_summary(params)
         for shrinkage in errors:
-            model = LearnableHRF(t_r=T_R, shrinkage=shrinkage, verbose=False, reader=Reader(sfreq=SFREQ))
+            model = LearnableHRF(
+                t_r=T_R, shrinkage=shrinkage, verbose=False, reader=Reader(sfreq=SFREQ)
+            )
             model.fit([drive], [bold])
             errors[shrinkage].append(np.abs(model.hrf_fwhm_ - truth["fwhm"]).mean())
     assert np.mean(errors["auto"]) < 0.75 * np.mean(errors[None])
@@ -112,9 +113,13 @@ def test_shrinkage_helps_where_regions_are_alike_and_data_short():
 
 def test_full_shrinkage_gives_one_response(data):
     drive, bold, _ = data
-    one = LearnableHRF(t_r=T_R, shrinkage=1.0, verbose=False, reader=Reader(sfreq=SFREQ)).fit([drive], [bold])
+    one = LearnableHRF(t_r=T_R, shrinkage=1.0, verbose=False, reader=Reader(sfreq=SFREQ)).fit(
+        [drive], [bold]
+    )
     assert np.ptp(one.hrf_peak_time_) < 0.2
-    glover = LearnableHRF(t_r=T_R, shrinkage=1.0, shrink_to="canonical", verbose=False, reader=Reader(sfreq=SFREQ)).fit([drive], [bold])
+    glover = LearnableHRF(
+        t_r=T_R, shrinkage=1.0, shrink_to="canonical", verbose=False, reader=Reader(sfreq=SFREQ)
+    ).fit([drive], [bold])
     reference = hrf_summary(glover_params())["peak_time"]
     assert_allclose(glover.hrf_peak_time_, reference, atol=0.1)
 
@@ -124,7 +129,9 @@ def test_intervals_cover_the_truth():
     covered = []
     for seed in range(2):
         drive, bold, params = simulate(seed, n=40, minutes=15, snr=1.0)
-        model = LearnableHRF(t_r=T_R, n_bootstrap=60, random_state=0, verbose=False, reader=Reader(sfreq=SFREQ)).fit([drive], [bold])
+        model = LearnableHRF(
+            t_r=T_R, n_bootstrap=60, random_state=0, verbose=False, reader=Reader(sfreq=SFREQ)
+        ).fit([drive], [bold])
         truth = hrf_summary(params)["peak_time"]
         low, high = (model.hrf_intervals_[f"peak_time_{end}"] for end in ("low", "high"))
         covered.append((low.to_numpy() <= truth) & (truth <= high.to_numpy()))
@@ -149,7 +156,9 @@ def test_prediction_is_the_convolution_in_the_units_of_bold(fitted, data):
     predicted = fitted.predict([drive])[0]
     # Bins of half a second stand for the drive within them: not exact, but close.
     assert_allclose(predicted[20:], expected[20:], atol=0.02 * bold.std())
-    other = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit([5 * drive + 3], [7 * bold + 50])
+    other = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit(
+        [5 * drive + 3], [7 * bold + 50]
+    )
     assert_allclose(other.scale_, fitted.scale_ * 7 / 5, rtol=1e-4)
     assert_allclose(other.predict([5 * drive + 3])[0], 7 * predicted + 50, atol=1e-4)
 
@@ -267,7 +276,9 @@ def test_inverse_transform_deconvolves(fitted, data):
 @pytest.mark.parametrize("hrf", ["fir", "canonical"])
 def test_reference_responses(hrf, fitted, data):
     drive, bold, _ = data
-    model = LearnableHRF(t_r=T_R, hrf=hrf, verbose=False, reader=Reader(sfreq=SFREQ)).fit([drive], [bold])
+    model = LearnableHRF(t_r=T_R, hrf=hrf, verbose=False, reader=Reader(sfreq=SFREQ)).fit(
+        [drive], [bold]
+    )
     assert_allclose(np.abs(model.hrf_).max(axis=1), 1.0, atol=0.02)
     assert model.score([drive], [bold]) > (0.85 if hrf == "fir" else 0.5)
     assert model.score([drive], [bold]) < fitted.score([drive], [bold]) + 0.01

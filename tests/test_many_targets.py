@@ -4,9 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
 from assemble import assemble
-from mne_samba import SambaTranslator
+
 from mne_samba._fitting import core_choice, network
 from mne_samba.datasets import simulate_paired
 

@@ -5,12 +5,11 @@ import tracemalloc
 import mne
 import numpy as np
 import pytest
+from mne_samba._data import lowrate
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from mne_samba import CoreModel, Reader
-from mne_samba import SambaTranslator, read_samba
-from mne_samba._data import lowrate
+from mne_samba import CoreModel, Reader, SambaTranslator, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.datasets._generated import GeneratedRaw
@@ -38,7 +37,13 @@ def computed(monkeypatch):
     "model",
     [
         BandPowerRidge(t_r=2.0),
-        SambaTranslator(t_r=2.0, random_state=0),
+        SambaTranslator(
+            t_r=2.0,
+            model=CoreModel(
+                power="linear", hrf="canonical", map_prior="sparse", target_bands=False
+            ),
+            random_state=0,
+        ),
     ],
     ids=["ridge", "translator"],
 )
@@ -74,14 +79,21 @@ def test_what_band_power_depends_on_is_computed_anew(three_people, computed, tmp
 
 def test_memory_is_no_part_of_a_saved_model(three_people, tmp_path):
     raw, bold = three_people.raws[0], three_people.bolds[0]
-    model = SambaTranslator(t_r=2.0, random_state=0)
+    model = SambaTranslator(
+        t_r=2.0,
+        model=CoreModel(power="linear", target_bands=False),
+        reader=Reader(memory=tmp_path / "cache"),
+        random_state=0,
+    )
     model.fit(raw, bold).save(tmp_path / "model.samba")
     assert read_samba(tmp_path / "model.samba").memory is None
 
 
 def test_memory_must_be_a_folder_or_a_cache(three_people):
     with pytest.raises(ValueError, match="memory"):
-        BandPowerRidge(t_r=2.0, reader=Reader(memory=3)).fit(three_people.raws[0], three_people.bolds[0])
+        BandPowerRidge(t_r=2.0, reader=Reader(memory=3)).fit(
+            three_people.raws[0], three_people.bolds[0]
+        )
 
 
 def test_recordings_are_read_in_blocks(three_people):
@@ -91,7 +103,9 @@ def test_recordings_are_read_in_blocks(three_people):
             for raw in three_people.raws[:1]]  # fmt: skip
     raws[0].resample(1000.0, verbose="ERROR")
     raws[0].set_channel_types(dict.fromkeys(names, "eeg"), verbose="ERROR")
-    model = SambaTranslator(t_r=2.0, random_state=0)
+    model = SambaTranslator(
+        t_r=2.0, model=CoreModel(power="linear", target_bands=False), random_state=0
+    )
     model.fit(raws, three_people.bolds[:1])
     model.predict(GeneratedRaw(4, 60.0, 1000.0))
     used = {}

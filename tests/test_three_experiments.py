@@ -5,8 +5,7 @@ import pytest
 import torch
 from scipy.signal import fftconvolve, lfilter
 
-from mne_samba import Reader
-from mne_samba import LearnableHRF, WaveletBandAttention
+from mne_samba import LearnableHRF, Reader, WaveletBandAttention
 from mne_samba.hrf import double_gamma, glover_params, hrf_summary, unit_peak
 from mne_samba.nn.inverse import BipartiteAttention, nearest
 
@@ -76,7 +75,9 @@ def test_response_of_a_single_region_is_recovered(delay):
         drive = noise_between(rng, 0.008, 0.12, 1, 6000, 10.0)
         clean = fftconvolve(drive, double_gamma(np.arange(0, 32, 0.1), truth), axes=1)
         bold = measured(rng, clean[:, : 6000 : int(10 * T_R)].T)
-        model = LearnableHRF(t_r=T_R, random_state=0, reader=Reader(sfreq=10.0)).fit([drive], [bold])
+        model = LearnableHRF(t_r=T_R, random_state=0, reader=Reader(sfreq=10.0)).fit(
+            [drive], [bold]
+        )
         errors.append(model.hrf_peak_time_[0] - hrf_summary(truth)["peak_time"][0])
         found = double_gamma(lags, model.hrf_params_.to_numpy())[0]
         shapes.append(np.corrcoef(found, double_gamma(lags, truth)[0])[0, 1])

@@ -60,7 +60,12 @@ def test_frame_times_follow_the_formula(first_volume, n_dummy, slice_time_ref):
     )
     expected = first_volume + n_dummy * t_r + (np.arange(100) + slice_time_ref) * t_r
     np.testing.assert_allclose(times, expected, rtol=0, atol=1e-12)
-    epochs, y = make_windows(clock_raw(), counting_bold(100), t_r=t_r, reader=Reader(first_volume=first_volume, n_dummy=n_dummy, slice_time_ref=slice_time_ref))
+    epochs, y = make_windows(
+        clock_raw(),
+        counting_bold(100),
+        t_r=t_r,
+        reader=Reader(first_volume=first_volume, n_dummy=n_dummy, slice_time_ref=slice_time_ref),
+    )
     assert y.shape[1] == 31  # 60 s are cut down to whole frames
     np.testing.assert_allclose(
         epochs.metadata["onset"], expected[epochs.metadata["frame"]], atol=1e-12
@@ -159,14 +164,23 @@ def test_nothing_left_is_an_error_and_one_lost_recording_a_warning():
 def test_lists_make_one_object():
     raws = [clock_raw(200.0), clock_raw(260.0)]
     bolds = [counting_bold(100), 1000 + counting_bold(120)]
-    epochs, y = make_windows(raws, bolds, t_r=2.0, subject=["ann", "bob"], run=[2, 1], reader=Reader(first_volume=[0.0, 5.5], n_dummy=[0, 3]))
+    epochs, y = make_windows(
+        raws,
+        bolds,
+        t_r=2.0,
+        subject=["ann", "bob"],
+        run=[2, 1],
+        reader=Reader(first_volume=[0.0, 5.5], n_dummy=[0, 3]),
+    )
     table = epochs.metadata
     assert list(table.groupby("recording").size()) == [2, 3]
     assert set(zip(table["subject"], table["run"], strict=True)) == {("ann", 2), ("bob", 1)}
     np.testing.assert_allclose(y[:, 0, 0], table["frame"] + 1000 * table["recording"])
     second = table[table["recording"] == 1]
     np.testing.assert_allclose(second["onset"], 5.5 + 2.0 * (3 + second["frame"]))
-    alone, y_alone = make_windows(raws[1], bolds[1], t_r=2.0, reader=Reader(first_volume=5.5, n_dummy=3))
+    alone, y_alone = make_windows(
+        raws[1], bolds[1], t_r=2.0, reader=Reader(first_volume=5.5, n_dummy=3)
+    )
     np.testing.assert_array_equal(epochs.get_data()[2:], alone.get_data())
     np.testing.assert_array_equal(y[2:], y_alone)
 
@@ -204,7 +218,9 @@ def test_channels_that_enter():
     assert epochs.ch_names == ["clock", "b"]
     raw.info["bads"] = ["b"]
     assert make_windows(raw, counting_bold(), t_r=2.0)[0].ch_names == ["clock"]
-    assert make_windows(raw, counting_bold(), t_r=2.0, reader=Reader(picks="eog"))[0].ch_names == ["a"]
+    assert make_windows(raw, counting_bold(), t_r=2.0, reader=Reader(picks="eog"))[0].ch_names == [
+        "a"
+    ]
     with pytest.raises(ValueError, match="No channel is left"):
         make_windows(clock_raw(ch_types="misc"), counting_bold(), t_r=2.0)
     assert make_windows(clock_raw(ch_types="misc"), counting_bold(), t_r=2.0, reader=Reader(picks="misc"))[0].ch_names == ["clock", "a", "b"]  # fmt: skip
@@ -407,7 +423,9 @@ def test_recordings_that_cannot_be_paired(raw, bold, error, message):
 
 def test_per_recording_values_need_the_right_length():
     with pytest.raises(ValueError, match="n_dummy has 3 values for 2 recordings"):
-        make_windows([clock_raw()] * 2, [counting_bold()] * 2, t_r=2.0, reader=Reader(n_dummy=[0, 0, 0]))
+        make_windows(
+            [clock_raw()] * 2, [counting_bold()] * 2, t_r=2.0, reader=Reader(n_dummy=[0, 0, 0])
+        )
 
 
 def test_channel_order_follows_the_first_recording():

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mne_samba import SambaTranslator
+from mne_samba import CoreModel, SambaModel, SambaTranslator, Trainer
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import detrend, spearman

@@ -139,5 +139,5 @@ for name, values in {**by_window, **by_graph}.items():
 
 # %%
 # This simulation couples power and BOLD linearly, with nothing for graphs or recurrence to find:
-# changes of a thousandth or less are what should come out. ``SambaModel(corrections="auto")``, the default,
-# leaves such parts out.
+# changes of a thousandth or less are what should come out. The default,
+# ``SambaModel(corrections="auto")``, leaves such parts out.

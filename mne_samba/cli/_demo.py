@@ -53,25 +53,7 @@ QUICK = Size(
 
 
 def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = False) -> Path:
-    """Run the demo.
-
-    Parameters
-    ----------
-    out : Path
-        Existing folder for what is written: ``report.html``, ``scores.csv``,
-        ``scores_by_region.csv``, ``calcium_bold.csv``, ``translator.samba``.
-    seed : int
-        Seed of simulation and models.
-    quick : bool
-        Small data.
-    quiet : bool
-        Print nothing, no progress bar.
-
-    Returns
-    -------
-    path : Path
-        The report.
-    """
+    """Run the demo and return the path of its report."""
     backend, threads = mpl.get_backend(), torch.get_num_threads()
     mpl.use("Agg")
     # Matrices are small: more threads wait for each other longer than they compute.
@@ -143,20 +125,7 @@ def _text(table: pd.DataFrame) -> str:
 
 
 def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
-    """Compare what a translator learnt with the simulation's truth.
-
-    Parameters
-    ----------
-    translator : SambaTranslator
-        Fitted to the simulated people.
-    truth : Bunch
-        Truth of :func:`mne_samba.datasets.simulate_paired`.
-
-    Returns
-    -------
-    table : DataFrame
-        One row per quantity: correlation with truth, and mean error in seconds of peak times.
-    """
+    """Compare what a translator learnt with the simulation's truth: a row per quantity."""
     peak, true_peak = translator.hrf_peak_time_, np.asarray(truth.hrf_peak_time)
     pairs = {
         "time to peak (regions)": (peak, true_peak),
@@ -173,44 +142,17 @@ def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
 
 @dataclass
 class CalciumBold:
-    """Held-out halves of the real recording.
+    """Held-out halves of the real recording."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        A row per model and half: correlations, R^2, time to peak.
-    measured : array, shape (n_frames, 1)
-        BOLD without drift, NaN where it was not scored.
-    predictions : dict of str to array, shape (n_frames, 1)
-        Predictions of each half from the other.
-    model : LearnableHRF
-        Fitted to the whole recording, with intervals.
-    t_r : float
-        Seconds between frames.
-    """
-
-    table: pd.DataFrame
-    measured: np.ndarray
-    predictions: dict
-    model: LearnableHRF
+    table: pd.DataFrame  # a row per model and half: correlations, R^2, time to peak
+    measured: np.ndarray  # (n_frames, 1) without drift, NaN where it was not scored
+    predictions: dict  # model: (n_frames, 1), each half from the other
+    model: LearnableHRF  # fitted to the whole recording, with intervals
     t_r: float
 
 
 def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
-    """Learn a response on each half of the real recording and predict the other half.
-
-    Parameters
-    ----------
-    n_bootstrap : int
-        Resampled fits for the intervals of the response of the whole recording.
-    seed : int
-        Their seed.
-
-    Returns
-    -------
-    real : CalciumBold
-        Scores, predictions and the fitted response.
-    """
+    """Learn a response on each half of the real recording and predict the other half."""
     data = load_calcium_bold()
     common = {
         "t_r": data.t_r, "sfreq": data.sfreq, "slice_time_ref": data.slice_time_ref,

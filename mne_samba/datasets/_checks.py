@@ -82,20 +82,7 @@ def check_option(name, value, options):
 
 
 def check_bands(bands, sfreq):
-    """Refuse bands that are empty, or that the sampling rate cannot hold.
-
-    Parameters
-    ----------
-    bands : dict | None
-        Name -> (low, high) in Hz; None: the canonical five.
-    sfreq : float
-        Sampling rate, Hz.
-
-    Returns
-    -------
-    bands : dict
-        Name -> (low, high), floats.
-    """
+    """Bands with float edges (None: the canonical five); refuse what ``sfreq`` cannot hold."""
     bands = CANONICAL_BANDS if bands is None else bands
     if not isinstance(bands, dict) or not bands:
         raise TypeError(f"bands must be a dict of name -> (low, high) in Hz, got {bands!r}.")

@@ -14,24 +14,12 @@ from .nulls import circular_shift_null, draw_shifts
 
 @dataclass
 class Run:
-    """Frames of one recording that one fold tests.
-
-    Attributes
-    ----------
-    fold : int
-        The fold.
-    label : int
-        The recording.
-    frames : ndarray of int, shape (n_frames,)
-        Tested frames of the recording's grid.
-    predictions : dict of str to ndarray, each (n_frames, n_targets)
-        Predictions of each model, as they came.
-    """
+    """Frames of one recording that one fold tests."""
 
     fold: int
-    label: int
-    frames: np.ndarray
-    predictions: dict = field(default_factory=dict)
+    label: int  # the recording
+    frames: np.ndarray  # (n_frames,): those tested, on the recording's grid
+    predictions: dict = field(default_factory=dict)  # model: (n_frames, n_targets), as they came
 
 
 def scoring_drift(n_frames: int, t_r: float, method) -> np.ndarray:
@@ -71,30 +59,9 @@ def _n_measured(values) -> int:
 
 
 def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarray:
-    """Remove drift and confounds together by least squares; NaN rows stay NaN.
+    """Take drift and confounds (n_frames, n_confounds) out of values (n_frames, n_targets).
 
-    Parameters
-    ----------
-    values : array of shape (n_frames, n_targets)
-        Measured or predicted time courses.
-    confounds : array of shape (n_frames, n_confounds)
-        Regressors at the same frames.
-    t_r : float
-        Seconds between frames.
-    method : "cosine" | "linear" | int | None
-        Drift, as in :func:`mne_samba.metrics.detrend`.
-    frames : array of int | None
-        Index of each row in the recording.
-
-    Returns
-    -------
-    residual : ndarray of shape (n_frames, n_targets)
-        What drift and confounds do not explain.
-
-    Raises
-    ------
-    ValueError
-        If there are not more frames than regressors.
+    ``frames`` are the rows' places in the recording; rows of NaN stay NaN.
     """
     n_grid, rows = _rows(frames, len(values))
     design = np.column_stack([scoring_drift(n_grid, t_r, method)[rows], confounds])
@@ -112,18 +79,8 @@ def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarra
 class Scorer:
     """Scores runs against the detrended recordings.
 
-    Parameters
-    ----------
-    samples : Samples
-        Targets and their times.
-    measured : dict
-        Targets of each recording on its grid, frames that do not count set to NaN.
-    method : "cosine" | "linear" | int | None
-        Drift that is removed from measured and predicted time courses alike.
-    metrics : dict of str to callable
-        Scores per target.
-    confounds, clean : dict | None
-        Confounds and noiseless targets of each recording on its grid.
+    Measured, clean and confounds hold each recording's grid by its label, (n_grid, ...), with NaN
+    at frames that do not count.
     """
 
     def __init__(self, samples: Samples, measured, method, metrics, confounds=None, clean=None):

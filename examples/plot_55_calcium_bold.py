@@ -48,7 +48,7 @@ common = {
     "detrend": "linear", "verbose": False,
 }  # fmt: skip
 models = {
-    "learnt response": LearnableHRF(bounds="fast", **common),
+    "learnt response": LearnableHRF(**common, hrf_bounds="fast"),
     "fixed Glover response": LearnableHRF(hrf="canonical", **common),
 }
 
@@ -88,7 +88,7 @@ plt.show()
 # The response of the whole recording
 # -----------------------------------
 # With its interval, from blocks of time that are drawn again.
-whole = LearnableHRF(bounds="fast", n_bootstrap=100, random_state=0, **common)
+whole = LearnableHRF(n_bootstrap=100, random_state=0, **common, hrf_bounds="fast")
 whole.fit([data.calcium[np.newaxis]], [pd.DataFrame(data.bold, columns=["BOLD"])])
 print(whole.hrf_intervals_.round(2).T)
 viz.plot_hrf(whole, title="Real: response of BOLD to calcium", show=False)

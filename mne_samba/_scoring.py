@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ._checks import check_option
-from .data.bold import detrend_segments, frames_table
+from .data.bold import frames_table
 from .data.missing import lacking
-from .metrics import METRICS, order_frames
+from .metrics import METRICS, drift_basis, order_frames, polynomial_drift, project_out
 
 
 class MeanScore:
@@ -47,6 +47,43 @@ def score_rows(y, pred, metric="spearman") -> np.ndarray:
     return METRICS[metric](y, pred)
 
 
+def scoring_drift(n_frames: int, t_r: float, method) -> np.ndarray:
+    """Drift terms of a run; the mean alone where there is little more than drift in it.
+
+    Cosines leave the ends of a straight or cubic drift standing, and rolling in time turns those
+    into false positives: a cubic goes with them.
+    """
+    if method is None:
+        return np.ones((n_frames, 1))
+    basis = drift_basis(n_frames, t_r, method)
+    if method == "cosine":
+        basis = np.column_stack([basis, polynomial_drift(n_frames, 3)[:, 1:]])
+    return basis if n_frames > 2 * basis.shape[1] else basis[:, :1]
+
+
+def rows_of(frames, n: int) -> tuple[int, np.ndarray]:
+    """Frames from the first to the last, and where n rows lie among them."""
+    frames = np.arange(n) if frames is None else frames
+    return int(frames.max() - frames.min()) + 1, frames - frames.min()
+
+
+def remove_drift(values, t_r: float, method, frames=None) -> np.ndarray:
+    """Remove drift as it is removed for scoring; ``None`` leaves the values alone."""
+    if method is None:
+        return np.array(values, float)
+    n_grid, rows = rows_of(frames, len(values))
+    basis = scoring_drift(n_grid, t_r, method)[rows]
+    if n_measured(values) <= basis.shape[1]:
+        basis = basis[:, :1]
+    return project_out(values, basis)
+
+
+def n_measured(values) -> int:
+    """Frames that hold all regions that were measured in this recording."""
+    values = np.asarray(values, float)
+    return int(np.isfinite(values[:, ~lacking(values)]).all(axis=1).sum())
+
+
 def score_frames(
     measured, pred, table, kind, *, t_r, detrend, metric="spearman", known=None
 ) -> np.ndarray:
@@ -62,12 +99,16 @@ def score_frames(
     if known is not None:
         measured = [np.where(k[:, None], v, np.nan) for k, v in zip(known, measured, strict=True)]
     pred = [np.where(np.isfinite(v), p, np.nan) for p, v in zip(pred, measured, strict=True)]
-    measured = detrend_segments(measured, table, kind, t_r, detrend)
-    pred = detrend_segments(pred, table, kind, t_r, detrend)
+    frames = [None] * len(measured)
     if kind == "windows":
         table = frames_table(table, [len(value) for value in measured])
-        measured = order_frames(np.stack(measured), table, t_r).values
+        ordered = order_frames(np.stack(measured), table, t_r)
+        measured, frames = ordered.values, ordered.frames
         pred = order_frames(np.stack(pred), table, t_r).values
+    measured, pred = (
+        [remove_drift(v, t_r, detrend, f) for v, f in zip(side, frames, strict=True)]
+        for side in (measured, pred)
+    )
     scores = np.array([METRICS[metric](v, p) for v, p in zip(measured, pred, strict=True)])
     counts = np.isfinite(scores).sum(axis=0)
     if (counts[~nowhere] == 0).any():

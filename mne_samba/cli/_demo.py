@@ -19,6 +19,7 @@ from .. import viz
 from ..datasets import load_calcium_bold, simulate_paired
 from ..evaluation import EvaluationResult, evaluate
 from ..metrics import detrend, pearson, r2, spearman
+from ..reader import Reader
 from ..report import add_to_report, score_table, table_html
 from ..transformers import LearnableHRF
 from ..translator import SambaTranslator
@@ -44,12 +45,10 @@ class Size:
     n_targets: int = 32
     n_shifts: int = 999
     n_bootstrap: int = 200
-    corrections: str = "auto"
+    model: str = "samba"
 
 
-QUICK = Size(
-    duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, corrections="never"
-)
+QUICK = Size(duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, model="core")
 
 
 def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = False) -> Path:
@@ -76,9 +75,7 @@ def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
             shared_coupling=0.8, random_state=seed,
         )  # fmt: skip
     bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
-    translator = SambaTranslator(
-        t_r=data.t_r, corrections=size.corrections, random_state=seed, verbose="ERROR"
-    )
+    translator = SambaTranslator(t_r=data.t_r, model=size.model, random_state=seed, verbose="ERROR")
     result = evaluate(
         translator, data.raws, bolds, groups=data.subjects, nulls=("circular_shift",),
         n_shifts=size.n_shifts, clean=data.truth.clean_bolds, random_state=seed,
@@ -154,12 +151,10 @@ class CalciumBold:
 def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
     """Learn a response on each half of the real recording and predict the other half."""
     data = load_calcium_bold()
-    common = {
-        "t_r": data.t_r, "sfreq": data.sfreq, "slice_time_ref": data.slice_time_ref,
-        "verbose": "ERROR",
-    }  # fmt: skip
+    reader = Reader(sfreq=data.sfreq, slice_time_ref=data.slice_time_ref)
+    common = {"t_r": data.t_r, "reader": reader, "verbose": "ERROR"}
     models = {
-        "LearnableHRF": LearnableHRF(bounds="fast", **common),
+        "LearnableHRF": LearnableHRF(hrf_bounds="fast", **common),
         "fixed Glover response": LearnableHRF(hrf="canonical", **common),
     }
     n_frames, n_samples = len(data.bold), round(data.t_r * data.sfreq)
@@ -195,7 +190,7 @@ def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
                     "time to peak (s)": model.hrf_peak_time_[0],
                 }
             )
-    whole = LearnableHRF(bounds="fast", n_bootstrap=n_bootstrap, random_state=seed, **common)
+    whole = LearnableHRF(hrf_bounds="fast", n_bootstrap=n_bootstrap, random_state=seed, **common)
     whole.fit([data.calcium[np.newaxis]], [pd.DataFrame(data.bold, columns=["BOLD"])])
     table = pd.DataFrame(rows).sort_values("model", ascending=False, kind="stable")
     return CalciumBold(table, measured, predictions, whole, data.t_r)

@@ -61,7 +61,7 @@ def harmonize(
     Examples
     --------
     >>> pairs = harmonize(pairs)  # doctest: +SKIP
-    >>> translator = SambaTranslator(channels="match", **pairs[0].timing)  # doctest: +SKIP
+    >>> translator = SambaTranslator(t_r=pairs[0].t_r, reader=pairs[0].reader)  # doctest: +SKIP
     >>> translator.fit([p.raw for p in pairs], [p.bold for p in pairs])  # doctest: +SKIP
     """
     if not isinstance(pairs, Iterable):

@@ -41,20 +41,7 @@ class MeanScore:
 
 
 def score_rows(y, pred, metric="spearman") -> np.ndarray:
-    """Score the columns of tables whose rows are frames.
-
-    Parameters
-    ----------
-    y, pred : array, shape (n_frames,) or (n_frames, n_targets)
-        Measured and predicted values.
-    metric : "spearman" | "pearson" | "r2"
-        The score.
-
-    Returns
-    -------
-    scores : array, shape (n_targets,)
-        0 for a constant prediction.
-    """
+    """Score columns of tables whose rows are frames: (n_targets,), 0 for a constant prediction."""
     check_option(metric, "metric", tuple(METRICS))
     y, pred = (np.asarray(a, dtype=np.float64).reshape(len(pred), -1) for a in (y, pred))
     return METRICS[metric](y, pred)
@@ -100,34 +87,12 @@ def n_measured(values) -> int:
 def score_frames(
     measured, pred, table, kind, *, t_r, detrend, metric="spearman", known=None
 ) -> np.ndarray:
-    """Score targets over the ordered frames of every recording, averaged over recordings.
+    """Score targets over the ordered frames of recordings, then average these: (n_targets,).
 
-    Parameters
-    ----------
-    measured, pred : list of array, shape (n_frames, n_targets)
-        Time courses per segment; frames with NaN in ``measured`` are left out.
-    table : DataFrame
-        Subject, run, recording, onset and frame of each segment.
-    kind : "windows" | "recordings"
-        What a segment is.
-    t_r : float
-        Seconds between frames.
-    detrend : "cosine" | "linear" | int | None
-        Slow drift that is removed from measured and predicted time courses alike.
-    metric : "spearman" | "pearson" | "r2"
-        The score.
-    known : list of bool array, shape (n_frames,), optional
-        False at frames that were predicted without their whole history, which are left out.
-
-    Returns
-    -------
-    scores : array, shape (n_targets,)
-        0 for a constant prediction; NaN for regions that all segments lack.
-
-    Raises
-    ------
-    ValueError
-        If the metric is unknown, or too few frames are left.
+    Measured and predicted are lists of (n_frames, n_targets), one per segment (window or recording,
+    as ``kind`` says). Frames with NaN in ``measured`` are left out, and so are those that ``known``
+    calls False: predicted without their whole history. Scores are 0 for a constant prediction and
+    NaN for regions that all segments lack.
     """
     check_option(metric, "metric", tuple(METRICS))
     nowhere = np.all([lacking(value) for value in measured], axis=0)

@@ -36,7 +36,7 @@ _CONTEXT = 30.0
 
 
 def run_bids(args) -> int:
-    """Run the command."""
+    """Run the command: 0 on success, 1 where something failed."""
     backend, threads = mpl.get_backend(), torch.get_num_threads()
     mpl.use("Agg")
     torch.set_num_threads(1)

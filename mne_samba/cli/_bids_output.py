@@ -46,9 +46,9 @@ def write_scores(folder: Path, name: str, scores: pd.DataFrame, what: str) -> No
 def write_prediction(
     folder: Path, pair: BidsPair, predicted: np.ndarray, columns: list, t_r: float, image: bool
 ) -> None:
-    """Write predicted BOLD of one run: a table, its sidecar and an image.
+    """Write out-of-fold BOLD (n_frames, n_targets) of one run: a table, its sidecar and an image.
 
-    ``predicted`` (n_frames, n_targets).
+    ``image`` says whether the frames are those of the image, so that one can be made.
     """
     folder.mkdir(exist_ok=True)
     start = float(pair.frame_times[0])

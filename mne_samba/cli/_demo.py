@@ -52,7 +52,7 @@ QUICK = Size(duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=
 
 
 def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = False) -> Path:
-    """Run the demo."""
+    """Run the demo and return the path of its report."""
     backend, threads = mpl.get_backend(), torch.get_num_threads()
     mpl.use("Agg")
     # Matrices are small: more threads wait for each other longer than they compute.
@@ -122,7 +122,7 @@ def _text(table: pd.DataFrame) -> str:
 
 
 def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
-    """Compare what a translator learnt with the simulation's truth."""
+    """Compare what a translator learnt with the simulation's truth: a row per quantity."""
     peak, true_peak = translator.hrf_peak_time_, np.asarray(truth.hrf_peak_time)
     pairs = {
         "time to peak (regions)": (peak, true_peak),
@@ -139,26 +139,12 @@ def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
 
 @dataclass
 class CalciumBold:
-    """Held-out halves of the real recording.
+    """Held-out halves of the real recording."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        A row per model and half: correlations, R^2, time to peak.
-    measured : array, shape (n_frames, 1)
-        BOLD without drift, NaN where it was not scored.
-    predictions : dict of str to array, shape (n_frames, 1)
-        Predictions of each half from the other.
-    model : LearnableHRF
-        Fitted to the whole recording, with intervals.
-    t_r : float
-        Seconds between frames.
-    """
-
-    table: pd.DataFrame
-    measured: np.ndarray
-    predictions: dict
-    model: LearnableHRF
+    table: pd.DataFrame  # a row per model and half: correlations, R^2, time to peak
+    measured: np.ndarray  # (n_frames, 1) without drift, NaN where it was not scored
+    predictions: dict  # model: (n_frames, 1), each half from the other
+    model: LearnableHRF  # fitted to the whole recording, with intervals
     t_r: float
 
 

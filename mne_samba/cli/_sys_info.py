@@ -26,7 +26,7 @@ def _device() -> str:
 
 
 def sys_info() -> str:
-    """Collect versions and device."""
+    """Collect versions and device, one line per item."""
     import torch
 
     lines = [

@@ -25,7 +25,7 @@ def _template():
 
 
 def template_info(sfreq, montage=None):
-    """Measurement info of an EEG cap."""
+    """Measurement info of an EEG cap: a montage that MNE ships, or 64 of the 10-20 electrodes."""
     builtin = mne.channels.get_builtin_montages()
     if montage is None:
         # MNE 1.13 renamed the template; the electrodes are the same.
@@ -120,11 +120,9 @@ def target_regions(n_targets):
 
 
 def lead_field(coords, info, rng):
-    """EEG of unit current dipoles at MNI coordinates in the template head.
+    """EEG (V per A m) of unit dipoles at MNI coordinates (mm): (n_channels, n_sources).
 
     Dipoles point outwards, tilted at random by up to about 45 degrees, as on a folded cortex.
-
-    ``coords`` (n_sources, 3); returns ``gain`` (n_channels, n_sources).
     """
     sphere, mri_head = _template()
     # In head coordinates throughout, with an identity transform: MNE compares sources with a sphere

@@ -35,7 +35,7 @@ def check_option(name, value, options):
 
 
 def check_bands(bands, sfreq):
-    """Refuse bands that are empty, or that the sampling rate cannot hold."""
+    """Bands with float edges (None: the canonical five); refuse what ``sfreq`` cannot hold."""
     bands = CANONICAL_BANDS if bands is None else bands
     if not isinstance(bands, dict) or not bands:
         raise TypeError(f"bands must be a dict of name -> (low, high) in Hz, got {bands!r}.")

@@ -22,10 +22,7 @@ def _complex_normal(rng, shape):
 
 
 def slow_amplitudes(rng, n_series, n_times):
-    """Make unit-variance Gaussian series, flat in :data:`SLOW_BAND`, at :data:`SLOW_RATE`.
-
-    Returns ``series`` (n_series, n_times).
-    """
+    """Gaussian series (n_series, n_times) of unit variance, flat in `SLOW_BAND`, at `SLOW_RATE`."""
     # Made longer and cropped: a period of its own would tie the last minute to the first.
     margin = int(40 * SLOW_RATE)
     n_fft = fft.next_fast_len(n_times + 2 * margin, real=True)
@@ -38,10 +35,7 @@ def slow_amplitudes(rng, n_series, n_times):
 
 
 def background(rng, n_times, sfreq, exponent=1.0):
-    """Make Gaussian noise of density ``f ** -exponent`` (per Hz) above 0.5 Hz, flat below.
-
-    Returns ``series`` (n_times,).
-    """
+    """Gaussian noise (n_times,), one-sided density ``f ** -exponent``, flat below 0.5 Hz."""
     freqs = np.arange(n_times // 2 + 1) * sfreq / n_times
     spectrum = _complex_normal(rng, (len(freqs),))
     spectrum *= np.maximum(freqs, 0.5) ** (-exponent / 2) * np.sqrt(sfreq * n_times) / 2
@@ -57,9 +51,10 @@ def background_power(low, high, exponent=1.0):
 
 
 def carrier(rng, n_times, sfreq, low, high):
-    """Analytic band-limited Gaussian noise: its real part is a rhythm of unit variance.
+    """Analytic Gaussian noise of one band, (n_times,): its real part is a rhythm of unit variance.
 
-    Returns ``analytic`` (n_times,).
+    Half its squared magnitude is the instantaneous power. The band's edges have cosine slopes of a
+    tenth of the band inside them.
     """
     freqs = np.arange(n_times // 2 + 1) * sfreq / n_times
     inside = np.flatnonzero((freqs >= low) & (freqs <= high))
@@ -72,18 +67,18 @@ def carrier(rng, n_times, sfreq, low, high):
 
 
 def bin_means(series, edges):
-    """Mean of a sampled series between consecutive (fractional) sample positions.
+    """Mean of a series (n_times,) between consecutive (fractional) positions: (n_edges - 1,).
 
-    ``series`` (n_times,); ``edges`` (n_bins + 1,); returns ``means`` (n_bins,).
+    Sample i fills the interval from i to i + 1.
     """
     total = np.concatenate([[0.0], np.cumsum(series, dtype=np.float64)])
     return np.diff(np.interp(edges, np.arange(len(total)), total)) / np.diff(edges)
 
 
 def bold_noise(rng, kind, n_frames, n_targets, t_r):
-    """Autocorrelated noise, mean 0 and variance 1 in every column.
+    """Autocorrelated noise (n_frames, n_targets), mean 0 and variance 1 in every column.
 
-    Returns ``noise`` (n_frames, n_targets).
+    Kind "ar" is first-order autoregressive (time constant `AR_TIME_CONSTANT`), "pink" is ``1/f``.
     """
     if kind == "ar":
         coef = np.exp(-t_r / AR_TIME_CONSTANT)

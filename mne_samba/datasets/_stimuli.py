@@ -9,12 +9,12 @@ _N_NUISANCE = 3
 
 
 def stimulus_order(rng, n_stimuli):
-    """Order in which one person meets the stimuli."""
+    """Order in which one person meets the stimuli; empty without stimuli."""
     return np.array([], dtype=int) if n_stimuli is None else rng.permutation(n_stimuli)
 
 
 def stimulus_table(order, timing, subject):
-    """Tabulate one person's stimuli."""
+    """Tabulate one person's stimuli: a row of recording, subject, onset, duration, label each."""
     length = timing.duration / max(1, len(order))
     return pd.DataFrame(
         {
@@ -28,9 +28,10 @@ def stimulus_table(order, timing, subject):
 
 
 def add_stimuli(latents, order, timing, variance, seed):
-    """Replace a share of the slow amplitudes by what the stimuli evoke.
+    """Replace a share of the slow amplitudes (n_sources, n_bands, n_slow) by what stimuli evoke.
 
-    ``latents`` (n_sources, n_bands, n_slow); returns ``latents`` (n_sources, n_bands, n_slow).
+    ``variance`` is the share within stimuli: half a lasting level, half a time course. ``seed`` is
+    the stimuli's own, the same for everyone.
     """
     n_series = latents.shape[0] * latents.shape[1]
     evoked = np.zeros_like(latents)
@@ -49,10 +50,7 @@ def add_stimuli(latents, order, timing, variance, seed):
 
 
 def nuisance_amplitudes(rng, shape, variance):
-    """Slow amplitudes of a few global fluctuations that have nothing to do with BOLD.
-
-    Returns ``series`` (n_sources, n_bands, n_slow).
-    """
+    """Slow amplitudes (n_sources, n_bands, n_slow) of global fluctuations, unlike BOLD's."""
     n_sources, n_bands, n_slow = shape
     fluctuations = slow_amplitudes(rng, _N_NUISANCE, n_slow)
     loadings = rng.standard_normal((1, n_bands, _N_NUISANCE))

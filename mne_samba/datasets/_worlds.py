@@ -18,14 +18,14 @@ _PEAKS = (3.5, 7.0)
 class Coupling:
     """One brain's coupling: BOLD = response * (``weights`` times power, summed).
 
-    ``shapes`` (n_targets, 5); ``band_weights`` (n_sources, n_bands); ``spatial_map``
-    (n_targets, n_sources); ``target_weights`` (n_targets, n_bands).
+    Shapes are peak (s) and dispersion (s) of the response, lag (s) from response to undershoot,
+    dispersion (s) of the undershoot, and ratio of undershoot to response.
     """
 
-    shapes: np.ndarray
-    band_weights: np.ndarray
-    spatial_map: np.ndarray
-    target_weights: np.ndarray | None = None
+    shapes: np.ndarray  # (n_targets, 5)
+    band_weights: np.ndarray  # (n_sources, n_bands), signed, of standardised power
+    spatial_map: np.ndarray  # (n_targets, n_sources)
+    target_weights: np.ndarray | None = None  # (n_targets, n_bands), factor of each target's own
 
     @property
     def hrf_params(self):
@@ -46,18 +46,12 @@ class Coupling:
         return weights
 
     def scaled(self, factor):
-        """Return the coupling with every target's row of the map multiplied by its factor.
-
-        ``factor`` (n_targets,).
-        """
+        """Return the coupling with each target's row of the map times its factor (n_targets,)."""
         return replace(self, spatial_map=self.spatial_map * factor[:, None])
 
 
 def shape_params(shapes):
-    """Six unit-peak parameters of response shapes.
-
-    ``shapes`` (n, 5); returns ``params`` (n, 6).
-    """
+    """Unit-peak parameters (n, 6), in the order of ``HRF_PARAMS``, of shapes (n, 5)."""
     peak, dispersion, lag, undershoot_dispersion, ratio = np.asarray(shapes, dtype=float).T
     return unit_peak(
         np.stack(
@@ -75,10 +69,7 @@ def shape_params(shapes):
 
 
 def draw_shapes(rng, n_targets):
-    """Draw human responses whose peaks lie between 3.5 and 7 s.
-
-    Returns ``shapes`` (n_targets, 5).
-    """
+    """Draw shapes (n_targets, 5) of human responses whose peaks lie between 3.5 and 7 s."""
     # The undershoot pulls the peak forward by at most 0.2 s: room is left below.
     return np.stack(
         [
@@ -93,10 +84,7 @@ def draw_shapes(rng, n_targets):
 
 
 def mean_band_weights(bands):
-    """Mean weight of each band on BOLD, by its centre frequency.
-
-    Returns ``weights`` (n_bands,).
-    """
+    """Mean weight of each band on BOLD, by its centre: negative near alpha, positive near gamma."""
     centres = [np.sqrt(low * high) for low, high in bands.values()]
     return np.interp(np.log(centres), np.log(_WEIGHT_KNOTS[0]), _WEIGHT_KNOTS[1])
 
@@ -130,9 +118,12 @@ def _local_map(rng, affinity, n_per_target):
 
 
 def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_per_target):
-    """Draw a brain's coupling.
+    """Draw a brain's coupling; rows of its map have unit norm.
 
-    ``targets, sources`` (n, 3).
+    A "local" map is sparse, positive and near (``n_per_target`` sources); a "dense" one holds every
+    source with a signed weight. "shared" band weights are the band's mean plus the node's
+    deviation; "independent" ones know no band mean; "target" adds a factor of every target and
+    band.
     """
     shapes = draw_shapes(rng, len(targets))
     deviations = rng.standard_normal((len(sources), len(bands)))
@@ -150,7 +141,11 @@ def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_
 
 
 def mix_couplings(rng, shared, own, amount):
-    """Blend the coupling all people share with one person's own."""
+    """Blend the coupling that all people share with one person's own; ``amount`` 1 is shared alone.
+
+    Response shapes are interpolated; weights are mixed so that their variance stays; each target
+    takes its whole row of the map from the group with probability ``amount``.
+    """
     if amount == 1:
         return shared
     keep = rng.random(len(shared.spatial_map)) < amount

@@ -188,7 +188,7 @@ def _run_and_keep(job, X, samples, groups, random_state, path) -> list:
 
 
 def run_jobs(jobs: list[Job], X, samples: Samples, groups, *, random_state, n_jobs, cache) -> list:
-    """Run fits that are not in the cache yet."""
+    """Predictions of each job's test samples; fits that are in the cache are not run again."""
     results: list = [None] * len(jobs)
     paths: list = [None] * len(jobs)
     if cache is not None:

@@ -119,7 +119,7 @@ def _check_stimulus(X, samples: Samples, grids: dict, folds, people) -> None:
 
 
 def warn_of_leaks(X, samples: Samples, grids: dict, folds, groups=None) -> None:
-    """Warn of each way in which the folds leak."""
+    """Warn of each way in which the folds leak; ``grids`` are detrended targets by recording."""
     _check_close(samples, folds)
     _check_duplicates(X, samples, folds)
     _check_stimulus(X, samples, grids, folds, people_of(samples, groups))

@@ -15,31 +15,18 @@ from .nulls import circular_shift_null, draw_shifts
 
 @dataclass
 class Run:
-    """Frames of one recording that one fold tests.
-
-    Attributes
-    ----------
-    fold : int
-        The fold.
-    label : int
-        The recording.
-    frames : ndarray of int, shape (n_frames,)
-        Tested frames of the recording's grid.
-    predictions : dict of str to ndarray, each (n_frames, n_targets)
-        Predictions of each model, as they came.
-    """
+    """Frames of one recording that one fold tests."""
 
     fold: int
-    label: int
-    frames: np.ndarray
-    predictions: dict = field(default_factory=dict)
+    label: int  # the recording
+    frames: np.ndarray  # (n_frames,): those tested, on the recording's grid
+    predictions: dict = field(default_factory=dict)  # model: (n_frames, n_targets), as they came
 
 
 def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarray:
-    """Remove drift and confounds together by least squares; NaN rows stay NaN.
+    """Take drift and confounds (n_frames, n_confounds) out of values (n_frames, n_targets).
 
-    ``values`` (n_frames, n_targets); ``confounds`` (n_frames, n_confounds); returns
-    ``residual`` (n_frames, n_targets).
+    ``frames`` are the rows' places in the recording; rows of NaN stay NaN.
     """
     n_grid, rows = rows_of(frames, len(values))
     design = np.column_stack([scoring_drift(n_grid, t_r, method)[rows], confounds])
@@ -55,7 +42,11 @@ def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarra
 
 
 class Scorer:
-    """Scores runs, each cleaned of its own drift, as ``score`` of estimators does."""
+    """Scores runs against the detrended recordings.
+
+    Measured, clean and confounds hold each recording's grid by its label, (n_grid, ...), with NaN
+    at frames that do not count.
+    """
 
     def __init__(self, samples: Samples, measured, method, metrics, confounds=None, clean=None):
         self.samples = samples

@@ -16,10 +16,7 @@ STRATEGY = ("motion", "high_pass", "wm_csf", "scrub")
 
 
 def as_masker(masker, radius: float):
-    """Make a nilearn masker of an atlas image, of coordinates, or copy the one given.
-
-    ``masker`` (n, 3).
-    """
+    """Make a nilearn masker of a label image or of centres of spheres in mm, or copy one."""
     from nilearn.maskers import NiftiLabelsMasker, NiftiSpheresMasker
 
     if isinstance(masker, (str, Path)):
@@ -52,7 +49,10 @@ def is_surface(masker) -> bool:
 
 
 def read_confounds(path: Path, confounds) -> tuple[pd.DataFrame | None, np.ndarray | None]:
-    """Confounds of a run and the frames to keep, as nilearn reads them."""
+    """Confounds of a run (n_frames, n_confounds) and the frames to keep, as nilearn reads them.
+
+    None stands for no confounds, and for all frames.
+    """
     from nilearn.interfaces.fmriprep import load_confounds
 
     if confounds is None:
@@ -106,9 +106,9 @@ def n_volumes(image) -> int:
 
 
 def extract(path: Path, masker, confounds, radius: float):
-    """Time courses of all regions of an atlas.
+    """BOLD of an atlas' regions (n_frames, n_regions), the fitted masker, what was removed.
 
-    Returns ``bold`` (n_frames, n_regions).
+    Rows of NaN are scrubbed frames, columns of NaN regions that were not measured.
     """
     masker = as_masker(masker, radius)
     image = load_image(path, masker)

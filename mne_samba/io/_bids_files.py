@@ -118,7 +118,7 @@ def _matching(paths, wanted: Run) -> list[Path]:
 
 
 def find_ele(root: Path, wanted: Run, datatype: str | None) -> tuple[Path, str]:
-    """Find the electrophysiological recording of a run, and its datatype."""
+    """Find the one electrophysiological recording of a run, and its datatype."""
     if not (root / f"sub-{wanted.subject}").is_dir():
         raise FileNotFoundError(
             f"No folder sub-{wanted.subject} in {root}; there are {subjects_of(root)[:12]}."
@@ -173,7 +173,7 @@ def read_json(path: Path) -> dict:
 
 
 def sidecar_of(path: Path, root: Path) -> tuple[dict, list[Path]]:
-    """Metadata of a file by BIDS inheritance: nearer and more specific sidecars win."""
+    """Metadata by BIDS inheritance (nearer, more specific sidecars win), and the sidecars."""
     stem = path.name.split(".")[0]
     suffix, entities = stem.rsplit("_", 1)[1], entities_of(path)
     folders = [path.parent]

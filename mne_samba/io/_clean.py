@@ -29,9 +29,9 @@ def check_cleaning(clean) -> tuple[str, ...]:
 
 
 def clean_raw(raw, steps: tuple[str, ...], triggers: np.ndarray):
-    """Remove what scanner and heartbeat add to the EEG.
+    """Remove what scanner and heartbeat add to the EEG; a copy in memory, and what was done.
 
-    ``triggers`` (n_volumes,).
+    Triggers are the starts of all volumes, dummy scans included, in seconds from the first sample.
     """
     raw, done = raw.copy().load_data(verbose="ERROR"), []
     if "gradient" in steps:

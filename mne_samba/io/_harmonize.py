@@ -128,10 +128,10 @@ def _shared_channels(pairs) -> list[str]:
 
 
 def resample_bold(values, times, t_r: float) -> tuple[np.ndarray, np.ndarray]:
-    """Bring BOLD to frames that are ``t_r`` apart.
+    """Bring BOLD (n_frames, n_targets) to frames ``t_r`` apart: their times (n_new,) and values.
 
-    ``values`` (n_frames, n_targets); ``times`` (n_frames,); returns ``new_times`` (n_new,),
-    ``new_values`` (n_new, n_targets).
+    The new frames go from the first one on, none after the last; they are NaN where a neighbour was
+    not measured.
     """
     values, times = np.asarray(values, dtype=float), np.asarray(times, dtype=float)
     step = (times[-1] - times[0]) / max(len(times) - 1, 1)

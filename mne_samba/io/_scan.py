@@ -21,24 +21,12 @@ _USUAL = re.compile(r"r128|volume|(^|\W)tr($|\W)|scan|slice|t\s+1$|mri|fmri", re
 
 @dataclass(frozen=True)
 class Scan:
-    """Timing of one run.
-
-    Attributes
-    ----------
-    t_r : float
-        Repetition time, s.
-    times : array, shape (n_frames,)
-        Frames, in seconds from the first sample of the recording.
-    triggers : array, shape (n_volumes,)
-        Starts of all volumes that have a trigger.
-    described : dict
-        What was found and where, for provenance.
-    """
+    """Timing of one run; times are in seconds from the recording's first sample."""
 
     t_r: float
-    times: np.ndarray
-    triggers: np.ndarray
-    described: dict
+    times: np.ndarray  # (n_frames,)
+    triggers: np.ndarray  # (n_volumes,): starts of all volumes that have a trigger
+    described: dict  # what was found and where, for provenance
 
 
 def _header_t_r(image) -> float | None:
@@ -51,7 +39,7 @@ def _header_t_r(image) -> float | None:
 
 
 def repetition_time(given, sidecars: dict[str, dict], image, image_name: str) -> float:
-    """Repetition time on which sidecars and image header agree."""
+    """Repetition time on which sidecars and image header agree, or the one that the user gave."""
     if given is not None:
         return check_number(given, "t_r", low=0, low_open=True)
     found = {}
@@ -132,7 +120,11 @@ def find_volume_event(raw, t_r: float, n_volumes: int) -> str:
 def scan_of(
     raw, n_frames: int, t_r: float, *, volume_event, first_volume, n_dummy, discarded, reference
 ) -> Scan:
-    """Give the times of all frames of a run, after its triggers were checked."""
+    """Give the times of all frames of a run, after its triggers were checked.
+
+    Without triggers frames follow ``first_volume``. ``n_dummy=None`` takes ``discarded`` (of the
+    sidecars) where the triggers count them.
+    """
     sfreq = raw.info["sfreq"]
     if volume_event is None:
         dummies = 0 if n_dummy is None else n_dummy
@@ -174,10 +166,7 @@ def scan_of(
 
 
 def mark_frames(raw, times: np.ndarray) -> None:
-    """Annotate the time of every frame, so that a recording carries its own frame grid.
-
-    ``times`` (n_frames,).
-    """
+    """Annotate the time of every frame (n_frames,) in place; earlier marks are replaced."""
     last = (raw.n_times - 1) / raw.info["sfreq"]
     others = raw.annotations.copy()
     others.delete(np.flatnonzero(others.description == FRAME_EVENT))

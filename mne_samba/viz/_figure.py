@@ -141,7 +141,7 @@ def pick(items, names: Sequence[str], default: Sequence[int]) -> list[int]:
 
 
 def fitted(estimator, *attributes: str):
-    """Attributes of a fitted estimator."""
+    """Attributes of a fitted estimator; a TypeError where it has none of them."""
     missing = [name for name in attributes if not hasattr(estimator, name)]
     if missing:
         raise TypeError(

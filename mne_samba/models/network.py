@@ -63,6 +63,10 @@ class Network:
         module.load_state_dict({name: torch.as_tensor(part) for name, part in self.state.items()})
         return module.to(self.device).eval()
 
+    def _sizes(self) -> dict[str, int]:
+        names = ("n_channels", "n_bands", "n_targets", "n_lags")
+        return {name: self.spec[name] for name in names if name in self.spec}
+
     def check(self) -> None:
         """Refuse weights that are not those of the network, before it takes any memory."""
         check_option(self.kind, "kind", tuple(NETWORKS))

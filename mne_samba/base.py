@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from ._checks import check_option, check_t_r
 from ._scoring import MeanScore, score_frames, score_rows
 from .data.paired import BoldScale, Paired
-from .data.power import PowerScaler, full_history
+from .data.power import BandPower, PowerScaler, TableRows, full_history
 from .data.recordings import Layout, Recordings
 from .models import Trainer
+from .models.chunk_power import ChunkPower
 from .reader import Reader
 
 
@@ -34,7 +35,7 @@ class FittedInput:
     """
 
     layout: Layout
-    features: object
+    features: BandPower | ChunkPower | TableRows
     scale: BoldScale
 
 

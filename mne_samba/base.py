@@ -75,7 +75,8 @@ class BoldPredictor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         powers = features.measure(rec, reader.memory)
         # Columns of a table are not power: their scale is not for us to choose.
         scaler = PowerScaler() if rec.kind == "table" else scaler
-        return rec, features, Paired.of(rec, powers, features.grid, reader.detrend, scaler)
+        data = Paired.of(rec, powers, features.grid, reader.detrend, scaler, dict(features.bands))
+        return rec, features, data
 
     def _publish_input(self, inputs: FittedInput, provenance: list[dict]) -> None:
         """Set the fitted attributes that follow from the data alone."""

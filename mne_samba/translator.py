@@ -164,7 +164,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
     ----------
     net_ : skorch.NeuralNet
         The network.
-    core_ : mne_samba.core.linear.Core
+    core_ : mne_samba.core.Core
         The linear core.
     hrf_params_ : DataFrame
         Six parameters per region (``variant="paper"``: per node, as are the responses below).

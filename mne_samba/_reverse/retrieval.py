@@ -9,7 +9,7 @@ from scipy.linalg import cholesky, solve_triangular, toeplitz
 from sklearn.utils import Bunch
 
 from .._checks import check_number
-from ..core.inverse import autocovariance, shrunk_covariance
+from ..core.inverse import autocorrelation, shrunk_covariance
 
 
 @dataclass
@@ -45,8 +45,8 @@ class MatchedFilter:
         return cls(
             shrunk_covariance(left[kept]),
             shrunk_covariance(rows[kept]),
-            autocovariance([r.T for r in residuals], n_acf),
-            autocovariance([y.T for y in targets], n_acf),
+            autocorrelation([r.T for r in residuals], n_acf),
+            autocorrelation([y.T for y in targets], n_acf),
         )
 
     def scores(self, pred: np.ndarray, bold: np.ndarray) -> np.ndarray:

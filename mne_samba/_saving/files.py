@@ -15,7 +15,7 @@ from .._fitting.network import NetworkFitter, torch_device
 from .._fitting.uncertainty import HeldOut
 from .._paper.variant import ConstantSpread, LevelScaler, PaperFitter
 from .._version import __version__
-from ..core.linear import Core
+from ..core import Core
 from ..data.power import LowRateGrid, PowerScaler
 from ..io import read_model, write_model
 from ..nn.paper import level_sizes

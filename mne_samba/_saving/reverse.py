@@ -12,7 +12,7 @@ from .._reverse.data import Reading
 from .._reverse.fitter import ReverseFitter, ReverseModel
 from .._reverse.retrieval import MatchedFilter
 from .._reverse.signal import SignalModel
-from ..core.linear import Core
+from ..core import Core
 from ..data.power import LowRateGrid, PowerScaler
 from ..nn.contrastive import LatentSpace
 from ..nn.inverse import SignalHead

@@ -11,20 +11,10 @@ _LARGEST = 1600
 _CONTEXT = 24
 
 
-def autocovariance(series: list[np.ndarray], n_lags: int) -> np.ndarray:
-    """Autocorrelation of standardised series, averaged over rows, tapered to a true spectrum.
+def autocorrelation(series: list[np.ndarray], n_lags: int) -> np.ndarray:
+    """Autocorrelation of series (n_series, n_times), averaged over all, (n_lags,): 1 at lag 0.
 
-    Parameters
-    ----------
-    series : list of array, shape (n_series, n_times)
-        Series of zero mean; NaN is left out.
-    n_lags : int
-        Lags to return, 0 included.
-
-    Returns
-    -------
-    acf : array, shape (n_lags,)
-        1 at lag 0.
+    Series have zero mean; NaN is left out. Tapered to a true spectrum.
     """
     total, count = np.zeros(n_lags), np.zeros(n_lags)
     for values in series:
@@ -48,14 +38,11 @@ def _spectrum(acf: np.ndarray) -> np.ndarray:
     n_lags = len(acf)
     two_sided = np.concatenate([acf, np.zeros(2 * n_lags), acf[:0:-1]])
     spectrum = np.maximum(np.fft.rfft(two_sided).real, 0.0)
-    return spectrum * len(two_sided) / _integral(spectrum, len(two_sided))
-
-
-def _integral(spectrum: np.ndarray, n: int) -> float:
-    return float(np.fft.irfft(spectrum, n)[0] * n)
+    return spectrum / np.fft.irfft(spectrum, len(two_sided))[0]
 
 
 def _from_spectrum(spectrum: np.ndarray, n_lags: int) -> np.ndarray:
+    """Autocorrelation (n_lags,) from its spectrum."""
     return np.fft.irfft(spectrum, 2 * (len(spectrum) - 1) + 1)[:n_lags]
 
 
@@ -82,19 +69,10 @@ def shrunk_covariance(rows: np.ndarray) -> np.ndarray:
 
 
 def expected_columns(rows: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Fill columns that are missing throughout by their expectation given the others.
+    """Fill columns of ``rows`` (n_rows, n) that are NaN throughout by what the others let expect.
 
-    Parameters
-    ----------
-    rows : array, shape (n_rows, n)
-        Zero mean; columns of NaN are filled, rows of NaN stay.
-    covariance : array, shape (n, n)
-        Positive definite covariance of the columns.
-
-    Returns
-    -------
-    filled : array, shape (n_rows, n)
-        With no column missing, unless all are.
+    ``covariance`` (n, n) is that of the columns, positive definite. Rows of NaN stay; where all
+    columns are missing, nothing is filled.
     """
     missing = np.isnan(rows).all(axis=0)
     if not missing.any() or missing.all():
@@ -109,19 +87,9 @@ def expected_columns(rows: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 def sparse_correlation(rows: np.ndarray, acf: np.ndarray, errors: float = 4.0) -> np.ndarray:
     """Correlation of columns, without the entries that chance explains (Bickel & Levina 2008).
 
-    Parameters
-    ----------
-    rows : array, shape (n_rows, n)
-        Successive samples of autocorrelated series.
-    acf : array, shape (n_bands, n_acf)
-        Their autocorrelation: slow series have fewer independent samples.
-    errors : float
-        Correlations below this many standard errors are set to zero.
-
-    Returns
-    -------
-    correlation : array, shape (n, n)
-        Positive definite, ones on the diagonal.
+    ``rows`` (n_rows, n) are successive samples of series with autocorrelation ``acf`` (n_bands,
+    n_acf): slow series have fewer independent samples. What lies below ``errors`` standard errors
+    is set to zero; the result is positive definite with ones on the diagonal.
     """
     independent = len(rows) / (1 + 2 * (acf[:, 1:] ** 2).sum(axis=1).mean())
     size = np.maximum(np.linalg.norm(rows, axis=0), 1e-12)
@@ -153,14 +121,14 @@ def inverse_filter(
 
     Parameters
     ----------
-    weights : array, shape (n_targets, n_nodes * n_bands)
-        B, nodes before bands.
+    weights : array, shape (n_targets, n_channels * n_bands)
+        B, channels before bands.
     kernels : array, shape (n_targets, n_lags)
         Responses per bin, the width of a bin included.
     acf : array, shape (n_bands, n_acf)
         Autocorrelation of x per band.
-    spatial : array, shape (n_nodes * n_bands, n_nodes * n_bands)
-        Correlation of x between nodes and bands.
+    spatial : array, shape (n_channels * n_bands, n_channels * n_bands)
+        Correlation of x between channels and bands.
     noise : array, shape (n_targets, n_targets)
         Covariance of e.
     ar : float
@@ -170,7 +138,7 @@ def inverse_filter(
 
     Returns
     -------
-    filters : array, shape (n_nodes * n_bands, n_targets, n_before + n_after + 1)
+    filters : array, shape (n_channels * n_bands, n_targets, n_before + n_after + 1)
         For frames ``t - n_before`` to ``t + n_after``; bin t lies between frames t and t + 1.
     """
     n_targets, n_features = weights.shape
@@ -212,6 +180,7 @@ def inverse_filter(
 
 
 def _at_lags(spectrum: np.ndarray, n_lags: int, reach: int) -> np.ndarray:
+    """Autocorrelation from its spectrum, zero beyond ``n_lags``, at ``reach`` lags or more."""
     out = np.zeros(max(reach, n_lags))
     out[:n_lags] = _from_spectrum(spectrum, n_lags)
     return out
@@ -221,32 +190,31 @@ def _components(weights, spatial, noise, n_most: int) -> np.ndarray:
     """Find combinations of targets (n_targets, n_kept) that carry what band power does to BOLD."""
     if len(weights) <= n_most:
         return np.eye(len(weights))
+    _, directions, whiten, _ = _signal_directions(weights, spatial, noise)
+    return whiten @ directions[:, :n_most]
+
+
+def _signal_directions(weights, spatial, noise):
+    """Principal directions of the predicted signal in units of the noise, largest first.
+
+    Returns ratios of signal to noise (n_targets,), directions (n_targets, n_targets), what makes
+    the noise white (n_targets, n_targets), and the coefficients seen through it (n_targets,
+    n_features).
+    """
     values, vectors = np.linalg.eigh(noise)
-    whiten = vectors / np.sqrt(np.maximum(values, 1e-6 * values.max()))
+    whiten = vectors / np.sqrt(np.maximum(values, 1e-6 * max(values.max(), 1e-12)))
     signal = whiten.T @ weights
     values, vectors = np.linalg.eigh(signal @ spatial @ signal.T)
-    return whiten @ vectors[:, ::-1][:, :n_most]
+    return values[::-1], vectors[:, ::-1], whiten, signal
 
 
 def fill_frames(bold: np.ndarray, acf: np.ndarray, n_before: int, n_after: int) -> np.ndarray:
     """Add frames before and after, and fill scrubbed ones, by what is expected given the others.
 
     A filter applied to expected frames gives what the filter for the frames at hand would give:
-    edges need no filters of their own.
-
-    Parameters
-    ----------
-    bold : array, shape (n_frames, n_targets)
-        Standardised BOLD; rows of NaN are filled.
-    acf : array, shape (n_acf,)
-        Autocorrelation of BOLD from frame to frame.
-    n_before, n_after : int
-        Frames to add.
-
-    Returns
-    -------
-    filled : array, shape (n_before + n_frames + n_after, n_targets)
-        Without NaN.
+    edges need no filters of their own. ``bold`` (n_frames, n_targets) is standardised, rows of NaN
+    are filled; ``acf`` is its autocorrelation from frame to frame. Returns (n_before + n_frames +
+    n_after, n_targets) without NaN.
     """
     n_targets = bold.shape[1]
     gap = np.full((1, n_targets), np.nan)
@@ -270,33 +238,14 @@ def fill_frames(bold: np.ndarray, acf: np.ndarray, n_before: int, n_after: int) 
 def coupled_projection(
     weights: np.ndarray, spatial: np.ndarray, noise: np.ndarray, n_most: int, least: float = 0.02
 ) -> np.ndarray:
-    """Project band power on what BOLD sees of it.
+    """Project band power on what BOLD sees of it, (n_latents, n_features), at least one row.
 
     Principal directions of the predicted signal in units of the noise (as in reduced-rank
-    regression), largest first, each as large as its signal-to-noise ratio.
-
-    Parameters
-    ----------
-    weights : array, shape (n_targets, n_features)
-        Encoding coefficients.
-    spatial : array, shape (n_features, n_features)
-        Covariance of band power.
-    noise : array, shape (n_targets, n_targets)
-        Covariance of what they leave unexplained.
-    n_most : int
-        Most directions.
-    least : float
-        Directions with less than this share of the largest ratio are left out.
-
-    Returns
-    -------
-    projection : array, shape (n_latents, n_features)
-        At least one row.
+    regression), largest first, each as large as its signal-to-noise ratio. Of encoding coefficients
+    ``weights`` (n_targets, n_features), covariance ``spatial`` (n_features, n_features) of band
+    power and ``noise`` (n_targets, n_targets) of what they leave unexplained; at most ``n_most``
+    directions, none with less than the share ``least`` of the largest ratio.
     """
-    values, vectors = np.linalg.eigh(noise)
-    whiten = vectors / np.sqrt(np.maximum(values, 1e-6 * max(values.max(), 1e-12)))
-    signal = whiten.T @ weights
-    values, vectors = np.linalg.eigh(signal @ spatial @ signal.T)
-    values, vectors = values[::-1], vectors[:, ::-1]
+    values, vectors, _, signal = _signal_directions(weights, spatial, noise)
     n_kept = int(np.clip((values > least * values[0]).sum(), 1, n_most))
     return vectors[:, :n_kept].T @ signal

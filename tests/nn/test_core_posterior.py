@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.core.linear import fit_core
+from mne_samba.core import fit_core
 from mne_samba.core.map_prior import GaussianMap, SparseMap
 from mne_samba.core.posterior import DensePosterior, DiagonalPosterior, SpectralPosterior
 

@@ -6,7 +6,7 @@ import torch
 from scipy.linalg import toeplitz
 
 from mne_samba.core.inverse import (
-    autocovariance,
+    autocorrelation,
     coupled_projection,
     expected_columns,
     fill_frames,
@@ -68,7 +68,7 @@ def test_filter_with_many_targets_works_on_the_components_that_matter():
     weights = rng.standard_normal((240, 4))
     kernel = double_gamma((np.arange(8) + 0.5) * 2.0, glover_params())
     kernels = np.repeat(np.atleast_2d(kernel), 240, axis=0)
-    acf = np.stack([autocovariance([ar(rng, 0.7, 3, 3000)], 10)])
+    acf = np.stack([autocorrelation([ar(rng, 0.7, 3, 3000)], 10)])
     filters = inverse_filter(weights, kernels, acf, np.eye(4), np.eye(240), 0.3, 2, 6)
     power = ar(rng, 0.7, 4, 300)
     bold = np.zeros((300, 240))
@@ -107,7 +107,7 @@ def test_nothing_measured_is_expected_at_the_mean():
 
 
 def test_autocovariance_is_that_of_a_true_process():
-    acf = autocovariance([ar(np.random.default_rng(4), 0.7, 20, 3000)], 20)
+    acf = autocorrelation([ar(np.random.default_rng(4), 0.7, 20, 3000)], 20)
     assert acf[0] == pytest.approx(1.0)
     assert acf[1] == pytest.approx(0.7, abs=0.03)
     assert np.linalg.eigvalsh(toeplitz(acf)).min() > -1e-9

@@ -23,9 +23,8 @@ def whiten(x, first, coefficient):
     return out
 
 
-# Three estimates of the coefficient, for three uses: a core has one for all its targets, fits of
-# responses whiten every region by its own, and the evidence for bands must not hinge on a few
-# targets, nor on a negative value.
+# A core has one coefficient for all its targets; the evidence for bands must not hinge on a few
+# targets, nor on a negative value. Fits of responses whiten every region by its own, see `hrf.stats`.
 
 
 def pooled_ar_coefficient(residuals, first):
@@ -38,13 +37,6 @@ def pooled_ar_coefficient(residuals, first):
     if power <= 0:
         return 0.0
     return float((now * before).sum().div(power).clamp(-0.95, 0.95))
-
-
-def ar_coefficients(residuals, first):
-    """Lag-one autocorrelation of each series of zero mean: (n_times, n_series) -> (n_series,)."""
-    now, before = _neighbours(residuals, first)
-    power = np.maximum((residuals**2).sum(0), 1e-300)
-    return np.clip((now * before).sum(0) / power, -0.95, 0.95)
 
 
 def median_ar_coefficient(values, first):

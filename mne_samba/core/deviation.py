@@ -101,7 +101,7 @@ def fit_deviation(design, residual, responses, first, rho):
 
 
 def _alike(responses):
-    """Group targets of like responses (n_targets, n_basis), by their main change: list of indices."""
+    """Group targets of like responses (n_targets, n_basis): lists of indices, by main change."""
     centred = responses - responses.mean(0)
     main = torch.linalg.svd(centred, full_matrices=False)[2][0]
     order = torch.argsort(centred @ main, stable=True)

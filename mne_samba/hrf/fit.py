@@ -82,23 +82,9 @@ class ResponseFamily:
 
 
 def response_family(lags, bounds="human", n_basis=16, random_state=0):
-    """Prepare the dictionary, the basis and the bounds of double-gamma responses.
+    """Prepare dictionary, basis and bounds of double gammas at the centres of lag bins (n_lags,).
 
-    Parameters
-    ----------
-    lags : array of shape (n_lags,)
-        Centres of the lag bins in seconds.
-    bounds : {"human", "fast"} or pair of arrays of shape (6,)
-        Bounds of the parameters.
-    n_basis : int
-        Size of the basis; 16 leave out less than 0.01 % of the variance of human responses.
-    random_state : int
-        Seed of the dictionary.
-
-    Returns
-    -------
-    family : ResponseFamily
-        Ready for :func:`fit_responses`.
+    A basis of 16 leaves out less than 0.01 % of the variance of human responses.
     """
     lags = np.asarray(lags, dtype=float)
     if isinstance(bounds, str):
@@ -170,33 +156,11 @@ def _mahalanobis(x, mean, precision):
 def refine(family, totals, start, mean, covariance, noise, n_steps=12):
     """Most probable coordinates by Levenberg-Marquardt, all regions at once.
 
-    The amplitude is projected out (variable projection, Kaufman's approximation).
-
-    Parameters
-    ----------
-    family : ResponseFamily
-        The responses.
-    totals : tuple of arrays
-        ``(gram, cross, power, n_rows)`` of ``ResponseStats.total``.
-    start : array of shape (n_regions, 5)
-        Starting coordinates.
-    mean : array of shape (5,) or (n_regions, 5)
-        Prior mean.
-    covariance : array of shape (5, 5)
-        Prior covariance.
-    noise : array of shape (n_regions,)
-        Variance of the innovations.
-    n_steps : int
-        Largest number of steps.
-
-    Returns
-    -------
-    coordinates : array of shape (n_regions, 5)
-        The optimum.
-    covariance : array of shape (n_regions, 5, 5)
-        Inverse curvature there.
-    objective : array of shape (n_regions,)
-        Negative log posterior up to a constant.
+    The amplitude is projected out (variable projection, Kaufman's approximation). From ``totals``
+    of ``ResponseStats.total``, coordinates ``start`` (n_regions, 5), the prior's ``mean`` (5,) or
+    (n_regions, 5) and ``covariance`` (5, 5), and the innovations' variance ``noise`` (n_regions,):
+    the optimum (n_regions, 5), the inverse curvature there (n_regions, 5, 5), and the negative log
+    posterior up to a constant (n_regions,).
     """
     gram, cross, _, _ = totals
     precision = np.linalg.inv(covariance)
@@ -272,25 +236,10 @@ def _posterior_start(family, totals, n_iterations=6, shared=True):
 def fit_responses(family, stats, *, shrinkage="auto", toward="group", n_iterations=8):
     """Fit a response per region with a prior that the regions share.
 
-    Parameters
-    ----------
-    family : ResponseFamily
-        The responses.
-    stats : ResponseStats
-        Summaries of the data per block of time.
-    shrinkage : "auto", float or None
-        "auto": the prior's covariance by marginal likelihood, its strength by blocked validation.
-        Between 0 and 1: prior deviations are ``1 - shrinkage`` times the dictionary's. None: every
-        region on its own.
-    toward : {"group", "canonical"}
-        Centre of the prior.
-    n_iterations : int
-        Rounds of expectation maximisation.
-
-    Returns
-    -------
-    fit : ResponseFit
-        Coordinates, their uncertainty and the prior.
+    ``shrinkage`` is "auto" (the prior's covariance by marginal likelihood, its strength by blocked
+    validation), a number (prior deviations are ``1 - shrinkage`` times the dictionary's), or None
+    (every region on its own). The prior's centre is ``toward`` "group" or "canonical"; its moments
+    are learnt in ``n_iterations`` rounds of expectation maximisation.
     """
     totals = stats.total()
     shared = shrinkage is not None

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from ..data.bold import read_hemo
-from ..hrf.deconvolve import deconvolve
+from ..hrf import deconvolve
 
 
 def _unmap(weights, latent):

@@ -8,7 +8,10 @@ _OVERLAP = 20  # frames shared by neighbouring blocks, so that none sees only ha
 
 
 def autocovariance(drives, n_lags):
-    """Mean autocovariance of standardised drives, (n_lags,): list of arrays (n_drives, n_bins)."""
+    """Mean autocovariance of standardised drives, list of arrays (n_drives, n_bins): (n_lags,).
+
+    Lags count alike however few pairs they have: not the autocorrelation of the inverse core.
+    """
     out = np.zeros(n_lags)
     for x in drives:
         n = x.shape[-1]

@@ -23,8 +23,8 @@ def whiten(x, first, coefficient):
     return out
 
 
-# A core has one coefficient for all its targets; the evidence for bands must not hinge on a few
-# targets, nor on a negative value. Fits of responses whiten every region by its own, see `hrf.stats`.
+# Two estimates on purpose: a core has one coefficient for all its targets; the evidence for bands
+# must not hinge on a few of them. Fits of responses have a third, of every region: see `hrf.stats`.
 
 
 def pooled_ar_coefficient(residuals, first):

@@ -284,11 +284,14 @@ class CoreChooser:
         core = fit_with_missing(fit, powers, data.targets)
         if not options.band_attention:
             n_bands = data.powers[0].shape[1]
-            extra = core.extra
+            extra, variance = core.extra, core.extra_variance
             core = replace(
                 core,
                 weights=np.repeat(core.weights / n_bands, n_bands, axis=1),
                 extra=None if extra is None else np.repeat(extra / n_bands, n_bands, axis=2),
+                extra_variance=None
+                if variance is None
+                else np.repeat(variance / n_bands**2, n_bands, axis=2),
             )
         logger.debug("Linear core: %s map, noise autocorrelation %.2f.", core.map_prior, core.ar)
         return core

@@ -68,6 +68,8 @@ class Core:
     extra : ndarray of shape (n_targets, n_channels, n_bands), or None
         Coefficients of single bands for single targets, added to the drive before the response:
         ``drive_m = sum_nk (S_mn w_nk + extra_mnk) P_nk``. None where the evidence is against them.
+    extra_variance : ndarray of shape (n_targets, n_channels, n_bands), or None
+        Posterior variances of ``extra`` where targets have bands of their own.
     state : State or None
         The posterior, from which `fit_core` goes on; not saved.
     """
@@ -90,6 +92,7 @@ class Core:
     step: int
     map_variance: np.ndarray | None = array("n_targets", "n_channels", optional=True)
     extra: np.ndarray | None = array("n_targets", "n_channels", "n_bands", optional=True)
+    extra_variance: np.ndarray | None = array("n_targets", "n_channels", "n_bands", optional=True)
     state: object = field(default=None, repr=False, metadata={"saved": False})
 
     def predict(self, powers):
@@ -281,21 +284,30 @@ def fit_own_bands(powers, targets, masks=None, *, init=None, start=None, **optio
     Returns
     -------
     core : Core
-        All coefficients are in ``extra``; ``spatial_map`` is zero.
+        All coefficients are in ``extra``, their posterior variances in ``extra_variance``;
+        ``spatial_map`` is zero.
     """
     # Every band of a channel is handed over as a channel of its own.
     n_channels, n_bands = powers[0].shape[:2]
     flat = [np.asarray(power).reshape(n_channels * n_bands, 1, -1) for power in powers]
     ones = np.ones((n_channels * n_bands, 1))
     if init is not None:
-        coefficients = init.extra.reshape(len(init.extra), -1)
-        init = replace(init, weights=ones, spatial_map=coefficients, extra=None)
+        variance = init.map_variance if init.extra_variance is None else init.extra_variance
+        init = replace(
+            init,
+            weights=ones,
+            spatial_map=init.extra.reshape(len(init.extra), -1),
+            map_variance=variance.reshape(len(variance), -1),
+            extra=None,
+            extra_variance=None,
+        )
     if start is not None:
         start = replace(start, weights=ones)
     # With more coefficients than frames the Gaussian start never settles: it only has to start.
     options |= {"map_prior": "sparse", "extra": False, "max_iter": 40}
     core = fit_core(flat, targets, masks, init=init, start=start, **options)
     coefficients = core.spatial_map * core.weights[:, 0]
+    variance = core.map_variance * core.weights[:, 0] ** 2
     n_targets = len(coefficients)
     return replace(
         core,
@@ -303,6 +315,7 @@ def fit_own_bands(powers, targets, masks=None, *, init=None, start=None, **optio
         spatial_map=np.zeros((n_targets, n_channels)),
         map_variance=np.zeros((n_targets, n_channels)),
         extra=coefficients.reshape(n_targets, n_channels, n_bands),
+        extra_variance=variance.reshape(n_targets, n_channels, n_bands),
     )
 
 

@@ -12,14 +12,14 @@ from sklearn.utils import Bunch
 
 from .._checks import check_number, check_option
 from ..arrays import array
+from ..core import Core
 from ..core.inverse import (
-    autocovariance,
+    autocorrelation,
     coupled_projection,
     inverse_filter,
     shrunk_covariance,
     sparse_correlation,
 )
-from ..core.linear import Core
 from ..data.paired import Paired, stitch
 from ..data.power import BandPower, LowRateGrid
 from ..data.recordings import Layout, Recordings

@@ -129,11 +129,11 @@ class _Page:
         self.text(title, f"<p>{caption}</p>" + table_html(frame))
 
 
-def table_html(frame: pd.DataFrame, number=None) -> str:
+def table_html(frame: pd.DataFrame) -> str:
     """Write a table that scrolls where it is larger than its place."""
     body = frame.to_html(
         border=0, na_rep="", classes="table table-sm table-striped", justify="right",
-        float_format=_number if number is None else number,
+        float_format=_number,
     ).replace("<td>", '<td style="text-align: right">')  # fmt: skip
     return f'<div style="overflow: auto; max-height: 45em; font-size: 0.85em">{body}</div>'
 

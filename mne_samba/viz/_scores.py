@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..evaluation import p_value
 from ._figure import (
     COLORS,
     MODEL_NAMES,
@@ -25,31 +26,15 @@ from ._figure import (
 )
 
 
-def _target_scores(result, model: str, metric: str | None, targets) -> np.ndarray | None:
-    """Mean score of each target over folds and recordings; None where a model has none."""
-    table = result.scores_
-    rows = table[(table["model"] == model) & (table["metric"] == (metric or result.metric))]
-    if not len(rows):
-        return None
-    means = rows.groupby("target", sort=False)["score"].mean()
-    return means.reindex(targets).to_numpy(dtype=float)
-
-
 def _scores_of(scores, null, models, metric):
     """Scores by model, null (n_shifts, n_targets) and the metric's name."""
     if hasattr(scores, "scores_"):
         result = scores
         metric = result.metric if metric is None else metric
-        wanted = result.models_ if models is None else list(models)
-        found = {m: _target_scores(result, m, metric, result.target_names_) for m in wanted}
-        if models is not None and any(value is None for value in found.values()):
-            missing = next(m for m, value in found.items() if value is None)
-            raise ValueError(
-                f"No scores of {missing!r} with metric {metric!r}. Models: {result.models_}."
-            )
-        found = {m: value for m, value in found.items() if value is not None}
-        if not found:
+        scored = result.scores_.loc[result.scores_["metric"] == metric, "model"].unique()
+        if not len(scored):
             raise ValueError(f"No scores with metric {metric!r}.")
+        found = {m: result.target_scores(m, metric) for m in (scored if models is None else models)}
         if null is None and metric == result.metric:
             null = result.null_.get(result.translator)
         return found, null, metric
@@ -188,7 +173,8 @@ def plot_null(
     Returns
     -------
     fig : Figure
-        Histogram of the null, the observed score as a line, and the one-sided p value.
+        Histogram of the null, the observed score as a line, and the one-sided p value: that of
+        ``summary()`` with a result, of independent shifts with an array.
 
     Raises
     ------
@@ -196,20 +182,14 @@ def plot_null(
         If the model has no null, or ``observed`` is missing.
     """
     if hasattr(null, "null_"):
-        result = null
-        model = result.translator if model is None else model
-        if model not in result.null_:
-            raise ValueError(
-                f"No circular-shift null of {model!r}; there are nulls of {list(result.null_)}."
-            )
-        metric = result.metric
-        null = result.null_[model]
-        observed = np.nanmean(_target_scores(result, model, None, result.target_names_))
-    if observed is None:
+        model, metric = model or null.translator, null.metric
+        observed, draws, p = null.mean_null(model)
+    elif observed is None:
         raise ValueError("observed (the mean score) is needed beside an array of null scores.")
-    draws = np.asarray(null, dtype=float)
-    draws = np.nanmean(draws, axis=1) if draws.ndim == 2 else as_matrix(draws, "null", 1)
-    p = (1 + np.sum(~(draws < observed))) / (1 + len(draws))
+    else:
+        draws = np.asarray(null, dtype=float)
+        draws = np.nanmean(draws, axis=1) if draws.ndim == 2 else as_matrix(draws, "null", 1)
+        p = p_value(observed, draws)
     fig, (panel,) = make_axes(axes, 1, 1, 2.5, width=4.2)
     panel.hist(draws, bins="auto", color="0.75", edgecolor="w", linewidth=0.4, label="null")
     name = MODEL_NAMES.get(model, model) or "observed"

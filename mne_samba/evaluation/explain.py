@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import check_option
 from .attribution import randomised_copy, smooth_grad
 
 __all__ = ["attribute"]
@@ -57,8 +58,7 @@ def attribute(
         If the translator is not fitted.
     """
     check_is_fitted(translator)
-    if method not in ("smooth_grad", "gradient"):
-        raise ValueError(f"method must be 'smooth_grad' or 'gradient', got {method!r}.")
+    check_option(method, "method", ("smooth_grad", "gradient"))
     if translator.kind_ == "features" or translator.direction == "hemo_to_ele":
         raise ValueError(
             "attribute explains translators of windows or recordings, from electrophysiology to "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -114,14 +115,12 @@ def plot_scores(
         )  # fmt: skip
     names = RESULT_NAMES if hasattr(scores, "scores_") else MODEL_NAMES
     _strips(panels[-1], {names.get(m, m): v for m, v in found.items()}, null, label)
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)
 
 
 def _strips(panel, found: dict, null, label: str) -> None:
     rng = np.random.default_rng(0)
-    for row, (color, (_, values)) in enumerate(zip(_repeat(COLORS), found.items(), strict=False)):
+    for row, (color, (_, values)) in enumerate(zip(cycle(COLORS), found.items(), strict=False)):
         height = row + rng.uniform(-0.22, 0.22, len(values))
         panel.scatter(values, height, s=9, color=color, alpha=0.55, linewidths=0)
         panel.plot([np.nanmean(values)] * 2, [row - 0.34, row + 0.34], color="k", lw=1.8)
@@ -133,11 +132,6 @@ def _strips(panel, found: dict, null, label: str) -> None:
     panel.set_yticks(range(len(found)), list(found))
     panel.set_ylim(len(found) - 0.5, -0.5)
     panel.set_xlabel(f"{label} (one dot per region, bar: mean)")
-
-
-def _repeat(colors):
-    while True:
-        yield from colors
 
 
 @styled
@@ -265,7 +259,7 @@ def plot_learning_curve(
     sizes = as_matrix(sizes, "sizes", 1)
     models = scores if isinstance(scores, Mapping) else {None: scores}
     fig, (panel,) = make_axes(axes, 1, 1, 2.7, width=4.2)
-    for color, (name, values) in zip(_repeat(COLORS), models.items(), strict=False):
+    for color, (name, values) in zip(cycle(COLORS), models.items(), strict=False):
         values = np.asarray(values, dtype=float)
         values = values[:, np.newaxis] if values.ndim == 1 else values
         if values.ndim != 2 or len(values) != len(sizes):
@@ -356,6 +350,4 @@ def plot_retrieval(
     curve.set(xlabel="k", ylabel="own among the k nearest (%)", ylim=(0, 103), xticks=ks)
     curve.set_title(f"median rank {np.median(rank) + 1:g} of {n}")
     curve.legend()
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)

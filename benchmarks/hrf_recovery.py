@@ -20,10 +20,7 @@ from scipy.io import loadmat  # noqa: E402
 from scipy.optimize import least_squares  # noqa: E402
 from scipy.signal import fftconvolve, lfilter  # noqa: E402
 
-from mne_samba import (
-    LearnableHRF,
-    Reader,
-)
+from mne_samba import LearnableHRF, Reader  # noqa: E402
 from mne_samba.hrf import HRF_BOUNDS, double_gamma, glover_params, hrf_summary, unit_peak  # noqa: E402
 from mne_samba.hrf.fit import fit_double_gamma  # noqa: E402
 from mne_samba.metrics import detrend, pearson  # noqa: E402
@@ -137,11 +134,14 @@ def calcium(quick):
     rows = []
     for frame, ref in (("ends of volumes", 1.0), ("middles of volumes", 0.5)):
         for name, kwargs in {
-            "LearnableHRF": {"bounds": "fast", "n_bootstrap": 60 if quick else 400},
-            "smooth FIR": {"bounds": "fast", "hrf": "fir"},
+            "LearnableHRF": {"hrf_bounds": "fast", "n_bootstrap": 60 if quick else 400},
+            "smooth FIR": {"hrf_bounds": "fast", "hrf": "fir"},
             "fixed Glover": {"hrf": "canonical"},
         }.items():
-            model = LearnableHRF(t_r=t_r, hrf_length=20.0, random_state=0, verbose=False, **kwargs, reader=Reader(sfreq=sfreq, slice_time_ref=ref, detrend="linear"))  # fmt: skip
+            reader = Reader(sfreq=sfreq, slice_time_ref=ref, detrend="linear")
+            model = LearnableHRF(
+                t_r=t_r, hrf_length=20.0, random_state=0, verbose=False, reader=reader, **kwargs
+            )
             row = {"frame times": frame, "method": name}
             for train, test in ((0, 1), (1, 0)):
                 model.fit([drives[train]], [bolds[train]])

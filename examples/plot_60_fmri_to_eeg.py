@@ -86,9 +86,9 @@ plt.show()
 # ----------------------------------------
 # A haemodynamic response lasts seconds: what band power does within them is blurred before it is
 # measured. Changes of alpha power below about 0.1 Hz are found, faster ones are not, and the phase
-# of a rhythm, ten times a second, is out of reach: ``output="signal"`` gives waveforms, and they
-# correlate with measured ones by nothing. ``benchmarks/reverse.py`` has the figures, beside those
-# of an oracle that knows how BOLD was made.
+# of a rhythm, ten times a second, is out of reach: waveforms that are made from BOLD do not correlate
+# with measured ones. ``benchmarks/reverse.py`` has the figures, beside those of an oracle that
+# knows how BOLD was made.
 edges = np.array([0.005, 0.03, 0.06, 0.1, 0.15, 0.25])
 rate = np.fft.rfftfreq(n_frames, data.t_r)
 valid = np.isfinite(measured[0, 0, :n_frames])
@@ -115,7 +115,7 @@ plt.show()
 # %%
 # Both directions, one latent space
 # ---------------------------------
-# ``direction="both"`` translates either way; ``latents`` gives time courses that both modalities
+# `LatentTranslator` translates either way; ``latents`` gives time courses that both modalities
 # share, on the clock of the electrophysiology.
 both = LatentTranslator(
     SambaTranslator(t_r=data.t_r, model="core", random_state=0),

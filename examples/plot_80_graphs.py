@@ -81,7 +81,7 @@ plt.show()
 # one region: the lags follow its response, the sources its map.
 target = 0
 gradient = attribute(translator, data.raws, targets=[target], n_samples=8, random_state=0)[0]
-lags = (np.arange(gradient.shape[-1]) + 0.5) * translator.grid_.dt
+lags = (np.arange(gradient.shape[-1]) + 0.5) * 30.0 / gradient.shape[-1]  # of a response
 viz.plot_attribution(
     gradient, lags=lags, bands=translator.bands_, ch_names=data.source_names,
     networks=data.source_networks, unit="gradient",

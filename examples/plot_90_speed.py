@@ -64,11 +64,13 @@ for name, value in seconds.items():
 # ----
 # The linear core of the translator, ridge regression, and responses alone.
 data = simulate_paired(2, 600.0, n_sources=16, n_targets=32, level="source", random_state=0)
+pair = data.raws, data.bolds
+one = CoreModel(power="linear", map_prior="sparse", target_bands=False)
 fits = {
-    "translator: core": lambda: SambaTranslator(t_r=data.t_r, model="core", random_state=0).fit(data.raws, data.bolds),
-    "translator: core, one prior": lambda: SambaTranslator(t_r=data.t_r, model=CoreModel(power="linear", map_prior="sparse", target_bands=False), random_state=0).fit(data.raws, data.bolds),
-    "ridge, canonical": lambda: BandPowerRidge(t_r=data.t_r).fit(data.raws, data.bolds),
-    "ridge, FIR": lambda: BandPowerRidge(t_r=data.t_r, hrf="fir").fit(data.raws, data.bolds),
+    "translator: core": lambda: SambaTranslator(t_r=data.t_r, model="core").fit(*pair),
+    "translator: core, one prior": lambda: SambaTranslator(t_r=data.t_r, model=one).fit(*pair),
+    "ridge, canonical": lambda: BandPowerRidge(t_r=data.t_r).fit(*pair),
+    "ridge, FIR": lambda: BandPowerRidge(t_r=data.t_r, hrf="fir").fit(*pair),
 }  # fmt: skip
 low_rate = rng.standard_normal((32, 6000))
 fits["LearnableHRF, 32 regions"] = lambda: LearnableHRF(

@@ -61,7 +61,7 @@ def fitted(people):
 @pytest.fixture(scope="session")
 def fitted_full(people):
     """The same with trained graph attention and recurrence."""
-    from mne_samba import SambaTranslator
+    from mne_samba import SambaModel, SambaTranslator, Trainer
 
     translator = SambaTranslator(
         t_r=2.0,

@@ -4,6 +4,7 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 from sklearn.linear_model import Ridge
 
 from mne_samba import LearnableHRF, Reader, SambaTranslator, WaveletBandAttention, make_windows
@@ -190,16 +191,19 @@ def test_bids_runs(tmp_path, change, error, said):
 
 @pytest.mark.parametrize("direction", ["ele_to_hemo", "hemo_to_ele"])
 def test_recordings_of_one_name_are_noticed(direction):
-    """Two people cut one by one without their names: the same frames of one "unknown"."""
+    """Two people cut one by one under one name: the same frames of "somebody"."""
     rng = np.random.default_rng(0)
     info = mne.create_info(3, 50.0, "eeg")
     cut = [
-        make_windows(mne.io.RawArray(rng.standard_normal((3, 15000)), info, verbose=False), rng.standard_normal((150, 2)), t_r=2.0)
+        make_windows(
+            mne.io.RawArray(rng.standard_normal((3, 15000)), info, verbose=False),
+            rng.standard_normal((150, 2)), t_r=2.0, subject="somebody",
+        )
         for _ in range(2)
     ]  # fmt: skip
     epochs = mne.concatenate_epochs([epochs for epochs, _ in cut], verbose=False)
     y = np.concatenate([y for _, y in cut])
     pair = (epochs, y) if direction == "ele_to_hemo" else (y, epochs)
-    model = SambaTranslator(t_r=2.0, direction=direction, corrections="never", random_state=0)
-    with pytest.warns(RuntimeWarning, match="'unknown'.* different BOLD at the same frames"):
+    model = assemble(t_r=2.0, direction=direction, corrections="never", random_state=0)
+    with pytest.warns(RuntimeWarning, match="'somebody'.* different BOLD at the same frames"):
         model.fit(*pair)

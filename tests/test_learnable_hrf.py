@@ -307,7 +307,11 @@ def test_calcium_response_predicts_the_other_half(shared_data):
     scores = {}
     for hrf in ("double_gamma", "canonical"):
         # The file gives volume end times; a mouse's response is over after 20 s.
-        model = LearnableHRF(t_r=t_r, hrf=hrf, hrf_length=20.0, verbose=False, hrf_bounds="fast" if hrf == "double_gamma" else "human", reader=Reader(sfreq=sfreq, slice_time_ref=1.0, detrend="linear"))  # fmt: skip
+        reader = Reader(sfreq=sfreq, slice_time_ref=1.0, detrend="linear")
+        bounds = "fast" if hrf == "double_gamma" else "human"
+        model = LearnableHRF(
+            t_r=t_r, hrf=hrf, hrf_length=20.0, hrf_bounds=bounds, reader=reader, verbose=False
+        )
         scores[hrf] = []
         for train, test in ((0, 1), (1, 0)):
             model.fit([drives[train]], [bolds[train]])

@@ -67,6 +67,8 @@ class Core:
     extra : ndarray of shape (n_targets, n_nodes, n_bands), or None
         Coefficients of single bands for single targets, added to the drive before the response:
         ``drive_m = sum_nk (S_mn w_nk + extra_mnk) P_nk``. None where the evidence is against them.
+    extra_variance : ndarray of shape (n_targets, n_nodes, n_bands), or None
+        Posterior variances of ``extra`` where targets have bands of their own.
     """
 
     weights: np.ndarray
@@ -85,6 +87,7 @@ class Core:
     step: int
     map_variance: np.ndarray | None = None
     extra: np.ndarray | None = None
+    extra_variance: np.ndarray | None = None
     state: object = field(default=None, repr=False)
 
     def predict(self, powers):

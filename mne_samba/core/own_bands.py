@@ -38,23 +38,28 @@ def fit_target_core(
     Returns
     -------
     core : Core
-        All coefficients are in ``extra``; ``spatial_map`` is zero.
+        All coefficients are in ``extra``, their posterior variances in ``extra_variance``;
+        ``spatial_map`` is zero.
     """
     n_nodes, n_bands = powers[0].shape[:2]
     flat = [np.asarray(power).reshape(n_nodes * n_bands, 1, -1) for power in powers]
     # With more coefficients than frames the Gaussian start never settles: it only has to start.
     options |= {"map_prior": "sparse", "extra": False, "max_iter": 40}
     if init is not None:
+        variance = init.map_variance if init.extra_variance is None else init.extra_variance
         init = replace(
             init,
             weights=np.ones((n_nodes * n_bands, 1)),
             spatial_map=init.extra.reshape(len(init.extra), -1),
+            map_variance=variance.reshape(len(variance), -1),
             extra=None,
+            extra_variance=None,
         )
     if start is not None:
         start = replace(start, weights=np.ones((n_nodes * n_bands, 1)))
     core = fit_core(flat, targets, masks, init=init, start=start, **options)
     coefficients = core.spatial_map * core.weights[:, 0]
+    variance = core.map_variance * core.weights[:, 0] ** 2
     n_targets = len(coefficients)
     return replace(
         core,
@@ -62,4 +67,5 @@ def fit_target_core(
         spatial_map=np.zeros((n_targets, n_nodes)),
         map_variance=np.zeros((n_targets, n_nodes)),
         extra=coefficients.reshape(n_targets, n_nodes, n_bands),
+        extra_variance=variance.reshape(n_targets, n_nodes, n_bands),
     )

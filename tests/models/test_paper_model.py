@@ -117,6 +117,23 @@ def test_latents_intervals_and_more_training(fitted, pair):
         model.fit([signal], [bold[:, :2]])
 
 
+@pytest.mark.parametrize("graph", ["learnt", None, lambda alike: alike > 0.1])
+def test_graphs_are_those_of_other_models(graph, pair):
+    (signal, bold), (new, _) = pair
+    model = translator(trainer=Trainer(max_epochs=1), graph=graph).fit([signal], [bold])
+    assert np.isfinite(model.predict([new])[0]).all()
+    if graph is None:
+        assert model.graph_.source is None and model.graph_.source_attention is None
+        return
+    np.testing.assert_allclose(model.graph_.source_attention.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(model.graph_.target_attention.sum(axis=1), 1, atol=1e-5)
+    if graph == "learnt":
+        assert model.net_.module_.source_graph.gives.detach().abs().max() > 0
+    else:
+        expected = (model.graph_.source_similarity > 0.1) | np.eye(4, dtype=bool)
+        np.testing.assert_array_equal(model.graph_.source, expected)
+
+
 def test_fitted_parts_cannot_be_changed(fitted):
     with pytest.raises(dataclasses.FrozenInstanceError):
         fitted._fitted.slope = np.ones(3)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
 from torch.utils.data import Dataset
 
 from ..arrays import array
@@ -16,6 +17,7 @@ from ..data.recordings import Layout, Recordings
 from ..nn.inverse_paper import InversePaperLoss, InversePaperNet
 from ..wavelets import as_bank
 from .checkpoint import Checkpoints
+from .describe import n_parameters
 from .graphs import Graphs, fit_graphs
 from .inverse_data import (
     N_LATENTS,
@@ -30,7 +32,7 @@ from .network import Network
 from .paper_training import (
     check_parameters,
     mean_and_slope,
-    n_parameters,
+    net_around,
     published_responses,
     start_from,
     train,
@@ -41,7 +43,7 @@ from .trainer import Trainer, losses
 from .warm_start import start_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedInversePaper:
     """The published network of the way back, trained.
 
@@ -109,13 +111,14 @@ class FittedInversePaper:
         spatial_map = net.spatial_map.detach().cpu().double().numpy().T
         params = net.deconvolution.hrf.params()
         return {
+            "net_": net_around(self.network, InversePaperLoss, self.history),
             # There is no linear core, and nothing that validation could leave out.
             "core_": None,
             "corrections_kept_": True,
             "history_": self.history,
             "n_parameters_": n_parameters(net),
             "spatial_map_": spatial_map,
-            "graph_": replace(self.graphs, bipartite=spatial_map),
+            "graph_": Bunch(**vars(self.graphs), bipartite=spatial_map),
             **published_responses(params, layout.ch_names, self.hrf_length),
         }
 
@@ -223,10 +226,10 @@ class InversePaperModel(BaseEstimator):
             The model.
         """
         previous = start_of(start, FittedInversePaper, data)
-        checkpoints = Checkpoints(trainer, self, data, seed, previous)
         part, held, judged = training_parts(data, trainer)
-        known = [np.nan_to_num(power) for power in part.powers]
-        graphs = fit_graphs(self, replace(part, powers=known))
+        known = replace(part, powers=[np.nan_to_num(power) for power in part.powers])
+        graphs = fit_graphs(known, self.graph, self.n_neighbors, data.info, data.ch_names)
+        checkpoints = Checkpoints(trainer, self, data, seed, previous)
         bold, dtype = BoldProcess.of(part), trainer.torch_dtype
         n_frames = window_frames(data, trainer)[0]
         spec = self._spec(data, graphs, n_frames)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
 from torch import nn
 
 from .._checks import check_option
@@ -19,14 +20,14 @@ from ..nn.paper import PaperNet
 from ..nn.paper_decoder import CELLS, earlier_frames
 from .checkpoint import Checkpoints
 from .chunk_power import ChunkPower, LevelScaler, level_means, samples_of
-from .describe import activation_patterns
+from .describe import activation_patterns, n_parameters
 from .graphs import Graphs, fit_graphs
 from .intervals import HeldOut
 from .network import Network
 from .paper_training import (
     check_parameters,
     mean_and_slope,
-    n_parameters,
+    net_around,
     published_responses,
     start_from,
     train,
@@ -58,14 +59,20 @@ class _ByCoefficient(nn.Module):
     def __init__(self, net: PaperNet, drive: bool = False):
         super().__init__()
         self.net, self.drive = net, drive
-        self.n_lags, self.step, self.recurrent = net.n_chunks, 1, net.decoder
+        self.n_lags, self.step, self.dt = net.n_chunks, 1, net.t_r
+        self.recurrent = net.decoder
+
+    def response(self) -> torch.Tensor:
+        """Responses of nodes in bins of one frame, (n_channels, n_lags)."""
+        lags = (torch.arange(self.n_lags) + 0.5) * self.dt
+        return self.net.hrf(lags.to(self.net.logits))
 
     def forward(self, power):
         power = power.transpose(-1, -2)
         return self.net.drive(power) if self.drive else self.net(power)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedPaper:
     """The published network, trained, and what it takes to predict with it.
 
@@ -77,7 +84,7 @@ class FittedPaper:
         The network.
     graphs : Graphs
         Its graphs, and the attention that it pays.
-    windows : Windowing
+    windowing : Windowing
         Frames that it sees at once.
     mean, slope : array, shape (n_targets,)
         Mean of the network's frames, and slope of measured on predicted frames: a cosine knows
@@ -97,7 +104,7 @@ class FittedPaper:
     scaler: LevelScaler
     network: Network
     graphs: Graphs
-    windows: Windowing
+    windowing: Windowing
     held: HeldOut
     matched: MatchedFilter
     hrf_length: float
@@ -138,7 +145,7 @@ class FittedPaper:
         frames : list of array, shape (n_frames, n_targets)
             One array per segment.
         """
-        found = self.windows.predict(self.module_for(grid), powers)
+        found = self.windowing.predict(self.module_for(grid), powers)
         return [(frames - self.mean) * self.slope for frames in found]
 
     def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
@@ -179,7 +186,7 @@ class FittedPaper:
             One array per segment.
         """
         module = _ByCoefficient(self.network.module, drive=True)
-        return [frames.T for frames in self.windows.predict(module, powers)]
+        return [frames.T for frames in self.windowing.predict(module, powers)]
 
     def describe(self, layout: Layout) -> dict:
         """Give the fitted attributes that people read and plot.
@@ -197,6 +204,7 @@ class FittedPaper:
         net = self.network.module
         spatial_map = net.spatial_map.detach().cpu().double().numpy()
         return {
+            "net_": net_around(self.network, CenteredCosineLoss, self.history),
             # There is no linear core, and nothing that validation could leave out.
             "core_": None,
             "corrections_kept_": True,
@@ -205,7 +213,7 @@ class FittedPaper:
             "band_attention_": net.attention.detach().cpu().double().numpy(),
             "spatial_map_": spatial_map,
             "patterns_": self.patterns,
-            "graph_": replace(self.graphs, bipartite=spatial_map),
+            "graph_": Bunch(**vars(self.graphs), bipartite=spatial_map),
             **published_responses(net.hrf.params(), layout.ch_names, self.hrf_length),
         }
 
@@ -328,42 +336,43 @@ class PaperModel(BaseEstimator):
             The model.
         """
         previous = start_of(start, FittedPaper, data)
-        checkpoints = Checkpoints(trainer, self, data, seed, previous)
         part, held, judged = training_parts(data, trainer)
-        graphs = fit_graphs(self, level_means(part))
+        means = level_means(part)
+        graphs = fit_graphs(means, self.graph, self.n_neighbors, data.info, data.ch_names)
+        checkpoints = Checkpoints(trainer, self, data, seed, previous)
         spec = self._spec(data, graphs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(checkpoints.seed)
             module = PaperNet(**spec).to(trainer.torch_dtype)
             if previous is not None:
                 start_from(module, previous.network)
-            windows = Windowing.of(trainer, data)
-            step = training_step(part, windows.n_frames, trainer)
+            windowing = Windowing.of(trainer, data)
+            step = training_step(part, windowing.n_frames, trainer)
             net = train(
                 module, CenteredCosineLoss,
-                _Windows(part, windows.n_frames, step, trainer.torch_dtype),
-                _Windows(held, windows.n_frames, windows.n_frames, trainer.torch_dtype)
+                _Windows(part, windowing.n_frames, step, trainer.torch_dtype),
+                _Windows(held, windowing.n_frames, windowing.n_frames, trainer.torch_dtype)
                 if judged else None,
                 trainer, checkpoints.of("paper"),
             )  # fmt: skip
         checkpoints.clear()
         network = Network.of(net.module_, spec, trainer.torch_device)
-        graphs = _attended(network.module, graphs, windows, part)
-        frames = windows.predict(_ByCoefficient(network.module), held.powers)
+        graphs = _attended(network.module, graphs, windowing, part)
+        module = _ByCoefficient(network.module)
+        frames = windowing.predict(module, held.powers)
         mean, slope = _line(frames, held)
-        left = [
+        residuals = [
             (target - (frame - mean) * slope)[mask]
             for target, frame, mask in zip(held.targets, frames, held.masks, strict=True)
         ]
-        residuals = np.concatenate(left)
-        all_frames = windows.predict(_ByCoefficient(network.module), data.powers)
-        all_frames = [(frame - mean) * slope for frame in all_frames]
+        residuals = np.concatenate(residuals)
+        frames = [(frame - mean) * slope for frame in windowing.predict(module, data.powers)]
         return FittedPaper(
-            scaler=data.scaler, network=network, graphs=graphs, windows=windows,
+            scaler=data.scaler, network=network, graphs=graphs, windowing=windowing,
             held=HeldOut(residuals, np.zeros_like(residuals), data.scale.drift),
-            matched=MatchedFilter.of(data, all_frames), hrf_length=float(self.hrf_length),
+            matched=MatchedFilter.of(data, frames), hrf_length=float(self.hrf_length),
             history=losses(net), mean=mean, slope=slope,
-            patterns=_patterns(network.module, data, all_frames),
+            patterns=activation_patterns(module, level_means(data), frames),
         )  # fmt: skip
 
     def _spec(self, data: Paired, graphs: Graphs) -> dict:
@@ -392,18 +401,11 @@ def _line(frames: list[np.ndarray], data: Paired) -> tuple[np.ndarray, np.ndarra
     return mean_and_slope(pred[rows], bold[rows])
 
 
-def _attended(net: PaperNet, graphs: Graphs, windows: Windowing, data: Paired) -> Graphs:
+def _attended(net: PaperNet, graphs: Graphs, windowing: Windowing, data: Paired) -> Graphs:
     """Graphs with the attention that the network pays to a window of training data."""
     power = max(data.powers, key=lambda power: power.shape[-1])
-    power = torch.as_tensor(power[..., : data.grid.n_bins(windows.n_frames)]).to(like(net))
+    power = torch.as_tensor(power[..., : data.grid.n_bins(windowing.n_frames)]).to(like(net))
     with torch.inference_mode():
         found = net.attentions(power.transpose(-1, -2)[None])
     source, target = (part if part is None else part.cpu().numpy() for part in found)
     return replace(graphs, source_attention=source, target_attention=target)
-
-
-def _patterns(net: PaperNet, data: Paired, frames: list[np.ndarray]) -> np.ndarray:
-    """Haufe patterns (n_targets, n_channels, n_levels) of the mean power of levels."""
-    lags = (torch.arange(data.grid.n_lags) + 0.5) * data.grid.t_r
-    kernel = net.hrf(lags.to(net.logits)).detach().cpu().double().mean(dim=0)
-    return activation_patterns(kernel, level_means(data), frames)

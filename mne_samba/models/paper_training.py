@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from mne.utils import logger
+from skorch.history import History
 from torch.utils.data import Dataset
 
 from .._checks import check_number, check_option
@@ -13,14 +14,14 @@ from ..data.paired import Paired
 from ..hrf import HRF_BOUNDS, HRF_PARAMS, double_gamma, hrf_summary
 from ..nn.paper import N_HEADS
 from .accelerated import AcceleratedNet
+from .describe import HRF_STEP
 from .graphs import check_graph_option
 from .network import Network
 from .trainer import Trainer
 
 # Windows that an epoch has at least, where recordings are long enough for them to differ.
 _WINDOWS = 64
-# Responses are published on this grid, in seconds.
-_HRF_STEP = 0.1
+_WEIGHT_DECAY = 1e-2
 
 
 def check_parameters(model) -> None:
@@ -75,9 +76,20 @@ def train(
 ) -> AcceleratedNet:  # fmt: skip
     """Train a network from its start values until held-out windows, if any, say stop."""
     net = trainer.build(
-        module, criterion=criterion, weight_decay=1e-2, max_epochs=trainer.max_epochs, valid=valid
-    )
+        module, criterion=criterion, weight_decay=_WEIGHT_DECAY, valid=valid,
+        max_epochs=trainer.max_epochs,
+    )  # fmt: skip
     return trainer.train(net, windows, checkpoint)
+
+
+def net_around(network: Network, criterion: type, history: list[dict]) -> AcceleratedNet:
+    """Skorch net around a trained network, with the losses of its training."""
+    net = Trainer(device=network.device).build(
+        network.module, criterion=criterion, weight_decay=_WEIGHT_DECAY, max_epochs=1
+    )
+    net.initialize()
+    net.history_ = History({**row, "batches": []} for row in history)
+    return net
 
 
 def mean_and_slope(pred: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,15 +107,10 @@ def mean_and_slope(pred: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.n
 def published_responses(params: torch.Tensor, ch_names: list[str], hrf_length: float) -> dict:
     """Attributes that say the response of every node; ``params`` are (n_channels, 6)."""
     params = params.detach().cpu().double().numpy()
-    times = np.arange(0, hrf_length + _HRF_STEP / 2, _HRF_STEP)
+    times = np.arange(0, hrf_length + HRF_STEP / 2, HRF_STEP)
     return {
         "hrf_params_": pd.DataFrame(params, index=ch_names, columns=list(HRF_PARAMS)),
         "hrf_": double_gamma(times, params),
         "hrf_times_": times,
         "hrf_peak_time_": hrf_summary(params)["peak_time"],
     }
-
-
-def n_parameters(module: torch.nn.Module) -> int:
-    """Learnt numbers."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)

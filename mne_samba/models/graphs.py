@@ -10,8 +10,9 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 from sklearn.covariance import ledoit_wolf
 
-from .._checks import as_float_array
-from ..data.paired import PairedData
+from .._checks import as_float_array, check_option
+from ..arrays import array
+from ..data.paired import Paired
 from ..nn.graph import knn_adjacency, similarity
 
 GRAPHS = (
@@ -40,74 +41,39 @@ class Graphs:
         where graph attention is not used.
     """
 
-    source_similarity: np.ndarray
-    target_similarity: np.ndarray
-    source: np.ndarray | None
-    target: np.ndarray | None
-    source_attention: np.ndarray | None = None
-    target_attention: np.ndarray | None = None
+    source_similarity: np.ndarray = array("n_channels", "n_channels")
+    target_similarity: np.ndarray = array("n_targets", "n_targets")
+    source: np.ndarray | None = array("n_channels", "n_channels", optional=True)
+    target: np.ndarray | None = array("n_targets", "n_targets", optional=True)
+    source_attention: np.ndarray | None = array("n_channels", "n_channels", optional=True)
+    target_attention: np.ndarray | None = array("n_targets", "n_targets", optional=True)
 
 
-def fit_graphs(options, data: PairedData) -> Graphs:
-    """Build the graphs of a translator from its training data.
-
-    Parameters
-    ----------
-    options : SambaTranslator
-        Read for ``graph``, ``n_neighbors``, channels and their places, never changed.
-    data : PairedData
-        Training data.
-
-    Returns
-    -------
-    graphs : Graphs
-        Without attention, which only a trained network has.
-
-    Raises
-    ------
-    ValueError
-        If the graph is an array of another size, or channels lack the places that
-        ``graph="distance"`` goes by.
-    """
-    alike = node_similarity(options.graph, data)
-    source = source_adjacency(options, alike)
+def fit_graphs(data: Paired, graph, n_neighbors: int, info=None, ch_names=None) -> Graphs:
+    """Build graphs from training data alone."""
+    alike = node_similarity(graph, data)
+    source = source_adjacency(graph, n_neighbors, alike, info, ch_names)
     targets = target_similarity(data)
-    target = None if source is None else knn_adjacency(targets, options.n_neighbors)
+    target = None if source is None else knn_adjacency(targets, n_neighbors)
     return Graphs(alike, targets, source, target)
 
 
-def check_graph(options, data: PairedData) -> None:
+def check_graph_option(graph) -> None:
+    """Refuse names of graphs that do not exist."""
+    if isinstance(graph, str):
+        check_option(graph, "graph", (*GRAPHS, None))
+
+
+def check_graph(data: Paired, graph, info=None, ch_names=None) -> None:
     """Refuse graphs of another size, or without places, before anything is fitted."""
-    if callable(options.graph) or not isinstance(options.graph, (str, type(None))):
-        source_adjacency(options, node_similarity(options.graph, data))
-    elif options.graph == "distance":
-        node_distances(options.info_, options.ch_names_in_)
+    if callable(graph) or not isinstance(graph, (str, type(None))):
+        source_adjacency(graph, 1, node_similarity(graph, data), info, ch_names)
+    elif graph == "distance":
+        node_distances(info, ch_names)
 
 
-def source_adjacency(options, alike: np.ndarray) -> np.ndarray | None:
-    """Edges between nodes by the option ``graph``: a name, an array or a function.
-
-    Parameters
-    ----------
-    options : SambaTranslator
-        Read for ``graph``, ``n_neighbors``, channels and their places, never changed.
-    alike : array, shape (n_channels, n_channels)
-        `node_similarity` of the same option.
-
-    Returns
-    -------
-    adjacency : array of bool, shape (n_channels, n_channels) | None
-        Row i marks the nodes that node i attends to, itself among them; None without a graph.
-
-    Notes
-    -----
-    Named graphs take the ``n_neighbors`` strongest edges of every node instead of all above some
-    threshold: what correlations of noise reach depends on the length of a recording, and nodes
-    that nothing resembles would lose all their neighbours. Signed measures (correlation, partial
-    correlation) count by their size, since a node that does the opposite tells as much as one that
-    does the same; "knn" alone takes the largest signed correlations.
-    """
-    graph = options.graph
+def source_adjacency(graph, n_neighbors, alike, info=None, ch_names=None) -> np.ndarray | None:
+    """Edges between nodes by the option ``graph``: a name, an array or a function."""
     if graph is None:
         return None
     if isinstance(graph, str):
@@ -116,8 +82,8 @@ def source_adjacency(options, alike: np.ndarray) -> np.ndarray | None:
         if graph in ("correlation", "partial_correlation"):
             alike = np.abs(alike)
         elif graph == "distance":
-            alike = -node_distances(options.info_, options.ch_names_in_)
-        return knn_adjacency(alike, options.n_neighbors)
+            alike = -node_distances(info, ch_names)
+        return knn_adjacency(alike, n_neighbors)
     given = as_float_array(graph(alike) if callable(graph) else graph, "graph")
     if given.shape != alike.shape or not np.isfinite(given).all():
         raise ValueError(
@@ -127,14 +93,14 @@ def source_adjacency(options, alike: np.ndarray) -> np.ndarray | None:
     return (given != 0) | np.eye(len(alike), dtype=bool)
 
 
-def node_similarity(graph, data: PairedData) -> np.ndarray:
+def node_similarity(graph, data: Paired) -> np.ndarray:
     """How alike nodes are in training, by the measure that a graph is built from.
 
     Parameters
     ----------
     graph : "cosine" | "partial_correlation" | "mutual_information" | object
         The measure; for anything else, correlation.
-    data : PairedData
+    data : Paired
         Training data.
 
     Returns
@@ -156,13 +122,13 @@ def node_similarity(graph, data: PairedData) -> np.ndarray:
     return alike
 
 
-def target_similarity(data: PairedData) -> np.ndarray:
+def target_similarity(data: Paired) -> np.ndarray:
     """Correlation of targets over training frames."""
     frames = np.concatenate([t[m] for t, m in zip(data.targets, data.masks, strict=True)])
     return similarity(np.nan_to_num(frames).T)
 
 
-def _node_power(data: PairedData) -> np.ndarray:
+def _node_power(data: Paired) -> np.ndarray:
     """Band power (n_channels, n_bands, n_bins) of enough of the training data."""
     # Windows overlap in their history: a part of them is enough.
     some = data.powers[:: max(1, len(data.powers) // _SEGMENTS)]

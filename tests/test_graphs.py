@@ -12,9 +12,9 @@ from sklearn.covariance import LedoitWolf
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import kneighbors_graph
 
-import mne_samba._fitting.network as network
 from mne_samba import read_samba
-from mne_samba._fitting.graphs import (
+from mne_samba.models import samba
+from mne_samba.models.graphs import (
     GRAPHS,
     mutual_information,
     node_similarity,
@@ -50,9 +50,8 @@ def edges(power, graph, k=4, places=None, order=None):
     if places is not None:
         rows = zip(names, places[order], strict=True)
         info = {"chs": [{"ch_name": n, "loc": np.r_[p, np.zeros(9)]} for n, p in rows]}
-    options = SimpleNamespace(graph=graph, n_neighbors=k, info_=info, ch_names_in_=names)
     data = SimpleNamespace(powers=[power[order]])
-    return source_adjacency(options, node_similarity(graph, data))
+    return source_adjacency(graph, k, node_similarity(graph, data), info, names)
 
 
 def strongest(strength, k):
@@ -264,19 +263,19 @@ def test_there_is_no_attention_where_corrections_are_left_out(fitted):
 def test_held_out_frames_choose_no_neighbours(placed, monkeypatch):
     seen = []
 
-    def spy(options, data):
+    def spy(data, *options):
         seen.append(sum(len(target) for target in data.targets))
-        return real(options, data)
+        return real(data, *options)
 
-    real = network.fit_graphs
-    monkeypatch.setattr(network, "fit_graphs", spy)
+    real = samba.fit_graphs
+    monkeypatch.setattr(samba, "fit_graphs", spy)
     assemble(**FAST, corrections="always", max_epochs=1).fit(*placed)
     whole, judged = seen
     assert whole == 400 and judged < 0.8 * whole
 
 
 def test_paper_variant_takes_the_graphs_too(placed, tmp_path):
-    options = {**FAST, "variant": "paper", "max_epochs": 1, "n_hidden": 8}
+    options = {"t_r": 2.0, "random_state": 0, "variant": "paper", "max_epochs": 1, "n_hidden": 8}
     model = assemble(**options, graph="learnt").fit(*placed)
     assert model.net_.module_.source_graph.gives.detach().abs().max() > 0
     np.testing.assert_allclose(model.graph_.source_attention.sum(axis=1), 1, atol=1e-5)
@@ -287,15 +286,15 @@ def test_paper_variant_takes_the_graphs_too(placed, tmp_path):
 
 def test_errors_say_what_is_missing(people, placed):
     X, y = people.raws[:1], people.bolds[:1]
-    model = assemble(**FAST, corrections="never")
+    model = assemble(**FAST, graph="knn")
     with pytest.raises(ValueError, match="graph must be one of 'knn', 'correlation'"):
-        model.set_params(graph="correlations").fit(X, y)
-    model.set_params(graph="distance")
+        model.set_params(model__graph="correlations").fit(X, y)
+    model.set_params(model__graph="distance")
     with pytest.raises(ValueError, match=r"8 of 8 have none: .*set_montage"):
         model.fit(X, y)
     with pytest.raises(ValueError, match="arrays do not have"):
-        model.set_params(sfreq=200.0).fit([X[0].get_data()], y)
+        model.set_params(reader__sfreq=200.0).fit([X[0].get_data()], y)
     lost = placed[0][0].copy()
     lost.info["chs"][2]["loc"][:3] = np.nan
     with pytest.raises(ValueError, match=rf"1 of 8 have none: \['{lost.ch_names[2]}'\]"):
-        model.set_params(sfreq=None).fit(lost, y[0])
+        model.set_params(reader__sfreq=None).fit(lost, y[0])

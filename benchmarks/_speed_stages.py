@@ -19,7 +19,7 @@ from _timing import interleaved, relative
 from mne_samba.hrf import convolve, convolve_frames, double_gamma, glover_params
 from mne_samba.nn.graph import GraphAttention, knn_adjacency
 from mne_samba.nn.wavelet import wavedec
-from mne_samba.wavelets.power import CANONICAL_BANDS, band_power, morlet_power
+from mne_samba.wavelets import CANONICAL_BANDS, band_power, morlet_power
 
 SFREQ, HRF_LENGTH = 200.0, 30.0
 

@@ -29,13 +29,13 @@ from .data.power import (
     LowRateGrid,
     PowerScaler,
     band_filters,
-    check_bands,
     ele_power,
     full_history,
 )
 from .data.power_cache import check_memory
 from .data.segments import Electrophysiology, FrameGrid
 from .data.signals import check_channels
+from .wavelets.bands import check_bands
 
 # Frames as rows have no history: a response of one bin.
 ROWS = LowRateGrid(t_r=1.0, step=1, n_lags=1)

@@ -9,7 +9,7 @@ from scipy import signal as sps
 from mne_samba import make_windows
 from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.transformers._band_attention import WaveletBandAttention
-from mne_samba.wavelets.power import band_power
+from mne_samba.wavelets import band_power
 
 SFREQ, T_R = 200.0, 2.0
 RHYTHMS = {"theta": (6.0, (4, 8)), "alpha": (10.0, (8, 13)), "beta": (20.0, (13, 30))}

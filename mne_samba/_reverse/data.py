@@ -23,11 +23,11 @@ from ..data.power import (
     LowRateGrid,
     PowerScaler,
     band_filters,
-    check_bands,
     ele_power,
     full_history,
 )
 from ..data.signals import check_channels
+from ..wavelets.bands import check_bands
 
 # Seconds of BOLD that the filter sees before and after a bin.
 BEFORE, AFTER = 12.0, 18.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .._checks import check_number, check_option
-from ..data.power import LowRateGrid, check_bands
+from ..data.power import LowRateGrid
 from ..nn.paper import level_sizes
+from ..wavelets.bands import check_bands
 
 # Numbers that may be missing without harm to any prediction.
 _MAY_BE_NAN = ("positions", "core.elbo", "core.target_evidence", "held.")

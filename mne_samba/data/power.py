@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from mne.utils import ProgressBar, logger, warn
+from mne.utils import ProgressBar, warn
 
-from ..wavelets.power import CANONICAL_BANDS, band_power
-from ..wavelets.shannon import shannon_kernels
+from ..wavelets import band_power, shannon_kernels
 from .power_cache import kept, power_key
 from .segments import Electrophysiology, Segment
 from .signals import clean_reader
@@ -54,41 +53,6 @@ class LowRateGrid:
     def n_bins(self, n_frames: int) -> int:
         """Bins that ``n_frames`` frames and their history take."""
         return self.n_lags + (n_frames - 1) * self.step
-
-
-def check_bands(bands, sfreq: float) -> dict[str, tuple[float, float]]:
-    """Return bands as name -> (low, high) in Hz, refusing those that the sampling rate cannot hold.
-
-    Parameters
-    ----------
-    bands : dict | None
-        Named bands; None takes the canonical ones below half the sampling rate.
-    sfreq : float
-        Sampling rate in Hz.
-    """
-    if bands is None:
-        kept = {name: edges for name, edges in CANONICAL_BANDS.items() if edges[1] < sfreq / 2}
-        if not kept:
-            raise ValueError(f"sfreq={sfreq:g} Hz is too low for any EEG band; give bands.")
-        if len(kept) < len(CANONICAL_BANDS):
-            left = sorted(set(CANONICAL_BANDS) - set(kept))
-            logger.info("Bands %s lie above half of sfreq=%g Hz and are left out.", left, sfreq)
-        return kept
-    if not isinstance(bands, dict) or not bands:
-        raise ValueError(f"bands must be a dict of name: (low, high) in Hz, got {bands!r}.")
-    out = {}
-    for name, edges in bands.items():
-        try:
-            low, high = (float(edge) for edge in edges)
-        except (TypeError, ValueError):
-            raise ValueError(f"Band {name!r} must be (low, high) in Hz, got {edges!r}.") from None
-        if not 0 < low < high < sfreq / 2:
-            raise ValueError(
-                f"Band {name!r} = ({low:g}, {high:g}) Hz must satisfy 0 < low < high < half the "
-                f"sampling rate ({sfreq / 2:g} Hz)."
-            )
-        out[str(name)] = (low, high)
-    return out
 
 
 def segment_power(

@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from ..wavelets.power import CANONICAL_BANDS
+from ..wavelets import CANONICAL_BANDS
 
 
 def check_integer(name, value, low):

@@ -9,9 +9,16 @@ import pywt
 from mne.utils import ProgressBar, logger
 
 from ..data.inputs import Electrophysiology, Segment
-from ..data.power import check_bands, clean_reader
-from ..wavelets.discrete import discrete_bands, discrete_power
-from ..wavelets.power import CANONICAL_BANDS, band_frequencies, band_power, causal_delay
+from ..data.power import clean_reader
+from ..wavelets import (
+    CANONICAL_BANDS,
+    band_frequencies,
+    band_power,
+    causal_delay,
+    discrete_bands,
+    discrete_power,
+)
+from ..wavelets.bands import check_bands
 
 
 @dataclass(frozen=True)

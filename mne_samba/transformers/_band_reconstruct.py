@@ -9,7 +9,7 @@ from scipy import fft
 from ..data.inputs import Segment
 from ..data.power import clean_reader
 from ..nn.wavelet import wavedec, waverec
-from ..wavelets.power import band_frequencies
+from ..wavelets import band_frequencies
 from ._band_power import BandBank
 
 

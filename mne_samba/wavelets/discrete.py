@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pywt
-import torch
 
-from ..nn.wavelet import wavedec
+from .matrices import decompose
 from .power import _read_reflected
 
 __all__ = ["discrete_bands", "discrete_power"]
@@ -58,6 +57,8 @@ def discrete_power(
     width: float,
     n_bins: int,
     block: int = 8192,
+    out: np.ndarray | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> np.ndarray:
     """Mean power of discrete wavelet coefficients in consecutive bins.
 
@@ -80,6 +81,10 @@ def discrete_power(
         Number of bins.
     block : int
         Samples per block.
+    out : ndarray, shape (n_channels, level + 1, n_bins), float32 | None
+        Where to write power; None makes a new array.
+    progress : callable | None
+        Called with the number of bins that are done, after every block.
 
     Returns
     -------
@@ -103,19 +108,24 @@ def discrete_power(
     def without_offset(low, high):
         return read(low, high) - offset
 
-    power = None
+    power = out
+    if power is not None:
+        power[:] = 0.0
     for begin in range(first, int(np.ceil(last)), n_valid):
         stop = begin + n_valid + pad
         signal = _read_reflected(without_offset, begin - pad, stop, n_times, centre=False)
         if power is None:
             power = np.zeros((len(signal), level + 1, n_bins), dtype=np.float32)
-        coefs = wavedec(torch.from_numpy(signal), wavelet, level, "zero")
+        coefs = decompose(signal, wavelet, level, "zero")
         for band, (coef, stride, centre) in enumerate(zip(coefs, strides, centres, strict=True)):
-            inside = coef[:, pad // stride : (pad + n_valid) // stride].double().numpy()
+            inside = coef[:, pad // stride : (pad + n_valid) // stride].astype(np.float64)
             # Position of the bin edges among the coefficients' cells, whose width is the stride.
             place = np.clip((edges - begin - centre) / stride + 0.5, 0.0, inside.shape[1])
             cell = np.minimum(place.astype(int), inside.shape[1] - 1)
             squared = inside**2
             summed = np.concatenate([np.zeros((len(signal), 1)), np.cumsum(squared, 1)], axis=1)
             power[:, band] += np.diff(summed[:, cell] + (place - cell) * squared[:, cell]) / width
+        if progress is not None:
+            done = (begin + n_valid + min(centres) - unit - start) / width
+            progress(int(np.clip(done, 0, n_bins)))
     return power

@@ -11,15 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import fft
 
-__all__ = ["CANONICAL_BANDS", "band_frequencies", "causal_delay", "morlet", "morlet_power"]
+from .bands import CANONICAL_BANDS, band_edges, check_rate
 
-CANONICAL_BANDS = {
-    "delta": (1.0, 4.0),
-    "theta": (4.0, 8.0),
-    "alpha": (8.0, 13.0),
-    "beta": (13.0, 30.0),
-    "gamma": (30.0, 45.0),
-}
+__all__ = ["band_frequencies", "causal_delay", "morlet", "morlet_power"]
 
 # Half length of a wavelet in standard deviations of its envelope, as in MNE.
 _HALF_LENGTH = 5.0
@@ -30,37 +24,8 @@ _CAUSAL_DELAY = 3.0
 _NEGLIGIBLE = 1e-4
 
 
-def _band_edges(bands) -> list[tuple[float, float]]:
-    """Return ``[(low, high), ...]`` of any form of ``bands``; a lone frequency has low == high."""
-    values = bands.values() if isinstance(bands, Mapping) else bands
-    edges = []
-    for value in values:
-        pair = np.atleast_1d(np.asarray(value, dtype=float))
-        if pair.size == 1:
-            pair = np.repeat(pair, 2)
-        if pair.shape != (2,) or not np.isfinite(pair).all() or not 0 < pair[0] <= pair[1]:
-            raise ValueError(
-                "Every band must be a pair (low, high) in Hz with 0 < low <= high, or a single "
-                f"frequency above 0; got {value!r}."
-            )
-        edges.append((float(pair[0]), float(pair[1])))
-    if not edges:
-        raise ValueError("bands is empty: give at least one band, for example {'alpha': (8, 13)}.")
-    return edges
-
-
-def _check_rate(highest: float, sfreq: float) -> None:
-    if not np.isfinite(sfreq) or sfreq <= 0:
-        raise ValueError(f"sfreq must be a positive number of Hz, got {sfreq!r}.")
-    if highest >= sfreq / 2:
-        raise ValueError(
-            f"A band reaches {highest:g} Hz, but a sampling rate of {sfreq:g} Hz holds frequencies "
-            f"below {sfreq / 2:g} Hz only. Lower the band's edge or use data sampled faster than "
-            f"{2 * highest:g} Hz."
-        )
-
-
 def _check_cycles(n_cycles: float) -> float:
+    """Return the number of cycles as a float, refusing what is not positive."""
     n_cycles = float(n_cycles)
     if not np.isfinite(n_cycles) or n_cycles <= 0:
         raise ValueError(f"n_cycles must be a positive number, got {n_cycles!r}.")
@@ -97,7 +62,7 @@ def band_frequencies(
     n_cycles = _check_cycles(n_cycles)
     spacing = np.log1p(np.sqrt(2.0) / n_cycles)
     frequencies = []
-    for low, high in _band_edges(bands):
+    for low, high in band_edges(bands):
         span = np.log(high / low)
         n_freqs = max(1, int(np.ceil(span / spacing)))
         centres = (np.arange(n_freqs) + 0.5) / n_freqs
@@ -242,8 +207,8 @@ def morlet_power(
     signal = np.asarray(signal)
     freqs = np.atleast_1d(np.asarray(freqs, dtype=float))
     n_cycles = _check_cycles(n_cycles)
-    _band_edges(freqs)
-    _check_rate(freqs.max(), sfreq)
+    band_edges(freqs)
+    check_rate(freqs.max(), sfreq)
     if decim != int(decim) or decim < 1:
         raise ValueError(f"decim must be a whole number of at least 1, got {decim!r}.")
     decim, n_times = int(decim), signal.shape[-1]

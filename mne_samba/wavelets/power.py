@@ -11,28 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy import fft
 
+from .bands import CANONICAL_BANDS, band_edges, check_rate
 from .morlet import (
-    CANONICAL_BANDS,
-    _band_edges,
     _centred_response,
     _check_cycles,
-    _check_rate,
     _support,
     _take_spectrum,
     band_frequencies,
     causal_delay,
     morlet,
-    morlet_power,
 )
 
-__all__ = [
-    "CANONICAL_BANDS",
-    "band_frequencies",
-    "band_power",
-    "causal_delay",
-    "morlet",
-    "morlet_power",
-]
+__all__ = ["band_power"]
 
 Reader = Callable[[int, int], np.ndarray]
 
@@ -107,9 +97,9 @@ def band_power(
     -----
     Equal to :func:`mne.time_frequency.tfr_array_morlet` averaged over frequencies and time.
     """
-    edges = _band_edges(bands)
+    edges = band_edges(bands)
     n_cycles = _check_cycles(n_cycles)
-    _check_rate(max(high for _, high in edges), sfreq)
+    check_rate(max(high for _, high in edges), sfreq)
     if n_times < 1 or n_bins < 1 or not width > 0:
         raise ValueError(
             f"n_times, n_bins and width must be positive; got {n_times}, {n_bins} and {width}."
@@ -142,6 +132,7 @@ def band_power(
 
 
 def _check_kernel(kernel: np.ndarray) -> np.ndarray:
+    """Return a kernel as floats, refusing an even length."""
     kernel = np.asarray(kernel, dtype=float)
     if kernel.ndim != 1 or kernel.size % 2 == 0:
         raise ValueError(f"A kernel must be 1-D with an odd length, got shape {kernel.shape}.")
@@ -149,12 +140,14 @@ def _check_kernel(kernel: np.ndarray) -> np.ndarray:
 
 
 def _bins_per_block(pad: int, width: float, n_bins: int, sfreq: float, block: float | None) -> int:
+    """Bins per block of signal, at least one, at most all."""
     # Ten pads keep the overlap at a fifth of the work; more would only cost memory and cache.
     n_valid = max(10.0 * pad, 20.0 * sfreq) if block is None else float(block) * sfreq
     return int(np.clip(n_valid // width, 1, n_bins))
 
 
 def _rows_per_group(n_fft: int) -> int:
+    """Channels that are transformed together."""
     # A group of channels whose block and spectrum stay in the second-level cache.
     return max(1, 2**17 // n_fft)
 
@@ -220,6 +213,7 @@ def _crop_bank(bank, n_fft, analytic):
 
 
 def _shift_phase(first, n_bins, n_fft, shift):
+    """Phase (n_bins,) that moves a signal by ``shift`` samples."""
     return np.exp(2j * np.pi * shift / n_fft * (first + np.arange(n_bins))).astype(np.complex64)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.signal import firwin
 
-from .morlet import _band_edges, _check_rate
+from .bands import band_edges, check_rate
 
 # Transition width of a Hamming-windowed filter, in units of the sampling rate over its length.
 _HAMMING = 3.3
@@ -45,8 +45,8 @@ def shannon_kernels(
     ValueError
         If a band reaches half the sampling rate or is a single frequency.
     """
-    edges = _band_edges(bands)
-    _check_rate(max(high for _, high in edges), sfreq)
+    edges = band_edges(bands)
+    check_rate(max(high for _, high in edges), sfreq)
     kernels = []
     for low, high in edges:
         if low == high:

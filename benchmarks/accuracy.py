@@ -24,11 +24,11 @@ import mne  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
+from mne_samba.data.inputs import FrameGrid, read_inputs  # noqa: E402
 from scipy.ndimage import uniform_filter1d  # noqa: E402
 
 from mne_samba import SambaTranslator, make_windows  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
-from mne_samba.data.inputs import FrameGrid, read_inputs  # noqa: E402
 from mne_samba.data.power import LowRateGrid, band_filters, ele_power  # noqa: E402
 from mne_samba.datasets import simulate_bold, simulate_paired  # noqa: E402
 from mne_samba.hrf import convolve_frames, double_gamma  # noqa: E402
@@ -40,7 +40,7 @@ T_R, TEST, GAP = 2.0, 900.0, 60.0
 SEEDS = range(10, 15)
 MODELS = {
     "default": lambda: SambaTranslator(t_r=T_R, random_state=0),
-    "core": lambda: SambaTranslator(t_r=T_R, corrections="never", random_state=0),
+    "core": lambda: SambaTranslator(t_r=T_R, model="core", random_state=0),
     "ridge canonical": lambda: BandPowerRidge(t_r=T_R),
     "ridge FIR": lambda: BandPowerRidge(t_r=T_R, hrf="fir"),
     LINEAR: lambda: BandPowerRidge(t_r=T_R, power="linear"),

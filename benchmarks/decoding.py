@@ -27,7 +27,13 @@ from sklearn.decomposition import PCA  # noqa: E402
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: E402
 from sklearn.frozen import FrozenEstimator  # noqa: E402
 
-from mne_samba import SambaClassifier, SambaTranslator, make_windows  # noqa: E402
+from mne_samba import (  # noqa: E402  # noqa: E402
+    InverseTranslator,
+    LatentTranslator,
+    SambaClassifier,
+    SambaTranslator,
+    make_windows,
+)
 from mne_samba._reverse.data import read_targets  # noqa: E402
 from mne_samba.hrf import convolve_frames, double_gamma, glover_params  # noqa: E402
 
@@ -38,7 +44,10 @@ BASELINES = ("means", "courses", "spatial PCA", "alpha courses", "gamma courses"
 
 
 def translator():
-    return SambaTranslator(t_r=T_R, direction="both", corrections="never", random_state=0)
+    return LatentTranslator(
+        SambaTranslator(t_r=T_R, model="core", random_state=0),
+        InverseTranslator(t_r=T_R, model="core", random_state=0),
+    )
 
 
 def blocks(power):

@@ -17,9 +17,9 @@ one_thread()
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-
-from mne_samba import SambaTranslator, make_windows  # noqa: E402
 from mne_samba._reverse.retrieval import MatchedFilter, retrieval_summary  # noqa: E402
+
+from mne_samba import InverseTranslator, LatentTranslator, SambaTranslator, make_windows  # noqa: E402  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
 from mne_samba.datasets import simulate_paired  # noqa: E402
 
@@ -65,7 +65,12 @@ def run(n_targets, seed):
     windows, y = windows[test], y[test]
     rows = []
     for name, model in (
-        ("SambaTranslator", SambaTranslator(t_r=T_R, direction="both", random_state=0)),
+        (
+            "SambaTranslator",
+            LatentTranslator(
+                SambaTranslator(t_r=T_R, random_state=0), InverseTranslator(t_r=T_R, random_state=0)
+            ),
+        ),
         ("ridge, canonical", BandPowerRidge(t_r=T_R)),
         ("ridge, FIR", BandPowerRidge(t_r=T_R, hrf="fir")),
     ):

@@ -30,7 +30,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from _inverse import deconvolution_ridge, lagged_ridge, oracle  # noqa: E402
 
-from mne_samba import SambaTranslator, make_windows  # noqa: E402
+from mne_samba import InverseTranslator, LatentTranslator, SambaTranslator, make_windows  # noqa: E402  # noqa: E402
 from mne_samba._reverse.data import read_pair, read_targets  # noqa: E402
 from mne_samba.datasets import simulate_paired  # noqa: E402
 from mne_samba.hrf import double_gamma  # noqa: E402
@@ -110,7 +110,7 @@ def by_oracle(data, options, log_power, n_train, after):
 def ceiling(step, seed):
     """Row of the oracle alone."""
     data = person(STEPS[step], seed)
-    options = SambaTranslator(t_r=T_R, direction="hemo_to_ele")
+    options = InverseTranslator(t_r=T_R)
     _, reading = read_pair(options, data.bolds, data.raws, ("X", "y"))
     _, (log_power,) = read_targets(options, data.raws, reading, [len(data.bolds[0])])
     later = slice(round((TRAIN + GAP) / T_R), None)
@@ -129,7 +129,7 @@ def by_rate(world, seed):
     bold, cut = data.bolds[0], round(TRAIN / T_R)
     later = slice(round((TRAIN + GAP) / T_R), None)
     raw = data.raws[0].copy().crop(0, TRAIN, include_tmax=False)
-    back = SambaTranslator(t_r=T_R, direction="hemo_to_ele", random_state=0)
+    back = InverseTranslator(t_r=T_R, random_state=0)
     back.fit([bold[:cut]], [raw])
     _, (power,) = read_targets(back, data.raws, back._reverse.reading, [len(bold)])
     true = flat(power[None, ..., later])
@@ -159,7 +159,7 @@ def run(world, seed):
     train = np.flatnonzero(onset + WINDOW <= TRAIN)
     test = np.flatnonzero(onset >= TRAIN + GAP)
     start = time.perf_counter()
-    back = SambaTranslator(t_r=T_R, direction="hemo_to_ele", random_state=0)
+    back = InverseTranslator(t_r=T_R, random_state=0)
     back.fit(y[train], epochs[train])
     seconds = time.perf_counter() - start
     reading, n_after = back._reverse.reading, back._reverse.reading.n_after
@@ -194,16 +194,16 @@ def run(world, seed):
     add("oracle", by_oracle(data, WORLDS[world], log_power, len(span), after))
     if seed == SEEDS[0]:
         # Once: the directions of "both" are fitted apart, so that neither can cost the other.
-        both = SambaTranslator(t_r=T_R, direction="both", random_state=0)
+        both = LatentTranslator(
+            SambaTranslator(t_r=T_R, random_state=0), InverseTranslator(t_r=T_R, random_state=0)
+        )
         both.fit(epochs[train], y[train])
         add("both, back", flat(both.translate(y[test], to="ele")))
         there = SambaTranslator(t_r=T_R, random_state=0).fit(epochs[train], y[train])
         for name, model in (("there alone", there), ("both, there", both)):
             r = pearson(y[test].reshape(-1, 32), model.predict(epochs[test]).reshape(-1, 32))
             rows.append({"world": world, "model": name, "seed": seed, "r": r.mean()})
-        wave = SambaTranslator(
-            t_r=T_R, direction="hemo_to_ele", output="signal", random_state=0
-        ).fit(y[train], epochs[train])
+        wave = InverseTranslator(t_r=T_R, random_state=0).fit(y[train], epochs[train])
         r = float(np.mean(wave.score_targets(y[test], epochs[test], metric="pearson")))
         rows.append({"world": world, "model": "waveform", "seed": seed, "r": r})
     return rows

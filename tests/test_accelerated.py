@@ -5,9 +5,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from assemble import assemble
 from sklearn.base import clone
 
-from mne_samba import SambaTranslator, read_samba
+from mne_samba import read_samba
 from mne_samba._fitting import accelerated
 from mne_samba.datasets import simulate_paired
 from mne_samba.hrf import convolve_frames
@@ -40,7 +41,7 @@ def fit(person, kind, **options):
         "t_r": 2.0, "window": 30.0, "corrections": "always", "max_epochs": 3, "n_hidden": 4,
         "map_prior": "gaussian", "bands": BANDS, "device": "cpu", "random_state": 3,
     }  # fmt: skip
-    return SambaTranslator(**given | KINDS[kind] | options).fit(*pair(person, kind))
+    return assemble(**given | KINDS[kind] | options).fit(*pair(person, kind))
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -118,7 +119,7 @@ def test_the_processor_stays_in_single_precision_and_says_so(person, plain, caps
 
 def test_parameters_are_kept_by_clones_and_checked(person):
     options = {"compile": True, "mixed_precision": True}
-    translator = clone(SambaTranslator(t_r=2.0, **options))
+    translator = clone(assemble(t_r=2.0, **options))
     assert options.items() <= translator.get_params().items()
     with pytest.raises(ValueError, match=r"mixed_precision=True needs dtype=.float32."):
         translator.set_params(dtype="float64").fit(person.raws, person.bolds)

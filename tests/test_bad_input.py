@@ -6,10 +6,11 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import SambaModel, SambaTranslator, make_windows
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 
@@ -220,7 +221,7 @@ def test_bad_data_is_refused_before_training(world, name):
     X, y = pick(world, X), pick(world, y)
     before = fingerprint(world)
     with pytest.raises(error, match=f"(?s){message}"):
-        SambaTranslator(**params).fit(X, y)
+        assemble(**params).fit(X, y)
     assert fingerprint(world) == before
 
 
@@ -258,7 +259,7 @@ OPTIONS = {
 def test_bad_options_are_refused_before_training(world, name):
     value, error = OPTIONS[name]
     with pytest.raises(error, match="seed" if name == "random_state" else name):
-        SambaTranslator(**{"t_r": 2.0, name: value}).fit(world["raws"], world["bolds"])
+        assemble(**{"t_r": 2.0, name: value}).fit(world["raws"], world["bolds"])
 
 
 def test_good_input_would_reach_training(world):
@@ -299,7 +300,7 @@ def test_several_repetition_times_say_how_they_come_to_one(world, t_r):
 )  # fmt: skip
 def test_bad_bands(world, bands):
     with pytest.raises(ValueError, match=r"[Bb]and"):
-        SambaTranslator(t_r=2.0, bands=bands).fit(world["raws"], world["bolds"])
+        SambaTranslator(t_r=2.0, model=SambaModel(bands=bands)).fit(world["raws"], world["bolds"])
 
 
 @pytest.mark.parametrize("method", ["predict", "transform", "score", "score_targets", "save"])
@@ -314,7 +315,9 @@ def test_use_before_fit(world, method, tmp_path):
 
 
 def test_a_failed_fit_leaves_the_parameters_alone(world):
-    translator = SambaTranslator(t_r=2.0, bands={"alpha": (8, 12)}, graph=np.eye(3))
+    translator = SambaTranslator(
+        t_r=2.0, model=SambaModel(bands={"alpha": (8, 12)}, graph=np.eye(3))
+    )
     before = clone(translator).get_params()
     with pytest.raises(ValueError, match="graph"):
         translator.fit(world["raws"], world["bolds"])
@@ -325,7 +328,7 @@ def test_a_failed_fit_leaves_the_parameters_alone(world):
 @pytest.fixture(scope="module")
 def trained(world):
     options = {"map_prior": "gaussian", "corrections": "never", "random_state": 0}
-    return SambaTranslator(t_r=2.0, **options).fit(world["raws"], world["bolds"])
+    return assemble(t_r=2.0, **options).fit(world["raws"], world["bolds"])
 
 
 PREDICT_CASES = {

@@ -15,7 +15,9 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from mne_samba import Reader
 from mne_samba.transformers._band_attention import WaveletBandAttention
+from mne_samba.wavelets import Morlet
 
 
 @parametrize_with_checks([WaveletBandAttention(), WaveletBandAttention(output="features")])
@@ -42,7 +44,7 @@ def windows():
 def test_clone_keeps_parameters_and_pickle_keeps_the_fit(windows):
     epochs, y, _ = windows
     bands = {"alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
-    attention = WaveletBandAttention(bands=bands, n_cycles=3.0, output="features")
+    attention = WaveletBandAttention(output="features", bands=Morlet(bands, n_cycles=3.0))
     copy = clone(attention)
     assert copy.bands == bands and copy.n_cycles == 3.0 and not hasattr(copy, "bands_")
     expected = attention.fit_transform(epochs, y)
@@ -83,7 +85,7 @@ def test_pipeline_across_people(windows, routing):
 
 def test_parallel_folds_give_the_same_scores(windows):
     epochs, y, people = windows
-    attention = WaveletBandAttention(sfreq=SFREQ, output="features")
+    attention = WaveletBandAttention(output="features", reader=Reader(sfreq=SFREQ))
     pipeline = make_pipeline(attention, LogisticRegression())
     folds = list(GroupKFold(2).split(y, y, people))
     # Threads share neither Epochs, whose indexing MNE does not guard, nor MNE's log level.

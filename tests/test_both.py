@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from assemble import assemble
 
-from mne_samba import SambaTranslator, read_samba
+from mne_samba import InverseTranslator, read_samba
 
 
 def both(**params):
     options = {"t_r": 2.0, "direction": "both", "corrections": "never", "random_state": 0}
-    return SambaTranslator(**(options | params))
+    return assemble(**(options | params))
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +19,9 @@ def model(people):
 
 def test_each_direction_is_as_good_as_alone(people, model, fitted):
     np.testing.assert_allclose(model.predict(people.raws[2]), fitted.predict(people.raws[2]))
-    alone = SambaTranslator(
-        t_r=2.0, direction="hemo_to_ele", corrections="never", random_state=0
-    ).fit(people.bolds[:2], people.raws[:2])
+    alone = InverseTranslator(t_r=2.0, model="core", random_state=0).fit(
+        people.bolds[:2], people.raws[:2]
+    )
     np.testing.assert_allclose(
         model.translate(people.bolds[2], to="ele"), alone.predict(people.bolds[2])
     )
@@ -34,9 +35,9 @@ def test_translate_there_is_predict(people, model):
 
 def test_score_is_the_mean_of_both_directions(people, model, fitted):
     there = fitted.score(people.raws[2:], people.bolds[2:])
-    alone = SambaTranslator(
-        t_r=2.0, direction="hemo_to_ele", corrections="never", random_state=0
-    ).fit(people.bolds[:2], people.raws[:2])
+    alone = InverseTranslator(t_r=2.0, model="core", random_state=0).fit(
+        people.bolds[:2], people.raws[:2]
+    )
     back = alone.score(people.bolds[2:], people.raws[2:])
     assert model.score(people.raws[2:], people.bolds[2:]) == pytest.approx((there + back) / 2)
 

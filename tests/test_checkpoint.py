@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from assemble import assemble
 
-from mne_samba import SambaTranslator, read_samba
+from mne_samba import SambaModel, SambaTranslator, read_samba
 from mne_samba._fitting.checkpoint import Checkpoint, Checkpoints
 from mne_samba.datasets import simulate_paired
 
@@ -52,7 +53,7 @@ def fit(folder, variant="default", **options):
     options = {**OPTIONS, "variant": variant, "checkpoint_dir": folder, **options}
     if variant == "paper":
         options["target_bands"] = "auto"
-    return SambaTranslator(**options).fit(data.raws, data.bolds), data
+    return assemble(**options).fit(data.raws, data.bolds), data
 
 
 def weights(translator):
@@ -140,7 +141,7 @@ def test_another_graph_is_another_fit(tmp_path):
     other[20, 10] = 0
     data = SimpleNamespace(powers=[np.zeros((2, 1, 5))], targets=[np.zeros((3, 2))])
     keys = {
-        Checkpoints(tmp_path, SambaTranslator(t_r=2.0, graph=value), data, 0).key
+        Checkpoints(tmp_path, SambaTranslator(t_r=2.0, model=SambaModel(graph=value)), data, 0).key
         for value in (graph, other, graph.copy())
     }
     assert len(keys) == 2
@@ -158,7 +159,7 @@ def test_another_start_is_another_fit(tmp_path, monkeypatch, variant, direction)
     side = 1 if direction == "ele_to_hemo" else -1
     models = []
     for pair in ((raw, bolds[0]), (other, bolds[1])):
-        models.append(SambaTranslator(**(OPTIONS | options)).fit(*pair[::side]))
+        models.append(assemble(**(OPTIONS | options)).fit(*pair[::side]))
     names = {}
 
     def stop(self, net, **kwargs):

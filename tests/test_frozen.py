@@ -4,8 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
+from assemble import assemble
 
-from mne_samba import SambaTranslator, read_samba
+from mne_samba import read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.transformers import WaveletBandAttention
@@ -20,7 +21,7 @@ def pair():
 
 
 def translator(**options):
-    return SambaTranslator(t_r=2.0, corrections="never", random_state=0, **options)
+    return assemble(t_r=2.0, corrections="never", random_state=0, **options)
 
 
 def saved(model, tmp_path):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from assemble import assemble
 from scipy.spatial.distance import cdist
 from scipy.stats import norm, rankdata
 from sklearn.covariance import LedoitWolf
@@ -12,7 +13,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import kneighbors_graph
 
 import mne_samba._fitting.network as network
-from mne_samba import SambaTranslator, read_samba
+from mne_samba import read_samba
 from mne_samba._fitting.graphs import (
     GRAPHS,
     mutual_information,
@@ -225,7 +226,7 @@ def placed(people):
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_every_graph_is_fitted_published_and_saved(placed, people, graph, tmp_path):
-    model = SambaTranslator(**FAST, graph=graph, n_neighbors=3, corrections="always", max_epochs=2)
+    model = assemble(**FAST, graph=graph, n_neighbors=3, corrections="always", max_epochs=2)
     model.fit(*placed)
     found = model.graph_
     degree = 8 if graph in ("dense", "learnt") else 4
@@ -246,7 +247,7 @@ def test_every_graph_is_fitted_published_and_saved(placed, people, graph, tmp_pa
 
 def test_learnt_edges_move_in_training_and_change_predictions(placed):
     options = {**FAST, "corrections": "always", "recurrent": None, "max_epochs": 4}
-    model = SambaTranslator(**options, graph="learnt", batch_size=2).fit(*placed)
+    model = assemble(**options, graph="learnt", batch_size=2).fit(*placed)
     graph = model.net_.module_.source_graph.graph
     assert {"takes", "gives"} <= dict(graph.named_parameters()).keys()
     assert graph.edges.detach().std() > 0 and graph.gives.detach().abs().min() > 0
@@ -269,14 +270,14 @@ def test_held_out_frames_choose_no_neighbours(placed, monkeypatch):
 
     real = network.fit_graphs
     monkeypatch.setattr(network, "fit_graphs", spy)
-    SambaTranslator(**FAST, corrections="always", max_epochs=1).fit(*placed)
+    assemble(**FAST, corrections="always", max_epochs=1).fit(*placed)
     whole, judged = seen
     assert whole == 400 and judged < 0.8 * whole
 
 
 def test_paper_variant_takes_the_graphs_too(placed, tmp_path):
     options = {**FAST, "variant": "paper", "max_epochs": 1, "n_hidden": 8}
-    model = SambaTranslator(**options, graph="learnt").fit(*placed)
+    model = assemble(**options, graph="learnt").fit(*placed)
     assert model.net_.module_.source_graph.gives.detach().abs().max() > 0
     np.testing.assert_allclose(model.graph_.source_attention.sum(axis=1), 1, atol=1e-5)
     model.save(tmp_path / "model")
@@ -286,7 +287,7 @@ def test_paper_variant_takes_the_graphs_too(placed, tmp_path):
 
 def test_errors_say_what_is_missing(people, placed):
     X, y = people.raws[:1], people.bolds[:1]
-    model = SambaTranslator(**FAST, corrections="never")
+    model = assemble(**FAST, corrections="never")
     with pytest.raises(ValueError, match="graph must be one of 'knn', 'correlation'"):
         model.set_params(graph="correlations").fit(X, y)
     model.set_params(graph="distance")

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from assemble import assemble
 
-from mne_samba import SambaTranslator
 from mne_samba._fitting import core_choice, network
 from mne_samba.datasets import simulate_paired
 
@@ -19,7 +19,7 @@ def log_world():
 
 def _translator(**options):
     options = {"corrections": "never", "target_bands": False} | options
-    return SambaTranslator(t_r=2.0, random_state=0, **options)
+    return assemble(t_r=2.0, random_state=0, **options)
 
 
 def test_some_targets_choose_the_scale_and_all_are_fitted_as_well(log_world, monkeypatch):

@@ -5,11 +5,11 @@ import tracemalloc
 import mne
 import numpy as np
 import pytest
+from mne_samba._data import lowrate
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from mne_samba import SambaTranslator, read_samba
-from mne_samba._data import lowrate
+from mne_samba import CoreModel, Reader, SambaTranslator, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.datasets._generated import GeneratedRaw
@@ -39,11 +39,9 @@ def computed(monkeypatch):
         BandPowerRidge(t_r=2.0),
         SambaTranslator(
             t_r=2.0,
-            power="linear",
-            hrf="canonical",
-            target_bands=False,
-            map_prior="sparse",
-            corrections="never",
+            model=CoreModel(
+                power="linear", hrf="canonical", map_prior="sparse", target_bands=False
+            ),
             random_state=0,
         ),
     ],
@@ -64,7 +62,7 @@ def test_folds_and_refits_share_band_power(three_people, computed, tmp_path, mod
 
 def test_what_band_power_depends_on_is_computed_anew(three_people, computed, tmp_path):
     raw, bold = three_people.raws[0], three_people.bolds[0]
-    ridge = BandPowerRidge(t_r=2.0, memory=tmp_path).fit(raw, bold)
+    ridge = BandPowerRidge(t_r=2.0, reader=Reader(memory=tmp_path)).fit(raw, bold)
     before = ridge.coef_.copy()
     changed = raw.copy()
     changed._data[1, 5000] += 1e-5
@@ -83,10 +81,8 @@ def test_memory_is_no_part_of_a_saved_model(three_people, tmp_path):
     raw, bold = three_people.raws[0], three_people.bolds[0]
     model = SambaTranslator(
         t_r=2.0,
-        corrections="never",
-        power="linear",
-        target_bands=False,
-        memory=tmp_path / "cache",
+        model=CoreModel(power="linear", target_bands=False),
+        reader=Reader(memory=tmp_path / "cache"),
         random_state=0,
     )
     model.fit(raw, bold).save(tmp_path / "model.samba")
@@ -95,7 +91,9 @@ def test_memory_is_no_part_of_a_saved_model(three_people, tmp_path):
 
 def test_memory_must_be_a_folder_or_a_cache(three_people):
     with pytest.raises(ValueError, match="memory"):
-        BandPowerRidge(t_r=2.0, memory=3).fit(three_people.raws[0], three_people.bolds[0])
+        BandPowerRidge(t_r=2.0, reader=Reader(memory=3)).fit(
+            three_people.raws[0], three_people.bolds[0]
+        )
 
 
 def test_recordings_are_read_in_blocks(three_people):
@@ -106,7 +104,7 @@ def test_recordings_are_read_in_blocks(three_people):
     raws[0].resample(1000.0, verbose="ERROR")
     raws[0].set_channel_types(dict.fromkeys(names, "eeg"), verbose="ERROR")
     model = SambaTranslator(
-        t_r=2.0, corrections="never", power="linear", target_bands=False, random_state=0
+        t_r=2.0, model=CoreModel(power="linear", target_bands=False), random_state=0
     )
     model.fit(raws, three_people.bolds[:1])
     model.predict(GeneratedRaw(4, 60.0, 1000.0))

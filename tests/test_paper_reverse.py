@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from assemble import assemble
 from sklearn.base import clone
 from test_paper_variant import N_FRAMES, SFREQ, T_R, person
 
-from mne_samba import SambaTranslator, make_windows, read_samba
+from mne_samba import make_windows, read_samba
 from mne_samba.hrf import HRF_PARAMS
 
 
@@ -19,7 +20,7 @@ def translator(**options):
         "sfreq": SFREQ, "n_hidden": 8, "random_state": 0, "direction": "hemo_to_ele",
         "bands": {"theta": (4.0, 8.0), "alpha": (8.0, 13.0)},
     }  # fmt: skip
-    return SambaTranslator(t_r=T_R, variant="paper", **(given | options))
+    return assemble(t_r=T_R, variant="paper", **(given | options))
 
 
 @pytest.fixture(scope="module")

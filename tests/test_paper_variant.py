@@ -6,10 +6,11 @@ import mne
 import numpy as np
 import pytest
 import torch
+from assemble import assemble
 from scipy.ndimage import gaussian_filter1d
 from sklearn.base import clone
 
-from mne_samba import SambaTranslator, make_windows, read_samba
+from mne_samba import make_windows, read_samba
 from mne_samba._paper.features import segment_coefs
 from mne_samba.data.power import LowRateGrid
 from mne_samba.data.segments import Segment
@@ -41,7 +42,7 @@ def pair():
 
 def translator(**options):
     given = {"sfreq": SFREQ, "n_hidden": 8, "random_state": 0, **options}
-    return SambaTranslator(t_r=T_R, variant="paper", **given)
+    return assemble(t_r=T_R, variant="paper", **given)
 
 
 @pytest.fixture(scope="module")

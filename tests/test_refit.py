@@ -4,8 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
+from assemble import assemble
 
-from mne_samba import LearnableHRF, SambaTranslator, WaveletBandAttention, read_samba
+from mne_samba import LearnableHRF, WaveletBandAttention, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 
@@ -19,7 +20,7 @@ def log_people():
 
 def _translator(**options):
     options = {"corrections": "never", "power": "linear", "map_prior": "gaussian"} | options
-    return SambaTranslator(t_r=2.0, target_bands=False, random_state=0, **options)
+    return assemble(t_r=2.0, target_bands=False, random_state=0, **options)
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,12 @@ import pickle
 import mne
 import numpy as np
 import pytest
+from assemble import assemble
 from scipy.stats import spearmanr
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from mne_samba import SambaTranslator, make_windows, read_samba
+from mne_samba import make_windows, read_samba
 from mne_samba._reverse import fitter
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import detrend as remove_drift
@@ -17,7 +18,7 @@ from mne_samba.metrics import detrend as remove_drift
 
 def back(**params):
     options = {"t_r": 2.0, "direction": "hemo_to_ele", "corrections": "never", "random_state": 0}
-    return SambaTranslator(**(options | params))
+    return assemble(**(options | params))
 
 
 @pytest.fixture(scope="module")

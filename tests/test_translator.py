@@ -4,11 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
+from assemble import assemble
 from nilearn.maskers import NiftiLabelsMasker, NiftiSpheresMasker
 from scipy.stats import spearmanr
 from sklearn.base import clone
 
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import CoreModel, SambaModel, SambaTranslator, Trainer, make_windows
 from mne_samba.datasets import simulate_bold_image, simulate_paired
 from mne_samba.hrf import HRF_PARAMS, double_gamma, hrf_summary
 from mne_samba.metrics import detrend
@@ -28,7 +29,10 @@ def test_predicts_whole_recordings_list_in_list_out(fitted, people):
 def test_windows_side_by_side_leave_no_frame_out(people, step):
     """Windows of 15 s hold 7 frames of 2 s; 15 s between them would be 8."""
     translator = SambaTranslator(
-        t_r=2.0, window=15.0, step=step, corrections="always", max_epochs=1, random_state=0
+        t_r=2.0,
+        model=SambaModel(corrections="always"),
+        trainer=Trainer(window=15.0, step=step, max_epochs=1),
+        random_state=0,
     ).fit(people.raws[:1], people.bolds[:1])
     assert np.isfinite(translator.predict(people.raws[1])).all()
 
@@ -94,7 +98,7 @@ def test_patterns_are_covariances_with_predictions(fitted, people):
 def test_same_seed_same_result_and_refit(people):
     X, y, held = people.raws[:1], people.bolds[:1], people.raws[2]
     options = {"t_r": 2.0, "corrections": "always", "max_epochs": 1, "random_state": 3}
-    first = SambaTranslator(**options, map_prior="gaussian").fit(X, y)
+    first = assemble(**options, map_prior="gaussian").fit(X, y)
     pred = first.predict(held)
     np.testing.assert_array_equal(clone(first).fit(X, y).predict(held), pred)
     np.testing.assert_array_equal(first.fit(X, y).predict(held), pred)
@@ -108,7 +112,7 @@ def test_fit_leaves_the_global_random_state_alone(people):
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
     before = torch.random.get_rng_state().clone(), np.random.get_state()[1].copy()  # noqa: NPY002
-    SambaTranslator(t_r=2.0, map_prior="gaussian", random_state=0).fit(
+    SambaTranslator(t_r=2.0, model=SambaModel(map_prior="gaussian"), random_state=0).fit(
         people.raws[:2], people.bolds[:2]
     )
     assert torch.equal(before[0], torch.random.get_rng_state())
@@ -136,7 +140,12 @@ def test_pickle(which, request, people):
 
 def test_refit_on_another_montage(people):
     other = simulate_paired(1, 300.0, level="source", n_sources=5, n_targets=4, random_state=5)
-    model = SambaTranslator(t_r=2.0, corrections="always", max_epochs=1, random_state=0)
+    model = SambaTranslator(
+        t_r=2.0,
+        model=SambaModel(corrections="always"),
+        trainer=Trainer(max_epochs=1),
+        random_state=0,
+    )
     model.fit(people.raws[:2], people.bolds[:2])
     model.fit(other.raws, other.bolds)
     assert model.band_attention_.shape == (5, 5) and model.hrf_params_.shape == (4, 6)
@@ -160,7 +169,10 @@ def test_trained_corrections_move_every_parameter(people, monkeypatch):
     real = network.train
     monkeypatch.setattr(network, "train", spy)
     model = SambaTranslator(
-        t_r=2.0, corrections="always", max_epochs=4, batch_size=2, random_state=0
+        t_r=2.0,
+        model=SambaModel(corrections="always"),
+        trainer=Trainer(batch_size=2, max_epochs=4),
+        random_state=0,
     ).fit(people.raws[:2], people.bolds[:2])
     assert model.corrections_kept_ and len(model.history_) > 0
     assert all(np.isfinite(list(row.values())).all() for row in model.history_)
@@ -190,9 +202,9 @@ def test_corrections_never_is_the_linear_core(fitted, people):
 )  # fmt: skip
 def test_every_option_fits_and_predicts(people, options):
     options = {"map_prior": "gaussian", **options}
-    model = SambaTranslator(
-        t_r=2.0, corrections="always", max_epochs=1, random_state=0, **options
-    ).fit(people.raws[:1], people.bolds[:1])
+    model = assemble(t_r=2.0, corrections="always", max_epochs=1, random_state=0, **options).fit(
+        people.raws[:1], people.bolds[:1]
+    )
     pred = model.predict(people.raws[1])
     assert pred.shape == (200, 10) and np.isfinite(pred).all() and pred.std() > 0
     np.testing.assert_allclose(model.band_attention_.sum(axis=1), 1, atol=1e-5)
@@ -220,7 +232,7 @@ def test_score_is_spearman_over_time_after_drift(fitted, people):
 
 def test_score_of_windows_orders_frames_by_onset(windows):
     epochs, y, who = windows
-    model = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    model = SambaTranslator(t_r=2.0, model="core", random_state=0)
     train = who != "sub-03"
     model.fit(epochs[train], y[train])
     held, bold = epochs[~train], y[~train]
@@ -258,7 +270,7 @@ def test_warm_start_adapts_to_a_new_person(fitted, people):
     short = people.raws[2].copy().crop(0, 150)
     model.fit(short, people.bolds[2][:75])
     assert model.core_ is not start
-    cold = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    cold = SambaTranslator(t_r=2.0, model="core", random_state=0)
     cold.fit(short, people.bolds[2][:75])
     late = people.raws[2].copy().crop(150, None)
     truth = people.truth.clean_bolds[2][75:]
@@ -284,7 +296,7 @@ def test_predictions_become_images(people, kind):
         masker = NiftiSpheresMasker(coords, radius=6.0, mask_img=image.mask_img,
                                     allow_overlap=True, **options)  # fmt: skip
     bold = masker.fit_transform(image.img)
-    model = SambaTranslator(t_r=2.0, corrections="never", map_prior="gaussian", random_state=0)
+    model = SambaTranslator(t_r=2.0, model=CoreModel(map_prior="gaussian"), random_state=0)
     model.fit(people.raws[0], bold)
     back = model.predict_image(people.raws[1], masker)
     assert back.shape == (*image.img.shape[:3], 200)
@@ -300,8 +312,8 @@ def test_predictions_become_images(people, kind):
 
 def test_it_says_what_it_does(people, capsys):
     options = {"t_r": 2.0, "map_prior": "gaussian", "max_epochs": 1, "random_state": 0}
-    SambaTranslator(**options, verbose=True).fit(people.raws[:2], people.bolds[:2])
+    assemble(**options, verbose=True).fit(people.raws[:2], people.bolds[:2])
     assert "held-out correlation" in capsys.readouterr().out
-    SambaTranslator(**options, verbose=False).fit(people.raws[:2], people.bolds[:2])
+    assemble(**options, verbose=False).fit(people.raws[:2], people.bolds[:2])
     said = capsys.readouterr()
     assert said.out == said.err == ""

@@ -6,8 +6,9 @@ import re
 import mne
 import numpy as np
 import pytest
-
 from mne_samba.data.inputs import read_inputs
+
+from mne_samba import Reader
 from mne_samba.data.segments import FrameGrid
 from mne_samba.windows import frame_times, make_windows
 
@@ -101,7 +102,7 @@ def test_without_a_count_the_triggers_count():
 
 def test_windows_follow_the_triggers():
     y = np.arange(N, dtype=float)[:, np.newaxis]
-    epochs, y = make_windows(raw_with(regular()), y, t_r=T_R, volume_event="R128")
+    epochs, y = make_windows(raw_with(regular()), y, t_r=T_R, reader=Reader(volume_event="R128"))
     np.testing.assert_allclose(epochs.metadata["onset"], START + T_R * y[:, 0, 0], atol=1e-9)
 
 
@@ -274,7 +275,9 @@ def test_more_volumes_than_triggers():
 
 def test_triggers_tell_that_regions_and_frames_are_swapped():
     with pytest.raises(ValueError, match="frames and regions look swapped"):
-        make_windows(raw_with(regular()), np.zeros((30, N)), t_r=T_R, volume_event="R128")
+        make_windows(
+            raw_with(regular()), np.zeros((30, N)), t_r=T_R, reader=Reader(volume_event="R128")
+        )
 
 
 def test_one_marker_of_the_scan_start():

@@ -31,15 +31,7 @@ def _count(text: str) -> int:
 
 
 def add_bids(commands, seed) -> None:
-    """Register the command.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where.
-    seed : callable
-        Type of ``--seed``.
-    """
+    """Register the command; ``seed`` is the type of ``--seed``."""
     parser = commands.add_parser(
         "bids",
         help="models, scores and reports of a BIDS dataset with simultaneous EEG-fMRI",

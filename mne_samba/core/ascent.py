@@ -71,18 +71,7 @@ def update_weights(state, moments, precision, linear, *, shared):
     The prior is ``w_nk = mu_k + delta_nk`` with normal ``mu`` (variance ``shared``) and ``delta``
     (variance ``deviation``); ``mu`` is integrated out.
 
-    Parameters
-    ----------
-    state : State
-        Updated in place.
-    moments : Moments
-        Second moments.
-    precision : Tensor of shape (n_nodes * n_nodes, n_pairs)
-        ``sum_m E[S S']_m E[h h']_m / noise_m``.
-    linear : Tensor of shape (n_nodes, n_bands)
-        Precision-weighted data.
-    shared : bool
-        Whether bands have a mean that nodes share.
+    ``precision`` (n_nodes * n_nodes, n_pairs); ``linear`` (n_nodes, n_bands).
     """
     n_nodes, n_bands = linear.shape
     size = n_nodes * n_bands
@@ -122,13 +111,7 @@ def update_weights(state, moments, precision, linear, *, shared):
 
 
 def fix_scale(state):
-    """Move the weights' overall scale into the map: the evidence does not change.
-
-    Parameters
-    ----------
-    state : State
-        Updated in place.
-    """
+    """Move the weights' overall scale into the map: the evidence does not change."""
     # By the second moment: means go to zero where the data say nothing, second moments do not.
     size = state.weights.numel()
     scale = math.sqrt(float(torch.einsum("nnkk->", state.weights_second)) / size)
@@ -143,28 +126,7 @@ def fix_scale(state):
 
 
 def iterate(state, moments, response_prior, *, shared=True, learn_response=True, fit_weights=True):
-    """One sweep of coordinate ascent on the evidence lower bound.
-
-    Parameters
-    ----------
-    state : State
-        Updated in place.
-    moments : Moments
-        Second moments.
-    response_prior : ResponsePrior
-        Prior of the responses.
-    shared : bool
-        Whether bands have a mean that nodes share.
-    learn_response : bool
-        Update responses.
-    fit_weights : bool
-        Update band weights.
-
-    Returns
-    -------
-    elbo : float
-        Evidence lower bound before the weights are updated.
-    """
+    """One sweep of coordinate ascent on the evidence lower bound."""
     n_targets, n_nodes = state.spatial_map.shape
     gram, cross, (rows, columns) = moments.gram, moments.cross, moments.pairs
     flat_second = state.weights_second.reshape(n_nodes * n_nodes, -1, 1).to(gram.dtype)
@@ -240,30 +202,7 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
 
 
 def run(state, moments, response_prior, *, max_iter, tol, callback=None, **options):
-    """Iterate until the evidence stops rising.
-
-    Parameters
-    ----------
-    state : State
-        Updated in place.
-    moments : Moments
-        Second moments.
-    response_prior : ResponsePrior
-        Prior of the responses.
-    max_iter : int
-        Most iterations.
-    tol : float
-        Stop when an iteration gains less than ``tol`` nats per target.
-    callback : callable, optional
-        Called as ``callback(iteration, elbo)``.
-    **options
-        Passed to :func:`iterate`.
-
-    Returns
-    -------
-    state : State
-        The same state.
-    """
+    """Iterate until the evidence stops rising."""
     n_targets = len(moments.energy)
     previous = -math.inf
     for iteration in range(max_iter):

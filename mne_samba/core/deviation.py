@@ -15,15 +15,7 @@ _MIN_GAIN = 3.0
 def group_responses(responses):
     """Group targets whose responses are alike.
 
-    Parameters
-    ----------
-    responses : Tensor of shape (n_targets, n_basis)
-        Coordinates of the responses.
-
-    Returns
-    -------
-    groups : list of Tensor
-        Indices of the targets of each group, along the responses' main direction of change.
+    ``responses`` (n_targets, n_basis).
     """
     centred = responses - responses.mean(0)
     main = torch.linalg.svd(centred, full_matrices=False)[2][0]
@@ -37,25 +29,8 @@ def fit_deviation(design, residual, responses, first, rho):
     Coefficients of a target have independent normal priors; their variance relative to the noise is
     common to all targets and maximises the marginal likelihood.
 
-    Parameters
-    ----------
-    design : Tensor of shape (n_used, n_basis, n_features)
-        Features of used frames, convolved with basis responses.
-    residual : Tensor of shape (n_used, n_targets)
-        What is left over.
-    responses : Tensor of shape (n_targets, n_basis)
-        Coordinates of the targets' responses.
-    first : array of shape (n_used,)
-        True where a run of frames begins.
-    rho : float
-        Autocorrelation of the noise at one frame.
-
-    Returns
-    -------
-    coefficients : Tensor of shape (n_targets, n_features)
-        Posterior means.
-    gain : float
-        Log marginal likelihood over that without coefficients, in nats.
+    ``design`` (n_used, n_basis, n_features); ``residual`` (n_used, n_targets); ``responses``
+    (n_targets, n_basis); ``first`` (n_used,); returns ``coefficients`` (n_targets, n_features).
     """
     n_used = len(design)
     ones = whiten(torch.ones(n_used, 1, dtype=torch.float64), first, rho)[:, 0]
@@ -112,25 +87,8 @@ def _predicted(core, design, responses):
 def adapt(init, core, prior, design, y, first):
     """Move a core of other people towards new data, unless a fit from scratch explains more.
 
-    Parameters
-    ----------
-    init : Core
-        Core of other people.
-    core : Core
-        Core of the new data; its ``evidence`` is extended.
-    prior : ResponsePrior
-        Prior whose basis the design is in.
-    design : Tensor of shape (n_used, n_basis, n_nodes, n_bands)
-        Features of used frames.
-    y : Tensor of shape (n_used, n_targets)
-        Targets of used frames.
-    first : array of shape (n_used,)
-        True where a run of frames begins.
-
-    Returns
-    -------
-    core : Core
-        The adapted core, or ``core``.
+    ``design`` (n_used, n_basis, n_nodes, n_bands); ``y`` (n_used, n_targets); ``first``
+    (n_used,).
     """
     responses = torch.from_numpy(init.kernel) @ prior.basis.T
     weights, spatial = torch.from_numpy(init.weights), torch.from_numpy(init.spatial_map)
@@ -165,18 +123,8 @@ def adapt(init, core, prior, design, y, first):
 def add_extra(core, prior, design, y, first):
     """Add coefficients of single bands for single targets if the evidence is for them.
 
-    Parameters
-    ----------
-    core : Core
-        Core of the new data, updated in place.
-    prior : ResponsePrior
-        Prior whose basis the design is in.
-    design : Tensor of shape (n_used, n_basis, n_nodes, n_bands)
-        Features of used frames.
-    y : Tensor of shape (n_used, n_targets)
-        Targets of used frames.
-    first : array of shape (n_used,)
-        True where a run of frames begins.
+    ``design`` (n_used, n_basis, n_nodes, n_bands); ``y`` (n_used, n_targets); ``first``
+    (n_used,).
     """
     n_targets = y.shape[1]
     responses = torch.from_numpy(core.kernel) @ prior.basis.T

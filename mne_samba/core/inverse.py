@@ -14,17 +14,7 @@ _CONTEXT = 24
 def autocovariance(series: list[np.ndarray], n_lags: int) -> np.ndarray:
     """Autocorrelation of standardised series, averaged over rows, tapered to a true spectrum.
 
-    Parameters
-    ----------
-    series : list of array, shape (n_series, n_times)
-        Series of zero mean; NaN is left out.
-    n_lags : int
-        Lags to return, 0 included.
-
-    Returns
-    -------
-    acf : array, shape (n_lags,)
-        1 at lag 0.
+    ``series`` (n_series, n_times); returns ``acf`` (n_lags,).
     """
     total, count = np.zeros(n_lags), np.zeros(n_lags)
     for values in series:
@@ -84,17 +74,7 @@ def shrunk_covariance(rows: np.ndarray) -> np.ndarray:
 def expected_columns(rows: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """Fill columns that are missing throughout by their expectation given the others.
 
-    Parameters
-    ----------
-    rows : array, shape (n_rows, n)
-        Zero mean; columns of NaN are filled, rows of NaN stay.
-    covariance : array, shape (n, n)
-        Positive definite covariance of the columns.
-
-    Returns
-    -------
-    filled : array, shape (n_rows, n)
-        With no column missing, unless all are.
+    ``rows`` (n_rows, n); ``covariance`` (n, n); returns ``filled`` (n_rows, n).
     """
     missing = np.isnan(rows).all(axis=0)
     if not missing.any() or missing.all():
@@ -109,19 +89,7 @@ def expected_columns(rows: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 def sparse_correlation(rows: np.ndarray, acf: np.ndarray, errors: float = 4.0) -> np.ndarray:
     """Correlation of columns, without the entries that chance explains (Bickel & Levina 2008).
 
-    Parameters
-    ----------
-    rows : array, shape (n_rows, n)
-        Successive samples of autocorrelated series.
-    acf : array, shape (n_bands, n_acf)
-        Their autocorrelation: slow series have fewer independent samples.
-    errors : float
-        Correlations below this many standard errors are set to zero.
-
-    Returns
-    -------
-    correlation : array, shape (n, n)
-        Positive definite, ones on the diagonal.
+    ``rows`` (n_rows, n); ``acf`` (n_bands, n_acf); returns ``correlation`` (n, n).
     """
     independent = len(rows) / (1 + 2 * (acf[:, 1:] ** 2).sum(axis=1).mean())
     size = np.maximum(np.linalg.norm(rows, axis=0), 1e-12)
@@ -151,27 +119,9 @@ def inverse_filter(
     x given the frames around it is linear, :math:`\hat x = C_{xy} C_{yy}^{-1} y`: a regularised
     pseudo-inverse of responses and map together.
 
-    Parameters
-    ----------
-    weights : array, shape (n_targets, n_nodes * n_bands)
-        B, nodes before bands.
-    kernels : array, shape (n_targets, n_lags)
-        Responses per bin, the width of a bin included.
-    acf : array, shape (n_bands, n_acf)
-        Autocorrelation of x per band.
-    spatial : array, shape (n_nodes * n_bands, n_nodes * n_bands)
-        Correlation of x between nodes and bands.
-    noise : array, shape (n_targets, n_targets)
-        Covariance of e.
-    ar : float
-        Its autocorrelation from frame to frame.
-    n_before, n_after : int
-        Frames before and after a bin's own that the filter sees.
-
-    Returns
-    -------
-    filters : array, shape (n_nodes * n_bands, n_targets, n_before + n_after + 1)
-        For frames ``t - n_before`` to ``t + n_after``; bin t lies between frames t and t + 1.
+    ``weights`` (n_targets, n_nodes * n_bands); ``kernels`` (n_targets, n_lags); ``acf``
+    (n_bands, n_acf); ``spatial`` (n_nodes * n_bands, n_nodes * n_bands); ``noise`` (n_targets,
+    n_targets); returns ``filters`` (n_nodes * n_bands, n_targets, n_before + n_after + 1).
     """
     n_targets, n_features = weights.shape
     n_taps, n_bands = n_before + n_after + 1, len(acf)
@@ -234,19 +184,8 @@ def fill_frames(bold: np.ndarray, acf: np.ndarray, n_before: int, n_after: int) 
     A filter applied to expected frames gives what the filter for the frames at hand would give:
     edges need no filters of their own.
 
-    Parameters
-    ----------
-    bold : array, shape (n_frames, n_targets)
-        Standardised BOLD; rows of NaN are filled.
-    acf : array, shape (n_acf,)
-        Autocorrelation of BOLD from frame to frame.
-    n_before, n_after : int
-        Frames to add.
-
-    Returns
-    -------
-    filled : array, shape (n_before + n_frames + n_after, n_targets)
-        Without NaN.
+    ``bold`` (n_frames, n_targets); ``acf`` (n_acf,); returns ``filled`` (n_before + n_frames +
+    n_after, n_targets).
     """
     n_targets = bold.shape[1]
     gap = np.full((1, n_targets), np.nan)
@@ -275,23 +214,8 @@ def coupled_projection(
     Principal directions of the predicted signal in units of the noise (as in reduced-rank
     regression), largest first, each as large as its signal-to-noise ratio.
 
-    Parameters
-    ----------
-    weights : array, shape (n_targets, n_features)
-        Encoding coefficients.
-    spatial : array, shape (n_features, n_features)
-        Covariance of band power.
-    noise : array, shape (n_targets, n_targets)
-        Covariance of what they leave unexplained.
-    n_most : int
-        Most directions.
-    least : float
-        Directions with less than this share of the largest ratio are left out.
-
-    Returns
-    -------
-    projection : array, shape (n_latents, n_features)
-        At least one row.
+    ``weights`` (n_targets, n_features); ``spatial`` (n_features, n_features); ``noise``
+    (n_targets, n_targets); returns ``projection`` (n_latents, n_features).
     """
     values, vectors = np.linalg.eigh(noise)
     whiten = vectors / np.sqrt(np.maximum(values, 1e-6 * max(values.max(), 1e-12)))

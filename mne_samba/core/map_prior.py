@@ -46,24 +46,8 @@ class GaussianMap:
     def update(self, targets, contracted, pairs, linear, current):
         """Update the posterior of a slice of targets.
 
-        Parameters
-        ----------
-        targets : slice
-            Which targets.
-        contracted : Tensor of shape (n_nodes, n_nodes, n_pairs)
-            Gram matrix of every pair of basis responses, bands contracted.
-        pairs : Tensor of shape (n, n_pairs)
-            Second moments of the responses over the noise: with ``contracted`` they give each
-            target's precision from the data.
-        linear : Tensor of shape (n, n_nodes)
-            Precision-weighted data.
-        current : Tensor of shape (n, n_nodes)
-            Posterior means before the update.
-
-        Returns
-        -------
-        posterior : DensePosterior, DiagonalPosterior or SpectralPosterior
-            Moments of the map, and its divergence from the prior.
+        ``contracted`` (n_nodes, n_nodes, n_pairs); ``pairs`` (n, n_pairs); ``linear`` (n,
+        n_nodes); ``current`` (n, n_nodes).
         """
         prior = self.precision(targets)
         if pairs.shape[1] == 1 and self.uniform:
@@ -132,15 +116,7 @@ class HeavyTailedMap(GaussianMap):
     def tail_divergence(self, targets):
         """Update q(precision) from the new weights and return what it adds to the divergence.
 
-        Parameters
-        ----------
-        targets : slice
-            Which targets; ``energy`` holds their expected squares.
-
-        Returns
-        -------
-        divergence : Tensor of shape (n,)
-            ``KL(q(precision) || prior)`` plus the change in the weights' expected log density.
+        Returns ``divergence`` (n,).
         """
         old = self.relevance[targets]
         energy = self.energy[targets]
@@ -174,19 +150,6 @@ class SparseMap(GaussianMap):
 
     Mean field over weights, updated one node at a time for all targets at once.
 
-    Parameters
-    ----------
-    n_targets, n_nodes : int
-        Shape of the map.
-    variance : float
-        First slab variance.
-    inclusion : float
-        First prior probability that a weight is not zero.
-    n_sweeps : int
-        Passes over the nodes per update.
-
-    References
-    ----------
     Titsias M., Lazaro-Gredilla M. (2011). Spike and slab variational inference for multi-task and
     multiple kernel learning. NeurIPS. Carbonetto P., Stephens M. (2012). Bayesian Analysis 7.
     """

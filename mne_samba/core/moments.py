@@ -39,22 +39,7 @@ class Segments:
 def check_powers(powers, step):
     """Check band power alone.
 
-    Parameters
-    ----------
-    powers : list of array of shape (n_nodes, n_bands, n_bins)
-        Band power of each segment.
-    step : int
-        Bins per frame.
-
-    Returns
-    -------
-    powers : list of Tensor of shape (n_nodes, n_bands, n_bins)
-        In single precision if given so, else in double precision.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree or values are not finite.
+    ``powers`` (n_nodes, n_bands, n_bins); returns ``powers`` (n_nodes, n_bands, n_bins).
     """
     if isinstance(powers, np.ndarray | torch.Tensor):
         raise ValueError("powers must be a list with one array per segment, got a single array.")
@@ -79,26 +64,8 @@ def check_powers(powers, step):
 def check_segments(powers, targets, masks, step):
     """Check paired segments and find their number of lags.
 
-    Parameters
-    ----------
-    powers : list of array of shape (n_nodes, n_bands, n_lags + (n_frames - 1) * step)
-        Band power of each segment.
-    targets : list of array of shape (n_frames, n_targets)
-        Haemodynamic time courses of each segment.
-    masks : list of array of shape (n_frames,), or None
-        True where a frame is used.
-    step : int
-        Bins per frame.
-
-    Returns
-    -------
-    segments : Segments
-        The same data, checked, in double precision.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are not finite, or no frame is left.
+    ``powers`` (n_nodes, n_bands, n_lags + (n_frames - 1); ``targets`` (n_frames, n_targets);
+    ``masks`` (n_frames,).
     """
     powers = check_powers(powers, step)
     targets = [np.array(y, dtype=np.float64) for y in targets]
@@ -142,21 +109,8 @@ def check_segments(powers, targets, masks, step):
 def lagged_features(power, basis, step, dt):
     """Convolve band power with basis responses and sample it at frames.
 
-    Parameters
-    ----------
-    power : Tensor of shape (n_nodes, n_bands, n_bins)
-        Band power of one segment.
-    basis : Tensor of shape (n_basis, n_lags)
-        Responses, most recent lag first.
-    step : int
-        Bins per frame.
-    dt : float
-        Width of a bin in seconds.
-
-    Returns
-    -------
-    features : Tensor of shape (n_frames, n_basis, n_nodes, n_bands)
-        ``dt * sum_j basis[b, j] power[n, k, frame * step + n_lags - 1 - j]``.
+    ``power`` (n_nodes, n_bands, n_bins); ``basis`` (n_basis, n_lags); returns ``features``
+    (n_frames, n_basis, n_nodes, n_bands).
     """
     n_nodes, n_bands, n_bins = power.shape
     n_basis, n_lags = basis.shape
@@ -173,15 +127,7 @@ def lagged_features(power, basis, step, dt):
 def runs_of_frames(masks):
     """Find where runs of consecutive used frames begin.
 
-    Parameters
-    ----------
-    masks : list of array of shape (n_frames,)
-        True where a frame is used.
-
-    Returns
-    -------
-    first : array of shape (n_used,)
-        For all used frames of all segments in order: True where a run begins.
+    ``masks`` (n_frames,); returns ``first`` (n_used,).
     """
     first = []
     for mask in masks:
@@ -197,19 +143,7 @@ def whiten(x, first, rho):
     ``x[t] - rho x[t - 1]``: the inverse square root of the stationary AR(1) covariance, up to the
     innovation's variance.
 
-    Parameters
-    ----------
-    x : Tensor of shape (n_used, ...)
-        Used frames in order.
-    first : array of shape (n_used,)
-        True where a run begins.
-    rho : float
-        Autocorrelation at one frame, in (-1, 1).
-
-    Returns
-    -------
-    whitened : Tensor of shape (n_used, ...)
-        Whitened series.
+    ``x`` (n_used, ...); ``first`` (n_used,); returns ``whitened`` (n_used, ...).
     """
     if rho == 0:
         return x
@@ -223,17 +157,7 @@ def whiten(x, first, rho):
 def lag_one_correlation(residuals, first):
     """Autocorrelation at one frame, pooled over targets, never across runs.
 
-    Parameters
-    ----------
-    residuals : Tensor of shape (n_used, n_targets)
-        Residuals of used frames.
-    first : array of shape (n_used,)
-        True where a run begins.
-
-    Returns
-    -------
-    rho : float
-        Between -0.95 and 0.95; 0 if no two frames are neighbours.
+    ``residuals`` (n_used, n_targets); ``first`` (n_used,).
     """
     follows = torch.from_numpy(~np.asarray(first))[1:]
     residuals = residuals - residuals.mean(0)
@@ -274,21 +198,8 @@ class Moments:
 def moments_of(design, y, first, rho):
     """Whiten, project the intercept out, and form the second moments.
 
-    Parameters
-    ----------
-    design : Tensor of shape (n_used, n_basis, n_nodes, n_bands)
-        Features of used frames.
-    y : Tensor of shape (n_used, n_targets)
-        Targets of used frames.
-    first : array of shape (n_used,)
-        True where a run of frames begins.
-    rho : float
-        Autocorrelation at one frame.
-
-    Returns
-    -------
-    moments : Moments
-        The sufficient statistics.
+    ``design`` (n_used, n_basis, n_nodes, n_bands); ``y`` (n_used, n_targets); ``first``
+    (n_used,).
     """
     n_used, n_basis, n_nodes, n_bands = design.shape
     ones = whiten(torch.ones(n_used, 1, dtype=torch.float64), first, rho)[:, 0]
@@ -316,17 +227,7 @@ def moments_of(design, y, first, rho):
 def collapse(moments, response):
     """Give all targets one response: moments of a single basis function.
 
-    Parameters
-    ----------
-    moments : Moments
-        Second moments.
-    response : Tensor of shape (n_basis,)
-        Its coordinates.
-
-    Returns
-    -------
-    moments : Moments
-        With one pair of basis functions, in double precision.
+    ``response`` (n_basis,).
     """
     rows, columns = moments.pairs
     weights = (response[rows] * response[columns]).to(moments.gram.dtype)
@@ -339,19 +240,7 @@ def collapse(moments, response):
 def used_features(segments, basis, dt):
     """Features of the used frames of all segments.
 
-    Parameters
-    ----------
-    segments : Segments
-        The data.
-    basis : Tensor of shape (n_basis, n_lags)
-        Responses, most recent lag first.
-    dt : float
-        Width of a bin in seconds.
-
-    Returns
-    -------
-    design : Tensor of shape (n_used, n_basis, n_nodes, n_bands)
-        In single precision where its Gram matrix would be large.
+    ``basis`` (n_basis, n_lags); returns ``design`` (n_used, n_basis, n_nodes, n_bands).
     """
     n_nodes, n_bands = segments.powers[0].shape[:2]
     n_pairs = len(basis) * (len(basis) + 1) // 2
@@ -372,16 +261,6 @@ def used_features(segments, basis, dt):
 def gather_used(arrays, masks):
     """Concatenate the used frames of all segments.
 
-    Parameters
-    ----------
-    arrays : list of Tensor of shape (n_frames, ...)
-        One per segment.
-    masks : list of array of shape (n_frames,)
-        True where a frame is used.
-
-    Returns
-    -------
-    used : Tensor of shape (n_used, ...)
-        Used frames in order.
+    ``arrays`` (n_frames, ...); ``masks`` (n_frames,); returns ``used`` (n_used, ...).
     """
     return torch.cat([a[torch.from_numpy(m)] for a, m in zip(arrays, masks, strict=True)])

@@ -14,17 +14,7 @@ import torch
 def mean_curve(mean, contracted):
     """Contract outer products of means: (n, n_nodes), (n_nodes, n_nodes, n_pairs) -> (n, n_pairs).
 
-    Parameters
-    ----------
-    mean : Tensor of shape (n, n_nodes)
-        Means of the map.
-    contracted : Tensor of shape (n_nodes, n_nodes, n_pairs)
-        Gram matrix of every pair of basis responses, bands contracted.
-
-    Returns
-    -------
-    curve : Tensor of shape (n, n_pairs)
-        ``mean' contracted mean`` of each target.
+    Returns ``curve`` (n, n_pairs).
     """
     n_nodes, _, n_pairs = contracted.shape
     seen = (mean @ contracted.reshape(n_nodes, -1)).reshape(len(mean), n_nodes, n_pairs)
@@ -34,17 +24,7 @@ def mean_curve(mean, contracted):
 def mean_precision(mean, pairs):
     """Sum outer products of means over targets: (n, n_nodes), (n, n_pairs) -> (n_nodes^2, n_pairs).
 
-    Parameters
-    ----------
-    mean : Tensor of shape (n, n_nodes)
-        Means of the map.
-    pairs : Tensor of shape (n, n_pairs)
-        Weight of each target for each pair of basis responses.
-
-    Returns
-    -------
-    precision : Tensor of shape (n_nodes * n_nodes, n_pairs)
-        ``sum_m pairs_mp mean_m mean_m'``.
+    Returns ``precision`` (n_nodes * n_nodes, n_pairs).
     """
     n, n_nodes = mean.shape
     weighted = (mean[:, :, None] * pairs[:, None]).reshape(n, -1)

@@ -63,27 +63,7 @@ def _dictionary(n_dictionary, bounds, seed):
 def response_prior(kind, n_lags, dt, *, bounds="human", n_basis=6, n_dictionary=2000, seed=0):
     """Build the prior over responses.
 
-    Parameters
-    ----------
-    kind : {"double_gamma", "fir", "canonical"}
-        Family of responses. With one lag the response is the identity whatever the family.
-    n_lags : int
-        Bins of history.
-    dt : float
-        Width of a bin in seconds.
-    bounds : str or pair of arrays of shape (6,)
-        Bounds of the double gamma, see :data:`mne_samba.hrf.HRF_BOUNDS`.
-    n_basis : int
-        Principal components kept.
-    n_dictionary : int
-        Random double gammas.
-    seed : int
-        Seed of the dictionary.
-
-    Returns
-    -------
-    prior : ResponsePrior
-        The prior.
+    ``bounds`` (6,).
     """
     canonical = canonical_params(bounds)[None]
     if n_lags == 1:
@@ -128,19 +108,7 @@ def response_prior(kind, n_lags, dt, *, bounds="human", n_basis=6, n_dictionary=
 def start_moments(prior, n_targets):
     """First and second moments of the response before any data.
 
-    Parameters
-    ----------
-    prior : ResponsePrior
-        The prior.
-    n_targets : int
-        Number of targets.
-
-    Returns
-    -------
-    mean : Tensor of shape (n_targets, n_basis)
-        Expected coordinates.
-    second : Tensor of shape (n_targets, n_basis, n_basis)
-        Expected outer products.
+    Returns ``mean`` (n_targets, n_basis), ``second`` (n_targets, n_basis, n_basis).
     """
     if prior.elements is None:
         mean, second = prior.mean, prior.covariance + torch.outer(prior.mean, prior.mean)
@@ -153,23 +121,9 @@ def start_moments(prior, n_targets):
 def update_response(prior, quadratic, linear):
     """Posterior of each target's response under ``exp(linear' h - h' quadratic h / 2)``.
 
-    Parameters
-    ----------
-    prior : ResponsePrior
-        The prior.
-    quadratic : Tensor of shape (n_targets, n_basis, n_basis)
-        Precision from the data.
-    linear : Tensor of shape (n_targets, n_basis)
-        Precision-weighted data.
-
-    Returns
-    -------
-    mean : Tensor of shape (n_targets, n_basis)
-        Expected coordinates.
-    second : Tensor of shape (n_targets, n_basis, n_basis)
-        Expected outer products.
-    divergence : Tensor of shape (n_targets,)
-        Kullback-Leibler divergence from the prior.
+    ``quadratic`` (n_targets, n_basis, n_basis); ``linear`` (n_targets, n_basis); returns
+    ``mean`` (n_targets, n_basis), ``second`` (n_targets, n_basis, n_basis), ``divergence``
+    (n_targets,).
     """
     if prior.elements is None:
         eye = torch.eye(len(prior.mean), dtype=linear.dtype)
@@ -209,23 +163,8 @@ def project_double_gamma(kernels, dt, *, bounds, dictionary):
     Starts at the best element of the dictionary and runs batched Levenberg-Marquardt steps on the
     five free parameters; the amplitude is solved in closed form at every step.
 
-    Parameters
-    ----------
-    kernels : array of shape (n_targets, n_lags)
-        Responses at lags ``(arange(n_lags) + 0.5) * dt``.
-    dt : float
-        Width of a bin in seconds.
-    bounds : str or pair of arrays of shape (6,)
-        Bounds of the parameters.
-    dictionary : array of shape (n_elements, 6)
-        Double gammas to start from.
-
-    Returns
-    -------
-    params : array of shape (n_targets, 6)
-        Unit-peak parameters inside the bounds.
-    amplitude : array of shape (n_targets,)
-        Least-squares amplitude of the double gamma in each response.
+    ``kernels`` (n_targets, n_lags); ``bounds`` (6,); ``dictionary`` (n_elements, 6); returns
+    ``params`` (n_targets, 6), ``amplitude`` (n_targets,).
     """
     lags = (np.arange(kernels.shape[1]) + 0.5) * dt
     low, high = HRF_BOUNDS[bounds] if isinstance(bounds, str) else bounds

@@ -53,23 +53,7 @@ class Fit:
 
 
 class Fitter:
-    """Fit a core to one set of segments in stages.
-
-    Parameters
-    ----------
-    segments : Segments
-        Checked data.
-    dt : float
-        Width of a bin in seconds.
-    bounds : str or pair of arrays
-        Bounds of the double gamma.
-    callback : callable, optional
-        Called as ``callback(stage, iteration, elbo)``.
-    whiten_again : bool
-        Fit again where the residual has another memory than what was whitened.
-    max_iter, tol, shared
-        See :func:`mne_samba.core.ascent.run`.
-    """
+    """Fit a core to one set of segments in stages."""
 
     def __init__(
         self, segments: Segments, dt, bounds, callback=None, *, whiten_again, max_iter, tol, shared
@@ -100,17 +84,7 @@ class Fitter:
         return lag_one_correlation(residual, self.first)
 
     def from_scratch(self, names, hrf, **shapes) -> Fit:
-        """Fit with a canonical response, then with a normal map, then with the best of ``names``.
-
-        Parameters
-        ----------
-        names : tuple of str
-            Priors of the map to try.
-        hrf : str
-            Family of responses.
-        **shapes
-            Passed to `response_prior`.
-        """
+        """Fit with a canonical response, then with a normal map, then with the best prior."""
         # Of a canonical response the Gram matrix is small; it gives a start and the noise's memory.
         prior = response_prior("canonical", self.segments.n_lags, self.dt, bounds=self.bounds)
         design = self._features(prior)
@@ -180,17 +154,7 @@ class Fitter:
 def fitted(state, design):
     """Predictions of the used frames from basis features, without intercept.
 
-    Parameters
-    ----------
-    state : State
-        Posterior.
-    design : Tensor of shape (n_used, n_basis, n_nodes, n_bands)
-        Features of used frames.
-
-    Returns
-    -------
-    fitted : Tensor of shape (n_used, n_targets)
-        In double precision.
+    ``design`` (n_used, n_basis, n_nodes, n_bands); returns ``fitted`` (n_used, n_targets).
     """
     nodes = torch.einsum("tbnk,nk->tbn", design, state.weights.to(design.dtype))
     out = 0.0

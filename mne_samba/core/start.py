@@ -17,19 +17,8 @@ _SPREAD_ITER = 4
 def ridge_start(moments, response):
     """Fit ridge regression per target with the penalty that maximises the pooled evidence.
 
-    Parameters
-    ----------
-    moments : Moments
-        Second moments.
-    response : Tensor of shape (n_basis,)
-        Response all targets are given.
-
-    Returns
-    -------
-    coefficients : Tensor of shape (n_targets, n_nodes, n_bands)
-        Ridge coefficients.
-    noise : Tensor of shape (n_targets,)
-        Noise variances at the chosen penalty.
+    ``response`` (n_basis,); returns ``coefficients`` (n_targets, n_nodes, n_bands), ``noise``
+    (n_targets,).
     """
     moments = collapse(moments, response)
     gram = moments.gram[:, :, 0].transpose(1, 2)
@@ -55,22 +44,7 @@ def ridge_start(moments, response):
 
 
 def start_state(moments, response_prior, *, start="shared"):
-    """Start from the leading band pattern of ridge coefficients.
-
-    Parameters
-    ----------
-    moments : Moments
-        Second moments.
-    response_prior : ResponsePrior
-        Prior of the responses.
-    start : {"shared", "node"}
-        One band pattern for all nodes, or one each.
-
-    Returns
-    -------
-    state : State
-        A state whose map is refitted by the first iteration.
-    """
+    """Start from the leading band pattern of ridge coefficients."""
     n_targets = len(moments.energy)
     response, response_second = start_moments(response_prior, n_targets)
     coefficients, noise = ridge_start(moments, response[0])
@@ -101,23 +75,7 @@ def start_state(moments, response_prior, *, start="shared"):
 
 
 def spread_state(state, moments, response_prior):
-    """Start a fit of all targets from one of some of them.
-
-    Parameters
-    ----------
-    state : State
-        Fitted to some of the targets; left as it is.
-    moments : Moments
-        Second moments of all targets.
-    response_prior : ResponsePrior
-        Prior of the responses.
-
-    Returns
-    -------
-    state : State
-        With the weights and the map prior of ``state``, a normal map under the mean response of its
-        targets, and responses that are still open.
-    """
+    """Start a fit of all targets from one of some of them."""
     n_targets, n_nodes = len(moments.energy), len(state.weights)
     ones = torch.ones(n_targets, 1, dtype=torch.float64)
     energy = float(state.spatial_map.pow(2).mean())
@@ -140,20 +98,7 @@ def spread_state(state, moments, response_prior):
 
 
 def with_prior(state, name):
-    """Copy a state and give its map another prior, matched to the current map.
-
-    Parameters
-    ----------
-    state : State
-        State to start from; left as it is.
-    name : {"gaussian", "ard", "sparse"}
-        New prior.
-
-    Returns
-    -------
-    state : State
-        Copy with the new prior.
-    """
+    """Copy a state and give its map another prior, matched to the current map."""
     energy = float(state.spatial_map.pow(2).mean())
     # A sparse map keeps the energy on fewer weights.
     variance = {"gaussian": energy, "ard": 0.1 * energy, "sparse": 3 * energy}[name]

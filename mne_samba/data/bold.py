@@ -12,7 +12,7 @@ from .._checks import as_float_array, is_generator
 from ..metrics import detrend as remove_drift
 from ..metrics import order_frames
 from .missing import lacking
-from .segments import Electrophysiology
+from .recordings import Recordings
 
 # Squares of what is larger overflow.
 _LARGEST = 1e100
@@ -202,23 +202,18 @@ def check_swapped(value: np.ndarray, seconds: float, t_r: float, name: str) -> N
         )
 
 
-def check_lengths(ele: Electrophysiology, hemo: Haemodynamics, t_r, window, context) -> None:
-    """Refuse recordings shorter than a window, and BOLD whose axes are swapped.
+def check_orientation(rec: Recordings, name: str, history: float | None) -> None:
+    """Refuse BOLD whose axes are swapped.
 
-    ``context`` is the history of windows in seconds where they do not tell it themselves.
+    ``history`` is that of windows in seconds where they do not tell it themselves.
     """
-    for i, (segment, value) in enumerate(zip(ele.segments, hemo.values, strict=True)):
-        seconds = segment.n_times / ele.sfreq
-        if ele.kind == "windows":
-            history = segment.frame_start if context is None else context
-            check_swapped(value, seconds - history, t_r, "y")
-            continue
-        if seconds < window:
-            raise ValueError(
-                f"X[{i}] lasts {seconds:g} s, which is shorter than one window "
-                f"(window={window:g} s). Leave it out, or choose a shorter window."
-            )
-        check_swapped(value, seconds, t_r, f"y[{i}]")
+    for i, (segment, value) in enumerate(zip(rec.segments, rec.bold, strict=True)):
+        seconds = segment.n_times / rec.sfreq
+        if rec.kind == "windows":
+            before = segment.frame_start if history is None else history
+            check_swapped(value, seconds - before, rec.t_r, name)
+        else:
+            check_swapped(value, seconds, rec.t_r, f"{name}[{i}]")
 
 
 def check_varies(scales: list[np.ndarray], names: list[str]) -> None:
@@ -265,7 +260,7 @@ def detrend_segments(
         measured = np.isfinite(series).all(axis=1)
         if measured.any():
             clean = remove_drift(
-                series, t_r, _fitting(method, measured, frames, t_r), frames=frames
+                series, t_r, fitting_drift(method, measured, frames, t_r), frames=frames
             )
         place[key] = (frames, clean)
     out = []
@@ -292,12 +287,12 @@ def _recording_without_drift(value, t_r, method):
     if not measured.any():
         return value.copy()
     clean = value.copy()
-    fitting = _fitting(method, measured, np.arange(len(value)), t_r)
+    fitting = fitting_drift(method, measured, np.arange(len(value)), t_r)
     clean[:, there] = remove_drift(value[:, there], t_r, fitting)
     return clean
 
 
-def _fitting(method, measured, frames, t_r):
+def fitting_drift(method, measured, frames, t_r):
     """Drift terms that this many frames can carry: short pieces lose their mean alone."""
     if measured.sum() < 2:
         raise ValueError(

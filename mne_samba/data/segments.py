@@ -1,13 +1,11 @@
-"""What inputs become: self-contained segments of signal, and where frames lie in them."""
+"""Pieces of inputs: self-contained segments of signal, and where frames lie in them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import mne
 import numpy as np
-import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -36,29 +34,6 @@ class Segment:
     frame_step: float
     n_frames: int
     bad: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
-
-
-@dataclass(frozen=True)
-class Electrophysiology:
-    """All segments of an input, with the names of their channels."""
-
-    kind: str  # "windows" or "recordings"
-    segments: list[Segment]
-    sfreq: float
-    ch_names: list[str]
-    info: mne.Info | None
-    table: pd.DataFrame  # a row per segment: subject, run, recording, onset, frame
-    target_names: list[str] | None = None  # from make_windows, where BOLD had names
-    single: bool = False  # one Raw (or one 2-D recording) was given outside a list
-
-    def __len__(self) -> int:
-        return len(self.segments)
-
-    @property
-    def keys(self) -> list[tuple]:
-        """The recording that each segment comes from, as a hashable key."""
-        columns = self.table[["subject", "run", "recording"]]
-        return [tuple(str(value) for value in row) for row in columns.itertuples(index=False)]
 
 
 @dataclass(frozen=True)

@@ -119,21 +119,7 @@ def _check_stimulus(X, samples: Samples, grids: dict, folds, people) -> None:
 
 
 def warn_of_leaks(X, samples: Samples, grids: dict, folds, groups=None) -> None:
-    """Warn of each way in which the folds leak.
-
-    Parameters
-    ----------
-    X : object
-        Electrophysiology as it was given.
-    samples : Samples
-        Targets and their times.
-    grids : dict
-        Detrended targets of each recording.
-    folds : list of tuple
-        Rows of training and test samples.
-    groups : array | None
-        Person of each sample.
-    """
+    """Warn of each way in which the folds leak; ``grids`` are detrended targets by recording."""
     _check_close(samples, folds)
     _check_duplicates(X, samples, folds)
     _check_stimulus(X, samples, grids, folds, people_of(samples, groups))

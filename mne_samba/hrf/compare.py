@@ -31,23 +31,7 @@ def _fit(family, gram, cross, start, mean, covariance):
 def block_differences(family, a, b, n_permutations, rng):
     """Differences of shape between two fits, and under exchange of blocks.
 
-    Parameters
-    ----------
-    family : ResponseFamily
-        Responses of both.
-    a, b : tuple
-        ``(stats, fitted)`` of each condition.
-    n_permutations : int
-        Exchanges.
-    rng : numpy.random.Generator
-        Source of exchanges.
-
-    Returns
-    -------
-    values : array of shape (2, n_regions, 3)
-        Measures of each condition.
-    null : array of shape (n_permutations, n_regions, 3)
-        Differences (b - a) under exchange.
+    Returns ``values`` (2, n_regions, 3), ``null`` (n_permutations, n_regions, 3).
     """
     parts = [normalised(*a), normalised(*b)]
     gram = np.concatenate([p[0] for p in parts], axis=1)

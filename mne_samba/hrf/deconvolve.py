@@ -27,29 +27,9 @@ def deconvolve(bold, kernels, scale, noise, ar, acf, step, dt):
     The Gaussian estimate ``K H' (H K H' + R)^-1 bold``: the pseudo-inverse of the convolution
     ``H``, regularised by the drive's covariance ``K`` and that of AR(1) noise ``R``.
 
-    Parameters
-    ----------
-    bold : array of shape (n_regions, n_frames)
-        BOLD around its baseline.
-    kernels : array of shape (n_regions, n_lags)
-        Unit-peak responses at the lag bins.
-    scale : array of shape (n_regions,)
-        Amplitudes.
-    noise : array of shape (n_regions,)
-        Variance of the noise's innovations.
-    ar : array of shape (n_regions,)
-        AR(1) coefficient of the noise.
-    acf : array
-        Autocovariance of the drive per bin.
-    step : int
-        Bins per frame.
-    dt : float
-        Seconds per bin.
-
-    Returns
-    -------
-    drive : array of shape (n_regions, n_lags + (n_frames - 1) * step)
-        Drive per bin, around its mean.
+    ``bold`` (n_regions, n_frames); ``kernels`` (n_regions, n_lags); ``scale`` (n_regions,);
+    ``noise`` (n_regions,); ``ar`` (n_regions,); returns ``drive`` (n_regions, n_lags +
+    (n_frames - 1).
     """
     n_regions, n_frames = bold.shape
     n_lags = kernels.shape[1]

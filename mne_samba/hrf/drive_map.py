@@ -12,23 +12,8 @@ def evidence_ridge(gram, cross, power, n_rows):
 
     For ``w ~ N(0, sigma^2 / penalty)`` and noise of variance ``sigma^2``, which is profiled out.
 
-    Parameters
-    ----------
-    gram : array of shape (n, p, p)
-        Products of regressors.
-    cross : array of shape (n, p)
-        Products of regressors and target.
-    power : array of shape (n,)
-        Target's sum of squares.
-    n_rows : array of shape (n,)
-        Observations.
-
-    Returns
-    -------
-    weights : array of shape (n, p)
-        Regression weights.
-    penalty : array of shape (n,)
-        The penalties.
+    ``gram`` (n, p, p); ``cross`` (n, p); ``power`` (n,); ``n_rows`` (n,); returns ``weights``
+    (n, p), ``penalty`` (n,).
     """
     values, vectors = np.linalg.eigh(gram)
     values = np.maximum(values, 0.0)

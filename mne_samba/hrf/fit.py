@@ -84,21 +84,7 @@ class ResponseFamily:
 def response_family(lags, bounds="human", n_basis=16, random_state=0):
     """Prepare the dictionary, the basis and the bounds of double-gamma responses.
 
-    Parameters
-    ----------
-    lags : array of shape (n_lags,)
-        Centres of the lag bins in seconds.
-    bounds : {"human", "fast"} or pair of arrays of shape (6,)
-        Bounds of the parameters.
-    n_basis : int
-        Size of the basis; 16 leave out less than 0.01 % of the variance of human responses.
-    random_state : int
-        Seed of the dictionary.
-
-    Returns
-    -------
-    family : ResponseFamily
-        Ready for :func:`fit_responses`.
+    ``lags`` (n_lags,); ``bounds`` (6,).
     """
     lags = np.asarray(lags, dtype=float)
     if isinstance(bounds, str):
@@ -172,31 +158,9 @@ def refine(family, totals, start, mean, covariance, noise, n_steps=12):
 
     The amplitude is projected out (variable projection, Kaufman's approximation).
 
-    Parameters
-    ----------
-    family : ResponseFamily
-        The responses.
-    totals : tuple of arrays
-        ``(gram, cross, power, n_rows)`` of ``ResponseStats.total``.
-    start : array of shape (n_regions, 5)
-        Starting coordinates.
-    mean : array of shape (5,) or (n_regions, 5)
-        Prior mean.
-    covariance : array of shape (5, 5)
-        Prior covariance.
-    noise : array of shape (n_regions,)
-        Variance of the innovations.
-    n_steps : int
-        Largest number of steps.
-
-    Returns
-    -------
-    coordinates : array of shape (n_regions, 5)
-        The optimum.
-    covariance : array of shape (n_regions, 5, 5)
-        Inverse curvature there.
-    objective : array of shape (n_regions,)
-        Negative log posterior up to a constant.
+    ``start`` (n_regions, 5); ``mean`` (5,) or (n_regions, 5); ``covariance`` (5, 5); ``noise``
+    (n_regions,); returns ``coordinates`` (n_regions, 5), ``covariance`` (n_regions, 5, 5),
+    ``objective`` (n_regions,).
     """
     gram, cross, _, _ = totals
     precision = np.linalg.inv(covariance)
@@ -270,28 +234,7 @@ def _posterior_start(family, totals, n_iterations=6, shared=True):
 
 
 def fit_responses(family, stats, *, shrinkage="auto", toward="group", n_iterations=8):
-    """Fit a response per region with a prior that the regions share.
-
-    Parameters
-    ----------
-    family : ResponseFamily
-        The responses.
-    stats : ResponseStats
-        Summaries of the data per block of time.
-    shrinkage : "auto", float or None
-        "auto": the prior's covariance by marginal likelihood, its strength by blocked validation.
-        Between 0 and 1: prior deviations are ``1 - shrinkage`` times the dictionary's. None: every
-        region on its own.
-    toward : {"group", "canonical"}
-        Centre of the prior.
-    n_iterations : int
-        Rounds of expectation maximisation.
-
-    Returns
-    -------
-    fit : ResponseFit
-        Coordinates, their uncertainty and the prior.
-    """
+    """Fit a response per region with a prior that the regions share."""
     totals = stats.total()
     shared = shrinkage is not None
     start, mean, covariance = _posterior_start(family, totals, shared=shared)
@@ -355,21 +298,8 @@ def _validated_width(family, stats, x, mean, covariance, noise, widths=(0.25, 1.
 def fit_double_gamma(times, responses, bounds="human"):
     """Least-squares double gammas of sampled responses.
 
-    Parameters
-    ----------
-    times : array of shape (n_times,)
-        Seconds.
-    responses : array of shape (n_responses, n_times)
-        Sampled responses, of either sign.
-    bounds : {"human", "fast"} or pair of arrays of shape (6,)
-        Bounds of the parameters.
-
-    Returns
-    -------
-    params : array of shape (n_responses, 6)
-        Unit-peak parameters.
-    scale : array of shape (n_responses,)
-        Amplitudes.
+    ``times`` (n_times,); ``responses`` (n_responses, n_times); ``bounds`` (6,); returns
+    ``params`` (n_responses, 6), ``scale`` (n_responses,).
     """
     times = np.asarray(times, dtype=float)
     responses = np.atleast_2d(np.asarray(responses, dtype=float))

@@ -166,21 +166,7 @@ class CanonicalModel:
 def make_model(hrf, lags, bounds="human", shrinkage="auto", toward="group"):
     """Build a model by name.
 
-    Parameters
-    ----------
-    hrf : {"double_gamma", "fir", "canonical"}
-        Kind of response.
-    lags : array of shape (n_lags,)
-        Centres of the lag bins.
-    bounds : {"human", "fast"} or pair of arrays of shape (6,)
-        Bounds of the parameters.
-    shrinkage, toward
-        See :func:`mne_samba.hrf.fit.fit_responses`.
-
-    Returns
-    -------
-    model : object
-        With ``basis``, ``fit(stats)`` and ``replicate(fitted, stats, weights, rng)``.
+    ``lags`` (n_lags,); ``bounds`` (6,).
     """
     if hrf == "double_gamma":
         return DoubleGammaModel(lags, bounds, shrinkage, toward)
@@ -190,27 +176,7 @@ def make_model(hrf, lags, bounds="human", shrinkage="auto", toward="group"):
 def fit_model(model, recordings, step, dt, *, mapped=False):
     """Fit responses and, for drives and targets of different number, the map.
 
-    Parameters
-    ----------
-    model : object
-        From :func:`make_model`.
-    recordings : list of Recording
-        Drives, BOLD and drift of each recording.
-    step : int
-        Bins per frame.
-    dt : float
-        Seconds per bin.
-    mapped : bool
-        Whether a map is to be fitted; else drive and target go in pairs.
-
-    Returns
-    -------
-    fitted : FittedResponses
-        Responses and amplitudes.
-    stats : ResponseStats
-        Summaries per block that they come from.
-    weights : array of shape (n_targets, n_drives) or None
-        The map: rows of unit length, amplitudes are in ``fitted.scale``.
+    Returns ``weights`` (n_targets, n_drives).
     """
     n_rows = sum(len(r.y) for r in recordings)
     # Enough blocks to resample, each long enough for whitened blocks to be independent.

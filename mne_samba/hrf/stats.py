@@ -129,25 +129,7 @@ def block_labels(recordings, n_block_rows):
 
 
 def response_stats(recordings, designs, n_basis, n_block_rows=30):
-    """Products of one drive per region with its BOLD.
-
-    Parameters
-    ----------
-    recordings : list of Recording
-        The BOLD.
-    designs : callable
-        ``designs(regions)`` gives, per recording, the convolved drives without drift, an array of
-        shape (n_regions, n_basis, n_rows).
-    n_basis : int
-        Number of basis functions.
-    n_block_rows : int
-        Frames per block of time.
-
-    Returns
-    -------
-    stats : ResponseStats
-        Products per region and block.
-    """
+    """Products of one drive per region with its BOLD."""
     n_regions = recordings[0].y.shape[1]
     labels, n_blocks = block_labels(recordings, n_block_rows)
     gram = np.zeros((n_regions, n_blocks, n_basis, n_basis))

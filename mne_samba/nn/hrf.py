@@ -40,7 +40,11 @@ class DoubleGammaHRF(nn.Module):
         self.register_buffer("low", torch.as_tensor(low, dtype=dtype))
         self.register_buffer("high", torch.as_tensor(high, dtype=dtype))
         self.raw = nn.Parameter(torch.zeros(n_regions, 5))
-        self.set_params_(canonical_params(bounds) if params is None else params)
+        if params is None:
+            # Computed, not just stored: the meta device, on which files are checked, has no numbers.
+            with torch.device("cpu"):
+                params = canonical_params(bounds)
+        self.set_params_(params)
 
     @torch.no_grad()
     def set_params_(self, params):

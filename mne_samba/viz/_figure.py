@@ -64,13 +64,7 @@ def styled(function: Callable) -> Callable:
 def make_axes(
     axes, n_rows: int, n_columns: int, height: float, width: float = WIDTH, **options
 ) -> tuple[Figure, list[Axes]]:
-    """Axes to draw on, in a row-wise list: those given, or those of a new figure.
-
-    Raises
-    ------
-    ValueError
-        If the number of given axes is not the number of panels.
-    """
+    """Axes to draw on, in a row-wise list: those given, or those of a new figure."""
     n_panels = n_rows * n_columns
     if axes is None:
         fig, made = plt.subplots(
@@ -127,13 +121,7 @@ def as_coords(coords, n: int) -> np.ndarray | None:
 
 
 def pick(items, names: Sequence[str], default: Sequence[int]) -> list[int]:
-    """Find the indices of what was asked for by name or number.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown or a number out of range.
-    """
+    """Find the indices of what was asked for by name or number."""
     if items is None:
         return list(default)
     items = [items] if isinstance(items, str | int | np.integer) else list(items)
@@ -153,13 +141,7 @@ def pick(items, names: Sequence[str], default: Sequence[int]) -> list[int]:
 
 
 def fitted(estimator, *attributes: str):
-    """Attributes of a fitted estimator.
-
-    Raises
-    ------
-    TypeError
-        If it has none of them.
-    """
+    """Attributes of a fitted estimator; a TypeError where it has none of them."""
     missing = [name for name in attributes if not hasattr(estimator, name)]
     if missing:
         raise TypeError(

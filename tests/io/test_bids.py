@@ -6,8 +6,9 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 
-from mne_samba import SambaTranslator, make_windows, read_samba
+from mne_samba import make_windows, read_samba
 from mne_samba.io import read_bids_pair
 from mne_samba.metrics import pearson
 
@@ -115,7 +116,7 @@ def test_windows_follow_the_scan(tree, pair):
 
 def test_from_the_folder_to_a_person_not_seen(tree, pair):
     other = read(tree.root, "sub-02")
-    translator = SambaTranslator(corrections="never", random_state=0, **pair.timing)
+    translator = assemble(corrections="never", random_state=0, **pair.timing)
     translator.fit([pair.raw], [pair.bold])
     assert translator.score([other.raw], [other.bold]) > 0.2
 
@@ -124,7 +125,7 @@ def test_provenance_is_plain_and_kept_by_save(pair, tmp_path):
     json.dumps(pair.provenance)
     assert pair.provenance["derivatives"]["generated_by"] == "fMRIPrep 24.1.0"
     assert pair.provenance["timing"]["n_dummy"] == 2
-    translator = SambaTranslator(corrections="never", random_state=0, **pair.timing)
+    translator = assemble(corrections="never", random_state=0, **pair.timing)
     translator.fit([pair.raw], [pair.bold])
     assert translator.provenance_ == [pair.provenance]
     translator.save(tmp_path / "model.samba")

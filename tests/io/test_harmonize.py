@@ -1,9 +1,9 @@
 import mne
 import numpy as np
 import pytest
+from assemble import assemble
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 
-from mne_samba import SambaTranslator
 from mne_samba.datasets._bids_tree import CHANNELS, write_bids_tree
 from mne_samba.io import harmonize, read_bids_pair
 from mne_samba.io._harmonize import resample_bold
@@ -72,9 +72,7 @@ def test_mixed_people_come_to_one_rate(mixed):
 def test_a_model_of_mixed_people_predicts_each_at_their_own_rate(mixed, channels):
     pairs = harmonize(mixed)
     raws, bolds = [p.raw for p in pairs], [p.bold for p in pairs]
-    translator = SambaTranslator(
-        channels=channels, corrections="never", random_state=0, **pairs[0].timing
-    )
+    translator = assemble(channels=channels, corrections="never", random_state=0, **pairs[0].timing)
     with mne.utils.catch_logging() as log, mne.use_log_level("INFO"):
         translator.fit(raws[1:], bolds[1:])
     said = 'channels="match": 7 channels kept' if channels == "match" else "Interpolated channels"
@@ -90,7 +88,7 @@ def test_a_model_of_mixed_people_predicts_each_at_their_own_rate(mixed, channels
 
 def test_it_survives_the_splitters_of_sklearn(mixed):
     pairs = harmonize(mixed)
-    translator = SambaTranslator(
+    translator = assemble(
         channels="interpolate", corrections="never", random_state=0, **pairs[0].timing
     )
     scores = cross_val_score(

@@ -9,10 +9,15 @@ from scipy.linalg import cholesky, solve_triangular, toeplitz
 from sklearn.utils import Bunch
 
 from .._checks import check_number
+from ..arrays import array
 from ..core.inverse import autocovariance, shrunk_covariance
+from ..data.paired import Paired
+
+# Frames over which BOLD and residuals are taken to remember themselves.
+N_ACF = 64
 
 
-@dataclass
+@dataclass(frozen=True)
 class MatchedFilter:
     r"""Likelihood ratio of a measured window given a prediction, against that of any window.
 
@@ -26,28 +31,37 @@ class MatchedFilter:
     ----------
     noise, total : array, shape (n_targets, n_targets)
         Covariance of residuals and of BOLD over targets.
-    noise_acf, total_acf : array
+    noise_acf, total_acf : array, shape (n_acf,)
         Their autocorrelation over frames.
     """
 
-    noise: np.ndarray
-    total: np.ndarray
-    noise_acf: np.ndarray
-    total_acf: np.ndarray
+    noise: np.ndarray = array("n_targets", "n_targets")
+    total: np.ndarray = array("n_targets", "n_targets")
+    noise_acf: np.ndarray = array("n_acf")
+    total_acf: np.ndarray = array("n_acf")
 
     @classmethod
-    def fit(cls, targets: list[np.ndarray], frames: list[np.ndarray], n_acf: int = 64):
-        """Measure residuals of training frames, both lists of (n_frames, n_targets)."""
+    def fit(cls, targets: list[np.ndarray], frames: list[np.ndarray]) -> MatchedFilter:
+        """Measure BOLD and what predictions leave of it, both lists of (n_frames, n_targets)."""
         residuals = [y - p for y, p in zip(targets, frames, strict=True)]
-        rows = np.concatenate(targets)
-        left = np.concatenate(residuals)
+        rows, left = np.concatenate(targets), np.concatenate(residuals)
         kept = np.isfinite(rows).all(axis=1)
         return cls(
             shrunk_covariance(left[kept]),
             shrunk_covariance(rows[kept]),
-            autocovariance([r.T for r in residuals], n_acf),
-            autocovariance([y.T for y in targets], n_acf),
+            autocovariance([r.T for r in residuals], N_ACF),
+            autocovariance([y.T for y in targets], N_ACF),
         )
+
+    @classmethod
+    def of(cls, data: Paired, frames: list[np.ndarray]) -> MatchedFilter | None:
+        """Measure training data and predictions of them; None for tables, which have no windows."""
+        if data.kind == "table":
+            return None
+        seen = zip(data.targets, data.masks, strict=True)
+        # Regions that a recording lacks stand at their mean.
+        targets = [np.where(m[:, None], np.nan_to_num(t), np.nan) for t, m in seen]
+        return cls.fit(targets, frames)
 
     def scores(self, pred: np.ndarray, bold: np.ndarray) -> np.ndarray:
         """Score every measured window for every predicted one.
@@ -69,6 +83,7 @@ class MatchedFilter:
 
     @staticmethod
     def _whiten(windows: np.ndarray, covariance: np.ndarray, acf: np.ndarray) -> np.ndarray:
+        """White windows (n_windows, n_frames * n_targets)."""
         n_frames, n_targets = windows.shape[1:]
         column = np.zeros(n_frames)
         column[: min(n_frames, len(acf))] = acf[:n_frames]

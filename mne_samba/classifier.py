@@ -11,9 +11,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks import check_number, check_option
-from .._reverse.data import bold_kind, check_bold
-from ..data.inputs import input_kind, is_features
+from ._checks import check_number, check_option
+from .data.given import what_is, what_is_bold
+from .inverse import InverseTranslator
+from .latents import LatentTranslator
+
+
+def _thawed(translator):
+    """Estimator within a FrozenEstimator, or the estimator itself."""
+    return translator.estimator if isinstance(translator, FrozenEstimator) else translator
 
 
 def _has_probabilities(self) -> bool:
@@ -31,10 +37,10 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    translator : SambaTranslator
+    translator : LatentTranslator | InverseTranslator | SambaTranslator
         Fitted, or in a `sklearn.frozen.FrozenEstimator`: used as it is. Not fitted: ``fit`` needs
-        ``bold``. With ``direction="both"`` or ``"hemo_to_ele"``, latent time courses are decoded,
-        otherwise what its ``transform`` gives. Any other transformer works like the latter.
+        ``bold``. Of the first two, latent time courses are decoded, otherwise what ``transform``
+        gives. Any other transformer works like the latter.
     classifier : classifier | None
         Fitted on one row per window; None takes linear discriminant analysis with shrinkage.
     modality : "ele" | "hemo" | None
@@ -67,8 +73,9 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
 
     Examples
     --------
-    >>> from mne_samba import SambaClassifier, SambaTranslator
-    >>> decoder = SambaClassifier(SambaTranslator(t_r=2.0, direction="both"))
+    >>> from mne_samba import InverseTranslator, LatentTranslator, SambaClassifier, SambaTranslator
+    >>> both_ways = LatentTranslator(SambaTranslator(t_r=2.0), InverseTranslator(t_r=2.0))
+    >>> decoder = SambaClassifier(both_ways)
     >>> # decoder.fit(epochs, labels, bold=bold).predict(others)
     """
 
@@ -136,14 +143,12 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
         return labels
 
     def _n_samples(self, X) -> int:
-        if self._input() == "hemo":
-            return len(bold_kind(X)[1])
-        return len(X) if is_features(X) else input_kind(X)[1]
+        return len(what_is_bold(X, "X") if self._input() == "hemo" else what_is(X))
 
     def _input(self) -> str:
         if self.modality is not None:
             return self.modality
-        return "hemo" if getattr(self.translator, "direction", "") == "hemo_to_ele" else "ele"
+        return "hemo" if isinstance(_thawed(self.translator), InverseTranslator) else "ele"
 
     def _fitted_translator(self):
         try:
@@ -159,14 +164,14 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(self.translator, FrozenEstimator):
             raise ValueError("The translator is frozen: leave out bold, or pass it unfrozen.")
         if self._input() == "ele":
-            check_bold(bold, "bold")
-        swapped = getattr(self.translator, "direction", "") == "both" and self._input() == "hemo"
+            what_is_bold(bold, "bold")
+        swapped = isinstance(self.translator, LatentTranslator) and self._input() == "hemo"
         pair = (bold, X) if swapped else (X, bold)
         return clone(self.translator).fit(*pair)
 
     def _features(self, X) -> np.ndarray:
         translator = self.translator_
-        if getattr(translator, "direction", "ele_to_hemo") == "ele_to_hemo":
+        if not isinstance(_thawed(translator), (LatentTranslator, InverseTranslator)):
             return np.asarray(translator.transform(X))
         rows = [self._blocks(course) for course in translator.latents(X, self._input())]
         return np.stack(rows)

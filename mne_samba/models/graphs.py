@@ -11,8 +11,9 @@ from scipy.stats import rankdata
 from sklearn.covariance import ledoit_wolf
 
 from .._checks import as_float_array
-from ..data.paired import PairedData
-from ..nn.graph import knn_adjacency, similarity
+from ..arrays import array
+from ..data.paired import Paired
+from .geometric import geometric_adjacency, is_geometric, node_places, to_data
 
 GRAPHS = (
     "knn", "correlation", "cosine", "partial_correlation", "mutual_information", "distance",
@@ -40,23 +41,57 @@ class Graphs:
         where graph attention is not used.
     """
 
-    source_similarity: np.ndarray
-    target_similarity: np.ndarray
-    source: np.ndarray | None
-    target: np.ndarray | None
-    source_attention: np.ndarray | None = None
-    target_attention: np.ndarray | None = None
+    source_similarity: np.ndarray = array("n_channels", "n_channels")
+    target_similarity: np.ndarray = array("n_targets", "n_targets")
+    source: np.ndarray | None = array("n_channels", "n_channels", optional=True)
+    target: np.ndarray | None = array("n_targets", "n_targets", optional=True)
+    source_attention: np.ndarray | None = array("n_channels", "n_channels", optional=True)
+    target_attention: np.ndarray | None = array("n_targets", "n_targets", optional=True)
+
+    def to_data(self, side: str, names=None):
+        """Hand a graph over to torch-geometric.
+
+        Parameters
+        ----------
+        side : "source" | "target"
+            The graph over nodes or over targets.
+        names : sequence of str | None
+            What the nodes are called.
+
+        Returns
+        -------
+        data : torch_geometric.data.Data
+            ``edge_index`` with an edge from j to i where i attends to j, ``edge_weight``, their
+            similarity, and ``names`` where they are known.
+
+        Raises
+        ------
+        ValueError
+            If there is no such graph, or names are not one per node.
+        """
+        if side not in ("source", "target"):
+            raise ValueError(f"side must be 'source' or 'target', got {side!r}.")
+        adjacency = getattr(self, side)
+        if adjacency is None:
+            raise ValueError(f"There is no {side} graph: the model was fitted with graph=None.")
+        return to_data(adjacency, getattr(self, f"{side}_similarity"), names)
 
 
-def fit_graphs(options, data: PairedData) -> Graphs:
-    """Build the graphs of a translator from its training data.
+def fit_graphs(data: Paired, graph, n_neighbors: int, info, ch_names) -> Graphs:
+    """Build the graphs of a model from its training data.
 
     Parameters
     ----------
-    options : SambaTranslator
-        Read for ``graph``, ``n_neighbors``, channels and their places, never changed.
-    data : PairedData
+    data : Paired
         Training data.
+    graph : str | array | callable | torch_geometric.data.Data | BaseTransform | None
+        Edges between nodes, see `source_adjacency`.
+    n_neighbors : int
+        Neighbours of every node, and of every target.
+    info : mne.Info | None
+        With the channels' places.
+    ch_names : list of str
+        Channels.
 
     Returns
     -------
@@ -66,33 +101,45 @@ def fit_graphs(options, data: PairedData) -> Graphs:
     Raises
     ------
     ValueError
-        If the graph is an array of another size, or channels lack the places that
-        ``graph="distance"`` goes by.
+        If the graph has another size, or channels lack the places that it goes by.
     """
-    alike = node_similarity(options.graph, data)
-    source = source_adjacency(options, alike)
+    alike = node_similarity(graph, data)
+    source = source_adjacency(graph, alike, data, n_neighbors, info, ch_names)
     targets = target_similarity(data)
-    target = None if source is None else knn_adjacency(targets, options.n_neighbors)
+    target = None if source is None else knn_adjacency(targets, n_neighbors)
     return Graphs(alike, targets, source, target)
 
 
-def check_graph(options, data: PairedData) -> None:
+def check_graph(data: Paired, graph, info, ch_names) -> None:
     """Refuse graphs of another size, or without places, before anything is fitted."""
-    if callable(options.graph) or not isinstance(options.graph, (str, type(None))):
-        source_adjacency(options, node_similarity(options.graph, data))
-    elif options.graph == "distance":
-        node_distances(options.info_, options.ch_names_in_)
+    if isinstance(graph, str) and graph == "distance":
+        node_distances(info, ch_names)
+    elif graph is not None and not isinstance(graph, str):
+        source_adjacency(graph, node_similarity(graph, data), data, 1, info, ch_names)
 
 
-def source_adjacency(options, alike: np.ndarray) -> np.ndarray | None:
-    """Edges between nodes by the option ``graph``: a name, an array or a function.
+def source_adjacency(
+    graph, alike: np.ndarray, data: Paired, n_neighbors: int, info, ch_names
+) -> np.ndarray | None:
+    """Edges between nodes: by name, as an array, by a function, or from torch-geometric.
 
     Parameters
     ----------
-    options : SambaTranslator
-        Read for ``graph``, ``n_neighbors``, channels and their places, never changed.
+    graph : str | array | callable | torch_geometric.data.Data | BaseTransform | None
+        One of `GRAPHS`; an array of shape (n_channels, n_channels), nonzero where row i's node
+        attends to column j's; a function from `alike` to such an array; edges of torch-geometric,
+        from j to i where i attends to j; or one of its transforms, see
+        `mne_samba.models.geometric.geometric_adjacency`.
     alike : array, shape (n_channels, n_channels)
         `node_similarity` of the same option.
+    data : Paired
+        Training data.
+    n_neighbors : int
+        Neighbours of every node in named graphs.
+    info : mne.Info | None
+        With the channels' places.
+    ch_names : list of str
+        Channels.
 
     Returns
     -------
@@ -107,7 +154,6 @@ def source_adjacency(options, alike: np.ndarray) -> np.ndarray | None:
     correlation) count by their size, since a node that does the opposite tells as much as one that
     does the same; "knn" alone takes the largest signed correlations.
     """
-    graph = options.graph
     if graph is None:
         return None
     if isinstance(graph, str):
@@ -116,8 +162,11 @@ def source_adjacency(options, alike: np.ndarray) -> np.ndarray | None:
         if graph in ("correlation", "partial_correlation"):
             alike = np.abs(alike)
         elif graph == "distance":
-            alike = -node_distances(options.info_, options.ch_names_in_)
-        return knn_adjacency(alike, options.n_neighbors)
+            alike = -node_distances(info, ch_names)
+        return knn_adjacency(alike, n_neighbors)
+    if is_geometric(graph):
+        found = geometric_adjacency(graph, _node_power(data), info, ch_names)
+        return found | np.eye(len(alike), dtype=bool)
     given = as_float_array(graph(alike) if callable(graph) else graph, "graph")
     if given.shape != alike.shape or not np.isfinite(given).all():
         raise ValueError(
@@ -127,14 +176,14 @@ def source_adjacency(options, alike: np.ndarray) -> np.ndarray | None:
     return (given != 0) | np.eye(len(alike), dtype=bool)
 
 
-def node_similarity(graph, data: PairedData) -> np.ndarray:
+def node_similarity(graph, data: Paired) -> np.ndarray:
     """How alike nodes are in training, by the measure that a graph is built from.
 
     Parameters
     ----------
     graph : "cosine" | "partial_correlation" | "mutual_information" | object
         The measure; for anything else, correlation.
-    data : PairedData
+    data : Paired
         Training data.
 
     Returns
@@ -144,30 +193,101 @@ def node_similarity(graph, data: PairedData) -> np.ndarray:
         nodes correlate with the same others; partial correlation, mean over bands; or mutual
         information of all bands together, nats.
     """
+    graph = graph if isinstance(graph, str) else None
     power = _node_power(data)
-    if isinstance(graph, str) and graph == "partial_correlation":
+    if graph == "partial_correlation":
         return np.mean([partial_correlation(band) for band in power.swapaxes(0, 1)], axis=0)
-    if isinstance(graph, str) and graph == "mutual_information":
+    if graph == "mutual_information":
         return mutual_information(power)
     alike = np.mean([similarity(band) for band in power.swapaxes(0, 1)], axis=0)
-    if isinstance(graph, str) and graph == "cosine":
+    if graph == "cosine":
         rows = alike / np.linalg.norm(alike, axis=1, keepdims=True)
         return np.clip(rows @ rows.T, -1.0, 1.0)
     return alike
 
 
-def target_similarity(data: PairedData) -> np.ndarray:
+def target_similarity(data: Paired) -> np.ndarray:
     """Correlation of targets over training frames."""
     frames = np.concatenate([t[m] for t, m in zip(data.targets, data.masks, strict=True)])
     return similarity(np.nan_to_num(frames).T)
 
 
-def _node_power(data: PairedData) -> np.ndarray:
+def _node_power(data: Paired) -> np.ndarray:
     """Band power (n_channels, n_bands, n_bins) of enough of the training data."""
     # Windows overlap in their history: a part of them is enough.
     some = data.powers[:: max(1, len(data.powers) // _SEGMENTS)]
     step = max(1, sum(power.shape[-1] for power in some) // _BINS)
     return np.concatenate([power[..., ::step] for power in some], axis=-1).astype(np.float64)
+
+
+def similarity(series: np.ndarray) -> np.ndarray:
+    """Correlation between the time courses of nodes.
+
+    Parameters
+    ----------
+    series : array, shape (n_nodes, n_times)
+        Time courses; a constant one correlates with nothing.
+
+    Returns
+    -------
+    similarity : array, shape (n_nodes, n_nodes)
+        Pearson correlations, ones on the diagonal.
+    """
+    series = np.asarray(series, dtype=np.float64)
+    series = series - series.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(series, axis=1, keepdims=True)
+    series = series / np.where(norm > 0, norm, np.inf)
+    out = np.clip(series @ series.T, -1.0, 1.0)
+    np.fill_diagonal(out, 1.0)
+    return out
+
+
+def knn_adjacency(similarity: np.ndarray, k: int) -> np.ndarray:
+    """Connect every node with the ``k`` nodes that it resembles most.
+
+    Parameters
+    ----------
+    similarity : array, shape (n_nodes, n_nodes)
+        Larger is closer; the diagonal is not read.
+    k : int
+        Neighbours per node; at most ``n_nodes - 1`` are taken.
+
+    Returns
+    -------
+    adjacency : array of bool, shape (n_nodes, n_nodes)
+        Row i marks the nodes that node i attends to, itself among them.
+    """
+    n_nodes = len(similarity)
+    k = min(int(k), n_nodes - 1)
+    adjacency = np.eye(n_nodes, dtype=bool)
+    if k > 0:
+        ranked = np.array(similarity, dtype=float)
+        np.fill_diagonal(ranked, -np.inf)
+        nearest = np.argpartition(-ranked, k - 1, axis=1)[:, :k]
+        np.put_along_axis(adjacency, nearest, True, axis=1)
+    return adjacency
+
+
+def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
+    """Mark for every row the ``k`` columns of largest absolute similarity.
+
+    Parameters
+    ----------
+    similarity : array, shape (n_to, n_from)
+        Any measure; sign does not matter.
+    k : int
+        Columns per row, at most all.
+
+    Returns
+    -------
+    adjacency : array of bool, shape (n_to, n_from)
+        Row i marks what node i attends to.
+    """
+    size = np.abs(np.nan_to_num(similarity))
+    k = min(int(k), size.shape[1])
+    adjacency = np.zeros(size.shape, dtype=bool)
+    np.put_along_axis(adjacency, np.argpartition(-size, k - 1, axis=1)[:, :k], True, axis=1)
+    return adjacency
 
 
 def partial_correlation(series: np.ndarray) -> np.ndarray:
@@ -261,18 +381,5 @@ def node_distances(info, ch_names) -> np.ndarray:
     ValueError
         If there is no ``info``, or channels have no place in it.
     """
-    if info is None:
-        raise ValueError(
-            'graph="distance" needs the places of channels, which arrays do not have: give '
-            "MNE objects with a montage, or your own adjacency (n_channels, n_channels) as graph."
-        )
-    found = {ch["ch_name"]: np.asarray(ch["loc"][:3], dtype=float) for ch in info["chs"]}
-    places = np.array([found.get(name, np.full(3, np.nan)) for name in ch_names])
-    lost = ~np.isfinite(places).all(axis=1) | (places == 0).all(axis=1)
-    if lost.any():
-        names = [ch_names[i] for i in np.flatnonzero(lost)]
-        raise ValueError(
-            f'graph="distance" needs the places of channels; {len(names)} of {len(ch_names)} have '
-            f"none: {names[:8]}. Set a montage (raw.set_montage), or choose another graph."
-        )
+    places = node_places(info, ch_names, 'graph="distance"')
     return cdist(places, places)

@@ -17,7 +17,8 @@ from _paper_reference import (
 from _timing import interleaved, relative
 
 from mne_samba.hrf import convolve, convolve_frames, double_gamma, glover_params
-from mne_samba.nn.graph import GraphAttention, knn_adjacency
+from mne_samba.models.graphs import knn_adjacency
+from mne_samba.nn.graph import GraphAttention
 from mne_samba.nn.wavelet import wavedec
 from mne_samba.wavelets import CANONICAL_BANDS, band_power, morlet_power
 

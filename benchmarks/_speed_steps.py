@@ -7,7 +7,7 @@ import torch
 from _paper_reference import plain_step
 from _timing import exponent, interleaved, relative, seconds
 
-from mne_samba.nn.graph import knn_adjacency
+from mne_samba.models.graphs import knn_adjacency
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.paper import PaperNet, chunk_power
 from mne_samba.nn.samba import SambaNet

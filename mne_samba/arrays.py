@@ -22,7 +22,7 @@ def array(*dims: str | int, optional: bool = False, may_be_nan: bool = False):
     Notes
     -----
     Names in the class attribute ``_own_dims`` of a dataclass have sizes of their own in it and in
-    what it holds. A method ``_sizes()`` gives sizes that no field has, as a dict.
+    what it holds; "*" is all names. A method ``_sizes()`` gives sizes that no field has, as a dict.
     """
     metadata = {"dims": dims, "optional": optional, "may_be_nan": may_be_nan}
     if optional:

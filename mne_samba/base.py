@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from ._checks import check_option, check_t_r
 from ._scoring import MeanScore, score_frames, score_rows
 from .data.paired import BoldScale, Paired
-from .data.power import PowerScaler, full_history
+from .data.power import BandPower, PowerScaler, TableRows, full_history
 from .data.recordings import Layout, Recordings
 from .models import Trainer
+from .models.chunk_power import ChunkPower
 from .reader import Reader
 
 
@@ -34,7 +35,7 @@ class FittedInput:
     """
 
     layout: Layout
-    features: object
+    features: BandPower | ChunkPower | TableRows
     scale: BoldScale
 
 
@@ -74,7 +75,8 @@ class BoldPredictor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         powers = features.measure(rec, reader.memory)
         # Columns of a table are not power: their scale is not for us to choose.
         scaler = PowerScaler() if rec.kind == "table" else scaler
-        return rec, features, Paired.of(rec, powers, features.grid, reader.detrend, scaler)
+        data = Paired.of(rec, powers, features.grid, reader.detrend, scaler, dict(features.bands))
+        return rec, features, data
 
     def _publish_input(self, inputs: FittedInput, provenance: list[dict]) -> None:
         """Set the fitted attributes that follow from the data alone."""

@@ -53,6 +53,8 @@ class InverseState:
         Where BOLD came from.
     """
 
+    _own_dims = ("*",)  # two ways in one file may differ in all
+
     layout: Layout
     features: BandPower
     scale: InverseScale

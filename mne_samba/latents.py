@@ -36,9 +36,6 @@ class LatentState:
     forward: ForwardState
     inverse: InverseState
 
-    # Windows of the two ways may differ in their history and bins.
-    _own_dims = ()
-
 
 class LatentTranslator(TransformerMixin, BaseEstimator):
     """Translate both ways through one latent space.

@@ -361,7 +361,9 @@ class _Sizes:
         self.held: set[str] = set()
 
     def _of(self, name: str) -> _Sizes:
-        return self if self.outer is None or name in self.own else self.outer._of(name)
+        if self.outer is None or name in self.own or "*" in self.own:
+            return self
+        return self.outer._of(name)
 
     def get(self, name: str) -> tuple[int, str] | None:
         """Size, and where it was seen; None where it is not known yet."""

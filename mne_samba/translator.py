@@ -36,6 +36,8 @@ class ForwardState:
         Where BOLD came from.
     """
 
+    _own_dims = ("*",)  # two ways in one file may differ in all
+
     inputs: FittedInput
     fitted: FittedSamba | FittedPaper
     provenance: list[dict]

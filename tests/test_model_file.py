@@ -209,6 +209,24 @@ def test_sizes_belong_to_their_part():
     assert again.back_.part.rate == 3.0 and not hasattr(again.there, "fitted_")
 
 
+def test_all_sizes_may_belong_to_a_part():
+    @dataclass(frozen=True)
+    class Alone(Residuals):
+        _own_dims = ("*",)
+
+    @dataclass(frozen=True)
+    class Two:
+        first: Residuals
+        second: Residuals
+
+    values = [(np.zeros((4, n)), np.zeros(4)) for n in (2, 3)]
+    tree, arrays, classes = pack(Two(*(Alone(*value) for value in values)))
+    assert unpack(tree, arrays, classes).second.values.shape == (4, 3)
+    tree, arrays, classes = pack(Two(*(Residuals(*value) for value in values)))
+    with pytest.raises(ValueError, match=r"second\.values has shape \(4, 3\)"):
+        unpack(tree, arrays, classes)
+
+
 def test_parameters_come_back(tmp_path):
     model = Model(
         part=Part(2.5, {"x": (1.0, 2.0)}), graph=np.eye(3), memory="/cache",

@@ -95,6 +95,8 @@ class Paired:
         Of the channels.
     raw : list of array | None
         Band power before it was scaled, where its scale is chosen by the data.
+    bands : dict | None
+        Name of every band to its edges (low, high) in Hz.
     """
 
     powers: list[np.ndarray]
@@ -109,11 +111,13 @@ class Paired:
     target_names: list[str]
     info: mne.Info | None = None
     raw: list[np.ndarray] | None = None
+    bands: dict[str, tuple[float, float]] | None = None
 
     @classmethod
     def of(
-        cls, rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend, scaler
-    ) -> Paired:
+        cls, rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend, scaler,
+        bands: dict | None = None,
+    ) -> Paired:  # fmt: skip
         """Standardise recordings and their band power.
 
         Parameters
@@ -128,6 +132,8 @@ class Paired:
             Slow drift removed from BOLD per recording.
         scaler : PowerScaler
             Not yet fitted.
+        bands : dict | None
+            Name of every band to its edges.
 
         Raises
         ------
@@ -159,7 +165,7 @@ class Paired:
         return cls(
             scaler.transform(powers, rec.keys, rec.kind), targets, rec.keys, rec.table, rec.kind,
             grid, scaler, BoldScale.of(recording_scale(kept, rec.keys), scales),
-            list(rec.ch_names), list(rec.target_names), rec.info, powers,
+            list(rec.ch_names), list(rec.target_names), rec.info, powers, bands,
         )  # fmt: skip
 
     @property

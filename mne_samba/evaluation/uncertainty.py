@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from .._fitting.conformal import check_coverage, conformal_quantile, interval_coverage, residual_std
+from ..models.intervals import check_coverage, conformal_quantile, stacked
 from ._evaluate import _folds
 from ._jobs import Job, run_jobs
 from ._options import time_params
@@ -78,6 +78,41 @@ def _run_residuals(samples: Samples, measured: dict, parts, test, detrend) -> li
         measured[k][rows] - remove_drift(grids[k][rows], samples.t_r[k], detrend, rows)
         for k, rows in tested.items()
     ]
+
+
+def residual_std(residuals: Sequence) -> np.ndarray:
+    """Root mean square of residuals on unseen frames, per target.
+
+    Parameters
+    ----------
+    residuals : list of array, each (n_frames, n_targets)
+        Measured minus predicted; NaN is ignored.
+
+    Returns
+    -------
+    std : ndarray of shape (n_targets,)
+        Standard deviation that a prediction misses by.
+    """
+    return np.sqrt(np.nanmean(stacked(residuals) ** 2, axis=0))
+
+
+def interval_coverage(y, low, high) -> np.ndarray:
+    """Share of measured frames inside their interval, per target.
+
+    Parameters
+    ----------
+    y, low, high : array of shape (..., n_targets)
+        Measured frames and the bounds; frames with NaN are ignored.
+
+    Returns
+    -------
+    coverage : ndarray of shape (n_targets,)
+        Share between 0 and 1.
+    """
+    y, low, high = (np.asarray(part, float) for part in (y, low, high))
+    y, low, high = (part.reshape(-1, part.shape[-1]) for part in (y, low, high))
+    inside = np.where(np.isnan(y), np.nan, ((y >= low) & (y <= high)).astype(float))
+    return np.nanmean(inside, axis=0)
 
 
 class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):

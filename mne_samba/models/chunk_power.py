@@ -178,7 +178,7 @@ class ChunkPower:
 
 
 def samples_of(n_features: int) -> int:
-    """Samples of the chunk that has so many coefficients: a few of its levels may be padded."""
+    """Find how many samples a chunk of so many coefficients has; levels may be padded."""
     n_samples = n_features
     while sum(level_sizes(n_samples)) > n_features:
         n_samples -= 1

@@ -12,7 +12,9 @@ def is_geometric(graph) -> bool:
     return any(kind.__module__.partition(".")[0] == "torch_geometric" for kind in kinds)
 
 
-def geometric_adjacency(graph, power: np.ndarray, info, ch_names) -> np.ndarray:
+def geometric_adjacency(
+    graph, n_channels: int, power: np.ndarray | None = None, info=None, ch_names=None
+) -> np.ndarray:
     """Edges between nodes, of data of torch-geometric or of what a transform makes of the nodes.
 
     Parameters
@@ -21,12 +23,14 @@ def geometric_adjacency(graph, power: np.ndarray, info, ch_names) -> np.ndarray:
         Edges from j to i where i attends to j, those of weight zero (``edge_weight``) left out;
         nodes are the channels, in their order or by ``names``. A transform is given
         ``Data(pos=..., x=...)``, the channels' places in metres and their band power.
-    power : array, shape (n_channels, n_bands, n_bins)
+    n_channels : int
+        Channels.
+    power : array, shape (n_channels, n_bands, n_bins) | None
         Band power in training.
     info : mne.Info | None
         With the channels' places.
-    ch_names : list of str
-        Channels.
+    ch_names : list of str | None
+        What they are called.
 
     Returns
     -------
@@ -42,13 +46,13 @@ def geometric_adjacency(graph, power: np.ndarray, info, ch_names) -> np.ndarray:
     from torch_geometric.transforms import BaseTransform
 
     if isinstance(graph, BaseTransform):
-        return _edges(_transformed(graph, power, info, ch_names), list(ch_names))
-    if isinstance(graph, Data):
-        return _edges(graph, list(ch_names))
-    raise ValueError(
-        "graph must be a torch_geometric.data.Data or a transform that makes one, got "
-        f"{type(graph).__name__}."
-    )
+        graph = _transformed(graph, n_channels, power, info, ch_names)
+    if not isinstance(graph, Data):
+        raise ValueError(
+            "graph must be a torch_geometric.data.Data or a transform that makes one, got "
+            f"{type(graph).__name__}."
+        )
+    return _edges(graph, n_channels, ch_names)
 
 
 def to_data(adjacency: np.ndarray, weight: np.ndarray, names=None):
@@ -87,13 +91,14 @@ def node_places(info, ch_names, asker: str) -> np.ndarray:
     return places
 
 
-def _transformed(transform, power: np.ndarray, info, ch_names):
-    """Data after a transform of the channels."""
+def _transformed(transform, n_channels: int, power: np.ndarray | None, info, ch_names):
+    """Apply a transform to data of the channels."""
     import torch
     from torch_geometric.data import Data
 
-    x = torch.as_tensor(power.reshape(len(power), -1), dtype=torch.float32)
-    data = Data(x=x, num_nodes=len(power))
+    data = Data(num_nodes=n_channels)
+    if power is not None:
+        data.x = torch.as_tensor(power.reshape(n_channels, -1), dtype=torch.float32)
     try:
         places = node_places(info, ch_names, f"graph={transform!r}")
     except ValueError as error:
@@ -152,9 +157,8 @@ def _closest(distance: np.ndarray, k: int) -> np.ndarray:
     return marked
 
 
-def _edges(data, ch_names: list[str]) -> np.ndarray:
+def _edges(data, n_nodes: int, ch_names) -> np.ndarray:
     """Adjacency (n_channels, n_channels) of data, in the order of the channels."""
-    n_nodes, names = len(ch_names), getattr(data, "names", None)
     edges = data.edge_index
     if edges is None:
         raise ValueError("graph has no edges: its edge_index is None.")
@@ -173,9 +177,10 @@ def _edges(data, ch_names: list[str]) -> np.ndarray:
     sends, attends = edges
     adjacency = np.zeros((n_nodes, n_nodes), dtype=bool)
     adjacency[attends, sends] = True
-    if names is None:
+    names = getattr(data, "names", None)
+    if names is None or ch_names is None:
         return adjacency
-    names = [str(name) for name in names]
+    names, ch_names = [str(name) for name in names], list(ch_names)
     if sorted(names) != sorted(ch_names):
         raise ValueError(
             "graph has nodes of other names than the channels: "

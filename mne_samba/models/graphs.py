@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 from sklearn.covariance import ledoit_wolf
 
-from .._checks import as_float_array
+from .._checks import as_float_array, check_option
 from ..arrays import array
 from ..data.paired import Paired
 from .geometric import geometric_adjacency, is_geometric, node_places, to_data
@@ -77,7 +77,7 @@ class Graphs:
         return to_data(adjacency, getattr(self, f"{side}_similarity"), names)
 
 
-def fit_graphs(data: Paired, graph, n_neighbors: int, info, ch_names) -> Graphs:
+def fit_graphs(data: Paired, graph, n_neighbors: int, info=None, ch_names=None) -> Graphs:
     """Build the graphs of a model from its training data.
 
     Parameters
@@ -90,7 +90,7 @@ def fit_graphs(data: Paired, graph, n_neighbors: int, info, ch_names) -> Graphs:
         Neighbours of every node, and of every target.
     info : mne.Info | None
         With the channels' places.
-    ch_names : list of str
+    ch_names : list of str | None
         Channels.
 
     Returns
@@ -103,23 +103,30 @@ def fit_graphs(data: Paired, graph, n_neighbors: int, info, ch_names) -> Graphs:
     ValueError
         If the graph has another size, or channels lack the places that it goes by.
     """
-    alike = node_similarity(graph, data)
-    source = source_adjacency(graph, alike, data, n_neighbors, info, ch_names)
+    alike, power = node_similarity(graph, data), node_power(data)
+    source = source_adjacency(graph, n_neighbors, alike, info, ch_names, power)
     targets = target_similarity(data)
     target = None if source is None else knn_adjacency(targets, n_neighbors)
     return Graphs(alike, targets, source, target)
 
 
-def check_graph(data: Paired, graph, info, ch_names) -> None:
+def check_graph_option(graph) -> None:
+    """Refuse names of graphs that do not exist."""
+    if isinstance(graph, str):
+        check_option(graph, "graph", (*GRAPHS, None))
+
+
+def check_graph(data: Paired, graph, info=None, ch_names=None) -> None:
     """Refuse graphs of another size, or without places, before anything is fitted."""
     if isinstance(graph, str) and graph == "distance":
         node_distances(info, ch_names)
     elif graph is not None and not isinstance(graph, str):
-        source_adjacency(graph, node_similarity(graph, data), data, 1, info, ch_names)
+        alike = node_similarity(graph, data)
+        source_adjacency(graph, 1, alike, info, ch_names, node_power(data))
 
 
 def source_adjacency(
-    graph, alike: np.ndarray, data: Paired, n_neighbors: int, info, ch_names
+    graph, n_neighbors: int, alike: np.ndarray, info=None, ch_names=None, power=None
 ) -> np.ndarray | None:
     """Edges between nodes: by name, as an array, by a function, or from torch-geometric.
 
@@ -130,16 +137,16 @@ def source_adjacency(
         attends to column j's; a function from `alike` to such an array; edges of torch-geometric,
         from j to i where i attends to j; or one of its transforms, see
         `mne_samba.models.geometric.geometric_adjacency`.
-    alike : array, shape (n_channels, n_channels)
-        `node_similarity` of the same option.
-    data : Paired
-        Training data.
     n_neighbors : int
         Neighbours of every node in named graphs.
+    alike : array, shape (n_channels, n_channels)
+        `node_similarity` of the same option.
     info : mne.Info | None
         With the channels' places.
-    ch_names : list of str
+    ch_names : list of str | None
         Channels.
+    power : array, shape (n_channels, n_bands, n_bins) | None
+        Band power, for transforms of torch-geometric.
 
     Returns
     -------
@@ -165,7 +172,7 @@ def source_adjacency(
             alike = -node_distances(info, ch_names)
         return knn_adjacency(alike, n_neighbors)
     if is_geometric(graph):
-        found = geometric_adjacency(graph, _node_power(data), info, ch_names)
+        found = geometric_adjacency(graph, len(alike), power, info, ch_names)
         return found | np.eye(len(alike), dtype=bool)
     given = as_float_array(graph(alike) if callable(graph) else graph, "graph")
     if given.shape != alike.shape or not np.isfinite(given).all():
@@ -194,7 +201,7 @@ def node_similarity(graph, data: Paired) -> np.ndarray:
         information of all bands together, nats.
     """
     graph = graph if isinstance(graph, str) else None
-    power = _node_power(data)
+    power = node_power(data)
     if graph == "partial_correlation":
         return np.mean([partial_correlation(band) for band in power.swapaxes(0, 1)], axis=0)
     if graph == "mutual_information":
@@ -212,7 +219,7 @@ def target_similarity(data: Paired) -> np.ndarray:
     return similarity(np.nan_to_num(frames).T)
 
 
-def _node_power(data: Paired) -> np.ndarray:
+def node_power(data: Paired) -> np.ndarray:
     """Band power (n_channels, n_bands, n_bins) of enough of the training data."""
     # Windows overlap in their history: a part of them is enough.
     some = data.powers[:: max(1, len(data.powers) // _SEGMENTS)]

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 
-@torch.device("cpu")
 def _sender_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
     """Senders of every node (n_to, n_senders), and False where others fill the row up."""
     adjacency = torch.as_tensor(adjacency) != 0
@@ -43,7 +42,9 @@ class BipartiteAttention(nn.Module):
 
     def __init__(self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2):
         super().__init__()
-        neighbours, valid = _sender_table(adjacency)
+        # Indices are computed, which the meta device, on which files are checked, cannot.
+        with torch.device("cpu"):
+            neighbours, valid = _sender_table(adjacency)
         self.register_buffer("neighbours", neighbours)
         self.register_buffer("valid", valid)
         self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope

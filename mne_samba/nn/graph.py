@@ -17,7 +17,6 @@ _EDGE_FEATURES = 8
 _SHOWN = 256
 
 
-@torch.device("cpu")
 def neighbour_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
     """List the neighbours of every node in a table as wide as the largest neighbourhood.
 
@@ -82,7 +81,9 @@ class GraphAttention(nn.Module):
         learn_edges: bool = False,
     ):  # fmt: skip
         super().__init__()
-        neighbours, valid = neighbour_table(adjacency)
+        # Indices are computed, which the meta device, on which files are checked, cannot.
+        with torch.device("cpu"):
+            neighbours, valid = neighbour_table(adjacency)
         self.register_buffer("neighbours", neighbours)
         self.register_buffer("valid", valid)
         self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope

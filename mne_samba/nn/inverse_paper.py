@@ -12,7 +12,7 @@ from .paper import N_HEADS
 from .wavelet import wavedec, waverec
 
 
-class PaperReverseNet(nn.Module):
+class InversePaperNet(nn.Module):
     r"""BOLD to band power of electrophysiology in the paper's order of parts.
 
     ==============================================  ==============================================
@@ -23,10 +23,10 @@ class PaperReverseNet(nn.Module):
     one-layer map of each node, M targets to N      ``spatial_map`` times ``mixing``
     graph attention on the source graph             ``source_graph`` (GATv2, four heads)
     wavelet coefficients per level                  ``levels`` (one layer each) and ``heads``
-    skip losses, MSE per level                      `PaperReverseLoss`, against `true_coefficients`
+    skip losses, MSE per level                      `InversePaperLoss`, against `true_coefficients`
     inverse wavelet transform                       ``waverec`` in `evoked`
     pseudo-inverse of the HRF of each parcel        ``deconvolution`` (`Deconvolution`), per node
-    1 - cosine over time, per node                  `PaperReverseLoss`, per node and band
+    1 - cosine over time, per node                  `InversePaperLoss`, per node and band
     ==============================================  ==============================================
 
     Parameters
@@ -56,8 +56,6 @@ class PaperReverseNet(nn.Module):
     The paper's wavelets and pseudo-inverse act on the voltage. At 4 to 40 Hz a response's gain is
     about -160 dB, and its regularised inverse passes as little: no rhythm would come back. As in
     `mne_samba.nn.paper.PaperNet`, they act on power instead, here on log band power over frames.
-    Waveforms follow from it by `mne_samba.nn.inverse.SignalHead`, whose coefficients per level and
-    skip losses are again the paper's.
     """
 
     def __init__(
@@ -173,7 +171,7 @@ def _attention(adjacency, n_hidden: int) -> GraphAttention | None:
     return GraphAttention(adjacency, n_hidden, n_hidden // N_HEADS, N_HEADS)
 
 
-class PaperReverseLoss(nn.Module):
+class InversePaperLoss(nn.Module):
     """1 - cosine over time per node and band, plus the squared error of coefficients by level.
 
     Errors are relative to the power of the level: 1 for nothing found.

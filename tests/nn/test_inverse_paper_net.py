@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.nn.graph import knn_adjacency
+from mne_samba.models.graphs import knn_adjacency
 from mne_samba.nn.inverse import WAVELET
-from mne_samba.nn.inverse_paper import PaperReverseLoss, PaperReverseNet
+from mne_samba.nn.inverse_paper import InversePaperLoss, InversePaperNet
 from mne_samba.nn.wavelet import waverec
 
 
 def network(n_targets=6, n_channels=3, n_bands=2, n_frames=24, graphs=True):
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
-    return PaperReverseNet(
+    return InversePaperNet(
         n_targets, n_channels, n_bands, n_frames=n_frames, t_r=2.0, n_lags=8, n_hidden=4,
         target_adjacency=knn_adjacency(rng.standard_normal((n_targets, n_targets)), 3)
         if graphs else None,
@@ -59,7 +59,7 @@ def test_every_learnt_tensor_moves_in_training():
     target = {"bold": torch.randn(8, 24, 6), "recording": torch.zeros(8, dtype=torch.long)}
     for _ in range(3):
         optimizer.zero_grad()
-        PaperReverseLoss()(net(bold, power), target).backward()
+        InversePaperLoss()(net(bold, power), target).backward()
         optimizer.step()
     still = [n for n, value in net.named_parameters() if torch.equal(value, before[n])]
     assert still == []
@@ -78,7 +78,7 @@ def test_loss_is_what_it_says():
     found = torch.randn(2, 3, 2, 20)
     rows = found.flatten(1, 2).transpose(1, 2).clone()
     target = {"bold": rows, "recording": torch.zeros(2, dtype=torch.long)}
-    loss = PaperReverseLoss()
+    loss = InversePaperLoss()
     assert loss((found, true, true), target) == pytest.approx(0.0, abs=1e-5)
     nothing = [torch.zeros_like(t) for t in true]
     assert loss((found, nothing, true), target) == pytest.approx(1.0, abs=1e-5)

@@ -8,12 +8,15 @@ import torch
 from assemble import assemble
 from scipy.spatial.distance import cdist
 from scipy.stats import norm, rankdata
+from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import kneighbors_graph
+from torch_geometric.transforms import KNNGraph
 
 import mne_samba.models.samba as samba
-from mne_samba import read_samba
+from mne_samba import Reader, read_samba
+from mne_samba.models.geometric import to_data
 from mne_samba.models.graphs import (
     GRAPHS,
     knn_adjacency,
@@ -301,7 +304,7 @@ def test_held_out_frames_choose_no_neighbours(placed, monkeypatch):
 
 
 def test_paper_variant_takes_the_graphs_too(placed, tmp_path):
-    options = {**FAST, "variant": "paper", "max_epochs": 1, "n_hidden": 8}
+    options = {"t_r": 2.0, "variant": "paper", "max_epochs": 1, "n_hidden": 8, "random_state": 0}
     model = assemble(**options, graph="learnt").fit(*placed)
     assert model.net_.module_.source_graph.gives.detach().abs().max() > 0
     np.testing.assert_allclose(model.graph_.source_attention.sum(axis=1), 1, atol=1e-5)
@@ -310,17 +313,29 @@ def test_paper_variant_takes_the_graphs_too(placed, tmp_path):
     np.testing.assert_array_equal(again.predict(placed[0]), model.predict(placed[0]))
 
 
+def test_graphs_of_torch_geometric_are_fitted_and_handed_back(placed):
+    options = {**FAST, "corrections": "always", "max_epochs": 1, "recurrent": None}
+    places = assemble(**options, graph=KNNGraph(k=3)).fit(*placed).graph_.source
+    near = assemble(**options, graph="distance", n_neighbors=3).fit(*placed)
+    np.testing.assert_array_equal(places, near.graph_.source)
+    data = to_data(near.graph_.source, near.graph_.source_similarity, near.ch_names_in_)
+    again = assemble(**options, graph=data).fit(*placed)
+    np.testing.assert_array_equal(again.graph_.source, places)
+    cloned = clone(again).fit(*placed)
+    np.testing.assert_array_equal(cloned.predict(placed[0][0]), again.predict(placed[0][0]))
+
+
 def test_errors_say_what_is_missing(people, placed):
     X, y = people.raws[:1], people.bolds[:1]
-    model = assemble(**FAST, corrections="never")
+    model = assemble(**FAST)
     with pytest.raises(ValueError, match="graph must be one of 'knn', 'correlation'"):
-        model.set_params(graph="correlations").fit(X, y)
-    model.set_params(graph="distance")
+        model.set_params(model__graph="correlations").fit(X, y)
+    model.set_params(model__graph="distance")
     with pytest.raises(ValueError, match=r"8 of 8 have none: .*set_montage"):
         model.fit(X, y)
     with pytest.raises(ValueError, match="arrays do not have"):
-        model.set_params(sfreq=200.0).fit([X[0].get_data()], y)
+        model.set_params(reader=Reader(sfreq=200.0)).fit([X[0].get_data()], y)
     lost = placed[0][0].copy()
     lost.info["chs"][2]["loc"][:3] = np.nan
     with pytest.raises(ValueError, match=rf"1 of 8 have none: \['{lost.ch_names[2]}'\]"):
-        model.set_params(sfreq=None).fit(lost, y[0])
+        model.set_params(reader=None).fit(lost, y[0])

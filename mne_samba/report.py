@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from . import viz
+from ._checks import check_option
 from .viz._figure import RESULT_NAMES
 
 __all__ = ["add_to_report"]
@@ -87,8 +88,7 @@ def add_to_report(
     """
     if not isinstance(report, mne.Report):
         raise TypeError(f"report must be an mne.Report, got {type(report).__name__}.")
-    if image_format not in ("png", "svg"):
-        raise ValueError(f"image_format must be 'png' or 'svg', got {image_format!r}.")
+    check_option(image_format, "image_format", ("png", "svg"))
     is_result = hasattr(obj, "scores_") and hasattr(obj, "predictions_")
     if not is_result and not any(hasattr(obj, name) for name in ("hrf_", "band_attention_")):
         raise TypeError(
@@ -129,11 +129,11 @@ class _Page:
         self.text(title, f"<p>{caption}</p>" + table_html(frame))
 
 
-def table_html(frame: pd.DataFrame, number=None) -> str:
+def table_html(frame: pd.DataFrame) -> str:
     """Write a table that scrolls where it is larger than its place."""
     body = frame.to_html(
         border=0, na_rep="", classes="table table-sm table-striped", justify="right",
-        float_format=_number if number is None else number,
+        float_format=_number,
     ).replace("<td>", '<td style="text-align: right">')  # fmt: skip
     return f'<div style="overflow: auto; max-height: 45em; font-size: 0.85em">{body}</div>'
 

@@ -160,7 +160,7 @@ def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
     n_frames, n_samples = len(data.bold), round(data.t_r * data.sfreq)
     half = n_frames // 2
     halves = {"first half": slice(0, half), "second half": slice(half, n_frames)}
-    history = int(np.ceil(common_history(models) / data.t_r))
+    history = int(np.ceil(max(model.hrf_length for model in models.values()) / data.t_r))
     measured = np.full(data.bold.shape, np.nan)
     predictions = {name: measured.copy() for name in models}
     rows = []
@@ -194,11 +194,6 @@ def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
     whole.fit([data.calcium[np.newaxis]], [pd.DataFrame(data.bold, columns=["BOLD"])])
     table = pd.DataFrame(rows).sort_values("model", ascending=False, kind="stable")
     return CalciumBold(table, measured, predictions, whole, data.t_r)
-
-
-def common_history(models: dict) -> float:
-    """Seconds that a frame needs before it, for every model."""
-    return max(model.hrf_length for model in models.values())
 
 
 def _report(

@@ -187,7 +187,9 @@ def _run_and_keep(job, X, samples, groups, random_state, path) -> list:
     return parts
 
 
-def run_jobs(jobs: list[Job], X, samples: Samples, groups, *, random_state, n_jobs, cache) -> list:
+def run_jobs(
+    jobs: list[Job], X, samples: Samples, groups, *, random_state, n_jobs=None, cache=None
+) -> list:
     """Predictions of each job's test samples; fits that are in the cache are not run again."""
     results: list = [None] * len(jobs)
     paths: list = [None] * len(jobs)

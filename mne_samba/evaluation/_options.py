@@ -92,8 +92,7 @@ def check_nulls(nulls, n_shifts, method) -> None:
     unknown = not several or [n for n in _listed(nulls, "nulls") if n not in NULLS]
     if unknown:
         raise ValueError(f"nulls must be a sequence of names among {list(NULLS)}, got {nulls!r}.")
-    if isinstance(n_shifts, bool) or not isinstance(n_shifts, int | np.integer) or n_shifts < 1:
-        raise ValueError(f"n_shifts must be a positive integer, got {n_shifts!r}.")
+    check_number(n_shifts, "n_shifts", low=1, integer=True)
     if method is None and "circular_shift" in nulls:
         logger.warning(
             "Circular shifts without removing drift give too many false positives "

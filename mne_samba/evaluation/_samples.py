@@ -19,7 +19,7 @@ class Samples:
     label: np.ndarray  # (n_samples,): recording of each sample
     first: np.ndarray  # (n_samples,): its first frame on the recording's grid
     n_grid: np.ndarray  # (n_recordings,): frames of each grid
-    t_r: np.ndarray  # (n_recordings,): NaN where unknown
+    t_r: np.ndarray  # (n_recordings,): seconds between frames
     # subject, run, recording, and first_frame, the index in the recording of its grid's first frame
     # (0 where windows do not tell).
     recordings: pd.DataFrame
@@ -44,6 +44,10 @@ class Samples:
             placed[int(label)] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         return placed
 
+    def targets(self) -> dict[int, np.ndarray]:
+        """Targets of every recording on its grid, (n_grid, n_targets)."""
+        return self.place(self.y, np.arange(len(self.y)))
+
     def frames(self, rows: Sequence[int]) -> dict[int, np.ndarray]:
         """Frames of each recording's grid that some samples hold."""
         ones = [np.ones((len(self.y[row]), 1)) for row in rows]
@@ -65,7 +69,7 @@ def _frames_of(part, name: str) -> np.ndarray:
 
 def _seconds(t_r, n: int) -> np.ndarray:
     if t_r is None:
-        return np.full(n, np.nan)
+        raise ValueError("The seconds between frames are unknown: give t_r.")
     try:
         seconds = np.broadcast_to(np.asarray(t_r, float), (n,)).copy()
     except (TypeError, ValueError) as error:

@@ -42,7 +42,7 @@ def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarra
 
 
 class Scorer:
-    """Scores runs against the detrended recordings.
+    """Scores runs, each cleaned of its own drift, as ``score`` of estimators does.
 
     Measured, clean and confounds hold each recording's grid by its label, (n_grid, ...), with NaN
     at frames that do not count.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import check_option
 from ..data.recordings import Layout
 from ..translator import SambaTranslator
 from .attribution import randomised_copy, smooth_grad
@@ -60,8 +61,7 @@ def attribute(
         If the translator is not fitted.
     """
     check_is_fitted(translator)
-    if method not in ("smooth_grad", "gradient"):
-        raise ValueError(f"method must be 'smooth_grad' or 'gradient', got {method!r}.")
+    check_option(method, "method", ("smooth_grad", "gradient"))
     if not isinstance(translator, SambaTranslator) or _layout(translator).kind == "table":
         raise ValueError(
             "attribute explains a SambaTranslator of windows or recordings, from electrophysiology "

@@ -81,15 +81,17 @@ def make_axes(
     return given[0].figure, given
 
 
-def finish(fig: Figure, show: bool) -> Figure:
-    """Show a figure where a screen can, and hand it back."""
+def finish(fig: Figure, show: bool, title: str | None = None) -> Figure:
+    """Title a figure, show it where a screen can, and hand it back."""
+    if title is not None:
+        fig.suptitle(title)
     if show and plt.get_backend().lower() != "agg":
         plt.show()
     return fig
 
 
 def as_matrix(values, name: str, n_dims: int = 2) -> np.ndarray:
-    """Finite numbers of so many dimensions, or an error that says what came."""
+    """Numbers of so many dimensions, or an error that says what came."""
     array = np.asarray(values, dtype=float)
     if array.ndim != n_dims:
         raise ValueError(f"{name} must have {n_dims} dimension(s), got shape {array.shape}.")
@@ -173,15 +175,16 @@ def tick_names(axis, names: Sequence[str], inches: float, rotation: float | None
     axis.set_tick_params(length=1.5 if every == 1 else 3)
 
 
-def by_network(networks, n: int) -> tuple[np.ndarray, list[str]]:
-    """Order that puts networks together, and the networks in that order."""
+def by_network(networks, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Order (n,) that puts networks together, and the places of the lines between them."""
     if networks is None:
-        return np.arange(n), []
+        return np.arange(n), np.empty(0)
     networks = [str(network) for network in networks]
     if len(networks) != n:
         raise ValueError(f"networks must have {n} entries, one per region, got {len(networks)}.")
     order = np.argsort(np.asarray(networks), kind="stable")
-    return order, [networks[i] for i in order]
+    ordered = np.asarray(networks)[order]
+    return order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 0.5
 
 
 def _keep_inside(host: Axes, inner: list[Axes]) -> None:

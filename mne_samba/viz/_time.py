@@ -149,9 +149,7 @@ def plot_prediction(
         fig.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     else:
         panels[0].legend(loc="upper right", ncols=len(labels))
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)
 
 
 def _correlation(measured, course) -> np.ndarray:

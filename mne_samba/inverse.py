@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._checks import check_option, keeps_earlier_fit
 from ._scoring import MeanScore
 from .base import Assembled, check_history, forget_fit
-from .data.given import what_is_bold
+from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
 from .data.recordings import Layout, Recordings
 from .metrics import METRICS
@@ -332,13 +332,14 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
                 f"X has windows or recordings of {min(frames)} frames, too few for deconvolution: "
                 f"bins without the {n_after} frames of their response are left out of the score."
             )
-        windows = given.kind == "windows"
-        rec, true = self._targets(y, frames[0] if windows else frames)
-        if (rec.kind, len(rec)) != (given.kind, len(frames)):
+        _check_ele(y)
+        other = what_is(y, "y")
+        if (other.kind, len(other)) != (given.kind, len(frames)):
             raise ValueError(
-                f"X holds {len(frames)} {given.kind} of BOLD, but y {len(rec)} {rec.kind} of "
+                f"X holds {len(frames)} {given.kind} of BOLD, but y {len(other)} {other.kind} of "
                 "electrophysiology: they must be pairs."
             )
+        rec, true = self._targets(y, frames[0] if given.kind == "windows" else frames)
         # Which windows make up a recording, and with it their drift, is known from y alone.
         _, bold = self._read_bold(X, rec.table)
         pred, scores = self._fitted.predict(bold), []

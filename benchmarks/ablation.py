@@ -34,14 +34,14 @@ from mne_samba import SambaTranslator  # noqa: E402
 from mne_samba._fitting import core_choice  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
 from mne_samba.metrics import pearson, r2  # noqa: E402
-from mne_samba.nn import _core_stages as stages  # noqa: E402
+from mne_samba.core import stages  # noqa: E402
 
 # People on whom no default was chosen: those of seeds 0 to 4 were seen in development.
 SEEDS = range(10, 15)
 SETTING = (30.0, 1.0)
 FIRST = round(HISTORY / T_R)
 # Models of one person differ in a part: cores that they share are fitted once.
-CORES = {name: remembered(getattr(core_choice, name)) for name in ("fit_core", "fit_target_core")}
+CORES = {name: remembered(getattr(core_choice, name)) for name in ("fit_core", "fit_own_bands")}
 
 CORE = {"corrections": "never"}
 ALWAYS = {"corrections": "always"}
@@ -112,7 +112,7 @@ def estimator(model: str = "translator", **options):
 def shortcuts(timed: bool, whitening: bool):
     """Take whitening, which has no option, out of the code; fit shared cores once, if untimed."""
     if not whitening:
-        return mock.patch.multiple(stages, _START_RHO=0.0, lag_one_correlation=lambda *_: 0.0)
+        return mock.patch.multiple(stages, _START_RHO=0.0, pooled_ar_coefficient=lambda *_: 0.0)
     if timed:
         return nullcontext()
     return mock.patch.multiple(core_choice, **CORES)

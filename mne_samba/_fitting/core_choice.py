@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 from mne.utils import logger
 
-from ..core.linear import Core, fit_core
-from ..core.own_bands import fit_target_core
+from ..core import Core, fit_core, fit_own_bands
 from ..data.missing import fit_with_missing
 from ..data.paired import PairedData
 from ..data.power import PowerScaler
@@ -273,7 +272,7 @@ class CoreChooser:
                     weights=previous.weights.sum(axis=1, keepdims=True),
                     extra=None if extra is None else extra.sum(axis=2, keepdims=True),
                 )
-        method = fit_target_core if own_bands else fit_core
+        method = fit_own_bands if own_bands else fit_core
 
         def fit(targets):
             return method(
@@ -285,9 +284,15 @@ class CoreChooser:
         core = fit_with_missing(fit, powers, data.targets)
         if not options.band_attention:
             n_bands = data.powers[0].shape[1]
-            core.weights = np.repeat(core.weights / n_bands, n_bands, axis=1)
-            if core.extra is not None:
-                core.extra = np.repeat(core.extra / n_bands, n_bands, axis=2)
+            extra, variance = core.extra, core.extra_variance
+            core = replace(
+                core,
+                weights=np.repeat(core.weights / n_bands, n_bands, axis=1),
+                extra=None if extra is None else np.repeat(extra / n_bands, n_bands, axis=2),
+                extra_variance=None
+                if variance is None
+                else np.repeat(variance / n_bands**2, n_bands, axis=2),
+            )
         logger.debug("Linear core: %s map, noise autocorrelation %.2f.", core.map_prior, core.ar)
         return core
 

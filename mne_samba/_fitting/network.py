@@ -10,7 +10,7 @@ import torch
 from mne.utils import logger
 from skorch import NeuralNet
 
-from ..core.linear import Core
+from ..core import Core
 from ..data.paired import PairedData
 from ..data.power import LowRateGrid
 from ..nn.samba import SambaNet

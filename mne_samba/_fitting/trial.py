@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from mne.utils import logger
 
-from ..core.linear import Core
+from ..core import Core
 from ..data.paired import PairedData
 from .graphs import fit_graphs
 from .training import make_net, train, validated_gain

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
 
-from ..core.linear import Core
+from ..core import Core
 from ..data.inputs import is_features
 from ..data.paired import PairedData
 from ..data.power import LowRateGrid

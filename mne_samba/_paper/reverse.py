@@ -19,7 +19,7 @@ from .._fitting.graphs import fit_graphs
 from .._fitting.published import HRF_STEP
 from .._fitting.training import inner_split, train
 from .._reverse.fitter import N_LATENTS, BackFitter, ReverseModel, band_power_of
-from ..core.inverse import autocovariance, fill_frames, shrunk_covariance
+from ..core.inverse import autocorrelation, fill_frames, shrunk_covariance
 from ..data.paired import PairedData
 from ..hrf import HRF_PARAMS, double_gamma, hrf_summary
 from ..nn.inverse_paper import PaperReverseLoss, PaperReverseNet
@@ -111,7 +111,7 @@ class PaperReverseFitter(BackFitter):
         if split is None:
             logger.info("Too few frames to hold some out: training runs for max_epochs.")
         frames = np.concatenate([t[m] for t, m in zip(part.targets, part.masks, strict=True)])
-        bold = autocovariance([t.T for t in part.targets], 64), shrunk_covariance(frames)
+        bold = autocorrelation([t.T for t in part.targets], 64), shrunk_covariance(frames)
         model = self.wrap(bold, self._graphs(part))
         adapted = None
         if isinstance(previous, PaperReverseModel):

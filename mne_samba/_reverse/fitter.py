@@ -18,7 +18,7 @@ from .._fitting.network import torch_device
 from .._fitting.published import summarised_weights
 from .._fitting.training import stitch
 from ..core.inverse import (
-    autocovariance,
+    autocorrelation,
     coupled_projection,
     expected_columns,
     fill_frames,
@@ -26,7 +26,7 @@ from ..core.inverse import (
     shrunk_covariance,
     sparse_correlation,
 )
-from ..core.linear import Core
+from ..core import Core
 from ..data.paired import PairedData
 from ..metrics import pearson
 from ..nn.bipartite import nearest
@@ -272,7 +272,7 @@ class ReverseFitter(BackFitter):
         ]
         n_acf = self.reading.grid.n_lags + 1
         acf = np.stack(
-            [autocovariance([x[:, k] for x in truth], n_acf) for k in range(truth[0].shape[1])]
+            [autocorrelation([x[:, k] for x in truth], n_acf) for k in range(truth[0].shape[1])]
         )
         residual = np.concatenate(
             [
@@ -294,7 +294,7 @@ class ReverseFitter(BackFitter):
         frames = np.concatenate(
             [target[mask] for target, mask in zip(data.targets, data.masks, strict=True)]
         )
-        bold = autocovariance([t.T for t in data.targets], 64), shrunk_covariance(frames)
+        bold = autocorrelation([t.T for t in data.targets], 64), shrunk_covariance(frames)
         graphs = self._graphs(data, core) if branch else (None, None)
         model = self.wrap(core, bold, trust, False, [], graphs)
         model.net.module_.set_filter_(filters)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from .map_prior import GaussianMap
 from .response import update_response
 
 # Bytes of the largest array per target, of which a few are held at once.
@@ -21,22 +22,20 @@ class State:
 
     Attributes
     ----------
-    spatial_map : Tensor of shape (n_targets, n_nodes)
-        Posterior means of the map.
-    weights : Tensor of shape (n_nodes, n_bands)
+    spatial_map, map_variance : Tensor of shape (n_targets, n_channels)
+        Posterior means and variances of the map.
+    weights : Tensor of shape (n_channels, n_bands)
         Posterior means of the band weights.
-    weights_second : Tensor of shape (n_nodes, n_nodes, n_bands, n_bands)
+    weights_second : Tensor of shape (n_channels, n_channels, n_bands, n_bands)
         Expected outer products of the band weights.
-    response, response_second : Tensor
-        Expected coordinates (n_targets, n_basis) and outer products of the responses.
+    response, response_second : Tensor of shape (n_targets, n_basis), (n_targets, n_basis, n_basis)
+        Expected coordinates and outer products of the responses.
     noise : Tensor of shape (n_targets,)
         Variance of the whitened residual.
     deviation, shared : float
-        Prior variances of node deviations and of the shared band means.
+        Prior variances of the channels' deviations and of the band means that they share.
     prior : GaussianMap
-        Prior of the map, see :mod:`._core_map`.
-    map_variance : Tensor of shape (n_targets, n_nodes)
-        Posterior variances of the map.
+        Prior of the map, see :mod:`mne_samba.core.map_prior`.
     gain : Tensor of shape (n_targets,)
         Evidence gained over the target's null model (no coupling), without the weights' part.
     weights_divergence : float
@@ -53,7 +52,7 @@ class State:
     noise: torch.Tensor
     deviation: float
     shared: float
-    prior: object
+    prior: GaussianMap
     map_variance: torch.Tensor | None = None
     gain: torch.Tensor | None = None
     weights_divergence: float = 0.0
@@ -66,52 +65,52 @@ class State:
 
 
 def update_weights(state, moments, precision, linear, *, shared):
-    """Update q(weights) and the variances of its prior.
+    """Update q(weights) and the variances of its prior, in place.
 
-    The prior is ``w_nk = mu_k + delta_nk`` with normal ``mu`` (variance ``shared``) and ``delta``
-    (variance ``deviation``); ``mu`` is integrated out.
-
-    ``precision`` (n_nodes * n_nodes, n_pairs); ``linear`` (n_nodes, n_bands).
+    The prior is ``w_nk = mu_k + delta_nk`` with normal ``mu`` (variance ``shared``, or none) and
+    ``delta`` (variance ``deviation``); ``mu`` is integrated out. ``precision`` (n_channels^2,
+    n_pairs) is ``sum_m E[S S']_m E[h h']_m / noise_m``, ``linear`` (n_channels, n_bands) are the
+    data weighted by precision.
     """
-    n_nodes, n_bands = linear.shape
-    size = n_nodes * n_bands
-    flat = moments.gram.reshape(n_nodes * n_nodes, -1, n_bands * n_bands)
+    n_channels, n_bands = linear.shape
+    size = n_channels * n_bands
+    flat = moments.gram.reshape(n_channels * n_channels, -1, n_bands * n_bands)
     data = torch.bmm(precision[:, None, :].to(flat.dtype), flat)[:, 0].double()
-    data = data.reshape(n_nodes, n_nodes, n_bands, n_bands)
+    data = data.reshape(n_channels, n_channels, n_bands, n_bands)
     mean_variance = state.shared if shared else 0.0
     spread = state.deviation
-    share = mean_variance / (spread + n_nodes * mean_variance)
-    # By eigenspaces: subtracting in one formula loses all digits where nodes hardly deviate.
-    common = torch.full((n_nodes, n_nodes), 1 / n_nodes, dtype=data.dtype)
-    node_prior = (torch.eye(n_nodes, dtype=data.dtype) - common) / spread
-    node_prior = node_prior + common / (spread + n_nodes * mean_variance)
-    prior = node_prior[:, :, None, None] * torch.eye(n_bands, dtype=data.dtype)
+    share = mean_variance / (spread + n_channels * mean_variance)
+    # By eigenspaces: subtracting in one formula loses all digits where channels hardly deviate.
+    common = torch.full((n_channels, n_channels), 1 / n_channels, dtype=data.dtype)
+    channel_prior = (torch.eye(n_channels, dtype=data.dtype) - common) / spread
+    channel_prior = channel_prior + common / (spread + n_channels * mean_variance)
+    prior = channel_prior[:, :, None, None] * torch.eye(n_bands, dtype=data.dtype)
     total = (data + prior).permute(0, 2, 1, 3).reshape(size, size)
     root = torch.linalg.cholesky(0.5 * (total + total.T))
     covariance = torch.cholesky_inverse(root)
-    weights = (covariance @ linear.reshape(-1)).reshape(n_nodes, n_bands)
-    blocks = covariance.reshape(n_nodes, n_bands, n_nodes, n_bands).permute(0, 2, 1, 3)
+    weights = (covariance @ linear.reshape(-1)).reshape(n_channels, n_bands)
+    blocks = covariance.reshape(n_channels, n_bands, n_channels, n_bands).permute(0, 2, 1, 3)
     state.weights = weights
     state.weights_second = blocks + weights[:, None, :, None] * weights[None, :, None, :]
     second = state.weights_second.diagonal(dim1=2, dim2=3).sum(2)
     log_prior = n_bands * (
-        (n_nodes - 1) * math.log(spread) + math.log(spread + n_nodes * mean_variance)
+        (n_channels - 1) * math.log(spread) + math.log(spread + n_channels * mean_variance)
     )
     state.weights_divergence = 0.5 * float(
-        (node_prior * second).sum() - size + log_prior + 2 * root.diagonal().log().sum()
+        (channel_prior * second).sum() - size + log_prior + 2 * root.diagonal().log().sum()
     )
     # Expectation-maximisation with mu given w: normal with mean share * sum_n w_nk.
     total_second, own = second.sum(), second.diagonal().sum()
     mu_variance = share * spread
     mu_energy = share**2 * total_second + n_bands * mu_variance
-    delta_energy = own - 2 * share * total_second + n_nodes * mu_energy
+    delta_energy = own - 2 * share * total_second + n_channels * mu_energy
     state.deviation = max(float(delta_energy) / size, 1e-5 * float(own) / size, 1e-12)
     if shared:
         state.shared = max(float(mu_energy) / n_bands, 1e-12)
 
 
 def fix_scale(state):
-    """Move the weights' overall scale into the map: the evidence does not change."""
+    """Move the weights' overall scale into the map, in place: the evidence does not change."""
     # By the second moment: means go to zero where the data say nothing, second moments do not.
     size = state.weights.numel()
     scale = math.sqrt(float(torch.einsum("nnkk->", state.weights_second)) / size)
@@ -126,21 +125,27 @@ def fix_scale(state):
 
 
 def iterate(state, moments, response_prior, *, shared=True, learn_response=True, fit_weights=True):
-    """One sweep of coordinate ascent on the evidence lower bound."""
-    n_targets, n_nodes = state.spatial_map.shape
+    """One sweep of coordinate ascent, in place; the bound (nats) before the weights are updated.
+
+    ``shared`` says whether bands have a mean that all channels share; responses and band weights
+    stay as they are where ``learn_response`` or ``fit_weights`` is false.
+    """
+    n_targets, n_channels = state.spatial_map.shape
     gram, cross, (rows, columns) = moments.gram, moments.cross, moments.pairs
-    flat_second = state.weights_second.reshape(n_nodes * n_nodes, -1, 1).to(gram.dtype)
-    contracted = torch.bmm(gram.reshape(n_nodes * n_nodes, len(rows), -1), flat_second)[..., 0]
-    contracted = contracted.double().reshape(n_nodes, n_nodes, -1)
+    flat_second = state.weights_second.reshape(n_channels * n_channels, -1, 1).to(gram.dtype)
+    contracted = torch.bmm(gram.reshape(n_channels * n_channels, len(rows), -1), flat_second)[
+        ..., 0
+    ]
+    contracted = contracted.double().reshape(n_channels, n_channels, -1)
     trace = contracted.diagonal(dim1=0, dim2=1).sum(1)
     crossed = torch.einsum("bnkm,nk->mbn", cross, state.weights)
-    precision = contracted.new_zeros(n_nodes * n_nodes, len(rows))
+    precision = contracted.new_zeros(n_channels * n_channels, len(rows))
     linear = torch.zeros_like(state.weights)
     gains = torch.zeros_like(moments.energy)
     state.map_variance = torch.zeros_like(state.spatial_map)
     leverage = 0.0
     noise_of_null = (moments.energy / moments.n_frames).clamp_min(MIN_NOISE)
-    size = n_nodes * max(len(rows), n_nodes if state.prior.per_target == "nodes" else 1)
+    size = n_channels * max(len(rows), n_channels if state.prior.dense else 1)
     elements = getattr(response_prior, "elements", None)
     size = size if elements is None else max(size, len(elements))
     chunk = max(1, int(_CHUNK_BYTES / (8 * size)))
@@ -202,7 +207,10 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
 
 
 def run(state, moments, response_prior, *, max_iter, tol, callback=None, **options):
-    """Iterate until the evidence stops rising."""
+    """Iterate in place until the evidence gains less than ``tol`` nats per target.
+
+    ``callback(iteration, elbo)`` is called after every iteration, ``options`` go to `iterate`.
+    """
     n_targets = len(moments.energy)
     previous = -math.inf
     for iteration in range(max_iter):

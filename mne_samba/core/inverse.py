@@ -11,10 +11,10 @@ _LARGEST = 1600
 _CONTEXT = 24
 
 
-def autocovariance(series: list[np.ndarray], n_lags: int) -> np.ndarray:
-    """Autocorrelation of standardised series, averaged over rows, tapered to a true spectrum.
+def autocorrelation(series: list[np.ndarray], n_lags: int) -> np.ndarray:
+    """Autocorrelation of series (n_series, n_times), averaged over all, (n_lags,): 1 at lag 0.
 
-    ``series`` (n_series, n_times); returns ``acf`` (n_lags,).
+    Series have zero mean; NaN is left out. Tapered to a true spectrum.
     """
     total, count = np.zeros(n_lags), np.zeros(n_lags)
     for values in series:
@@ -38,14 +38,11 @@ def _spectrum(acf: np.ndarray) -> np.ndarray:
     n_lags = len(acf)
     two_sided = np.concatenate([acf, np.zeros(2 * n_lags), acf[:0:-1]])
     spectrum = np.maximum(np.fft.rfft(two_sided).real, 0.0)
-    return spectrum * len(two_sided) / _integral(spectrum, len(two_sided))
-
-
-def _integral(spectrum: np.ndarray, n: int) -> float:
-    return float(np.fft.irfft(spectrum, n)[0] * n)
+    return spectrum / np.fft.irfft(spectrum, len(two_sided))[0]
 
 
 def _from_spectrum(spectrum: np.ndarray, n_lags: int) -> np.ndarray:
+    """Autocorrelation (n_lags,) from its spectrum."""
     return np.fft.irfft(spectrum, 2 * (len(spectrum) - 1) + 1)[:n_lags]
 
 
@@ -72,9 +69,10 @@ def shrunk_covariance(rows: np.ndarray) -> np.ndarray:
 
 
 def expected_columns(rows: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Fill columns that are missing throughout by their expectation given the others.
+    """Fill columns of ``rows`` (n_rows, n) that are NaN throughout by what the others let expect.
 
-    ``rows`` (n_rows, n); ``covariance`` (n, n); returns ``filled`` (n_rows, n).
+    ``covariance`` (n, n) is that of the columns, positive definite. Rows of NaN stay; where all
+    columns are missing, nothing is filled.
     """
     missing = np.isnan(rows).all(axis=0)
     if not missing.any() or missing.all():
@@ -89,7 +87,9 @@ def expected_columns(rows: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 def sparse_correlation(rows: np.ndarray, acf: np.ndarray, errors: float = 4.0) -> np.ndarray:
     """Correlation of columns, without the entries that chance explains (Bickel & Levina 2008).
 
-    ``rows`` (n_rows, n); ``acf`` (n_bands, n_acf); returns ``correlation`` (n, n).
+    ``rows`` (n_rows, n) are successive samples of series with autocorrelation ``acf`` (n_bands,
+    n_acf): slow series have fewer independent samples. What lies below ``errors`` standard errors
+    is set to zero; the result is positive definite with ones on the diagonal.
     """
     independent = len(rows) / (1 + 2 * (acf[:, 1:] ** 2).sum(axis=1).mean())
     size = np.maximum(np.linalg.norm(rows, axis=0), 1e-12)
@@ -119,9 +119,27 @@ def inverse_filter(
     x given the frames around it is linear, :math:`\hat x = C_{xy} C_{yy}^{-1} y`: a regularised
     pseudo-inverse of responses and map together.
 
-    ``weights`` (n_targets, n_nodes * n_bands); ``kernels`` (n_targets, n_lags); ``acf``
-    (n_bands, n_acf); ``spatial`` (n_nodes * n_bands, n_nodes * n_bands); ``noise`` (n_targets,
-    n_targets); returns ``filters`` (n_nodes * n_bands, n_targets, n_before + n_after + 1).
+    Parameters
+    ----------
+    weights : array, shape (n_targets, n_channels * n_bands)
+        B, channels before bands.
+    kernels : array, shape (n_targets, n_lags)
+        Responses per bin, the width of a bin included.
+    acf : array, shape (n_bands, n_acf)
+        Autocorrelation of x per band.
+    spatial : array, shape (n_channels * n_bands, n_channels * n_bands)
+        Correlation of x between channels and bands.
+    noise : array, shape (n_targets, n_targets)
+        Covariance of e.
+    ar : float
+        Its autocorrelation from frame to frame.
+    n_before, n_after : int
+        Frames before and after a bin's own that the filter sees.
+
+    Returns
+    -------
+    filters : array, shape (n_channels * n_bands, n_targets, n_before + n_after + 1)
+        For frames ``t - n_before`` to ``t + n_after``; bin t lies between frames t and t + 1.
     """
     n_targets, n_features = weights.shape
     n_taps, n_bands = n_before + n_after + 1, len(acf)
@@ -162,6 +180,7 @@ def inverse_filter(
 
 
 def _at_lags(spectrum: np.ndarray, n_lags: int, reach: int) -> np.ndarray:
+    """Autocorrelation from its spectrum, zero beyond ``n_lags``, at ``reach`` lags or more."""
     out = np.zeros(max(reach, n_lags))
     out[:n_lags] = _from_spectrum(spectrum, n_lags)
     return out
@@ -171,21 +190,31 @@ def _components(weights, spatial, noise, n_most: int) -> np.ndarray:
     """Find combinations of targets (n_targets, n_kept) that carry what band power does to BOLD."""
     if len(weights) <= n_most:
         return np.eye(len(weights))
+    _, directions, whiten, _ = _signal_directions(weights, spatial, noise)
+    return whiten @ directions[:, :n_most]
+
+
+def _signal_directions(weights, spatial, noise):
+    """Principal directions of the predicted signal in units of the noise, largest first.
+
+    Returns ratios of signal to noise (n_targets,), directions (n_targets, n_targets), what makes
+    the noise white (n_targets, n_targets), and the coefficients seen through it (n_targets,
+    n_features).
+    """
     values, vectors = np.linalg.eigh(noise)
-    whiten = vectors / np.sqrt(np.maximum(values, 1e-6 * values.max()))
+    whiten = vectors / np.sqrt(np.maximum(values, 1e-6 * max(values.max(), 1e-12)))
     signal = whiten.T @ weights
     values, vectors = np.linalg.eigh(signal @ spatial @ signal.T)
-    return whiten @ vectors[:, ::-1][:, :n_most]
+    return values[::-1], vectors[:, ::-1], whiten, signal
 
 
 def fill_frames(bold: np.ndarray, acf: np.ndarray, n_before: int, n_after: int) -> np.ndarray:
     """Add frames before and after, and fill scrubbed ones, by what is expected given the others.
 
     A filter applied to expected frames gives what the filter for the frames at hand would give:
-    edges need no filters of their own.
-
-    ``bold`` (n_frames, n_targets); ``acf`` (n_acf,); returns ``filled`` (n_before + n_frames +
-    n_after, n_targets).
+    edges need no filters of their own. ``bold`` (n_frames, n_targets) is standardised, rows of NaN
+    are filled; ``acf`` is its autocorrelation from frame to frame. Returns (n_before + n_frames +
+    n_after, n_targets) without NaN.
     """
     n_targets = bold.shape[1]
     gap = np.full((1, n_targets), np.nan)
@@ -209,18 +238,14 @@ def fill_frames(bold: np.ndarray, acf: np.ndarray, n_before: int, n_after: int) 
 def coupled_projection(
     weights: np.ndarray, spatial: np.ndarray, noise: np.ndarray, n_most: int, least: float = 0.02
 ) -> np.ndarray:
-    """Project band power on what BOLD sees of it.
+    """Project band power on what BOLD sees of it, (n_latents, n_features), at least one row.
 
     Principal directions of the predicted signal in units of the noise (as in reduced-rank
-    regression), largest first, each as large as its signal-to-noise ratio.
-
-    ``weights`` (n_targets, n_features); ``spatial`` (n_features, n_features); ``noise``
-    (n_targets, n_targets); returns ``projection`` (n_latents, n_features).
+    regression), largest first, each as large as its signal-to-noise ratio. Of encoding coefficients
+    ``weights`` (n_targets, n_features), covariance ``spatial`` (n_features, n_features) of band
+    power and ``noise`` (n_targets, n_targets) of what they leave unexplained; at most ``n_most``
+    directions, none with less than the share ``least`` of the largest ratio.
     """
-    values, vectors = np.linalg.eigh(noise)
-    whiten = vectors / np.sqrt(np.maximum(values, 1e-6 * max(values.max(), 1e-12)))
-    signal = whiten.T @ weights
-    values, vectors = np.linalg.eigh(signal @ spatial @ signal.T)
-    values, vectors = values[::-1], vectors[:, ::-1]
+    values, vectors, _, signal = _signal_directions(weights, spatial, noise)
     n_kept = int(np.clip((values > least * values[0]).sum(), 1, n_most))
     return vectors[:, :n_kept].T @ signal

@@ -1,9 +1,11 @@
-"""Sufficient statistics of the linear core: lagged features, AR(1) whitening, one Gram matrix."""
+"""Sufficient statistics of the linear core: lagged features, whitened, in one Gram matrix."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+from .._regression import whiten
 
 # Bytes of lagged features that are held at once while bins are turned into features.
 _BLOCK_BYTES = 32e6
@@ -15,18 +17,9 @@ _LARGE = 4_000_000
 class Segments:
     """Checked, self-contained pieces of paired data.
 
-    Attributes
-    ----------
-    powers : list of Tensor of shape (n_nodes, n_bands, n_bins)
-        Band power per bin.
-    targets : list of Tensor of shape (n_frames, n_targets)
-        Haemodynamic time courses; masked frames are zero.
-    masks : list of ndarray of shape (n_frames,)
-        False where a frame is left out.
-    n_lags : int
-        Bins of history per frame.
-    step : int
-        Bins per frame.
+    ``powers`` are Tensors (n_channels, n_bands, n_bins), ``targets`` (n_frames, n_targets) with
+    zeros in masked frames, ``masks`` arrays (n_frames,) that are false where a frame is left out.
+    Frames follow every ``step`` bins and see ``n_lags`` bins of history.
     """
 
     powers: list
@@ -37,10 +30,7 @@ class Segments:
 
 
 def check_powers(powers, step):
-    """Check band power alone.
-
-    ``powers`` (n_nodes, n_bands, n_bins); returns ``powers`` (n_nodes, n_bands, n_bins).
-    """
+    """Check band power (n_channels, n_bands, n_bins) per segment; Tensors, float32 if given so."""
     if isinstance(powers, np.ndarray | torch.Tensor):
         raise ValueError("powers must be a list with one array per segment, got a single array.")
     if int(step) != step or step < 1:
@@ -52,8 +42,8 @@ def check_powers(powers, step):
     for index, power in enumerate(powers):
         if power.ndim != 3 or power.shape[:2] != powers[0].shape[:2] or 0 in power.shape:
             raise ValueError(
-                "Each segment's power must have shape (n_nodes, n_bands, n_bins) with the same "
-                f"nodes and bands; segment {index} has {tuple(power.shape)}, "
+                "Each segment's power must have shape (n_channels, n_bands, n_bins) with the same "
+                f"channels and bands; segment {index} has {tuple(power.shape)}, "
                 f"segment 0 {tuple(powers[0].shape)}."
             )
         if not torch.isfinite(power).all():
@@ -62,11 +52,7 @@ def check_powers(powers, step):
 
 
 def check_segments(powers, targets, masks, step):
-    """Check paired segments and find their number of lags.
-
-    ``powers`` (n_nodes, n_bands, n_lags + (n_frames - 1); ``targets`` (n_frames, n_targets);
-    ``masks`` (n_frames,).
-    """
+    """Check paired segments as `fit_core` takes them, and find their number of lags."""
     powers = check_powers(powers, step)
     targets = [np.array(y, dtype=np.float64) for y in targets]
     if masks is None:
@@ -107,28 +93,25 @@ def check_segments(powers, targets, masks, step):
 
 
 def lagged_features(power, basis, step, dt):
-    """Convolve band power with basis responses and sample it at frames.
+    """Convolve band power of a segment with basis responses (n_basis, n_lags), sampled at frames.
 
-    ``power`` (n_nodes, n_bands, n_bins); ``basis`` (n_basis, n_lags); returns ``features``
-    (n_frames, n_basis, n_nodes, n_bands).
+    Returns ``dt * sum_j basis[b, j] power[n, k, frame * step + n_lags - 1 - j]``, a Tensor of shape
+    (n_frames, n_basis, n_channels, n_bands).
     """
-    n_nodes, n_bands, n_bins = power.shape
+    n_channels, n_bands, n_bins = power.shape
     n_basis, n_lags = basis.shape
     n_frames = (n_bins - n_lags) // step + 1
     weights = basis.flip(1).T * dt
-    out = weights.new_empty(n_frames, n_basis, n_nodes, n_bands)
+    out = weights.new_empty(n_frames, n_basis, n_channels, n_bands)
     block = max(1, int(_BLOCK_BYTES / (8 * n_bands * n_frames * n_lags)))
-    for first in range(0, n_nodes, block):
+    for first in range(0, n_channels, block):
         past = power[first : first + block].to(weights.dtype).unfold(2, n_lags, step)
         out[:, :, first : first + block] = (past @ weights).permute(2, 3, 0, 1)
     return out
 
 
 def runs_of_frames(masks):
-    """Find where runs of consecutive used frames begin.
-
-    ``masks`` (n_frames,); returns ``first`` (n_used,).
-    """
+    """Where runs of successive used frames begin: bool (n_used,) over all segments in order."""
     first = []
     for mask in masks:
         previous = np.concatenate([[False], mask[:-1]])
@@ -136,38 +119,12 @@ def runs_of_frames(masks):
     return np.concatenate(first)
 
 
-def whiten(x, first, rho):
-    """Whiten AR(1) series that restart at every run.
-
-    The first frame of a run is scaled by ``sqrt(1 - rho**2)``, others become
-    ``x[t] - rho x[t - 1]``: the inverse square root of the stationary AR(1) covariance, up to the
-    innovation's variance.
-
-    ``x`` (n_used, ...); ``first`` (n_used,); returns ``whitened`` (n_used, ...).
-    """
-    if rho == 0:
-        return x
-    out = x.clone()
-    first = torch.from_numpy(np.asarray(first))
-    out[1:] -= rho * x[:-1]
-    out[first] = np.sqrt(1 - rho**2) * x[first]
-    return out
-
-
-def lag_one_correlation(residuals, first):
-    """Autocorrelation at one frame, pooled over targets, never across runs.
-
-    ``residuals`` (n_used, n_targets); ``first`` (n_used,).
-    """
-    follows = torch.from_numpy(~np.asarray(first))[1:]
-    residuals = residuals - residuals.mean(0)
-    scale = residuals.pow(2).mean(0)
-    residuals = residuals / torch.where(scale > 1e-12, scale, torch.inf).sqrt()
-    now, before = residuals[1:][follows], residuals[:-1][follows]
-    power = 0.5 * (now.pow(2).sum() + before.pow(2).sum())
-    if now.numel() == 0 or power <= 0:
-        return 0.0
-    return float((now * before).sum().div(power).clamp(-0.95, 0.95))
+def whiten_and_centre(x, first, rho):
+    """Whiten (n_used, ...) and project out what the whitening makes of an intercept."""
+    ones = whiten(torch.ones(len(x), dtype=torch.float64), first, rho)
+    ones = (ones / ones.norm()).to(x.dtype)
+    x = whiten(x, first, rho)
+    return x.addr_(ones, ones @ x, alpha=-1)
 
 
 @dataclass
@@ -176,9 +133,9 @@ class Moments:
 
     Attributes
     ----------
-    gram : Tensor of shape (n_nodes, n_nodes, n_pairs, n_bands, n_bands)
+    gram : Tensor of shape (n_channels, n_channels, n_pairs, n_bands, n_bands)
         Symmetrised over pairs of basis functions ``b <= b'``: ``G_bb`` or ``G_bb' + G_b'b``.
-    cross : Tensor of shape (n_basis, n_nodes, n_bands, n_targets)
+    cross : Tensor of shape (n_basis, n_channels, n_bands, n_targets)
         Features times targets.
     energy : Tensor of shape (n_targets,)
         Sum of squares of each whitened target.
@@ -198,37 +155,30 @@ class Moments:
 def moments_of(design, y, first, rho):
     """Whiten, project the intercept out, and form the second moments.
 
-    ``design`` (n_used, n_basis, n_nodes, n_bands); ``y`` (n_used, n_targets); ``first``
-    (n_used,).
+    Of ``design`` (n_used, n_basis, n_channels, n_bands) and targets ``y`` (n_used, n_targets), in
+    runs that begin where ``first`` (n_used,) is true, with autocorrelation ``rho`` at one frame.
     """
-    n_used, n_basis, n_nodes, n_bands = design.shape
-    ones = whiten(torch.ones(n_used, 1, dtype=torch.float64), first, rho)[:, 0]
-    ones = ones / ones.norm()
-    y = whiten(y, first, rho)
-    y = y - torch.outer(ones, ones @ y)
-    ones, target = ones.to(design.dtype), y.to(design.dtype)
+    n_used, n_basis, n_channels, n_bands = design.shape
+    y = whiten_and_centre(y, first, rho)
+    target = y.to(design.dtype)
     # One basis response at a time: features are the largest array of a fit.
-    x = design.new_empty(n_basis, n_used, n_nodes * n_bands)
+    x = design.new_empty(n_basis, n_used, n_channels * n_bands)
     for b in range(n_basis):
-        x[b] = whiten(design[:, b].reshape(n_used, -1), first, rho)
-        x[b].addr_(ones, ones @ x[b], alpha=-1)
+        x[b] = whiten_and_centre(design[:, b].reshape(n_used, -1), first, rho)
     rows, columns = torch.triu_indices(n_basis, n_basis)
-    gram = x.new_empty(n_nodes, n_nodes, len(rows), n_bands, n_bands)
-    shape = (n_nodes, n_bands, n_nodes, n_bands)
+    gram = x.new_empty(n_channels, n_channels, len(rows), n_bands, n_bands)
+    shape = (n_channels, n_bands, n_channels, n_bands)
     for pair, (b, c) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
         block = x[b].T @ x[c]
         block = block if b == c else block + block.T
         gram[:, :, pair] = block.reshape(shape).permute(0, 2, 1, 3)
     cross = torch.stack([part.T @ target for part in x]).double()
-    cross = cross.reshape(n_basis, n_nodes, n_bands, -1)
+    cross = cross.reshape(n_basis, n_channels, n_bands, -1)
     return Moments(gram, cross, y.pow(2).sum(0), max(n_used - 1, 1), (rows, columns))
 
 
 def collapse(moments, response):
-    """Give all targets one response: moments of a single basis function.
-
-    ``response`` (n_basis,).
-    """
+    """Give all targets one response (n_basis,): moments of one pair of basis functions, float64."""
     rows, columns = moments.pairs
     weights = (response[rows] * response[columns]).to(moments.gram.dtype)
     gram = torch.einsum("nmpjk,p->nmjk", moments.gram, weights).double()[:, :, None]
@@ -238,15 +188,15 @@ def collapse(moments, response):
 
 
 def used_features(segments, basis, dt):
-    """Features of the used frames of all segments.
+    """Features of the used frames of all segments, (n_used, n_basis, n_channels, n_bands).
 
-    ``basis`` (n_basis, n_lags); returns ``design`` (n_used, n_basis, n_nodes, n_bands).
+    In single precision where their Gram matrix would be large.
     """
-    n_nodes, n_bands = segments.powers[0].shape[:2]
+    n_channels, n_bands = segments.powers[0].shape[:2]
     n_pairs = len(basis) * (len(basis) + 1) // 2
-    large = (n_nodes * n_bands) ** 2 * n_pairs > _LARGE
+    large = (n_channels * n_bands) ** 2 * n_pairs > _LARGE
     n_used = sum(int(mask.sum()) for mask in segments.masks)
-    shape = (n_used, len(basis), n_nodes, n_bands)
+    shape = (n_used, len(basis), n_channels, n_bands)
     design = torch.empty(shape, dtype=torch.float32 if large else torch.float64)
     first = 0
     for power, mask in zip(segments.powers, segments.masks, strict=True):
@@ -259,8 +209,19 @@ def used_features(segments, basis, dt):
 
 
 def gather_used(arrays, masks):
-    """Concatenate the used frames of all segments.
-
-    ``arrays`` (n_frames, ...); ``masks`` (n_frames,); returns ``used`` (n_used, ...).
-    """
+    """Concatenate the used frames of all segments: Tensors (n_frames, ...) -> (n_used, ...)."""
     return torch.cat([a[torch.from_numpy(m)] for a, m in zip(arrays, masks, strict=True)])
+
+
+def predictions(design, weights, spatial_map, response):
+    """Predictions of the used frames (n_used, n_targets), float64 and without intercept.
+
+    From features ``design`` (n_used, n_basis, n_channels, n_bands), ``weights`` (n_channels,
+    n_bands), ``spatial_map`` (n_targets, n_channels) and coordinates ``response`` (n_targets,
+    n_basis).
+    """
+    channels = torch.einsum("tbnk,nk->tbn", design, weights.to(design.dtype))
+    out = 0.0
+    for b in range(design.shape[1]):
+        out = out + channels[:, b].double() @ (spatial_map * response[:, b, None]).T
+    return out

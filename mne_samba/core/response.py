@@ -61,9 +61,9 @@ def _dictionary(n_dictionary, bounds, seed):
 
 
 def response_prior(kind, n_lags, dt, *, bounds="human", n_basis=6, n_dictionary=2000, seed=0):
-    """Build the prior over responses.
+    """Build the prior over responses of a kind; with one lag the response is the identity.
 
-    ``bounds`` (6,).
+    ``n_basis`` principal components are kept of ``n_dictionary`` random double gammas.
     """
     canonical = canonical_params(bounds)[None]
     if n_lags == 1:
@@ -106,10 +106,7 @@ def response_prior(kind, n_lags, dt, *, bounds="human", n_basis=6, n_dictionary=
 
 
 def start_moments(prior, n_targets):
-    """First and second moments of the response before any data.
-
-    Returns ``mean`` (n_targets, n_basis), ``second`` (n_targets, n_basis, n_basis).
-    """
+    """First (n, n_basis) and second (n, n_basis, n_basis) moments of responses before any data."""
     if prior.elements is None:
         mean, second = prior.mean, prior.covariance + torch.outer(prior.mean, prior.mean)
     else:
@@ -121,9 +118,8 @@ def start_moments(prior, n_targets):
 def update_response(prior, quadratic, linear):
     """Posterior of each target's response under ``exp(linear' h - h' quadratic h / 2)``.
 
-    ``quadratic`` (n_targets, n_basis, n_basis); ``linear`` (n_targets, n_basis); returns
-    ``mean`` (n_targets, n_basis), ``second`` (n_targets, n_basis, n_basis), ``divergence``
-    (n_targets,).
+    From ``quadratic`` (n_targets, n_basis, n_basis) and ``linear`` (n_targets, n_basis): expected
+    coordinates, their expected outer products, and the divergence from the prior (n_targets,).
     """
     if prior.elements is None:
         eye = torch.eye(len(prior.mean), dtype=linear.dtype)
@@ -158,13 +154,11 @@ def _to_params(raw, low, high):
 
 
 def project_double_gamma(kernels, dt, *, bounds, dictionary):
-    """Least-squares double gamma of each response.
+    """Least-squares double gamma of each response (n_targets, n_lags) at the centres of lag bins.
 
-    Starts at the best element of the dictionary and runs batched Levenberg-Marquardt steps on the
-    five free parameters; the amplitude is solved in closed form at every step.
-
-    ``kernels`` (n_targets, n_lags); ``bounds`` (6,); ``dictionary`` (n_elements, 6); returns
-    ``params`` (n_targets, 6), ``amplitude`` (n_targets,).
+    Batched Levenberg-Marquardt steps on the five free parameters from the best elements of
+    ``dictionary`` (n_elements, 6), with the amplitude in closed form at every step. Returns
+    unit-peak parameters (n_targets, 6) strictly inside the bounds, and amplitudes (n_targets,).
     """
     lags = (np.arange(kernels.shape[1]) + 0.5) * dt
     low, high = HRF_BOUNDS[bounds] if isinstance(bounds, str) else bounds

@@ -103,6 +103,10 @@ class BandPower:
         length = self.grid.n_lags * self.grid.dt
         return replace(self, grid=LowRateGrid.from_tr(t_r, length))
 
+    def by_band(self, gradient: np.ndarray) -> np.ndarray:
+        """Gradients by features (..., n_bands, n_lags) as those by bands: they are the same."""
+        return gradient
+
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
         """Measure band power of all segments.
 

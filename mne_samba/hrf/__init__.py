@@ -1,4 +1,4 @@
-"""Haemodynamic responses: the double gamma, its gauge, dictionaries and convolutions.
+"""Haemodynamic responses: the double gamma, its gauge, dictionaries, convolutions and fits.
 
 Every response here has six parameters, in the order of :data:`HRF_PARAMS`::
 
@@ -7,14 +7,22 @@ Every response here has six parameters, in the order of :data:`HRF_PARAMS`::
 for ``t > 0`` and 0 otherwise (SAMBA, arXiv 2409.18462). Only the product of a response and an
 amplitude can be observed, so responses are kept at *unit peak* (``max_t h(t) = 1``) and amplitudes
 elsewhere.
+
+Read in this order: `gamma` (the equation), `shapes` (what responses look like), `convolution`;
+then `stats` (what a fit needs of the data), `fit` (double gammas under a shared prior), `model`
+(the kinds of response that can be fitted), `deconvolution` (back to the drive), `compare` (two sets
+of data).
 """
 
-from .convolve import convolve, convolve_frames, lag_times
+from .convolution import convolve, convolve_frames, lag_times
+from .deconvolution import deconvolve
+from .fit import fit_double_gamma
 from .gamma import (
     HRF_BOUNDS,
     HRF_PARAMS,
     MAX_UNDERSHOOT,
     canonical_params,
+    check_bounds,
     double_gamma,
     glover_params,
     spm_params,
@@ -27,9 +35,12 @@ __all__ = [
     "HRF_PARAMS",
     "MAX_UNDERSHOOT",
     "canonical_params",
+    "check_bounds",
     "convolve",
     "convolve_frames",
+    "deconvolve",
     "double_gamma",
+    "fit_double_gamma",
     "glover_params",
     "hrf_basis",
     "hrf_dictionary",

@@ -29,9 +29,10 @@ def _fit(family, gram, cross, start, mean, covariance):
 
 
 def block_differences(family, a, b, n_permutations, rng):
-    """Differences of shape between two fits, and under exchange of blocks.
+    """Measures of shape of two fits, and their differences under exchange of blocks.
 
-    Returns ``values`` (2, n_regions, 3), ``null`` (n_permutations, n_regions, 3).
+    ``a`` and ``b`` are ``(stats, fitted)`` of two conditions in one ``family``. Returns measures
+    (2, n_regions, 3) and differences b - a under exchange (n_permutations, n_regions, 3).
     """
     parts = [normalised(*a), normalised(*b)]
     gram = np.concatenate([p[0] for p in parts], axis=1)

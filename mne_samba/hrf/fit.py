@@ -82,9 +82,9 @@ class ResponseFamily:
 
 
 def response_family(lags, bounds="human", n_basis=16, random_state=0):
-    """Prepare the dictionary, the basis and the bounds of double-gamma responses.
+    """Prepare dictionary, basis and bounds of double gammas at the centres of lag bins (n_lags,).
 
-    ``lags`` (n_lags,); ``bounds`` (6,).
+    A basis of 16 leaves out less than 0.01 % of the variance of human responses.
     """
     lags = np.asarray(lags, dtype=float)
     if isinstance(bounds, str):
@@ -156,11 +156,11 @@ def _mahalanobis(x, mean, precision):
 def refine(family, totals, start, mean, covariance, noise, n_steps=12):
     """Most probable coordinates by Levenberg-Marquardt, all regions at once.
 
-    The amplitude is projected out (variable projection, Kaufman's approximation).
-
-    ``start`` (n_regions, 5); ``mean`` (5,) or (n_regions, 5); ``covariance`` (5, 5); ``noise``
-    (n_regions,); returns ``coordinates`` (n_regions, 5), ``covariance`` (n_regions, 5, 5),
-    ``objective`` (n_regions,).
+    The amplitude is projected out (variable projection, Kaufman's approximation). From ``totals``
+    of ``ResponseStats.total``, coordinates ``start`` (n_regions, 5), the prior's ``mean`` (5,) or
+    (n_regions, 5) and ``covariance`` (5, 5), and the innovations' variance ``noise`` (n_regions,):
+    the optimum (n_regions, 5), the inverse curvature there (n_regions, 5, 5), and the negative log
+    posterior up to a constant (n_regions,).
     """
     gram, cross, _, _ = totals
     precision = np.linalg.inv(covariance)
@@ -234,7 +234,13 @@ def _posterior_start(family, totals, n_iterations=6, shared=True):
 
 
 def fit_responses(family, stats, *, shrinkage="auto", toward="group", n_iterations=8):
-    """Fit a response per region with a prior that the regions share."""
+    """Fit a response per region with a prior that the regions share.
+
+    ``shrinkage`` is "auto" (the prior's covariance by marginal likelihood, its strength by blocked
+    validation), a number (prior deviations are ``1 - shrinkage`` times the dictionary's), or None
+    (every region on its own). The prior's centre is ``toward`` "group" or "canonical"; its moments
+    are learnt in ``n_iterations`` rounds of expectation maximisation.
+    """
     totals = stats.total()
     shared = shrinkage is not None
     start, mean, covariance = _posterior_start(family, totals, shared=shared)
@@ -298,8 +304,21 @@ def _validated_width(family, stats, x, mean, covariance, noise, widths=(0.25, 1.
 def fit_double_gamma(times, responses, bounds="human"):
     """Least-squares double gammas of sampled responses.
 
-    ``times`` (n_times,); ``responses`` (n_responses, n_times); ``bounds`` (6,); returns
-    ``params`` (n_responses, 6), ``scale`` (n_responses,).
+    Parameters
+    ----------
+    times : array of shape (n_times,)
+        Seconds.
+    responses : array of shape (n_responses, n_times)
+        Sampled responses, of either sign.
+    bounds : {"human", "fast"} or pair of arrays of shape (6,)
+        Bounds of the parameters.
+
+    Returns
+    -------
+    params : array of shape (n_responses, 6)
+        Unit-peak parameters.
+    scale : array of shape (n_responses,)
+        Amplitudes.
     """
     times = np.asarray(times, dtype=float)
     responses = np.atleast_2d(np.asarray(responses, dtype=float))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .drive_map import MappedDrives, PairedDrives, evidence_ridge
+from .._regression import evidence_ridge, whiten
 from .fit import (
     fit_double_gamma,
     fit_responses,
@@ -20,6 +20,7 @@ from .fit import (
 )
 from .gamma import canonical_params, double_gamma
 from .shapes import hrf_dictionary, hrf_summary, summarise_response
+from .stats import design, response_stats, without_drift
 
 _N_ALTERNATIONS = 6
 
@@ -164,9 +165,11 @@ class CanonicalModel:
 
 
 def make_model(hrf, lags, bounds="human", shrinkage="auto", toward="group"):
-    """Build a model by name.
+    """Build the model of a kind of response at lags (n_lags,).
 
-    ``lags`` (n_lags,); ``bounds`` (6,).
+    A model has a ``basis`` (n_basis, n_lags), ``start(n_regions)``, ``fit(stats)`` and
+    ``replicate(fitted, stats, weights, rng)``. ``shrinkage`` and ``toward`` are those of
+    `fit_responses`.
     """
     if hrf == "double_gamma":
         return DoubleGammaModel(lags, bounds, shrinkage, toward)
@@ -174,15 +177,21 @@ def make_model(hrf, lags, bounds="human", shrinkage="auto", toward="group"):
 
 
 def fit_model(model, recordings, step, dt, *, mapped=False):
-    """Fit responses and, for drives and targets of different number, the map.
+    """Fit responses and, for drives and targets of different number, the map between them.
 
-    Returns ``weights`` (n_targets, n_drives).
+    Frames follow every ``step`` bins of ``dt`` seconds. Returns the fitted responses, the products
+    that they come from, and the map (n_targets, n_drives) with rows of unit length: amplitudes are
+    in ``fitted.scale``. It is None where drive and target go in pairs (``mapped`` is false).
     """
     n_rows = sum(len(r.y) for r in recordings)
     # Enough blocks to resample, each long enough for whitened blocks to be independent.
     n_block_rows = int(np.clip(n_rows / 40, 8, 30))
     if not mapped:
-        stats = PairedDrives(recordings, model.basis, step, dt).stats(n_block_rows)
+
+        def designs(regions):
+            return [design(r, regions, model.basis, step, dt) for r in recordings]
+
+        stats = response_stats(recordings, designs, len(model.basis), n_block_rows)
         return model.fit(stats), stats, None
     drives = MappedDrives(recordings, model.basis, step, dt)
     coefs = model.start(recordings[0].y.shape[1])
@@ -194,3 +203,42 @@ def fit_model(model, recordings, step, dt, *, mapped=False):
         fitted = model.fit(stats)
         coefs = fitted.coefs
     return fitted, stats, drives.weights
+
+
+class MappedDrives:
+    """Drives and targets of different number: a target's drive is a weighted sum of all drives."""
+
+    def __init__(self, recordings, basis, step, dt):
+        self.recordings, self.basis = recordings, basis
+        drives = np.arange(len(recordings[0].bins[0]))
+        self.convolved = [design(r, drives, basis, step, dt) for r in recordings]
+        self.clean = [without_drift(r) for r in recordings]
+        self.ar = np.zeros(recordings[0].y.shape[1])
+        self.weights = None
+
+    def fit_map(self, coefs):
+        """Weights of the drives given the responses' coefficients, (n_targets, n_drives)."""
+        weights = []
+        for target, coef in enumerate(coefs):
+            gram, cross, power, n_rows = 0.0, 0.0, 0.0, 0
+            for r, Z, y in zip(self.recordings, self.convolved, self.clean, strict=True):
+                x = np.tensordot(coef, Z, axes=(0, 1))
+                x = whiten(x.T, ~r.follows, self.ar[target]).T
+                t = whiten(y[target], ~r.follows, self.ar[target])
+                gram, cross = gram + x @ x.T, cross + x @ t
+                power, n_rows = power + t @ t, n_rows + len(t)
+            w, _ = evidence_ridge(
+                gram[None], cross[None], np.array([power]), np.array([float(n_rows)])
+            )
+            weights.append(w[0])
+        self.weights = np.stack(weights)
+        return self.weights
+
+    def stats(self, n_block_rows):
+        """Products per target and block, for the drives that the present map makes."""
+        stats = response_stats(self.recordings, self._designs, len(self.basis), n_block_rows)
+        self.ar = stats.ar
+        return stats
+
+    def _designs(self, regions):
+        return [np.tensordot(self.weights[regions], Z, axes=1) for Z in self.convolved]

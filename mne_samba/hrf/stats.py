@@ -6,10 +6,12 @@ whitened, and what remains of an hour of data is ``Z Z'``, ``Z y`` and ``y y`` p
 validation, bootstrap and permutations all run on these.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
+from .._regression import whiten
 
 _CHUNK = 64  # regions whose convolved drives are held in memory at once
 
@@ -36,12 +38,12 @@ class Recording:
     rows: list
     y: np.ndarray
     follows: np.ndarray
-    drift: np.ndarray = field(default=None)
+    drift: np.ndarray
 
 
 @dataclass
 class ResponseStats:
-    """Whitened products of convolved drive and BOLD, per region and block of time.
+    """Whitened products of convolved drive ``Z`` and BOLD ``y``, per region and block of time.
 
     Attributes
     ----------
@@ -100,16 +102,8 @@ def without_drift(recording):
     return y - (y @ recording.drift) @ recording.drift.T
 
 
-def whiten(x, ar, follows):
-    """Remove AR(1) correlation along the last axis: x (n, ..., n_rows), ar (n,)."""
-    ar = ar.reshape(-1, *[1] * (x.ndim - 1))
-    before = np.concatenate([np.zeros_like(x[..., :1]), x[..., :-1]], axis=-1)
-    # The first frame of a run keeps its marginal variance in proportion to the innovations'.
-    return np.where(follows, x - ar * before, np.sqrt(1 - ar**2) * x)
-
-
-def ar_coefficient(residuals, follows):
-    """Lag-one autocorrelation over rows that follow one another: lists (n, n_rows) -> (n,)."""
+def ar_coefficients(residuals, follows):
+    """Lag-one autocorrelation of every region over recordings: lists (n, n_rows) -> (n,)."""
     product = sum(
         (r[:, 1:] * r[:, :-1])[:, f[1:]].sum(1) for r, f in zip(residuals, follows, strict=True)
     )
@@ -129,7 +123,11 @@ def block_labels(recordings, n_block_rows):
 
 
 def response_stats(recordings, designs, n_basis, n_block_rows=30):
-    """Products of one drive per region with its BOLD."""
+    """Products of one drive per region with its BOLD, in blocks of about ``n_block_rows`` frames.
+
+    ``designs(regions)`` gives, per recording, the convolved drives without drift, an array of shape
+    (n_regions, n_basis, n_rows).
+    """
     n_regions = recordings[0].y.shape[1]
     labels, n_blocks = block_labels(recordings, n_block_rows)
     gram = np.zeros((n_regions, n_blocks, n_basis, n_basis))
@@ -138,8 +136,8 @@ def response_stats(recordings, designs, n_basis, n_block_rows=30):
     ar = np.zeros(n_regions)
     clean = [without_drift(r) for r in recordings]
     follows = [r.follows for r in recordings]
-    for first in range(0, n_regions, _CHUNK):
-        regions = np.arange(first, min(first + _CHUNK, n_regions))
+    for begin in range(0, n_regions, _CHUNK):
+        regions = np.arange(begin, min(begin + _CHUNK, n_regions))
         Z = designs(regions)
         y = [c[regions] for c in clean]
         G = sum(z @ z.transpose(0, 2, 1) for z in Z)
@@ -148,9 +146,10 @@ def response_stats(recordings, designs, n_basis, n_block_rows=30):
         ridge = 1e-4 * np.trace(G, axis1=1, axis2=2)[:, None, None] * np.eye(n_basis) / n_basis
         coefs = np.linalg.solve(G + ridge + 1e-300 * np.eye(n_basis), g[..., None])[..., 0]
         residual = [t - np.einsum("ri,rit->rt", coefs, z) for z, t in zip(Z, y, strict=True)]
-        ar[regions] = ar_coefficient(residual, follows)
+        ar[regions] = ar_coefficients(residual, follows)
         for z, t, f, label in zip(Z, y, follows, labels, strict=True):
-            z, t = whiten(z, ar[regions], f), whiten(t, ar[regions], f)
+            z = whiten(z.transpose(2, 0, 1), ~f, ar[regions, None]).transpose(1, 2, 0)
+            t = whiten(t.T, ~f, ar[regions]).T
             for b in np.unique(label):
                 part = z[..., label == b]
                 gram[regions, b] = part @ part.transpose(0, 2, 1)

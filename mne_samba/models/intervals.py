@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..arrays import array
-from ..core.linear import Core
+from ..core import Core
 from ..data.paired import Paired
 from ..data.power import LowRateGrid
 from ..hrf import convolve_frames, double_gamma

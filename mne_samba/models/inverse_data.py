@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..arrays import array
-from ..core.inverse import autocovariance, expected_columns, fill_frames, shrunk_covariance
+from ..core.inverse import autocorrelation, expected_columns, fill_frames, shrunk_covariance
 from ..data.bold import detrend_segments, recording_scale
 from ..data.paired import BoldScale, Paired
 from ..data.power import BandPower, LowRateGrid, PowerScaler, full_history
@@ -279,7 +279,7 @@ class BoldProcess:
         """Measure training frames."""
         frames = [t[mask] for t, mask in zip(data.targets, data.masks, strict=True)]
         return cls(
-            autocovariance([t.T for t in data.targets], _N_ACF),
+            autocorrelation([t.T for t in data.targets], _N_ACF),
             shrunk_covariance(np.concatenate(frames)),
         )
 

@@ -361,11 +361,11 @@ class PaperModel(BaseEstimator):
         module = _ByCoefficient(network.module)
         frames = windowing.predict(module, held.powers)
         mean, slope = _line(frames, held)
-        left = [
+        residuals = [
             (target - (frame - mean) * slope)[mask]
             for target, frame, mask in zip(held.targets, frames, held.masks, strict=True)
         ]
-        residuals = np.concatenate(left)
+        residuals = np.concatenate(residuals)
         frames = [(frame - mean) * slope for frame in windowing.predict(module, data.powers)]
         return FittedPaper(
             scaler=data.scaler, network=network, graphs=graphs, windowing=windowing,

@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 
 from .._checks import check_number
 from ..arrays import array
-from ..core.inverse import autocovariance, shrunk_covariance
+from ..core.inverse import autocorrelation, shrunk_covariance
 from ..data.paired import Paired
 
 # Frames over which BOLD and residuals are taken to remember themselves.
@@ -49,8 +49,8 @@ class MatchedFilter:
         return cls(
             shrunk_covariance(left[kept]),
             shrunk_covariance(rows[kept]),
-            autocovariance([r.T for r in residuals], N_ACF),
-            autocovariance([y.T for y in targets], N_ACF),
+            autocorrelation([r.T for r in residuals], N_ACF),
+            autocorrelation([y.T for y in targets], N_ACF),
         )
 
     @classmethod

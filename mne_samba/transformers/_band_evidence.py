@@ -9,37 +9,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from .._regression import median_ar_coefficient, whiten
+
 # Chance level, over all channels and bands together, of taking power for related to a target.
 _ALPHA = 0.05
 # What is left of a coefficient that chance explains: a gain near zero, but no drive of zeros.
 _FLOOR = 0.02
 _N_ITER = 60
-
-
-def ar_coefficient(values: np.ndarray, follows: np.ndarray) -> float:
-    """Lag-one autocorrelation, the median over columns.
-
-    ``values`` (n_rows, n_columns); ``follows`` (n_rows,).
-    """
-    rows = np.flatnonzero(follows)
-    if rows.size < 3:
-        return 0.0
-    cross = (values[rows] * values[rows - 1]).sum(0)
-    size = np.sqrt((values[rows] ** 2).sum(0) * (values[rows - 1] ** 2).sum(0))
-    return (
-        float(np.clip(np.median(cross[size > 0] / size[size > 0]), 0.0, 0.95))
-        if size.any()
-        else 0.0
-    )
-
-
-def whiten(values: np.ndarray, follows: np.ndarray, coefficient: float) -> np.ndarray:
-    """Remove AR(1) dependence from rows; the first row of a stretch is scaled to count alike."""
-    out = np.array(values, dtype=np.float64)
-    rows = np.flatnonzero(follows)
-    out[rows] -= coefficient * values[rows - 1]
-    out[~follows] *= np.sqrt(1.0 - coefficient**2)
-    return out
 
 
 def effective_share(
@@ -112,9 +88,8 @@ def band_weights(
     targets = targets - targets.mean(0)
     share = 1.0
     if follows is not None:
-        coefficient = ar_coefficient(targets, follows)
-        design = whiten(design.reshape(n_rows, -1), follows, coefficient).reshape(design.shape)
-        targets = whiten(targets, follows, coefficient)
+        coefficient = median_ar_coefficient(targets, ~follows)
+        design, targets = (whiten(v, ~follows, coefficient) for v in (design, targets))
         share = effective_share(design[..., 0].reshape(n_rows, -1), targets, follows)
     scale = targets.std(0)
     targets = targets[:, scale > 0] / scale[scale > 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils import check_array
 
-from ..hrf.deconvolve import deconvolve
+from ..hrf import deconvolve
 
 
 def _unmap(weights, latent):

@@ -11,10 +11,9 @@ from mne.utils import logger, use_log_level, warn
 from sklearn.utils import check_random_state
 
 from .._checks import check_number, check_option, check_t_r
-from ..hrf import HRF_PARAMS, convolve_frames, double_gamma
-from ..hrf.deconvolve import autocovariance
-from ..hrf.drive_map import evidence_ridge
-from ..hrf.gamma import check_bounds
+from .._regression import evidence_ridge
+from ..hrf import HRF_PARAMS, check_bounds, convolve_frames, double_gamma
+from ..hrf.deconvolution import autocovariance
 from ..hrf.model import fit_model, make_model
 from ..hrf.stats import Recording
 from ._hrf_design import build_recordings, whole_history

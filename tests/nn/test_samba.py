@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.core.linear import fit_core
+from mne_samba.core import fit_core
 from mne_samba.hrf import double_gamma, glover_params, hrf_dictionary, spm_params
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.recurrent import RECURRENT

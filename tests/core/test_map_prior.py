@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.core.linear import fit_core
-from mne_samba.core.map_prior import GaussianMap, SparseMap
-from mne_samba.core.posterior import DensePosterior, DiagonalPosterior, SpectralPosterior
+from mne_samba.core import fit_core
+from mne_samba.core.map_prior import (
+    DensePosterior,
+    DiagonalPosterior,
+    GaussianMap,
+    SparseMap,
+    SpectralPosterior,
+)
 
 N_NODES, N_TARGETS, N_PAIRS = 5, 3, 4
 

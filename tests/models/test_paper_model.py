@@ -1,38 +1,17 @@
-"""The translator with the paper's network: signals in, frames out, no table, no leak."""
+"""The published network behind the translator: signals in, frames out, no table, no leak."""
 
+import dataclasses
 import pickle
 
 import mne
 import numpy as np
 import pytest
 import torch
-from assemble import assemble
-from scipy.ndimage import gaussian_filter1d
+from driven_nodes import N_FRAMES, SFREQ, T_R, person
 from sklearn.base import clone
 
-from mne_samba import make_windows, read_samba
-from mne_samba._paper.features import segment_coefs
-from mne_samba.data.power import LowRateGrid
-from mne_samba.data.segments import Segment
-from mne_samba.hrf import HRF_PARAMS, convolve, double_gamma, glover_params
-
-SFREQ, T_R, N_FRAMES = 64.0, 2.0, 300
-
-
-def person(seed, n_frames=N_FRAMES):
-    """Four nodes of noise whose power drives three targets, each by one node."""
-    rng = np.random.default_rng(seed)
-    n_times = int(n_frames * T_R * SFREQ)
-    slow = gaussian_filter1d(rng.standard_normal((4, n_times)), 3 * SFREQ, axis=1)
-    slow /= slow.std(axis=1, keepdims=True)
-    signal = np.exp(0.5 * slow) * rng.standard_normal((4, n_times))
-    lags = torch.arange(int(30 * SFREQ), dtype=torch.float64) / SFREQ
-    response = double_gamma(lags, torch.as_tensor(glover_params()))
-    drive = convolve(torch.as_tensor(signal**2), response, 1 / SFREQ).numpy()
-    # Frame k at k * t_r sees what was before it.
-    bold = drive[:3, :: int(T_R * SFREQ)].T
-    bold = bold / bold[20:].std(axis=0)
-    return signal, bold + 0.3 * rng.standard_normal(bold.shape)
+from mne_samba import PaperModel, Reader, SambaTranslator, Trainer, make_windows, read_samba
+from mne_samba.hrf import HRF_PARAMS
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +19,11 @@ def pair():
     return person(0), person(1)
 
 
-def translator(**options):
-    given = {"sfreq": SFREQ, "n_hidden": 8, "random_state": 0, **options}
-    return assemble(t_r=T_R, variant="paper", **given)
+def translator(sfreq=SFREQ, trainer=None, warm_start=False, **options):
+    return SambaTranslator(
+        t_r=T_R, model=PaperModel(**({"n_hidden": 8} | options)), reader=Reader(sfreq=sfreq),
+        trainer=trainer, warm_start=warm_start, random_state=0,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +95,7 @@ def test_windows_are_predicted_as_recordings_are(pair):
     info = mne.create_info([f"n{i}" for i in range(4)], SFREQ, "eeg")
     raw = mne.io.RawArray(signal * 1e-6, info, verbose="ERROR")
     epochs, y = make_windows(raw, bold, t_r=T_R, window=40.0)
-    model = translator(window=40.0, recurrent=None, max_epochs=3).fit(epochs, y)
+    model = translator(trainer=Trainer(window=40.0, max_epochs=3), recurrent=None).fit(epochs, y)
     pred = model.predict(epochs)
     assert pred.shape == y.shape
     at = epochs.metadata["frame"].to_numpy(dtype=int)[3]
@@ -128,56 +109,91 @@ def test_latents_intervals_and_more_training(fitted, pair):
     assert fitted.transform([new]).shape == (1, 6)
     low, high = fitted.predict_interval([new], 0.8)
     assert (low[0] <= high[0]).all()
-    model = translator(warm_start=True, max_epochs=1).fit([signal], [bold])
+    model = translator(warm_start=True, trainer=Trainer(max_epochs=1)).fit([signal], [bold])
     once = model.history_[-1]["train_loss"]
     assert model.fit([signal], [bold]).history_[-1]["train_loss"] < once
+    with pytest.raises(ValueError, match="regions differ"):
+        model.fit([signal], [bold[:, :2]])
 
 
-@pytest.mark.parametrize("sfreq", [200.0, 250.0, 1000.0])
-def test_power_of_levels_does_not_depend_on_the_sampling_rate(sfreq):
-    """A tone of 9 Hz keeps its power and level when it was sampled faster."""
-    n_chunks, n_samples = 6, 400
-    times = np.arange(int(n_chunks * T_R * sfreq) + 7) / sfreq
-    signal = np.sin(2 * np.pi * 9 * times)[None]
-    segment = Segment(lambda a, b: signal[:, a:b], signal.shape[1], 2 * T_R, T_R, n_chunks - 1)
-    power = segment_coefs(segment, sfreq, LowRateGrid(T_R, 1, 2), n_samples, ["tone"])
-    assert power.shape == (1, 400, n_chunks)
-    inner = power[0, :, 1:-1]
-    # Half the squared amplitude per sample; nine tenths of it below 12.5 Hz.
-    np.testing.assert_allclose(inner.sum(axis=0), 0.5 * n_samples, rtol=0.005)
-    np.testing.assert_allclose(inner[:50].sum(axis=0) / inner.sum(axis=0), 0.918, atol=0.005)
+def test_fitted_parts_cannot_be_changed(fitted):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        fitted._fitted.slope = np.ones(3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        fitted._fitted.scaler.log = True
 
 
-def test_chunks_without_signal_and_bad_spans_are_left_out():
-    signal = np.random.default_rng(0).standard_normal((2, 2000))
-    bad = np.array([[9.0, 9.5]])
-    segment = Segment(lambda a, b: signal[:, a:b], 2000, 2.0, 2.0, 8, bad)
-    power = segment_coefs(segment, 100.0, LowRateGrid(2.0, 1, 3), 200, ["a", "b"])
-    missing = np.isnan(power).all(axis=(0, 1))
-    np.testing.assert_array_equal(np.flatnonzero(missing), [0, 1, 6])
-    assert np.isfinite(power[..., ~missing]).all()
+def test_the_network_explains_itself_by_gradients(fitted, pair):
+    model, features = fitted._fitted, fitted._fitted_input.features
+    powers, _, grid = fitted._measure(fitted._read([pair[1][0]]))
+    module = model.module_for(grid)
+    power = torch.as_tensor(powers[0][None, ..., : grid.n_bins(20)]).requires_grad_()
+    frames = module(power)
+    assert frames.shape == (1, 20, 3)
+    # Windows of the same frames say the same, but for mean and slope.
+    own = (frames[0].detach().numpy() - model.mean) * model.slope
+    np.testing.assert_allclose(own[0], model.frames([powers[0][..., : grid.n_lags]], grid)[0][0],
+                               atol=1e-5)  # fmt: skip
+    for target in range(3):
+        (gradient,) = torch.autograd.grad(frames[0, 19, target], power, retain_graph=True)
+        levels = features.by_band(gradient[0].numpy()[..., 19 : 19 + grid.n_lags])
+        assert levels.shape == (4, 4, grid.n_lags)
+        # Every target is driven by the node of its number, some seconds before.
+        strength = np.abs(levels).sum(axis=1)
+        assert strength.sum(axis=1).argmax() == target
+        peak = (grid.n_lags - strength[target].argmax() - 0.5) * T_R
+        assert 3 < peak < 9
+
+
+def test_half_a_training_is_taken_up(pair, tmp_path, monkeypatch):
+    (signal, bold), (new, _) = pair
+    expected = translator(trainer=Trainer(max_epochs=3)).fit([signal], [bold]).predict([new])[0]
+    model = translator(trainer=Trainer(max_epochs=3, checkpoint_dir=tmp_path))
+    with monkeypatch.context() as patch:
+        from mne_samba.models.checkpoint import Checkpoint
+
+        write, calls = Checkpoint._write, []
+
+        def stop(self, net, finished):
+            write(self, net, finished)
+            calls.append(finished)
+            if len(calls) == 2:
+                raise RuntimeError("killed")
+
+        patch.setattr(Checkpoint, "_write", stop)
+        with pytest.raises(RuntimeError, match="killed"):
+            model.fit([signal], [bold])
+    assert len(list(tmp_path.iterdir())) == 1
+    np.testing.assert_allclose(
+        model.fit([signal], [bold]).predict([new])[0], expected, rtol=1e-6, atol=1e-7
+    )
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hrf": "fir"}, "six-parameter responses"),
-        ({"recurrent": "transformer", "n_hidden": 8}, "'lstm', 'gru' or None"),
+        ({"hrf": "fir"}, "hrf must be one of 'double_gamma', 'canonical'"),
+        ({"recurrent": "transformer", "n_hidden": 8}, "recurrent must be one of"),
         ({"n_hidden": 6}, "multiple of 4"),
         ({"sfreq": 4.0}, "at least 16"),
+        ({"graph": "distance"}, "places of channels"),
+        ({"graph": np.eye(3)}, "graph must be a finite adjacency"),
     ],
 )
-def test_what_it_cannot_do_is_said_before_training(options, message, pair):
+def test_what_it_cannot_do_is_said_before_training(options, message, pair, monkeypatch):
     signal, bold = pair[0]
     if "sfreq" in options:
         signal = signal[:, :: int(SFREQ / options["sfreq"])]
-    with pytest.raises(ValueError, match=message):
-        translator(**options).fit([signal], [bold])
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train", lambda *_: pytest.fail("something was trained"))
+        with pytest.raises(ValueError, match=message):
+            translator(**options).fit([signal], [bold])
 
 
 def test_tables_and_other_frame_rates_are_refused(fitted, pair):
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="X must be windows or recordings"):
+    with pytest.raises(ValueError, match=r"PaperModel .* table of shape .*100, 4"):
         translator().fit(rng.standard_normal((100, 4)), rng.standard_normal((100, 3)))
     other = pickle.loads(pickle.dumps(fitted)).set_params(t_r=1.0)
     with pytest.raises(ValueError, match="tied to the t_r"):

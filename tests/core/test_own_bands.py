@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from mne_samba.core.linear import fit_core
-from mne_samba.core.own_bands import fit_target_core
+from mne_samba.core import fit_core, fit_own_bands
 from mne_samba.hrf import double_gamma, glover_params
 
 STEP, DT, N_LAGS, N_FRAMES = 4, 0.5, 60, 300
@@ -29,7 +28,7 @@ def world():
 
 def test_each_target_finds_its_node_and_band(world):
     power, clean, y, pairs = world
-    core = fit_target_core([power], [y], dt=DT, step=STEP)
+    core = fit_own_bands([power], [y], dt=DT, step=STEP)
     assert not core.spatial_map.any()
     found = [np.unravel_index(np.abs(extra).argmax(), extra.shape) for extra in core.extra]
     assert [tuple(map(int, f)) for f in found] == pairs
@@ -41,7 +40,7 @@ def test_each_target_finds_its_node_and_band(world):
 
 def test_evidence_prefers_own_bands_here_and_shared_bands_where_they_hold(world):
     power, _, y, _ = world
-    own = fit_target_core([power], [y], dt=DT, step=STEP)
+    own = fit_own_bands([power], [y], dt=DT, step=STEP)
     shared = fit_core([power], [y], dt=DT, step=STEP, extra=False)
     assert max(own.evidence.values()) > max(shared.evidence.values()) + 3 * y.shape[1]
 
@@ -50,11 +49,11 @@ def test_people_are_adapted_from_a_core_of_its_kind(world):
     power, clean, y, _ = world
     half = N_FRAMES // 2
     first = power[..., : N_LAGS + (half - 1) * STEP]
-    core = fit_target_core([first], [y[:half]], dt=DT, step=STEP)
+    core = fit_own_bands([first], [y[:half]], dt=DT, step=STEP)
     second = power[..., half * STEP :]
     few = second[..., : N_LAGS + 39 * STEP]
-    adapted = fit_target_core([few], [y[half : half + 40]], dt=DT, step=STEP, init=core)
-    alone = fit_target_core([few], [y[half : half + 40]], dt=DT, step=STEP)
+    adapted = fit_own_bands([few], [y[half : half + 40]], dt=DT, step=STEP, init=core)
+    alone = fit_own_bands([few], [y[half : half + 40]], dt=DT, step=STEP)
 
     def score(model):
         later = second[..., 40 * STEP :]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from mne_samba.core.linear import fit_core
+from mne_samba.core import fit_core
 from mne_samba.hrf import HRF_BOUNDS, double_gamma, hrf_dictionary, hrf_summary
 
 DT, STEP, N_LAGS = 0.5, 4, 60

@@ -3,49 +3,25 @@
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import toeplitz
 
+from mne_samba._regression import whiten
 from mne_samba.core.deviation import fit_deviation
 from mne_samba.core.moments import (
     gather_used,
-    lag_one_correlation,
     lagged_features,
     moments_of,
     runs_of_frames,
-    whiten,
 )
 from mne_samba.core.response import project_double_gamma, response_prior, update_response
-from mne_samba.core.start import ridge_start
+from mne_samba.core.stages import ridge_start
 from mne_samba.hrf import double_gamma, hrf_dictionary, hrf_summary
 
 DT, N_LAGS = 0.5, 60
 
 
-def test_whitening_inverts_the_covariance():
-    rho, n = 0.55, 7
-    first = np.array([True, False, False, True, False, False, False])
-    rows = whiten(torch.eye(n, dtype=torch.float64), first, rho).numpy()
-    covariance = np.zeros((n, n))
-    for run in (slice(0, 3), slice(3, 7)):
-        size = run.stop - run.start
-        # Unit innovations: stationary variance 1 / (1 - rho^2).
-        covariance[run, run] = toeplitz(rho ** np.arange(size)) / (1 - rho**2)
-    np.testing.assert_allclose(rows @ covariance @ rows.T, np.eye(n), atol=1e-12)
-
-
 def test_runs_end_at_segments_and_masked_frames():
     masks = [np.array([False, True, True, False, True]), np.array([True, True])]
     np.testing.assert_array_equal(runs_of_frames(masks), [True, False, True, True, False])
-
-
-def test_autocorrelation_of_a_known_process():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((4000, 3))
-    for k in range(1, len(x)):
-        x[k] += 0.7 * x[k - 1]
-    first = np.zeros(len(x), dtype=bool)
-    first[0] = True
-    assert lag_one_correlation(torch.from_numpy(x), first) == pytest.approx(0.7, abs=0.03)
 
 
 def test_features_are_the_plain_definition():

@@ -8,7 +8,10 @@ _OVERLAP = 20  # frames shared by neighbouring blocks, so that none sees only ha
 
 
 def autocovariance(drives, n_lags):
-    """Mean autocovariance of standardised drives, (n_lags,): list of arrays (n_drives, n_bins)."""
+    """Mean autocovariance of standardised drives, list of arrays (n_drives, n_bins): (n_lags,).
+
+    Lags count alike however few pairs they have: not the autocorrelation of the inverse core.
+    """
     out = np.zeros(n_lags)
     for x in drives:
         n = x.shape[-1]
@@ -27,9 +30,29 @@ def deconvolve(bold, kernels, scale, noise, ar, acf, step, dt):
     The Gaussian estimate ``K H' (H K H' + R)^-1 bold``: the pseudo-inverse of the convolution
     ``H``, regularised by the drive's covariance ``K`` and that of AR(1) noise ``R``.
 
-    ``bold`` (n_regions, n_frames); ``kernels`` (n_regions, n_lags); ``scale`` (n_regions,);
-    ``noise`` (n_regions,); ``ar`` (n_regions,); returns ``drive`` (n_regions, n_lags +
-    (n_frames - 1).
+    Parameters
+    ----------
+    bold : array of shape (n_regions, n_frames)
+        BOLD around its baseline.
+    kernels : array of shape (n_regions, n_lags)
+        Unit-peak responses at the lag bins.
+    scale : array of shape (n_regions,)
+        Amplitudes.
+    noise : array of shape (n_regions,)
+        Variance of the noise's innovations.
+    ar : array of shape (n_regions,)
+        AR(1) coefficient of the noise.
+    acf : array
+        Autocovariance of the drive per bin.
+    step : int
+        Bins per frame.
+    dt : float
+        Seconds per bin.
+
+    Returns
+    -------
+    drive : array of shape (n_regions, n_lags + (n_frames - 1) * step)
+        Drive per bin, around its mean.
     """
     n_regions, n_frames = bold.shape
     n_lags = kernels.shape[1]

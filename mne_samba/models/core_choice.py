@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from mne.utils import logger
 
-from ..core.linear import Core, fit_core
-from ..core.own_bands import fit_target_core
+from ..core import Core, fit_core, fit_own_bands
 from ..data.missing import fit_with_missing
 from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks, stitch
 from ..data.power import PowerScaler
@@ -290,7 +289,7 @@ def _fit(
         start, previous = (
             core if core is None else _mean_bands(core) for core in (start, previous)
         )
-    method = fit_target_core if own_bands else fit_core
+    method = fit_own_bands if own_bands else fit_core
 
     def fit(targets):
         return method(

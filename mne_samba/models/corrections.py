@@ -9,7 +9,7 @@ import numpy as np
 from mne.utils import logger
 
 from ..arrays import array
-from ..core.linear import Core
+from ..core import Core
 from ..data.paired import Paired
 from ..nn.loss import CenteredCosineLoss
 from ..nn.samba import SambaNet

@@ -1,4 +1,4 @@
-"""From BOLD to band power: an encoding core, its inverse as a filter, corrections where confirmed."""
+"""The way back: an encoding core, its inverse as a filter, corrections where confirmed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
+from skorch import NeuralNet
+from skorch.history import History
 
 from .._checks import check_number, check_option
 from ..arrays import array
@@ -32,7 +35,7 @@ from ..wavelets import as_bank
 from .checkpoint import Checkpoints
 from .core_choice import CoreOptions, choose_core
 from .corrections import Judgement, best_epochs, confirmed
-from .describe import publish_bands, summarised_weights
+from .describe import n_parameters, publish_bands, summarised_weights
 from .graphs import target_similarity
 from .inverse_data import (
     N_LATENTS,
@@ -47,13 +50,16 @@ from .inverse_data import (
 )
 from .network import Network
 from .trainer import Trainer, losses
+from .warm_start import start_of
 
 # Trust in the correlations of band power that training shows, chosen on held-out frames; the
 # second one unless another is clearly better.
 TRUSTS = (0.3, 0.9, 0.6)
+# The filter starts at its optimum in closed form.
+_OPTIMIZER = {"weight_decay": 1e-3, "groups": {"filter*": 0.003}}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedInverse:
     """A fitted way back.
 
@@ -124,10 +130,11 @@ class FittedInverse:
         if core.hrf == "fir":  # what its shape comes nearest to is not what was fitted
             params, peaks = np.nan, times[np.abs(core.kernel).argmax(axis=1)]
         return {
+            "net_": self._net(),
             "core_": core,
             "history_": self.judgement.history,
-            "corrections_kept_": self.judgement.used,
-            "n_parameters_": sum(p.numel() for p in self.network.module.parameters()),
+            "corrections_kept_": self.judgement.kept,
+            "n_parameters_": n_parameters(self.network.module),
             "band_weights_": weights,
             "spatial_map_": spatial_map,
             "band_attention_": attention,
@@ -140,6 +147,15 @@ class FittedInverse:
             "hrf_peak_time_": peaks,
             "graph_": Bunch(target=spec["target_adjacency"], bipartite=spec["down_adjacency"]),
         }
+
+    def _net(self) -> NeuralNet:
+        """Skorch net around the network, with the losses of its training."""
+        net = Trainer(device=self.network.device).build(
+            self.network.module, criterion=SkipLoss, max_epochs=1, **_OPTIMIZER
+        )
+        net.initialize()
+        net.history_ = History({**row, "batches": []} for row in self.judgement.history)
+        return net
 
 
 class _InverseModel(BaseEstimator):
@@ -180,7 +196,7 @@ class _InverseModel(BaseEstimator):
         grid = inverse_grid(rec.t_r, float(self.hrf_length))
         return BandPower(as_bank(self.bands).resolve(rec.sfreq, shortest), grid)
 
-    def fit(self, data: Paired, trainer: Trainer, seed: int, start=None) -> FittedInverse:
+    def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedInverse:
         """Fit the core and its inverse; train corrections and keep what held-out frames confirm.
 
         Parameters
@@ -189,8 +205,8 @@ class _InverseModel(BaseEstimator):
             From `mne_samba.models.inverse_data.pair_inverse`.
         trainer : Trainer
             How corrections are trained, and what is held out.
-        seed : int
-            Seed of draws; torch's is set by the caller.
+        seed : int | None
+            Seed; None draws one.
         start : tuple | None
             Fitted model and what it knows of its input, to go on from.
 
@@ -199,7 +215,13 @@ class _InverseModel(BaseEstimator):
         fitted : FittedInverse
             The model.
         """
-        return fit_inverse(self, data, trainer, seed, start)
+        previous = start_of(start, FittedInverse, data)
+        checkpoints = Checkpoints(trainer, self, data, seed, previous)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(checkpoints.seed)
+            fitted = _fit(_Corrections(self, trainer, data, previous), data, checkpoints)
+        checkpoints.clear()
+        return fitted
 
 
 class InverseCoreModel(_InverseModel):
@@ -315,34 +337,38 @@ class InverseSambaModel(_InverseModel):
 # The fit ------------------------------------------------------------------------------------------
 
 
-def fit_inverse(model, data: Paired, trainer: Trainer, seed: int, start) -> FittedInverse:
-    """Fit the core and its inverse; train corrections and keep what held-out frames confirm."""
-    previous = start_of(start, FittedInverse, data)
-    checkpoints = Checkpoints(trainer, model, data, seed, previous)
-    corrections = _Corrections(model, trainer, *window_frames(data, trainer), previous)
+def _fit(corrections: _Corrections, data: Paired, checkpoints: Checkpoints) -> FittedInverse:
+    """Fit the core and its inverse, and corrections."""
+    model, trainer, previous = corrections.model, corrections.trainer, corrections.previous
     choice = choose_core(
-        _known(data), CoreOptions.of(model, seed), trainer.split,
+        _known(data), CoreOptions.of(model, checkpoints.seed), trainer.split,
         None if previous is None else previous.core,
     )  # fmt: skip
-    parts = trainer.split(data)
-    trust, judgement = TRUSTS[1], corrections.unjudged
+    parts, trust, judgement = trainer.split(data), TRUSTS[1], Judgement.open(trainer)
     if parts is not None:
         choice = choice.of_part(_known(parts[0]))
         encoding = _Encoding.of(choice.part, parts[0])
-        trust, judgement = corrections.judge(encoding, *parts, checkpoints.of("judged"))
+        trust, judgement = corrections.judge(encoding, *parts, checkpoints.of("inverse-judged"))
     encoding = _Encoding.of(choice.whole(), data)
-    spec = corrections.spec(encoding, data, judgement.used)
+    used = judgement.kept or corrections.always
+    spec = corrections.spec(encoding, data, used)
     module = corrections.build(encoding, trust, spec)
-    if judgement.used:
+    if used:
         history = corrections.train(
-            module, encoding, data, judgement.epochs, checkpoint=checkpoints.of("whole")
+            module, encoding, data, judgement.epochs, checkpoint=checkpoints.of("inverse-whole")
         )
-        judgement = replace(judgement, history=judgement.history or history)
-    checkpoints.clear()
+        judgement = judgement.used(history)
     return FittedInverse(
-        encoding.core, Network.of(module, spec, trainer.torch_device), encoding.bold, data.grid,
-        corrections.n_frames, trust, judgement, encoding.projection(trust),
-    )  # fmt: skip
+        # The posterior is for fits that go on from it.
+        core=replace(encoding.core, state=None),
+        network=Network.of(module, spec, trainer.torch_device),
+        bold=encoding.bold,
+        grid=data.grid,
+        n_frames=corrections.n_frames,
+        trust=trust,
+        judgement=judgement,
+        projection=encoding.projection(trust),
+    )
 
 
 @dataclass(frozen=True)
@@ -382,7 +408,7 @@ class _Encoding:
         ]
         n_acf = data.grid.n_lags + 1
         acf = np.stack(
-            [autocovariance([x[:, k] for x in truth], n_acf) for k in range(truth[0].shape[1])]
+            [autocorrelation([x[:, k] for x in truth], n_acf) for k in range(truth[0].shape[1])]
         )
         rows = np.concatenate([x.reshape(-1, x.shape[-1]).T for x in truth])
         rows = rows[np.isfinite(rows).all(axis=1)]
@@ -410,7 +436,7 @@ class _Encoding:
         return trust * self.correlation + (1 - trust) * np.eye(len(self.correlation))
 
     def filters(self, trust: float) -> np.ndarray:
-        """Filters (n_channel_bands, n_targets, n_taps) from BOLD to band power."""
+        """Invert the core: filters (n_channel_bands, n_targets, n_taps) over frames."""
         core, t_r = self.core, self.grid.t_r
         return inverse_filter(
             self.weights, core.kernel * core.dt, self.acf, self.spatial(trust), self.noise, core.ar,
@@ -445,20 +471,24 @@ class _Corrections:
     Attributes
     ----------
     model : InverseSambaModel | InverseCoreModel
-        Options.
+        Parameters.
     trainer : Trainer
         How to train.
-    n_frames, step : int
-        Frames of a training window, and between windows.
+    data : Paired
+        All training data, which say how long windows are.
     previous : FittedInverse | None
         What a warm start goes on from.
     """
 
     model: _InverseModel
     trainer: Trainer
-    n_frames: int
-    step: int
+    data: Paired
     previous: FittedInverse | None
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of a training window."""
+        return window_frames(self.data, self.trainer)[0]
 
     @property
     def wanted(self) -> bool:
@@ -469,11 +499,6 @@ class _Corrections:
     def always(self) -> bool:
         """Whether they are used whatever held-out frames say."""
         return self.wanted and self.model.corrections == "always"
-
-    @property
-    def unjudged(self) -> Judgement:
-        """What holds where no frames can be held out."""
-        return Judgement(self.always, epochs=self.trainer.max_epochs)
 
     def spec(self, encoding: _Encoding, data: Paired, corrected: bool) -> dict:
         """Parameters of a network for an encoding core."""
@@ -510,12 +535,11 @@ class _Corrections:
     def train(self, module, encoding, data, epochs, valid=None, checkpoint=None) -> list[dict]:
         """Train a network in place; losses by epoch."""
         net = self.trainer.build(
-            module, criterion=SkipLoss, weight_decay=1e-3, max_epochs=epochs, valid=valid,
-            iterator_valid__batch_size=self.trainer.batch_size,
-            # The filter starts at its optimum in closed form.
-            groups={"filter*": 0.003},
+            module, criterion=SkipLoss, max_epochs=epochs, valid=valid,
+            iterator_valid__batch_size=self.trainer.batch_size, **_OPTIMIZER,
         )  # fmt: skip
-        self.trainer.train(net, self.windows(data, encoding, self.step), checkpoint)
+        step = window_frames(self.data, self.trainer)[1]
+        self.trainer.train(net, self.windows(data, encoding, step), checkpoint)
         return losses(net)
 
     def judge(self, encoding, part, held, checkpoint=None) -> tuple[float, Judgement]:
@@ -526,15 +550,14 @@ class _Corrections:
         best = _clearly_best(scores)
         windows = self.windows(held, encoding, self.n_frames) if self.wanted else ()
         if not len(windows):
-            return TRUSTS[best], self.unjudged
+            return TRUSTS[best], Judgement.open(self.trainer)
         history = self.train(
             modules[best], encoding, part, self.trainer.max_epochs, windows, checkpoint
         )
         gain = held_out_correlations(modules[best], encoding.fill, held) - scores[best]
         # Bands of one node rise and fall together: nodes are the independent ones.
-        used, gain, error = confirmed(gain.mean(axis=1), self.always, "Way back: corrections")
-        epochs = best_epochs(history)
-        return TRUSTS[best], Judgement(used, epochs=epochs, history=history, gain=gain, error=error)
+        kept, gain, error = confirmed(gain.mean(axis=1), self.always, "Way back: corrections")
+        return TRUSTS[best], Judgement(kept, best_epochs(history), history, gain, error)
 
 
 def held_out_correlations(module: InverseNet, fill, held: Paired) -> np.ndarray:

@@ -14,14 +14,13 @@ from ..data.bold import detrend_segments, recording_scale
 from ..data.paired import BoldScale, Paired
 from ..data.power import BandPower, LowRateGrid, PowerScaler, full_history
 from ..data.recordings import Recordings
+from .retrieval import N_ACF
 from .trainer import Trainer
 
 # Seconds of BOLD that the filter sees before and after a bin.
 BEFORE, AFTER = 12.0, 18.0
 # Most dimensions of the latent space.
 N_LATENTS = 16
-# Frames over which BOLD is taken to remember itself.
-_N_ACF = 64
 
 
 def inverse_grid(t_r: float, hrf_length: float) -> LowRateGrid:
@@ -188,8 +187,9 @@ class InverseScale:
 
 
 def pair_inverse(
-    rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend
-) -> tuple[Paired, InverseScale]:
+    rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend,
+    bands: dict | None = None,
+) -> tuple[Paired, InverseScale]:  # fmt: skip
     """Standardise recordings and their band power for the way back.
 
     Parameters
@@ -202,6 +202,8 @@ def pair_inverse(
         Its bins, see `inverse_grid`.
     detrend : "cosine" | "linear" | int | None
         Slow drift removed from both per recording.
+    bands : dict | None
+        Name of every band to its edges.
 
     Returns
     -------
@@ -238,7 +240,7 @@ def pair_inverse(
     used = [power[..., :-1] for power in scale.standard_power(rec, powers)]
     data = Paired(
         used, targets, keys, rec.table, kind, grid, scale.power, scale.bold, list(rec.ch_names),
-        list(rec.target_names), rec.info,
+        list(rec.target_names), rec.info, bands=bands,
     )  # fmt: skip
     return data, scale
 
@@ -279,7 +281,7 @@ class BoldProcess:
         """Measure training frames."""
         frames = [t[mask] for t, mask in zip(data.targets, data.masks, strict=True)]
         return cls(
-            autocorrelation([t.T for t in data.targets], _N_ACF),
+            autocorrelation([t.T for t in data.targets], N_ACF),
             shrunk_covariance(np.concatenate(frames)),
         )
 

@@ -14,7 +14,7 @@ from skorch.history import History
 
 from .._checks import check_number, check_option
 from ..arrays import array
-from ..core.linear import Core
+from ..core import Core
 from ..data.paired import MIN_TRAIN_FRAMES, Paired
 from ..data.power import BandPower, LowRateGrid, PowerScaler, TableRows
 from ..data.recordings import Layout, Recordings

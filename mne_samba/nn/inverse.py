@@ -76,7 +76,7 @@ class Deconvolution(nn.Module):
         return drive.roll(-1, dims=-1)[..., :n_frames]
 
 
-class ReverseNet(nn.Module):
+class InverseNet(nn.Module):
     """BOLD frames to log band power of every node, one bin per frame.
 
     A filter over frames (the encoding model inverted by Bayes) gives band power. What a gated
@@ -99,6 +99,8 @@ class ReverseNet(nn.Module):
         Graph over targets; None leaves the branch out.
     down_adjacency : array of bool, shape (n_channels, n_targets) | None
         Targets that each node attends to.
+    level : int
+        Levels of the wavelet transform over frames; those of windows that are trained on.
     hrf_bounds : str
         Preset of bounds of the six parameters.
 
@@ -118,18 +120,19 @@ class ReverseNet(nn.Module):
         n_after: int,
         t_r: float,
         n_lags: int,
+        level: int,
         target_adjacency=None,
         down_adjacency=None,
         hrf_bounds: str = "human",
     ):
         super().__init__()
         self.n_before, self.n_after = n_before, n_after
-        self.sizes = (n_channels, n_bands)
+        self.sizes, self.level = (n_channels, n_bands), level
         self.filter = nn.Conv1d(n_targets, n_channels * n_bands, n_before + n_after + 1)
         self.branch = None
         if target_adjacency is not None:
             self.branch = _Branch(
-                target_adjacency, down_adjacency, n_bands, n_lags, t_r, hrf_bounds
+                target_adjacency, down_adjacency, n_bands, n_lags, t_r, level, hrf_bounds
             )
 
     def set_filter_(self, filters: np.ndarray) -> None:
@@ -142,12 +145,11 @@ class ReverseNet(nn.Module):
         """Wavelet coefficients over frames, ``[cA_n, cD_n, ..., cD_1]``, of band power."""
         bold = bold.transpose(1, 2)
         power = self.filter(bold).unflatten(1, self.sizes)
-        level = frame_level(power.shape[-1])
-        coefs = wavedec(power, WAVELET, level)
+        coefs = wavedec(power, WAVELET, self.level)
         if self.branch is None:
             return coefs
         inside = slice(self.n_before, self.n_before + power.shape[-1])
-        return [a + b for a, b in zip(coefs, self.branch(bold, inside, level), strict=True)]
+        return [a + b for a, b in zip(coefs, self.branch(bold, inside), strict=True)]
 
     def forward(self, bold: torch.Tensor) -> torch.Tensor:
         """Band power from BOLD with its margins."""
@@ -162,24 +164,25 @@ class ReverseNet(nn.Module):
 class _Branch(nn.Module):
     """Deconvolution, graphs and heads; nothing at the start."""
 
-    def __init__(self, targets, down, n_bands, n_lags, t_r, hrf_bounds, n_hidden=4, n_heads=4):
+    def __init__(self, targets, down, n_bands, n_lags, t_r, level, hrf_bounds):
         super().__init__()
+        n_hidden, n_heads, self.level = 4, 4, level
         self.deconvolution = Deconvolution(len(targets), n_lags, t_r, hrf_bounds)
         self.target_graph = GraphCorrection(targets, 1, n_hidden, n_heads)
         self.down = BipartiteAttention(down, 1, n_hidden, n_heads)
         width = n_hidden * n_heads
         # One map per level, node and band from the node's hidden time courses.
-        self.heads = nn.Parameter(torch.randn(5, len(down), n_bands, width) / width**0.5)
+        self.heads = nn.Parameter(torch.randn(level + 1, len(down), n_bands, width) / width**0.5)
         self.gate = nn.Parameter(torch.zeros(()))
 
-    def forward(self, bold, inside, level) -> list[torch.Tensor]:
+    def forward(self, bold, inside) -> list[torch.Tensor]:
         drive = self.deconvolution(bold)[..., inside]
         drive = drive + self.target_graph(drive.unsqueeze(-1))
         hidden = self.down(drive.transpose(1, 2).unsqueeze(-1))  # windows, frames, nodes, width
-        coefs = wavedec(hidden.permute(0, 2, 3, 1), WAVELET, level)
+        coefs = wavedec(hidden.permute(0, 2, 3, 1), WAVELET, self.level)
         return [
             self.gate * torch.einsum("bnft,nkf->bnkt", coef, head)
-            for coef, head in zip(coefs, self.heads, strict=False)
+            for coef, head in zip(coefs, self.heads, strict=True)
         ]
 
 

@@ -78,6 +78,22 @@ class FittedSamba:
     patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")
     hrf_length: float = 30.0
 
+    def module_for(self, grid: LowRateGrid) -> SambaNet:
+        """Network from power to frames, in evaluation mode.
+
+        Parameters
+        ----------
+        grid : LowRateGrid
+            Bins of the frames.
+
+        Returns
+        -------
+        module : Module
+            Takes standardised power (n_windows, n_channels, n_bands, n_bins) and gives frames
+            (n_windows, n_frames, n_targets).
+        """
+        return at_grid(self.network.module, grid)
+
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Predict frames.
 
@@ -93,7 +109,7 @@ class FittedSamba:
         frames : list of array, shape (n_frames, n_targets)
             Standardised BOLD.
         """
-        frames = self.windowing.predict(at_grid(self.network.module, grid), powers)
+        frames = self.windowing.predict(self.module_for(grid), powers)
         return [frame * self.judgement.output_scale for frame in frames]
 
     def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:

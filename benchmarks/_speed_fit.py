@@ -13,7 +13,7 @@ from mne_samba import CoreModel, SambaTranslator
 from mne_samba.datasets import simulate_paired
 from mne_samba.datasets._generated import GeneratedRaw
 from mne_samba.metrics import pearson
-from mne_samba.wavelets.power import CANONICAL_BANDS
+from mne_samba.wavelets import CANONICAL_BANDS
 
 SFREQ, T_R, HELD_OUT = 200.0, 2.0, 10
 # Frames of history in the lagged design of ridge regression, and its penalties.

@@ -15,7 +15,7 @@ from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.samba import SambaNet
-from mne_samba.wavelets.power import CANONICAL_BANDS
+from mne_samba.wavelets import CANONICAL_BANDS
 
 
 def ring(n_nodes, k):

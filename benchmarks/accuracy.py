@@ -33,7 +33,7 @@ from mne_samba.data.power import LowRateGrid, band_filters, ele_power  # noqa: E
 from mne_samba.datasets import simulate_bold, simulate_paired  # noqa: E402
 from mne_samba.hrf import convolve_frames, double_gamma  # noqa: E402
 from mne_samba.metrics import pearson, r2  # noqa: E402
-from mne_samba.wavelets.power import CANONICAL_BANDS as BANDS  # noqa: E402
+from mne_samba.wavelets import CANONICAL_BANDS as BANDS  # noqa: E402
 
 T_R, TEST, GAP = 2.0, 900.0, 60.0
 # People on whom no default was chosen: those of seeds 0 to 4 were seen in development.

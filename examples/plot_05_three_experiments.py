@@ -21,7 +21,8 @@ from scipy.signal import fftconvolve, lfilter
 
 from mne_samba import LearnableHRF, Reader, WaveletBandAttention, viz
 from mne_samba.hrf import double_gamma, glover_params, hrf_summary, unit_peak
-from mne_samba.nn.inverse import BipartiteAttention, nearest
+from mne_samba.models.graphs import nearest
+from mne_samba.nn.bipartite import BipartiteAttention
 
 rng = np.random.default_rng(0)
 sfreq, t_r, duration = 100.0, 2.0, 600.0

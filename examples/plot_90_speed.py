@@ -20,7 +20,7 @@ import numpy as np
 from mne_samba import CoreModel, LearnableHRF, Reader, SambaTranslator
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
-from mne_samba.wavelets.power import CANONICAL_BANDS, band_power
+from mne_samba.wavelets import CANONICAL_BANDS, band_power
 
 rng = np.random.default_rng(0)
 sfreq, n_channels, minutes = 200.0, 16, 5

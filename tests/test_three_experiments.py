@@ -7,7 +7,8 @@ from scipy.signal import fftconvolve, lfilter
 
 from mne_samba import LearnableHRF, Reader, WaveletBandAttention
 from mne_samba.hrf import double_gamma, glover_params, hrf_summary, unit_peak
-from mne_samba.nn.inverse import BipartiteAttention, nearest
+from mne_samba.models.graphs import nearest
+from mne_samba.nn.bipartite import BipartiteAttention
 
 SFREQ, T_R = 100.0, 2.0
 

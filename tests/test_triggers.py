@@ -6,10 +6,8 @@ import re
 import mne
 import numpy as np
 import pytest
-from mne_samba.data.inputs import read_inputs
 
 from mne_samba import Reader
-from mne_samba.data.segments import FrameGrid
 from mne_samba.windows import frame_times, make_windows
 
 T_R = 2.0
@@ -131,8 +129,7 @@ def test_what_estimators_see_follows_the_drift(ppm):
     n = 900
     true = START + T_R * (1 + ppm * 1e-6) * np.arange(n)
     raw = raw_with(np.rint(true * 100.0) / 100.0, sfreq=100.0, duration=1830.0)
-    ele = read_inputs([raw], FrameGrid(T_R, volume_event="R128"), n_frames=[n])
-    (segment,) = ele.segments
+    (segment,) = Reader(volume_event="R128").read([raw], T_R, n_frames=[n]).segments
     seen = segment.frame_start + segment.frame_step * np.arange(n)
     assert np.abs(seen - true).max() < 0.01
     assert np.abs(true[0] + T_R * np.arange(n) - true).max() > 0.08

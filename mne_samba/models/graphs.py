@@ -13,7 +13,7 @@ from sklearn.covariance import ledoit_wolf
 from .._checks import as_float_array, check_option
 from ..arrays import array
 from ..data.paired import Paired
-from ..nn.graph import knn_adjacency, similarity
+from .geometric import geometric_adjacency, is_geometric, node_places, to_data
 
 GRAPHS = (
     "knn", "correlation", "cosine", "partial_correlation", "mutual_information", "distance",
@@ -48,11 +48,63 @@ class Graphs:
     source_attention: np.ndarray | None = array("n_channels", "n_channels", optional=True)
     target_attention: np.ndarray | None = array("n_targets", "n_targets", optional=True)
 
+    def to_data(self, side: str, names=None):
+        """Hand a graph over to torch-geometric.
+
+        Parameters
+        ----------
+        side : "source" | "target"
+            The graph over nodes or over targets.
+        names : sequence of str | None
+            What the nodes are called.
+
+        Returns
+        -------
+        data : torch_geometric.data.Data
+            ``edge_index`` with an edge from j to i where i attends to j, ``edge_weight``, their
+            similarity, and ``names`` where they are known.
+
+        Raises
+        ------
+        ValueError
+            If there is no such graph, or names are not one per node.
+        """
+        if side not in ("source", "target"):
+            raise ValueError(f"side must be 'source' or 'target', got {side!r}.")
+        adjacency = getattr(self, side)
+        if adjacency is None:
+            raise ValueError(f"There is no {side} graph: the model was fitted with graph=None.")
+        return to_data(adjacency, getattr(self, f"{side}_similarity"), names)
+
 
 def fit_graphs(data: Paired, graph, n_neighbors: int, info=None, ch_names=None) -> Graphs:
-    """Build graphs from training data alone."""
-    alike = node_similarity(graph, data)
-    source = source_adjacency(graph, n_neighbors, alike, info, ch_names)
+    """Build the graphs of a model from its training data.
+
+    Parameters
+    ----------
+    data : Paired
+        Training data.
+    graph : str | array | callable | torch_geometric.data.Data | BaseTransform | None
+        Edges between nodes, see `source_adjacency`.
+    n_neighbors : int
+        Neighbours of every node, and of every target.
+    info : mne.Info | None
+        With the channels' places.
+    ch_names : list of str | None
+        Channels.
+
+    Returns
+    -------
+    graphs : Graphs
+        Without attention, which only a trained network has.
+
+    Raises
+    ------
+    ValueError
+        If the graph has another size, or channels lack the places that it goes by.
+    """
+    alike, power = node_similarity(graph, data), node_power(data)
+    source = source_adjacency(graph, n_neighbors, alike, info, ch_names, power)
     targets = target_similarity(data)
     target = None if source is None else knn_adjacency(targets, n_neighbors)
     return Graphs(alike, targets, source, target)
@@ -66,14 +118,49 @@ def check_graph_option(graph) -> None:
 
 def check_graph(data: Paired, graph, info=None, ch_names=None) -> None:
     """Refuse graphs of another size, or without places, before anything is fitted."""
-    if callable(graph) or not isinstance(graph, (str, type(None))):
-        source_adjacency(graph, 1, node_similarity(graph, data), info, ch_names)
-    elif graph == "distance":
+    if isinstance(graph, str) and graph == "distance":
         node_distances(info, ch_names)
+    elif graph is not None and not isinstance(graph, str):
+        alike = node_similarity(graph, data)
+        source_adjacency(graph, 1, alike, info, ch_names, node_power(data))
 
 
-def source_adjacency(graph, n_neighbors, alike, info=None, ch_names=None) -> np.ndarray | None:
-    """Edges between nodes by the option ``graph``: a name, an array or a function."""
+def source_adjacency(
+    graph, n_neighbors: int, alike: np.ndarray, info=None, ch_names=None, power=None
+) -> np.ndarray | None:
+    """Edges between nodes: by name, as an array, by a function, or from torch-geometric.
+
+    Parameters
+    ----------
+    graph : str | array | callable | torch_geometric.data.Data | BaseTransform | None
+        One of `GRAPHS`; an array of shape (n_channels, n_channels), nonzero where row i's node
+        attends to column j's; a function from `alike` to such an array; edges of torch-geometric,
+        from j to i where i attends to j; or one of its transforms, see
+        `mne_samba.models.geometric.geometric_adjacency`.
+    n_neighbors : int
+        Neighbours of every node in named graphs.
+    alike : array, shape (n_channels, n_channels)
+        `node_similarity` of the same option.
+    info : mne.Info | None
+        With the channels' places.
+    ch_names : list of str | None
+        Channels.
+    power : array, shape (n_channels, n_bands, n_bins) | None
+        Band power, for transforms of torch-geometric.
+
+    Returns
+    -------
+    adjacency : array of bool, shape (n_channels, n_channels) | None
+        Row i marks the nodes that node i attends to, itself among them; None without a graph.
+
+    Notes
+    -----
+    Named graphs take the ``n_neighbors`` strongest edges of every node instead of all above some
+    threshold: what correlations of noise reach depends on the length of a recording, and nodes
+    that nothing resembles would lose all their neighbours. Signed measures (correlation, partial
+    correlation) count by their size, since a node that does the opposite tells as much as one that
+    does the same; "knn" alone takes the largest signed correlations.
+    """
     if graph is None:
         return None
     if isinstance(graph, str):
@@ -84,6 +171,9 @@ def source_adjacency(graph, n_neighbors, alike, info=None, ch_names=None) -> np.
         elif graph == "distance":
             alike = -node_distances(info, ch_names)
         return knn_adjacency(alike, n_neighbors)
+    if is_geometric(graph):
+        found = geometric_adjacency(graph, len(alike), power, info, ch_names)
+        return found | np.eye(len(alike), dtype=bool)
     given = as_float_array(graph(alike) if callable(graph) else graph, "graph")
     if given.shape != alike.shape or not np.isfinite(given).all():
         raise ValueError(
@@ -110,13 +200,14 @@ def node_similarity(graph, data: Paired) -> np.ndarray:
         nodes correlate with the same others; partial correlation, mean over bands; or mutual
         information of all bands together, nats.
     """
-    power = _node_power(data)
-    if isinstance(graph, str) and graph == "partial_correlation":
+    graph = graph if isinstance(graph, str) else None
+    power = node_power(data)
+    if graph == "partial_correlation":
         return np.mean([partial_correlation(band) for band in power.swapaxes(0, 1)], axis=0)
-    if isinstance(graph, str) and graph == "mutual_information":
+    if graph == "mutual_information":
         return mutual_information(power)
     alike = np.mean([similarity(band) for band in power.swapaxes(0, 1)], axis=0)
-    if isinstance(graph, str) and graph == "cosine":
+    if graph == "cosine":
         rows = alike / np.linalg.norm(alike, axis=1, keepdims=True)
         return np.clip(rows @ rows.T, -1.0, 1.0)
     return alike
@@ -128,12 +219,82 @@ def target_similarity(data: Paired) -> np.ndarray:
     return similarity(np.nan_to_num(frames).T)
 
 
-def _node_power(data: Paired) -> np.ndarray:
+def node_power(data: Paired) -> np.ndarray:
     """Band power (n_channels, n_bands, n_bins) of enough of the training data."""
     # Windows overlap in their history: a part of them is enough.
     some = data.powers[:: max(1, len(data.powers) // _SEGMENTS)]
     step = max(1, sum(power.shape[-1] for power in some) // _BINS)
     return np.concatenate([power[..., ::step] for power in some], axis=-1).astype(np.float64)
+
+
+def similarity(series: np.ndarray) -> np.ndarray:
+    """Correlation between the time courses of nodes.
+
+    Parameters
+    ----------
+    series : array, shape (n_nodes, n_times)
+        Time courses; a constant one correlates with nothing.
+
+    Returns
+    -------
+    similarity : array, shape (n_nodes, n_nodes)
+        Pearson correlations, ones on the diagonal.
+    """
+    series = np.asarray(series, dtype=np.float64)
+    series = series - series.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(series, axis=1, keepdims=True)
+    series = series / np.where(norm > 0, norm, np.inf)
+    out = np.clip(series @ series.T, -1.0, 1.0)
+    np.fill_diagonal(out, 1.0)
+    return out
+
+
+def knn_adjacency(similarity: np.ndarray, k: int) -> np.ndarray:
+    """Connect every node with the ``k`` nodes that it resembles most.
+
+    Parameters
+    ----------
+    similarity : array, shape (n_nodes, n_nodes)
+        Larger is closer; the diagonal is not read.
+    k : int
+        Neighbours per node; at most ``n_nodes - 1`` are taken.
+
+    Returns
+    -------
+    adjacency : array of bool, shape (n_nodes, n_nodes)
+        Row i marks the nodes that node i attends to, itself among them.
+    """
+    n_nodes = len(similarity)
+    k = min(int(k), n_nodes - 1)
+    adjacency = np.eye(n_nodes, dtype=bool)
+    if k > 0:
+        ranked = np.array(similarity, dtype=float)
+        np.fill_diagonal(ranked, -np.inf)
+        nearest = np.argpartition(-ranked, k - 1, axis=1)[:, :k]
+        np.put_along_axis(adjacency, nearest, True, axis=1)
+    return adjacency
+
+
+def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
+    """Mark for every row the ``k`` columns of largest absolute similarity.
+
+    Parameters
+    ----------
+    similarity : array, shape (n_to, n_from)
+        Any measure; sign does not matter.
+    k : int
+        Columns per row, at most all.
+
+    Returns
+    -------
+    adjacency : array of bool, shape (n_to, n_from)
+        Row i marks what node i attends to.
+    """
+    size = np.abs(np.nan_to_num(similarity))
+    k = min(int(k), size.shape[1])
+    adjacency = np.zeros(size.shape, dtype=bool)
+    np.put_along_axis(adjacency, np.argpartition(-size, k - 1, axis=1)[:, :k], True, axis=1)
+    return adjacency
 
 
 def partial_correlation(series: np.ndarray) -> np.ndarray:
@@ -227,18 +388,5 @@ def node_distances(info, ch_names) -> np.ndarray:
     ValueError
         If there is no ``info``, or channels have no place in it.
     """
-    if info is None:
-        raise ValueError(
-            'graph="distance" needs the places of channels, which arrays do not have: give '
-            "MNE objects with a montage, or your own adjacency (n_channels, n_channels) as graph."
-        )
-    found = {ch["ch_name"]: np.asarray(ch["loc"][:3], dtype=float) for ch in info["chs"]}
-    places = np.array([found.get(name, np.full(3, np.nan)) for name in ch_names])
-    lost = ~np.isfinite(places).all(axis=1) | (places == 0).all(axis=1)
-    if lost.any():
-        names = [ch_names[i] for i in np.flatnonzero(lost)]
-        raise ValueError(
-            f'graph="distance" needs the places of channels; {len(names)} of {len(ch_names)} have '
-            f"none: {names[:8]}. Set a montage (raw.set_montage), or choose another graph."
-        )
+    places = node_places(info, ch_names, 'graph="distance"')
     return cdist(places, places)

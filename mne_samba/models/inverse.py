@@ -28,15 +28,13 @@ from ..data.power import BandPower, LowRateGrid
 from ..data.recordings import Layout, Recordings
 from ..hrf import HRF_BOUNDS, HRF_PARAMS, hrf_summary
 from ..metrics import pearson
-from ..nn.bipartite import nearest
-from ..nn.graph import knn_adjacency
 from ..nn.inverse import InverseNet, SkipLoss, frame_level
 from ..wavelets import as_bank
 from .checkpoint import Checkpoints
 from .core_choice import CoreOptions, choose_core
 from .corrections import Judgement, best_epochs, confirmed
 from .describe import n_parameters, publish_bands, summarised_weights
-from .graphs import target_similarity
+from .graphs import knn_adjacency, nearest, target_similarity
 from .inverse_data import (
     N_LATENTS,
     BoldProcess,

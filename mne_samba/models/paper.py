@@ -313,7 +313,13 @@ class PaperModel(BaseEstimator):
         return ChunkPower.of(rec.sfreq, rec.t_r, float(self.hrf_length))
 
     def scaler(self) -> LevelScaler:
-        """Scale of power, not yet fitted."""
+        """Give the scale of power, not yet fitted.
+
+        Returns
+        -------
+        scaler : LevelScaler
+            By the mean power of levels.
+        """
         return LevelScaler()
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedPaper:

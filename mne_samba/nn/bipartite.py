@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import nn
 
 
-def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
-    """Mark for every row the ``k`` columns of largest absolute similarity.
-
-    Parameters
-    ----------
-    similarity : array, shape (n_to, n_from)
-        Any measure; sign does not matter.
-    k : int
-        Columns per row, at most all.
-
-    Returns
-    -------
-    adjacency : array of bool, shape (n_to, n_from)
-        Row i marks what node i attends to.
-    """
-    size = np.abs(np.nan_to_num(similarity))
-    k = min(int(k), size.shape[1])
-    adjacency = np.zeros(size.shape, dtype=bool)
-    np.put_along_axis(adjacency, np.argpartition(-size, k - 1, axis=1)[:, :k], True, axis=1)
-    return adjacency
+def _sender_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
+    """Senders of every node (n_to, n_senders), and False where others fill the row up."""
+    adjacency = torch.as_tensor(adjacency) != 0
+    degree = adjacency.sum(dim=1)
+    if (degree == 0).any():
+        nodes = torch.nonzero(degree == 0).flatten()[:8].tolist()
+        raise ValueError(f"Nodes {nodes} attend to nothing.")
+    order = torch.argsort((~adjacency).int(), dim=1, stable=True)[:, : int(degree.max())]
+    return order.contiguous(), torch.arange(order.shape[1]) < degree[:, None]
 
 
 class BipartiteAttention(nn.Module):
@@ -54,18 +42,15 @@ class BipartiteAttention(nn.Module):
 
     def __init__(self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2):
         super().__init__()
-        adjacency = np.asarray(adjacency, dtype=bool)
-        degree = adjacency.sum(axis=1)
-        if (degree == 0).any():
-            raise ValueError(f"Nodes {np.flatnonzero(degree == 0)[:8]} attend to nothing.")
-        order = np.argsort(~adjacency, axis=1, kind="stable")[:, : degree.max()]
-        valid = np.arange(order.shape[1]) < degree[:, None]
-        self.register_buffer("neighbours", torch.as_tensor(order))
-        self.register_buffer("valid", torch.as_tensor(valid))
+        # Indices are computed, which the meta device, on which files are checked, cannot.
+        with torch.device("cpu"):
+            neighbours, valid = _sender_table(adjacency)
+        self.register_buffer("neighbours", neighbours)
+        self.register_buffer("valid", valid)
         self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope
         self.source = nn.Linear(n_in, n_heads * n_out, bias=False)
-        self.query = nn.Parameter(torch.empty(len(order), n_heads, n_out))
-        self.edge = nn.Parameter(torch.zeros(*order.shape, n_heads))
+        self.query = nn.Parameter(torch.empty(len(neighbours), n_heads, n_out))
+        self.edge = nn.Parameter(torch.zeros(*neighbours.shape, n_heads))
         self.attention = nn.Parameter(torch.empty(n_heads, n_out))
         self.bias = nn.Parameter(torch.zeros(n_heads * n_out))
         for tensor in (self.source.weight, self.query, self.attention):

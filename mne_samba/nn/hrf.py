@@ -1,6 +1,7 @@
 """Learnable double-gamma responses as a module."""
 
-import numpy as np
+import math
+
 import torch
 from torch import nn
 
@@ -33,15 +34,15 @@ class DoubleGammaHRF(nn.Module):
     def __init__(self, n_regions, bounds="human", params=None):
         super().__init__()
         low, high = check_bounds(bounds)
-        low = np.concatenate([np.log(low[:4]), [0.0]])
-        high = np.concatenate([np.log(high[:4]), [MAX_UNDERSHOOT]])
+        low = [*map(math.log, low[:4]), 0.0]
+        high = [*map(math.log, high[:4]), MAX_UNDERSHOOT]
         self.n_regions = n_regions
         dtype = torch.get_default_dtype()
         self.register_buffer("low", torch.as_tensor(low, dtype=dtype))
         self.register_buffer("high", torch.as_tensor(high, dtype=dtype))
         self.raw = nn.Parameter(torch.zeros(n_regions, 5))
         if params is None:
-            # Computed, not just stored: the meta device, on which files are checked, has no numbers.
+            # Computed: the meta device, on which files are checked, has no numbers.
             with torch.device("cpu"):
                 params = canonical_params(bounds)
         self.set_params_(params)

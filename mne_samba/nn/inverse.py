@@ -1,36 +1,28 @@
-"""The network of the way back: BOLD to band power of electrophysiology, or to its waveform."""
+"""The network of the way back: BOLD to band power of electrophysiology."""
 
 from __future__ import annotations
 
-import numpy as np
-import pywt
+import math
+
 import torch
 from torch import nn
 
 from .._as_written import as_written
-from .bipartite import BipartiteAttention, nearest
+from ..wavelets.matrices import deepest_level
+from .bipartite import BipartiteAttention
 from .graph import GraphCorrection
 from .hrf import DoubleGammaHRF
 from .wavelet import wavedec, waverec
 
-__all__ = [
-    "BipartiteAttention",
-    "Deconvolution",
-    "ReverseNet",
-    "SignalHead",
-    "SkipLoss",
-    "frame_level",
-    "nearest",
-]
+__all__ = ["Deconvolution", "InverseNet", "SkipLoss", "frame_level"]
 
 WAVELET = "db2"  # of envelopes over frames
-SIGNAL_WAVELET, SIGNAL_LEVEL = "db5", 5
 
 
 @as_written
 def frame_level(n_frames: int) -> int:
     """Levels of the wavelet transform over frames, at most four."""
-    return int(np.clip(pywt.dwt_max_level(n_frames, pywt.Wavelet(WAVELET).dec_len), 1, 4))
+    return min(max(deepest_level(n_frames, WAVELET), 1), 4)
 
 
 class Deconvolution(nn.Module):
@@ -55,7 +47,7 @@ class Deconvolution(nn.Module):
         super().__init__()
         self.n_lags, self.t_r = n_lags, t_r
         self.hrf = DoubleGammaHRF(n_targets, bounds=hrf_bounds)
-        self.log_penalty = nn.Parameter(torch.full((n_targets,), float(np.log(0.3))))
+        self.log_penalty = nn.Parameter(torch.full((n_targets,), math.log(0.3)))
 
     def kernel(self) -> torch.Tensor:
         """Responses (n_targets, n_lags) of unit norm, per bin of one frame."""
@@ -135,7 +127,7 @@ class InverseNet(nn.Module):
                 target_adjacency, down_adjacency, n_bands, n_lags, t_r, level, hrf_bounds
             )
 
-    def set_filter_(self, filters: np.ndarray) -> None:
+    def set_filter_(self, filters) -> None:
         """Take over filters (n_channels * n_bands, n_targets, n_before + n_after + 1)."""
         with torch.no_grad():
             self.filter.weight.copy_(torch.as_tensor(filters))
@@ -175,7 +167,8 @@ class _Branch(nn.Module):
         self.heads = nn.Parameter(torch.randn(level + 1, len(down), n_bands, width) / width**0.5)
         self.gate = nn.Parameter(torch.zeros(()))
 
-    def forward(self, bold, inside) -> list[torch.Tensor]:
+    def forward(self, bold: torch.Tensor, inside: slice) -> list[torch.Tensor]:
+        """Coefficients by level that are added to the filter's, of BOLD with its margins."""
         drive = self.deconvolution(bold)[..., inside]
         drive = drive + self.target_graph(drive.unsqueeze(-1))
         hidden = self.down(drive.transpose(1, 2).unsqueeze(-1))  # windows, frames, nodes, width
@@ -194,7 +187,7 @@ class SkipLoss(nn.Module):
     """
 
     def forward(self, pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Loss of band power or waveforms ``(..., n_times)``."""
+        """Loss of band power ``(..., n_frames)``."""
         valid = torch.isfinite(target)
         target = torch.where(valid, target, pred.detach())
         error = (pred - target).square().sum() / valid.sum().clamp_min(1)
@@ -202,40 +195,3 @@ class SkipLoss(nn.Module):
         pairs = zip(wavedec(pred, WAVELET, level), wavedec(target, WAVELET, level), strict=True)
         skips = torch.stack([(a - b).square().mean() for a, b in pairs])
         return error + skips.mean()
-
-
-class SignalHead(nn.Module):
-    """Band power per frame to a waveform: coefficients per level, then the inverse transform.
-
-    Frames are interpolated to the times of the wavelet coefficients, and one map per node and level
-    turns band power into coefficients, as the paper has it. BOLD does not carry the phase of a
-    rhythm at 4 to 40 Hz: the best waveform in the squared error is close to zero, and so is this.
-
-    Parameters
-    ----------
-    n_channels, n_bands : int
-        Sizes.
-    """
-
-    def __init__(self, n_channels: int, n_bands: int):
-        super().__init__()
-        size = (SIGNAL_LEVEL + 1, n_channels, n_bands)
-        self.levels = nn.Parameter(1e-3 * torch.randn(size))
-
-    def coefficients(self, power: torch.Tensor, n_times: int) -> list[torch.Tensor]:
-        """Coefficients ``[cA_n, cD_n, ..., cD_1]`` of ``n_times`` samples."""
-        lengths, length = [], n_times
-        for _ in range(SIGNAL_LEVEL):
-            length = pywt.dwt_coeff_len(length, pywt.Wavelet(SIGNAL_WAVELET).dec_len, "symmetric")
-            lengths.append(length)
-        flat = power.flatten(0, -2).unsqueeze(1)
-        out = []
-        for weights, n in zip(self.levels, [lengths[-1], *lengths[::-1]], strict=True):
-            at = nn.functional.interpolate(flat, size=n, mode="linear", align_corners=False)
-            at = at.view(*power.shape[:-1], n)
-            out.append(torch.einsum("bnkt,nk->bnt", at, weights))
-        return out
-
-    def forward(self, power: torch.Tensor, n_times: int) -> torch.Tensor:
-        """Band power (n_windows, n_channels, n_bands, n_frames) -> waveforms (..., n_times)."""
-        return waverec(self.coefficients(power, n_times), SIGNAL_WAVELET, n_times=n_times)

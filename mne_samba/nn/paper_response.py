@@ -7,10 +7,24 @@ gradient needs is kept.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
-from scipy.fft import next_fast_len
 
 from .._as_written import as_written
+
+
+@lru_cache(maxsize=256)
+def _fast_length(n_times: int) -> int:
+    """Smallest product of 2, 3 and 5 from ``n_times`` on: transforms of it are fast."""
+    best, fives = 1 << (n_times - 1).bit_length(), 1
+    while fives < best:
+        odd = fives
+        while odd < best:
+            best = min(best, odd << (-(-n_times // odd) - 1).bit_length())
+            odd *= 3
+        fives *= 5
+    return best
 
 
 @as_written
@@ -29,7 +43,7 @@ def response_features(power: torch.Tensor, n_chunks: int, *tensors: torch.Tensor
     parts = power.split([len(weight) for weight in maps], dim=-1)
     for part, kernel, weight in zip(parts, kernels, maps, strict=True):
         size, n_times = len(weight), n_all * len(weight)
-        n_fft = next_fast_len(n_times, real=True)
+        n_fft = _fast_length(n_times)
         spectrum = torch.fft.rfft(part.reshape(n_windows, n_channels, n_times), n_fft)
         bold = torch.fft.irfft(spectrum * torch.fft.rfft(kernel, n_fft), n_fft)
         bold = bold[..., (n_chunks - 1) * size : n_times]
@@ -70,7 +84,7 @@ class ResponseFeatures(torch.autograd.Function):
         for kernel, weight in zip(kernels, maps, strict=True):
             size = len(weight)
             n_times, first = n_all * size, (n_chunks - 1) * size
-            n_fft = next_fast_len(n_times, real=True)
+            n_fft = _fast_length(n_times)
             response = torch.fft.rfft(kernel, n_fft)
             part = power[..., start : start + size]
             kept = []
@@ -107,7 +121,7 @@ class ResponseFeatures(torch.autograd.Function):
         ):
             size = len(weight)
             n_times, first = n_all * size, (n_chunks - 1) * size
-            n_fft = next_fast_len(n_times, real=True)
+            n_fft = _fast_length(n_times)
             d_response, d_weight = torch.empty_like(responses), torch.zeros_like(weight)
             # Before the first frame nothing is seen: its gradient stays zero.
             padded = grad.new_zeros(n_windows, n_fft)

@@ -11,8 +11,8 @@ from ..wavelets.matrices import MODES
 
 __all__ = ["MODES", "wavedec", "waverec"]
 
-# From this length on PyWavelets' own filters are faster than a matrix; they have no gradient.
-_LONG = 1024
+# From this length on PyWavelets' own filters, which have no gradient, are faster on a processor.
+_LONG = 256
 # A matrix of more samples takes gigabytes.
 _LONGEST = 16384
 
@@ -127,16 +127,15 @@ def _kind(like: torch.Tensor) -> tuple[torch.dtype, torch.device]:
 
 
 def _by_filters(n_times: int, *tensors: torch.Tensor) -> bool:
-    """Whether a signal is too long for a matrix, and nobody asks for a gradient."""
-    if n_times < _LONG:
-        return False
+    """Whether PyWavelets filters a signal: a long one, through which nobody asks for a gradient."""
     learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     if learning and n_times > _LONGEST:
         raise ValueError(
             f"A gradient through a wavelet transform of {n_times} samples is asked for; at most "
             f"{_LONGEST} are possible. Cut the signal into windows."
         )
-    return not learning
+    longest = _LONG if tensors[0].device.type == "cpu" else _LONGEST
+    return n_times >= longest and not learning
 
 
 def _product(values: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
@@ -149,4 +148,6 @@ def _product(values: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 def _matrix(kind, wavelet, level, mode, n_times, dtype, device) -> torch.Tensor:
     """One transform's matrix; building it costs more than applying it once."""
     build = matrices.analysis_matrix if kind == "analysis" else matrices.synthesis_matrix
-    return torch.from_numpy(build(wavelet, level, mode, n_times)).to(device=device, dtype=dtype)
+    # What is made in inference mode could not serve training later.
+    with torch.inference_mode(False):
+        return torch.from_numpy(build(wavelet, level, mode, n_times)).to(device, dtype)

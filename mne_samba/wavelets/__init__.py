@@ -7,7 +7,7 @@ the same for every estimator.
 from .bands import CANONICAL_BANDS
 from .banks import Discrete, Morlet, Shannon, as_bank
 from .discrete import discrete_bands, discrete_power
-from .morlet import band_frequencies, causal_delay, morlet, morlet_power
+from .morlet import band_frequencies, causal_delay, morlet_power
 from .power import band_power
 from .shannon import shannon_kernels
 
@@ -22,7 +22,6 @@ __all__ = [
     "causal_delay",
     "discrete_bands",
     "discrete_power",
-    "morlet",
     "morlet_power",
     "shannon_kernels",
 ]

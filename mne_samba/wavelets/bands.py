@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from mne.utils import logger
 
-__all__ = ["CANONICAL_BANDS", "band_edges", "check_bands", "check_rate"]
+__all__ = ["CANONICAL_BANDS", "band_edges", "check_bands", "check_rate", "refusal"]
 
 CANONICAL_BANDS = {
     "delta": (1.0, 4.0),
@@ -90,10 +90,11 @@ def check_bands(bands, sfreq: float, *, single: bool = False) -> dict[str, tuple
             left = sorted(set(CANONICAL_BANDS) - set(kept))
             logger.info("Bands %s lie above half of sfreq=%g Hz and are left out.", left, sfreq)
         return kept
-    if not isinstance(bands, Mapping):
-        bands = _named(bands, sfreq, single)
-    if not bands:
-        raise ValueError(f"bands must be a dict of name: (low, high) in Hz, got {bands!r}.")
+    freqs = _frequencies(bands) if single and not isinstance(bands, Mapping) else []
+    if freqs:
+        return _named(freqs, sfreq)
+    if not isinstance(bands, Mapping) or not bands:
+        raise refusal(bands, single=single)
     return {str(name): _checked(name, edges, sfreq, single) for name, edges in bands.items()}
 
 
@@ -115,27 +116,8 @@ def _checked(name, edges, sfreq: float, single: bool) -> tuple[float, float]:
     return pair
 
 
-def _named(bands, sfreq: float, single: bool) -> dict[str, tuple[float, float]]:
-    """Name a list of single frequencies; anything else is refused with what to write instead."""
-    names = [bands] if isinstance(bands, str) else bands
-    if isinstance(names, (list, tuple)) and names and all(isinstance(b, str) for b in names):
-        known = {name: CANONICAL_BANDS.get(name, (8.0, 13.0)) for name in names}
-        raise ValueError(f"bands must say the edges of bands in Hz: write bands={known}.")
-    try:
-        freqs = [float(freq) for freq in bands]
-    except (TypeError, ValueError):
-        freqs = []
-    if not freqs:
-        forms = ", or a list of frequencies" if single else ""
-        raise ValueError(
-            f"bands must be a dict of name: (low, high) in Hz such as {_EXAMPLE}{forms}; got "
-            f"{bands!r}."
-        )
-    if not single:
-        raise ValueError(
-            f"bands must be a dict of name: (low, high) in Hz such as {_EXAMPLE}, got {bands!r}. "
-            f"Single frequencies are measured by Morlet wavelets: bands=Morlet({freqs})."
-        )
+def _named(freqs, sfreq: float) -> dict[str, tuple[float, float]]:
+    """Name single frequencies, refusing those that the sampling rate cannot hold."""
     bad = [freq for freq in freqs if not 0 < freq < sfreq / 2]
     if bad:
         raise ValueError(
@@ -143,3 +125,26 @@ def _named(bands, sfreq: float, single: bool) -> dict[str, tuple[float, float]]:
             f"got {bad}."
         )
     return {f"{freq:g}Hz": (freq, freq) for freq in freqs}
+
+
+def _frequencies(bands) -> list[float]:
+    """Return a list of single frequencies as floats; empty where it is something else."""
+    try:
+        return [] if isinstance(bands, str) else [float(freq) for freq in bands]
+    except (TypeError, ValueError):
+        return []
+
+
+def refusal(bands, *, single: bool = False) -> ValueError:
+    """Error for ``bands`` that name no edges, which says what to write instead."""
+    names = [bands] if isinstance(bands, str) else bands
+    if isinstance(names, (list, tuple)) and names and all(isinstance(b, str) for b in names):
+        known = {name: CANONICAL_BANDS.get(name, (8.0, 13.0)) for name in names}
+        return ValueError(f"bands must say the edges of bands in Hz: write bands={known}.")
+    freqs = _frequencies(bands)
+    forms = ", or a list of frequencies" if single else ""
+    hint = f" Frequencies have Morlet wavelets: write bands=Morlet({freqs})." if freqs else ""
+    return ValueError(
+        f"bands must be a dict of name: (low, high) in Hz such as {_EXAMPLE}{forms}, or a bank of "
+        f"mne_samba.wavelets; got {bands!r}.{hint}"
+    )

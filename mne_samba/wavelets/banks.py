@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from mne.utils import logger
 
-from .bands import CANONICAL_BANDS, check_bands
+from .bands import check_bands, refusal
 from .discrete import discrete_bands, discrete_power
 from .matrices import check_wavelet, deepest_level, shortest_length
 from .morlet import _check_cycles, band_frequencies, causal_delay
@@ -42,6 +42,54 @@ class _Bank:
     def delay(self) -> np.ndarray:
         """Seconds (n_bands,) by which each band's power comes late."""
         return np.zeros(len(self.band_edges))
+
+    def power(
+        self,
+        read: Reader,
+        n_times: int,
+        sfreq: float,
+        *,
+        start: float,
+        width: float,
+        n_bins: int,
+        out: np.ndarray | None = None,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Mean power of every band in consecutive bins; bands are those of `resolve`.
+
+        Parameters
+        ----------
+        read : callable
+            ``read(first, stop)`` returns samples as (n_channels, stop - first), in volts or any
+            other unit.
+        n_times : int
+            Samples that exist; beyond them the signal is mirrored (Shannon: about its end samples;
+            causal Morlet: held).
+        sfreq : float
+            Sampling rate in Hz.
+        start, width : float
+            Start of the first bin and width of a bin in samples; both may be fractional.
+        n_bins : int
+            Number of bins.
+        out : ndarray, shape (n_channels, n_bands, n_bins), float32 | None
+            Where to write power; None makes a new array.
+        progress : callable | None
+            Called with the number of bins that are done, after every block.
+
+        Returns
+        -------
+        ndarray, shape (n_channels, n_bands, n_bins), float32
+            Power in squared units of the signal.
+
+        Raises
+        ------
+        ValueError
+            If the bank has no bands yet, or sizes are not positive.
+        """
+        return self._measure(
+            read, n_times, sfreq, start=start, width=width, n_bins=n_bins, out=out,
+            progress=progress,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,47 +138,11 @@ class Shannon(_Bank):
         """
         return replace(self, bands=check_bands(self.bands, sfreq))
 
-    def power(
-        self,
-        read: Reader,
-        n_times: int,
-        sfreq: float,
-        *,
-        start: float,
-        width: float,
-        n_bins: int,
-        out: np.ndarray | None = None,
-        progress: Progress | None = None,
-    ) -> np.ndarray:
-        """Mean power of every band in consecutive bins.
-
-        Parameters
-        ----------
-        read : callable
-            ``read(first, stop)`` returns samples as (n_channels, stop - first).
-        n_times : int
-            Samples that exist; beyond them the signal is mirrored about its end samples.
-        sfreq : float
-            Sampling rate in Hz.
-        start, width : float
-            Start of the first bin and width of a bin in samples.
-        n_bins : int
-            Number of bins.
-        out : ndarray, shape (n_channels, n_bands, n_bins), float32 | None
-            Where to write power; None makes a new array.
-        progress : callable | None
-            Called with the number of bins that are done, after every block.
-
-        Returns
-        -------
-        ndarray, shape (n_channels, n_bands, n_bins), float32
-            Power in squared units of the signal.
-        """
+    def _measure(self, read: Reader, n_times: int, sfreq: float, **bins) -> np.ndarray:
+        """Power of `band_power` with this bank's kernels."""
         edges = self.band_edges
-        return band_power(
-            read, n_times, sfreq, edges, start=start, width=width, n_bins=n_bins, out=out,
-            progress=progress, kernels=_kernels(tuple(edges.values()), float(sfreq)),
-        )  # fmt: skip
+        kernels = _kernels(tuple(edges.values()), float(sfreq))
+        return band_power(read, n_times, sfreq, edges, kernels=kernels, **bins)
 
 
 @lru_cache(maxsize=8)
@@ -216,46 +228,10 @@ class Morlet(_Bank):
             logger.info("Bands %s need longer windows than %.3g s: left out.", missing, duration)
         return replace(self, bands=kept)
 
-    def power(
-        self,
-        read: Reader,
-        n_times: int,
-        sfreq: float,
-        *,
-        start: float,
-        width: float,
-        n_bins: int,
-        out: np.ndarray | None = None,
-        progress: Progress | None = None,
-    ) -> np.ndarray:
-        """Mean power of every band in consecutive bins.
-
-        Parameters
-        ----------
-        read : callable
-            ``read(first, stop)`` returns samples as (n_channels, stop - first).
-        n_times : int
-            Samples that exist; beyond them the signal is mirrored (causal: held).
-        sfreq : float
-            Sampling rate in Hz.
-        start, width : float
-            Start of the first bin and width of a bin in samples.
-        n_bins : int
-            Number of bins.
-        out : ndarray, shape (n_channels, n_bands, n_bins), float32 | None
-            Where to write power; None makes a new array.
-        progress : callable | None
-            Called with the number of bins that are done, after every block.
-
-        Returns
-        -------
-        ndarray, shape (n_channels, n_bands, n_bins), float32
-            Power in squared units of the signal.
-        """
-        return band_power(
-            read, n_times, sfreq, self.band_edges, start=start, width=width, n_bins=n_bins,
-            n_cycles=self.n_cycles, causal=self.causal, out=out, progress=progress,
-        )  # fmt: skip
+    def _measure(self, read: Reader, n_times: int, sfreq: float, **bins) -> np.ndarray:
+        """Power of `band_power` with this bank's wavelets."""
+        own = {"n_cycles": self.n_cycles, "causal": self.causal}
+        return band_power(read, n_times, sfreq, self.band_edges, **own, **bins)
 
 
 @dataclass(frozen=True)
@@ -309,7 +285,9 @@ class Discrete(_Bank):
         if level is None:
             # Down to about 3 Hz: slower than that, EEG is mostly drift.
             level = int(min(deepest, max(1, int(np.log2(sfreq / 6.0)))))
-        if level != int(level) or level < 1 or level > deepest:
+        if level != int(level) or (level < 1 and self.level is not None):
+            raise ValueError(f"level must be a whole number of at least 1, got {self.level}.")
+        if level > deepest or level < 1:
             needed = shortest_length(self.wavelet, max(int(level), 1))
             raise ValueError(
                 f"level={level} of {self.wavelet!r} needs windows of at least {needed} samples; "
@@ -323,46 +301,9 @@ class Discrete(_Bank):
             )
         return replace(self, level=int(level), bands=bands)
 
-    def power(
-        self,
-        read: Reader,
-        n_times: int,
-        sfreq: float,
-        *,
-        start: float,
-        width: float,
-        n_bins: int,
-        out: np.ndarray | None = None,
-        progress: Progress | None = None,
-    ) -> np.ndarray:
-        """Mean power of every band in consecutive bins.
-
-        Parameters
-        ----------
-        read : callable
-            ``read(first, stop)`` returns samples as (n_channels, stop - first).
-        n_times : int
-            Samples that exist; beyond them the signal is mirrored.
-        sfreq : float
-            Sampling rate in Hz; bands follow from it, power in bins of samples does not.
-        start, width : float
-            Start of the first bin and width of a bin in samples.
-        n_bins : int
-            Number of bins.
-        out : ndarray, shape (n_channels, n_bands, n_bins), float32 | None
-            Where to write power; None makes a new array.
-        progress : callable | None
-            Called with the number of bins that are done, after every block.
-
-        Returns
-        -------
-        ndarray, shape (n_channels, n_bands, n_bins), float32
-            Power per sample in squared units of the signal.
-        """
-        return discrete_power(
-            read, n_times, self.wavelet, len(self.band_edges) - 1, start=start, width=width,
-            n_bins=n_bins, out=out, progress=progress,
-        )  # fmt: skip
+    def _measure(self, read: Reader, n_times: int, sfreq: float, **bins) -> np.ndarray:
+        """Power of `discrete_power`, in bins of samples, whatever the rate."""
+        return discrete_power(read, n_times, self.wavelet, len(self.band_edges) - 1, **bins)
 
 
 def as_bank(bands) -> Shannon | Morlet | Discrete:
@@ -390,6 +331,4 @@ def as_bank(bands) -> Shannon | Morlet | Discrete:
         raise ValueError(f"bands={bands.__name__} is a class: write bands={bands.__name__}().")
     if bands is None or isinstance(bands, Mapping):
         return Shannon(bands)
-    # Refuses all that is left, and says what to write instead.
-    check_bands(bands, np.inf)
-    raise AssertionError("unreachable")
+    raise refusal(bands)

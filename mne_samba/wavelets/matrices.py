@@ -1,4 +1,4 @@
-"""Discrete wavelet transforms of PyWavelets: of long signals as they are, of short ones as matrices.
+"""Discrete wavelet transforms of PyWavelets, as filters and as matrices.
 
 A multi-level transform with its boundary rule is one linear map. For the lengths that networks
 see, a few hundred samples, the matrix that PyWavelets makes of the identity is as fast as anything,
@@ -72,7 +72,7 @@ def natural_length(finest: int, wavelet: str, mode: str) -> int:
 
 
 def decompose(signal: np.ndarray, wavelet: str, level: int, mode: str) -> list[np.ndarray]:
-    """Coefficients ``[cA_n, cD_n, ..., cD_1]`` of (..., n_times), of any level that is asked for."""
+    """Coefficients ``[cA_n, cD_n, ..., cD_1]`` of (..., n_times), whatever the level."""
     rest, details = signal, []
     for _ in range(level):
         rest, detail = pywt.dwt(rest, wavelet, mode, axis=-1)

@@ -1,13 +1,23 @@
 """The published network from BOLD to electrophysiology, and both ways through it."""
 
+import mne
 import numpy as np
 import pytest
-from assemble import assemble
 from driven_nodes import N_FRAMES, SFREQ, T_R, person
 from sklearn.base import clone
 
-from mne_samba import make_windows, read_samba
+from mne_samba import (
+    InverseTranslator,
+    LatentTranslator,
+    PaperModel,
+    Reader,
+    SambaTranslator,
+    Trainer,
+    make_windows,
+    read_samba,
+)
 from mne_samba.hrf import HRF_PARAMS
+from mne_samba.models import InversePaperModel
 
 
 @pytest.fixture(scope="module")
@@ -15,12 +25,15 @@ def pair():
     return person(0), person(1)
 
 
-def translator(**options):
-    given = {
-        "sfreq": SFREQ, "n_hidden": 8, "random_state": 0, "direction": "hemo_to_ele",
-        "bands": {"theta": (4.0, 8.0), "alpha": (8.0, 13.0)},
-    }  # fmt: skip
-    return assemble(t_r=T_R, variant="paper", **(given | options))
+BANDS = {"theta": (4.0, 8.0), "alpha": (8.0, 13.0)}
+
+
+def translator(trainer=None, tmin=None, warm_start=False, **options):
+    return InverseTranslator(
+        t_r=T_R, model=InversePaperModel(**({"n_hidden": 8, "bands": BANDS} | options)),
+        reader=Reader(sfreq=SFREQ, tmin=tmin), trainer=trainer, warm_start=warm_start,
+        random_state=0,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +45,10 @@ def back(pair):
 @pytest.fixture(scope="module")
 def both(pair):
     (signal, bold), _ = pair
-    return translator(direction="both").fit([signal], [bold])
+    forward = SambaTranslator(
+        t_r=T_R, model=PaperModel(n_hidden=8), reader=Reader(sfreq=SFREQ), random_state=0
+    )
+    return LatentTranslator(forward, translator()).fit([signal], [bold])
 
 
 def test_bold_of_a_new_person_tells_of_the_nodes_that_drive_it(back, pair):
@@ -81,7 +97,7 @@ def test_windows_and_scrubbed_frames(pair):
     # Thirty seconds of history come with every window.
     width = T_R * SFREQ
     signals = np.stack([signal[:, int((i - 15) * width) : int((i + 30) * width)] for i in first])
-    model = translator(tmin=-30.0, max_epochs=2).fit(windows, signals)
+    model = translator(Trainer(max_epochs=2), tmin=-30.0).fit(windows, signals)
     pred = model.predict(windows)
     assert pred.shape == model.target_from(signals).shape == (8, 4, 2, 30)
     windows = windows.copy()
@@ -91,14 +107,17 @@ def test_windows_and_scrubbed_frames(pair):
 
 def test_more_training_starts_from_the_last(pair):
     (signal, bold), _ = pair
-    model = translator(warm_start=True, max_epochs=1).fit([bold], [signal])
+    model = translator(Trainer(max_epochs=1), warm_start=True).fit([bold], [signal])
     once = model.history_[-1]["train_loss"]
     assert model.fit([bold], [signal]).history_[-1]["train_loss"] < once
+    model.set_params(model__bands={"theta": (4.0, 8.0), "alpha": (8.0, 12.0)})
+    with pytest.raises(ValueError, match="band 'alpha' is 8 to 13 Hz, now 8 to 12 Hz"):
+        model.fit([bold], [signal])
 
 
 def test_both_directions_in_one_model(both, back, pair):
     (_, _), (signal, bold) = pair
-    assert both.score_targets([signal], [bold]).min() > 0.6
+    assert both.forward_.score_targets([signal], [bold]).min() > 0.6
     np.testing.assert_allclose(
         both.translate([bold], to="ele")[0], back.predict([bold])[0], atol=1e-5
     )
@@ -107,8 +126,6 @@ def test_both_directions_in_one_model(both, back, pair):
 
 
 def test_windows_find_their_partners(both, pair):
-    import mne
-
     _, (signal, bold) = pair
     info = mne.create_info(both.ch_names_in_, SFREQ, "eeg")
     raw = mne.io.RawArray(signal, info, verbose="ERROR")

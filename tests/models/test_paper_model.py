@@ -11,6 +11,7 @@ from driven_nodes import N_FRAMES, SFREQ, T_R, person
 from sklearn.base import clone
 
 from mne_samba import PaperModel, Reader, SambaTranslator, Trainer, make_windows, read_samba
+from mne_samba.evaluation import attribute
 from mne_samba.hrf import HRF_PARAMS
 
 
@@ -116,6 +117,23 @@ def test_latents_intervals_and_more_training(fitted, pair):
         model.fit([signal], [bold[:, :2]])
 
 
+@pytest.mark.parametrize("graph", ["learnt", None, lambda alike: alike > 0.1])
+def test_graphs_are_those_of_other_models(graph, pair):
+    (signal, bold), (new, _) = pair
+    model = translator(trainer=Trainer(max_epochs=1), graph=graph).fit([signal], [bold])
+    assert np.isfinite(model.predict([new])[0]).all()
+    if graph is None:
+        assert model.graph_.source is None and model.graph_.source_attention is None
+        return
+    np.testing.assert_allclose(model.graph_.source_attention.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(model.graph_.target_attention.sum(axis=1), 1, atol=1e-5)
+    if graph == "learnt":
+        assert model.net_.module_.source_graph.gives.detach().abs().max() > 0
+    else:
+        expected = (model.graph_.source_similarity > 0.1) | np.eye(4, dtype=bool)
+        np.testing.assert_array_equal(model.graph_.source, expected)
+
+
 def test_fitted_parts_cannot_be_changed(fitted):
     with pytest.raises(dataclasses.FrozenInstanceError):
         fitted._fitted.slope = np.ones(3)
@@ -123,26 +141,28 @@ def test_fitted_parts_cannot_be_changed(fitted):
         fitted._fitted.scaler.log = True
 
 
-def test_the_network_explains_itself_by_gradients(fitted, pair):
-    model, features = fitted._fitted, fitted._fitted_input.features
+def test_a_network_for_gradients_predicts_as_the_model_does(fitted, pair):
+    model = fitted._fitted
     powers, _, grid = fitted._measure(fitted._read([pair[1][0]]))
-    module = model.module_for(grid)
-    power = torch.as_tensor(powers[0][None, ..., : grid.n_bins(20)]).requires_grad_()
-    frames = module(power)
-    assert frames.shape == (1, 20, 3)
-    # Windows of the same frames say the same, but for mean and slope.
-    own = (frames[0].detach().numpy() - model.mean) * model.slope
-    np.testing.assert_allclose(own[0], model.frames([powers[0][..., : grid.n_lags]], grid)[0][0],
-                               atol=1e-5)  # fmt: skip
-    for target in range(3):
-        (gradient,) = torch.autograd.grad(frames[0, 19, target], power, retain_graph=True)
-        levels = features.by_band(gradient[0].numpy()[..., 19 : 19 + grid.n_lags])
-        assert levels.shape == (4, 4, grid.n_lags)
-        # Every target is driven by the node of its number, some seconds before.
-        strength = np.abs(levels).sum(axis=1)
-        assert strength.sum(axis=1).argmax() == target
-        peak = (grid.n_lags - strength[target].argmax() - 0.5) * T_R
-        assert 3 < peak < 9
+    part = powers[0][..., : grid.n_bins(20)]
+    with torch.no_grad():
+        (frames,) = model.module_for(grid)(torch.as_tensor(part)[None]).numpy()
+    assert frames.shape == (20, 3)
+    np.testing.assert_allclose(
+        (frames - model.mean) * model.slope, model.frames([part], grid)[0], atol=1e-6
+    )
+
+
+def test_attribution_finds_the_node_and_the_delay_of_its_response(fitted, pair):
+    found = attribute(fitted, [pair[1][0]], n_samples=4)
+    assert found.shape == (3, 4, 4, 15)
+    # Broadband power drives BOLD: levels of a node add up.
+    nodes = found.sum(axis=2)
+    for target, of_target in enumerate(nodes):
+        node, lag = np.unravel_index(of_target.argmax(), of_target.shape)
+        assert node == target and 4 < (lag + 0.5) * T_R < 7
+    shuffled = attribute(fitted, [pair[1][0]], n_samples=4, randomise=True)
+    assert abs(np.corrcoef(found.ravel(), shuffled.ravel())[0, 1]) < 0.5
 
 
 def test_half_a_training_is_taken_up(pair, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.nn.graph import knn_adjacency
+from mne_samba.models.graphs import knn_adjacency
 from mne_samba.nn.inverse import WAVELET
 from mne_samba.nn.inverse_paper import InversePaperLoss, InversePaperNet
 from mne_samba.nn.wavelet import waverec

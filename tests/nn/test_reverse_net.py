@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.nn.bipartite import BipartiteAttention, nearest
+from mne_samba.models.graphs import knn_adjacency, nearest
+from mne_samba.nn.bipartite import BipartiteAttention
 from mne_samba.nn.contrastive import LatentSpace, align, info_nce
-from mne_samba.nn.graph import knn_adjacency
-from mne_samba.nn.inverse import Deconvolution, ReverseNet, SignalHead, SkipLoss
+from mne_samba.nn.inverse import Deconvolution, InverseNet, SkipLoss, frame_level
 
 
 @pytest.mark.parametrize(("n_from", "n_to"), [(12, 30), (30, 12)])
@@ -49,11 +49,12 @@ def test_deconvolution_undoes_its_own_response():
     assert np.corrcoef(found[10:170], drive[10:170])[0, 1] > 0.99
 
 
-def network(n_targets=6, n_channels=3, n_bands=2):
+def network(n_targets=6, n_channels=3, n_bands=2, n_frames=20):
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
-    return ReverseNet(
+    return InverseNet(
         n_targets, n_channels, n_bands, n_before=2, n_after=3, t_r=2.0, n_lags=8,
+        level=frame_level(n_frames),
         target_adjacency=knn_adjacency(rng.standard_normal((n_targets, n_targets)), 3),
         down_adjacency=nearest(rng.standard_normal((n_channels, n_targets)), 3),
     )  # fmt: skip
@@ -80,9 +81,41 @@ def test_every_learnt_tensor_moves_in_training():
         SkipLoss()(net(bold), power).backward()
         optimizer.step()
     still = [n for n, value in net.named_parameters() if torch.equal(value, before[n])]
-    # Twenty frames take two wavelet levels and the approximation of five heads.
     assert still == []
-    assert not torch.equal(net.branch.heads[0], before["branch.heads"][0])
+    # Heads of details and of the approximation, all of them.
+    moved = (net.branch.heads != before["branch.heads"]).flatten(1).any(1)
+    assert moved.tolist() == [True] * (frame_level(20) + 1)
+
+
+def test_recordings_hold_the_frames_of_windows():
+    """A head belongs to one level: what it learnt in windows it does in recordings of any length.
+
+    Coefficients lie on a grid of two to the power of the level: windows start there.
+    """
+    net = network(n_frames=30).double()
+    with torch.no_grad():
+        net.filter.weight.zero_()
+        net.filter.bias.zero_()
+        net.branch.gate.fill_(1.0)
+    bold = torch.as_tensor(np.random.default_rng(3).standard_normal((1, 605, 6)))
+    with torch.no_grad():
+        whole = net(bold)
+        for first in (120, 256, 400):
+            part = net(bold[:, first : first + 65])
+            inner, same = part[..., 20:40], whole[..., first + 20 : first + 40]
+            error = (inner - same).square().mean() / same.square().mean()
+            assert error < 1e-3
+    shares = []
+    for head in range(len(net.branch.heads)):
+        only = network(n_frames=30).double()
+        only.load_state_dict(net.state_dict())
+        with torch.no_grad():
+            only.branch.heads[torch.arange(len(net.branch.heads)) != head] = 0
+            shares.append([only(b).square().mean() / net(b).square().mean()
+                           for b in (bold[:, :35], bold)])  # fmt: skip
+    # No head is silent in windows and loud in recordings.
+    shares = np.array(shares)
+    assert (shares > 0.01).all() and np.abs(np.log(shares[:, 0] / shares[:, 1])).max() < np.log(3)
 
 
 def test_loss_is_zero_for_the_truth_and_blind_to_unknown_bins():
@@ -94,13 +127,6 @@ def test_loss_is_zero_for_the_truth_and_blind_to_unknown_bins():
     wrong[..., -5:] += 3
     assert SkipLoss()(wrong, gaps) < 1e-10
     assert SkipLoss()(power + 1, power) > 0.5
-
-
-def test_waveforms_have_the_samples_asked_for():
-    head = SignalHead(3, 2)
-    assert head(torch.randn(2, 3, 2, 10), 1001).shape == (2, 3, 1001)
-    silent = head(torch.zeros(1, 3, 2, 10), 400)
-    assert silent.abs().max() < 1e-6
 
 
 def test_contrastive_loss_is_at_chance_for_strangers():

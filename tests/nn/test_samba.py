@@ -133,7 +133,7 @@ def test_zero_weights_of_a_node_stay_zero():
 def test_band_attention_splits_weights_into_attention_gain_and_scale(learn):
     weights = np.random.default_rng(0).standard_normal((N_CHANNELS, N_BANDS))
     bands = BandAttention(N_CHANNELS, N_BANDS, learn).double()
-    scale = bands.set_weights_(weights)
+    scale = bands.set_weights_(weights).numpy()
     attention, gain = bands.attention.detach().numpy(), bands.gain.detach().numpy()
     np.testing.assert_allclose(attention.sum(axis=1), 1)
     assert (np.abs(gain) < 1).all() and (attention > 0).all()

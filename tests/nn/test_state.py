@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.nn.inverse import ReverseNet
+from mne_samba.nn.inverse import InverseNet
 from mne_samba.nn.inverse_paper import InversePaperNet
 from mne_samba.nn.paper import PaperNet
 from mne_samba.nn.samba import SambaNet
@@ -22,8 +22,8 @@ SPECS = [
     *((SambaNet, {**SAMBA, "hrf": kind}) for kind in ("fir", "canonical")),
     (PaperNet, {"n_channels": 4, "n_targets": 3, "n_samples": 200, "n_chunks": 15, "t_r": 2.0,
                 "source_adjacency": NODES, "target_adjacency": TARGETS}),
-    (ReverseNet, {"n_targets": 3, "n_channels": 4, "n_bands": 5, "n_before": 3, "n_after": 9,
-                  "t_r": 2.0, "n_lags": 15, "target_adjacency": TARGETS,
+    (InverseNet, {"n_targets": 3, "n_channels": 4, "n_bands": 5, "n_before": 3, "n_after": 9,
+                  "t_r": 2.0, "n_lags": 15, "level": 3, "target_adjacency": TARGETS,
                   "down_adjacency": np.ones((4, 3), dtype=bool)}),
     (InversePaperNet, {"n_targets": 3, "n_channels": 4, "n_bands": 5, "n_frames": 30, "t_r": 2.0,
                        "n_lags": 15, "target_adjacency": TARGETS, "source_adjacency": NODES}),

@@ -5,15 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import fft
 
-from mne_samba.nn import morlet as design
-from mne_samba.nn import wavelet as power
-from mne_samba.wavelets.power import (
-    band_frequencies,
-    band_power,
-    causal_delay,
-    morlet,
-    morlet_power,
-)
+from mne_samba.wavelets import band_frequencies, band_power, causal_delay, morlet_power, power
+from mne_samba.wavelets import morlet as design
+from mne_samba.wavelets.morlet import morlet
 
 
 def reader(signal):

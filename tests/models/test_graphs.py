@@ -8,17 +8,22 @@ import torch
 from assemble import assemble
 from scipy.spatial.distance import cdist
 from scipy.stats import norm, rankdata
+from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import kneighbors_graph
+from torch_geometric.transforms import KNNGraph
 
-import mne_samba._fitting.network as network
-from mne_samba import read_samba
-from mne_samba._fitting.graphs import (
+import mne_samba.models.samba as samba
+from mne_samba import Reader, read_samba
+from mne_samba.models.geometric import to_data
+from mne_samba.models.graphs import (
     GRAPHS,
+    knn_adjacency,
     mutual_information,
     node_similarity,
     partial_correlation,
+    similarity,
     source_adjacency,
 )
 from mne_samba.nn.graph import GraphAttention, GraphCorrection
@@ -50,9 +55,8 @@ def edges(power, graph, k=4, places=None, order=None):
     if places is not None:
         rows = zip(names, places[order], strict=True)
         info = {"chs": [{"ch_name": n, "loc": np.r_[p, np.zeros(9)]} for n, p in rows]}
-    options = SimpleNamespace(graph=graph, n_neighbors=k, info_=info, ch_names_in_=names)
     data = SimpleNamespace(powers=[power[order]])
-    return source_adjacency(options, node_similarity(graph, data))
+    return source_adjacency(graph, k, node_similarity(graph, data), info, names)
 
 
 def strongest(strength, k):
@@ -117,6 +121,30 @@ def test_permuting_channels_permutes_the_graph(power, places, graph):
     order = np.random.default_rng(2).permutation(N_NODES)
     plain, moved = edges(power, graph, 4, places), edges(power, graph, 4, places, order)
     np.testing.assert_array_equal(moved, plain[np.ix_(order, order)])
+
+
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_nearest_neighbours_equal_scikit_learn(k):
+    series = np.random.default_rng(0).standard_normal((8, 40))
+    alike = similarity(series)
+    expected = kneighbors_graph(1 - alike, k, metric="precomputed", include_self=False).toarray()
+    adjacency = knn_adjacency(alike, k)
+    np.testing.assert_array_equal(adjacency, (expected > 0) | np.eye(8, dtype=bool))
+    assert (adjacency.sum(axis=1) == k + 1).all()
+
+
+def test_more_neighbours_than_nodes_makes_a_dense_graph():
+    alike = similarity(np.random.default_rng(0).standard_normal((5, 30)))
+    assert knn_adjacency(alike, 20).all()
+    np.testing.assert_array_equal(knn_adjacency(np.ones((1, 1)), 8), [[True]])
+
+
+def test_similarity_is_pearson_correlation():
+    series = np.random.default_rng(0).standard_normal((6, 50)) * 1e-6
+    np.testing.assert_allclose(similarity(series), np.corrcoef(series), atol=1e-12)
+    series[2] = 4.0
+    alike = similarity(series)
+    assert alike[2, 2] == 1 and (np.delete(alike[2], 2) == 0).all()
 
 
 def test_correlation_takes_opposites_and_neighbours_do_not():
@@ -264,19 +292,19 @@ def test_there_is_no_attention_where_corrections_are_left_out(fitted):
 def test_held_out_frames_choose_no_neighbours(placed, monkeypatch):
     seen = []
 
-    def spy(options, data):
+    def spy(data, *options):
         seen.append(sum(len(target) for target in data.targets))
-        return real(options, data)
+        return real(data, *options)
 
-    real = network.fit_graphs
-    monkeypatch.setattr(network, "fit_graphs", spy)
+    real = samba.fit_graphs
+    monkeypatch.setattr(samba, "fit_graphs", spy)
     assemble(**FAST, corrections="always", max_epochs=1).fit(*placed)
     whole, judged = seen
     assert whole == 400 and judged < 0.8 * whole
 
 
 def test_paper_variant_takes_the_graphs_too(placed, tmp_path):
-    options = {**FAST, "variant": "paper", "max_epochs": 1, "n_hidden": 8}
+    options = {"t_r": 2.0, "variant": "paper", "max_epochs": 1, "n_hidden": 8, "random_state": 0}
     model = assemble(**options, graph="learnt").fit(*placed)
     assert model.net_.module_.source_graph.gives.detach().abs().max() > 0
     np.testing.assert_allclose(model.graph_.source_attention.sum(axis=1), 1, atol=1e-5)
@@ -285,17 +313,29 @@ def test_paper_variant_takes_the_graphs_too(placed, tmp_path):
     np.testing.assert_array_equal(again.predict(placed[0]), model.predict(placed[0]))
 
 
+def test_graphs_of_torch_geometric_are_fitted_and_handed_back(placed):
+    options = {**FAST, "corrections": "always", "max_epochs": 1, "recurrent": None}
+    places = assemble(**options, graph=KNNGraph(k=3)).fit(*placed).graph_.source
+    near = assemble(**options, graph="distance", n_neighbors=3).fit(*placed)
+    np.testing.assert_array_equal(places, near.graph_.source)
+    data = to_data(near.graph_.source, near.graph_.source_similarity, near.ch_names_in_)
+    again = assemble(**options, graph=data).fit(*placed)
+    np.testing.assert_array_equal(again.graph_.source, places)
+    cloned = clone(again).fit(*placed)
+    np.testing.assert_array_equal(cloned.predict(placed[0][0]), again.predict(placed[0][0]))
+
+
 def test_errors_say_what_is_missing(people, placed):
     X, y = people.raws[:1], people.bolds[:1]
-    model = assemble(**FAST, corrections="never")
+    model = assemble(**FAST)
     with pytest.raises(ValueError, match="graph must be one of 'knn', 'correlation'"):
-        model.set_params(graph="correlations").fit(X, y)
-    model.set_params(graph="distance")
+        model.set_params(model__graph="correlations").fit(X, y)
+    model.set_params(model__graph="distance")
     with pytest.raises(ValueError, match=r"8 of 8 have none: .*set_montage"):
         model.fit(X, y)
     with pytest.raises(ValueError, match="arrays do not have"):
-        model.set_params(sfreq=200.0).fit([X[0].get_data()], y)
+        model.set_params(reader=Reader(sfreq=200.0)).fit([X[0].get_data()], y)
     lost = placed[0][0].copy()
     lost.info["chs"][2]["loc"][:3] = np.nan
     with pytest.raises(ValueError, match=rf"1 of 8 have none: \['{lost.ch_names[2]}'\]"):
-        model.set_params(sfreq=None).fit(lost, y[0])
+        model.set_params(reader=None).fit(lost, y[0])

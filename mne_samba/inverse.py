@@ -96,8 +96,10 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
         The network.
     core_ : mne_samba.core.Core | None
         The encoding core; None for the published network.
-    band_attention_, band_gain_, band_weights_, spatial_map_ : array
+    band_attention_, band_gain_, band_weights_ : array, shape (n_channels, n_bands)
         Of the encoding core, as in `SambaTranslator`.
+    spatial_map_ : array, shape (n_targets, n_channels)
+        Its map.
     hrf_params_, hrf_, hrf_times_, hrf_peak_time_
         Responses, as in `SambaTranslator`.
     corrections_kept_ : bool

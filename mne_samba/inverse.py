@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import mne
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -191,10 +190,7 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
             powers = features.measure(longer(rec), reader.memory)
         bands = dict(features.bands)
         data, scale = pair_inverse(rec, powers, features.grid, reader.detrend, bands)
-        seed = self._seed()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            fitted = model.fit(data, trainer, seed, start)
+        fitted = model.fit(data, trainer, self._seed(), start)
         latents = FittedLatents.of(fitted.projection)
         layout = rec.layout(fitted.n_frames)
         self._restore(InverseState(layout, features, scale, fitted, latents, rec.provenance))

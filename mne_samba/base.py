@@ -17,7 +17,7 @@ from .data.power import BandPower, PowerScaler, TableRows, full_history
 from .data.recordings import Layout, Recordings
 from .models import Trainer
 from .models.chunk_power import ChunkPower
-from .reader import Reader
+from .reader import HasReader, Reader
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,12 @@ def check_history(rec: Recordings, grid) -> None:
         )
 
 
-class BoldPredictor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class BoldPredictor(MeanScore, HasReader, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Base of estimators that predict BOLD at frame times from electrophysiology.
 
     Subclasses set ``_fitted_input``, give ``_frames(powers, grid)``, standardised frames per
     segment, and ``_scaler``, the fitted scaler of band power.
     """
-
-    def _reader(self) -> Reader:
-        return Reader() if self.reader is None else self.reader
 
     def _pair(self, X, y, choose, scaler, may_lack) -> tuple[Recordings, object, Paired]:
         """Read, measure and standardise paired data; ``choose(rec)`` says what is measured."""
@@ -190,7 +187,7 @@ class BoldPredictor(MeanScore, MultiOutputMixin, RegressorMixin, BaseEstimator):
         return tags
 
 
-class Assembled:
+class Assembled(HasReader):
     """An estimator put together from a model, a reader and a trainer.
 
     ``None`` and names stand for objects with default parameters; nested parameters such as
@@ -217,25 +214,8 @@ class Assembled:
     def _trainer(self) -> Trainer:
         return Trainer() if self.trainer is None else self.trainer
 
-    def set_params(self, **params):
-        """Set parameters, nested ones (``model__hrf``, ``reader__picks``) included.
-
-        Parameters
-        ----------
-        **params : dict
-            As in scikit-learn. A part that is None or a name becomes an object first.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-        """
-        nested = {name: value for name, value in params.items() if "__" in name}
-        super().set_params(**{k: v for k, v in params.items() if k not in nested})
-        parts = {"model": self._model, "reader": self._reader, "trainer": self._trainer}
-        for part in {name.partition("__")[0] for name in nested} & parts.keys():
-            setattr(self, part, parts[part]())
-        return super().set_params(**nested)
+    def _parts(self) -> dict:
+        return {**super()._parts(), "model": self._model, "trainer": self._trainer}
 
     def _check_params(self):
         """Refuse parameters that cannot be; return model and trainer."""

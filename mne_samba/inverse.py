@@ -27,7 +27,6 @@ from .models.inverse_data import (
 )
 from .models.inverse_paper import FittedInversePaper
 from .models.latents import FittedLatents
-from .reader import Reader
 
 __all__ = ["InverseTranslator"]
 
@@ -140,9 +139,6 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
-
-    def _reader(self) -> Reader:
-        return Reader() if self.reader is None else self.reader
 
     @keeps_earlier_fit
     def fit(self, X, y):

@@ -398,3 +398,34 @@ def _table(X: np.ndarray, y: np.ndarray | None, owner, layout: Layout | None) ->
     y = np.asarray(y, dtype=np.float64)
     y = y[:, np.newaxis] if y.ndim == 1 else y
     return rec.with_bold([y], [f"target{i:03d}" for i in range(y.shape[1])])
+
+
+class HasReader:
+    """An estimator that reads recordings as its parameter ``reader`` says; None is the defaults."""
+
+    def _reader(self) -> Reader:
+        return Reader() if self.reader is None else self.reader
+
+    def _parts(self) -> dict:
+        """Parameter to what builds the object that it stands for."""
+        return {"reader": self._reader}
+
+    def set_params(self, **params):
+        """Set parameters, those of parts (``reader__picks``) included.
+
+        Parameters
+        ----------
+        **params : dict
+            As in scikit-learn. A part that is None or a name becomes an object first.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        nested = {name: value for name, value in params.items() if "__" in name}
+        super().set_params(**{k: v for k, v in params.items() if k not in nested})
+        parts = self._parts()
+        for part in {name.partition("__")[0] for name in nested} & parts.keys():
+            setattr(self, part, parts[part]())
+        return super().set_params(**nested)

@@ -85,7 +85,7 @@ def what_is(X, name: str = "X") -> Given:
             X = list(X)
     if isinstance(X, (list, tuple)):
         return _list(list(X), name)
-    n_axes = len(X.shape) if hasattr(X, "shape") else np.ndim(X)
+    n_axes = len(X.shape) if hasattr(X, "shape") else np.asarray(X).ndim
     if n_axes == 3:
         return _some(Given("windows", X), name)
     if n_axes == 4:

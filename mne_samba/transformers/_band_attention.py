@@ -14,7 +14,7 @@ from ..data.drive import drives_of
 from ..data.given import what_is
 from ..data.power import PowerScaler
 from ..data.recordings import Recordings
-from ..reader import Reader
+from ..reader import HasReader
 from ..wavelets import as_bank
 from ._band_evidence import attention_from_weights, band_weights
 from ._band_power import bin_powers, limit_power, refuse_flat
@@ -24,7 +24,7 @@ from ._band_targets import frame_design, sample_targets, target_kind
 from ._band_unsupervised import background_attention
 
 
-class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
+class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEstimator):
     r"""Learn which frequency bands matter, and return band power weighted by it.
 
     Every channel's signal goes through a bank of wavelets. Log band power at ``rate`` Hz is
@@ -103,9 +103,6 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         self.reader = reader
         self.verbose = verbose
 
-    def _reader(self) -> Reader:
-        return Reader() if self.reader is None else self.reader
-
     def _check_params(self) -> None:
         check_number(self.rate, "rate", low=0, low_open=True)
         check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
@@ -159,7 +156,11 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             As from :meth:`transform`.
         """
         rec, powers = self._fit(X, y)
-        return self._transform_table(rec) if rec.kind == "table" else self._attend(rec, powers)
+        return (
+            self._transform_table(rec)
+            if rec.kind == "table"
+            else self._attend(rec, powers, self._framed)
+        )
 
     @keeps_earlier_fit
     def _fit(self, X, y):
@@ -254,16 +255,20 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             Before ``fit``.
         """
         with use_log_level(self.verbose):
-            rec = self._read(X)
+            rec, framed = self._read(X)
             if rec.kind == "table":
                 return self._transform_table(rec)
-            return self._attend(rec, bin_powers(self.bank_, rec, self._rate))
+            return self._attend(rec, bin_powers(self.bank_, rec, self._rate), framed)
 
-    def _read(self, X) -> Recordings:
-        """Read X as fit saw its input."""
+    def _read(self, X) -> tuple[Recordings, bool]:
+        """Read X as fit saw its input, and say whether the times of its frames are known."""
         check_is_fitted(self)
         reader, layout = self._reader(), self._layout
-        if self._framed:
+        given = what_is(X)
+        # Recordings do not tell where the frames of later windows lie: epochs or tmin have to.
+        placed = given.kind == layout.kind or given.is_mne or reader.tmin is not None
+        framed = self._framed and (placed or given.kind != "windows")
+        if framed:
             rec = reader.read(X, self.t_r, layout=layout, owner=self)
         else:
             rec = reader.read_signals(X, layout=layout, owner=self)
@@ -271,7 +276,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"X is sampled at {rec.sfreq:g} Hz, but fit saw {layout.sfreq:g} Hz: resample."
             )
-        return rec
+        return rec, framed
 
     def _mean_power(self, powers) -> np.ndarray:
         """Mean standardised log power of each segment, (n_segments, n_channels, n_bands)."""
@@ -279,7 +284,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         scaled = self._scaler.transform(powers, [None] * len(powers), "windows")
         return np.stack([values.mean(-1) for values in scaled])
 
-    def _attend(self, rec: Recordings, powers):
+    def _attend(self, rec: Recordings, powers, framed: bool):
         weight = self.band_attention_ * self.band_gain_
         if self.output == "features":
             return (self._mean_power(powers) * weight).reshape(len(powers), -1)
@@ -289,7 +294,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             )
         scaled = self._scaler.transform(powers, rec.keys, rec.kind)
         drives = [np.einsum("cb,cbt->ct", weight, values) for values in scaled]
-        return drives_of(rec, drives, self._rate, self._framed)
+        return drives_of(rec, drives, self._rate, framed)
 
     def reconstruct(self, X):
         """Signal of the attended bands: the input, filtered by each channel's attention.
@@ -313,7 +318,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         """
-        rec = self._read(X)
+        rec, _ = self._read(X)
         if rec.kind == "table":
             raise ValueError("A table of features has no signal to reconstruct.")
         weights = self.band_attention_ / self.band_attention_.max(1, keepdims=True)

@@ -11,13 +11,15 @@ from .._checks import keeps_earlier_fit
 from .._scoring import MeanScore, score_frames, score_rows
 from ..base import forget_fit
 from ..data.given import what_is
-from ..reader import Reader
+from ..reader import HasReader
 from ._hrf_design import bin_drive, bin_grid, whole_history
 from ._hrf_inverse import check_t_r_of_fit, invert
 from ._hrf_learn import check_params, learn, learn_rows, predict_bins, publish, replicates
 
 
-class LearnableHRF(MeanScore, TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class LearnableHRF(
+    MeanScore, HasReader, TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+):
     r"""Learn how neural drive becomes BOLD: one haemodynamic response per region.
 
     Predicted BOLD of region :math:`m` at frame time :math:`t` is
@@ -127,9 +129,6 @@ class LearnableHRF(MeanScore, TransformerMixin, MultiOutputMixin, RegressorMixin
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
-
-    def _reader(self) -> Reader:
-        return Reader() if self.reader is None else self.reader
 
     @keeps_earlier_fit
     def fit(self, X, y):

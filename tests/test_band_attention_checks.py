@@ -44,12 +44,14 @@ def windows():
 def test_clone_keeps_parameters_and_pickle_keeps_the_fit(windows):
     epochs, y, _ = windows
     bands = {"alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
-    attention = WaveletBandAttention(output="features", bands=Morlet(bands, n_cycles=3.0))
+    bank = Morlet(bands, n_cycles=3.0)
+    attention = WaveletBandAttention(output="features", bands=bank)
     copy = clone(attention)
-    assert copy.bands == bands and copy.n_cycles == 3.0 and not hasattr(copy, "bands_")
+    assert copy.bands == bank and copy.bands.bands == bands and copy.bands.n_cycles == 3.0
+    assert not hasattr(copy, "bands_")
     expected = attention.fit_transform(epochs, y)
     assert_allclose(pickle.loads(pickle.dumps(attention)).transform(epochs), expected)
-    assert attention.bands is bands
+    assert attention.bands is bank and bank.bands is bands
 
 
 def test_fit_transform_is_fit_then_transform(windows):

@@ -265,9 +265,9 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         check_is_fitted(self)
         reader, layout = self._reader(), self._layout
         given = what_is(X)
-        # Recordings do not tell where the frames of later windows lie: epochs or tmin have to.
-        placed = given.kind == layout.kind or given.is_mne or reader.tmin is not None
-        framed = self._framed and (placed or given.kind != "windows")
+        # A fit of recordings does not say where frames of windows lie: epochs or tmin have to.
+        told = given.kind == layout.kind or given.is_mne or reader.tmin is not None
+        framed = self._framed and (told or given.kind != "windows")
         if framed:
             rec = reader.read(X, self.t_r, layout=layout, owner=self)
         else:

@@ -40,7 +40,7 @@ class ColumnAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, sent, received, attention, lists, slope, edges=None):
-        """Sums of all nodes; see the class."""
+        """Add up over the neighbours of all nodes; see the class."""
         sent, received = sent.contiguous(), received.contiguous()
         vector = attention.detach()[None, :, :, None]
         out = torch.empty_like(sent)

@@ -31,10 +31,10 @@ from _memo import remembered  # noqa: E402
 from scipy.stats import t as student  # noqa: E402
 
 from mne_samba import SambaTranslator  # noqa: E402
-from mne_samba._fitting import core_choice  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
-from mne_samba.metrics import pearson, r2  # noqa: E402
 from mne_samba.core import stages  # noqa: E402
+from mne_samba.metrics import pearson, r2  # noqa: E402
+from mne_samba.models import core_choice  # noqa: E402
 
 # People on whom no default was chosen: those of seeds 0 to 4 were seen in development.
 SEEDS = range(10, 15)

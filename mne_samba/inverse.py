@@ -187,7 +187,8 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
         check_history(rec, LowRateGrid.from_tr(rec.t_r, float(model.hrf_length)))
         if powers is None:
             powers = features.measure(longer(rec), reader.memory)
-        data, scale = pair_inverse(rec, powers, features.grid, reader.detrend)
+        bands = dict(features.bands)
+        data, scale = pair_inverse(rec, powers, features.grid, reader.detrend, bands)
         seed = self._seed()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -58,7 +58,8 @@ def write_model(path, config: dict, arrays: dict[str, np.ndarray]) -> None:
     """
     path = Path(path)
     text = json.dumps({"format_version": FORMAT_VERSION, **config})
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # Not ascontiguousarray: that makes vectors of single numbers.
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         temporary.touch()

@@ -5,8 +5,8 @@ import pytest
 from assemble import assemble
 
 from mne_samba import CoreModel, SambaTranslator, make_windows, read_samba
-from mne_samba._fitting.training import inner_blocks, inner_split, stitch
-from mne_samba.data.paired import PairedData
+from mne_samba.data.paired import BoldScale, Paired, inner_blocks, inner_split, stitch
+from mne_samba.data.power import LowRateGrid, PowerScaler
 from mne_samba.datasets import simulate_bold, simulate_paired
 from mne_samba.metrics import r2
 
@@ -74,13 +74,14 @@ def _windows(first, table_frames, grid):
         {"subject": "a", "run": 1, "recording": 0, "onset": 0.0, "frame": table_frames}
     )
     targets = [bold[f : f + 20] for f in table_frames]
-    data = PairedData(powers, targets, [("a", "1", "0")] * n, table, "windows", grid)
+    names = ["ch0", "ch1"], ["r0", "r1", "r2"]
+    scale = BoldScale(np.zeros(3), np.ones(3), np.zeros(3))
+    keys = [("a", "1", "0")] * n
+    data = Paired(powers, targets, keys, table, "windows", grid, PowerScaler(), scale, *names)
     return data, long, bold
 
 
 def test_overlapping_windows_are_joined_and_frames_count_once():
-    from mne_samba.data.power import LowRateGrid
-
     grid = LowRateGrid.from_tr(2.0, 10.0)
     data, long, bold = _windows(0, [10, 0, 40, 60], grid)
     joined = stitch(data)
@@ -91,8 +92,6 @@ def test_overlapping_windows_are_joined_and_frames_count_once():
 
 
 def test_held_out_frames_share_no_signal_with_training():
-    from mne_samba.data.power import LowRateGrid
-
     grid = LowRateGrid.from_tr(2.0, 10.0)
     frames = list(range(0, 400, 20))
     data, _, _ = _windows(0, frames, grid)
@@ -125,8 +124,6 @@ def test_the_way_back_takes_own_bands_where_they_hold(tmp_path):
 
 
 def test_blocks_are_held_out_once_and_with_a_gap():
-    from mne_samba.data.power import LowRateGrid
-
     grid = LowRateGrid.from_tr(2.0, 10.0)
     data, long, bold = _windows(0, [0, 20, 40, 70, 90], grid)
     seen = []
@@ -155,7 +152,7 @@ def test_predictions_of_short_data_are_shrunk_to_what_holds():
         epochs, y = make_windows(data.raws[0], data.bolds[0], t_r=2.0)
         model = SambaTranslator(t_r=2.0, model=CoreModel(target_bands=False), random_state=0)
         model.fit(epochs[:4], y[:4])
-        scale = model._network.output_scale
+        scale = model._fitted.judgement.output_scale
         assert (0.05 <= scale).all() and (scale < 0.9).all()
         later = y[6:].reshape(-1, 24), model.predict(epochs[6:]).reshape(-1, 24)
         bold, pred = (frames - frames.mean(axis=0) for frames in later)

@@ -185,7 +185,7 @@ def part(node, kind):
     return next((found for item in items if (found := part(item, kind)) is not None), None)
 
 
-def put(kind, **values):
+def put(kind, /, **values):
     """Set entries of the object of a class."""
     return lambda config: part(config, kind).update(values)
 

@@ -157,17 +157,15 @@ def test_refit_on_another_montage(people):
 
 
 def test_trained_corrections_move_every_parameter(people, monkeypatch):
-    import mne_samba._fitting.network as network
-
     starts = {}
 
-    def spy(net, windows, checkpoint=None):
+    def spy(self, net, windows, checkpoint=None):
         net.initialize()
         starts["last"] = {n: p.detach().clone() for n, p in net.module_.named_parameters()}
-        return real(net, windows, checkpoint)
+        return real(self, net, windows, checkpoint)
 
-    real = network.train
-    monkeypatch.setattr(network, "train", spy)
+    real = Trainer.train
+    monkeypatch.setattr(Trainer, "train", spy)
     model = SambaTranslator(
         t_r=2.0,
         model=SambaModel(corrections="always"),

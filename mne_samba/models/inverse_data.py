@@ -80,8 +80,8 @@ def frame_bins(powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
     -------
     powers : list of array, shape (n_channels, n_bands, n_lags + n_frames), float32
         On the `inverse_grid` of the same response; NaN where a part of a bin is unknown. Band power
-        in a bin is its mean there: this is what measuring on that grid gives, up to the rounding
-        and the blocks of the measurement (a relative 1e-5).
+        in a bin is its mean there: this is what measuring on that grid gives, up to rounding (1e-6)
+        and the ends of the blocks that a measurement takes (up to 1e-3 of the mean in single bins).
     """
     n_lags = grid.n_lags // grid.step
     out = []

@@ -189,7 +189,8 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         shortest = min(segment.n_times for segment in rec.segments)
         self.bank_ = as_bank(self.bands).resolve(rec.sfreq, shortest)
         self.bands_, self.delay_ = dict(self.bank_.band_edges), self.bank_.delay
-        powers = bin_powers(self.bank_, rec, float(self.rate))
+        self._rate = float(self.rate)
+        powers = bin_powers(self.bank_, rec, self._rate)
         refuse_flat(powers, self.ch_names_in_)
         self._scaler = PowerScaler(log=True).fit(powers, rec.keys)
         if target == "frames":
@@ -209,7 +210,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         scaled = scaler.transform(limited, rec.keys, rec.kind)
         known = [~np.isnan(power[0, 0]) for power in powers]
         table = frame_design(
-            rec, scaled, known, rate=float(self.rate), delay=self.delay_,
+            rec, scaled, known, rate=self._rate, delay=self.delay_,
             hrf_length=float(self.hrf_length), hrf_bounds=self.hrf_bounds,
             detrend=self._reader().detrend,
         )  # fmt: skip
@@ -256,7 +257,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             rec = self._read(X)
             if rec.kind == "table":
                 return self._transform_table(rec)
-            return self._attend(rec, bin_powers(self.bank_, rec, float(self.rate)))
+            return self._attend(rec, bin_powers(self.bank_, rec, self._rate))
 
     def _read(self, X) -> Recordings:
         """Read X as fit saw its input."""
@@ -288,7 +289,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             )
         scaled = self._scaler.transform(powers, rec.keys, rec.kind)
         drives = [np.einsum("cb,cbt->ct", weight, values) for values in scaled]
-        return drives_of(rec, drives, float(self.rate), self._framed)
+        return drives_of(rec, drives, self._rate, self._framed)
 
     def reconstruct(self, X):
         """Signal of the attended bands: the input, filtered by each channel's attention.

@@ -1,5 +1,7 @@
 """The linear core: truth on a small simulation, evidence, edge cases."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
@@ -113,6 +115,16 @@ def test_evidence_never_falls(recovered):
     elbo = recovered[3].elbo
     assert np.all(np.diff(elbo) > -1e-6 * np.abs(elbo[-1]))
     assert elbo[-1] > 0
+
+
+def test_a_core_is_frozen_and_its_arrays_have_the_sizes_that_their_fields_name(recovered):
+    core, sizes = recovered[3], {"n_channels": 8, "n_bands": 3, "n_targets": 12, "n_lags": N_LAGS}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        core.weights = core.weights
+    for field in dataclasses.fields(core):
+        value, dims = getattr(core, field.name), field.metadata.get("dims")
+        if dims is not None and value is not None and dims != ("n_iterations",):
+            assert value.shape == tuple(sizes.get(dim, dim) for dim in dims), field.name
 
 
 def test_same_seed_same_core(recovered):

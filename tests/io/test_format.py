@@ -1,12 +1,13 @@
 """Files that earlier versions wrote are read, and predict what they predicted."""
 
+import stat
 from pathlib import Path
 
 import mne
 import numpy as np
 
 from mne_samba import read_samba
-from mne_samba.io import FORMAT_VERSION
+from mne_samba.io import FORMAT_VERSION, read_model, write_model
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -25,11 +26,15 @@ def test_the_stored_file_is_read_and_predicts_the_same():
     assert translator.provenance_ == [{"subject": "01", "task": "rest"}]
 
 
+def test_arrays_keep_their_shape(tmp_path):
+    given = {"number": np.array(2.5), "turned": np.arange(6.0).reshape(2, 3).T, "none": np.ones(0)}
+    write_model(tmp_path / "model.samba", {}, given)
+    _, read = read_model(tmp_path / "model.samba")
+    for name, array in given.items():
+        np.testing.assert_array_equal(read[name], array, strict=True)
+
+
 def test_files_have_the_permissions_of_other_files(tmp_path):
-    import stat
-
-    from mne_samba.io import write_model
-
     (tmp_path / "plain").touch()
     write_model(tmp_path / "model.samba", {}, {"a": np.zeros(2)})
     modes = {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}

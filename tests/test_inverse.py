@@ -11,7 +11,6 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from mne_samba import make_windows, read_samba
-from mne_samba._reverse import fitter
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import detrend as remove_drift
 
@@ -88,7 +87,7 @@ def test_score_is_the_mean_spearman_without_bins_whose_response_is_cut_off(perso
     _, epochs, y, _, test = person
     # A response of 18 s takes nine frames of two seconds. Windows lose their recording's drift.
     clean = remove_drift(y[test].reshape(-1, 12), 2.0, "cosine").reshape(y[test].shape)
-    pred = model.predict(clean + model._reverse.reading.bold_mean)[..., :21]
+    pred = model.predict(clean + model._fitted_input.scale.bold.mean)[..., :21]
     true = model.target_from(epochs[test])[..., :21]
     expected = [
         spearmanr(true[:, n, k].ravel(), pred[:, n, k].ravel()).statistic
@@ -127,7 +126,7 @@ def test_warm_start_takes_over_trained_corrections(people):
     options = {"corrections": "always", "max_epochs": 1, "warm_start": True, "window": 40.0}
     model = back(**options).fit(people.bolds[:2], people.raws[:2])
     gate = model.net_.module_.branch.gate.item()
-    model.set_params(lr=1e-9).fit(people.bolds[:2], people.raws[:2])
+    model.set_params(trainer__lr=1e-9).fit(people.bolds[:2], people.raws[:2])
     assert gate != 0
     assert model.net_.module_.branch.gate.item() == pytest.approx(gate, rel=1e-3)
 
@@ -220,14 +219,6 @@ def test_file_holds_all_of_it(person, model, tmp_path):
     assert read.score(y[test], epochs[test]) == model.score(y[test], epochs[test])
 
 
-def test_waveform_is_in_its_shape_and_carries_no_phase(people):
-    wave = back(output="signal").fit(people.bolds[:2], people.raws[:2])
-    (pred,) = wave.predict(people.bolds[2:])
-    assert pred.shape == (8, 80000)
-    assert wave.target_from(people.raws[2]).shape == (8, 80000)
-    assert abs(wave.score(people.bolds[2:], people.raws[2:])) < 0.05
-
-
 def test_swapped_modalities_are_refused(people):
     with pytest.raises(ValueError, match="swapped"):
         back().fit(people.raws, people.bolds)
@@ -251,38 +242,16 @@ def test_scoring_windows_shorter_than_a_response_is_refused(people, recordings):
         recordings.score(y, epochs)
 
 
-def test_modality_that_the_model_was_not_trained_on_is_refused(people, recordings, fitted):
-    with pytest.raises(ValueError, match='direction="hemo_to_ele"'):
-        recordings.translate(people.raws[:1], to="hemo")
-    with pytest.raises(ValueError, match='direction="ele_to_hemo"'):
-        fitted.translate(people.bolds[:1], to="ele")
-    with pytest.raises(ValueError, match='direction="ele_to_hemo"'):
-        fitted.target_from(people.raws[:1])
-
-
-def test_what_takes_electrophysiology_is_refused_without_that_direction(people, recordings):
-    epochs, y = make_windows(people.raws[0], people.bolds[0], t_r=2.0, window=40.0)
-    with pytest.raises(ValueError, match='direction="hemo_to_ele"'):
-        recordings.retrieval_score(epochs, y)
-    with pytest.raises(ValueError, match='direction="hemo_to_ele"'):
-        recordings.predict(people.bolds, return_std=True)
+def test_what_is_no_bold_is_refused(people, recordings):
+    epochs, _ = make_windows(people.raws[0], people.bolds[0], t_r=2.0, window=40.0)
     with pytest.raises(ValueError, match="swapped"):
         recordings.predict(people.raws)
     with pytest.raises(ValueError, match="labels"):
         recordings.predict(np.arange(200))
     with pytest.raises(ValueError, match="single frame"):
         recordings.predict([people.bolds[0][:1]])
-    with pytest.raises(ValueError, match="to must be one of"):
-        recordings.translate(people.bolds, to="bold")
     with pytest.raises(ValueError, match="they must be pairs"):
         recordings.score(people.bolds[:2], epochs)
-
-
-def test_unknown_options_are_refused(people):
-    with pytest.raises(ValueError, match="direction"):
-        back(direction="back").fit(people.bolds, people.raws)
-    with pytest.raises(ValueError, match="output"):
-        back(output="spikes").fit(people.bolds, people.raws)
 
 
 def test_other_number_of_regions_is_refused(people, recordings):
@@ -304,20 +273,3 @@ def test_free_responses_have_no_parameters_but_their_own_peak(people, recordings
     peaks = free.hrf_times_[np.abs(free.hrf_).argmax(axis=1)]
     np.testing.assert_array_equal(free.hrf_peak_time_, peaks)
     assert np.isfinite(recordings.hrf_params_).all(axis=None)
-
-
-def test_corrections_that_nothing_can_stop_are_trained_to_the_end(people, monkeypatch):
-    """Where no window is held out, as where there is no held-out part at all."""
-    build = fitter.ReverseWindows
-
-    def none_held(data, model, n_frames, step):
-        windows = build(data, model, n_frames, step)
-        if step == n_frames:
-            windows.items = []
-        return windows
-
-    options = {"corrections": "always", "max_epochs": 2, "map_prior": "gaussian"}
-    whole = back(validation_fraction=0.05, **options).fit(people.bolds[:1], people.raws[:1])
-    monkeypatch.setattr(fitter, "ReverseWindows", none_held)
-    part = back(**options).fit(people.bolds[:1], people.raws[:1])
-    assert len(whole.history_) == len(part.history_) == 2

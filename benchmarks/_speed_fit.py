@@ -71,7 +71,7 @@ class Today:
 MODELS = {
     "MNE band power + RidgeCV FIR": Today,
     "default": lambda: SambaTranslator(t_r=T_R, random_state=0),
-    "default, corrections='never'": lambda: SambaTranslator(t_r=T_R, model="core", random_state=0),
+    "core": lambda: SambaTranslator(t_r=T_R, model="core", random_state=0),
 }
 
 
@@ -132,8 +132,8 @@ def long_recording(quick):
     minutes, n_channels, sfreq = (20, 64, 500.0) if quick else (240, 306, 1000.0)
     short = GeneratedRaw(n_channels, 300.0, sfreq)
     bold = np.random.default_rng(0).standard_normal((150, 100)).cumsum(0)
-    model = SambaTranslator(t_r=T_R, model=CoreModel(power="linear"), random_state=0)
-    model.set_params(map_prior="sparse", target_bands=False).fit(short, bold)
+    core = CoreModel(power="linear", map_prior="sparse", target_bands=False)
+    model = SambaTranslator(t_r=T_R, model=core, random_state=0).fit(short, bold)
     raw = GeneratedRaw(n_channels, 60.0 * minutes, sfreq, seed=1)
     gc.collect()
     reset_peak()

@@ -86,9 +86,9 @@ plt.show()
 # ----------------------------------------
 # A haemodynamic response lasts seconds: what band power does within them is blurred before it is
 # measured. Changes of alpha power below about 0.1 Hz are found, faster ones are not, and the phase
-# of a rhythm, ten times a second, is out of reach: waveforms that are made from BOLD do not correlate
-# with measured ones. ``benchmarks/reverse.py`` has the figures, beside those of an oracle that
-# knows how BOLD was made.
+# of a rhythm, ten times a second, is out of reach: waveforms that are made from BOLD do not
+# correlate with measured ones. ``benchmarks/reverse.py`` has the figures, beside those of an oracle
+# that knows how BOLD was made.
 edges = np.array([0.005, 0.03, 0.06, 0.1, 0.15, 0.25])
 rate = np.fft.rfftfreq(n_frames, data.t_r)
 valid = np.isfinite(measured[0, 0, :n_frames])

@@ -254,5 +254,8 @@ class Assembled:
         trainer.check()
         return model, trainer
 
-    def _seed(self) -> int:
+    def _seed(self) -> int | None:
+        # None: the model draws one, or takes that of a killed fit that it goes on from.
+        if self.random_state is None:
+            return None
         return int(check_random_state(self.random_state).randint(2**31 - 1))

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import mne
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks import check_option, keeps_earlier_fit
 from ._scoring import MeanScore
 from .base import Assembled, check_history, forget_fit
-from .data.given import what_is_bold
+from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
 from .data.recordings import Layout, Recordings
 from .metrics import METRICS
@@ -96,8 +95,10 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
         The network.
     core_ : mne_samba.core.Core | None
         The encoding core; None for the published network.
-    band_attention_, band_gain_, band_weights_, spatial_map_ : array
+    band_attention_, band_gain_, band_weights_ : array, shape (n_channels, n_bands)
         Of the encoding core, as in `SambaTranslator`.
+    spatial_map_ : array, shape (n_targets, n_channels)
+        Its map.
     hrf_params_, hrf_, hrf_times_, hrf_peak_time_
         Responses, as in `SambaTranslator`.
     corrections_kept_ : bool
@@ -189,10 +190,7 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
             powers = features.measure(longer(rec), reader.memory)
         bands = dict(features.bands)
         data, scale = pair_inverse(rec, powers, features.grid, reader.detrend, bands)
-        seed = self._seed()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            fitted = model.fit(data, trainer, seed, start)
+        fitted = model.fit(data, trainer, self._seed(), start)
         latents = FittedLatents.of(fitted.projection)
         layout = rec.layout(fitted.n_frames)
         self._restore(InverseState(layout, features, scale, fitted, latents, rec.provenance))
@@ -332,13 +330,14 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
                 f"X has windows or recordings of {min(frames)} frames, too few for deconvolution: "
                 f"bins without the {n_after} frames of their response are left out of the score."
             )
-        windows = given.kind == "windows"
-        rec, true = self._targets(y, frames[0] if windows else frames)
-        if (rec.kind, len(rec)) != (given.kind, len(frames)):
+        _check_ele(y)
+        other = what_is(y, "y")
+        if (other.kind, len(other)) != (given.kind, len(frames)):
             raise ValueError(
-                f"X holds {len(frames)} {given.kind} of BOLD, but y {len(rec)} {rec.kind} of "
+                f"X holds {len(frames)} {given.kind} of BOLD, but y {len(other)} {other.kind} of "
                 "electrophysiology: they must be pairs."
             )
+        rec, true = self._targets(y, frames[0] if given.kind == "windows" else frames)
         # Which windows make up a recording, and with it their drift, is known from y alone.
         _, bold = self._read_bold(X, rec.table)
         pred, scores = self._fitted.predict(bold), []

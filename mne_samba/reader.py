@@ -123,6 +123,11 @@ class Reader(BaseEstimator):
         ----------
         t_r : float
             Seconds between frames.
+
+        Returns
+        -------
+        grid : FrameGrid
+            Of this reader's parameters.
         """
         return FrameGrid(
             t_r=float(t_r), sfreq=self.sfreq, tmin=self.tmin, first_volume=self.first_volume,

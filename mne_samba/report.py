@@ -248,25 +248,17 @@ def _add_responses(page, model, coords, networks, truth, targets) -> None:
 
 
 def _add_graphs(page, model, coords, networks, source_coords, source_networks) -> None:
-    graphs = model.graph_
-    common = {
-        "networks": networks, "coords": coords, "source_networks": source_networks,
-        "source_coords": source_coords, "show": False,
+    sides = {
+        "bipartite": ("Map from channels to regions", "Weights of the fitted map."),
+        "target": ("Graph between regions", "Similarity of training BOLD along the graph's edges."),
+        "source": (
+            "Graph between channels", "Similarity of band power along the graph's edges."
+        ),
     }  # fmt: skip
-    if graphs.get("bipartite") is not None:
-        page.figure(
-            "Map from channels to regions", "Weights of the fitted map.",
-            viz.plot_graph(model, "bipartite", **common),
-        )  # fmt: skip
-    if graphs.get("target") is not None:
-        page.figure(
-            "Graph between regions", "Similarity of training BOLD along the graph's edges.",
-            viz.plot_graph(model, "target", **common),
-        )  # fmt: skip
-    if graphs.get("source") is not None:
-        page.figure(
-            "Graph between channels", "Similarity of band power along the graph's edges.",
-            viz.plot_graph(
-                model, "source", networks=source_networks, coords=source_coords, show=False
-            ),
-        )  # fmt: skip
+    sources = {"source_networks": source_networks, "source_coords": source_coords}
+    for kind, (title, caption) in sides.items():
+        places = {"networks": networks, "coords": coords, **sources}
+        if kind == "source":
+            places = {"networks": source_networks, "coords": source_coords}
+        if model.graph_.get(kind) is not None:
+            page.figure(title, caption, viz.plot_graph(model, kind, show=False, **places))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import mne
 import numpy as np
-import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
@@ -163,10 +162,7 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
             rec, features, data = self._pair(X, y, model.features, model.scaler(), model.may_lack)
             n_frames = 1 if rec.kind == "table" else trainer.frames(rec.t_r)[0]
             trainer.check_lengths(rec)
-            seed = self._seed()
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                fitted = model.fit(data, trainer, seed, start)
+            fitted = model.fit(data, trainer, self._seed(), start)
             inputs = FittedInput(rec.layout(n_frames), features, data.scale)
             self._restore(ForwardState(inputs, fitted, rec.provenance))
         return self

@@ -9,8 +9,7 @@ from scipy import signal as sps
 from mne_samba import Reader, make_windows
 from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.transformers._band_attention import WaveletBandAttention
-from mne_samba.wavelets import Discrete, Morlet
-from mne_samba.wavelets.power import band_power
+from mne_samba.wavelets import Discrete, Morlet, Shannon, band_power, shannon_kernels
 
 SFREQ, T_R = 200.0, 2.0
 RHYTHMS = {"theta": (6.0, (4, 8)), "alpha": (10.0, (8, 13)), "beta": (20.0, (13, 30))}
@@ -104,12 +103,17 @@ def test_drive_follows_the_envelope():
     assert np.corrcoef(driver, binned)[0, 1] > 0.8
 
 
-def test_drive_is_weighted_log_band_power():
+@pytest.mark.parametrize("bank", [Shannon(), Morlet(n_cycles=5.0)], ids=repr)
+def test_drive_is_weighted_log_band_power(bank):
     signals, bold, _ = _simulate(1, duration=120)
-    attention = WaveletBandAttention(t_r=T_R, reader=Reader(sfreq=SFREQ)).fit([signals], [bold])
+    attention = WaveletBandAttention(t_r=T_R, bands=bank, reader=Reader(sfreq=SFREQ))
+    attention.fit([signals], [bold])
+    own = {"n_cycles": 5.0}
+    if isinstance(bank, Shannon):
+        own = {"kernels": shannon_kernels(attention.bands_, SFREQ)}
     power = band_power(
         lambda a, b: signals[:, a:b], signals.shape[1], SFREQ, attention.bands_,
-        start=0, width=100, n_bins=240, n_cycles=5.0,
+        start=0, width=100, n_bins=240, **own,
     )  # fmt: skip
     log_power = np.log(power.astype(float))
     scaled = (log_power - log_power.mean(-1, keepdims=True)) / log_power.std(-1, keepdims=True)
@@ -163,14 +167,11 @@ def test_discrete_bank():
 def test_discrete_power_is_parsevals():
     # Orthogonal coefficients hold all of the signal's energy, wherever bins and blocks begin.
     signals, *_ = _simulate(5, duration=60)
-    bank = (
-        WaveletBandAttention(reader=Reader(sfreq=SFREQ), bands=Discrete("db4")).fit([signals]).bank_
+    attention = WaveletBandAttention(reader=Reader(sfreq=SFREQ), bands=Discrete("db4"))
+    power = attention.fit([signals]).bank_.power(
+        lambda a, b: signals[:, a:b], signals.shape[1], SFREQ, start=0, width=100, n_bins=120
     )
-    from mne_samba.data.inputs import Segment
-
-    segment = Segment(lambda a, b: signals[:, a:b], signals.shape[1], 0.0, 1.0, 1)
-    power = bank.power(segment).sum(1)
-    assert_allclose(power.mean(1), (signals**2).mean(1) - signals.mean(1) ** 2, rtol=0.02)
+    assert_allclose(power.sum(1).mean(1), (signals**2).mean(1) - signals.mean(1) ** 2, rtol=0.02)
 
 
 def test_without_target_attention_is_what_rises_above_the_background():
@@ -307,7 +308,9 @@ def test_epochs_away_from_time_zero():
 
 def test_given_frequencies():
     signals, bold, _ = _simulate(11)
-    attention = WaveletBandAttention(t_r=T_R, reader=Reader(sfreq=SFREQ), bands=[6.0, 10.0, 20.0])
+    attention = WaveletBandAttention(
+        t_r=T_R, reader=Reader(sfreq=SFREQ), bands=Morlet([6.0, 10.0, 20.0])
+    )
     attention.fit([signals], [bold])
     assert list(attention.bands_) == ["6Hz", "10Hz", "20Hz"]
     assert attention.band_attention_[0].argmax() == 1
@@ -317,22 +320,22 @@ def test_given_frequencies():
     ("params", "message"),
     [
         ({"bands": {"high": (60, 120)}}, "half the sampling rate"),
-        ({"bands": [10.0, 150.0]}, "half the sampling rate"),
-        ({"bands": {"slow": (0.05, 0.2)}}, "shortest segment lasts 20 s"),
+        ({"bands": Morlet([10.0, 150.0])}, "half the sampling rate"),
+        ({"bands": Morlet({"slow": (0.05, 0.2)})}, "shortest segment lasts 20 s"),
         ({"bands": 10.0}, "bands must be"),
-        ({"wavelet": "morl"}, "wavelet must be"),
-        ({"wavelet": "db5", "level": 12}, "level=12"),
-        ({"wavelet": "db5", "bands": {"alpha": (8, 13)}}, "use level instead"),
-        ({"wavelet": "db5", "causal": True}, 'needs wavelet="morlet"'),
+        ({"bands": ["alpha"]}, r"write bands=\{'alpha': \(8.0, 13.0\)\}"),
+        ({"bands": Discrete("morl")}, "not a discrete wavelet"),
+        ({"bands": Discrete("db5", level=12)}, "level=12"),
+        ({"bands": Discrete("db5", bands={"alpha": (8, 13)})}, "use level instead"),
         ({"rate": 0}, "rate must be above 0"),
         ({"output": "both"}, "output must be one of"),
-        ({"sfreq": None}, "carries no sampling rate"),
+        ({"reader": None}, "carries no sampling rate"),
     ],
 )
 def test_bad_parameters(params, message):
     X = np.random.default_rng(0).standard_normal((2, 2, 4000))
     with pytest.raises(ValueError, match=message):
-        WaveletBandAttention(**{"sfreq": SFREQ} | params).fit(X)
+        WaveletBandAttention(**{"reader": Reader(sfreq=SFREQ)} | params).fit(X)
 
 
 def test_bad_data():
@@ -353,7 +356,7 @@ def test_bad_data():
     with pytest.raises(ValueError, match="3 channels"):
         fitted.transform(rng.standard_normal((1, 3, 4000)))
     with pytest.raises(ValueError, match="sampled at 100 Hz"):
-        fitted.set_params(sfreq=100.0).transform(X)
+        fitted.set_params(reader__sfreq=100.0).transform(X)
     with pytest.raises(ValueError, match="is a table"):
         fitted.transform(X[:, 0])
     with pytest.raises(ValueError, match="no signal to reconstruct"):

@@ -148,6 +148,25 @@ def test_a_damaged_checkpoint_costs_one_training(tmp_path, monkeypatch):
         assert torch.equal(tensor, weights(fitted)[name]), name
 
 
+@pytest.mark.parametrize("direction", ["ele_to_hemo", "hemo_to_ele"])
+def test_without_a_seed_a_killed_fit_goes_on_with_its_own(tmp_path, monkeypatch, direction):
+    names = []
+
+    def stop(self, net, **kwargs):
+        self._write(net, finished=False)
+        names.append(self.path.name)
+        if len(names) < 3:
+            raise RuntimeError("power cut")
+
+    monkeypatch.setattr(Checkpoint, "on_epoch_end", stop)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="power cut"):
+            fit(tmp_path, direction=direction, max_epochs=3, random_state=None)
+    assert names[0] == names[1]
+    fit(tmp_path, direction=direction, max_epochs=3, random_state=None)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_checkpoint_runs_no_code(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -207,7 +207,7 @@ def test_every_option_fits_and_predicts(people, options):
     assert pred.shape == (200, 10) and np.isfinite(pred).all() and pred.std() > 0
     np.testing.assert_allclose(model.band_attention_.sum(axis=1), 1, atol=1e-5)
     # Bands that drive with opposite signs cancel in a plain mean.
-    least = 0.1 if model.band_attention else -0.2
+    least = 0.1 if model.model.band_attention else -0.2
     assert model.score(people.raws[1:2], people.bolds[1:2]) > least
 
 

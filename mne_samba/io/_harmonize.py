@@ -110,7 +110,6 @@ def harmonize(
             mark_frames(new.raw, times)
         new.provenance = {**pair.provenance, **notes, "sfreq": float(sfreq)}
         new.bold.attrs["provenance"] = new.provenance
-        new.__post_init__()
         out.append(new)
     return out
 

@@ -249,7 +249,13 @@ class _CoreBased(BaseEstimator):
         return BandPower(bank, LowRateGrid.from_tr(rec.t_r, float(self.hrf_length)))
 
     def scaler(self) -> PowerScaler:
-        """Give the scale of band power that fits begin with, not yet fitted."""
+        """Give the scale of band power that fits begin with.
+
+        Returns
+        -------
+        scaler : PowerScaler
+            Not yet fitted.
+        """
         return PowerScaler(log=self.power == "log")
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedSamba:

@@ -359,7 +359,7 @@ def test_bad_data():
         fitted.set_params(reader__sfreq=100.0).transform(X)
     with pytest.raises(ValueError, match="is a table"):
         fitted.transform(X[:, 0])
-    with pytest.raises(ValueError, match="no signal to reconstruct"):
+    with pytest.raises(ValueError, match="is a table"):
         fitted.reconstruct(X[:, 0])
 
 

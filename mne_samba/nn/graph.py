@@ -18,20 +18,7 @@ _SHOWN = 256
 
 
 def neighbour_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
-    """List the neighbours of every node in a table as wide as the largest neighbourhood.
-
-    Parameters
-    ----------
-    adjacency : array or Tensor of bool, shape (n_nodes, n_nodes)
-        Row i marks the nodes that node i attends to.
-
-    Returns
-    -------
-    neighbours : Tensor of int, shape (n_nodes, n_neighbours)
-        Indices; where a node has fewer neighbours, its row is filled with the node itself.
-    valid : Tensor of bool, shape (n_nodes, n_neighbours)
-        False at fillings.
-    """
+    """Neighbours of every node (n_nodes, n_neighbours), filled up with itself, and where not."""
     adjacency = torch.as_tensor(adjacency) != 0
     degree = adjacency.sum(dim=1)
     if (degree == 0).any():

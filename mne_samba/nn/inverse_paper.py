@@ -166,6 +166,7 @@ class InversePaperNet(nn.Module):
 
 
 def _attention(adjacency, n_hidden: int) -> GraphAttention | None:
+    """Attention of the four heads, n_hidden features in and out; None without a graph."""
     if adjacency is None:
         return None
     return GraphAttention(adjacency, n_hidden, n_hidden // N_HEADS, N_HEADS)

@@ -54,22 +54,11 @@ def response_features(power: torch.Tensor, n_chunks: int, *tensors: torch.Tensor
 class ResponseFeatures(torch.autograd.Function):
     """Features of chunks of power after causal convolution with every node's response.
 
-    Notes
-    -----
-    ``apply`` takes:
-
-    power : Tensor, shape (n_windows, n_channels, n_all, n_coefs)
-        Power of coefficients, levels side by side.
-    n_chunks : int
-        Chunks of history; of ``n_all`` chunks the last ``n_all - n_chunks + 1`` have it whole.
-    *tensors : Tensor
-        Per level, kernels (n_channels, n_lags) with ``n_lags <= (n_chunks - 1) * size + 1`` (what
-        a circular transform wraps around is then cut off), then per level, maps (size, n_hidden).
-
-    Returns
-    -------
-    Tensor, shape (n_channels, n_hidden, n_windows * n_frames)
-        Features.
+    ``apply`` takes the power of coefficients (n_windows, n_channels, n_all, n_coefs), levels side
+    by side; the chunks of history, of which the last ``n_all - n_chunks + 1`` chunks have all; per
+    level, kernels (n_channels, n_lags) with ``n_lags <= (n_chunks - 1) * size + 1`` (what a
+    circular transform wraps around is then cut off); and per level, maps (size, n_hidden). It
+    gives features (n_channels, n_hidden, n_windows * n_frames).
     """
 
     @staticmethod

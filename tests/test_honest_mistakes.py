@@ -37,7 +37,7 @@ FIT = {
     "generator of BOLD": (
         {}, None, lambda w: generator(w["bolds"]), TypeError, r"^y is a generator.*pass list\(y\)"),
     "tables as recordings": (
-        {"sfreq": 200.0}, lambda w: [pd.DataFrame(a) for a in w["arrays"]], None, TypeError,
+        {"reader__sfreq": 200.0}, lambda w: [pd.DataFrame(a) for a in w["arrays"]], None, TypeError,
         r"^X is a list of tables.*table\.to_numpy\(\)\.T"),
     "two regions of one name": (
         {}, None, lambda w: changed(w["bolds"], lambda b: pd.DataFrame(b[:, :3], columns=[*"aab"])),
@@ -49,12 +49,12 @@ FIT = {
         {}, None, lambda w: changed(w["bolds"], lambda b: 1e200 * b), ValueError,
         r"^y\[0\] holds values beyond 1e\+100"),
     "signal below all measure": (
-        {"sfreq": 200.0}, lambda w: [1e-150 * a for a in w["arrays"]], None, ValueError,
+        {"reader__sfreq": 200.0}, lambda w: [1e-150 * a for a in w["arrays"]], None, ValueError,
         r"^X\[0\] has flat channels"),
     "channels that do not exist": (
-        {"picks": [0, 99]}, None, None, ValueError, r"^picks=\[0, 99\] cannot be read"),
-    "half a channel": ({"picks": [0.5]}, None, None, TypeError, r"^picks=\[0.5\] cannot be read"),
-    "a channel twice": ({"picks": [0, 0]}, None, None, ValueError, "names a channel twice"),
+        {"reader__picks": [0, 99]}, None, None, ValueError, r"^picks=\[0, 99\] cannot be read"),
+    "half a channel": ({"reader__picks": [0.5]}, None, None, TypeError, r"^picks=\[0.5\] cannot be read"),
+    "a channel twice": ({"reader__picks": [0, 0]}, None, None, ValueError, "names a channel twice"),
 }  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_fitting(world, estimator, name):
     X = world["raws"] if X is None else X(world)
     y = world["bolds"] if y is None else y(world)
     with pytest.raises(error, match=f"(?s){said}"):
-        estimator(**{"t_r": 2.0, **options}).fit(X, y)
+        estimator(t_r=2.0).set_params(**options).fit(X, y)
 
 
 @pytest.mark.parametrize("alphas", ["auto", [], [1.0, np.nan], [np.inf], 1.0, generator([1.0])])

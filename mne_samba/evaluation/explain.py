@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks import check_option
-from ..data.recordings import Layout
-from ..translator import SambaTranslator
 from .attribution import randomised_copy, smooth_grad
 
 __all__ = ["attribute"]
@@ -50,8 +47,7 @@ def attribute(
     -------
     attribution : array, shape (n_targets, n_channels, n_bands, n_lags)
         Change of the region's standardised BOLD per standard deviation of band power in one bin of
-        history, the most recent bin first; bins are half a second wide, or nearly: a whole number
-        of them fits between frames (``model="paper"``: one bin per frame).
+        history, the most recent bin first; bins are ``translator.grid_.dt`` seconds wide.
 
     Raises
     ------
@@ -61,42 +57,39 @@ def attribute(
         If the translator is not fitted.
     """
     check_is_fitted(translator)
-    check_option(method, "method", ("smooth_grad", "gradient"))
-    if not isinstance(translator, SambaTranslator) or _layout(translator).kind == "table":
+    if method not in ("smooth_grad", "gradient"):
+        raise ValueError(f"method must be 'smooth_grad' or 'gradient', got {method!r}.")
+    if translator.kind_ == "features" or translator.direction == "hemo_to_ele":
         raise ValueError(
-            "attribute explains a SambaTranslator of windows or recordings, from electrophysiology "
-            "to BOLD."
+            "attribute explains translators of windows or recordings, from electrophysiology to "
+            "BOLD."
         )
-    rec = translator._read(X)
-    powers, _, grid = translator._measure(rec)
-    windows = _windows(powers, grid, _layout(translator).n_frames, n_windows)
-    module = translator._fitted.module_for(grid)
+    windows = _windows(translator, X, n_windows)
+    module = translator._network.module(translator.grid_)
     if randomise:
         module = randomised_copy(module, random_state)
     plain = method == "gradient"
-    gradients = smooth_grad(
+    return smooth_grad(
         module,
         windows,
-        step=grid.step,
-        n_lags=grid.n_lags,
+        step=translator.grid_.step,
+        n_lags=translator.grid_.n_lags,
         targets=targets,
         n_samples=1 if plain else n_samples,
         noise=0.0 if plain else 0.15,
         random_state=random_state,
     )
-    return translator._features_of(rec).by_band(gradients)
 
 
-def _layout(translator) -> Layout:
-    return translator._fitted_input.layout
-
-
-def _windows(powers, grid, n_frames: int, n_windows: int) -> np.ndarray:
-    """Take windows, spread over segments, (n_windows, n_channels, n_features, n_bins)."""
-    width, places = grid.n_bins(n_frames), []
+def _windows(translator, X, n_windows: int) -> np.ndarray:
+    """Standardised band power of some windows, (n_windows, n_channels, n_bands, n_bins)."""
+    powers, _ = translator._scaled_power(translator._read_ele(X))
+    width = translator.grid_.n_bins(translator.n_frames_)
+    places = []
     for i, power in enumerate(powers):
         last = power.shape[-1] - width
-        places += [(i, first) for first in range(0, last + 1, n_frames * grid.step)]
+        step = translator.n_frames_ * translator.grid_.step
+        places += [(i, first) for first in range(0, last + 1, step)] if last >= 0 else []
     if not places:
         raise ValueError("X is shorter than the windows that the translator was fitted on.")
     chosen = np.unique(np.linspace(0, len(places) - 1, n_windows).round().astype(int))

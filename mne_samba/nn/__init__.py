@@ -1,1 +1,1 @@
-"""Modules of SAMBA in torch alone: wavelets, responses, graphs, recurrence, whole networks."""
+"""The numbers of SAMBA in pure torch: wavelets, responses, graphs, recurrence, linear core."""

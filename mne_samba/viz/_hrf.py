@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..hrf import double_gamma
+from ..nn.hrf import double_gamma
 from ._figure import (
     COLORS,
     TRUTH,
@@ -139,7 +139,9 @@ def plot_hrf(
                 panel.plot([low, high], [1.08, 1.08], "|-", color=COLORS[1], lw=1.2, label=label)
             panel.set_title(names[target], loc="left")
     _dress(fig, panels, axes)
-    return finish(fig, show, title)
+    if title is not None:
+        fig.suptitle(title)
+    return finish(fig, show)
 
 
 def _panels(n: int, axes):

@@ -1,0 +1,1 @@
+"""Fit and judge networks of the default model; publish what they hold."""

@@ -1,0 +1,1 @@
+"""The published order of the method, for comparison."""

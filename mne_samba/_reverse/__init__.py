@@ -1,0 +1,1 @@
+"""From BOLD back to electrophysiology, and the latent space that both share."""

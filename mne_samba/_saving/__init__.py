@@ -1,0 +1,1 @@
+"""One file per translator: JSON and tensors, never code."""

@@ -1,0 +1,87 @@
+"""Attention of the nodes of one graph over those of another, in either direction of size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
+    """Mark for every row the ``k`` columns of largest absolute similarity.
+
+    Parameters
+    ----------
+    similarity : array, shape (n_to, n_from)
+        Any measure; sign does not matter.
+    k : int
+        Columns per row, at most all.
+
+    Returns
+    -------
+    adjacency : array of bool, shape (n_to, n_from)
+        Row i marks what node i attends to.
+    """
+    size = np.abs(np.nan_to_num(similarity))
+    k = min(int(k), size.shape[1])
+    adjacency = np.zeros(size.shape, dtype=bool)
+    np.put_along_axis(adjacency, np.argpartition(-size, k - 1, axis=1)[:, :k], True, axis=1)
+    return adjacency
+
+
+class BipartiteAttention(nn.Module):
+    r"""GATv2 from the nodes of one graph to those of another.
+
+    Node i of the receiving graph has no features yet: a learnt vector :math:`q_i` takes their
+    place. Attention is the softmax over senders j of
+    :math:`a^T \mathrm{LeakyReLU}(W x_j + q_i) + u_{ij}`, with a learnt offset :math:`u_{ij}` per
+    edge; the output is the attention-weighted sum of :math:`W x_j` plus a
+    bias.
+
+    Parameters
+    ----------
+    adjacency : array of bool, shape (n_to, n_from)
+        Row i marks the senders that node i attends to.
+    n_in, n_out : int
+        Features per sender, and output features per head.
+    n_heads : int
+        Attention heads.
+    negative_slope : float
+        Slope of the leaky rectifier.
+    """
+
+    def __init__(self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2):
+        super().__init__()
+        adjacency = np.asarray(adjacency, dtype=bool)
+        degree = adjacency.sum(axis=1)
+        if (degree == 0).any():
+            raise ValueError(f"Nodes {np.flatnonzero(degree == 0)[:8]} attend to nothing.")
+        order = np.argsort(~adjacency, axis=1, kind="stable")[:, : degree.max()]
+        valid = np.arange(order.shape[1]) < degree[:, None]
+        self.register_buffer("neighbours", torch.as_tensor(order))
+        self.register_buffer("valid", torch.as_tensor(valid))
+        self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope
+        self.source = nn.Linear(n_in, n_heads * n_out, bias=False)
+        self.query = nn.Parameter(torch.empty(len(order), n_heads, n_out))
+        self.edge = nn.Parameter(torch.zeros(*order.shape, n_heads))
+        self.attention = nn.Parameter(torch.empty(n_heads, n_out))
+        self.bias = nn.Parameter(torch.zeros(n_heads * n_out))
+        for tensor in (self.source.weight, self.query, self.attention):
+            nn.init.xavier_uniform_(tensor)
+
+    def weights(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention (..., n_to, n_neighbours, n_heads) and messages (..., n_heads, n_out)."""
+        sent = self.source(x).unflatten(-1, (self.n_heads, self.n_out))
+        messages = sent.index_select(x.dim() - 2, self.neighbours.reshape(-1))
+        messages = messages.unflatten(x.dim() - 2, self.neighbours.shape)
+        energy = nn.functional.leaky_relu(messages + self.query.unsqueeze(1), self.negative_slope)
+        logits = (energy * self.attention).sum(-1) + self.edge
+        logits = logits.masked_fill(~self.valid.unsqueeze(-1), -math.inf)
+        return logits.softmax(dim=-2), messages
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map features (..., n_from, n_in) to (..., n_to, n_heads * n_out)."""
+        alpha, messages = self.weights(x)
+        return (alpha.unsqueeze(-1) * messages).sum(-3).flatten(-2) + self.bias

@@ -18,7 +18,7 @@ from scipy.signal import lfilter
 
 from mne_samba.datasets import simulate_paired
 from mne_samba.datasets._signals import bold_noise
-from mne_samba.nn.hrf import convolve_frames, double_gamma
+from mne_samba.hrf import convolve_frames, double_gamma
 
 T_R, HISTORY, GAP, TEST = 2.0, 30.0, 60.0, 900.0
 WORLDS = {

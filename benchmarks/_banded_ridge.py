@@ -24,7 +24,8 @@ class BandedRidge(BandPowerRidge):
     over the scales of bands, one for all regions.
     """
 
-    def _fit_paired(self, data) -> None:
+    def _fit(self, data) -> None:
+        self._n_fir = None
         features = np.concatenate([self._features(p, data.grid) for p in data.powers])
         target = np.concatenate(data.targets)
         kept = np.isfinite(target).all(axis=1)
@@ -50,9 +51,6 @@ class BandedRidge(BandPowerRidge):
             self._weights[np.argsort(groups, kind="stable")] = model.fit(features, target).coef_
             return
         self._weights = _by_coordinates(features, target, groups, folds)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_weights")
 
 
 def _blocks(n_frames: int, gap: int, n_folds: int = 5) -> list[tuple[np.ndarray, np.ndarray]]:

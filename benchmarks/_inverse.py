@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
+from mne_samba.core.inverse import autocorrelation, inverse_filter
+from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.metrics import pearson
-from mne_samba.nn._reverse_filter import autocovariance, inverse_filter
-from mne_samba.nn.hrf import double_gamma, glover_params
 
 BEFORE, AFTER, GAP, FOLDS = 4, 9, 15, 5
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -94,7 +94,7 @@ def oracle(weights, kernels, power, networks, noise, ar, test, n_before=6, n_aft
         own = np.arange(k, n_nodes * n_bands, n_bands)
         share = np.corrcoef(power[:, k])[alike].mean() if alike.any() else 0.0
         spatial[np.ix_(own, own)] += max(share, 0.0) * alike
-    acf = np.stack([autocovariance([power[:, k]], 16) for k in range(n_bands)])
+    acf = np.stack([autocorrelation([power[:, k]], 16) for k in range(n_bands)])
     filters = inverse_filter(weights, kernels, acf, spatial, np.diag(noise), ar, n_before, n_after)
     frames = lagged(test, n_before, n_after).reshape(len(test), n_before + n_after + 1, -1)
     return np.einsum("tim,pmi->tp", frames, filters)

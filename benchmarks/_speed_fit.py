@@ -9,11 +9,11 @@ import mne
 import numpy as np
 from _timing import exponent, peak, reset_peak, resident, seconds
 
-from mne_samba import SambaTranslator
+from mne_samba import CoreModel, SambaTranslator
 from mne_samba.datasets import simulate_paired
 from mne_samba.datasets._generated import GeneratedRaw
 from mne_samba.metrics import pearson
-from mne_samba.nn.wavelet import CANONICAL_BANDS
+from mne_samba.wavelets import CANONICAL_BANDS
 
 SFREQ, T_R, HELD_OUT = 200.0, 2.0, 10
 # Frames of history in the lagged design of ridge regression, and its penalties.
@@ -71,9 +71,7 @@ class Today:
 MODELS = {
     "MNE band power + RidgeCV FIR": Today,
     "default": lambda: SambaTranslator(t_r=T_R, random_state=0),
-    "default, corrections='never'": lambda: SambaTranslator(
-        t_r=T_R, corrections="never", random_state=0
-    ),
+    "core": lambda: SambaTranslator(t_r=T_R, model="core", random_state=0),
 }
 
 
@@ -111,7 +109,7 @@ def fit_growth(quick):
     base, factors = (20, 50, 120), (0.5, 1, 2) if quick else (0.5, 1, 2, 4)
     rows = []
     raw, bold, _, _ = coupled(10, 4, 4)
-    SambaTranslator(t_r=T_R, corrections="never", random_state=0).fit(raw, bold)
+    SambaTranslator(t_r=T_R, model="core", random_state=0).fit(raw, bold)
     for axis, name in enumerate(("minutes", "nodes", "targets")):
         sizes, times = [round(base[axis] * f) for f in factors], []
         most = [max(sizes) if i == axis else b for i, b in enumerate(base)]
@@ -120,7 +118,7 @@ def fit_growth(quick):
             minutes, n, m = (size if i == axis else b for i, b in enumerate(base))
             part = recording(raw.get_data(picks=range(n), stop=int(minutes * 60 * SFREQ)))
             y = bold[: int(minutes * 60 / T_R), :m]
-            model = SambaTranslator(t_r=T_R, corrections="never", random_state=0)
+            model = SambaTranslator(t_r=T_R, model="core", random_state=0)
             times.append(seconds(lambda model=model, part=part, y=y: model.fit(part, y)))
         row = {"variant": "whole fit", "grows": name, "goal": "<= 1.1"}
         row["exponent"] = exponent(sizes, times)
@@ -134,8 +132,8 @@ def long_recording(quick):
     minutes, n_channels, sfreq = (20, 64, 500.0) if quick else (240, 306, 1000.0)
     short = GeneratedRaw(n_channels, 300.0, sfreq)
     bold = np.random.default_rng(0).standard_normal((150, 100)).cumsum(0)
-    model = SambaTranslator(t_r=T_R, corrections="never", power="linear", random_state=0)
-    model.set_params(map_prior="sparse", target_bands=False).fit(short, bold)
+    core = CoreModel(power="linear", map_prior="sparse", target_bands=False)
+    model = SambaTranslator(t_r=T_R, model=core, random_state=0).fit(short, bold)
     raw = GeneratedRaw(n_channels, 60.0 * minutes, sfreq, seed=1)
     gc.collect()
     reset_peak()

@@ -15,7 +15,7 @@ from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.samba import SambaNet
-from mne_samba.nn.wavelet import CANONICAL_BANDS
+from mne_samba.wavelets import CANONICAL_BANDS
 
 
 def ring(n_nodes, k):
@@ -58,7 +58,7 @@ def two_workers(quick):
     data = simulate_paired(
         n_people, duration, n_sources=32, n_targets=48, level="source", random_state=40
     )
-    model = SambaTranslator(t_r=data.t_r, corrections="never", random_state=0)
+    model = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
     tables, wall = [], []
     for n_jobs in (1, 2):
         start = time.perf_counter()

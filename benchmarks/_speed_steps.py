@@ -7,11 +7,11 @@ import torch
 from _paper_reference import plain_step
 from _timing import exponent, interleaved, relative, seconds
 
-from mne_samba.nn.graph import knn_adjacency
+from mne_samba.models.graphs import knn_adjacency
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.paper import PaperNet, chunk_power
 from mne_samba.nn.samba import SambaNet
-from mne_samba.nn.wavelet import CANONICAL_BANDS
+from mne_samba.wavelets import CANONICAL_BANDS
 
 PAPER = {"n_channels": 200, "n_targets": 500, "n_windows": 10, "n_frames": 30}
 T_R, N_CHUNKS, K, HIDDEN, STEP, N_LAGS = 2.0, 15, 14, 32, 4, 60

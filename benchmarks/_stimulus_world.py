@@ -11,8 +11,8 @@ from scipy.signal import fftconvolve
 from mne_samba.datasets._recording import LOG_AMPLITUDE, Timing, simulate_sources
 from mne_samba.datasets._signals import SLOW_RATE, bold_noise, slow_amplitudes
 from mne_samba.datasets._worlds import draw_shapes, shape_params
-from mne_samba.nn.hrf import double_gamma
-from mne_samba.nn.wavelet import CANONICAL_BANDS
+from mne_samba.hrf import double_gamma
+from mne_samba.wavelets import CANONICAL_BANDS
 
 T_R, SFREQ, N_NODES, N_TARGETS = 2.0, 100.0, 48, 32
 N_COUPLED, N_LATENTS, N_NUISANCE, N_STIMULI = 8, 4, 10, 4

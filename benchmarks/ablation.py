@@ -29,101 +29,117 @@ from _banded_ridge import HAVE_HIMALAYA, BandedRidge  # noqa: E402
 from _banded_ridge import NAME as BANDED  # noqa: E402
 from _memo import remembered  # noqa: E402
 from scipy.stats import t as student  # noqa: E402
+from sklearn.base import clone  # noqa: E402
 
-from mne_samba import SambaTranslator  # noqa: E402
-from mne_samba._fitting import core_choice  # noqa: E402
+from mne_samba import (  # noqa: E402
+    CoreModel,
+    PaperModel,
+    Reader,
+    SambaModel,
+    SambaTranslator,
+    Trainer,
+)
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
+from mne_samba.core import stages  # noqa: E402
 from mne_samba.metrics import pearson, r2  # noqa: E402
-from mne_samba.nn import _core_stages as stages  # noqa: E402
+from mne_samba.models import core_choice  # noqa: E402
 
 # People on whom no default was chosen: those of seeds 0 to 4 were seen in development.
 SEEDS = range(10, 15)
 SETTING = (30.0, 1.0)
 FIRST = round(HISTORY / T_R)
 # Models of one person differ in a part: cores that they share are fitted once.
-CORES = {name: remembered(getattr(core_choice, name)) for name in ("fit_core", "fit_target_core")}
+CORES = {name: remembered(getattr(core_choice, name)) for name in ("fit_core", "fit_own_bands")}
 
-CORE = {"corrections": "never"}
-ALWAYS = {"corrections": "always"}
+# What is not whitened has no parameter: `run` takes it out of the code.
+NO_WHITENING = "no whitening"
 PARTS = {
-    "default": {},
-    "no corrections": CORE,
-    "no band attention": {"band_attention": False},
-    "canonical response": {"hrf": "canonical"},
-    "free response (FIR)": {"hrf": "fir"},
-    "gaussian map": {"map_prior": "gaussian"},
-    "no whitening": {"whitening": False},
-    "shared bands only": {"target_bands": False},
-    "own bands for every region": {"target_bands": True},
-    "log power": {"power": "log"},
-    "no graph attention": {"graph": None},
-    "no recurrence": {"recurrent": None},
+    "default": SambaModel(),
+    "no corrections": CoreModel(),
+    "no band attention": SambaModel(band_attention=False),
+    "canonical response": SambaModel(hrf="canonical"),
+    "free response (FIR)": SambaModel(hrf="fir"),
+    "gaussian map": SambaModel(map_prior="gaussian"),
+    NO_WHITENING: SambaModel(),
+    "shared bands only": SambaModel(target_bands=False),
+    "own bands for every region": SambaModel(target_bands=True),
+    "log power": SambaModel(power="log"),
+    "no graph attention": SambaModel(graph=None),
+    "no recurrence": SambaModel(recurrent=None),
 }
+
+
+def kept(**options) -> SambaModel:
+    """Model whose corrections are used whatever they gain."""
+    return SambaModel(corrections="always", **options)
+
+
 CORRECTIONS = {
-    "no corrections": CORE,
-    "graph attention": {**ALWAYS, "recurrent": None},
-    "lstm": {**ALWAYS, "graph": None},
-    "gru": {**ALWAYS, "graph": None, "recurrent": "gru"},
-    "transformer": {**ALWAYS, "graph": None, "recurrent": "transformer"},
-    "graph attention + lstm": ALWAYS,
+    "no corrections": CoreModel(),
+    "graph attention": kept(recurrent=None),
+    "lstm": kept(graph=None),
+    "gru": kept(graph=None, recurrent="gru"),
+    "transformer": kept(graph=None, recurrent="transformer"),
+    "graph attention + lstm": kept(),
 }
-_GRAPH = {**ALWAYS, "recurrent": None}
 GRAPHS = {
-    "no corrections": CORE,
-    "knn, 8 neighbours": _GRAPH,
-    "knn, 4 neighbours": {**_GRAPH, "n_neighbors": 4},
-    "knn, 16 neighbours": {**_GRAPH, "n_neighbors": 16},
-    "dense": {**_GRAPH, "graph": "dense"},
-    "correlation": {**_GRAPH, "graph": "correlation"},
-    "cosine": {**_GRAPH, "graph": "cosine"},
-    "partial correlation": {**_GRAPH, "graph": "partial_correlation"},
-    "mutual information": {**_GRAPH, "graph": "mutual_information"},
-    "distance": {**_GRAPH, "graph": "distance"},
-    "learnt": {**_GRAPH, "graph": "learnt"},
+    "no corrections": CoreModel(),
+    "knn, 8 neighbours": kept(recurrent=None),
+    "knn, 4 neighbours": kept(recurrent=None, n_neighbors=4),
+    "knn, 16 neighbours": kept(recurrent=None, n_neighbors=16),
+    "dense": kept(recurrent=None, graph="dense"),
+    "correlation": kept(recurrent=None, graph="correlation"),
+    "cosine": kept(recurrent=None, graph="cosine"),
+    "partial correlation": kept(recurrent=None, graph="partial_correlation"),
+    "mutual information": kept(recurrent=None, graph="mutual_information"),
+    "distance": kept(recurrent=None, graph="distance"),
+    "learnt": kept(recurrent=None, graph="learnt"),
 }
-_LENGTHS = {"60 s": {}, **{f"{w} s": {"window": float(w)} for w in (15, 180)}}
-_LENGTHS["whole run"] = {"window": 1800.0}
 WINDOWS = {
-    f"{name}, {kind}": {**options, **length}
-    for kind, options in (("if confirmed", {}), ("always", ALWAYS))
-    for name, length in _LENGTHS.items()
+    f"{name}, {kind}": (model, length)
+    for kind, model in (("if confirmed", SambaModel()), ("always", kept()))
+    for name, length in (("60 s", 60.0), ("15 s", 15.0), ("180 s", 180.0), ("whole run", 1800.0))
 }
 BEYOND = {
     name: CORRECTIONS[name]
     for name in ("no corrections", "graph attention", "lstm", "graph attention + lstm")
-} | {"if confirmed": {}}
-OTHERS = {
-    "default": {},
-    **{name: {"model": name} for name in ("ridge canonical", "ridge FIR", BANDED)},
-    "paper": {"variant": "paper"},
+} | {"if confirmed": SambaModel()}
+RIDGES = {
+    "ridge canonical": BandPowerRidge(t_r=T_R),
+    "ridge FIR": BandPowerRidge(t_r=T_R, hrf="fir"),
+    BANDED: BandedRidge(t_r=T_R),
 }
+OTHERS = ("default", *RIDGES, "paper")
 GROUPS = ("parts", "corrections", "graphs", "other", "beyond", "sites", "models", "windows")
 
 
-def estimator(model: str = "translator", **options):
-    """Translator with options, or a ridge by name."""
-    if model == BANDED:
-        return BandedRidge(t_r=T_R)
-    if model != "translator":
-        return BandPowerRidge(t_r=T_R, hrf="fir" if model.endswith("FIR") else "canonical")
-    return SambaTranslator(t_r=T_R, random_state=0, **options)
+def estimator(group: str, name: str):
+    """Translator or ridge of a group of runs."""
+    if name in RIDGES:
+        return clone(RIDGES[name])
+    if group == "windows":
+        model, window = WINDOWS[name]
+        trainer = Trainer(window=window)
+        return SambaTranslator(t_r=T_R, model=clone(model), trainer=trainer, random_state=0)
+    models = {"corrections": CORRECTIONS, "graphs": GRAPHS, "beyond": BEYOND}.get(group, PARTS)
+    model = PaperModel() if name == "paper" else models[name]
+    return SambaTranslator(t_r=T_R, model=clone(model), random_state=0)
 
 
 def shortcuts(timed: bool, whitening: bool):
     """Take whitening, which has no option, out of the code; fit shared cores once, if untimed."""
     if not whitening:
-        return mock.patch.multiple(stages, _START_RHO=0.0, lag_one_correlation=lambda *_: 0.0)
+        return mock.patch.multiple(stages, _START_RHO=0.0, pooled_ar_coefficient=lambda *_: 0.0)
     if timed:
         return nullcontext()
     return mock.patch.multiple(core_choice, **CORES)
 
 
-def run(options, seed, minutes, snr, world="plain", coupling=True, timed=False):
+def run(group, name, seed, minutes, snr, world="plain", coupling=True, timed=False):
     """One model on one person."""
     one = person(seed, minutes, snr, world, coupling)
-    options = dict(options)
-    with shortcuts(timed, options.pop("whitening", True)):
-        model = estimator(**options)
+    with shortcuts(timed, whitening=name != NO_WHITENING):
+        model = estimator(group, name)
         start = time.perf_counter()
         model.fit(one.train, one.bold)
         seconds = time.perf_counter() - start
@@ -144,9 +160,9 @@ def run_sites(seed, level):
     home, away = site_pair(seed, level)
     rows = []
     for name in ("default", "ridge canonical", "ridge FIR"):
-        model = estimator(**({} if name == "default" else {"model": name}))
+        model = estimator("sites", name)
         if level == "sensor":
-            model.set_params(channels="interpolate")
+            model.set_params(reader=Reader(channels="interpolate"))
         model.fit(home.raws[0], home.bolds[0])
         for where, site, i in (("same site", home, 1), ("other site", away, 0)):
             row = {"model": name, "world": f"{where}, {level}", "seed": seed}
@@ -173,10 +189,11 @@ def settings(quick: bool):
         groups.pop("corrections")
     for group, models in groups.items():
         for seed in seeds:
-            for name, options in models.items():
-                yield group, name, run, (options, seed, minutes, snr)
+            for name in models:
+                yield group, name, run, (group, name, seed, minutes, snr)
     for seed in seeds:
-        yield "other", "another brain", run, ({}, seed, minutes, snr, "plain", False)
+        other = ("other", "default", seed, minutes, snr, "plain", False)
+        yield "other", "another brain", run, other
     if quick:
         return
     # Corrections have thousands of weights: an hour of clean BOLD shows what they can learn at all.
@@ -184,21 +201,21 @@ def settings(quick: bool):
     others = [(world, minutes, snr) for world in WORLDS if world != "plain"]
     for seed in seeds:
         for world, length, level in (*made_for_them, *others):
-            for name, options in BEYOND.items():
-                yield "beyond", name, run, (options, seed, length, level, world)
+            for name in BEYOND:
+                yield "beyond", name, run, ("beyond", name, seed, length, level, world)
     for level in ("source", "sensor"):
         for seed in seeds:
             yield "sites", "all", run_sites, (seed, level)
     for length in (10.0, minutes):
         for seed in seeds:
-            for name, options in OTHERS.items():
+            for name in OTHERS:
                 # The published network takes minutes per fit: three people show where it is.
                 if name != "paper" or seed < SEEDS[3]:
-                    timed = (options, seed, length, snr, "plain", True, True)
+                    timed = ("models", name, seed, length, snr, "plain", True, True)
                     yield "models", name, run, timed
     for seed in seeds:
-        for name, options in WINDOWS.items():
-            yield "windows", name, run, (options, seed, minutes, snr)
+        for name in WINDOWS:
+            yield "windows", name, run, ("windows", name, seed, minutes, snr)
 
 
 def interval(difference) -> str:
@@ -281,7 +298,7 @@ def main() -> None:
     for group, name, function, arguments in settings(args.quick):
         wanted += 1
         skip = args.report or (args.only is not None and group != args.only)
-        seed = arguments[0] if function is run_sites else arguments[1]
+        seed = arguments[0] if function is run_sites else arguments[2]
         skip = skip or seed >= SEEDS[0] + args.people
         new = cached(cache, function, *arguments, only_read=skip)
         ran += new is not None

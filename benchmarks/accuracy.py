@@ -26,21 +26,19 @@ import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 from scipy.ndimage import uniform_filter1d  # noqa: E402
 
-from mne_samba import SambaTranslator, make_windows  # noqa: E402
-from mne_samba._data.inputs import FrameGrid, read_inputs  # noqa: E402
-from mne_samba._data.lowrate import LowRateGrid, band_filters, ele_power  # noqa: E402
+from mne_samba import CoreModel, Reader, SambaTranslator, make_windows  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
 from mne_samba.datasets import simulate_bold, simulate_paired  # noqa: E402
+from mne_samba.hrf import convolve_frames, double_gamma  # noqa: E402
 from mne_samba.metrics import pearson, r2  # noqa: E402
-from mne_samba.nn.hrf import convolve_frames, double_gamma  # noqa: E402
-from mne_samba.nn.wavelet import CANONICAL_BANDS as BANDS  # noqa: E402
+from mne_samba.wavelets import CANONICAL_BANDS as BANDS  # noqa: E402
 
 T_R, TEST, GAP = 2.0, 900.0, 60.0
 # People on whom no default was chosen: those of seeds 0 to 4 were seen in development.
 SEEDS = range(10, 15)
 MODELS = {
     "default": lambda: SambaTranslator(t_r=T_R, random_state=0),
-    "core": lambda: SambaTranslator(t_r=T_R, corrections="never", random_state=0),
+    "core": lambda: SambaTranslator(t_r=T_R, model="core", random_state=0),
     "ridge canonical": lambda: BandPowerRidge(t_r=T_R),
     "ridge FIR": lambda: BandPowerRidge(t_r=T_R, hrf="fir"),
     LINEAR: lambda: BandPowerRidge(t_r=T_R, power="linear"),
@@ -61,11 +59,12 @@ WORLDS = {
 }
 
 
-def oracle(data, raw, ele, grid, bands, by_subject=0):
-    """Frames from the true map, weights and responses on measured band power."""
+def oracle(data, by_subject=0):
+    """Frames of a recording from the true map, weights and responses on measured band power."""
     truth = data.truth.by_subject[by_subject]
-    filters = band_filters("shannon", bands, raw.info["sfreq"], 7.0)
-    power = ele_power(ele, bands, grid, filters)[0].astype(float)
+    rec = Reader().read([data.raws[by_subject]], T_R)
+    features = CoreModel(bands=data.truth.bands).features(rec)
+    power, grid = features.measure(rec)[0].astype(float), features.grid
     power = np.nan_to_num(power - np.nanmean(power, -1, keepdims=True))
     # How much of a band's measured power is the true one, at the pace that a response sees.
     before = np.searchsorted(data.truth.power_times, -grid.n_lags * grid.dt)
@@ -127,7 +126,7 @@ def run_person(minutes, snr, seed, models, world, level="source"):
         row = {"model": name, "minutes": minutes, "snr": snr, "world": world, "level": level}
         row["seed"] = seed
         if name == "oracle":
-            pred = oracle_windows(data, raw, epochs, test)
+            pred = oracle_windows(data, epochs, test)
         else:
             start = time.process_time()
             model = MODELS[name]().fit(epochs[train], y[train])
@@ -142,11 +141,9 @@ def run_person(minutes, snr, seed, models, world, level="source"):
     return rows
 
 
-def oracle_windows(data, raw, epochs, test):
+def oracle_windows(data, epochs, test):
     """Oracle's frames of test windows."""
-    ele = read_inputs([raw], FrameGrid(t_r=T_R))
-    grid = LowRateGrid.from_tr(T_R, 30.0)
-    frames = oracle(data, raw, ele, grid, data.truth.bands)
+    frames = oracle(data)
     first = epochs.metadata["frame"].to_numpy()
     return np.concatenate([frames[first[i] : first[i] + 30] for i in test])
 
@@ -163,7 +160,7 @@ def run_people(minutes, snr, seed, models, n_people=6):
         scores, seconds, found = [], 0.0, []
         for i in range(n_people):
             if name == "oracle":
-                pred = oracle_person(data, i)
+                pred = oracle(data, i)
             else:
                 others = [j for j in range(n_people) if j != i]
                 start = time.process_time()
@@ -178,13 +175,6 @@ def run_people(minutes, snr, seed, models, n_people=6):
         row.update(pd.DataFrame(found).mean().to_dict() if found else {})
         rows.append(row)
     return rows
-
-
-def oracle_person(data, i):
-    """Oracle's frames of one person's recording."""
-    ele = read_inputs([data.raws[i]], FrameGrid(t_r=T_R))
-    grid = LowRateGrid.from_tr(T_R, 30.0)
-    return oracle(data, data.raws[i], ele, grid, data.truth.bands, i)
 
 
 def run_adaptation(minutes, snr, seed, n_people=6):
@@ -239,7 +229,10 @@ def run_semisynthetic(name, snr, seed, models):
     first = round(30.0 / T_R)
     rows = []
     for model_name in models:
-        model = MODELS[model_name]().set_params(hrf_length=20.0, bands=bands)
+        model = MODELS[model_name]()
+        # Ridge has bands and the length of responses itself, translators in their model.
+        of = "model__" if isinstance(model, SambaTranslator) else ""
+        model.set_params(**{f"{of}hrf_length": 20.0, f"{of}bands": bands})
         train = raw.copy().crop(0, cut * T_R, include_tmax=False)
         model.fit(train, data.bold[:cut])
         pred = model.predict(raw)[cut + first :]

@@ -16,7 +16,11 @@ one_thread()
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
-from mne_samba import SambaTranslator  # noqa: E402
+from mne_samba import (  # noqa: E402
+    SambaModel,
+    SambaTranslator,
+    Trainer,
+)
 from mne_samba.datasets import simulate_paired  # noqa: E402
 from mne_samba.evaluation import attribute  # noqa: E402
 
@@ -42,7 +46,10 @@ def run(seed: int) -> list[dict]:
     # With corrections every target costs a pass through graph attention and recurrence.
     for corrections, targets in (("auto", None), ("always", range(0, 48, 6))):
         translator = SambaTranslator(
-            t_r=2.0, corrections=corrections, max_epochs=5, random_state=seed
+            t_r=2.0,
+            model=SambaModel(corrections=corrections),
+            trainer=Trainer(max_epochs=5),
+            random_state=seed,
         ).fit(data.raws, data.bolds)
         for name, options in (
             ("SmoothGrad", {}),

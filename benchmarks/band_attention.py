@@ -18,7 +18,8 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from scipy import signal, stats  # noqa: E402
 
-from mne_samba.nn.hrf import double_gamma, glover_params  # noqa: E402
+from mne_samba import Reader  # noqa: E402
+from mne_samba.hrf import double_gamma, glover_params  # noqa: E402
 from mne_samba.transformers._band_attention import WaveletBandAttention  # noqa: E402
 
 SFREQ, DURATION, T_R = 200.0, 600.0, 2.0
@@ -75,7 +76,9 @@ def simulate(seed, n_channels=3):
 def known_frequencies(seed):
     """Weight of the true band, and the gain of idle channels relative to the driving one."""
     signals, bold, driver, band, _ = simulate(seed)
-    attention = WaveletBandAttention(sfreq=SFREQ, t_r=T_R, verbose=False).fit([signals], [bold])
+    attention = WaveletBandAttention(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit(
+        [signals], [bold]
+    )
     weights = attention.band_attention_[driver]
     true = list(attention.bands_).index(band)
     strength = np.abs(attention.band_gain_).max(1)
@@ -102,7 +105,9 @@ def denoising(seed):
     """Correlation of the driving rhythm's envelope with that of three reconstructions."""
     signals, bold, driver, band, envelopes = simulate(seed)
     truth = envelopes[driver, band][2000:-2000]
-    attention = WaveletBandAttention(sfreq=SFREQ, t_r=T_R, verbose=False).fit([signals], [bold])
+    attention = WaveletBandAttention(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit(
+        [signals], [bold]
+    )
     attended = attention.reconstruct([signals])[0][driver]
     attention.band_attention_ = np.full_like(attention.band_attention_, 1.0)
     equal = attention.reconstruct([signals])[0][driver]

@@ -27,9 +27,14 @@ from sklearn.decomposition import PCA  # noqa: E402
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: E402
 from sklearn.frozen import FrozenEstimator  # noqa: E402
 
-from mne_samba import SambaClassifier, SambaTranslator, make_windows  # noqa: E402
-from mne_samba._reverse.data import read_targets  # noqa: E402
-from mne_samba.nn.hrf import convolve_frames, double_gamma, glover_params  # noqa: E402
+from mne_samba import (  # noqa: E402
+    InverseTranslator,
+    LatentTranslator,
+    SambaClassifier,
+    SambaTranslator,
+    make_windows,
+)
+from mne_samba.hrf import convolve_frames, double_gamma, glover_params  # noqa: E402
 
 SEEDS, SWEEP_SEEDS = range(10, 15), 3
 PAIRED, LABELLED, TESTED, REPEATS, REST = 12, 6, 10, 2, 900.0
@@ -38,7 +43,10 @@ BASELINES = ("means", "courses", "spatial PCA", "alpha courses", "gamma courses"
 
 
 def translator():
-    return SambaTranslator(t_r=T_R, direction="both", corrections="never", random_state=0)
+    return LatentTranslator(
+        SambaTranslator(t_r=T_R, model="core", random_state=0),
+        InverseTranslator(t_r=T_R, model="core", random_state=0),
+    )
 
 
 def blocks(power):
@@ -108,7 +116,11 @@ def run(seed, amplitude, variances):
     raws, bolds = list(raws), list(bolds)
     model = translator().fit(raws, bolds)
     shifted = translator().fit(raws, [np.roll(b, len(b) // 2, axis=0) for b in bolds])
-    _, rest = read_targets(model, raws, model._reverse.reading, [len(b) for b in bolds])
+    rest = [
+        power[..., : len(bold)]
+        for power, bold in zip(model.inverse_.target_from(raws), bolds, strict=True)
+    ]
+    n_latents = len(model.get_feature_names_out()) // 2
     ranked = reduced_rank(rest, bolds)
     flat_rest = np.concatenate([r.reshape(-1, r.shape[-1]) for r in rest], axis=1)
     pca = PCA(16).fit(flat_rest.T[np.isfinite(flat_rest).all(axis=0)])
@@ -116,7 +128,7 @@ def run(seed, amplitude, variances):
     for variance in variances:
         epochs, labels, who = people(world, variance)
         train, test = np.flatnonzero(who < LABELLED), np.flatnonzero(who >= LABELLED)
-        power = np.nan_to_num(model.target_from(epochs))
+        power = np.nan_to_num(model.inverse_.target_from(epochs))
         flat = power.reshape(len(power), -1, power.shape[-1])
         features = {
             "means": power.mean(-1).reshape(len(power), -1),
@@ -141,7 +153,7 @@ def run(seed, amplitude, variances):
             rows.append(
                 {"seed": seed, "nuisance": amplitude, "stimulus variance": variance}
                 | {"representation": name, "accuracy": accuracy}
-                | {"n_latents": model._space.ele.shape[0] if name == "latents" else np.nan}
+                | {"n_latents": n_latents if name == "latents" else np.nan}
             )
     return rows
 

@@ -20,16 +20,10 @@ from scipy.io import loadmat  # noqa: E402
 from scipy.optimize import least_squares  # noqa: E402
 from scipy.signal import fftconvolve, lfilter  # noqa: E402
 
-from mne_samba import LearnableHRF  # noqa: E402
+from mne_samba import LearnableHRF, Reader  # noqa: E402
+from mne_samba.hrf import HRF_BOUNDS, double_gamma, glover_params, hrf_summary, unit_peak  # noqa: E402
+from mne_samba.hrf.fit import fit_double_gamma  # noqa: E402
 from mne_samba.metrics import detrend, pearson  # noqa: E402
-from mne_samba.nn.hrf import (  # noqa: E402
-    HRF_BOUNDS,
-    double_gamma,
-    glover_params,
-    hrf_summary,
-    unit_peak,
-)
-from mne_samba.nn.hrf_fit import fit_double_gamma  # noqa: E402
 
 SFREQ, T_R = 10.0, 2.0
 SHARED = Path(os.environ.get("MNE_SAMBA_SHARED", HERE.parents[1] / "shared" / "data"))
@@ -93,7 +87,7 @@ def recovery(quick):
                 "no shrinkage": {"shrinkage": None},
                 "smooth FIR": {"hrf": "fir"},
             }.items():
-                model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False, **kwargs)
+                model = LearnableHRF(t_r=T_R, verbose=False, **kwargs, reader=Reader(sfreq=SFREQ))
                 fits[name] = model.fit([drive], [bold]).hrf_peak_time_
                 if name == "LearnableHRF":
                     low = model.hrf_intervals_["peak_time_low"].to_numpy()
@@ -140,14 +134,14 @@ def calcium(quick):
     rows = []
     for frame, ref in (("ends of volumes", 1.0), ("middles of volumes", 0.5)):
         for name, kwargs in {
-            "LearnableHRF": {"bounds": "fast", "n_bootstrap": 60 if quick else 400},
-            "smooth FIR": {"bounds": "fast", "hrf": "fir"},
+            "LearnableHRF": {"hrf_bounds": "fast", "n_bootstrap": 60 if quick else 400},
+            "smooth FIR": {"hrf_bounds": "fast", "hrf": "fir"},
             "fixed Glover": {"hrf": "canonical"},
         }.items():
+            reader = Reader(sfreq=sfreq, slice_time_ref=ref, detrend="linear")
             model = LearnableHRF(
-                t_r=t_r, sfreq=sfreq, hrf_length=20.0, slice_time_ref=ref, detrend="linear",
-                random_state=0, verbose=False, **kwargs,
-            )  # fmt: skip
+                t_r=t_r, hrf_length=20.0, random_state=0, verbose=False, reader=reader, **kwargs
+            )
             row = {"frame times": frame, "method": name}
             for train, test in ((0, 1), (1, 0)):
                 model.fit([drives[train]], [bolds[train]])
@@ -171,7 +165,7 @@ def calcium(quick):
 def speed(quick):
     n_regions, minutes = (100, 20) if quick else (500, 60)
     drive, bold, _ = simulate(0, n_regions, minutes, 1.0)
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False)
+    model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ))
     started = time.perf_counter()
     model.fit([drive], [bold])
     seconds = time.perf_counter() - started

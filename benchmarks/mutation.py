@@ -24,21 +24,20 @@ import pandas as pd
 
 ROOT = _common.HERE.parent
 GROUPS = {
-    "responses": ("nn/hrf.py", "nn/_hrf_gamma.py", "nn/_hrf_convolve.py"),
-    "wavelets": ("nn/wavelet.py", "nn/morlet.py", "nn/discrete.py"),
-    "windows": ("windows.py", "_data/frame_times.py", "_data/triggers.py"),
+    "responses": ("hrf/convolution.py", "hrf/gamma.py", "nn/hrf.py"),
+    "wavelets": ("nn/wavelet.py", "wavelets/morlet.py", "wavelets/power.py"),
+    "windows": ("data/frame_times.py", "data/triggers.py", "windows.py"),
 }
 # Seconds of tests that meet these modules; the rest of the suite would find more, more slowly.
 TESTS = (
-    "nn/test_discrete.py",
+    "hrf",
     "nn/test_hrf.py",
-    "nn/test_hrf_facts.py",
     "nn/test_wavelet.py",
-    "nn/test_wavelet_facts.py",
     "test_trigger_messages.py",
     "test_triggers.py",
     "test_window_messages.py",
     "test_windows.py",
+    "wavelets",
 )
 # A test that never ends or a process that dies has noticed, too.
 NOTICED = ("killed", "timeout", "segfault")

@@ -18,10 +18,17 @@ one_thread()
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
-from mne_samba import SambaTranslator, make_windows  # noqa: E402
-from mne_samba._reverse.retrieval import MatchedFilter, retrieval_summary  # noqa: E402
+from mne_samba import (  # noqa: E402
+    InverseTranslator,
+    LatentTranslator,
+    Reader,
+    SambaTranslator,
+    make_windows,
+)
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
+from mne_samba.data.bold import detrend_segments  # noqa: E402
 from mne_samba.datasets import simulate_paired  # noqa: E402
+from mne_samba.models.retrieval import MatchedFilter, retrieval_summary  # noqa: E402
 
 T_R, TRAIN, GAP, WINDOW, CANDIDATES = 2.0, 1800.0, 60.0, 10.0, 500
 N_TARGETS, SEEDS = 18, range(10, 15)
@@ -50,6 +57,16 @@ def row(model, n_targets, seed, scores):
     }
 
 
+def without_drift(forward, windows, pred, bold):
+    """Predicted and measured windows as `retrieval_score` compares them."""
+    rec = Reader().read_pair(windows, bold)
+    out = []
+    for values in (list(pred), rec.bold):
+        clean = detrend_segments(values, rec.table, rec.kind, rec.t_r, "cosine")
+        out.append(np.stack(clean) / forward.y_scale_)
+    return out
+
+
 def run(n_targets, seed):
     """Rows of one seed."""
     duration = TRAIN + GAP + WINDOW * CANDIDATES
@@ -65,7 +82,12 @@ def run(n_targets, seed):
     windows, y = windows[test], y[test]
     rows = []
     for name, model in (
-        ("SambaTranslator", SambaTranslator(t_r=T_R, direction="both", random_state=0)),
+        (
+            "SambaTranslator",
+            LatentTranslator(
+                SambaTranslator(t_r=T_R, random_state=0), InverseTranslator(t_r=T_R, random_state=0)
+            ),
+        ),
         ("ridge, canonical", BandPowerRidge(t_r=T_R)),
         ("ridge, FIR", BandPowerRidge(t_r=T_R, hrf="fir")),
     ):
@@ -73,8 +95,8 @@ def run(n_targets, seed):
         pred = model.predict(windows)
         rows.append(row(f"{name}, correlation", n_targets, seed, by_correlation(pred, y)))
         if name == "SambaTranslator":
-            standard, measured = model._paired_frames(windows, y)
-            matched = model._matched
+            standard, measured = without_drift(model.forward_, windows, pred, y)
+            matched = model.forward_._fitted.matched
         else:
             # The same matched filter for ridge: the models differ in their predictions alone.
             targets = [w - y_minutes[train].mean((0, 1)) for w in y_minutes[train]]

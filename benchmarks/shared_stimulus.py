@@ -51,7 +51,7 @@ def run(seed):
         average = np.stack([y[others & (onset == onset[i])].mean(axis=0) for i in test])
         preds = {"stimulus average": average}
         for name, model in (
-            ("SambaTranslator", SambaTranslator(t_r=T_R, corrections="never", random_state=0)),
+            ("SambaTranslator", SambaTranslator(t_r=T_R, model="core", random_state=0)),
             ("ridge, canonical", BandPowerRidge(t_r=T_R)),
         ):
             preds[name] = model.fit(epochs[train], y[train]).predict(epochs[test])

@@ -70,8 +70,7 @@ def plot_growth(rows, path) -> None:
             label = f"{row['grows']}: {row['exponent']:.2f}"
             axis.loglog([s / sizes[0] for s in sizes], times, "o-", label=label)
         unit = "fit" if variant == "whole fit" else "training step"
-        title = variant if variant == "whole fit" else f"variant={variant!r}"
-        axis.set(title=title, xlabel="size / smallest", ylabel=f"seconds per {unit}")
+        axis.set(title=variant, xlabel="size / smallest", ylabel=f"seconds per {unit}")
         axis.legend(title="exponent")
     figure.savefig(path, dpi=120)
     plt.close(figure)

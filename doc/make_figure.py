@@ -25,7 +25,7 @@ def main():
         5, 600.0, n_sources=16, n_targets=32, level="source", shared_coupling=0.7, snr=1.0,
         random_state=0,
     )  # fmt: skip
-    translator = SambaTranslator(t_r=data.t_r, corrections="never", random_state=0)
+    translator = SambaTranslator(t_r=data.t_r, random_state=0)
     result = evaluate(
         translator, data.raws, data.bolds, groups=data.subjects,
         baselines=("ridge_canonical", "ridge_fir", "mean"), clean=data.truth.clean_bolds,

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from scipy.signal import fftconvolve, lfilter
 
-from mne_samba import LearnableHRF, WaveletBandAttention, viz
-from mne_samba.nn.hrf import double_gamma, glover_params, hrf_summary, unit_peak
-from mne_samba.nn.reverse import BipartiteAttention, nearest
+from mne_samba import LearnableHRF, Reader, WaveletBandAttention, viz
+from mne_samba.hrf import double_gamma, glover_params, hrf_summary, unit_peak
+from mne_samba.models.graphs import nearest
+from mne_samba.nn.bipartite import BipartiteAttention
 
 rng = np.random.default_rng(0)
 sfreq, t_r, duration = 100.0, 2.0, 600.0
@@ -50,7 +51,9 @@ bold = bold / bold.std(axis=0)
 noise = lfilter([1], [1, -0.6], rng.standard_normal(bold.shape), axis=0)
 bold += noise / noise.std(axis=0)
 
-attention = WaveletBandAttention(sfreq=sfreq, t_r=t_r, bands=bands).fit([signals], [bold])
+attention = WaveletBandAttention(t_r=t_r, reader=Reader(sfreq=sfreq), bands=bands).fit(
+    [signals], [bold]
+)
 found = attention.band_attention_.argmax(axis=1) + 1
 print("Band that each node should attend to:", list(range(1, 9)))
 print("Band that it attends to:             ", found.tolist())
@@ -118,7 +121,9 @@ single = single / single.std()
 noise = lfilter([1], [1, -0.6], rng.standard_normal(single.shape), axis=0)
 single += noise / noise.std()
 
-region = LearnableHRF(t_r=t_r, sfreq=10.0, n_bootstrap=50, random_state=0, verbose=False)
+region = LearnableHRF(
+    t_r=t_r, n_bootstrap=50, random_state=0, verbose=False, reader=Reader(sfreq=10.0)
+)
 region.fit([neural], [single])
 peak, true_peak = region.hrf_peak_time_[0], hrf_summary(truth)["peak_time"][0]
 low, high = (float(region.hrf_intervals_[f"peak_time_{side}"].iloc[0]) for side in ("low", "high"))

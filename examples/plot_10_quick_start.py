@@ -28,10 +28,10 @@ print("BOLD (frames, regions):", data.bolds[0].shape, "every", data.t_r, "s")
 # Fit on two people
 # -----------------
 # Whole recordings go in as a list. Band power, attention over bands, the map from sources to
-# regions and a haemodynamic response per region are fitted together. ``corrections="never"`` stays
-# with this linear core; the default adds graph attention and recurrence where held-out blocks of
-# the training data confirm them.
-translator = SambaTranslator(t_r=data.t_r, corrections="never", random_state=0)
+# regions and a haemodynamic response per region are fitted together. ``model="core"`` stays with
+# this linear core; the default adds graph attention and recurrence where held-out blocks of the
+# training data confirm them.
+translator = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
 bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
 translator.fit(data.raws[:2], bolds[:2])
 translator

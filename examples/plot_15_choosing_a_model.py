@@ -22,7 +22,7 @@ data = simulate_paired(
 )
 epochs, y = make_windows(data.raws[0], data.bolds[0], t_r=data.t_r, window=20.0)
 models = {
-    "translator, linear core": SambaTranslator(t_r=data.t_r, corrections="never", random_state=0),
+    "translator, linear core": SambaTranslator(t_r=data.t_r, model="core", random_state=0),
     "ridge, canonical": BandPowerRidge(t_r=data.t_r),
     "ridge, FIR": BandPowerRidge(t_r=data.t_r, hrf="fir"),
 }

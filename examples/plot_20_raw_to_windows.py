@@ -18,7 +18,7 @@ import mne
 import numpy as np
 import pandas as pd
 
-from mne_samba import make_windows
+from mne_samba import Reader, make_windows
 from mne_samba.datasets import load_eeg_rest, simulate_bold
 from mne_samba.windows import frame_times
 
@@ -43,10 +43,8 @@ print("The first frames were acquired at", times[:3], "s of the recording")
 # Windows
 # -------
 # An epoch is 30 s of history followed by 20 s of signal whose time 0 is the first frame.
-epochs, y = make_windows(
-    raw, table, t_r=t_r, window=20.0, context=30.0, n_dummy=n_dummy, volume_event="R128",
-    subject="01",
-)  # fmt: skip
+reader = Reader(n_dummy=n_dummy, volume_event="R128")
+epochs, y = make_windows(raw, table, t_r=t_r, window=20.0, subject="01", reader=reader)
 print("Epochs:", len(epochs), "from", epochs.tmin, "to", round(epochs.tmax, 3), "s")
 print("y (windows, frames, regions):", y.shape)
 epochs.metadata
@@ -86,7 +84,7 @@ plt.show()
 # Nothing is guessed: the message says which volume, and when.
 broken = raw.copy().set_annotations(mne.Annotations(np.delete(onsets, 17), 0.0, "R128"))
 try:
-    make_windows(broken, table, t_r=t_r, n_dummy=n_dummy, volume_event="R128")
+    make_windows(broken, table, t_r=t_r, reader=reader)
 except ValueError as error:
     print(error)
 
@@ -96,5 +94,5 @@ except ValueError as error:
 # Frames with head motion become rows of NaN: they stay in place, and count in no loss or score.
 scrubbed = table.copy()
 scrubbed.iloc[30:33] = np.nan
-epochs, y = make_windows(raw, scrubbed, t_r=t_r, window=20.0, n_dummy=n_dummy, volume_event="R128")
+epochs, y = make_windows(raw, scrubbed, t_r=t_r, window=20.0, reader=reader)
 print("Scrubbed frames per window:", np.isnan(y[..., 0]).sum(axis=1))

@@ -56,7 +56,7 @@ print([(p.name, p.t_r, p.bold.shape) for p in pairs])
 # %%
 # A model of two people predicts the third
 # ----------------------------------------
-translator = SambaTranslator(corrections="never", random_state=0, **pairs[0].timing)
+translator = SambaTranslator(t_r=pairs[0].t_r, reader=pairs[0].reader, random_state=0)
 translator.fit([p.raw for p in pairs[:2]], [p.bold for p in pairs[:2]])
 new = pairs[2]
 scores = translator.score_targets([new.raw], [new.bold])

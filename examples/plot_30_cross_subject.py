@@ -21,7 +21,7 @@ data = simulate_paired(
     5, 400.0, n_sources=8, n_targets=12, level="source", shared_coupling=0.7, snr=1.0,
     random_state=1,
 )  # fmt: skip
-translator = SambaTranslator(t_r=data.t_r, corrections="never", random_state=0)
+translator = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
 result = evaluate(
     translator,
     data.raws,

@@ -21,14 +21,15 @@ from sklearn.pipeline import make_pipeline
 from mne_samba import (
     FramewiseRegressor,
     LearnableHRF,
+    Reader,
     WaveletBandAttention,
     make_windows,
     viz,
 )
 from mne_samba.datasets import load_bold_rest, load_eeg_rest, simulate_bold
+from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
 from mne_samba.metrics import detrend, spearman
 from mne_samba.model_selection import BlockedTimeSplit
-from mne_samba.nn.hrf import double_gamma, hrf_summary, unit_peak
 
 rng = np.random.default_rng(0)
 t_r, sfreq, minutes = 2.0, 10.0, 10
@@ -50,7 +51,9 @@ bold = (clean + noise).T
 # %%
 # The response of every region is fitted with those of the others: a region with little signal leans
 # on the group. ``n_bootstrap`` resamples blocks of time for intervals.
-model = LearnableHRF(t_r=t_r, sfreq=sfreq, n_bootstrap=50, random_state=0, verbose=False)
+model = LearnableHRF(
+    t_r=t_r, n_bootstrap=50, random_state=0, verbose=False, reader=Reader(sfreq=sfreq)
+)
 model.fit([drive], [pd.DataFrame(bold, columns=names)])
 viz.plot_hrf(model, truth=truth, title="Simulated: 10 minutes, SNR 1", show=False)
 plt.show()
@@ -100,7 +103,7 @@ epochs, y = make_windows(raw, data.bold, t_r=t_r, window=20.0)
 # every training block, 30 s away from the frames it predicts.
 pipeline = make_pipeline(
     WaveletBandAttention(t_r=t_r),
-    LearnableHRF(t_r=t_r, sfreq=2.0, sample_time_ref=0.5, verbose=False),
+    LearnableHRF(t_r=t_r, sample_time_ref=0.5, verbose=False, reader=Reader(sfreq=2.0)),
     FramewiseRegressor(Ridge()),
 )
 predicted = np.full_like(y, np.nan)
@@ -135,13 +138,18 @@ plt.show()
 
 # %%
 bands, channels = list(data.truth.band_edges), data.truth.channels
-power = WaveletBandAttention(bands=dict(data.truth.band_edges), t_r=t_r).fit(raw, data.bold)
+power = WaveletBandAttention(t_r=t_r, bands=dict(data.truth.band_edges)).fit(raw, data.bold)
 print("band of the largest attention at the channel that drives each target:")
 for channel, band in zip(channels, data.truth.bands, strict=True):
     row = power.band_attention_[power.ch_names_in_.index(channel)]
     print(f"  {channel:4s} true {band:6s} found {list(power.bands_)[int(row.argmax())]}")
 responses = LearnableHRF(
-    t_r=t_r, sfreq=2.0, sample_time_ref=0.5, n_bootstrap=20, random_state=0, verbose=False
+    t_r=t_r,
+    sample_time_ref=0.5,
+    n_bootstrap=20,
+    random_state=0,
+    verbose=False,
+    reader=Reader(sfreq=2.0),
 )
 responses.fit(power.transform([raw]), [pd.DataFrame(data.bold, columns=data.target_names)])
 viz.plot_hrf(

@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from scipy.signal import fftconvolve, lfilter
 
-from mne_samba import LearnableHRF, SambaTranslator, compare_hrfs, viz
+from mne_samba import LearnableHRF, Reader, SambaTranslator, compare_hrfs, viz
 from mne_samba.datasets import simulate_paired
-from mne_samba.nn.hrf import double_gamma, hrf_summary, unit_peak
+from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
 
 data = simulate_paired(
     2, 900.0, n_sources=12, n_targets=24, level="source", snr=2.0, random_state=3
 )
-translator = SambaTranslator(t_r=data.t_r, corrections="never", random_state=0)
+translator = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
 translator.fit(data.raws, data.bolds)
 viz.plot_hrf_map(translator, data.target_coords, title="Simulated: time to peak", show=False)
 viz.plot_hrf(translator, networks=data.target_networks, title="Simulated: responses", show=False)
@@ -64,7 +64,7 @@ def fit(params, seed, minutes=12, snr=2.0, gain=1.0):
     noise = lfilter([1], [1, -0.6], rng.standard_normal(clean.shape), axis=1)
     noise *= clean.std(1, keepdims=True) / noise.std(1, keepdims=True) / np.sqrt(snr)
     bold = pd.DataFrame(gain * (clean + noise).T, columns=regions)
-    return LearnableHRF(t_r=t_r, sfreq=sfreq, verbose=False).fit([drive], [bold])
+    return LearnableHRF(t_r=t_r, verbose=False, reader=Reader(sfreq=sfreq)).fit([drive], [bold])
 
 
 first, second = fit(base, 0), fit(later, 1, gain=-3.0)

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mne_samba import LearnableHRF, viz
+from mne_samba import LearnableHRF, Reader, viz
 from mne_samba.datasets import load_calcium_bold
 from mne_samba.metrics import detrend, pearson
 
@@ -43,12 +43,10 @@ plt.show()
 n_frames, per_frame = len(data.bold), round(data.t_r * data.sfreq)
 halves = [slice(0, n_frames // 2), slice(n_frames // 2, n_frames)]
 history = int(np.ceil(20.0 / data.t_r))
-common = {
-    "t_r": data.t_r, "sfreq": data.sfreq, "slice_time_ref": 1.0, "hrf_length": 20.0,
-    "detrend": "linear", "verbose": False,
-}  # fmt: skip
+reader = Reader(sfreq=data.sfreq, slice_time_ref=1.0, detrend="linear")
+common = {"t_r": data.t_r, "reader": reader, "hrf_length": 20.0, "verbose": False}
 models = {
-    "learnt response": LearnableHRF(bounds="fast", **common),
+    "learnt response": LearnableHRF(**common, hrf_bounds="fast"),
     "fixed Glover response": LearnableHRF(hrf="canonical", **common),
 }
 
@@ -88,7 +86,7 @@ plt.show()
 # The response of the whole recording
 # -----------------------------------
 # With its interval, from blocks of time that are drawn again.
-whole = LearnableHRF(bounds="fast", n_bootstrap=100, random_state=0, **common)
+whole = LearnableHRF(n_bootstrap=100, random_state=0, **common, hrf_bounds="fast")
 whole.fit([data.calcium[np.newaxis]], [pd.DataFrame(data.bold, columns=["BOLD"])])
 print(whole.hrf_intervals_.round(2).T)
 viz.plot_hrf(whole, title="Real: response of BOLD to calcium", show=False)

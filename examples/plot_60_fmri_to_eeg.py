@@ -15,13 +15,13 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mne_samba import SambaTranslator, make_windows, viz
+from mne_samba import InverseTranslator, LatentTranslator, SambaTranslator, make_windows, viz
 from mne_samba.datasets import simulate_paired
 
 data = simulate_paired(
     4, 600.0, n_sources=12, n_targets=24, level="source", snr=4.0, random_state=0
 )
-back = SambaTranslator(t_r=data.t_r, direction="hemo_to_ele", corrections="never", random_state=0)
+back = InverseTranslator(t_r=data.t_r, model="core", random_state=0)
 back.fit(data.bolds[:3], data.raws[:3])
 power = np.asarray(back.predict([data.bolds[3]])[0])
 measured = np.asarray(back.target_from([data.raws[3]])[0])
@@ -86,9 +86,9 @@ plt.show()
 # ----------------------------------------
 # A haemodynamic response lasts seconds: what band power does within them is blurred before it is
 # measured. Changes of alpha power below about 0.1 Hz are found, faster ones are not, and the phase
-# of a rhythm, ten times a second, is out of reach: ``output="signal"`` gives waveforms, and they
-# correlate with measured ones by nothing. ``benchmarks/reverse.py`` has the figures, beside those
-# of an oracle that knows how BOLD was made.
+# of a rhythm, ten times a second, is out of reach: waveforms that are made from BOLD do not
+# correlate with measured ones. ``benchmarks/reverse.py`` has the figures, beside those of an oracle
+# that knows how BOLD was made.
 edges = np.array([0.005, 0.03, 0.06, 0.1, 0.15, 0.25])
 rate = np.fft.rfftfreq(n_frames, data.t_r)
 valid = np.isfinite(measured[0, 0, :n_frames])
@@ -115,9 +115,12 @@ plt.show()
 # %%
 # Both directions, one latent space
 # ---------------------------------
-# ``direction="both"`` translates either way; ``latents`` gives time courses that both modalities
+# `LatentTranslator` translates either way; ``latents`` gives time courses that both modalities
 # share, on the clock of the electrophysiology.
-both = SambaTranslator(t_r=data.t_r, direction="both", corrections="never", random_state=0)
+both = LatentTranslator(
+    SambaTranslator(t_r=data.t_r, model="core", random_state=0),
+    InverseTranslator(t_r=data.t_r, model="core", random_state=0),
+)
 both.fit(data.raws[:3], data.bolds[:3])
 from_ele = both.latents([data.raws[3]], "ele")[0]
 from_bold = both.latents([data.bolds[3]], "hemo")[0]

@@ -20,7 +20,14 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mne_samba import SambaClassifier, SambaTranslator, WaveletBandAttention, make_windows
+from mne_samba import (
+    InverseTranslator,
+    LatentTranslator,
+    SambaClassifier,
+    SambaTranslator,
+    WaveletBandAttention,
+    make_windows,
+)
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import cka, rsa, similarity_null
 
@@ -51,8 +58,10 @@ print(len(kept), "windows with a label, of", len(set(labels[kept])), "stimuli")
 # ------
 # The translator sees no label, and the classifier no BOLD. Both train on other people than the two
 # that are tested.
-translator = SambaTranslator(
-    t_r=data.t_r, direction="both", corrections="never", alignment=None, random_state=0
+translator = LatentTranslator(
+    SambaTranslator(t_r=data.t_r, model="core", random_state=0),
+    InverseTranslator(t_r=data.t_r, model="core", random_state=0),
+    alignment=None,
 )
 translator.fit(data.raws[:3], data.bolds[:3])
 train = kept[(person[kept] < 5)]

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mne_samba import SambaTranslator, viz
+from mne_samba import SambaModel, SambaTranslator, Trainer, viz
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import attribute
 
@@ -24,9 +24,12 @@ data = simulate_paired(
     2, 600.0, n_sources=20, n_targets=16, level="source", snr=4.0, random_state=0
 )
 bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
-translator = SambaTranslator(t_r=data.t_r, corrections="always", max_epochs=5, random_state=0).fit(
-    data.raws, bolds
-)
+translator = SambaTranslator(
+    t_r=data.t_r,
+    model=SambaModel(corrections="always"),
+    trainer=Trainer(max_epochs=5),
+    random_state=0,
+).fit(data.raws, bolds)
 viz.plot_history(translator, title="Simulated: training of the corrections", show=False)
 plt.show()
 
@@ -78,7 +81,7 @@ plt.show()
 # one region: the lags follow its response, the sources its map.
 target = 0
 gradient = attribute(translator, data.raws, targets=[target], n_samples=8, random_state=0)[0]
-lags = (np.arange(gradient.shape[-1]) + 0.5) * translator.grid_.dt
+lags = (np.arange(gradient.shape[-1]) + 0.5) * 30.0 / gradient.shape[-1]  # of a response
 viz.plot_attribution(
     gradient, lags=lags, bands=translator.bands_, ch_names=data.source_names,
     networks=data.source_networks, unit="gradient",

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mne_samba import SambaTranslator
+from mne_samba import CoreModel, SambaModel, SambaTranslator, Trainer
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import detrend, spearman
@@ -25,17 +25,23 @@ from mne_samba.metrics import detrend, spearman
 data = simulate_paired(
     3, 500.0, n_sources=10, n_targets=16, level="source", snr=1.0, random_state=0
 )
-core = {"t_r": data.t_r, "corrections": "never", "random_state": 0}
+
+
+def translator(model):
+    """Build a translator that fits a model."""
+    return SambaTranslator(t_r=data.t_r, model=model, trainer=Trainer(max_epochs=6), random_state=0)
+
+
 variants = {
-    "linear core": SambaTranslator(**core),
-    "+ corrections, if confirmed": SambaTranslator(**{**core, "corrections": "auto"}, max_epochs=6),
-    "+ corrections, always": SambaTranslator(**{**core, "corrections": "always"}, max_epochs=6),
-    "+ learnt graph, always": SambaTranslator(
-        **{**core, "corrections": "always"}, graph="learnt", recurrent=None, max_epochs=6
+    "linear core": translator("core"),
+    "+ corrections, if confirmed": translator("samba"),
+    "+ corrections, always": translator(SambaModel(corrections="always")),
+    "+ learnt graph, always": translator(
+        SambaModel(corrections="always", graph="learnt", recurrent=None)
     ),
-    "no band attention": SambaTranslator(**core, band_attention=False),
-    "canonical response": SambaTranslator(**core, hrf="canonical"),
-    "log power": SambaTranslator(**core, power="log"),
+    "no band attention": translator(CoreModel(band_attention=False)),
+    "canonical response": translator(CoreModel(hrf="canonical")),
+    "log power": translator(CoreModel(power="log")),
     "ridge, canonical": BandPowerRidge(t_r=data.t_r),
     "ridge, FIR": BandPowerRidge(t_r=data.t_r, hrf="fir"),
 }

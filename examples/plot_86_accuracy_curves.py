@@ -15,7 +15,7 @@ and larger brains are in ``benchmarks/RESULTS.md``; what is drawn here is comput
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mne_samba import SambaTranslator
+from mne_samba import CoreModel, SambaModel, SambaTranslator, Trainer
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import pearson
@@ -41,7 +41,7 @@ def accuracy(model, minutes=LONGEST):
     return pearson(clean[first:][known], model.predict(test)[known])
 
 
-core = {"t_r": T_R, "corrections": "never", "random_state": 0, "verbose": False}
+core = {"t_r": T_R, "model": "core", "random_state": 0, "verbose": False}
 
 # %%
 # Minutes of training
@@ -81,12 +81,17 @@ plt.show()
 # their part.
 # What the default chooses by itself (power, map, bands) is named, so that corrections alone differ.
 named = {"power": "linear", "map_prior": "sparse", "target_bands": False}
-always = {**core, **named, "corrections": "always", "max_epochs": 4}
+
+
+def corrected(window=60.0, step=None, **options):
+    """Build a translator that keeps its corrections whatever held-out frames say."""
+    model = SambaModel(**named, corrections="always", **options)
+    trainer = Trainer(window=window, step=step, max_epochs=4)
+    return SambaTranslator(t_r=T_R, model=model, trainer=trainer, random_state=0, verbose=False)
+
+
 lengths = {"15 s": 15.0, "60 s": 60.0, "180 s": 180.0, "whole": 60 * LONGEST}
-by_window = {
-    name: accuracy(SambaTranslator(**always, window=length, step=length))
-    for name, length in lengths.items()
-}
+by_window = {name: accuracy(corrected(window=length)) for name, length in lengths.items()}
 
 # %%
 # Source graph
@@ -96,13 +101,17 @@ graphs = (
     "knn", "correlation", "cosine", "partial_correlation", "mutual_information", "distance",
     "dense", "learnt",
 )  # fmt: skip
-always |= {"recurrent": None, "n_neighbors": 4, "step": 60.0}
-by_graph = {name: accuracy(SambaTranslator(**always, graph=name)) for name in graphs}
+by_graph = {
+    name: accuracy(corrected(step=60.0, graph=name, recurrent=None, n_neighbors=4))
+    for name in graphs
+}
 
 # %%
 # One dot is a region: its score minus that of the linear core without any correction. Lines are
 # means.
-reference = accuracy(SambaTranslator(**core, **named))
+reference = accuracy(
+    SambaTranslator(t_r=T_R, model=CoreModel(**named), random_state=0, verbose=False)
+)
 fig, panels = plt.subplots(
     1, 2, figsize=(8, 3.2), sharex=True, layout="constrained", width_ratios=(1, 1.1)
 )
@@ -130,5 +139,5 @@ for name, values in {**by_window, **by_graph}.items():
 
 # %%
 # This simulation couples power and BOLD linearly, with nothing for graphs or recurrence to find:
-# changes of a thousandth or less are what should come out. ``corrections="auto"``, the default,
-# leaves such parts out.
+# changes of a thousandth or less are what should come out. The default,
+# ``SambaModel(corrections="auto")``, leaves such parts out.

@@ -17,10 +17,10 @@ import matplotlib.pyplot as plt
 import mne
 import numpy as np
 
-from mne_samba import LearnableHRF, SambaTranslator
+from mne_samba import CoreModel, LearnableHRF, Reader, SambaTranslator
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
-from mne_samba.nn.wavelet import CANONICAL_BANDS, band_power
+from mne_samba.wavelets import CANONICAL_BANDS, band_power
 
 rng = np.random.default_rng(0)
 sfreq, n_channels, minutes = 200.0, 16, 5
@@ -54,7 +54,7 @@ def mne_power():
     return power.reshape(n_channels, len(centres), minutes * 60 * 2, -1).mean(axis=-1)
 
 
-seconds = {"mne_samba.nn.wavelet": timed(ours), "tfr_array_morlet": timed(mne_power)}
+seconds = {"mne_samba.wavelets.power": timed(ours), "tfr_array_morlet": timed(mne_power)}
 print(f"{n_channels} channels, {minutes} minutes at {sfreq:g} Hz, {len(CANONICAL_BANDS)} bands:")
 for name, value in seconds.items():
     print(f"  {name:22s} {value:.2f} s")
@@ -64,21 +64,18 @@ for name, value in seconds.items():
 # ----
 # The linear core of the translator, ridge regression, and responses alone.
 data = simulate_paired(2, 600.0, n_sources=16, n_targets=32, level="source", random_state=0)
+pair = data.raws, data.bolds
+one = CoreModel(power="linear", map_prior="sparse", target_bands=False)
 fits = {
-    "translator: core": lambda: SambaTranslator(
-        t_r=data.t_r, corrections="never", random_state=0
-    ).fit(data.raws, data.bolds),
-    "translator: core, one prior": lambda: SambaTranslator(
-        t_r=data.t_r, corrections="never", power="linear", map_prior="sparse",
-        target_bands=False, random_state=0,
-    ).fit(data.raws, data.bolds),
-    "ridge, canonical": lambda: BandPowerRidge(t_r=data.t_r).fit(data.raws, data.bolds),
-    "ridge, FIR": lambda: BandPowerRidge(t_r=data.t_r, hrf="fir").fit(data.raws, data.bolds),
+    "translator: core": lambda: SambaTranslator(t_r=data.t_r, model="core").fit(*pair),
+    "translator: core, one prior": lambda: SambaTranslator(t_r=data.t_r, model=one).fit(*pair),
+    "ridge, canonical": lambda: BandPowerRidge(t_r=data.t_r).fit(*pair),
+    "ridge, FIR": lambda: BandPowerRidge(t_r=data.t_r, hrf="fir").fit(*pair),
 }  # fmt: skip
 low_rate = rng.standard_normal((32, 6000))
-fits["LearnableHRF, 32 regions"] = lambda: LearnableHRF(t_r=2.0, sfreq=10.0, verbose=False).fit(
-    [low_rate], [data.bolds[0]]
-)
+fits["LearnableHRF, 32 regions"] = lambda: LearnableHRF(
+    t_r=2.0, verbose=False, reader=Reader(sfreq=10.0)
+).fit([low_rate], [data.bolds[0]])
 for name, fit in fits.items():
     start = time.perf_counter()
     fit()

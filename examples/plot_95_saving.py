@@ -36,7 +36,7 @@ data = simulate_paired(
     random_state=0,
 )
 bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
-translator = SambaTranslator(t_r=data.t_r, corrections="never", random_state=0)
+translator = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
 translator.fit(data.raws[:2], bolds[:2])
 
 folder = Path(tempfile.mkdtemp())
@@ -75,7 +75,7 @@ start = data.raws[2].copy().crop(0, cut, include_tmax=False), bolds[2].iloc[: in
 end = data.raws[2].copy().crop(cut + gap - 30.0), bolds[2].iloc[int((cut + gap - 30.0) / t_r) :]
 adapted = read_samba(folder / "rest.samba").set_params(warm_start=True)
 adapted.fit([start[0]], [start[1]])
-alone = SambaTranslator(t_r=t_r, corrections="never", random_state=0).fit([start[0]], [start[1]])
+alone = SambaTranslator(t_r=t_r, model="core", random_state=0).fit([start[0]], [start[1]])
 for name, model in (
     ("two other people", shared), ("minutes of this person", alone), ("both", adapted)
 ):  # fmt: skip

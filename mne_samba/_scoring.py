@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ._checks import check_option
-from ._data.hemo import detrend_segments, frames_table
-from ._data.missing import lacking
-from .metrics import METRICS, order_frames
+from .data.bold import frames_table
+from .data.missing import lacking
+from .metrics import METRICS, drift_basis, order_frames, polynomial_drift, project_out
 
 
 class MeanScore:
@@ -41,68 +41,74 @@ class MeanScore:
 
 
 def score_rows(y, pred, metric="spearman") -> np.ndarray:
-    """Score the columns of tables whose rows are frames.
-
-    Parameters
-    ----------
-    y, pred : array, shape (n_frames,) or (n_frames, n_targets)
-        Measured and predicted values.
-    metric : "spearman" | "pearson" | "r2"
-        The score.
-
-    Returns
-    -------
-    scores : array, shape (n_targets,)
-        0 for a constant prediction.
-    """
+    """Score columns of tables whose rows are frames: (n_targets,), 0 for a constant prediction."""
     check_option(metric, "metric", tuple(METRICS))
     y, pred = (np.asarray(a, dtype=np.float64).reshape(len(pred), -1) for a in (y, pred))
     return METRICS[metric](y, pred)
 
 
+def scoring_drift(n_frames: int, t_r: float, method) -> np.ndarray:
+    """Drift terms of a run; the mean alone where there is little more than drift in it.
+
+    Cosines leave the ends of a straight or cubic drift standing, and rolling in time turns those
+    into false positives: a cubic goes with them.
+    """
+    if method is None:
+        return np.ones((n_frames, 1))
+    basis = drift_basis(n_frames, t_r, method)
+    if method == "cosine":
+        basis = np.column_stack([basis, polynomial_drift(n_frames, 3)[:, 1:]])
+    return basis if n_frames > 2 * basis.shape[1] else basis[:, :1]
+
+
+def rows_of(frames, n: int) -> tuple[int, np.ndarray]:
+    """Frames from the first to the last, and where n rows lie among them."""
+    frames = np.arange(n) if frames is None else frames
+    return int(frames.max() - frames.min()) + 1, frames - frames.min()
+
+
+def remove_drift(values, t_r: float, method, frames=None) -> np.ndarray:
+    """Remove drift as it is removed for scoring; ``None`` leaves the values alone."""
+    if method is None:
+        return np.array(values, float)
+    n_grid, rows = rows_of(frames, len(values))
+    basis = scoring_drift(n_grid, t_r, method)[rows]
+    if n_measured(values) <= basis.shape[1]:
+        basis = basis[:, :1]
+    return project_out(values, basis)
+
+
+def n_measured(values) -> int:
+    """Frames that hold all regions that were measured in this recording."""
+    values = np.asarray(values, float)
+    return int(np.isfinite(values[:, ~lacking(values)]).all(axis=1).sum())
+
+
 def score_frames(
     measured, pred, table, kind, *, t_r, detrend, metric="spearman", known=None
 ) -> np.ndarray:
-    """Score targets over the ordered frames of every recording, averaged over recordings.
+    """Score targets over the ordered frames of recordings, then average these: (n_targets,).
 
-    Parameters
-    ----------
-    measured, pred : list of array, shape (n_frames, n_targets)
-        Time courses per segment; frames with NaN in ``measured`` are left out.
-    table : DataFrame
-        Subject, run, recording, onset and frame of each segment.
-    kind : "windows" | "recordings"
-        What a segment is.
-    t_r : float
-        Seconds between frames.
-    detrend : "cosine" | "linear" | int | None
-        Slow drift that is removed from measured and predicted time courses alike.
-    metric : "spearman" | "pearson" | "r2"
-        The score.
-    known : list of bool array, shape (n_frames,), optional
-        False at frames that were predicted without their whole history, which are left out.
-
-    Returns
-    -------
-    scores : array, shape (n_targets,)
-        0 for a constant prediction; NaN for regions that all segments lack.
-
-    Raises
-    ------
-    ValueError
-        If the metric is unknown, or too few frames are left.
+    Measured and predicted are lists of (n_frames, n_targets), one per segment (window or recording,
+    as ``kind`` says). Frames with NaN in ``measured`` are left out, and so are those that ``known``
+    calls False: predicted without their whole history. Scores are 0 for a constant prediction and
+    NaN for regions that all segments lack.
     """
     check_option(metric, "metric", tuple(METRICS))
     nowhere = np.all([lacking(value) for value in measured], axis=0)
     if known is not None:
         measured = [np.where(k[:, None], v, np.nan) for k, v in zip(known, measured, strict=True)]
     pred = [np.where(np.isfinite(v), p, np.nan) for p, v in zip(pred, measured, strict=True)]
-    measured = detrend_segments(measured, table, kind, t_r, detrend)
-    pred = detrend_segments(pred, table, kind, t_r, detrend)
+    frames = [None] * len(measured)
     if kind == "windows":
         table = frames_table(table, [len(value) for value in measured])
-        measured = order_frames(np.stack(measured), table, t_r).values
+        ordered = order_frames(np.stack(measured), table, t_r)
+        measured, frames = ordered.values, ordered.frames
         pred = order_frames(np.stack(pred), table, t_r).values
+    measured, pred = (
+        [remove_drift(v, t_r, detrend, f) for v, f in zip(side, frames, strict=True)]
+        for side in (measured, pred)
+    )
     scores = np.array([METRICS[metric](v, p) for v, p in zip(measured, pred, strict=True)])
     counts = np.isfinite(scores).sum(axis=0)
     if (counts[~nowhere] == 0).any():

@@ -6,39 +6,34 @@ import numpy as np
 import torch
 from scipy import linalg
 
-from ._base import BoldRegressor
-from ._checks import check_number, check_option
-from ._data.hemo import frames_table
-from ._data.missing import by_pattern, lacking
-from ._data.paired import PairedData
-from .nn.hrf import convolve_frames, double_gamma, glover_params
+from ._checks import check_number, check_option, check_t_r, keeps_earlier_fit
+from .base import BoldPredictor, FittedInput, forget_fit
+from .data.bold import frames_table
+from .data.missing import by_pattern, lacking
+from .data.paired import Paired
+from .data.power import BandPower, LowRateGrid, PowerScaler, TableRows
+from .hrf import convolve_frames, double_gamma, glover_params
+from .wavelets import as_bank
 
 __all__ = ["BandPowerRidge"]
 
 
-class BandPowerRidge(BoldRegressor):
-    """Ridge regression of BOLD on log band power.
+class BandPowerRidge(BoldPredictor):
+    """Ridge regression of BOLD on band power.
 
-    Log band power of every channel is convolved with Glover's response, or taken at lags (FIR), and
+    Band power of every channel is convolved with Glover's response, or taken at lags (FIR), and
     mapped to every region by ridge regression, whose penalty per region is chosen by nested blocked
-    cross-validation: contiguous blocks of training frames, with a gap between them.
+    cross-validation: contiguous blocks of training frames with a gap between them, or whole
+    recordings where there are as many as folds.
 
     Parameters
     ----------
-    t_r : float
-        Seconds between frames (volumes).
+    t_r : float | None
+        Seconds between frames (volumes); None takes it from the windows' metadata.
     hrf : "canonical" | "fir"
         Glover's response, or one coefficient per lag.
-    sfreq, tmin, window, context, first_volume, n_dummy, slice_time_ref : float
-        As in `mne_samba.SambaTranslator`.
-    volume_event, picks, channels : object
-        As in `mne_samba.SambaTranslator`.
-    bands : dict | None
-        Name to (low, high) in Hz; None takes delta to gamma.
-    wavelet : "shannon" | "morlet"
-        Wavelets of the bands: flat in the band with sharp edges, or complex Morlet wavelets.
-    n_cycles : float
-        Cycles of the Morlet wavelets.
+    bands : dict | Shannon | Morlet | Discrete | None
+        Frequency bands and their wavelets, as in `mne_samba.SambaModel`.
     power : "log" | "linear"
         Scale of band power.
     hrf_length : float
@@ -53,10 +48,8 @@ class BandPowerRidge(BoldRegressor):
         Blocks of the nested cross-validation.
     gap : float
         Seconds between its training and test frames.
-    detrend : "cosine" | "linear" | int | None
-        Slow drift removed from BOLD per recording.
-    memory : str | Path | joblib.Memory | None
-        Where to keep band power, as in `mne_samba.SambaTranslator`.
+    reader : Reader | None
+        How recordings are read; None takes the defaults of `mne_samba.Reader`.
 
     Attributes
     ----------
@@ -68,30 +61,20 @@ class BandPowerRidge(BoldRegressor):
         Bands.
     ch_names_in_, target_names_in_ : list of str
         Names of channels and regions.
+
+    Examples
+    --------
+    >>> from mne_samba.baselines import BandPowerRidge
+    >>> ridge = BandPowerRidge(t_r=2.0, hrf="fir")  # then ridge.fit(raws, bolds)
     """
 
     def __init__(
-        self, *, t_r, hrf="canonical", sfreq=None, tmin=None, window=60.0, context=30.0,
-        first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None, picks=None,
-        channels="error", bands=None, wavelet="shannon", n_cycles=7.0, power="log",
-        hrf_length=30.0, fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5,
-        gap=30.0, detrend="cosine", memory=None,
+        self, *, t_r=None, hrf="canonical", bands=None, power="log", hrf_length=30.0,
+        fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, reader=None,
     ):  # fmt: skip
         self.t_r = t_r
         self.hrf = hrf
-        self.sfreq = sfreq
-        self.tmin = tmin
-        self.window = window
-        self.context = context
-        self.first_volume = first_volume
-        self.n_dummy = n_dummy
-        self.slice_time_ref = slice_time_ref
-        self.volume_event = volume_event
-        self.picks = picks
-        self.channels = channels
         self.bands = bands
-        self.wavelet = wavelet
-        self.n_cycles = n_cycles
         self.power = power
         self.hrf_length = hrf_length
         self.fir_length = fir_length
@@ -99,19 +82,16 @@ class BandPowerRidge(BoldRegressor):
         self.alpha_per_target = alpha_per_target
         self.n_folds = n_folds
         self.gap = gap
-        self.detrend = detrend
-        self.memory = memory
-
-    _may_lack = True
-
-    @property
-    def _log_power(self) -> bool:
-        return self.power == "log"
+        self.reader = reader
 
     def _check_params(self) -> None:
-        super()._check_params()
+        if self.t_r is not None:
+            check_t_r(self.t_r)
+        self._reader().check()
+        as_bank(self.bands)
         check_option(self.hrf, "hrf", ("canonical", "fir"))
         check_option(self.power, "power", ("log", "linear"))
+        check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
         check_number(self.fir_length, "fir_length", low=0, low_open=True, high=self.hrf_length)
         check_number(self.n_folds, "n_folds", low=2, integer=True)
         check_number(self.gap, "gap", low=0)
@@ -123,6 +103,51 @@ class BandPowerRidge(BoldRegressor):
                 raise ValueError(
                     f"alphas must be a sequence of positive numbers, got {self.alphas!r}."
                 )
+
+    @keeps_earlier_fit
+    def fit(self, X, y):
+        """Learn to predict BOLD.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology: windows, recordings or a table, as in
+            `mne_samba.SambaTranslator.fit`.
+        y : array | list
+            BOLD: (n_windows, n_frames, n_targets), one (n_frames, n_targets) array per recording,
+            or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data do not agree with each other or with the parameters.
+        TypeError
+            If the data are not numbers.
+        """
+        self._check_params()
+        forget_fit(self)
+        scaler = PowerScaler(log=self.power == "log")
+        rec, features, data = self._pair(X, y, self._measured, scaler, may_lack=True)
+        inputs = FittedInput(rec.layout(max(rec.n_frames)), features, data.scale)
+        self._publish_input(inputs, rec.provenance)
+        self._fitted_scaler, self._grid = data.scaler, data.grid
+        self._fit(data)
+        return self
+
+    def _measured(self, rec) -> BandPower | TableRows:
+        """Choose bands that these recordings can hold, on bins before their frames."""
+        if rec.kind == "table":
+            return TableRows()
+        grid = LowRateGrid.from_tr(rec.t_r, float(self.hrf_length))
+        return BandPower(as_bank(self.bands).resolve(rec.sfreq), grid)
+
+    def _scaler(self) -> PowerScaler:
+        return self._fitted_scaler
 
     def _fir_lags(self, grid) -> int:
         return max(1, min(int(self.fir_length / grid.t_r + 1e-6), grid.n_lags // grid.step))
@@ -145,7 +170,8 @@ class BandPowerRidge(BoldRegressor):
         lagged = np.lib.stride_tricks.sliding_window_view(mean, n_fir, axis=-1)[..., ::-1]
         return lagged.transpose(2, 3, 0, 1).reshape(n_frames, -1)
 
-    def _fit_paired(self, data: PairedData) -> None:
+    def _fit(self, data: Paired) -> None:
+        """Choose penalties and coefficients."""
         self._n_fir = self._fir_lags(data.grid) if self.hrf == "fir" else None
         features = [self._features(p, data.grid) for p in data.powers]
         rows = np.concatenate([f[m] for f, m in zip(features, data.masks, strict=True)])
@@ -161,7 +187,7 @@ class BandPowerRidge(BoldRegressor):
         n_channels, n_bands = data.powers[0].shape[:2]
         self.coef_ = self._weights.T.reshape(self.n_targets_, -1, n_channels, n_bands)
 
-    def _fit_regions(self, data: PairedData, features: list, columns: np.ndarray) -> None:
+    def _fit_regions(self, data: Paired, features: list, columns: np.ndarray) -> None:
         """Choose penalties and fit regions that all segments have."""
         target = np.concatenate(data.targets)[:, columns]
         kept = np.isfinite(target).all(axis=1)
@@ -184,7 +210,7 @@ class BandPowerRidge(BoldRegressor):
         self._weights[:, columns] = weights * (self._feature_scale / scale)[:, None]
         self._intercept[columns] = intercept + shift @ weights
 
-    def _blocks(self, data: PairedData) -> tuple[np.ndarray, np.ndarray]:
+    def _blocks(self, data: Paired) -> tuple[np.ndarray, np.ndarray]:
         """Block of every training frame, and its time where recordings follow with pauses."""
         frames = [len(target) for target in data.targets]
         table = frames_table(data.table, frames) if data.kind == "windows" else None
@@ -204,12 +230,12 @@ class BandPowerRidge(BoldRegressor):
             index = place[key] + start + np.arange(n)
             times.append(index)
         times = np.concatenate(times)
-        # Whole people are held out where there are enough of them; else contiguous blocks of time.
+        # Whole recordings are held out where there are enough of them; else blocks of time.
         if len(labels) >= self.n_folds:
-            person = np.concatenate(
+            recording = np.concatenate(
                 [np.full(n, labels[key]) for key, n in zip(data.keys, frames, strict=True)]
             )
-            blocks = person * self.n_folds // len(labels)
+            blocks = recording * self.n_folds // len(labels)
         else:
             edges = np.quantile(np.unique(times), np.linspace(0, 1, self.n_folds + 1)[1:-1])
             blocks = np.searchsorted(edges, times, side="right")
@@ -218,7 +244,7 @@ class BandPowerRidge(BoldRegressor):
     def _cross_validate(self, features, target, blocks, times, alphas) -> np.ndarray:
         """Explained variance (n_alphas, n_targets) of held-out blocks."""
         error = np.zeros((len(alphas), target.shape[1]))
-        apart = int(np.ceil(self.gap / self.grid_.t_r)) if self.grid_.n_lags > 1 else 0
+        apart = int(np.ceil(self.gap / self._grid.t_r)) if self._grid.n_lags > 1 else 0
         for block in np.unique(blocks):
             test = blocks == block
             low, high = times[test].min() - apart, times[test].max() + apart
@@ -231,14 +257,11 @@ class BandPowerRidge(BoldRegressor):
                 error[i] += (residual**2).sum(axis=0)
         return -error
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coef_")
-
-    def _predict_scaled(self, powers, kind, grid) -> list[np.ndarray]:
-        if self._n_fir is not None and grid.t_r != self.grid_.t_r:
+    def _frames(self, powers, grid) -> list[np.ndarray]:
+        if self._n_fir is not None and grid.t_r != self._grid.t_r:
             raise ValueError(
                 f'A response with hrf="fir" is tied to the t_r that it was fitted on '
-                f"({self.grid_.t_r:g} s), got {grid.t_r:g} s."
+                f"({self._grid.t_r:g} s), got {grid.t_r:g} s."
             )
         out = []
         for power in powers:

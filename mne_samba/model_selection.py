@@ -5,24 +5,16 @@ with itself for tens of seconds. Random or interleaved folds therefore score noi
 """
 
 from collections.abc import Iterator, Sequence
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 
-from ._data.window_table import extra_columns, too_close, window_table
+from ._checks import check_number
+from .data.window_table import extra_columns, too_close, window_table
 
 __all__ = ["BlockedTimeSplit", "LeaveSubjectAndSegmentOut", "blocked_train_test_split"]
-
-
-def _check_number(value, name: str, kind, least) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
-        what = "an integer" if kind is _INTEGER else "a number of seconds"
-        raise ValueError(f"{name} must be {what} of at least {least}, got {value!r}.")
-
-
-_INTEGER = (int, np.integer)
-_REAL = (int, float, np.integer, np.floating)
 
 
 def _blocks(time: np.ndarray, n_blocks: int) -> np.ndarray:
@@ -46,7 +38,7 @@ class _TimeSplit(BaseCrossValidator):
     __metadata_request__split = {"groups": True}  # noqa: RUF012
 
     def _table(self, X, y, groups, onset) -> pd.DataFrame:
-        _check_number(self.gap, "gap", _REAL, 0)
+        check_number(self.gap, "gap", low=0)
         return window_table(
             X,
             y,
@@ -168,7 +160,7 @@ class BlockedTimeSplit(_TimeSplit):
             If the time of windows is unknown, ``X`` holds whole recordings, or blocks are too short
             for the gap, so that a fold would have nothing to train on.
         """
-        _check_number(self.n_splits, "n_splits", _INTEGER, 2)
+        check_number(self.n_splits, "n_splits", low=2, integer=True)
         table = self._table(X, y, groups, onset)
         block = _blocks_by_label(table, self.n_splits)
         if len(np.unique(block)) < self.n_splits:
@@ -238,7 +230,7 @@ def blocked_train_test_split(
     ValueError
         As :meth:`BlockedTimeSplit.split`, and if ``test_size`` is not between 0 and 1.
     """
-    if not isinstance(test_size, _REAL) or not 0 < test_size < 1:
+    if not isinstance(test_size, Real) or not 0 < test_size < 1:
         raise ValueError(f"test_size must be a share between 0 and 1, got {test_size!r}.")
     splitter = BlockedTimeSplit(2, gap, t_r=t_r, window=window, step=step, context=context)
     table = splitter._table(X, y, groups, onset)
@@ -370,7 +362,7 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
             If there is one person only, the time of windows is unknown, or a fold would have
             nothing to train on.
         """
-        _check_number(self.n_segments, "n_segments", _INTEGER, 2)
+        check_number(self.n_segments, "n_segments", low=2, integer=True)
         table = self._table(X, y, groups, onset)
         people = self._people(table, groups)
         extra = extra_columns(X, [self.stimulus, self.time])

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from . import viz
+from ._checks import check_option
 from .viz._figure import RESULT_NAMES
 
 __all__ = ["add_to_report"]
@@ -87,8 +88,7 @@ def add_to_report(
     """
     if not isinstance(report, mne.Report):
         raise TypeError(f"report must be an mne.Report, got {type(report).__name__}.")
-    if image_format not in ("png", "svg"):
-        raise ValueError(f"image_format must be 'png' or 'svg', got {image_format!r}.")
+    check_option(image_format, "image_format", ("png", "svg"))
     is_result = hasattr(obj, "scores_") and hasattr(obj, "predictions_")
     if not is_result and not any(hasattr(obj, name) for name in ("hrf_", "band_attention_")):
         raise TypeError(
@@ -129,11 +129,11 @@ class _Page:
         self.text(title, f"<p>{caption}</p>" + table_html(frame))
 
 
-def table_html(frame: pd.DataFrame, number=None) -> str:
+def table_html(frame: pd.DataFrame) -> str:
     """Write a table that scrolls where it is larger than its place."""
     body = frame.to_html(
         border=0, na_rep="", classes="table table-sm table-striped", justify="right",
-        float_format=_number if number is None else number,
+        float_format=_number,
     ).replace("<td>", '<td style="text-align: right">')  # fmt: skip
     return f'<div style="overflow: auto; max-height: 45em; font-size: 0.85em">{body}</div>'
 
@@ -248,25 +248,17 @@ def _add_responses(page, model, coords, networks, truth, targets) -> None:
 
 
 def _add_graphs(page, model, coords, networks, source_coords, source_networks) -> None:
-    graphs = model.graph_
-    common = {
-        "networks": networks, "coords": coords, "source_networks": source_networks,
-        "source_coords": source_coords, "show": False,
+    sides = {
+        "bipartite": ("Map from channels to regions", "Weights of the fitted map."),
+        "target": ("Graph between regions", "Similarity of training BOLD along the graph's edges."),
+        "source": (
+            "Graph between channels", "Similarity of band power along the graph's edges."
+        ),
     }  # fmt: skip
-    if graphs.get("bipartite") is not None:
-        page.figure(
-            "Map from channels to regions", "Weights of the fitted map.",
-            viz.plot_graph(model, "bipartite", **common),
-        )  # fmt: skip
-    if graphs.get("target") is not None:
-        page.figure(
-            "Graph between regions", "Similarity of training BOLD along the graph's edges.",
-            viz.plot_graph(model, "target", **common),
-        )  # fmt: skip
-    if graphs.get("source") is not None:
-        page.figure(
-            "Graph between channels", "Similarity of band power along the graph's edges.",
-            viz.plot_graph(
-                model, "source", networks=source_networks, coords=source_coords, show=False
-            ),
-        )  # fmt: skip
+    sources = {"source_networks": source_networks, "source_coords": source_coords}
+    for kind, (title, caption) in sides.items():
+        places = {"networks": networks, "coords": coords, **sources}
+        if kind == "source":
+            places = {"networks": source_networks, "coords": source_coords}
+        if model.graph_.get(kind) is not None:
+            page.figure(title, caption, viz.plot_graph(model, kind, show=False, **places))

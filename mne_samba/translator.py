@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import mne
 import numpy as np
-import torch
 from sklearn.base import TransformerMixin
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
 
-from ._data.inputs import input_kind, is_features
-from ._data.paired import PairedData
-from ._fitting.core_choice import previous_core
-from ._fitting.graphs import check_graph
-from ._fitting.network import NetworkFitter
-from ._fitting.options import check_options
-from ._fitting.published import activation_patterns, publish_network
-from ._fitting.uncertainty import Intervals
-from ._paper.variant import PaperVariant, publish_paper
-from ._reverse.features import LatentFeatures
-from ._reverse.two_way import TwoWay
-from ._saving.files import read_samba, save_translator
+from ._checks import keeps_earlier_fit
+from .base import Assembled, BoldPredictor, FittedInput, forget_fit
+from .data.bold import detrend_segments
+from .model_file import write_estimator
+from .models.paper import FittedPaper
+from .models.retrieval import retrieval_summary
+from .models.samba import FittedSamba
 
-__all__ = ["SambaTranslator", "read_samba"]
+__all__ = ["SambaTranslator"]
 
 
-class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant, TwoWay):
+@dataclass(frozen=True)
+class ForwardState:
+    """What a fitted translator knows.
+
+    Attributes
+    ----------
+    inputs : FittedInput
+        How electrophysiology is read and measured, and BOLD scaled.
+    fitted : FittedSamba | FittedPaper
+        The model.
+    provenance : list of dict
+        Where BOLD came from.
+    """
+
+    _own_dims = ("*",)  # two ways in one file may differ in all
+
+    inputs: FittedInput
+    fitted: FittedSamba | FittedPaper
+    provenance: list[dict]
+
+
+class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
     """Translate EEG/MEG into fMRI time courses (SAMBA, arXiv 2409.18462).
 
     Band power at about 2 Hz is weighted by a softmax attention over frequency bands with a signed
@@ -36,125 +54,20 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
 
     Parameters
     ----------
-    t_r : float
-        Seconds between frames (volumes).
-    direction : "ele_to_hemo" | "hemo_to_ele" | "both"
-        Electrophysiology to haemodynamics, the way back (``fit(bold, electrophysiology)``), or both
-        through one latent space (``fit(electrophysiology, bold)``).
-    output : "bands" | "signal"
-        What BOLD is translated into: log band power, one bin per frame, which is what BOLD can
-        carry, or waveforms, whose phase it does not carry.
-    alignment : "contrastive" | None
-        Whether projections into the latent space are trained to bring paired windows together
-        (``direction="both"``; kept where held-out windows confirm it).
-    sfreq : float | None
-        Sampling rate in Hz of input arrays; MNE objects carry their own.
-    tmin : float | None
-        Time in seconds of the first sample of windows given as arrays, relative to their first
-        frame (not positive). None: the last ``n_frames * t_r`` seconds are the window.
-    window : float
-        Seconds per window that the network sees of whole recordings.
-    step : float | None
-        Seconds between those windows, at most a window; None takes half a window.
-    context : float
-        Seconds of history that windows carry; not less than ``hrf_length``.
-    first_volume : float
-        Seconds from a recording's first sample to its first volume.
-    n_dummy : int
-        Volumes at the start that are not in y.
-    slice_time_ref : float
-        Time within a volume that frames stand for, 0 to 1, as in nilearn.
-    volume_event : str | tuple | None
-        Scanner triggers in recordings, as in `make_windows`.
-    picks : str | list | None
-        Channels, as in MNE; None takes data channels that are not bad.
-    channels : "error" | "match" | "interpolate"
-        What to do where recordings differ in their channels.
-    bands : dict | None
-        Name to (low, high) in Hz; None takes delta to gamma.
-    wavelet : "shannon" | "morlet"
-        Wavelets of the bands: flat in the band with sharp edges, or complex Morlet wavelets.
-    n_cycles : float
-        Cycles of the Morlet wavelets.
-    power : "auto" | "linear" | "log"
-        Scale of band power; "auto" takes the one whose linear core predicts a held-out block of the
-        training data better.
-    hrf : "double_gamma" | "fir" | "canonical"
-        Response: six parameters per region, free, or fixed.
-    hrf_length : float
-        Seconds that a response lasts.
-    hrf_bounds : "human" | "fast"
-        Range of the six parameters.
-    map_prior : "auto" | "sparse" | "ard" | "gaussian"
-        Prior of the spatial map; "auto" takes the one with more evidence in training.
-    recurrent : "lstm" | "gru" | "transformer" | None
-        Recurrent decoder over frames.
-    graph : str | None | array | callable
-        Source graph. By name, ``n_neighbors`` neighbours of every node in training data: "knn", the
-        largest correlations of band power; "correlation" and "partial_correlation" (shrunk
-        precision), the strongest of either sign; "cosine", nodes that correlate with the same
-        others; "mutual_information" of all bands (Gaussian copula); "distance", nearest channels
-        in space. "dense": all nodes; "learnt": all nodes, with edges that are trained. None: no
-        graph. Or an adjacency (n_channels, n_channels), or a function of the correlations that
-        returns one.
-    n_neighbors : int
-        Neighbours of a node, such as 4, 8 or 16.
-    band_attention : bool
-        False weights all bands alike.
-    target_bands : "auto" | bool
-        Whether regions have weights of nodes and bands of their own instead of sharing the nodes'
-        band weights; "auto" decides by held-out frames, or by evidence below three minutes. A warm
-        start keeps what the adapted model has, whatever is asked for here.
-    variant : "default" | "paper"
-        "paper" is the published network, for comparison: see `mne_samba.nn.paper.PaperNet` and, for
-        the way back, `mne_samba.nn.paper_reverse.PaperReverseNet`, which say which part is where.
-        All is trained by gradient from a random start. From electrophysiology: signal at full rate,
-        db5 wavelets of three levels, a response per *node*, graph attention, a map per target and a
-        recurrent decoder. From BOLD: graph attention, a map per node, wavelet coefficients per
-        level with skip losses, their inverse, and deconvolution by each node's response. It needs
-        signals (no tables) and every region in every recording, and has no linear core:
-        ``power``, ``map_prior`` and ``corrections`` do not apply, ``bands``, ``wavelet`` and
-        ``n_cycles`` only on the way back, ``recurrent`` only on the way there.
-    corrections : "auto" | "always" | "never"
-        Keep graph attention and recurrence if they help on a held-out block of training data, in
-        any case, or leave them out.
-    n_hidden : int
-        Width of the recurrence.
-    lr : float
-        Learning rate.
-    batch_size : int
-        Windows per training step.
-    max_epochs : int
-        Most epochs.
-    patience : int
-        Epochs without improvement on held-out frames before training ends.
-    validation_fraction : float
-        Share of every training recording, at its end, that is held out inside ``fit``.
-    gap : float
-        Seconds between training and held-out frames inside ``fit``.
-    detrend : "cosine" | "linear" | int | None
-        Slow drift removed from BOLD per recording.
-    device : "auto" | str
-        Where the network runs: "cuda", "mps", "cpu", or the first of them that exists.
-    dtype : "float32" | "float64"
-        Precision of the network.
-    compile : bool
-        Run training steps of the network through `torch.compile`, which needs a compiler. For
-        accelerators: on the CPU steps are written for its cache, and compilation takes longer than
-        most fits.
-    mixed_precision : bool
-        Compute matrix products of training steps in bfloat16 on an accelerator; transforms, losses,
-        weights and predictions stay float32. The CPU ignores it.
+    t_r : float | None
+        Seconds between frames (volumes); None takes it from the windows' metadata.
+    model : "samba" | "core" | "paper" | SambaModel | CoreModel | PaperModel
+        What is fitted: the default above, its linear core alone, or the published network; an
+        object brings parameters of its own.
+    reader : Reader | None
+        How recordings are read: channels, frame times, drift; None takes the defaults of
+        `mne_samba.Reader`.
+    trainer : Trainer | None
+        How networks are trained, and what is held out inside ``fit``; None takes the defaults of
+        `mne_samba.Trainer`.
     warm_start : bool
-        Start from the fitted model, to adapt it to a new person with the same channels and regions.
-    checkpoint_dir : str | Path | None
-        Folder that keeps the state of the corrections' training (and of ``variant="paper"``) after
-        every epoch: a fit that was killed goes on there and ends with the same weights. Files are
-        removed when the fit is done.
-    memory : str | Path | joblib.Memory | None
-        Where to keep band power, which folds and refits then share: one computation per recording.
-        It is found again by the samples, bands and frames themselves; scales and all else that is
-        learnt are never kept. Not used by ``variant="paper"`` and on the way back.
+        Start from the fitted model, to adapt it to a new person with the same channels, bands and
+        regions.
     random_state : int | RandomState | None
         Seed.
     verbose : bool | str | int | None
@@ -164,10 +77,10 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
     ----------
     net_ : skorch.NeuralNet
         The network.
-    core_ : mne_samba.nn.linear.Core
-        The linear core.
+    core_ : mne_samba.core.Core | None
+        The linear core; None for the published network.
     hrf_params_ : DataFrame
-        Six parameters per region (``variant="paper"``: per node, as are the responses below).
+        Six parameters per region (``model="paper"``: per node, as are the responses below).
     hrf_, hrf_times_, hrf_peak_time_ : array
         Responses (n_targets, n_hrf_times), their times, and times to peak in seconds.
     power_ : str
@@ -178,7 +91,7 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         Effective coefficients (n_channels, n_bands) and (n_targets, n_channels).
     patterns_ : array, shape (n_targets, n_channels, n_bands)
         Haufe activation patterns.
-    graph_ : Bunch
+    graph_ : Graphs
         Adjacency (``source``, ``target``), what it was built by (``source_similarity``), attention
         where graph attention is used (``source_attention``), and the map (``bipartite``).
     history_ : list of dict
@@ -186,141 +99,104 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
     corrections_kept_ : bool
         Whether graph attention and recurrence are used.
     n_parameters_ : int
-        Learnt numbers.
+        Learnt numbers that are used.
     ch_names_in_, target_names_in_ : list of str
         Names of channels and regions.
 
-    Notes
-    -----
-    BOLD tells of changes of band power below about 0.1 Hz, in bands that drive it; not of faster
-    ones, and not of phase. Simulated (``benchmarks/reverse.py``: 16 nodes, 32 regions, 30 min, SNR
-    4, log power in bins of 2 s), predicted and measured alpha power correlate by .42 to .47 at
-    rates below 0.1 Hz, by .20 from 0.1 to 0.15 Hz and by .05 above; delta and theta, which hardly
-    drive BOLD there, by .16 at most; waveforms (``output="signal"``) by .00. An oracle that knows
-    coupling, responses and noise is ahead by .01.
+    See Also
+    --------
+    InverseTranslator : From BOLD to electrophysiology.
+    LatentTranslator : Both ways through one latent space.
 
     Examples
     --------
-    >>> from mne_samba import SambaTranslator
+    >>> from mne_samba import Reader, SambaModel, SambaTranslator
     >>> translator = SambaTranslator(t_r=2.0)  # then translator.fit(raws, bolds)
+    >>> free = SambaTranslator(t_r=2.0, model=SambaModel(hrf="fir"), reader=Reader(picks="eeg"))
     """
 
+    _MODELS = {"samba": "SambaModel", "core": "CoreModel", "paper": "PaperModel"}  # noqa: RUF012
+
     def __init__(
-        self, *, t_r, direction="ele_to_hemo", sfreq=None, tmin=None, window=60.0, step=None,
-        context=30.0, first_volume=0.0, n_dummy=0, slice_time_ref=0.0, volume_event=None,
-        picks=None, channels="error", bands=None, wavelet="shannon", n_cycles=7.0,
-        power="auto", hrf="double_gamma", hrf_length=30.0, hrf_bounds="human", map_prior="auto",
-        recurrent="lstm", graph="knn", n_neighbors=8, band_attention=True, target_bands="auto",
-        variant="default", corrections="auto", n_hidden=32,
-        lr=3e-3, batch_size=8, max_epochs=30, patience=5, validation_fraction=0.2, gap=30.0,
-        detrend="cosine", device="auto", dtype="float32", warm_start=False, random_state=None,
-        verbose=None, checkpoint_dir=None, output="bands", alignment="contrastive", memory=None,
-        compile=False, mixed_precision=False,  # noqa: A002
+        self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
+        random_state=None, verbose=None,
     ):  # fmt: skip
         self.t_r = t_r
-        self.direction = direction
-        self.sfreq = sfreq
-        self.tmin = tmin
-        self.window = window
-        self.step = step
-        self.context = context
-        self.first_volume = first_volume
-        self.n_dummy = n_dummy
-        self.slice_time_ref = slice_time_ref
-        self.volume_event = volume_event
-        self.picks = picks
-        self.channels = channels
-        self.bands = bands
-        self.wavelet = wavelet
-        self.n_cycles = n_cycles
-        self.power = power
-        self.hrf = hrf
-        self.hrf_length = hrf_length
-        self.hrf_bounds = hrf_bounds
-        self.map_prior = map_prior
-        self.recurrent = recurrent
-        self.graph = graph
-        self.n_neighbors = n_neighbors
-        self.band_attention = band_attention
-        self.target_bands = target_bands
-        self.variant = variant
-        self.corrections = corrections
-        self.n_hidden = n_hidden
-        self.lr = lr
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.gap = gap
-        self.detrend = detrend
-        self.device = device
-        self.dtype = dtype
+        self.model = model
+        self.reader = reader
+        self.trainer = trainer
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
-        self.checkpoint_dir = checkpoint_dir
-        self.output = output
-        self.alignment = alignment
-        self.memory = memory
-        self.compile = compile
-        self.mixed_precision = mixed_precision
 
-    @property
-    def _may_lack(self) -> bool:
-        return self.variant == "default"
+    @keeps_earlier_fit
+    def fit(self, X, y):
+        """Learn to predict BOLD.
 
-    @property
-    def _log_power(self) -> bool:
-        return self.power == "log"
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology: windows (`mne.Epochs`, a list of them, or an array of shape
+            (n_windows, n_channels, n_times)), recordings (`mne.io.Raw`, a list of them, or a list
+            of arrays of shape (n_channels, n_times)), or a plain table (n_frames, n_features).
+        y : array | list
+            BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
+            recording, or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames.
 
-    @property
-    def _choose_power(self) -> bool:
-        return self.power == "auto"
+        Returns
+        -------
+        self : object
+            The fitted estimator.
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        self._check_direction()
-        check_options(self)
-
-    def _fit_paired(self, data: PairedData) -> None:
+        Raises
+        ------
+        ValueError
+            If the data do not agree with each other or with the parameters.
+        TypeError
+            If the data are not numbers.
+        """
+        model, trainer = self._check_params()
+        start = self._start()
+        forget_fit(self)
         with mne.use_log_level(self.verbose):
-            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                if self._is_paper:
-                    self._fit_paper(data)
-                    return
-                previous = previous_core(self, data)
-                fitter = NetworkFitter(self)
-                check_graph(self, data)
-                data, self.scaler_ = fitter.cores.choose(data, self.scaler_, seed, previous)
-                self._network = fitter.fit(data, seed, previous)
-            self._publish()
-            frames = self._network.frames(data.powers, data.grid)
-            self.patterns_ = activation_patterns(self.net_.module_, data, frames)
-            self._match(data, frames)
+            rec, features, data = self._pair(X, y, model.features, model.scaler(), model.may_lack)
+            n_frames = 1 if rec.kind == "table" else trainer.frames(rec.t_r)[0]
+            trainer.check_lengths(rec)
+            fitted = model.fit(data, trainer, self._seed(), start)
+            inputs = FittedInput(rec.layout(n_frames), features, data.scale)
+            self._restore(ForwardState(inputs, fitted, rec.provenance))
+        return self
 
-    def _publish(self) -> None:
-        """Set the fitted attributes that follow from the network."""
-        if self._is_paper:
-            publish_paper(self)
-            return
-        publish_network(self)
+    def _start(self):
+        """Give what a warm start goes on from: the fitted model, and what it knows of its input."""
+        if not (self.warm_start and hasattr(self, "_fitted")):
+            return None
+        return self._fitted, self._fitted_input
 
-    def _predict_scaled(self, powers, kind, grid) -> list[np.ndarray]:
-        return self._network.frames(powers, grid)
+    def _state(self) -> ForwardState:
+        return ForwardState(self._fitted_input, self._fitted, getattr(self, "provenance_", []))
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_network") or hasattr(self, "_reverse")
+    def _restore(self, state: ForwardState) -> None:
+        """Set the fitted attributes that follow from a state."""
+        self._fitted = state.fitted
+        self._publish_input(state.inputs, state.provenance)
+        for name, value in state.fitted.describe(state.inputs.layout).items():
+            setattr(self, name, value)
+
+    def _scaler(self):
+        return self._fitted.scaler
+
+    def _frames(self, powers, grid) -> list[np.ndarray]:
+        return self._fitted.frames(powers, grid)
 
     def predict(self, X, return_std: bool = False):
-        """Predict BOLD at frame times, or electrophysiology from BOLD (see ``target_from``).
+        """Predict BOLD at frame times.
 
         Parameters
         ----------
         X : Epochs | Raw | list | array
             Electrophysiology as in ``fit``; recordings may be given where windows were fitted and
-            the other way round. With ``direction="hemo_to_ele"``, BOLD.
+            the other way round.
         return_std : bool
             Also return the standard deviation of a measured frame around its prediction: the
             posterior of the map, and what was left unexplained on held-out training frames.
@@ -341,12 +217,86 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         """
-        if self.direction == "hemo_to_ele":
-            if return_std:
-                self._need_forward("return_std")
-            return self._predict_ele_from(X)
-        bold = super().predict(X)
-        return (bold, self._predict_std(X)) if return_std else bold
+        if not return_std:
+            return super().predict(X)
+        rec, bold, std = self._predict_with_std(X)
+        return rec.as_given(bold), rec.as_given(std)
+
+    def _predict_with_std(self, X):
+        """Predict BOLD and its standard deviation, lists of (n_frames, n_targets)."""
+        rec = self._read(X)
+        powers, _, grid = self._measure(rec)
+        scale = self._fitted_input.scale
+        std = [spread * scale.scale for spread in self._fitted.std(powers, grid)]
+        return rec, scale.unscale(self._frames(powers, grid)), std
+
+    def predict_interval(self, X, coverage: float = 0.9):
+        """Interval that holds a measured frame with a given probability.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology, as in ``predict``.
+        coverage : float
+            Wanted share of frames inside, between 0 and 1.
+
+        Returns
+        -------
+        low, high : array or list of array
+            Like the output of ``predict``. Half-widths are blocked conformal quantiles of residuals
+            on held-out training frames, in units of the predicted standard deviation, which has
+            room for as much slow drift as the training data had.
+
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not between 0 and 1.
+        """
+        check_is_fitted(self)
+        factor = self._fitted.quantile(coverage)
+        rec, bold, std = self._predict_with_std(X)
+        low = [b - s * factor for b, s in zip(bold, std, strict=True)]
+        high = [b + s * factor for b, s in zip(bold, std, strict=True)]
+        return rec.as_given(low), rec.as_given(high)
+
+    def transform(self, X) -> np.ndarray:
+        """Latent representation: mean and spread over time of every region's neural drive.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology, as in ``predict``.
+
+        Returns
+        -------
+        latents : array, shape (n_samples, 2 * n_targets)
+            One row per window or recording (of a table: n_targets columns, the prediction alone).
+        """
+        rec = self._read(X)
+        powers, _, grid = self._measure(rec)
+        if rec.kind == "table":
+            return self._fitted_input.scale.unscale(self._frames(powers, grid))[0]
+        drives = self._fitted.drives(powers, grid)
+        return np.stack([np.concatenate([d.mean(axis=1), d.std(axis=1)]) for d in drives])
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Names of the columns of ``transform``.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used, as scikit-learn passes it.
+
+        Returns
+        -------
+        names : array of str, shape (n_columns,)
+            Mean and standard deviation over time of every region; regions for tables.
+        """
+        check_is_fitted(self)
+        names = self.target_names_in_
+        if self._fitted_input.layout.kind == "table":
+            return np.array(names, dtype=object)
+        return np.array([f"{n}_{s}" for s in ("mean", "std") for n in names], dtype=object)
 
     def predict_image(self, X, masker):
         """Predict BOLD and put it back into an image.
@@ -366,9 +316,48 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
         frames = self.predict(X)
         if isinstance(frames, np.ndarray) and frames.ndim == 2:
             return masker.inverse_transform(frames)
-        if not is_features(X) and input_kind(X)[2]:
-            return masker.inverse_transform(frames)
         return [masker.inverse_transform(frame) for frame in frames]
+
+    def retrieval_score(self, X, y, k=(1, 5, 10)) -> Bunch:
+        """Find the BOLD window that belongs to each window of electrophysiology.
+
+        BOLD is predicted from every window; all measured windows are ranked by their likelihood
+        given the prediction, relative to their likelihood without one.
+
+        Parameters
+        ----------
+        X : Epochs | array
+            Windows of electrophysiology.
+        y : array, shape (n_windows, n_frames, n_targets)
+            Measured BOLD of the same windows: the candidates.
+        k : tuple of int
+            Sizes of the short lists.
+
+        Returns
+        -------
+        summary : Bunch
+            ``top`` and ``chance`` (dicts from k to a share of windows), ``median_rank``,
+            ``chance_rank``, ``n_candidates``, ``ranks`` (n_windows,).
+
+        Raises
+        ------
+        ValueError
+            If X is not windows, or holds fewer than two.
+        """
+        rec = self._read(X, y)
+        if rec.kind != "windows" or len(rec) < 2:
+            raise ValueError(
+                f"retrieval_score needs at least two windows, got {len(rec)} {rec.kind}: cut "
+                "recordings with make_windows."
+            )
+        powers, _, grid = self._measure(rec)
+        pred = self._fitted_input.scale.unscale(self._frames(powers, grid))
+        scale = np.where(self.y_scale_ > 0, self.y_scale_, 1.0)
+        pair = []
+        for values in (pred, rec.bold):
+            clean = detrend_segments(values, rec.table, "windows", rec.t_r, self._reader().detrend)
+            pair.append(np.nan_to_num(np.stack(clean) / scale))
+        return retrieval_summary(self._fitted.matched.scores(*pair), k)
 
     def save(self, path, overwrite: bool = False) -> None:
         """Save to one file, which `read_samba` reads.
@@ -386,4 +375,4 @@ class SambaTranslator(LatentFeatures, TransformerMixin, Intervals, PaperVariant,
             If the file exists and ``overwrite`` is False.
         """
         check_is_fitted(self)
-        save_translator(self, path, overwrite)
+        write_estimator(self, path, overwrite)

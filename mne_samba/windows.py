@@ -11,10 +11,10 @@ import pandas as pd
 from mne.utils import logger, warn
 
 from ._checks import check_number, check_t_r
-from ._data.channels import bad_spans
-from ._data.frame_times import frame_times, times_for_bold
-from ._data.hemo import read_hemo
-from ._data.pairing import (
+from .data.bold import read_hemo
+from .data.channels import bad_spans
+from .data.frame_times import frame_times, times_for_bold
+from .data.pairing import (
     check_bold,
     check_signal,
     count_runs,
@@ -23,7 +23,8 @@ from ._data.pairing import (
     per_recording,
     same_channels,
 )
-from ._data.stimulus_pairing import pair_by_stimulus
+from .data.stimulus_pairing import pair_by_stimulus
+from .reader import Reader
 
 __all__ = ["frame_times", "make_windows", "pair_by_stimulus"]
 
@@ -36,13 +37,9 @@ def make_windows(
     window: float = 60.0,
     step: float | None = None,
     context: float = 30.0,
-    first_volume: float | Sequence[float] = 0.0,
-    n_dummy: int | Sequence[int] = 0,
-    slice_time_ref: float = 0.0,
-    volume_event: str | tuple[str, int] | None = None,
     subject=None,
     run=None,
-    picks=None,
+    reader: Reader | None = None,
 ) -> tuple[mne.EpochsArray, np.ndarray]:
     """Cut recordings and BOLD into paired, self-contained windows.
 
@@ -63,20 +60,14 @@ def make_windows(
         (their contexts do).
     context : float
         Seconds of history before a window's first frame; at least the length of the response.
-    first_volume : float | list of float
-        Seconds from the first sample to the start of the first volume, dummy scans included.
-    n_dummy : int | list of int
-        Volumes at the start of the scan that ``bold`` does not hold.
-    slice_time_ref : float
-        Where in a volume its time lies, 0 (start) to 1 (end), as in nilearn.
-    volume_event : str | tuple | None
-        Scanner triggers, as in :func:`mne_samba.windows.frame_times`.
     subject : str | list | None
-        Who was recorded. None: the subject of ``raw.info``, else "unknown".
+        Who was recorded. None: the subject of ``raw.info``; a recording that has none is unnamed,
+        and never the same person as another unnamed one.
     run : int | str | list | None
         Which run of the subject. None: counted from 1.
-    picks : str | list | None
-        Channels as in MNE. None: data channels (EEG, MEG, ...) that are not bad.
+    reader : Reader | None
+        Channels and frame times; None takes the defaults of `mne_samba.Reader`. Its
+        ``first_volume`` and ``n_dummy`` may be lists with one value per recording.
 
     Returns
     -------
@@ -127,28 +118,30 @@ def make_windows(
     n_frames = _whole_frames(window, "window", t_r)
     step_frames = n_frames if step is None else _whole_frames(step, "step", t_r)
     context = check_number(context, "context", low=0)
-    firsts = per_recording(first_volume, n, "first_volume", several)
-    dummies = per_recording(n_dummy, n, "n_dummy", several)
+    reader = Reader() if reader is None else reader
+    reader.check()
+    firsts = per_recording(reader.first_volume, n, "first_volume", several)
+    dummies = per_recording(reader.n_dummy, n, "n_dummy", several)
     subjects = name_subjects(per_recording(subject, n, "subject", several), raws)
     runs = count_runs(per_recording(run, n, "run", several), subjects)
     hemo = read_hemo(bolds, "recordings", n, name="bold")
     names = [f"raw[{i}]" if several else "raw" for i in range(n)]
-    channels = same_channels(raws, picks, names)
+    channels = same_channels(raws, reader.picks, names)
     sfreq = float(raws[0].info["sfreq"])
     n_context = int(np.ceil(context * sfreq - 1e-6))
     n_times = n_context + int(np.ceil(n_frames * t_r * sfreq - 1e-6))
 
     cuts = []
     for i, values in enumerate(hemo.values):
-        check_bold(raws[i], values, t_r, volume_event, f"bold[{i}]" if several else "bold")
+        check_bold(raws[i], values, t_r, reader.volume_event, f"bold[{i}]" if several else "bold")
         times = times_for_bold(
             raws[i],
             len(values),
             t_r,
             firsts[i],
             dummies[i],
-            slice_time_ref,
-            volume_event,
+            reader.slice_time_ref,
+            reader.volume_event,
             values.shape[1],
         )
         samples = np.rint(times * sfreq)

@@ -54,16 +54,21 @@ def fitted(people):
     """Translator fitted on the first two people. Shared: clone or copy before changing."""
     from mne_samba import SambaTranslator
 
-    translator = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    translator = SambaTranslator(t_r=2.0, model="core", random_state=0)
     return translator.fit(people.raws[:2], people.bolds[:2])
 
 
 @pytest.fixture(scope="session")
 def fitted_full(people):
     """The same with trained graph attention and recurrence."""
-    from mne_samba import SambaTranslator
+    from mne_samba import SambaModel, SambaTranslator, Trainer
 
-    translator = SambaTranslator(t_r=2.0, corrections="always", max_epochs=3, random_state=0)
+    translator = SambaTranslator(
+        t_r=2.0,
+        model=SambaModel(corrections="always"),
+        trainer=Trainer(max_epochs=3),
+        random_state=0,
+    )
     return translator.fit(people.raws[:2], people.bolds[:2])
 
 

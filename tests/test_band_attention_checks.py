@@ -15,7 +15,9 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from mne_samba import Reader
 from mne_samba.transformers._band_attention import WaveletBandAttention
+from mne_samba.wavelets import Morlet
 
 
 @parametrize_with_checks([WaveletBandAttention(), WaveletBandAttention(output="features")])
@@ -42,12 +44,14 @@ def windows():
 def test_clone_keeps_parameters_and_pickle_keeps_the_fit(windows):
     epochs, y, _ = windows
     bands = {"alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
-    attention = WaveletBandAttention(bands=bands, n_cycles=3.0, output="features")
+    bank = Morlet(bands, n_cycles=3.0)
+    attention = WaveletBandAttention(output="features", bands=bank)
     copy = clone(attention)
-    assert copy.bands == bands and copy.n_cycles == 3.0 and not hasattr(copy, "bands_")
+    assert copy.bands == bank and copy.bands.bands == bands and copy.bands.n_cycles == 3.0
+    assert not hasattr(copy, "bands_")
     expected = attention.fit_transform(epochs, y)
     assert_allclose(pickle.loads(pickle.dumps(attention)).transform(epochs), expected)
-    assert attention.bands is bands
+    assert attention.bands is bank and bank.bands is bands
 
 
 def test_fit_transform_is_fit_then_transform(windows):
@@ -83,7 +87,7 @@ def test_pipeline_across_people(windows, routing):
 
 def test_parallel_folds_give_the_same_scores(windows):
     epochs, y, people = windows
-    attention = WaveletBandAttention(sfreq=SFREQ, output="features")
+    attention = WaveletBandAttention(output="features", reader=Reader(sfreq=SFREQ))
     pipeline = make_pipeline(attention, LogisticRegression())
     folds = list(GroupKFold(2).split(y, y, people))
     # Threads share neither Epochs, whose indexing MNE does not guard, nor MNE's log level.

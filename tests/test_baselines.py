@@ -9,8 +9,8 @@ from sklearn.linear_model import Ridge
 from mne_samba import SambaTranslator
 from mne_samba.baselines import BandPowerRidge, _ridge
 from mne_samba.datasets import simulate_paired
+from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.metrics import pearson
-from mne_samba.nn.hrf import double_gamma, glover_params
 
 
 @pytest.fixture(scope="module", params=["canonical", "fir"])
@@ -30,7 +30,7 @@ def test_ridge_equals_scikit_learn(shape):
 
 def features_by_hand(model, power):
     """Standardised features of one recording's band power, bin by bin."""
-    grid = model.grid_
+    grid = model._grid
     n_frames = (power.shape[-1] - grid.n_lags) // grid.step + 1
     out = []
     for k in range(n_frames):
@@ -45,8 +45,8 @@ def features_by_hand(model, power):
 
 
 def test_predictions_follow_from_features_and_coefficients(ridge, people):
-    ele = ridge._read_ele(people.raws[2])
-    power = ridge._scaled_power(ele)[0][0].astype(float)
+    (power,), _, _ = ridge._measure(ridge._read(people.raws[2]))
+    power = power.astype(float)
     features = features_by_hand(ridge, power)
     assert ridge.coef_.shape == (10, features.shape[1], 8, 5)
     # Features are standardised by their training statistics, which fitting keeps to itself.
@@ -134,7 +134,7 @@ def test_translator_beats_the_better_ridge_and_stays_at_zero_without_coupling():
     def held_out(model, bold, truth):
         model.fit(train, bold[:337])
         # 675 s lie within frame 337; the test part begins with frame 338.
-        pred = model.set_params(first_volume=1.0).predict(test)
+        pred = model.set_params(reader__first_volume=1.0).predict(test)
         known = slice(15, None)
         return pearson(truth[cut:][known], pred[known][: len(truth[cut:][known])]).mean()
 

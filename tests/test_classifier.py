@@ -3,19 +3,20 @@
 import numpy as np
 import pytest
 import sklearn
+from assemble import assemble
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from mne_samba import SambaClassifier, SambaTranslator, make_windows
+from mne_samba import SambaClassifier, make_windows
 from mne_samba.datasets import simulate_paired
 
 
 def translator(**params):
     options = {"t_r": 2.0, "direction": "both", "corrections": "never", "random_state": 0}
-    return SambaTranslator(**(options | params))
+    return assemble(**(options | params))
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import fftconvolve, lfilter
 
-from mne_samba import LearnableHRF, compare_hrfs
-from mne_samba.nn.hrf import double_gamma, hrf_summary, unit_peak
+from mne_samba import LearnableHRF, Reader, compare_hrfs
+from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
 
 T_R, SFREQ, N, LATE = 2.0, 10.0, 8, 3
 BASE = np.tile(unit_peak(np.array([6.0, 14.0, 0.85, 0.9, 1.0, 0.3])), (N, 1))
@@ -29,7 +29,7 @@ def fit(params, seed, minutes=12, snr=2.0, gain=1.0, **kwargs):
     clean = fftconvolve(drive, response, axes=1)[:, : n_times : int(T_R * SFREQ)]
     noise = lfilter([1], [1, -0.6], rng.standard_normal(clean.shape), axis=1)
     noise *= clean.std(1, keepdims=True) / noise.std(1, keepdims=True) / np.sqrt(snr)
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False, **kwargs)
+    model = LearnableHRF(t_r=T_R, verbose=False, **kwargs, reader=Reader(sfreq=SFREQ))
     return model.fit([drive], [gain * (clean + noise).T])
 
 

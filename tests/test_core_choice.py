@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from assemble import assemble
 
-from mne_samba import SambaTranslator, make_windows, read_samba
-from mne_samba._data.paired import PairedData
-from mne_samba._fitting.training import inner_blocks, inner_split, stitch
+from mne_samba import CoreModel, SambaTranslator, make_windows, read_samba
+from mne_samba.data.paired import BoldScale, Paired, inner_blocks, inner_split, stitch
+from mne_samba.data.power import LowRateGrid, PowerScaler
 from mne_samba.datasets import simulate_bold, simulate_paired
 from mne_samba.metrics import r2
 
@@ -18,16 +19,16 @@ def log_world():
 
 
 def test_log_power_is_taken_where_it_drives_bold(log_world, people):
-    log = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    log = SambaTranslator(t_r=2.0, model="core", random_state=0)
     log.fit(log_world.raws, log_world.bolds)
-    linear = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    linear = SambaTranslator(t_r=2.0, model="core", random_state=0)
     linear.fit(people.raws, people.bolds)
     assert (log.power_, linear.power_) == ("log", "linear")
 
 
 @pytest.mark.parametrize("power", ["linear", "log"])
 def test_a_given_scale_is_kept(people, power):
-    translator = SambaTranslator(t_r=2.0, corrections="never", power=power, random_state=0)
+    translator = SambaTranslator(t_r=2.0, model=CoreModel(power=power), random_state=0)
     assert translator.fit(people.raws[:1], people.bolds[:1]).power_ == power
 
 
@@ -37,7 +38,7 @@ def test_own_bands_are_taken_on_real_eeg_with_a_band_per_region(shared_data):
 
     raw = mne.io.read_raw_edf(shared_data / "eeg_rest" / "test.edf", preload=True)
     data = simulate_bold(raw, t_r=2.0, n_targets=6, snr=4.0, random_state=0)
-    translator = SambaTranslator(t_r=2.0, hrf_length=20.0, corrections="never", random_state=0)
+    translator = SambaTranslator(t_r=2.0, model=CoreModel(hrf_length=20.0), random_state=0)
     translator.fit(raw, data.bold)
     assert not translator.core_.spatial_map.any()
     error = np.abs(translator.hrf_peak_time_ - np.asarray(data.truth.hrf_peak_time))
@@ -48,14 +49,14 @@ def test_own_bands_are_taken_on_real_eeg_with_a_band_per_region(shared_data):
 
 
 def test_shared_bands_stay_where_they_hold(people):
-    translator = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    translator = SambaTranslator(t_r=2.0, model="core", random_state=0)
     translator.fit(people.raws, people.bolds)
     assert translator.core_.spatial_map.any()
 
 
 def test_own_bands_may_be_asked_for(people):
     # The scale of power is chosen among cores of the structure that was asked for.
-    translator = SambaTranslator(t_r=2.0, corrections="never", target_bands=True, random_state=0)
+    translator = SambaTranslator(t_r=2.0, model=CoreModel(target_bands=True), random_state=0)
     translator.fit(people.raws[0], people.bolds[0])
     assert not translator.core_.spatial_map.any() and translator.core_.extra.any()
     assert translator.score(people.raws[0], people.bolds[0]) > 0.3
@@ -73,13 +74,14 @@ def _windows(first, table_frames, grid):
         {"subject": "a", "run": 1, "recording": 0, "onset": 0.0, "frame": table_frames}
     )
     targets = [bold[f : f + 20] for f in table_frames]
-    data = PairedData(powers, targets, [("a", "1", "0")] * n, table, "windows", grid)
+    names = ["ch0", "ch1"], ["r0", "r1", "r2"]
+    scale = BoldScale(np.zeros(3), np.ones(3), np.zeros(3))
+    keys = [("a", "1", "0")] * n
+    data = Paired(powers, targets, keys, table, "windows", grid, PowerScaler(), scale, *names)
     return data, long, bold
 
 
 def test_overlapping_windows_are_joined_and_frames_count_once():
-    from mne_samba._data.lowrate import LowRateGrid
-
     grid = LowRateGrid.from_tr(2.0, 10.0)
     data, long, bold = _windows(0, [10, 0, 40, 60], grid)
     joined = stitch(data)
@@ -90,8 +92,6 @@ def test_overlapping_windows_are_joined_and_frames_count_once():
 
 
 def test_held_out_frames_share_no_signal_with_training():
-    from mne_samba._data.lowrate import LowRateGrid
-
     grid = LowRateGrid.from_tr(2.0, 10.0)
     frames = list(range(0, 400, 20))
     data, _, _ = _windows(0, frames, grid)
@@ -109,8 +109,8 @@ def test_the_way_back_takes_own_bands_where_they_hold(tmp_path):
     )  # fmt: skip
     options = {"t_r": 2.0, "direction": "hemo_to_ele", "corrections": "never", "random_state": 0}
     bold, raw = data.bolds[0], data.raws[0]
-    own = SambaTranslator(**options).fit(bold, raw)
-    shared = SambaTranslator(**options, target_bands=False).fit(bold, raw)
+    own = assemble(**options).fit(bold, raw)
+    shared = assemble(**options, target_bands=False).fit(bold, raw)
     assert shared.core_.spatial_map.any() and not own.core_.spatial_map.any()
     new = data.bolds[1:], data.raws[1:]
     assert own.score_targets(*new, "pearson").mean() > shared.score_targets(*new, "pearson").mean()
@@ -124,8 +124,6 @@ def test_the_way_back_takes_own_bands_where_they_hold(tmp_path):
 
 
 def test_blocks_are_held_out_once_and_with_a_gap():
-    from mne_samba._data.lowrate import LowRateGrid
-
     grid = LowRateGrid.from_tr(2.0, 10.0)
     data, long, bold = _windows(0, [0, 20, 40, 70, 90], grid)
     seen = []
@@ -152,9 +150,9 @@ def test_predictions_of_short_data_are_shrunk_to_what_holds():
             random_state=seed,
         )  # fmt: skip
         epochs, y = make_windows(data.raws[0], data.bolds[0], t_r=2.0)
-        model = SambaTranslator(t_r=2.0, corrections="never", target_bands=False, random_state=0)
+        model = SambaTranslator(t_r=2.0, model=CoreModel(target_bands=False), random_state=0)
         model.fit(epochs[:4], y[:4])
-        scale = model._network.output_scale
+        scale = model._fitted.judgement.output_scale
         assert (0.05 <= scale).all() and (scale < 0.9).all()
         later = y[6:].reshape(-1, 24), model.predict(epochs[6:]).reshape(-1, 24)
         bold, pred = (frames - frames.mean(axis=0) for frames in later)

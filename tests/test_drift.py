@@ -45,5 +45,5 @@ def test_perfect_predictions_score_one_in_every_metric(name):
 
 def test_a_pair_places_its_own_frames():
     pair = BidsPair(None, pd.DataFrame({"V1": [0.0]}), 2.0, np.zeros(1), None, {}, "01", "rest")
-    assert pair.target_names == ["V1"] and pair.timing["t_r"] == 2.0
+    assert pair.target_names == ["V1"] and pair.t_r == 2.0
     assert "sub-01" in pair.name and "task-rest" in pair.name

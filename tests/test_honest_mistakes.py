@@ -4,9 +4,10 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 from sklearn.linear_model import Ridge
 
-from mne_samba import LearnableHRF, SambaTranslator, WaveletBandAttention, make_windows
+from mne_samba import LearnableHRF, Reader, SambaTranslator, WaveletBandAttention, make_windows
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.evaluation import evaluate
 from mne_samba.io import harmonize, read_bids_pair
@@ -36,7 +37,7 @@ FIT = {
     "generator of BOLD": (
         {}, None, lambda w: generator(w["bolds"]), TypeError, r"^y is a generator.*pass list\(y\)"),
     "tables as recordings": (
-        {"sfreq": 200.0}, lambda w: [pd.DataFrame(a) for a in w["arrays"]], None, TypeError,
+        {"reader__sfreq": 200.0}, lambda w: [pd.DataFrame(a) for a in w["arrays"]], None, TypeError,
         r"^X is a list of tables.*table\.to_numpy\(\)\.T"),
     "two regions of one name": (
         {}, None, lambda w: changed(w["bolds"], lambda b: pd.DataFrame(b[:, :3], columns=[*"aab"])),
@@ -48,12 +49,12 @@ FIT = {
         {}, None, lambda w: changed(w["bolds"], lambda b: 1e200 * b), ValueError,
         r"^y\[0\] holds values beyond 1e\+100"),
     "signal below all measure": (
-        {"sfreq": 200.0}, lambda w: [1e-150 * a for a in w["arrays"]], None, ValueError,
+        {"reader__sfreq": 200.0}, lambda w: [1e-150 * a for a in w["arrays"]], None, ValueError,
         r"^X\[0\] has flat channels"),
     "channels that do not exist": (
-        {"picks": [0, 99]}, None, None, ValueError, r"^picks=\[0, 99\] cannot be read"),
-    "half a channel": ({"picks": [0.5]}, None, None, TypeError, r"^picks=\[0.5\] cannot be read"),
-    "a channel twice": ({"picks": [0, 0]}, None, None, ValueError, "names a channel twice"),
+        {"reader__picks": [0, 99]}, None, None, ValueError, r"^picks=\[0, 99\] cannot be read"),
+    "half a channel": ({"reader__picks": [0.5]}, None, None, TypeError, r"^picks=\[0.5\] cannot be read"),
+    "a channel twice": ({"reader__picks": [0, 0]}, None, None, ValueError, "names a channel twice"),
 }  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def test_fitting(world, estimator, name):
     X = world["raws"] if X is None else X(world)
     y = world["bolds"] if y is None else y(world)
     with pytest.raises(error, match=f"(?s){said}"):
-        estimator(**{"t_r": 2.0, **options}).fit(X, y)
+        estimator(t_r=2.0).set_params(**options).fit(X, y)
 
 
 @pytest.mark.parametrize("alphas", ["auto", [], [1.0, np.nan], [np.inf], 1.0, generator([1.0])])
@@ -76,7 +77,7 @@ def test_penalties(world, alphas):
 
 
 def test_one_recording_outside_its_list(world):
-    ridge = BandPowerRidge(t_r=2.0, sfreq=200.0).fit(world["arrays"], world["bolds"])
+    ridge = BandPowerRidge(t_r=2.0, reader=Reader(sfreq=200.0)).fit(world["arrays"], world["bolds"])
     with pytest.raises(ValueError, match=r"One recording as an array .* goes into a list"):
         ridge.predict(world["arrays"][0])
 
@@ -146,8 +147,11 @@ def test_transformers_say_it_alike(world):
     drive = [array[:10, ::20] for array in world["arrays"]]
     for t_r in ([2.0, 2.0], np.array([2.0])):
         with pytest.raises(TypeError, match=r"^t_r must be one number .*harmonize"):
-            LearnableHRF(t_r=t_r, sfreq=10.0).fit(drive, world["bolds"])
-    for estimator in (LearnableHRF(t_r=2.0, sfreq=10.0), WaveletBandAttention(sfreq=10.0)):
+            LearnableHRF(t_r=t_r, reader=Reader(sfreq=10.0)).fit(drive, world["bolds"])
+    for estimator in (
+        LearnableHRF(t_r=2.0, reader=Reader(sfreq=10.0)),
+        WaveletBandAttention(reader=Reader(sfreq=10.0)),
+    ):
         with pytest.raises(TypeError, match=r"^X is a generator"):
             estimator.fit(generator(drive), world["bolds"])
 
@@ -187,19 +191,19 @@ def test_bids_runs(tmp_path, change, error, said):
 
 @pytest.mark.parametrize("direction", ["ele_to_hemo", "hemo_to_ele"])
 def test_recordings_of_one_name_are_noticed(direction):
-    """Two people cut one by one without their names: the same frames of one "unknown"."""
+    """Two people cut one by one under one name: the same frames of "somebody"."""
     rng = np.random.default_rng(0)
     info = mne.create_info(3, 50.0, "eeg")
     cut = [
         make_windows(
             mne.io.RawArray(rng.standard_normal((3, 15000)), info, verbose=False),
-            rng.standard_normal((150, 2)), t_r=2.0,
+            rng.standard_normal((150, 2)), t_r=2.0, subject="somebody",
         )
         for _ in range(2)
     ]  # fmt: skip
     epochs = mne.concatenate_epochs([epochs for epochs, _ in cut], verbose=False)
     y = np.concatenate([y for _, y in cut])
     pair = (epochs, y) if direction == "ele_to_hemo" else (y, epochs)
-    model = SambaTranslator(t_r=2.0, direction=direction, corrections="never", random_state=0)
-    with pytest.warns(RuntimeWarning, match="'unknown'.* different BOLD at the same frames"):
+    model = assemble(t_r=2.0, direction=direction, corrections="never", random_state=0)
+    with pytest.warns(RuntimeWarning, match="'somebody'.* different BOLD at the same frames"):
         model.fit(*pair)

@@ -6,9 +6,10 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 from sklearn.base import clone
 
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import make_windows
 from mne_samba._checks import as_float_array
 from mne_samba.baselines import BandPowerRidge
 
@@ -16,7 +17,7 @@ OPTIONS = {"t_r": 2.0, "corrections": "never", "map_prior": "gaussian", "random_
 
 
 def translator(**options):
-    return SambaTranslator(**{**OPTIONS, **options})
+    return assemble(**{**OPTIONS, **options})
 
 
 def raw_of(data, like):

@@ -14,7 +14,7 @@ def test_ninety_percent_intervals_cover_held_out_frames(snr):
     )
     epochs, y = make_windows(data.raws[0], data.bolds[0], t_r=2.0)
     train, test = np.arange(0, 24), np.arange(26, len(epochs))
-    translator = SambaTranslator(t_r=2.0, corrections="never", random_state=0)
+    translator = SambaTranslator(t_r=2.0, model="core", random_state=0)
     translator.fit(epochs[train], y[train])
     low, high = translator.predict_interval(epochs[test], coverage=0.9)
     covered = ((y[test] >= low) & (y[test] <= high)).mean(axis=(0, 1))

@@ -14,8 +14,8 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from mne_samba import FramewiseRegressor, LearnableHRF
-from mne_samba.nn.hrf import HRF_PARAMS, double_gamma, glover_params, hrf_summary, unit_peak
+from mne_samba import FramewiseRegressor, LearnableHRF, Reader
+from mne_samba.hrf import HRF_PARAMS, double_gamma, glover_params, hrf_summary, unit_peak
 
 T_R, SFREQ = 2.0, 10.0
 
@@ -57,7 +57,7 @@ def data():
 @pytest.fixture(scope="module")
 def fitted(data):
     drive, bold, _ = data
-    return LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False).fit([drive], [bold])
+    return LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit([drive], [bold])
 
 
 def cut(drive, bold, n_frames=30, context=30.0, step=None):
@@ -88,7 +88,7 @@ def as_epochs(X, first, picks_type="eeg"):
 )
 def test_recovers_peak_times(minutes, snr, error, correlation):
     drive, bold, params = simulate(seed=1, n=64, minutes=minutes, snr=snr)
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False).fit([drive], [bold])
+    model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit([drive], [bold])
     truth = hrf_summary(params)["peak_time"]
     assert np.abs(model.hrf_peak_time_ - truth).mean() <= error
     assert np.corrcoef(model.hrf_peak_time_, truth)[0, 1] >= correlation
@@ -103,7 +103,9 @@ def test_shrinkage_helps_where_regions_are_alike_and_data_short():
         params = true_params(rng, 1) * np.exp(0.05 * rng.standard_normal((24, 6)))
         bold, truth = bold_of(rng, drive, params, snr=1.0), hrf_summary(params)
         for shrinkage in errors:
-            model = LearnableHRF(t_r=T_R, sfreq=SFREQ, shrinkage=shrinkage, verbose=False)
+            model = LearnableHRF(
+                t_r=T_R, shrinkage=shrinkage, verbose=False, reader=Reader(sfreq=SFREQ)
+            )
             model.fit([drive], [bold])
             errors[shrinkage].append(np.abs(model.hrf_fwhm_ - truth["fwhm"]).mean())
     assert np.mean(errors["auto"]) < 0.75 * np.mean(errors[None])
@@ -111,10 +113,12 @@ def test_shrinkage_helps_where_regions_are_alike_and_data_short():
 
 def test_full_shrinkage_gives_one_response(data):
     drive, bold, _ = data
-    one = LearnableHRF(t_r=T_R, sfreq=SFREQ, shrinkage=1.0, verbose=False).fit([drive], [bold])
+    one = LearnableHRF(t_r=T_R, shrinkage=1.0, verbose=False, reader=Reader(sfreq=SFREQ)).fit(
+        [drive], [bold]
+    )
     assert np.ptp(one.hrf_peak_time_) < 0.2
     glover = LearnableHRF(
-        t_r=T_R, sfreq=SFREQ, shrinkage=1.0, shrink_to="canonical", verbose=False
+        t_r=T_R, shrinkage=1.0, shrink_to="canonical", verbose=False, reader=Reader(sfreq=SFREQ)
     ).fit([drive], [bold])
     reference = hrf_summary(glover_params())["peak_time"]
     assert_allclose(glover.hrf_peak_time_, reference, atol=0.1)
@@ -126,7 +130,7 @@ def test_intervals_cover_the_truth():
     for seed in range(2):
         drive, bold, params = simulate(seed, n=40, minutes=15, snr=1.0)
         model = LearnableHRF(
-            t_r=T_R, sfreq=SFREQ, n_bootstrap=60, random_state=0, verbose=False
+            t_r=T_R, n_bootstrap=60, random_state=0, verbose=False, reader=Reader(sfreq=SFREQ)
         ).fit([drive], [bold])
         truth = hrf_summary(params)["peak_time"]
         low, high = (model.hrf_intervals_[f"peak_time_{end}"] for end in ("low", "high"))
@@ -152,7 +156,9 @@ def test_prediction_is_the_convolution_in_the_units_of_bold(fitted, data):
     predicted = fitted.predict([drive])[0]
     # Bins of half a second stand for the drive within them: not exact, but close.
     assert_allclose(predicted[20:], expected[20:], atol=0.02 * bold.std())
-    other = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False).fit([5 * drive + 3], [7 * bold + 50])
+    other = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit(
+        [5 * drive + 3], [7 * bold + 50]
+    )
     assert_allclose(other.scale_, fitted.scale_ * 7 / 5, rtol=1e-4)
     assert_allclose(other.predict([5 * drive + 3])[0], 7 * predicted + 50, atol=1e-4)
 
@@ -168,7 +174,7 @@ def test_prediction_is_causal(fitted, data):
 
 def test_negative_coupling_keeps_the_response_positive(data):
     drive, bold, params = data
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False).fit([drive], [-bold])
+    model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit([drive], [-bold])
     assert np.all(model.scale_ < 0)
     assert_allclose(model.hrf_.max(axis=1), 1.0, atol=2e-3)
     assert np.abs(model.hrf_peak_time_ - hrf_summary(params)["peak_time"]).mean() < 0.15
@@ -177,7 +183,7 @@ def test_negative_coupling_keeps_the_response_positive(data):
 def test_windows_epochs_raw_and_lists_agree(fitted, data):
     drive, bold, _ = data
     X, y, first = cut(drive, bold)
-    windows = LearnableHRF(t_r=T_R, sfreq=SFREQ, tmin=-30.0, verbose=False).fit(X, y)
+    windows = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ, tmin=-30.0)).fit(X, y)
     assert windows.transform(X).shape == y.shape
     assert_allclose(windows.hrf_peak_time_, fitted.hrf_peak_time_, atol=0.12)
     epochs = as_epochs(X, first)
@@ -213,7 +219,7 @@ def test_several_runs_with_drift_and_scrubbed_frames(data):
     half = len(bold) // 2
     cut_at = int(half * T_R * SFREQ)
     runs = [drive[:, :cut_at], drive[:, cut_at:]], [dirty[:half], 100 + 3 * dirty[half:]]
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False).fit(*runs)
+    model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit(*runs)
     assert np.abs(model.hrf_peak_time_ - hrf_summary(params)["peak_time"]).mean() < 0.2
     assert model.score(*runs) > 0.75
 
@@ -222,7 +228,7 @@ def test_frame_times_move_the_peak(data):
     drive, bold, _ = data
     peaks = []
     for ref in (0.0, 0.5):
-        model = LearnableHRF(t_r=T_R, sfreq=SFREQ, slice_time_ref=ref, verbose=False)
+        model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ, slice_time_ref=ref))
         peaks.append(model.fit([drive], [bold[:-1]]).hrf_peak_time_.mean())
     # Frames that are said to be a second later have responses that are a second later.
     assert_allclose(peaks[1] - peaks[0], 1.0, atol=0.15)
@@ -231,7 +237,7 @@ def test_frame_times_move_the_peak(data):
 def test_samples_may_be_averages_over_their_interval(data):
     drive, bold, params = data
     binned = drive.reshape(16, -1, 5).mean(-1)
-    model = LearnableHRF(t_r=T_R, sfreq=2.0, sample_time_ref=0.45, verbose=False)
+    model = LearnableHRF(t_r=T_R, sample_time_ref=0.45, verbose=False, reader=Reader(sfreq=2.0))
     error = model.fit([binned], [bold]).hrf_peak_time_ - hrf_summary(params)["peak_time"]
     assert abs(error.mean()) < 0.08
 
@@ -242,7 +248,7 @@ def test_map_and_responses_are_learnt_together():
     weights = rng.standard_normal((12, 6)) * (rng.random((12, 6)) < 0.5)
     weights[:, 0] += 1.0
     bold = bold_of(rng, weights @ drive, params, snr=4.0)
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False).fit([drive], [bold])
+    model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit([drive], [bold])
     assert model.coef_.shape == (12, 6)
     assert np.corrcoef(model.coef_.ravel(), weights.ravel())[0, 1] > 0.97
     assert np.abs(model.hrf_peak_time_ - hrf_summary(params)["peak_time"]).mean() < 0.25
@@ -263,14 +269,16 @@ def test_inverse_transform_deconvolves(fitted, data):
     for estimate, truth in zip(back[:4], drive[:4], strict=True):
         assert np.corrcoef(estimate[inner], truth[: back.shape[1]][inner])[0, 1] > 0.95
     X, y, _ = cut(drive, data[1])
-    windows = LearnableHRF(t_r=T_R, sfreq=SFREQ, tmin=-30.0, verbose=False).fit(X, y)
+    windows = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ, tmin=-30.0)).fit(X, y)
     assert windows.inverse_transform(y).shape == X.shape
 
 
 @pytest.mark.parametrize("hrf", ["fir", "canonical"])
 def test_reference_responses(hrf, fitted, data):
     drive, bold, _ = data
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, hrf=hrf, verbose=False).fit([drive], [bold])
+    model = LearnableHRF(t_r=T_R, hrf=hrf, verbose=False, reader=Reader(sfreq=SFREQ)).fit(
+        [drive], [bold]
+    )
     assert_allclose(np.abs(model.hrf_).max(axis=1), 1.0, atol=0.02)
     assert model.score([drive], [bold]) > (0.85 if hrf == "fir" else 0.5)
     assert model.score([drive], [bold]) < fitted.score([drive], [bold]) + 0.01
@@ -299,10 +307,11 @@ def test_calcium_response_predicts_the_other_half(shared_data):
     scores = {}
     for hrf in ("double_gamma", "canonical"):
         # The file gives volume end times; a mouse's response is over after 20 s.
+        reader = Reader(sfreq=sfreq, slice_time_ref=1.0, detrend="linear")
+        bounds = "fast" if hrf == "double_gamma" else "human"
         model = LearnableHRF(
-            t_r=t_r, sfreq=sfreq, hrf=hrf, bounds="fast" if hrf == "double_gamma" else "human",
-            hrf_length=20.0, slice_time_ref=1.0, detrend="linear", verbose=False,
-        )  # fmt: skip
+            t_r=t_r, hrf=hrf, hrf_length=20.0, hrf_bounds=bounds, reader=reader, verbose=False
+        )
         scores[hrf] = []
         for train, test in ((0, 1), (1, 0)):
             model.fit([drives[train]], [bolds[train]])
@@ -349,7 +358,7 @@ def test_constant_regions_and_drives_are_named(data):
     drive, bold, _ = data
     flat = pd.DataFrame(bold[:, :4], columns=["a", "b", "c", "d"])
     flat["b"] = 5.0
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False)
+    model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ))
     with pytest.warns(RuntimeWarning, match=r"Constant BOLD in regions \['b'\]"):
         model.fit([drive[:4]], [flat])
     assert_allclose(model.predict([drive[:4]])[0][:, 1], 5.0)
@@ -366,7 +375,7 @@ def test_constant_regions_and_drives_are_named(data):
 
 def test_bad_input_says_what_to_do(data):
     drive, bold, _ = data
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, verbose=False)
+    model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ))
     with pytest.raises(ValueError, match="sfreq"):
         LearnableHRF(t_r=T_R).fit([drive], [bold])
     with pytest.raises(ValueError, match="hrf_length"):
@@ -378,9 +387,9 @@ def test_bad_input_says_what_to_do(data):
     with pytest.raises(ValueError, match="NaN"):
         model.fit([np.where(drive > 3, np.nan, drive)], [bold])
     with pytest.raises(ValueError, match="shrinkage"):
-        LearnableHRF(t_r=T_R, sfreq=SFREQ, shrinkage="some").fit([drive], [bold])
+        LearnableHRF(t_r=T_R, shrinkage="some", reader=Reader(sfreq=SFREQ)).fit([drive], [bold])
     with pytest.raises(ValueError, match="hrf must be"):
-        LearnableHRF(t_r=T_R, sfreq=SFREQ, hrf="gamma").fit([drive], [bold])
+        LearnableHRF(t_r=T_R, hrf="gamma", reader=Reader(sfreq=SFREQ)).fit([drive], [bold])
     model.fit([drive], [bold])
     with pytest.raises(ValueError, match="regions"):
         model.inverse_transform([bold[:, :5]])
@@ -393,7 +402,7 @@ def test_bad_input_says_what_to_do(data):
 def test_short_windows_warn_and_use_the_rest(data):
     drive, bold, _ = data
     X, y, _ = cut(drive, bold, n_frames=60, context=10.0)
-    model = LearnableHRF(t_r=T_R, sfreq=SFREQ, tmin=-10.0, verbose=False)
+    model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ, tmin=-10.0))
     with pytest.warns(RuntimeWarning, match="more context"):
         model.fit(X, y)
     assert model.predict(X).shape == y.shape
@@ -433,7 +442,7 @@ def test_a_table_after_signals_keeps_no_response():
 def test_responses_are_refused_at_another_t_r(method):
     rng = np.random.default_rng(0)
     drive, bold = rng.standard_normal((2, 4000)), rng.standard_normal((200, 2))
-    model = LearnableHRF(t_r=2.0, sfreq=10.0, verbose=False).fit([drive], [bold])
+    model = LearnableHRF(t_r=2.0, verbose=False, reader=Reader(sfreq=10.0)).fit([drive], [bold])
     model.set_params(t_r=1.0)
     with pytest.raises(ValueError, match=r"tied to the t_r that they were fitted on \(2 s\)"):
         getattr(model, method)([drive if method == "predict" else bold])

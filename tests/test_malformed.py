@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import Reader, SambaModel, SambaTranslator, Trainer, make_windows
 from mne_samba.baselines import BandPowerRidge
 
 N, T_R, SFREQ, N_FRAMES = 200, 2.0, 64.0, 50
@@ -127,7 +127,7 @@ CORRUPTIONS = {
     "volume_event": params("volume_event", ["R128", ("STI", 1), 7, ("E0", "x")]),
     "window": params("window", [0, -1.0, 1.0, np.nan, 1e9, "60"]),
     "picks": params("picks", [["no such channel"], "meg", []]),
-    "context": params("context", [-1.0, np.nan, "30"]),
+    "hrf_length": params("hrf_length", [-1.0, np.nan, "30"]),
 }  # fmt: skip
 
 
@@ -139,17 +139,43 @@ def malformed(seed):
     return name, case
 
 
+def parts(params):
+    """Parameters of a case: the window, the length of responses, t_r, and the reader."""
+    reader = {k: v for k, v in params.items() if k not in ("t_r", "window", "hrf_length")}
+    length = {"hrf_length": params["hrf_length"]} if "hrf_length" in params else {}
+    return params["t_r"], params["window"], length, Reader(**reader)
+
+
+def fit_translator(case):
+    t_r, window, length, reader = parts(case["params"])
+    translator = SambaTranslator(
+        t_r=t_r, model=SambaModel(**length), reader=reader, trainer=Trainer(window=window)
+    )
+    return translator.fit(case["X"], case["y"])
+
+
+def fit_ridge(case):
+    t_r, _, length, reader = parts(case["params"])
+    return BandPowerRidge(t_r=t_r, reader=reader, **length).fit(case["X"], case["y"])
+
+
+def cut_windows(case):
+    t_r, window, length, reader = parts(case["params"])
+    context = {"context": length["hrf_length"]} if length else {}
+    return make_windows(case["X"], case["y"], t_r=t_r, window=window, reader=reader, **context)
+
+
 class Trained(Exception):
     """Training was reached."""
 
 
 @pytest.fixture
 def no_training(monkeypatch):
-    def train(self, data):
+    def train(self, *args):
         raise Trained
 
-    monkeypatch.setattr(SambaTranslator, "_fit_paired", train)
-    monkeypatch.setattr(BandPowerRidge, "_fit_paired", train)
+    monkeypatch.setattr(SambaModel, "fit", train)
+    monkeypatch.setattr(BandPowerRidge, "_fit", train)
 
 
 def refuse(call, name):
@@ -174,15 +200,16 @@ def test_there_are_two_hundred_of_every_kind():
 def test_malformed_input_is_refused(no_training, chunk):
     for seed in range(chunk * N // 10, (chunk + 1) * N // 10):
         name, case = malformed(seed)
-        estimator = BandPowerRidge if seed % 5 == 0 else SambaTranslator
-        refuse(lambda c=case, e=estimator: e(**c["params"]).fit(c["X"], c["y"]), f"{name} ({seed})")
+        # A ridge has no windows of training.
+        fit = fit_ridge if seed % 5 == 0 and name != "window" else fit_translator
+        refuse(lambda c=case, f=fit: f(c), f"{name} ({seed})")
 
 
 def test_good_input_is_not_refused(no_training):
-    case = good(np.random.default_rng(0))
-    with pytest.raises(Trained):
-        SambaTranslator(**case["params"]).fit(case["X"], case["y"])
-    make_windows(case["X"], case["y"], **case["params"])
+    for fit in (fit_translator, fit_ridge):
+        with pytest.raises(Trained):
+            fit(good(np.random.default_rng(0)))
+    cut_windows(good(np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("chunk", range(4))
@@ -191,4 +218,4 @@ def test_windows_of_malformed_input_are_refused(chunk):
         name, case = malformed(seed)
         # A sample that no window holds does no harm; size is judged in fit.
         if name not in ("huge", "NaN", "infinity"):
-            refuse(lambda c=case: make_windows(c["X"], c["y"], **c["params"]), f"{name} ({seed})")
+            refuse(lambda c=case: cut_windows(c), f"{name} ({seed})")

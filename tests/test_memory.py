@@ -8,11 +8,29 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from mne_samba import SambaTranslator, read_samba
-from mne_samba._data import lowrate
+from mne_samba import CoreModel, Reader, SambaTranslator, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.datasets._generated import GeneratedRaw
+from mne_samba.wavelets import Morlet, Shannon
+
+COMPUTED = []
+
+
+class Counted:
+    """Wavelets that note every recording whose band power is computed."""
+
+    def power(self, *args, **kwargs):
+        COMPUTED.append(1)
+        return super().power(*args, **kwargs)
+
+
+class CountedShannon(Counted, Shannon):
+    pass
+
+
+class CountedMorlet(Counted, Morlet):
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -21,29 +39,25 @@ def three_people():
 
 
 @pytest.fixture
-def computed(monkeypatch):
+def computed():
     """One entry for every recording whose band power was computed."""
-    calls, original = [], lowrate.band_power
-
-    def counted(*args, **kwargs):
-        calls.append(1)
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(lowrate, "band_power", counted)
-    return calls
+    COMPUTED.clear()
+    return COMPUTED
 
 
 @pytest.mark.parametrize(
     "model",
     [
-        BandPowerRidge(t_r=2.0),
+        BandPowerRidge(t_r=2.0, bands=CountedShannon()),
         SambaTranslator(
             t_r=2.0,
-            power="linear",
-            hrf="canonical",
-            target_bands=False,
-            map_prior="sparse",
-            corrections="never",
+            model=CoreModel(
+                bands=CountedShannon(),
+                power="linear",
+                hrf="canonical",
+                map_prior="sparse",
+                target_bands=False,
+            ),
             random_state=0,
         ),
     ],
@@ -55,7 +69,7 @@ def test_folds_and_refits_share_band_power(three_people, computed, tmp_path, mod
     # Two people in training and one in the test of every fold.
     assert len(computed) == 9
     computed.clear()
-    kept = clone(model).set_params(memory=tmp_path)
+    kept = clone(model).set_params(reader=Reader(memory=tmp_path))
     np.testing.assert_array_equal(cross_val_score(kept, raws, bolds, cv=3), plain)
     assert len(computed) == 3
     kept.fit(raws, bolds)
@@ -64,17 +78,18 @@ def test_folds_and_refits_share_band_power(three_people, computed, tmp_path, mod
 
 def test_what_band_power_depends_on_is_computed_anew(three_people, computed, tmp_path):
     raw, bold = three_people.raws[0], three_people.bolds[0]
-    ridge = BandPowerRidge(t_r=2.0, memory=tmp_path).fit(raw, bold)
+    ridge = BandPowerRidge(t_r=2.0, bands=CountedShannon(), reader=Reader(memory=tmp_path))
+    ridge.fit(raw, bold)
     before = ridge.coef_.copy()
     changed = raw.copy()
     changed._data[1, 5000] += 1e-5
     ridge.fit(changed, bold)
     assert len(computed) == 2
-    ridge.set_params(bands={"alpha": (8.0, 12.0)}).fit(raw, bold)
+    ridge.set_params(bands=CountedShannon({"alpha": (8.0, 12.0)})).fit(raw, bold)
     assert len(computed) == 3
-    ridge.set_params(bands=None, wavelet="morlet").fit(raw, bold)
+    ridge.set_params(bands=CountedMorlet()).fit(raw, bold)
     assert len(computed) == 4
-    ridge.set_params(wavelet="shannon").fit(raw, bold)
+    ridge.set_params(bands=CountedShannon()).fit(raw, bold)
     assert len(computed) == 4
     np.testing.assert_array_equal(ridge.coef_, before)
 
@@ -83,19 +98,19 @@ def test_memory_is_no_part_of_a_saved_model(three_people, tmp_path):
     raw, bold = three_people.raws[0], three_people.bolds[0]
     model = SambaTranslator(
         t_r=2.0,
-        corrections="never",
-        power="linear",
-        target_bands=False,
-        memory=tmp_path / "cache",
+        model=CoreModel(power="linear", target_bands=False),
+        reader=Reader(memory=tmp_path / "cache"),
         random_state=0,
     )
     model.fit(raw, bold).save(tmp_path / "model.samba")
-    assert read_samba(tmp_path / "model.samba").memory is None
+    assert read_samba(tmp_path / "model.samba").reader.memory is None
 
 
 def test_memory_must_be_a_folder_or_a_cache(three_people):
     with pytest.raises(ValueError, match="memory"):
-        BandPowerRidge(t_r=2.0, memory=3).fit(three_people.raws[0], three_people.bolds[0])
+        BandPowerRidge(t_r=2.0, reader=Reader(memory=3)).fit(
+            three_people.raws[0], three_people.bolds[0]
+        )
 
 
 def test_recordings_are_read_in_blocks(three_people):
@@ -106,7 +121,7 @@ def test_recordings_are_read_in_blocks(three_people):
     raws[0].resample(1000.0, verbose="ERROR")
     raws[0].set_channel_types(dict.fromkeys(names, "eeg"), verbose="ERROR")
     model = SambaTranslator(
-        t_r=2.0, corrections="never", power="linear", target_bands=False, random_state=0
+        t_r=2.0, model=CoreModel(power="linear", target_bands=False), random_state=0
     )
     model.fit(raws, three_people.bolds[:1])
     model.predict(GeneratedRaw(4, 60.0, 1000.0))
@@ -133,7 +148,7 @@ def test_generated_samples_do_not_depend_on_how_they_are_read():
 
 
 def test_a_long_computation_shows_how_far_it_is(three_people, monkeypatch, capsys):
-    monkeypatch.setattr(lowrate, "_LONG", 0)
+    monkeypatch.setattr("mne_samba.data.power._LONG", 0)
     ridge = BandPowerRidge(t_r=2.0)
     with mne.use_log_level("INFO"):
         ridge.fit(three_people.raws[0], three_people.bolds[0])

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 
 from mne_samba import SambaTranslator, read_samba
 from mne_samba.baselines import BandPowerRidge
@@ -23,15 +24,15 @@ def gaps(people):
 
 @pytest.fixture(scope="module")
 def fitted_gaps(people, gaps):
-    return SambaTranslator(**OPTIONS).fit(people.raws, gaps)
+    return assemble(**OPTIONS).fit(people.raws, gaps)
 
 
 def test_missing_regions_do_not_shrink_the_model(people, gaps, fitted_gaps):
     """What is missing is left out: as if the region had been learnt from the others alone."""
-    alone = SambaTranslator(**OPTIONS).fit(people.raws[:1], gaps[:1])
-    whole = SambaTranslator(**OPTIONS).fit(people.raws, people.bolds)
+    alone = assemble(**OPTIONS).fit(people.raws[:1], gaps[:1])
+    whole = assemble(**OPTIONS).fit(people.raws, people.bolds)
     zeros = [np.nan_to_num(g, nan=0.0) + 1e-9 * b for g, b in zip(gaps, people.bolds, strict=True)]
-    shrunk = SambaTranslator(**OPTIONS).fit(people.raws, zeros)
+    shrunk = assemble(**OPTIONS).fit(people.raws, zeros)
 
     def size(translator):
         frames = translator.predict(people.raws[0])
@@ -43,7 +44,7 @@ def test_missing_regions_do_not_shrink_the_model(people, gaps, fitted_gaps):
 
 
 def test_other_regions_hardly_change(people, fitted_gaps):
-    whole = SambaTranslator(**OPTIONS).fit(people.raws, people.bolds)
+    whole = assemble(**OPTIONS).fit(people.raws, people.bolds)
     kept = [0, 1, 3, 4, 6, 7, 8, 9]
     a, b = (t.predict(people.raws[0])[:, kept] for t in (whole, fitted_gaps))
     assert all(np.corrcoef(x, y)[0, 1] > 0.95 for x, y in zip(a.T, b.T, strict=True))
@@ -72,7 +73,7 @@ def test_everything_published_is_finite(people, gaps, fitted_gaps, tmp_path):
 
 
 def test_corrections_train_on_what_is_there(people, gaps):
-    translator = SambaTranslator(
+    translator = assemble(
         **{**OPTIONS, "corrections": "always"}, max_epochs=2
     ).fit(people.raws, gaps)  # fmt: skip
     assert all(np.isfinite(row["train_loss"]) for row in translator.history_)
@@ -82,13 +83,13 @@ def test_corrections_train_on_what_is_there(people, gaps):
 def test_a_region_that_nobody_has_is_refused(people, gaps):
     bolds = [pd.DataFrame(g).assign(**{"nobody": np.nan}) for g in gaps]
     with pytest.raises(ValueError, match=r"'nobody'.*NaN in all recordings"):
-        SambaTranslator(**OPTIONS).fit(people.raws, bolds)
+        assemble(**OPTIONS).fit(people.raws, bolds)
 
 
 @pytest.mark.parametrize("change", [{"variant": "paper"}])
 def test_where_regions_cannot_be_left_out_they_are_refused(people, gaps, change):
     with pytest.raises(ValueError, match="NaN in some regions"):
-        SambaTranslator(**{**OPTIONS, **change}).fit(people.raws, gaps)
+        assemble(**{**OPTIONS, **change}).fit(people.raws, gaps)
 
 
 @pytest.mark.parametrize("hrf", ["canonical", "fir"])
@@ -143,6 +144,6 @@ def test_regions_of_which_nothing_can_be_held_out():
     bolds = [bold.copy() for bold in data.bolds]
     bolds[0][:, 3] = np.nan
     bolds[1][-80:] = np.nan
-    model = SambaTranslator(t_r=2.0, corrections="never", random_state=0).fit(data.raws, bolds)
+    model = SambaTranslator(t_r=2.0, model="core", random_state=0).fit(data.raws, bolds)
     bold, std = model.predict(data.raws, return_std=True)
     assert np.isfinite(bold).all() and np.isfinite(std).all()

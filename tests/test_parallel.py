@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 
-from mne_samba import SambaTranslator
+from mne_samba import CoreModel, SambaTranslator
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 
@@ -31,7 +31,7 @@ def people():
 
 @pytest.mark.slow
 def test_people_left_out_on_dask(cluster, people):
-    model = SambaTranslator(t_r=people.t_r, corrections="never", target_bands=False, random_state=0)
+    model = SambaTranslator(t_r=people.t_r, model=CoreModel(target_bands=False), random_state=0)
 
     def scores():
         return cross_val_score(

@@ -5,13 +5,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import Reader, make_windows
 from mne_samba.baselines import BandPowerRidge
+from mne_samba.hrf import convolve_frames
 from mne_samba.io._harmonize import resample_bold
-from mne_samba.nn.hrf import convolve_frames
 
 FEW = settings(
     max_examples=12, deadline=None, derandomize=True, database=None,
@@ -57,7 +58,7 @@ def test_any_reasonable_data_is_learnt_from(
     if lacks and n_recordings > 1 and n_targets > 1:
         y[0][:, 0] = np.nan
     y = [pd.DataFrame(bold, columns=columns[:n_targets]) for bold in y]
-    translator = SambaTranslator(t_r=t_r, sfreq=sfreq, **QUICK)
+    translator = assemble(t_r=t_r, sfreq=sfreq, **QUICK)
     try:
         translator.fit(X, y)
     except ValueError as error:
@@ -82,12 +83,12 @@ def small(people):
 @pytest.fixture(scope="module")
 def reference(small):
     X, y, sfreq = small
-    return SambaTranslator(t_r=2.0, sfreq=sfreq, **QUICK).fit(X, y)
+    return assemble(t_r=2.0, sfreq=sfreq, **QUICK).fit(X, y)
 
 
 def refit(small, X=None, y=None, **options):
     own_X, own_y, sfreq = small
-    translator = SambaTranslator(t_r=2.0, sfreq=sfreq, **{**QUICK, **options})
+    translator = assemble(t_r=2.0, sfreq=sfreq, **{**QUICK, **options})
     return translator.fit(own_X if X is None else X, own_y if y is None else y)
 
 
@@ -149,8 +150,10 @@ def test_permuted_regions_are_predicted_permuted(small, reference, order):
 @given(offset=st.floats(-1e3, 1e3))
 def test_the_baseline_shifts_with_bold(small, offset):
     X, y, sfreq = small
-    plain = BandPowerRidge(t_r=2.0, sfreq=sfreq).fit(X, y)
-    shifted = BandPowerRidge(t_r=2.0, sfreq=sfreq).fit(X, [bold + offset for bold in y])
+    plain = BandPowerRidge(t_r=2.0, reader=Reader(sfreq=sfreq)).fit(X, y)
+    shifted = BandPowerRidge(t_r=2.0, reader=Reader(sfreq=sfreq)).fit(
+        X, [bold + offset for bold in y]
+    )
     alike([p - offset for p in shifted.predict(X)], plain.predict(X), 1e-3)
 
 

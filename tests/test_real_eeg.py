@@ -4,8 +4,9 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 
-from mne_samba import SambaTranslator, make_windows, read_samba
+from mne_samba import CoreModel, SambaModel, SambaTranslator, Trainer, make_windows, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_bold
 from mne_samba.metrics import pearson
@@ -42,7 +43,12 @@ def test_windows_fit_predict(recording):
     epochs, y = make_windows(raw, data.bold, t_r=T_R, window=20.0)
     assert len(epochs) >= 7 and y.shape[1:] == (10, 8)
     train, test = slice(0, len(epochs) - 2), slice(len(epochs) - 2, None)
-    model = SambaTranslator(t_r=T_R, corrections="always", max_epochs=1, random_state=0)
+    model = SambaTranslator(
+        t_r=T_R,
+        model=SambaModel(corrections="always"),
+        trainer=Trainer(max_epochs=1),
+        random_state=0,
+    )
     model.fit(epochs[train], y[train])
     assert not set(model.ch_names_in_) & {"EOG1", "EOG2"}
     pred = model.predict(epochs[test])
@@ -51,7 +57,7 @@ def test_windows_fit_predict(recording):
 
 
 @pytest.mark.parametrize("make", [
-    lambda: SambaTranslator(t_r=T_R, corrections="never", random_state=0),
+    lambda: SambaTranslator(t_r=T_R, model="core", random_state=0),
     lambda: BandPowerRidge(t_r=T_R),
 ], ids=["translator", "ridge"])  # fmt: skip
 def test_own_band_power_is_found_again(recording, make):
@@ -67,15 +73,15 @@ def test_own_band_power_is_found_again(recording, make):
 def test_files_on_disk_equal_files_in_memory(recording):
     raw, data = recording
     options = {"t_r": T_R, "corrections": "never", "map_prior": "gaussian", "random_state": 0}
-    lazy = SambaTranslator(**options).fit(raw, data.bold)
-    loaded = SambaTranslator(**options).fit(raw.copy().load_data(), data.bold)
+    lazy = assemble(**options).fit(raw, data.bold)
+    loaded = assemble(**options).fit(raw.copy().load_data(), data.bold)
     np.testing.assert_allclose(lazy.predict(raw), loaded.predict(raw), atol=1e-6)
 
 
 def test_the_real_montage_and_names_are_kept(recording, tmp_path):
     raw, data = recording
     bold = pd.DataFrame(data.bold, columns=data.target_names)
-    model = SambaTranslator(t_r=T_R, corrections="never", map_prior="gaussian", random_state=0).fit(
+    model = SambaTranslator(t_r=T_R, model=CoreModel(map_prior="gaussian"), random_state=0).fit(
         raw, bold
     )
     assert model.target_names_in_ == data.target_names
@@ -96,7 +102,7 @@ def test_a_muscle_burst_marked_bad_changes_nothing(recording):
     preds = []
     for one in (marked, spoilt):
         one.set_annotations(mne.Annotations([90.0], [2.0], ["BAD_muscle"]))
-        preds.append(SambaTranslator(**options).fit(one, data.bold).predict(one))
+        preds.append(assemble(**options).fit(one, data.bold).predict(one))
     np.testing.assert_array_equal(preds[0], preds[1])
 
 
@@ -107,8 +113,8 @@ def test_a_filter_below_the_bands_is_said(shared_data, capsys):
     data = simulate_bold(raw, t_r=T_R, n_targets=3, snr=2.0, random_state=0,
                          bands={"alpha": (8, 13)})  # fmt: skip
     options = {"t_r": T_R, "corrections": "never", "map_prior": "gaussian", "random_state": 0}
-    model = SambaTranslator(**options, verbose=True).fit(raw, data.bold)
+    model = assemble(**options, verbose=True).fit(raw, data.bold)
     assert "gamma" not in model.bands_ and "beta" in model.bands_
     assert "['gamma'] lie above half of sfreq=64 Hz" in capsys.readouterr().out
-    SambaTranslator(**options, verbose=False).fit(raw, data.bold)
+    assemble(**options, verbose=False).fit(raw, data.bold)
     assert capsys.readouterr().out == ""

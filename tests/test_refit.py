@@ -4,8 +4,18 @@ import pickle
 
 import numpy as np
 import pytest
+from assemble import assemble
 
-from mne_samba import LearnableHRF, SambaTranslator, WaveletBandAttention, read_samba
+from mne_samba import (
+    InverseTranslator,
+    LatentTranslator,
+    LearnableHRF,
+    SambaTranslator,
+    Trainer,
+    WaveletBandAttention,
+    models,
+    read_samba,
+)
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 
@@ -19,7 +29,14 @@ def log_people():
 
 def _translator(**options):
     options = {"corrections": "never", "power": "linear", "map_prior": "gaussian"} | options
-    return SambaTranslator(t_r=2.0, target_bands=False, random_state=0, **options)
+    return assemble(t_r=2.0, target_bands=False, random_state=0, **options)
+
+
+def _back(model="core", **options):
+    """The way back; its linear model without choices."""
+    if model == "core":
+        model = models.InverseCoreModel(map_prior="gaussian", target_bands=False)
+    return InverseTranslator(t_r=2.0, model=model, random_state=0, **options)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +62,15 @@ def test_warm_start_adapts_models_without_band_attention(log_people):
         assert np.corrcoef(a, b)[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("change", ["channels", "regions", "t_r"])
-def test_warm_start_says_which_sizes_differ(log_people, linear, change):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("channels", r"channels differ: 6 channels against 5, the data lack \['.*'\]"),
+        ("regions", r"regions differ: 6 regions against 4, the data lack \['.*', '.*'\]"),
+        ("t_r", "it has t_r=2 s, the data have t_r=4 s"),
+    ],
+)
+def test_warm_start_says_what_differs(log_people, linear, change, said):
     raw, bold, model = log_people.raws[0], log_people.bolds[0], pickle.loads(pickle.dumps(linear))
     if change == "channels":
         raw = raw.copy().drop_channels(raw.ch_names[:1])
@@ -55,7 +79,7 @@ def test_warm_start_says_which_sizes_differ(log_people, linear, change):
     else:
         model.set_params(t_r=4.0)
         bold = bold[::2]
-    with pytest.raises(ValueError, match=r"warm_start=True .* has 6 channels, 5 bands, 6 regions"):
+    with pytest.raises(ValueError, match=rf"warm_start=True .* {said}"):
         model.fit(raw, bold)
     if change == "channels":
         model.set_params(warm_start=False).fit(raw, bold)
@@ -69,55 +93,50 @@ def test_a_table_after_recordings_is_saved_and_read(linear, tmp_path):
     np.testing.assert_array_equal(read_samba(tmp_path / "model").predict(X), model.predict(X))
 
 
-def test_a_way_back_keeps_nothing_of_the_way_there(log_people, linear):
+@pytest.mark.parametrize("first", ["core", "paper"])
+def test_another_model_keeps_nothing_of_the_earlier_one(log_people, first):
+    """Nothing of it is left, and a warm start has nothing to go on from."""
     raw, bold = log_people.raws[0], log_people.bolds[0]
-    options = {"direction": "hemo_to_ele"}
-    new = _translator(**options).fit(bold, raw)
-    again = pickle.loads(pickle.dumps(linear)).set_params(**options).fit(bold, raw)
-    left = {name for name in set(vars(again)) - set(vars(new)) if not name.startswith("_")}
-    assert left == set()
-    np.testing.assert_array_equal(again.predict(bold), new.predict(bold))
-    # The core of the way back is on another grid: nothing to start the way there from.
-    there = again.set_params(direction="ele_to_hemo").fit(raw, bold)
-    assert "init" not in there.core_.evidence
-    assert not hasattr(there, "alignment_history_")
+    options = {"t_r": 2.0, "trainer": Trainer(max_epochs=1), "random_state": 0}
+    model = SambaTranslator(model=first, warm_start=True, **options).fit(raw, bold)
+    second = {"core": "paper", "paper": "core"}[first]
+    model.set_params(model=second).fit(raw, bold)
+    new = SambaTranslator(model=second, **options).fit(raw, bold)
+    assert set(vars(model)) == set(vars(new))
+    assert second == "paper" or "init" not in model.core_.evidence
+    np.testing.assert_array_equal(model.predict(raw), new.predict(raw))
+
+
+@pytest.mark.parametrize("first", ["core", "paper"])
+def test_another_model_of_the_way_back_keeps_nothing_of_the_earlier_one(log_people, first):
+    raw, bold = log_people.raws[0], log_people.bolds[0]
+    both = {"core": models.InverseSambaModel(corrections="always"), "paper": "paper"}
+    options = {"t_r": 2.0, "trainer": Trainer(max_epochs=1), "random_state": 0}
+    model = InverseTranslator(model=both.pop(first), warm_start=True, **options).fit(bold, raw)
+    (second,) = both.values()
+    model.set_params(model=second).fit(bold, raw)
+    new = InverseTranslator(model=second, **options).fit(bold, raw)
+    assert set(vars(model)) == set(vars(new))
+    np.testing.assert_array_equal(model.predict(bold), new.predict(bold))
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_warm_start_on_the_way_back_says_which_sizes_differ(log_people, own):
+def test_warm_start_on_the_way_back_says_what_differs(log_people, own):
     raw, bold = log_people.raws[0], log_people.bolds[0]
-    model = _translator(warm_start=True, direction="hemo_to_ele").set_params(target_bands=own)
+    model = _back(warm_start=True).set_params(model__target_bands=own)
     model.fit(bold, raw)
-    with pytest.raises(ValueError, match=r"warm_start=True .* the data have 5 channels"):
+    with pytest.raises(ValueError, match=r"warm_start=True .* channels differ: 6 channels against"):
         model.fit(bold, raw.copy().drop_channels(raw.ch_names[:1]))
 
 
-def test_the_way_back_does_not_start_from_the_paper_variant(log_people):
+def test_the_other_way_or_t_r_needs_another_fit(log_people, linear):
     raw, bold = log_people.raws[0], log_people.bolds[0]
-    options = {"direction": "hemo_to_ele", "corrections": "always", "max_epochs": 1}
-    model = _translator(variant="paper", warm_start=True, **options).fit(bold, raw)
-    again = model.set_params(variant="default").fit(bold, raw)
-    new = _translator(**options).fit(bold, raw)
-    np.testing.assert_array_equal(again.predict(bold), new.predict(bold))
-
-
-def test_the_paper_variant_keeps_nothing_of_the_default(log_people, linear):
-    raw, bold = log_people.raws[0], log_people.bolds[0]
-    options = {"variant": "paper", "max_epochs": 1, "warm_start": False}
-    again = pickle.loads(pickle.dumps(linear)).set_params(**options).fit(raw, bold)
-    assert set(vars(again)) == set(vars(_translator(**options).fit(raw, bold)))
-
-
-def test_another_direction_or_t_r_needs_another_fit(log_people, linear):
-    raw, bold = log_people.raws[0], log_people.bolds[0]
-    there = pickle.loads(pickle.dumps(linear)).set_params(direction="both")
-    with pytest.raises(ValueError, match="trained on BOLD as input"):
-        there.score(raw, bold)
-    back = _translator(direction="hemo_to_ele").fit(bold, raw)
-    back.set_params(direction="ele_to_hemo")
-    with pytest.raises(ValueError, match="trained on electrophysiology as input"):
+    with pytest.raises(ValueError, match=r"is a table of shape .* but fit saw recordings"):
+        linear.predict(bold)
+    back = _back().fit(bold, raw)
+    with pytest.raises(ValueError, match=r"must be BOLD, .* but it is electrophysiology"):
         back.predict(raw)
-    back.set_params(direction="hemo_to_ele", t_r=1.0)
+    back.set_params(t_r=1.0)
     for ask in (back.predict, back.latents):
         with pytest.raises(ValueError, match=r"tied to the t_r .* \(2 s\), got t_r=1 s"):
             ask(bold)
@@ -125,10 +144,11 @@ def test_another_direction_or_t_r_needs_another_fit(log_people, linear):
         back.target_from(raw)
 
 
-def test_waveforms_of_recordings_that_are_shorter_than_a_window(log_people):
+@pytest.mark.parametrize("model", [models.InverseSambaModel(corrections="always"), "paper"])
+def test_networks_of_recordings_that_are_shorter_than_a_window(log_people, model):
     raw, bold = log_people.raws[0], log_people.bolds[0]
-    model = _translator(direction="hemo_to_ele", output="signal", window=900.0).fit(bold, raw)
-    assert np.isfinite(model.predict(bold)).all()
+    back = _back(model, trainer=Trainer(window=900.0, max_epochs=1)).fit(bold, raw)
+    assert np.isfinite(back.predict(bold)).all()
 
 
 @pytest.mark.parametrize(
@@ -136,22 +156,24 @@ def test_waveforms_of_recordings_that_are_shorter_than_a_window(log_people):
     [
         BandPowerRidge(t_r=2.0),
         _translator(),
-        _translator(direction="both"),
-        _translator(direction="hemo_to_ele"),
+        LatentTranslator(_translator(), _back()),
+        _back(),
         LearnableHRF(t_r=2.0, verbose=False),
         WaveletBandAttention(t_r=2.0),
     ],
-    ids=lambda model: f"{type(model).__name__}-{getattr(model, 'direction', '')}",
+    ids=lambda model: type(model).__name__,
 )
 def test_a_failed_fit_leaves_the_earlier_one(log_people, model):
     """Also one that fails late: the only frames that were measured have no whole history."""
     raw, bold = log_people.raws[0], log_people.bolds[0]
-    side = -1 if getattr(model, "direction", "") == "hemo_to_ele" else 1
+    side = -1 if isinstance(model, InverseTranslator) else 1
     early = np.where(np.arange(len(bold))[:, None] < 6, bold, np.nan)
     empty, ask = pickle.loads(pickle.dumps(model)), (raw, bold)[::side][0]
+    never = dict(vars(empty))
     with pytest.raises(ValueError):
         empty.fit(*(raw, early)[::side])
-    assert vars(empty) == vars(model)
+    assert vars(empty) == never
+    assert repr(empty) == repr(model)
     model.fit(*(raw, bold)[::side])
     give = getattr(model, "predict", None) or model.transform
     before, expected = dict(vars(model)), give(ask)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mne_samba import LearnableHRF, SambaTranslator
+from mne_samba import LearnableHRF, Reader, SambaTranslator
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 from mne_samba.report import add_to_report
@@ -22,7 +22,7 @@ def people():
 @pytest.fixture(scope="module")
 def translator(people):
     bolds = [pd.DataFrame(bold, columns=people.target_names) for bold in people.bolds]
-    model = SambaTranslator(t_r=2.0, corrections="never", random_state=0, verbose="ERROR")
+    model = SambaTranslator(t_r=2.0, model="core", random_state=0, verbose="ERROR")
     return model.fit(people.raws, bolds)
 
 
@@ -61,7 +61,7 @@ def test_translator_in_a_report(report, people, translator, tmp_path):
 def test_result_in_a_report(report, people, tmp_path):
     bolds = [pd.DataFrame(bold, columns=people.target_names) for bold in people.bolds]
     result = evaluate(
-        SambaTranslator(t_r=2.0, corrections="never", random_state=0, verbose="ERROR"),
+        SambaTranslator(t_r=2.0, model="core", random_state=0, verbose="ERROR"),
         people.raws, bolds, groups=people.subjects, baselines=("ridge_canonical", "mean"),
         nulls=("circular_shift",), n_shifts=19, verbose="ERROR",
     )  # fmt: skip
@@ -79,7 +79,9 @@ def test_learnt_response_in_a_report(report, tmp_path):
     rng = np.random.default_rng(0)
     drive = rng.standard_normal((1, 1500))
     bold = np.convolve(drive[0], np.ones(40))[:1500:20, np.newaxis]
-    model = LearnableHRF(t_r=2.0, sfreq=10.0, n_bootstrap=5, random_state=0, verbose="ERROR")
+    model = LearnableHRF(
+        t_r=2.0, n_bootstrap=5, random_state=0, verbose="ERROR", reader=Reader(sfreq=10.0)
+    )
     add_to_report(report, model.fit([drive], [bold]), section="One response")
     text = _page(report, tmp_path)
     assert "One response" in text and "peak time low" in text

@@ -67,7 +67,7 @@ def test_borrowed_bold_resembles_ones_own(world):
         own = pearson(world.bolds[raw_index], bold.to_numpy())
         turned = pearson(np.roll(world.bolds[raw_index], 60, axis=0), bold.to_numpy())
         assert own.mean() > 0.5 > 2 * abs(turned.mean())
-    translator = SambaTranslator(t_r=T_R, corrections="never", random_state=0, verbose="ERROR")
+    translator = SambaTranslator(t_r=T_R, model="core", random_state=0, verbose="ERROR")
     translator.fit(raws, bolds)
     assert translator.score([world.raws[2]], [world.bolds[2]]) > 0.4
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.signal import fftconvolve, lfilter
 
-from mne_samba import LearnableHRF, WaveletBandAttention
-from mne_samba.nn.hrf import double_gamma, glover_params, hrf_summary, unit_peak
-from mne_samba.nn.reverse import BipartiteAttention, nearest
+from mne_samba import LearnableHRF, Reader, WaveletBandAttention
+from mne_samba.hrf import double_gamma, glover_params, hrf_summary, unit_peak
+from mne_samba.models.graphs import nearest
+from mne_samba.nn.bipartite import BipartiteAttention
 
 SFREQ, T_R = 100.0, 2.0
 
@@ -41,7 +42,7 @@ def test_attention_finds_known_frequencies(seed):
     response = double_gamma(np.arange(0, 32, 1 / SFREQ), glover_params())
     drive -= drive.mean(axis=1, keepdims=True)
     clean = fftconvolve(drive, response[None], axes=1)[:, : n_times : int(T_R * SFREQ)].T
-    attention = WaveletBandAttention(sfreq=SFREQ, t_r=T_R, bands=bands)
+    attention = WaveletBandAttention(t_r=T_R, reader=Reader(sfreq=SFREQ), bands=bands)
     attention.fit([signals], [measured(rng, clean)])
     np.testing.assert_array_equal(attention.band_attention_.argmax(axis=1), order)
     assert attention.band_attention_.max(axis=1).mean() > 0.7
@@ -75,7 +76,9 @@ def test_response_of_a_single_region_is_recovered(delay):
         drive = noise_between(rng, 0.008, 0.12, 1, 6000, 10.0)
         clean = fftconvolve(drive, double_gamma(np.arange(0, 32, 0.1), truth), axes=1)
         bold = measured(rng, clean[:, : 6000 : int(10 * T_R)].T)
-        model = LearnableHRF(t_r=T_R, sfreq=10.0, random_state=0).fit([drive], [bold])
+        model = LearnableHRF(t_r=T_R, random_state=0, reader=Reader(sfreq=10.0)).fit(
+            [drive], [bold]
+        )
         errors.append(model.hrf_peak_time_[0] - hrf_summary(truth)["peak_time"][0])
         found = double_gamma(lags, model.hrf_params_.to_numpy())[0]
         shapes.append(np.corrcoef(found, double_gamma(lags, truth)[0])[0, 1])

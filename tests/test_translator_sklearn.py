@@ -19,7 +19,7 @@ def test_scikit_learn_checks(estimator, check):
 
 
 ESTIMATORS = [
-    SambaTranslator(t_r=2.0, corrections="never", random_state=0),
+    SambaTranslator(t_r=2.0, model="core", random_state=0),
     BandPowerRidge(t_r=2.0),
 ]
 

@@ -7,8 +7,7 @@ import mne
 import numpy as np
 import pytest
 
-from mne_samba._data.inputs import read_inputs
-from mne_samba._data.segments import FrameGrid
+from mne_samba import Reader
 from mne_samba.windows import frame_times, make_windows
 
 T_R = 2.0
@@ -101,7 +100,7 @@ def test_without_a_count_the_triggers_count():
 
 def test_windows_follow_the_triggers():
     y = np.arange(N, dtype=float)[:, np.newaxis]
-    epochs, y = make_windows(raw_with(regular()), y, t_r=T_R, volume_event="R128")
+    epochs, y = make_windows(raw_with(regular()), y, t_r=T_R, reader=Reader(volume_event="R128"))
     np.testing.assert_allclose(epochs.metadata["onset"], START + T_R * y[:, 0, 0], atol=1e-9)
 
 
@@ -130,8 +129,7 @@ def test_what_estimators_see_follows_the_drift(ppm):
     n = 900
     true = START + T_R * (1 + ppm * 1e-6) * np.arange(n)
     raw = raw_with(np.rint(true * 100.0) / 100.0, sfreq=100.0, duration=1830.0)
-    ele = read_inputs([raw], FrameGrid(T_R, volume_event="R128"), n_frames=[n])
-    (segment,) = ele.segments
+    (segment,) = Reader(volume_event="R128").read([raw], T_R, n_frames=[n]).segments
     seen = segment.frame_start + segment.frame_step * np.arange(n)
     assert np.abs(seen - true).max() < 0.01
     assert np.abs(true[0] + T_R * np.arange(n) - true).max() > 0.08
@@ -274,7 +272,9 @@ def test_more_volumes_than_triggers():
 
 def test_triggers_tell_that_regions_and_frames_are_swapped():
     with pytest.raises(ValueError, match="frames and regions look swapped"):
-        make_windows(raw_with(regular()), np.zeros((30, N)), t_r=T_R, volume_event="R128")
+        make_windows(
+            raw_with(regular()), np.zeros((30, N)), t_r=T_R, reader=Reader(volume_event="R128")
+        )
 
 
 def test_one_marker_of_the_scan_start():

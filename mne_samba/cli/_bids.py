@@ -19,9 +19,13 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from ..evaluation import evaluate
+from ..inverse import InverseTranslator
 from ..io import harmonize, read_bids_pair
 from ..io._bids_files import bare, ele_files, entities_of, subjects_of
+from ..latents import LatentTranslator
 from ..model_selection import BlockedTimeSplit
+from ..models import InverseSambaModel, SambaModel, Trainer
+from ..reader import Reader
 from ..translator import SambaTranslator
 from ..windows import make_windows
 from ._bids_options import result_options
@@ -32,18 +36,7 @@ _CONTEXT = 30.0
 
 
 def run_bids(args) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Its arguments.
-
-    Returns
-    -------
-    code : int
-        0 on success, 1 where something failed.
-    """
+    """Run the command: 0 on success, 1 where something failed."""
     backend, threads = mpl.get_backend(), torch.get_num_threads()
     mpl.use("Agg")
     torch.set_num_threads(1)
@@ -157,12 +150,18 @@ class _Run:
                 pair.bold.attrs = note
         return pairs
 
-    def _translator(self, pairs: list) -> SambaTranslator:
-        channels = "error" if self.args.channels == "match" else self.args.channels
-        return SambaTranslator(
-            direction=self.args.direction, window=self.args.window, context=_CONTEXT,
-            channels=channels, corrections=self.args.corrections, random_state=self.args.seed,
-            verbose="ERROR", **pairs[0].timing,
+    def _translator(self, pairs: list, inverse: bool = False, whole: bool = True):
+        """Build a translator of recordings, or of windows, which know their frames themselves."""
+        args = self.args
+        channels = "error" if args.channels == "match" else args.channels
+        reader = (pairs[0].reader if whole else Reader()).set_params(channels=channels)
+        model = "core" if args.corrections == "never" else "samba"
+        if args.corrections == "always":
+            model = (InverseSambaModel if inverse else SambaModel)(corrections="always")
+        kind = InverseTranslator if inverse else SambaTranslator
+        return kind(
+            t_r=pairs[0].t_r, model=model, reader=reader, trainer=Trainer(window=args.window),
+            random_state=args.seed, verbose="ERROR",
         )  # fmt: skip
 
     def _done(self, folder: Path) -> bool:
@@ -178,14 +177,12 @@ class _Run:
         self.say(f"{head}: {len(original)} run(s), {sum(len(p.bold) for p in original)} frames")
         pairs = self._common(original)
         epochs, y = make_windows(
-            [p.raw for p in pairs], [p.bold for p in pairs], window=self.args.window,
-            context=_CONTEXT, subject=f"sub-{subject}", run=[p.run or "1" for p in pairs],
-            **pairs[0].timing,
+            [p.raw for p in pairs], [p.bold for p in pairs], t_r=pairs[0].t_r,
+            window=self.args.window, context=_CONTEXT, subject=f"sub-{subject}",
+            run=[p.run or "1" for p in pairs], reader=pairs[0].reader,
         )  # fmt: skip
         splitter = BlockedTimeSplit(n_splits=self.args.folds or 5)
-        # Windows carry their frames: triggers belong to recordings.
-        windows = self._translator(pairs).set_params(volume_event=None)
-        self._results(folder, original, pairs, windows, epochs, y, None, splitter, head, start)
+        self._results(folder, original, pairs, epochs, y, None, splitter, head, start)
 
     def _group(self, subjects: list[str]) -> int:
         folder, head = self.out / "group", f"group of {len(subjects)}"
@@ -209,40 +206,42 @@ class _Run:
         splitter = GroupKFold(min(folds, n_people)) if folds else None
         self.say(f"{head}: {len(pairs)} run(s), {sum(len(p.bold) for p in pairs)} frames")
         X, y = [p.raw for p in pairs], [p.bold for p in pairs]
-        self._results(
-            folder, original, pairs, self._translator(pairs), X, y, people, splitter, head, start
-        )
+        self._results(folder, original, pairs, X, y, people, splitter, head, start)
         return code
 
-    def _results(
-        self, folder, original, pairs, translator, X, y, groups, splitter, head, start
-    ) -> None:
+    def _results(self, folder, original, pairs, X, y, groups, splitter, head, start) -> None:
         args, names = self.args, list(pairs[0].bold.columns)
         name = f"{'' if groups is not None else folder.name + '_'}task-{args.task}"
         cache = self.out / ".cache" / folder.name
-        result, back = None, pd.DataFrame()
+        result, back, whole = None, pd.DataFrame(), groups is not None
         if args.direction != "hemo_to_ele":
-            forward = clone(translator).set_params(direction="ele_to_hemo")
             result = evaluate(
-                forward, X, y, groups, splitter, baselines=("ridge_canonical", "mean"),
+                self._translator(pairs, whole=whole), X, y, groups, splitter,
+                baselines=("ridge_canonical", "mean"),
                 nulls=("circular_shift",), n_shifts=args.n_shifts, target_names=names,
                 context=_CONTEXT, n_jobs=args.n_jobs, cache=cache, random_state=args.seed,
                 verbose="ERROR",
             )  # fmt: skip
         if args.direction != "ele_to_hemo":
-            back = self._backward(translator, X, y, groups, splitter)
-        fitted = clone(translator).set_params(volume_event=pairs[0].timing["volume_event"])
+            model = self._translator(pairs, inverse=True, whole=whole)
+            back = self._backward(model, X, y, groups, splitter)
         raws, bolds = [p.raw for p in pairs], [p.bold for p in pairs]
-        fitted.fit(*((bolds, raws) if args.direction == "hemo_to_ele" else (raws, bolds)))
+        if args.direction == "hemo_to_ele":
+            fitted = self._translator(pairs, inverse=True).fit(bolds, raws)
+        elif args.direction == "both":
+            ways = self._translator(pairs), self._translator(pairs, inverse=True)
+            fitted = LatentTranslator(*ways).fit(raws, bolds)
+        else:
+            fitted = self._translator(pairs).fit(raws, bolds)
         with staged(folder, self.options) as partial:
             if result is not None:
                 write_scores(partial, name, result.to_frame(), "EEG to BOLD, by region")
-                whole_runs = _on_runs(result, pairs)
-                for before, pair, whole in zip(original, pairs, whole_runs, strict=True):
+                runs = _on_runs(result, pairs)
+                for before, pair, frames in zip(original, pairs, runs, strict=True):
                     person = partial / f"sub-{pair.subject}" if groups is not None else partial
                     person.mkdir(exist_ok=True)
                     same = before.t_r == pair.t_r
-                    write_prediction(person / "func", pair, whole, names, pair.t_r, same)
+                    write_prediction(person / "func", pair, frames, names, pair.t_r, same)
             if len(back):
                 write_scores(partial, f"{name}_dir-back", back, "BOLD to log band power")
             fitted.save(partial / f"{name}_desc-samba_model.samba")
@@ -254,9 +253,8 @@ class _Run:
         shutil.rmtree(cache, ignore_errors=True)
         self.say(f"{head}: {_summary(result, back)}, {time.perf_counter() - start:.0f} s")
 
-    def _backward(self, translator, X, y, groups, splitter) -> pd.DataFrame:
+    def _backward(self, model, X, y, groups, splitter) -> pd.DataFrame:
         """Score BOLD to log band power, channel by channel and band by band."""
-        model = clone(translator).set_params(direction="hemo_to_ele")
         if groups is None:
             folds = list(splitter.split(X, y))
         else:

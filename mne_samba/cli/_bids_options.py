@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 # Options that do not change what is computed.
@@ -10,36 +11,28 @@ _NOT_RESULTS = ("command", "bids_dir", "out_dir", "level", "participant_label", 
                 "overwrite", "n_jobs")  # fmt: skip
 
 
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number.")
-    return value
+def number(kind: type, above: float, below: float, what: str) -> Callable:
+    """Type of an argument that is a number between two others."""
+
+    def read(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = above
+        if not above < value < below:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}.")
+        return value
+
+    return read
 
 
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 2.")
-    return value
+seed = number(int, -1, 2**32, "an integer from 0 to 2**32 - 1")
+_positive = number(float, 0, float("inf"), "a positive number")
+_count = number(int, 1, float("inf"), "a whole number of at least 2")
 
 
-def add_bids(commands, seed) -> None:
-    """Register the command.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where.
-    seed : callable
-        Type of ``--seed``.
-    """
+def add_bids(commands) -> None:
+    """Register the command."""
     parser = commands.add_parser(
         "bids",
         help="models, scores and reports of a BIDS dataset with simultaneous EEG-fMRI",

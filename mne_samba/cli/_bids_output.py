@@ -46,22 +46,9 @@ def write_scores(folder: Path, name: str, scores: pd.DataFrame, what: str) -> No
 def write_prediction(
     folder: Path, pair: BidsPair, predicted: np.ndarray, columns: list, t_r: float, image: bool
 ) -> None:
-    """Write predicted BOLD of one run: a table, its sidecar and an image.
+    """Write out-of-fold BOLD (n_frames, n_targets) of one run: a table, its sidecar and an image.
 
-    Parameters
-    ----------
-    folder : Path
-        Where.
-    pair : BidsPair
-        The run.
-    predicted : array, shape (n_frames, n_targets)
-        Out-of-fold prediction; NaN where nothing was predicted.
-    columns : list of str
-        Regions.
-    t_r : float
-        Seconds between frames.
-    image : bool
-        Whether the frames are those of the image, so that one can be made.
+    ``image`` says whether the frames are those of the image, so that one can be made.
     """
     folder.mkdir(exist_ok=True)
     start = float(pair.frame_times[0])

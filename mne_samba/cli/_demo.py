@@ -19,6 +19,7 @@ from .. import viz
 from ..datasets import load_calcium_bold, simulate_paired
 from ..evaluation import EvaluationResult, evaluate
 from ..metrics import detrend, pearson, r2, spearman
+from ..reader import Reader
 from ..report import add_to_report, score_table, table_html
 from ..transformers import LearnableHRF
 from ..translator import SambaTranslator
@@ -44,34 +45,14 @@ class Size:
     n_targets: int = 32
     n_shifts: int = 999
     n_bootstrap: int = 200
-    corrections: str = "auto"
+    model: str = "samba"
 
 
-QUICK = Size(
-    duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, corrections="never"
-)
+QUICK = Size(duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, model="core")
 
 
 def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = False) -> Path:
-    """Run the demo.
-
-    Parameters
-    ----------
-    out : Path
-        Existing folder for what is written: ``report.html``, ``scores.csv``,
-        ``scores_by_region.csv``, ``calcium_bold.csv``, ``translator.samba``.
-    seed : int
-        Seed of simulation and models.
-    quick : bool
-        Small data.
-    quiet : bool
-        Print nothing, no progress bar.
-
-    Returns
-    -------
-    path : Path
-        The report.
-    """
+    """Run the demo and return the path of its report."""
     backend, threads = mpl.get_backend(), torch.get_num_threads()
     mpl.use("Agg")
     # Matrices are small: more threads wait for each other longer than they compute.
@@ -94,9 +75,7 @@ def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
             shared_coupling=0.8, random_state=seed,
         )  # fmt: skip
     bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
-    translator = SambaTranslator(
-        t_r=data.t_r, corrections=size.corrections, random_state=seed, verbose="ERROR"
-    )
+    translator = SambaTranslator(t_r=data.t_r, model=size.model, random_state=seed, verbose="ERROR")
     result = evaluate(
         translator, data.raws, bolds, groups=data.subjects, nulls=("circular_shift",),
         n_shifts=size.n_shifts, clean=data.truth.clean_bolds, random_state=seed,
@@ -143,20 +122,7 @@ def _text(table: pd.DataFrame) -> str:
 
 
 def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
-    """Compare what a translator learnt with the simulation's truth.
-
-    Parameters
-    ----------
-    translator : SambaTranslator
-        Fitted to the simulated people.
-    truth : Bunch
-        Truth of :func:`mne_samba.datasets.simulate_paired`.
-
-    Returns
-    -------
-    table : DataFrame
-        One row per quantity: correlation with truth, and mean error in seconds of peak times.
-    """
+    """Compare what a translator learnt with the simulation's truth: a row per quantity."""
     peak, true_peak = translator.hrf_peak_time_, np.asarray(truth.hrf_peak_time)
     pairs = {
         "time to peak (regions)": (peak, true_peak),
@@ -173,57 +139,28 @@ def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
 
 @dataclass
 class CalciumBold:
-    """Held-out halves of the real recording.
+    """Held-out halves of the real recording."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        A row per model and half: correlations, R^2, time to peak.
-    measured : array, shape (n_frames, 1)
-        BOLD without drift, NaN where it was not scored.
-    predictions : dict of str to array, shape (n_frames, 1)
-        Predictions of each half from the other.
-    model : LearnableHRF
-        Fitted to the whole recording, with intervals.
-    t_r : float
-        Seconds between frames.
-    """
-
-    table: pd.DataFrame
-    measured: np.ndarray
-    predictions: dict
-    model: LearnableHRF
+    table: pd.DataFrame  # a row per model and half: correlations, R^2, time to peak
+    measured: np.ndarray  # (n_frames, 1) without drift, NaN where it was not scored
+    predictions: dict  # model: (n_frames, 1), each half from the other
+    model: LearnableHRF  # fitted to the whole recording, with intervals
     t_r: float
 
 
 def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
-    """Learn a response on each half of the real recording and predict the other half.
-
-    Parameters
-    ----------
-    n_bootstrap : int
-        Resampled fits for the intervals of the response of the whole recording.
-    seed : int
-        Their seed.
-
-    Returns
-    -------
-    real : CalciumBold
-        Scores, predictions and the fitted response.
-    """
+    """Learn a response on each half of the real recording and predict the other half."""
     data = load_calcium_bold()
-    common = {
-        "t_r": data.t_r, "sfreq": data.sfreq, "slice_time_ref": data.slice_time_ref,
-        "verbose": "ERROR",
-    }  # fmt: skip
+    reader = Reader(sfreq=data.sfreq, slice_time_ref=data.slice_time_ref)
+    common = {"t_r": data.t_r, "reader": reader, "verbose": "ERROR"}
     models = {
-        "LearnableHRF": LearnableHRF(bounds="fast", **common),
+        "LearnableHRF": LearnableHRF(hrf_bounds="fast", **common),
         "fixed Glover response": LearnableHRF(hrf="canonical", **common),
     }
     n_frames, n_samples = len(data.bold), round(data.t_r * data.sfreq)
     half = n_frames // 2
     halves = {"first half": slice(0, half), "second half": slice(half, n_frames)}
-    history = int(np.ceil(common_history(models) / data.t_r))
+    history = int(np.ceil(max(model.hrf_length for model in models.values()) / data.t_r))
     measured = np.full(data.bold.shape, np.nan)
     predictions = {name: measured.copy() for name in models}
     rows = []
@@ -253,15 +190,10 @@ def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
                     "time to peak (s)": model.hrf_peak_time_[0],
                 }
             )
-    whole = LearnableHRF(bounds="fast", n_bootstrap=n_bootstrap, random_state=seed, **common)
+    whole = LearnableHRF(hrf_bounds="fast", n_bootstrap=n_bootstrap, random_state=seed, **common)
     whole.fit([data.calcium[np.newaxis]], [pd.DataFrame(data.bold, columns=["BOLD"])])
     table = pd.DataFrame(rows).sort_values("model", ascending=False, kind="stable")
     return CalciumBold(table, measured, predictions, whole, data.t_r)
-
-
-def common_history(models: dict) -> float:
-    """Seconds that a frame needs before it, for every model."""
-    return max(model.hrf_length for model in models.values())
 
 
 def _report(

@@ -51,13 +51,7 @@ def _alive(pid: str) -> bool:
 
 
 def is_done(folder: Path, options: dict) -> bool:
-    """Whether results are there, made with the same options.
-
-    Raises
-    ------
-    ValueError
-        If they were made with others; says which.
-    """
+    """Whether results are there, made with the same options; others are refused."""
     if not folder.is_dir():
         return False
     try:
@@ -78,20 +72,7 @@ def is_done(folder: Path, options: dict) -> bool:
 
 @contextlib.contextmanager
 def staged(folder: Path, options: dict) -> Iterator[Path]:
-    """Fill a folder under another name, and rename it when all is written.
-
-    Parameters
-    ----------
-    folder : Path
-        Where results belong; replaced if it exists.
-    options : dict
-        Noted inside, see `is_done`.
-
-    Yields
-    ------
-    partial : Path
-        Where to write.
-    """
+    """Fill a folder under another name; rename it, with the options inside, when all is written."""
     partial = folder.with_name(f".{folder.name}.{_host()}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

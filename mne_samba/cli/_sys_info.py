@@ -26,13 +26,7 @@ def _device() -> str:
 
 
 def sys_info() -> str:
-    """Collect versions and device.
-
-    Returns
-    -------
-    text : str
-        One line per item.
-    """
+    """Collect versions and device, one line per item."""
     import torch
 
     lines = [

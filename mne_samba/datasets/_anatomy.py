@@ -25,20 +25,7 @@ def _template():
 
 
 def template_info(sfreq, montage=None):
-    """Measurement info of an EEG cap.
-
-    Parameters
-    ----------
-    sfreq : float
-        Sampling rate, Hz.
-    montage : str | None
-        A montage that ships with MNE, all electrodes; None: 64 of the 10-20 template.
-
-    Returns
-    -------
-    info : mne.Info
-        EEG channels with positions.
-    """
+    """Measurement info of an EEG cap: a montage that MNE ships, or 64 of the 10-20 electrodes."""
     builtin = mne.channels.get_builtin_montages()
     if montage is None:
         # MNE 1.13 renamed the template; the electrodes are the same.
@@ -113,18 +100,7 @@ def _select(pools, n, what):
 
 
 def source_regions(n_sources):
-    """Choose well-spread cortical regions of the Power 2011 atlas (then of Seitzman 2018).
-
-    Parameters
-    ----------
-    n_sources : int
-        Number of regions.
-
-    Returns
-    -------
-    regions : Bunch
-        ``coords`` (n_sources, 3) in MNI mm, ``networks`` and ``names``.
-    """
+    """Choose well-spread cortical regions of the Power 2011 atlas (then of Seitzman 2018)."""
     atlas = _atlas()
     usable = atlas.cortical & atlas.inside
     pools = [np.flatnonzero(usable & atlas.power), np.flatnonzero(usable & ~atlas.power)]
@@ -132,18 +108,7 @@ def source_regions(n_sources):
 
 
 def target_regions(n_targets):
-    """Choose well-spread regions of the Seitzman 2018 atlas (then of Power 2011).
-
-    Parameters
-    ----------
-    n_targets : int
-        Number of regions.
-
-    Returns
-    -------
-    regions : Bunch
-        ``coords`` (n_targets, 3) in MNI mm, ``networks`` and ``names``.
-    """
+    """Choose well-spread regions of the Seitzman 2018 atlas (then of Power 2011)."""
     atlas = _atlas()
     named = atlas.networks != "unassigned"
     pools = [
@@ -155,23 +120,9 @@ def target_regions(n_targets):
 
 
 def lead_field(coords, info, rng):
-    """EEG of unit current dipoles at MNI coordinates in the template head.
+    """EEG (V per A m) of unit dipoles at MNI coordinates (mm): (n_channels, n_sources).
 
     Dipoles point outwards, tilted at random by up to about 45 degrees, as on a folded cortex.
-
-    Parameters
-    ----------
-    coords : array of shape (n_sources, 3)
-        MNI mm.
-    info : mne.Info
-        EEG channels with positions.
-    rng : numpy.random.Generator
-        Draws the tilts.
-
-    Returns
-    -------
-    gain : array of shape (n_channels, n_sources)
-        Volt per ampere metre.
     """
     sphere, mri_head = _template()
     # In head coordinates throughout, with an identity transform: MNE compares sources with a sphere

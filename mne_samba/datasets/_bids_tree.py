@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from ._checks import check_integer, check_number
+from .._checks import check_number
 from ._images import simulate_bold_image
 from ._simulate import simulate_paired
 
@@ -98,10 +98,10 @@ def write_bids_tree(
     The data are simulated, and ``dataset_description.json`` says so.
     """
     root = Path(root)
-    n_subjects = check_integer("n_subjects", n_subjects, 1)
-    n_runs = check_integer("n_runs", n_runs, 1)
-    n_dummy = check_integer("n_dummy", n_dummy, 0)
-    slice_time = check_number("slice_time", slice_time, 0, 1)
+    n_subjects = check_number(n_subjects, "n_subjects", low=1, integer=True)
+    n_runs = check_number(n_runs, "n_runs", low=1, integer=True)
+    n_dummy = check_number(n_dummy, "n_dummy", low=0, integer=True)
+    slice_time = check_number(slice_time, "slice_time", low=0, high=1)
     rates = [sfreq] * n_subjects if np.ndim(sfreq) == 0 else list(sfreq)
     t_rs = [t_r] * n_subjects if np.ndim(t_r) == 0 else list(t_r)
     caps = [channels] * n_subjects if isinstance(channels[0], str) else list(channels)

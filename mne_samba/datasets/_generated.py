@@ -10,19 +10,7 @@ _BLOCK = 4096
 
 
 class GeneratedRaw(mne.io.BaseRaw):
-    """Noise whose amplitude waxes and wanes, never held as a whole.
-
-    Parameters
-    ----------
-    n_channels : int
-        EEG channels.
-    duration : float
-        Seconds.
-    sfreq : float
-        Sampling rate in Hz.
-    seed : int
-        Seed of the noise.
-    """
+    """Noise whose amplitude waxes and wanes, never held as a whole."""
 
     def __init__(self, n_channels: int, duration: float, sfreq: float, seed: int = 0):
         info = mne.create_info([f"n{i:03d}" for i in range(n_channels)], sfreq, "eeg")

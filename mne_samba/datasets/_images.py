@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 from sklearn.utils import Bunch
 
-from ._checks import check_number
+from .._checks import check_number
 
 
 def simulate_bold_image(
@@ -64,9 +64,9 @@ def simulate_bold_image(
         )
     if not np.isfinite(bold).all():
         raise ValueError("bold holds NaN or infinite values: an image needs numbers in all frames.")
-    t_r = check_number("t_r", t_r, 0, open_low=True)
-    radius = check_number("radius", radius, 0, open_low=True)
-    voxel_size = check_number("voxel_size", voxel_size, 0.5, 20)
+    t_r = check_number(t_r, "t_r", low=0, low_open=True)
+    radius = check_number(radius, "radius", low=0, low_open=True)
+    voxel_size = check_number(voxel_size, "voxel_size", low=0.5, high=20)
 
     affine, shape = _grid(coords, radius, voxel_size)
     labels = _nearest_region(coords, affine, shape, radius)

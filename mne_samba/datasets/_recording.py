@@ -6,7 +6,7 @@ import numpy as np
 from scipy import fft
 from scipy.signal import fftconvolve
 
-from ..nn.hrf import double_gamma
+from ..hrf import double_gamma
 from ._signals import (
     SLOW_RATE,
     background,
@@ -27,15 +27,7 @@ _FINE = 5
 
 @dataclass(frozen=True)
 class Timing:
-    """Grids of a recording; time 0 is its first sample and frame k is acquired at ``k * t_r``.
-
-    Parameters
-    ----------
-    duration, t_r : float
-        Seconds.
-    sfreq : float
-        Hz.
-    """
+    """Grids of a recording (s, Hz); time 0 is its first sample, frame k comes at ``k * t_r``."""
 
     duration: float
     t_r: float
@@ -102,20 +94,10 @@ class Timing:
 
 
 def rhythm_power(bands, rhythm_snr):
-    """Mean power of each rhythm, relative to the 1/f background.
+    """Mean power of each rhythm, (n_bands,), in units of the background's density at 1 Hz times Hz.
 
-    Parameters
-    ----------
-    bands : dict
-        Name -> (low, high) in Hz.
-    rhythm_snr : float
-        Power of a rhythm over that of the background in its band; near 10 Hz six times that, which
-        makes the alpha peak of a real spectrum.
-
-    Returns
-    -------
-    power : array of shape (n_bands,)
-        In units of the background's density at 1 Hz times Hz.
+    ``rhythm_snr`` times the background's power in the band; near 10 Hz six times that, which makes
+    the alpha peak of a real spectrum.
     """
     power = []
     for low, high in bands.values():
@@ -126,31 +108,10 @@ def rhythm_power(bands, rhythm_snr):
 
 
 def simulate_sources(rng, timing, bands, n_sources, log_amplitudes, rhythm_snr, nuisance=None):
-    """Simulate source signals and the power of their rhythms.
+    """Signals (n_sources, n_times), and power of their rhythms (n_sources, n_bands, n_bins * 5).
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    timing : Timing
-        Grids.
-    bands : dict
-        Name -> (low, high) in Hz.
-    n_sources : int
-        Number of sources.
-    log_amplitudes : array of shape (n_sources, n_bands, n_slow)
-        Slow log-amplitudes.
-    rhythm_snr : float
-        See :func:`rhythm_power`.
-    nuisance : array of shape (n_sources, n_bands, n_slow) | None
-        Further log-amplitude that shapes the signals but not the power returned.
-
-    Returns
-    -------
-    signals : float32 array of shape (n_sources, n_times)
-        Background plus rhythms.
-    power : float32 array of shape (n_sources, n_bands, n_bins * 5)
-        Instantaneous power of the rhythms in fine bins, history included.
+    Log-amplitudes and nuisance are (n_sources, n_bands, n_slow); nuisance shapes the signals but
+    not the power. Power is instantaneous, in fine bins, history included.
     """
     n_simulated, sfreq = timing.n_simulated, timing.sfreq
     slow_times, edges = timing.slow_times(), timing.fine_edges()
@@ -178,38 +139,15 @@ def simulate_sources(rng, timing, bands, n_sources, log_amplitudes, rhythm_snr, 
 
 
 def low_rate(power):
-    """Average fine bins to low-rate bins (about 2 Hz).
-
-    Parameters
-    ----------
-    power : array of shape (..., n_bins * 5)
-        Power in fine bins.
-
-    Returns
-    -------
-    power : array of shape (..., n_bins)
-        Power in low-rate bins.
-    """
+    """Average fine bins (..., n_bins * 5) to low-rate bins (..., n_bins) of about 2 Hz."""
     return power.reshape(*power.shape[:-1], -1, _FINE).mean(axis=-1)
 
 
 def neural_drive(power, timing, kind):
-    """Standardise power over the recording, as it drives BOLD.
+    """Standardise power (n_sources, n_bands, n_bins * 5) over the recording, as it drives BOLD.
 
-    Parameters
-    ----------
-    power : array of shape (n_sources, n_bands, n_bins * 5)
-        Power in fine bins.
-    timing : Timing
-        Grids.
-    kind : "linear" | "log" | "saturating"
-        Power itself; its logarithm in low-rate bins; or the hyperbolic tangent of standardised
-        power.
-
-    Returns
-    -------
-    drive : float32 array of shape (n_sources, n_bands, n_bins * 5)
-        In low-rate bins of the recording, mean 0 and variance 1 (up to the saturation).
+    Kind "linear": power itself; "log": its logarithm in low-rate bins; "saturating": the hyperbolic
+    tangent of standardised power.
     """
     slow = low_rate(power)
     if kind == "log":
@@ -222,21 +160,9 @@ def neural_drive(power, timing, kind):
 
 
 def clean_bold(drive, coupling, timing):
-    """Map the drive to targets, convolve with their responses and sample at the frames.
+    """Map the drive to targets and convolve with their responses: (n_frames, n_targets).
 
-    Parameters
-    ----------
-    drive : array of shape (n_sources, n_bands, n_bins * 5)
-        Standardised drive in fine bins.
-    coupling : Coupling
-        Map, weights and responses.
-    timing : Timing
-        Grids.
-
-    Returns
-    -------
-    bold : array of shape (n_frames, n_targets)
-        Frame k answers to bins that end at ``k * t_r`` or before.
+    Frame k answers to bins that end at ``k * t_r`` or before.
     """
     weights = coupling.weights.astype(np.float32)
     local = weights.reshape(len(weights), -1) @ drive.reshape(-1, drive.shape[-1])
@@ -249,25 +175,9 @@ def clean_bold(drive, coupling, timing):
 
 
 def latent_amplitudes(rng, timing, n_sources, n_bands, groups=None, network_variance=0.0):
-    """Slow log-amplitudes of all rhythms, unit variance.
+    """Slow log-amplitudes of all rhythms, unit variance, (n_sources, n_bands, n_slow).
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    timing : Timing
-        Grids.
-    n_sources, n_bands : int
-        Sizes.
-    groups : array of shape (n_sources,) | None
-        Network of every source.
-    network_variance : float
-        Share of the variance that sources of one network have in common.
-
-    Returns
-    -------
-    series : float32 array of shape (n_sources, n_bands, n_slow)
-        Gaussian series.
+    Sources of one of the ``groups`` (networks) have a share of ``network_variance`` in common.
     """
     own = slow_amplitudes(rng, n_sources * n_bands, timing.n_slow)
     own = own.reshape(n_sources, n_bands, -1)
@@ -280,22 +190,10 @@ def latent_amplitudes(rng, timing, n_sources, n_bands, groups=None, network_vari
 
 
 def leak(signals, coords, leakage):
-    """Mix every source with its neighbours, as inverse solutions do.
+    """Mix every source (n_sources, n_times) with its neighbours, as inverse solutions do.
 
-    Parameters
-    ----------
-    signals : array of shape (n_sources, n_times)
-        Source signals.
-    coords : array of shape (n_sources, 3)
-        MNI mm.
-    leakage : float
-        Amplitude of the neighbours' mean (weights fall with distance, 20 mm) beside the source's
-        own.
-
-    Returns
-    -------
-    signals : array of shape (n_sources, n_times)
-        Mixed signals.
+    ``leakage`` is the amplitude of the neighbours' mean beside the source's own; weights fall with
+    distance, 20 mm.
     """
     distance = np.linalg.norm(coords[:, None] - coords[None], axis=-1)
     spread = np.exp(-distance / 20.0)

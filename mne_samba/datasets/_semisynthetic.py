@@ -7,8 +7,9 @@ from scipy import fft
 from scipy.signal import fftconvolve, hilbert
 from sklearn.utils import Bunch, check_random_state
 
-from ..nn.hrf import HRF_PARAMS, double_gamma, hrf_summary, unit_peak
-from ._checks import check_bands, check_integer, check_number, check_option
+from .._checks import check_number, check_option
+from ..hrf import HRF_PARAMS, double_gamma, hrf_summary, unit_peak
+from ._checks import check_bands, check_snr
 from ._signals import bin_means, bold_noise
 from ._worlds import draw_shapes, mean_band_weights, shape_params
 
@@ -90,9 +91,9 @@ def simulate_bold(
     """
     if not isinstance(raw, mne.io.BaseRaw):
         raise TypeError(f"raw must be a recording of MNE (Raw), got {type(raw).__name__}.")
-    t_r = check_number("t_r", t_r, 0.1)
-    n_targets = check_integer("n_targets", n_targets, 1)
-    snr = check_number("snr", snr, 0, open_low=True)
+    t_r = check_number(t_r, "t_r", low=0.1)
+    n_targets = check_number(n_targets, "n_targets", low=1, integer=True)
+    snr = check_snr(snr)
     sfreq = raw.info["sfreq"]
     duration = raw.n_times / sfreq
     n_frames = int(np.floor(duration / t_r + 1e-9))
@@ -158,7 +159,8 @@ def _usable_bands(bands, info):
 def _check_noise(noise, noise_t_r, t_r):
     """Return the kind of noise, or real noise as a standardised array with its repetition time."""
     if isinstance(noise, str):
-        return check_option("noise", noise, ("ar", "pink")), t_r
+        check_option(noise, "noise", ("ar", "pink"))
+        return noise, t_r
     noise = np.asarray(noise, dtype=float)
     if noise.ndim == 1:
         noise = noise[:, None]
@@ -170,7 +172,7 @@ def _check_noise(noise, noise_t_r, t_r):
     if not np.isfinite(noise).all() or np.any(noise.std(axis=0) == 0):
         raise ValueError("noise must be finite and vary in every column.")
     noise_t_r = t_r if noise_t_r is None else noise_t_r
-    return noise, check_number("noise_t_r", noise_t_r, 0, open_low=True)
+    return noise, check_number(noise_t_r, "noise_t_r", low=0, low_open=True)
 
 
 def _responses(hrf_params, n_targets, rng):

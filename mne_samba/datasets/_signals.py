@@ -22,20 +22,7 @@ def _complex_normal(rng, shape):
 
 
 def slow_amplitudes(rng, n_series, n_times):
-    """Make unit-variance Gaussian series, flat in :data:`SLOW_BAND`, at :data:`SLOW_RATE`.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    n_series, n_times : int
-        Shape of the result.
-
-    Returns
-    -------
-    series : float32 array of shape (n_series, n_times)
-        Independent series.
-    """
+    """Gaussian series (n_series, n_times) of unit variance, flat in `SLOW_BAND`, at `SLOW_RATE`."""
     # Made longer and cropped: a period of its own would tie the last minute to the first.
     margin = int(40 * SLOW_RATE)
     n_fft = fft.next_fast_len(n_times + 2 * margin, real=True)
@@ -48,24 +35,7 @@ def slow_amplitudes(rng, n_series, n_times):
 
 
 def background(rng, n_times, sfreq, exponent=1.0):
-    """Make Gaussian noise of density ``f ** -exponent`` (per Hz) above 0.5 Hz, flat below.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    n_times : int
-        Length in samples.
-    sfreq : float
-        Sampling rate, Hz.
-    exponent : float
-        Of the spectral slope.
-
-    Returns
-    -------
-    series : float32 array of shape (n_times,)
-        Its one-sided density is 1 at 1 Hz.
-    """
+    """Gaussian noise (n_times,), one-sided density ``f ** -exponent``, flat below 0.5 Hz."""
     freqs = np.arange(n_times // 2 + 1) * sfreq / n_times
     spectrum = _complex_normal(rng, (len(freqs),))
     spectrum *= np.maximum(freqs, 0.5) ** (-exponent / 2) * np.sqrt(sfreq * n_times) / 2
@@ -74,43 +44,17 @@ def background(rng, n_times, sfreq, exponent=1.0):
 
 
 def background_power(low, high, exponent=1.0):
-    """Power of :func:`background` between two frequencies (both above 0.5 Hz).
-
-    Parameters
-    ----------
-    low, high : float
-        Hz.
-    exponent : float
-        Of the spectral slope.
-
-    Returns
-    -------
-    power : float
-        Integral of ``f ** -exponent``.
-    """
+    """Power of :func:`background` between two frequencies (both above 0.5 Hz)."""
     if exponent == 1.0:
         return np.log(high / low)
     return (high ** (1 - exponent) - low ** (1 - exponent)) / (1 - exponent)
 
 
 def carrier(rng, n_times, sfreq, low, high):
-    """Analytic band-limited Gaussian noise: its real part is a rhythm of unit variance.
+    """Analytic Gaussian noise of one band, (n_times,): its real part is a rhythm of unit variance.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    n_times : int
-        Length in samples.
-    sfreq : float
-        Sampling rate, Hz.
-    low, high : float
-        Band edges, Hz. Cosine slopes of a tenth of the band inside each edge.
-
-    Returns
-    -------
-    analytic : complex64 array of shape (n_times,)
-        Half its squared magnitude is the instantaneous power.
+    Half its squared magnitude is the instantaneous power. The band's edges have cosine slopes of a
+    tenth of the band inside them.
     """
     freqs = np.arange(n_times // 2 + 1) * sfreq / n_times
     inside = np.flatnonzero((freqs >= low) & (freqs <= high))
@@ -123,42 +67,18 @@ def carrier(rng, n_times, sfreq, low, high):
 
 
 def bin_means(series, edges):
-    """Mean of a sampled series between consecutive (fractional) sample positions.
+    """Mean of a series (n_times,) between consecutive (fractional) positions: (n_edges - 1,).
 
-    Parameters
-    ----------
-    series : array of shape (n_times,)
-        Sample i fills the interval from i to i + 1.
-    edges : array of shape (n_bins + 1,)
-        Positions, increasing, within 0 and n_times.
-
-    Returns
-    -------
-    means : array of shape (n_bins,)
-        One value per bin.
+    Sample i fills the interval from i to i + 1.
     """
     total = np.concatenate([[0.0], np.cumsum(series, dtype=np.float64)])
     return np.diff(np.interp(edges, np.arange(len(total)), total)) / np.diff(edges)
 
 
 def bold_noise(rng, kind, n_frames, n_targets, t_r):
-    """Autocorrelated noise, mean 0 and variance 1 in every column.
+    """Autocorrelated noise (n_frames, n_targets), mean 0 and variance 1 in every column.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    kind : "ar" | "pink"
-        First-order autoregressive (time constant :data:`AR_TIME_CONSTANT`) or ``1/f``.
-    n_frames, n_targets : int
-        Shape of the result.
-    t_r : float
-        Repetition time, s.
-
-    Returns
-    -------
-    noise : array of shape (n_frames, n_targets)
-        Independent columns.
+    Kind "ar" is first-order autoregressive (time constant `AR_TIME_CONSTANT`), "pink" is ``1/f``.
     """
     if kind == "ar":
         coef = np.exp(-t_r / AR_TIME_CONSTANT)

@@ -6,9 +6,10 @@ import pandas as pd
 from mne.utils import logger
 from sklearn.utils import Bunch, check_random_state
 
-from ..nn.hrf import HRF_PARAMS
+from .._checks import check_number, check_option
+from ..hrf import HRF_PARAMS
 from ._anatomy import lead_field, source_regions, target_regions, template_info
-from ._checks import check_bands, check_integer, check_number, check_option
+from ._checks import check_bands, check_snr
 from ._recording import (
     LOG_AMPLITUDE,
     Timing,
@@ -173,27 +174,27 @@ def simulate_paired(
     >>> data.bolds[0].shape
     (30, 48)
     """
-    n_subjects = check_integer("n_subjects", n_subjects, 1)
-    n_sources = check_integer("n_sources", n_sources, 1)
-    n_targets = check_integer("n_targets", n_targets, 1)
-    sources_per_target = check_integer("sources_per_target", sources_per_target, 1)
-    t_r = check_number("t_r", t_r, 0.1)
-    sfreq = check_number("sfreq", sfreq, 0, open_low=True)
-    duration = check_number("duration", duration, 10 * t_r, 86400)
-    snr = check_number("snr", snr, 0, open_low=True)
-    shared_coupling = check_number("shared_coupling", shared_coupling, 0, 1)
-    rhythm_snr = check_number("rhythm_snr", rhythm_snr, 0, open_low=True)
-    leakage = check_number("leakage", leakage, 0)
-    network_variance = check_number("network_variance", network_variance, 0, 1)
-    stimulus_variance = check_number("stimulus_variance", stimulus_variance, 0, 1)
-    nuisance = check_number("nuisance", nuisance, 0)
-    check_option("level", level, ("sensor", "source"))
-    check_option("spatial_map", spatial_map, ("local", "dense"))
-    check_option("band_weights", band_weights, ("shared", "independent", "target"))
-    check_option("drive", drive, ("linear", "log", "saturating"))
-    check_option("noise", noise, ("ar", "pink"))
+    n_subjects = check_number(n_subjects, "n_subjects", low=1, integer=True)
+    n_sources = check_number(n_sources, "n_sources", low=1, integer=True)
+    n_targets = check_number(n_targets, "n_targets", low=1, integer=True)
+    sources_per_target = check_number(sources_per_target, "sources_per_target", low=1, integer=True)
+    t_r = check_number(t_r, "t_r", low=0.1)
+    sfreq = check_number(sfreq, "sfreq", low=0, low_open=True)
+    duration = check_number(duration, "duration", low=10 * t_r, high=86400)
+    snr = check_snr(snr)
+    shared_coupling = check_number(shared_coupling, "shared_coupling", low=0, high=1)
+    rhythm_snr = check_number(rhythm_snr, "rhythm_snr", low=0, low_open=True)
+    leakage = check_number(leakage, "leakage", low=0)
+    network_variance = check_number(network_variance, "network_variance", low=0, high=1)
+    stimulus_variance = check_number(stimulus_variance, "stimulus_variance", low=0, high=1)
+    nuisance = check_number(nuisance, "nuisance", low=0)
+    check_option(level, "level", ("sensor", "source"))
+    check_option(spatial_map, "spatial_map", ("local", "dense"))
+    check_option(band_weights, "band_weights", ("shared", "independent", "target"))
+    check_option(drive, "drive", ("linear", "log", "saturating"))
+    check_option(noise, "noise", ("ar", "pink"))
     if n_stimuli is not None:
-        n_stimuli = check_integer("n_stimuli", n_stimuli, 1)
+        n_stimuli = check_number(n_stimuli, "n_stimuli", low=1, integer=True)
     elif stimulus_variance > 0:
         raise ValueError(
             f"stimulus_variance={stimulus_variance:g} needs stimuli: give n_stimuli as well."

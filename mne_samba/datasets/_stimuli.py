@@ -9,40 +9,12 @@ _N_NUISANCE = 3
 
 
 def stimulus_order(rng, n_stimuli):
-    """Order in which one person meets the stimuli.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    n_stimuli : int | None
-        Number of stimuli.
-
-    Returns
-    -------
-    order : array of int
-        Stimulus of every segment; empty without stimuli.
-    """
+    """Order in which one person meets the stimuli; empty without stimuli."""
     return np.array([], dtype=int) if n_stimuli is None else rng.permutation(n_stimuli)
 
 
 def stimulus_table(order, timing, subject):
-    """Tabulate one person's stimuli.
-
-    Parameters
-    ----------
-    order : array of int
-        Stimulus of every segment.
-    timing : Timing
-        Grids of the recording.
-    subject : int
-        Index of person and recording.
-
-    Returns
-    -------
-    table : DataFrame
-        Columns ``recording, subject, onset, duration, label``; a row per segment.
-    """
+    """Tabulate one person's stimuli: a row of recording, subject, onset, duration, label each."""
     length = timing.duration / max(1, len(order))
     return pd.DataFrame(
         {
@@ -56,25 +28,10 @@ def stimulus_table(order, timing, subject):
 
 
 def add_stimuli(latents, order, timing, variance, seed):
-    """Replace a share of the slow amplitudes by what the stimuli evoke.
+    """Replace a share of the slow amplitudes (n_sources, n_bands, n_slow) by what stimuli evoke.
 
-    Parameters
-    ----------
-    latents : array of shape (n_sources, n_bands, n_slow)
-        Slow log-amplitudes of unit variance, one person's own.
-    order : array of int
-        Stimulus of every segment.
-    timing : Timing
-        Grids of the recording.
-    variance : float
-        Share of the variance within stimuli: half a lasting level, half a time course.
-    seed : int
-        Seed of the stimuli, the same for everyone.
-
-    Returns
-    -------
-    latents : array of shape (n_sources, n_bands, n_slow)
-        Own and evoked amplitudes.
+    ``variance`` is the share within stimuli: half a lasting level, half a time course. ``seed`` is
+    the stimuli's own, the same for everyone.
     """
     n_series = latents.shape[0] * latents.shape[1]
     evoked = np.zeros_like(latents)
@@ -93,22 +50,7 @@ def add_stimuli(latents, order, timing, variance, seed):
 
 
 def nuisance_amplitudes(rng, shape, variance):
-    """Slow amplitudes of a few global fluctuations that have nothing to do with BOLD.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    shape : tuple of int
-        (n_sources, n_bands, n_slow).
-    variance : float
-        Of every series.
-
-    Returns
-    -------
-    series : array of shape (n_sources, n_bands, n_slow)
-        Mixtures of three fluctuations, similar over sources.
-    """
+    """Slow amplitudes (n_sources, n_bands, n_slow) of global fluctuations, unlike BOLD's."""
     n_sources, n_bands, n_slow = shape
     fluctuations = slow_amplitudes(rng, _N_NUISANCE, n_slow)
     loadings = rng.standard_normal((1, n_bands, _N_NUISANCE))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..nn.hrf import hrf_summary, unit_peak
+from ..hrf import hrf_summary, unit_peak
 
 #: Log frequency (Hz) -> mean weight of that rhythm on BOLD: alpha suppresses, gamma drives.
 _WEIGHT_KNOTS = ([2.0, 6.0, 10.0, 20.0, 37.0], [0.3, 0.2, -1.0, -0.4, 0.9])
@@ -18,23 +18,14 @@ _PEAKS = (3.5, 7.0)
 class Coupling:
     """One brain's coupling: BOLD = response * (``weights`` times power, summed).
 
-    Parameters
-    ----------
-    shapes : array of shape (n_targets, 5)
-        Response peak (s), response dispersion (s), lag from response to undershoot (s), undershoot
-        dispersion (s), ratio of undershoot to response.
-    band_weights : array of shape (n_sources, n_bands)
-        Signed weights of standardised power.
-    spatial_map : array of shape (n_targets, n_sources)
-        From sources to targets.
-    target_weights : array of shape (n_targets, n_bands) | None
-        Factor of the band weights that is each target's own.
+    Shapes are peak (s) and dispersion (s) of the response, lag (s) from response to undershoot,
+    dispersion (s) of the undershoot, and ratio of undershoot to response.
     """
 
-    shapes: np.ndarray
-    band_weights: np.ndarray
-    spatial_map: np.ndarray
-    target_weights: np.ndarray | None = None
+    shapes: np.ndarray  # (n_targets, 5)
+    band_weights: np.ndarray  # (n_sources, n_bands), signed, of standardised power
+    spatial_map: np.ndarray  # (n_targets, n_sources)
+    target_weights: np.ndarray | None = None  # (n_targets, n_bands), factor of each target's own
 
     @property
     def hrf_params(self):
@@ -55,34 +46,12 @@ class Coupling:
         return weights
 
     def scaled(self, factor):
-        """Return the coupling with every target's row of the map multiplied by its factor.
-
-        Parameters
-        ----------
-        factor : array of shape (n_targets,)
-            Positive.
-
-        Returns
-        -------
-        coupling : Coupling
-            A new one.
-        """
+        """Return the coupling with each target's row of the map times its factor (n_targets,)."""
         return replace(self, spatial_map=self.spatial_map * factor[:, None])
 
 
 def shape_params(shapes):
-    """Six unit-peak parameters of response shapes.
-
-    Parameters
-    ----------
-    shapes : array of shape (n, 5)
-        See :class:`Coupling`.
-
-    Returns
-    -------
-    params : array of shape (n, 6)
-        In the order of ``HRF_PARAMS``.
-    """
+    """Unit-peak parameters (n, 6), in the order of ``HRF_PARAMS``, of shapes (n, 5)."""
     peak, dispersion, lag, undershoot_dispersion, ratio = np.asarray(shapes, dtype=float).T
     return unit_peak(
         np.stack(
@@ -100,20 +69,7 @@ def shape_params(shapes):
 
 
 def draw_shapes(rng, n_targets):
-    """Draw human responses whose peaks lie between 3.5 and 7 s.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    n_targets : int
-        How many.
-
-    Returns
-    -------
-    shapes : array of shape (n_targets, 5)
-        See :class:`Coupling`.
-    """
+    """Draw shapes (n_targets, 5) of human responses whose peaks lie between 3.5 and 7 s."""
     # The undershoot pulls the peak forward by at most 0.2 s: room is left below.
     return np.stack(
         [
@@ -128,18 +84,7 @@ def draw_shapes(rng, n_targets):
 
 
 def mean_band_weights(bands):
-    """Mean weight of each band on BOLD, by its centre frequency.
-
-    Parameters
-    ----------
-    bands : dict
-        Name -> (low, high) in Hz.
-
-    Returns
-    -------
-    weights : array of shape (n_bands,)
-        Negative near alpha, positive near gamma.
-    """
+    """Mean weight of each band on BOLD, by its centre: negative near alpha, positive near gamma."""
     centres = [np.sqrt(low * high) for low, high in bands.values()]
     return np.interp(np.log(centres), np.log(_WEIGHT_KNOTS[0]), _WEIGHT_KNOTS[1])
 
@@ -173,28 +118,12 @@ def _local_map(rng, affinity, n_per_target):
 
 
 def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_per_target):
-    """Draw a brain's coupling.
+    """Draw a brain's coupling; rows of its map have unit norm.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    targets, sources : array of shape (n, 3)
-        MNI mm.
-    bands : dict
-        Name -> (low, high) in Hz.
-    spatial_map : "local" | "dense"
-        Sparse, positive and near; or every source with a signed weight.
-    band_weights : "shared" | "independent" | "target"
-        Band mean plus node deviation; independent for every node and band; or shared, with a
-        further factor of every target and band.
-    n_per_target : int
-        Sources per target in a local map.
-
-    Returns
-    -------
-    coupling : Coupling
-        Rows of the map have unit norm.
+    A "local" map is sparse, positive and near (``n_per_target`` sources); a "dense" one holds every
+    source with a signed weight. "shared" band weights are the band's mean plus the node's
+    deviation; "independent" ones know no band mean; "target" adds a factor of every target and
+    band.
     """
     shapes = draw_shapes(rng, len(targets))
     deviations = rng.standard_normal((len(sources), len(bands)))
@@ -212,22 +141,10 @@ def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_
 
 
 def mix_couplings(rng, shared, own, amount):
-    """Blend the coupling all people share with one person's own.
+    """Blend the coupling that all people share with one person's own; ``amount`` 1 is shared alone.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Decides which targets keep the shared row of the map.
-    shared, own : Coupling
-        Drawn with the same settings.
-    amount : float
-        1: shared alone; 0: own alone.
-
-    Returns
-    -------
-    coupling : Coupling
-        Response shapes are interpolated; weights are mixed so that their variance stays; each
-        target takes its whole row of the map from the group with probability ``amount``.
+    Response shapes are interpolated; weights are mixed so that their variance stays; each target
+    takes its whole row of the map from the group with probability ``amount``.
     """
     if amount == 1:
         return shared

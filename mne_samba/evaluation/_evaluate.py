@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from mne.utils import logger, use_log_level
-from sklearn.model_selection import LeaveOneGroupOut, check_cv
 
 from .._checks import as_float_array
-from .._data.missing import lacking
-from .._data.window_table import window_metadata
-from ..model_selection import BlockedTimeSplit
+from ..data.missing import lacking
+from ._folds import counted_targets, folds_of
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks
 from ._options import (
@@ -21,13 +19,12 @@ from ._options import (
     check_metrics,
     check_nulls,
     check_numbers,
-    known_params,
     name_of,
     time_params,
 )
 from ._plain import framewise_ridge, plain_model
 from ._result import EvaluationResult
-from ._samples import Samples, people_of, read_samples
+from ._samples import Samples, nan_mean, read_samples
 from ._score import Run, Scorer
 
 
@@ -73,8 +70,9 @@ def evaluate(
         Person of each sample. Default: ``subject`` of the metadata, each recording its own person
         in a list.
     cv : splitter | int | iterable | None
-        Default: leave one person out, :class:`~mne_samba.model_selection.BlockedTimeSplit` for
-        windows of one person.
+        Default: leave one person out (one recording where neither ``groups`` nor metadata say
+        whose it is), :class:`~mne_samba.model_selection.BlockedTimeSplit` for windows of one
+        person.
     baselines : sequence of str | mapping of str to estimator
         ``"ridge_canonical"``, ``"ridge_fir"`` (:class:`~mne_samba.baselines.BandPowerRidge`),
         ``"mean"`` (of the training frames), ``"time"`` (slow functions of time since the start),
@@ -151,12 +149,9 @@ def evaluate(
     check_nulls(nulls, n_shifts, detrend)
     t_r, context = time_params(translator, t_r, context)
     samples = read_samples(X, y, groups, t_r=t_r, context=context, target_names=target_names)
-    if np.isnan(samples.t_r).any():
-        raise ValueError("The seconds between frames are unknown: give t_r.")
-    rows = np.arange(len(samples.y))
-    measured = _counted(samples, samples.place(samples.y, rows), translator, context)
+    measured = counted_targets(samples, translator, context)
     _check_targets(measured, samples)
-    folds = _folds(X, samples, groups, cv)
+    folds = folds_of(X, samples, groups, cv)
     _check_regions(measured, samples, folds)
     extra = _on_grid(confounds, samples, "confounds")
     truth = _on_grid(clean, samples, "clean")
@@ -166,15 +161,8 @@ def evaluate(
     with use_log_level(verbose):
         warn_of_leaks(X, samples, scorer.measured, folds, groups)
         jobs = _jobs(name, translator, estimators, folds, nulls)
-        fitted = run_jobs(
-            jobs,
-            X,
-            samples,
-            groups,
-            random_state=random_state,
-            n_jobs=n_jobs,
-            cache=cache,
-        )
+        options = {"random_state": random_state, "n_jobs": n_jobs, "cache": cache}
+        fitted = run_jobs(jobs, X, samples, groups, **options)
         runs = _runs(samples, folds, jobs, fitted, plain, measured, extra)
         table = scorer.frame(runs)
         null = {}
@@ -197,20 +185,6 @@ def evaluate(
         samples.recordings,
         samples.t_r,
     )
-
-
-def _counted(samples: Samples, measured: dict, translator, context) -> dict:
-    """Measured frames that have a whole history; the others are not scored."""
-    if samples.table is not None:
-        return measured
-    params = known_params(translator)
-    history = params.get("hrf_length", context)
-    shift = params.get("n_dummy", 0) + params.get("slice_time_ref", 0.0)
-    first = np.broadcast_to(params.get("first_volume", 0.0), len(measured))
-    for label, grid in measured.items():
-        time = first[label] + (np.arange(len(grid)) + shift) * samples.t_r[label]
-        grid[time < (0.0 if history is None else history) - 1e-9] = np.nan
-    return measured
 
 
 def _check_targets(measured: dict, samples: Samples) -> None:
@@ -241,55 +215,6 @@ def _check_regions(measured: dict, samples: Samples, folds: list) -> None:
                 f"Regions {names[:8]} are NaN in all recordings that fold {fold} is trained on: "
                 "leave them out of y."
             )
-
-
-def _folds(X, samples: Samples, groups, cv) -> list:
-    """Rows of training and test samples, all folds checked before any fit."""
-    people = people_of(samples, groups)
-    n_people = len(set(people.tolist()))
-    leaves_groups = cv is None and (samples.table is None or groups is not None or n_people > 1)
-    if leaves_groups and n_people < 2:
-        raise ValueError(
-            "Only one group: leaving one person out needs at least two. Give the person of each "
-            "sample in groups, or windows (mne_samba.make_windows) with cv=BlockedTimeSplit() for "
-            "one person."
-        )
-    rows = np.arange(len(samples.y))
-    if leaves_groups:
-        return list(LeaveOneGroupOut().split(rows, groups=people))
-    if cv is None:
-        cv = BlockedTimeSplit(gap=GAP)
-    if isinstance(cv, LeaveOneGroupOut) and n_people < 2:
-        raise ValueError("Only one group: LeaveOneGroupOut needs at least two.")
-    splitter = check_cv(cv)
-    timed, targets = X, None
-    if samples.table is not None:
-        timed, targets = _timed(X, samples), np.asarray(samples.y)
-    groups = people if _wants_groups(splitter) else None
-    folds = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(timed, targets, groups)]
-    if any(np.size(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(samples.y)
-           for fold in folds for rows in fold):  # fmt: skip
-        raise ValueError(f"cv gave rows that do not exist: there are {len(samples.y)} samples.")
-    if not folds or any(not len(train) or not len(test) for train, test in folds):
-        raise ValueError("cv gave a fold without training or test samples.")
-    if any(np.intersect1d(train, test).size for train, test in folds):
-        raise ValueError("cv gave a fold with the same sample in training and test.")
-    return folds
-
-
-def _wants_groups(splitter) -> bool:
-    """Whether a splitter uses groups; scikit-learn's others warn when they get them."""
-    routing = getattr(splitter, "get_metadata_routing", None)
-    return routing is None or routing().split.requests.get("groups") is True
-
-
-def _timed(X, samples: Samples):
-    """Windows in a form from which splitters can read time, also where X are plain arrays."""
-    metadata = window_metadata(X)[0]
-    if metadata is not None and "onset" in metadata.columns:
-        return X
-    before = samples.table["first_frame"] - samples.table["signal_start"]
-    return samples.table.assign(context=before)
 
 
 def _on_grid(values, samples: Samples, name: str) -> dict | None:
@@ -323,11 +248,7 @@ def _on_grid(values, samples: Samples, name: str) -> dict | None:
     grids = samples.place(arrays, np.arange(len(arrays)))
     if name == "confounds":
         # Derivatives have no first value: the mean is the neutral one.
-        for grid in grids.values():
-            with np.errstate(invalid="ignore"):
-                finite = np.isfinite(grid)
-                mean = np.where(finite, grid, 0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
-            grid[~finite] = np.broadcast_to(mean, grid.shape)[~finite]
+        return {k: np.where(np.isfinite(grid), grid, nan_mean(grid)) for k, grid in grids.items()}
     return grids
 
 

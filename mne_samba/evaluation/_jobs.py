@@ -187,27 +187,10 @@ def _run_and_keep(job, X, samples, groups, random_state, path) -> list:
     return parts
 
 
-def run_jobs(jobs: list[Job], X, samples: Samples, groups, *, random_state, n_jobs, cache) -> list:
-    """Run fits that are not in the cache yet.
-
-    Parameters
-    ----------
-    jobs : list of Job
-        What to fit.
-    X, samples, groups
-        The data.
-    random_state : int | None
-        Seed of estimators that have none.
-    n_jobs : int | None
-        Processes.
-    cache : path | None
-        Folder of finished fits.
-
-    Returns
-    -------
-    predictions : list of list of ndarray
-        Predictions of each job's test samples.
-    """
+def run_jobs(
+    jobs: list[Job], X, samples: Samples, groups, *, random_state, n_jobs=None, cache=None
+) -> list:
+    """Predictions of each job's test samples; fits that are in the cache are not run again."""
     results: list = [None] * len(jobs)
     paths: list = [None] * len(jobs)
     if cache is not None:

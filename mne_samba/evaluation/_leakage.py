@@ -6,7 +6,7 @@ import warnings
 import mne
 import numpy as np
 
-from .._data.window_table import is_epochs_list, too_close, window_metadata
+from ..data.window_table import is_epochs_list, too_close, window_metadata
 from ..metrics import pearson
 from ._samples import Samples, common_frames, nan_mean, people_of
 from .nulls import draw_shifts
@@ -119,21 +119,7 @@ def _check_stimulus(X, samples: Samples, grids: dict, folds, people) -> None:
 
 
 def warn_of_leaks(X, samples: Samples, grids: dict, folds, groups=None) -> None:
-    """Warn of each way in which the folds leak.
-
-    Parameters
-    ----------
-    X : object
-        Electrophysiology as it was given.
-    samples : Samples
-        Targets and their times.
-    grids : dict
-        Detrended targets of each recording.
-    folds : list of tuple
-        Rows of training and test samples.
-    groups : array | None
-        Person of each sample.
-    """
+    """Warn of each way in which the folds leak; ``grids`` are detrended targets by recording."""
     _check_close(samples, folds)
     _check_duplicates(X, samples, folds)
     _check_stimulus(X, samples, grids, folds, people_of(samples, groups))

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from inspect import signature
 
 import mne
 import numpy as np
 import pandas as pd
 from mne.utils import logger
+from sklearn.base import clone
 
 from .._checks import check_number, is_generator
 from ..metrics import METRICS
+from ..reader import Reader
 from ._plain import PLAIN
 
 RIDGES = {"ridge_canonical": "canonical", "ridge_fir": "fir"}
@@ -91,8 +92,7 @@ def check_nulls(nulls, n_shifts, method) -> None:
     unknown = not several or [n for n in _listed(nulls, "nulls") if n not in NULLS]
     if unknown:
         raise ValueError(f"nulls must be a sequence of names among {list(NULLS)}, got {nulls!r}.")
-    if isinstance(n_shifts, bool) or not isinstance(n_shifts, int | np.integer) or n_shifts < 1:
-        raise ValueError(f"n_shifts must be a positive integer, got {n_shifts!r}.")
+    check_number(n_shifts, "n_shifts", low=1, integer=True)
     if method is None and "circular_shift" in nulls:
         logger.warning(
             "Circular shifts without removing drift give too many false positives "
@@ -126,10 +126,36 @@ def check_baselines(baselines, translator) -> tuple[dict, list]:
 
 
 def known_params(translator) -> dict:
-    """Parameters of a translator; those of its steps where it is a pipeline or a search."""
+    """Parameters of a translator and its parts; those of its steps where it is a pipeline."""
     params = translator.get_params(deep=True) if hasattr(translator, "get_params") else {}
-    inner = {key.rsplit("__", 1)[-1]: value for key, value in params.items() if "__" in key}
-    return {**inner, **{key: value for key, value in params.items() if "__" not in key}}
+    known: dict = {}
+    for estimator in [*params.values(), translator]:
+        known |= {k: v for k, v in _own_params(estimator).items() if "__" not in k}
+    return known
+
+
+def _own_params(estimator) -> dict:
+    """Parameters of an estimator and of its parts, also of those that are None or a name."""
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        return {}
+    own: dict = {}
+    for part in ("_reader", "_trainer", "_model"):
+        if hasattr(estimator, part):
+            own |= getattr(estimator, part)().get_params(deep=False)
+    return own | {
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in ("model", "reader", "trainer")
+    }
+
+
+def reader_of(translator) -> Reader:
+    """How a translator, or the step of a pipeline that reads its input, reads recordings."""
+    params = translator.get_params(deep=True) if hasattr(translator, "get_params") else {}
+    for estimator in [translator, *params.values()]:
+        if hasattr(estimator, "_reader"):
+            return estimator._reader()
+    return Reader()
 
 
 def time_params(translator, t_r, context) -> tuple:
@@ -139,11 +165,11 @@ def time_params(translator, t_r, context) -> tuple:
     if isinstance(t_r, int | float) and own is not None and 0 < t_r != own:
         raise ValueError(f"t_r={t_r!r} contradicts the translator's t_r={own!r}.")
     t_r = own if t_r is None else t_r
-    return t_r, params.get("context") if context is None else context
+    return t_r, params.get("hrf_length") if context is None else context
 
 
 def _ridge(name: str, translator):
-    """Band-power ridge that reads the data as the translator does."""
+    """Band-power ridge that reads the data, and measures bands, as the translator does."""
     from ..baselines import BandPowerRidge
 
     params = known_params(translator)
@@ -153,29 +179,8 @@ def _ridge(name: str, translator):
             f"({type(translator).__name__}). Use baselines=('mean', 'time') or a mapping with "
             "mne_samba.baselines.BandPowerRidge(t_r=...)."
         )
-    # The same frames, channels and windows; what the models do with them is their own.
-    data = (
-        "t_r",
-        "sfreq",
-        "tmin",
-        "window",
-        "step",
-        "context",
-        "first_volume",
-        "n_dummy",
-        "slice_time_ref",
-        "volume_event",
-        "picks",
-        "channels",
-        "detrend",
-        "hrf_length",
-        "bands",
-        "random_state",
-        "verbose",
-    )
-    known = signature(BandPowerRidge).parameters
-    shared = {k: params[k] for k in data if k in params and k in known}
-    return BandPowerRidge(hrf=RIDGES[name], **shared)
+    shared = {k: params[k] for k in ("t_r", "bands", "hrf_length") if k in params}
+    return BandPowerRidge(hrf=RIDGES[name], reader=clone(reader_of(translator)), **shared)
 
 
 def name_of(translator, taken: list) -> str:

@@ -8,7 +8,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .._data.missing import by_pattern, lacking
+from ..data.missing import by_pattern, lacking
 from ..metrics import cosine_drift, polynomial_drift
 from ._samples import Samples, common_frames
 
@@ -39,23 +39,10 @@ def _stimulus_average(samples: Samples, grids: dict, frames: dict) -> dict:
 
 
 def framewise_ridge(samples: Samples, grids: dict, frames: dict, design: dict) -> dict:
-    """Ridge from a design of each recording, penalty by contiguous inner folds.
+    """Ridge on the design of each recording, (n_grid, n_regressors); penalty by contiguous blocks.
 
-    Parameters
-    ----------
-    samples : Samples
-        Targets and their times.
-    grids : dict
-        Targets of each recording, (n_grid, n_targets).
-    frames : dict
-        Training frames of each training recording.
-    design : dict
-        Regressors of each recording, (n_grid, n_regressors).
-
-    Returns
-    -------
-    predictions : dict
-        Every recording's predictions on its grid.
+    Fitted on the given ``frames`` of the training recordings; predicts every recording's whole
+    grid.
     """
     out = {k: np.empty((n, len(samples.names))) for k, n in enumerate(samples.n_grid)}
     # Regions that the same recordings have are fitted together.
@@ -93,16 +80,5 @@ def _time(samples: Samples, grids: dict, frames: dict) -> dict:
 
 
 def plain_model(name: str) -> Callable:
-    """Predictor of this name: ``(samples, grids, training frames) -> predictions``.
-
-    Parameters
-    ----------
-    name : str
-        One of ``PLAIN``.
-
-    Returns
-    -------
-    model : callable
-        Gives every recording's predictions on its grid.
-    """
+    """Predictor of one of ``PLAIN``: ``(samples, grids, training frames) -> predictions``."""
     return {"mean": _mean, "time": _time, "stimulus_average": _stimulus_average}[name]

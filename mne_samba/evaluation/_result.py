@@ -8,11 +8,6 @@ import pandas as pd
 from .nulls import cluster_size, fdr, max_statistic_p, mean_interval, p_value, sign_flip_p
 
 
-def _per_target(scores: pd.DataFrame) -> pd.Series:
-    """Mean over folds and recordings of each target."""
-    return scores.groupby("target", sort=False)["score"].mean()
-
-
 @dataclass
 class EvaluationResult:
     """Scores of a translator beside baselines and nulls.
@@ -73,12 +68,7 @@ class EvaluationResult:
         """
         tables = []
         for model, null in self.null_.items():
-            partial = model == "partial"
-            scores = self._scores(
-                self.translator if partial else model,
-                f"partial_{self.metric}" if partial else self.metric,
-            )
-            observed = _per_target(scores).reindex(self.target_names_).to_numpy()
+            observed = self._observed(model)
             p = p_value(observed, null, cluster_size(null) if self._clustered else 1.0)
             tables.append(
                 pd.DataFrame(
@@ -96,13 +86,75 @@ class EvaluationResult:
         columns = ["model", "target", "score", "null_mean", "p", "p_max", "p_fdr"]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
+    def _observed(self, null: str) -> np.ndarray:
+        """Score of each target, (n_targets,), that a null of this name belongs to."""
+        if null == "partial":
+            return self.target_scores(self.translator, f"partial_{self.metric}")
+        return self.target_scores(null)
+
+    def target_scores(self, model: str | None = None, metric: str | None = None) -> np.ndarray:
+        """Mean score of each target over folds and recordings.
+
+        Parameters
+        ----------
+        model : str | None
+            Name in ``models_``. Default: the translator.
+        metric : str | None
+            Default: the first metric of the evaluation.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_targets,)
+            In the order of ``target_names_``.
+
+        Raises
+        ------
+        ValueError
+            If a model has no scores with this metric.
+        """
+        scores = self._scores(self.translator if model is None else model, metric)
+        means = scores.groupby("target", sort=False)["score"].mean()
+        return means.reindex(self.target_names_).to_numpy(dtype=float)
+
+    def mean_null(self, model: str | None = None) -> tuple[float, np.ndarray, float]:
+        """Mean score over targets, its circular-shift null and p value.
+
+        Parameters
+        ----------
+        model : str | None
+            Name in ``null_``. Default: the translator.
+
+        Returns
+        -------
+        observed : float
+            Mean over targets of the first metric.
+        null : ndarray of shape (n_shifts,)
+            The same for each shift, all targets shifted together.
+        p : float
+            One-sided; shifts of a single recording count in clusters, see :func:`cluster_size`.
+
+        Raises
+        ------
+        ValueError
+            If the model has no null.
+        """
+        model = self.translator if model is None else model
+        if model not in self.null_:
+            raise ValueError(
+                f"No circular-shift null of {model!r}; there are nulls of {list(self.null_)}."
+            )
+        observed = float(np.nanmean(self._observed(model)))
+        null = np.nanmean(self.null_[model], axis=1)
+        cluster = cluster_size(null[:, np.newaxis]).item() if self._clustered else 1.0
+        return observed, null, float(p_value(observed, null, cluster))
+
     def _scores(self, model: str, metric: str | None = None) -> pd.DataFrame:
         metric = self.metric if metric is None else metric
         table = self.scores_
         rows = table[(table["model"] == model) & (table["metric"] == metric)]
         if not len(rows):
             raise ValueError(
-                f"No scores of model {model!r} with metric {metric!r}. Models: {self.models_}; "
+                f"No scores of {model!r} with metric {metric!r}. Models: {self.models_}; "
                 f"metrics: {list(dict.fromkeys(table['metric']))}."
             )
         return rows
@@ -216,7 +268,7 @@ class EvaluationResult:
                 continue
             row = {
                 "mean": scores["score"].mean(),
-                "std_targets": _per_target(scores).std(),
+                "std_targets": pd.Series(self.target_scores(model)).std(),
                 "std_folds": scores.groupby("fold")["score"].mean().std(),
                 "ci_low": group["ci_low"].get(model, np.nan),
                 "ci_high": group["ci_high"].get(model, np.nan),
@@ -225,9 +277,7 @@ class EvaluationResult:
             }
             if model in self.null_:
                 mine = p_values[p_values["model"] == model]
-                null = np.nanmean(self.null_[model], axis=1, keepdims=True)
-                cluster = cluster_size(null) if self._clustered else 1.0
-                row["p"] = p_value(np.nanmean(mine["score"]), null, cluster).item()
+                row["p"] = self.mean_null(model)[2]
                 row["n_significant"] = int((mine["p_max"] < 0.05).sum())
             table = self.scores_[self.scores_["model"] == model]
             for metric in others:
@@ -236,7 +286,7 @@ class EvaluationResult:
             rows[model] = row
         if self.translator in self.null_:
             null = self.null_[self.translator]
-            low, high = np.nanpercentile(np.nanmean(null, axis=1), [2.5, 97.5])
+            low, high = np.nanpercentile(self.mean_null()[1], [2.5, 97.5])
             rows["null: circular_shift"] = {
                 "mean": np.nanmean(null),
                 "std_targets": np.nanstd(np.nanmean(null, axis=0)),

@@ -8,45 +8,24 @@ import numpy as np
 import pandas as pd
 
 from .._checks import as_float_array
-from .._data.window_table import is_epochs_list, is_recordings, window_table
+from ..data.window_table import is_epochs_list, is_recordings, window_table
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Targets of windows or recordings, and where their frames lie.
+    """Targets of windows or recordings, and where their frames lie."""
 
-    Attributes
-    ----------
-    y : list of ndarray, each (n_frames, n_targets)
-        Targets of each sample.
-    label : ndarray of int, shape (n_samples,)
-        Recording of each sample.
-    first : ndarray of int, shape (n_samples,)
-        First frame of each sample on its recording's grid.
-    n_grid : ndarray of int, shape (n_recordings,)
-        Frames of each recording's grid.
-    t_r : ndarray of float, shape (n_recordings,)
-        Seconds between frames (NaN where unknown).
-    recordings : DataFrame
-        ``subject``, ``run``, ``recording`` of each recording, and ``first_frame``, the index in the
-        recording of its grid's first frame (0 where windows do not tell).
-    names : list of str
-        Names of targets.
-    table : DataFrame | None
-        Times of windows; None for whole recordings.
-    ndim : int
-        Dimensions of y as it was given, for estimators that expect rows of frames.
-    """
-
-    y: list
-    label: np.ndarray
-    first: np.ndarray
-    n_grid: np.ndarray
-    t_r: np.ndarray
+    y: list  # (n_frames, n_targets) of each sample
+    label: np.ndarray  # (n_samples,): recording of each sample
+    first: np.ndarray  # (n_samples,): its first frame on the recording's grid
+    n_grid: np.ndarray  # (n_recordings,): frames of each grid
+    t_r: np.ndarray  # (n_recordings,): seconds between frames
+    # subject, run, recording, and first_frame, the index in the recording of its grid's first frame
+    # (0 where windows do not tell).
     recordings: pd.DataFrame
-    names: list
-    table: pd.DataFrame | None
-    ndim: int
+    names: list  # of targets
+    table: pd.DataFrame | None  # times of windows; None for whole recordings
+    ndim: int  # of y as it was given, for estimators that expect rows of frames
 
     def place(self, values: Sequence, rows: Sequence[int]) -> dict[int, np.ndarray]:
         """Put the frames of some samples on the grids of their recordings, averaging overlaps."""
@@ -64,6 +43,10 @@ class Samples:
                 count[where] += finite
             placed[int(label)] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         return placed
+
+    def targets(self) -> dict[int, np.ndarray]:
+        """Targets of every recording on its grid, (n_grid, n_targets)."""
+        return self.place(self.y, np.arange(len(self.y)))
 
     def frames(self, rows: Sequence[int]) -> dict[int, np.ndarray]:
         """Frames of each recording's grid that some samples hold."""
@@ -86,7 +69,7 @@ def _frames_of(part, name: str) -> np.ndarray:
 
 def _seconds(t_r, n: int) -> np.ndarray:
     if t_r is None:
-        return np.full(n, np.nan)
+        raise ValueError("The seconds between frames are unknown: give t_r.")
     try:
         seconds = np.broadcast_to(np.asarray(t_r, float), (n,)).copy()
     except (TypeError, ValueError) as error:
@@ -112,31 +95,7 @@ def _target_names(y, names, n_targets: int) -> list:
 
 
 def read_samples(X, y, groups=None, *, t_r=None, context=None, target_names=None) -> Samples:
-    """Read what scoring needs from any input that the estimators take.
-
-    Parameters
-    ----------
-    X : Epochs | list of Epochs | list of Raw or 2-D arrays | array
-        Windows, whole recordings, or rows of features (one frame each).
-    y : array of shape (n_windows, n_frames, n_targets) | list of (n_frames, n_targets) | 2-D array
-        Targets.
-    groups : array of shape (n_samples,) | None
-        Person (or recording) of each sample.
-    t_r, context : float | None
-        Seconds between frames and of history, where metadata do not tell.
-    target_names : list | None
-        Names of the targets.
-
-    Returns
-    -------
-    samples : Samples
-        Targets on the grids of their recordings.
-
-    Raises
-    ------
-    ValueError
-        If lengths differ or shapes are not those of targets.
-    """
+    """Read what scoring needs from whole recordings or windows, as the estimators take them."""
     if isinstance(X, mne.io.BaseRaw):
         raise ValueError(
             "X is one recording, which cannot be split as it is. Cut it with "

@@ -2,103 +2,35 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial as partial_
 
 import numpy as np
 import pandas as pd
 
-from .._data.missing import lacking
-from ..metrics import METRICS, drift_basis, polynomial_drift, project_out
+from .._scoring import n_measured, remove_drift, rows_of, scoring_drift
+from ..metrics import METRICS, project_out
 from ._samples import Samples, nan_mean
 from .nulls import circular_shift_null, draw_shifts
 
 
 @dataclass
 class Run:
-    """Frames of one recording that one fold tests.
-
-    Attributes
-    ----------
-    fold : int
-        The fold.
-    label : int
-        The recording.
-    frames : ndarray of int, shape (n_frames,)
-        Tested frames of the recording's grid.
-    predictions : dict of str to ndarray, each (n_frames, n_targets)
-        Predictions of each model, as they came.
-    """
+    """Frames of one recording that one fold tests."""
 
     fold: int
-    label: int
-    frames: np.ndarray
-    predictions: dict = field(default_factory=dict)
-
-
-def scoring_drift(n_frames: int, t_r: float, method) -> np.ndarray:
-    """Drift terms of a run; the mean alone where there is little more than drift in it.
-
-    Cosines leave the ends of a straight or cubic drift standing, and rolling in time turns those
-    into false positives: a cubic goes with them.
-    """
-    if method is None:
-        return np.ones((n_frames, 1))
-    basis = drift_basis(n_frames, t_r, method)
-    if method == "cosine":
-        basis = np.column_stack([basis, polynomial_drift(n_frames, 3)[:, 1:]])
-    return basis if n_frames > 2 * basis.shape[1] else basis[:, :1]
-
-
-def _rows(frames, n: int) -> tuple[int, np.ndarray]:
-    frames = np.arange(n) if frames is None else frames
-    return int(frames.max() - frames.min()) + 1, frames - frames.min()
-
-
-def remove_drift(values, t_r: float, method, frames=None) -> np.ndarray:
-    """Remove drift as it is removed for scoring; ``None`` leaves the values alone."""
-    if method is None:
-        return np.array(values, float)
-    n_grid, rows = _rows(frames, len(values))
-    basis = scoring_drift(n_grid, t_r, method)[rows]
-    if _n_measured(values) <= basis.shape[1]:
-        basis = basis[:, :1]
-    return project_out(values, basis)
-
-
-def _n_measured(values) -> int:
-    """Frames that hold all regions that were measured in this recording."""
-    values = np.asarray(values, float)
-    return int(np.isfinite(values[:, ~lacking(values)]).all(axis=1).sum())
+    label: int  # the recording
+    frames: np.ndarray  # (n_frames,): those tested, on the recording's grid
+    predictions: dict = field(default_factory=dict)  # model: (n_frames, n_targets), as they came
 
 
 def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarray:
-    """Remove drift and confounds together by least squares; NaN rows stay NaN.
+    """Take drift and confounds (n_frames, n_confounds) out of values (n_frames, n_targets).
 
-    Parameters
-    ----------
-    values : array of shape (n_frames, n_targets)
-        Measured or predicted time courses.
-    confounds : array of shape (n_frames, n_confounds)
-        Regressors at the same frames.
-    t_r : float
-        Seconds between frames.
-    method : "cosine" | "linear" | int | None
-        Drift, as in :func:`mne_samba.metrics.detrend`.
-    frames : array of int | None
-        Index of each row in the recording.
-
-    Returns
-    -------
-    residual : ndarray of shape (n_frames, n_targets)
-        What drift and confounds do not explain.
-
-    Raises
-    ------
-    ValueError
-        If there are not more frames than regressors.
+    ``frames`` are the rows' places in the recording; rows of NaN stay NaN.
     """
-    n_grid, rows = _rows(frames, len(values))
+    n_grid, rows = rows_of(frames, len(values))
     design = np.column_stack([scoring_drift(n_grid, t_r, method)[rows], confounds])
-    n_valid = _n_measured(values)
+    n_valid = n_measured(values)
     if n_valid <= design.shape[1]:
         raise ValueError(
             f"More confounds than frames: {np.shape(confounds)[1]} confounds, with drift "
@@ -110,20 +42,10 @@ def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarra
 
 
 class Scorer:
-    """Scores runs against the detrended recordings.
+    """Scores runs, each cleaned of its own drift, as ``score`` of estimators does.
 
-    Parameters
-    ----------
-    samples : Samples
-        Targets and their times.
-    measured : dict
-        Targets of each recording on its grid, frames that do not count set to NaN.
-    method : "cosine" | "linear" | int | None
-        Drift that is removed from measured and predicted time courses alike.
-    metrics : dict of str to callable
-        Scores per target.
-    confounds, clean : dict | None
-        Confounds and noiseless targets of each recording on its grid.
+    Measured, clean and confounds hold each recording's grid by its label, (n_grid, ...), with NaN
+    at frames that do not count.
     """
 
     def __init__(self, samples: Samples, measured, method, metrics, confounds=None, clean=None):
@@ -131,8 +53,8 @@ class Scorer:
         self.method = method
         self.metrics = metrics
         self.confounds = confounds
+        self.raw, self.truth = measured, clean
         self.measured = {k: self._detrended(v, k) for k, v in measured.items()}
-        self.clean = None if clean is None else {k: self._detrended(v, k) for k, v in clean.items()}
         self.partial = None
         if confounds is not None:
             self.partial = {
@@ -151,28 +73,33 @@ class Scorer:
         blocks = []
         for run in runs:
             for model in run.predictions:
-                y = self.measured[run.label][run.frames]
+                y = self._block_of(self.raw, run)
                 pred = self.predicted(run, model)
                 for name, metric in self.metrics.items():
                     blocks.append(self._block(run, model, name, y, pred, metric))
-                    if self.clean is not None:
+                    if self.truth is not None:
                         # Noise-free truth, where the measured frames count.
-                        truth = np.where(np.isnan(y), np.nan, self.clean[run.label][run.frames])
+                        truth = np.where(np.isnan(y), np.nan, self._block_of(self.truth, run))
                         blocks.append(self._block(run, model, f"clean_{name}", truth, pred, metric))
                 if self.partial is not None:
-                    pred, y = self.partialled(run, model), self.partial[run.label][run.frames]
+                    pred = self.partialled(run, run.predictions[model])
+                    y = self.partialled(run, self.raw[run.label][run.frames])
                     for name, metric in self.metrics.items():
                         blocks.append(self._block(run, model, f"partial_{name}", y, pred, metric))
-            if self.clean is not None:
-                y, truth = (part[run.label][run.frames] for part in (self.measured, self.clean))
+            if self.truth is not None:
+                y, truth = (self._block_of(part, run) for part in (self.raw, self.truth))
                 for name, metric in self.metrics.items():
                     blocks.append(self._block(run, "ceiling", name, y, truth, metric))
         return pd.concat(blocks, ignore_index=True)
 
-    def partialled(self, run: Run, model: str) -> np.ndarray:
-        """Predictions of a run without drift and confounds."""
+    def _block_of(self, values: dict, run: Run) -> np.ndarray:
+        """Frames of a run (n_frames, n_targets), without the drift of the run."""
+        return self._detrended(values[run.label][run.frames], run.label, run.frames)
+
+    def partialled(self, run: Run, values: np.ndarray) -> np.ndarray:
+        """Values of a run (n_frames, n_targets) without its drift and confounds."""
         return partial_out(
-            run.predictions[model],
+            values,
             self.confounds[run.label][run.frames],
             self.samples.t_r[run.label],
             self.method,
@@ -219,8 +146,13 @@ class Scorer:
         for run in runs:
             y = (self.partial if partial else self.measured)[run.label]
             for model in models:
-                pred = self.partialled(run, model) if partial else self.predicted(run, model)
+                if partial:
+                    clean = partial_(self.partialled, run)
+                    pred = clean(run.predictions[model])
+                else:
+                    clean = partial_(self._detrended, label=run.label, frames=run.frames)
+                    pred = self.predicted(run, model)
                 total[model].append(
-                    circular_shift_null(y, pred, shifts[run.label], score, run.frames)
+                    circular_shift_null(y, pred, shifts[run.label], score, run.frames, clean)
                 )
         return {model: nan_mean(parts) for model, parts in total.items()}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import check_option
+from ..data.recordings import Layout
+from ..translator import SambaTranslator
 from .attribution import randomised_copy, smooth_grad
 
 __all__ = ["attribute"]
@@ -47,7 +50,8 @@ def attribute(
     -------
     attribution : array, shape (n_targets, n_channels, n_bands, n_lags)
         Change of the region's standardised BOLD per standard deviation of band power in one bin of
-        history, the most recent bin first; bins are ``translator.grid_.dt`` seconds wide.
+        history, the most recent bin first; bins are half a second wide, or nearly: a whole number
+        of them fits between frames (``model="paper"``: one bin per frame).
 
     Raises
     ------
@@ -57,39 +61,42 @@ def attribute(
         If the translator is not fitted.
     """
     check_is_fitted(translator)
-    if method not in ("smooth_grad", "gradient"):
-        raise ValueError(f"method must be 'smooth_grad' or 'gradient', got {method!r}.")
-    if translator.kind_ == "features" or translator.direction == "hemo_to_ele":
+    check_option(method, "method", ("smooth_grad", "gradient"))
+    if not isinstance(translator, SambaTranslator) or _layout(translator).kind == "table":
         raise ValueError(
-            "attribute explains translators of windows or recordings, from electrophysiology to "
-            "BOLD."
+            "attribute explains a SambaTranslator of windows or recordings, from electrophysiology "
+            "to BOLD."
         )
-    windows = _windows(translator, X, n_windows)
-    module = translator._network.module(translator.grid_)
+    rec = translator._read(X)
+    powers, _, grid = translator._measure(rec)
+    windows = _windows(powers, grid, _layout(translator).n_frames, n_windows)
+    module = translator._fitted.module_for(grid)
     if randomise:
         module = randomised_copy(module, random_state)
     plain = method == "gradient"
-    return smooth_grad(
+    gradients = smooth_grad(
         module,
         windows,
-        step=translator.grid_.step,
-        n_lags=translator.grid_.n_lags,
+        step=grid.step,
+        n_lags=grid.n_lags,
         targets=targets,
         n_samples=1 if plain else n_samples,
         noise=0.0 if plain else 0.15,
         random_state=random_state,
     )
+    return translator._features_of(rec).by_band(gradients)
 
 
-def _windows(translator, X, n_windows: int) -> np.ndarray:
-    """Standardised band power of some windows, (n_windows, n_channels, n_bands, n_bins)."""
-    powers, _ = translator._scaled_power(translator._read_ele(X))
-    width = translator.grid_.n_bins(translator.n_frames_)
-    places = []
+def _layout(translator) -> Layout:
+    return translator._fitted_input.layout
+
+
+def _windows(powers, grid, n_frames: int, n_windows: int) -> np.ndarray:
+    """Take windows, spread over segments, (n_windows, n_channels, n_features, n_bins)."""
+    width, places = grid.n_bins(n_frames), []
     for i, power in enumerate(powers):
         last = power.shape[-1] - width
-        step = translator.n_frames_ * translator.grid_.step
-        places += [(i, first) for first in range(0, last + 1, step)] if last >= 0 else []
+        places += [(i, first) for first in range(0, last + 1, n_frames * grid.step)]
     if not places:
         raise ValueError("X is shorter than the windows that the translator was fitted on.")
     chosen = np.unique(np.linspace(0, len(places) - 1, n_windows).round().astype(int))

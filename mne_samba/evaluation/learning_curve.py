@@ -9,8 +9,8 @@ import pandas as pd
 from mne.utils import use_log_level
 from scipy.optimize import least_squares
 
-from .._data.frame_times import frame_times
-from ._evaluate import _counted, _folds
+from ..data.frame_times import frame_times
+from ._folds import counted_targets, folds_of
 from ._jobs import Job, run_jobs
 from ._options import check_metrics, known_params, time_params
 from ._samples import Samples, read_samples, take
@@ -207,11 +207,8 @@ def learning_curve_minutes(
     metrics = check_metrics([metric])
     t_r, context = time_params(translator, t_r, context)
     samples = read_samples(X, y, groups, t_r=t_r, context=context)
-    if np.isnan(samples.t_r).any():
-        raise ValueError("The seconds between frames are unknown: give t_r.")
-    rows = np.arange(len(samples.y))
-    measured = _counted(samples, samples.place(samples.y, rows), translator, context)
-    folds = _folds(X, samples, groups, cv)
+    measured = counted_targets(samples, translator, context)
+    folds = folds_of(X, samples, groups, cv)
     scorer = Scorer(samples, measured, detrend, metrics)
     lengths = _lengths(samples, folds, minutes)
     blocks = []
@@ -250,8 +247,8 @@ def _fits(translator, X, samples, groups, folds, seconds, random_state, n_jobs):
             Job("model", k, translator, subset, test)
             for k, ((subset, _), (_, test)) in enumerate(zip(subsets, folds, strict=True))
         ]
-        options = {"random_state": random_state, "n_jobs": n_jobs, "cache": None}
-        return run_jobs(jobs, X, samples, groups, **options), [used for _, used in subsets]
+        fitted = run_jobs(jobs, X, samples, groups, random_state=random_state, n_jobs=n_jobs)
+        return fitted, [used for _, used in subsets]
     fitted, used = [], []
     params = known_params(translator)
     for k, (train, test) in enumerate(folds):
@@ -270,7 +267,6 @@ def _fits(translator, X, samples, groups, folds, seconds, random_state, n_jobs):
         order = np.arange(len(inputs))
         cut = read_samples(inputs, targets, None, t_r=samples.t_r[np.r_[train, test]])
         job = Job("model", k, translator, order[: len(train)], order[len(train) :])
-        options = {"random_state": random_state, "n_jobs": None, "cache": None}
-        fitted.append(run_jobs([job], inputs, cut, None, **options)[0])
+        fitted += run_jobs([job], inputs, cut, None, random_state=random_state)
         used.append(sum(part[2] for part in parts))
     return fitted, used

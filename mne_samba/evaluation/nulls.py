@@ -79,6 +79,7 @@ def circular_shift_null(
     shifts: np.ndarray,
     metric: str | Callable = "spearman",
     rows: np.ndarray | None = None,
+    clean: Callable | None = None,
 ) -> np.ndarray:
     """Score predictions against the measured recording rolled in time, all targets together.
 
@@ -98,6 +99,9 @@ def circular_shift_null(
         Score per target of ``(y, pred)``.
     rows : array of int, shape (n_rows,) | None
         Frames that were predicted. Default: all.
+    clean : callable | None
+        Applied to the rolled rows (n_rows, n_targets) of a part of the recording: what was done to
+        ``pred``, such as removing the drift of the part.
 
     Returns
     -------
@@ -113,10 +117,15 @@ def circular_shift_null(
     if there.any() and not there.all():
         # Regions that the recording lacks must not take the others' fast way.
         null = np.full((len(shifts), y.shape[1]), np.nan)
-        null[:, there] = circular_shift_null(y[:, there], pred[:, there], shifts, metric, rows)
+        null[:, there] = circular_shift_null(
+            y[:, there], pred[:, there], shifts, metric, rows, clean
+        )
         return null
     score = METRICS[metric] if isinstance(metric, str) else metric
-    return np.array([score(y[(rows - shift) % len(y)], pred) for shift in shifts])
+    rolled = (y[(rows - shift) % len(y)] for shift in shifts)
+    if clean is not None and len(rows) < len(y):
+        rolled = map(clean, rolled)
+    return np.array([score(part, pred) for part in rolled])
 
 
 def cluster_size(null) -> np.ndarray:

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from .._fitting.conformal import check_coverage, conformal_quantile, interval_coverage, residual_std
-from ._evaluate import _folds
+from ..models.intervals import check_coverage, conformal_quantile, stacked
+from ._folds import folds_of
 from ._jobs import Job, run_jobs
 from ._options import time_params
 from ._samples import Samples, read_samples
@@ -42,7 +42,8 @@ def out_of_block_residuals(
     estimator : estimator
         Any scikit-learn regressor that takes ``X`` and ``y``.
     X, y, groups, cv, t_r, context, n_jobs, random_state
-        As in :func:`evaluate`; the default ``cv`` leaves a person out, or a block of time.
+        As in :func:`evaluate`; the default ``cv`` leaves a person (a recording where
+        nothing says whose it is) or a block of time out.
     detrend : "cosine" | "linear" | int | None
         Drift removed from measured and predicted runs.
 
@@ -58,14 +59,10 @@ def out_of_block_residuals(
     """
     t_r, context = time_params(estimator, t_r, context)
     samples = read_samples(X, y, groups, t_r=t_r, context=context)
-    if np.isnan(samples.t_r).any():
-        raise ValueError("The seconds between frames are unknown: give t_r.")
-    folds = _folds(X, samples, groups, cv)
+    folds = folds_of(X, samples, groups, cv)
     jobs = [Job("model", k, estimator, train, test) for k, (train, test) in enumerate(folds)]
-    options = {"random_state": random_state, "n_jobs": n_jobs, "cache": None}
-    fitted = run_jobs(jobs, X, samples, groups, **options)
-    measured = samples.place(samples.y, np.arange(len(samples.y)))
-    measured = {k: remove_drift(v, samples.t_r[k], detrend) for k, v in measured.items()}
+    fitted = run_jobs(jobs, X, samples, groups, random_state=random_state, n_jobs=n_jobs)
+    measured = {k: remove_drift(v, samples.t_r[k], detrend) for k, v in samples.targets().items()}
     residuals = []
     for (_, test), parts in zip(folds, fitted, strict=True):
         residuals.extend(_run_residuals(samples, measured, parts, test, detrend))
@@ -80,19 +77,54 @@ def _run_residuals(samples: Samples, measured: dict, parts, test, detrend) -> li
     ]
 
 
+def residual_std(residuals: Sequence) -> np.ndarray:
+    """Root mean square of residuals on unseen frames, per target.
+
+    Parameters
+    ----------
+    residuals : list of array, each (n_frames, n_targets)
+        Measured minus predicted; NaN is ignored.
+
+    Returns
+    -------
+    std : ndarray of shape (n_targets,)
+        Standard deviation that a prediction misses by.
+    """
+    return np.sqrt(np.nanmean(stacked(residuals) ** 2, axis=0))
+
+
+def interval_coverage(y, low, high) -> np.ndarray:
+    """Share of measured frames inside their interval, per target.
+
+    Parameters
+    ----------
+    y, low, high : array of shape (..., n_targets)
+        Measured frames and the bounds; frames with NaN are ignored.
+
+    Returns
+    -------
+    coverage : ndarray of shape (n_targets,)
+        Share between 0 and 1.
+    """
+    y, low, high = (np.asarray(part, float) for part in (y, low, high))
+    y, low, high = (part.reshape(-1, part.shape[-1]) for part in (y, low, high))
+    inside = np.where(np.isnan(y), np.nan, ((y >= low) & (y <= high)).astype(float))
+    return np.nanmean(inside, axis=0)
+
+
 class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Any regressor of BOLD, with intervals from blocks that it was not trained on.
 
-    Residuals of held-out blocks (or people) tell how far predictions miss; the estimator is then
-    fitted on everything. Intervals are about drift-free BOLD around its prediction: slow drift and
-    the level of a new recording cannot be predicted.
+    Residuals of held-out blocks, recordings or people tell how far predictions miss; the estimator
+    is then fitted on everything. Intervals are about drift-free BOLD around its prediction: slow
+    drift and the level of a new recording cannot be predicted.
 
     Parameters
     ----------
     estimator : estimator
         The regressor.
     cv : splitter | None
-        Blocks or people to hold out. Default as in :func:`evaluate`.
+        What to hold out. Default as in :func:`evaluate`.
     detrend : "cosine" | "linear" | int | None
         Drift removed from residuals.
     t_r, context : float | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import mne
@@ -12,6 +12,7 @@ from mne.utils import logger
 
 from .._checks import check_number, check_option
 from .._version import __version__
+from ..reader import Reader
 from ._bids_bold import STRATEGY, extract, is_surface
 from ._bids_files import (
     Run,
@@ -60,11 +61,11 @@ class BidsPair:
     task: str
     session: str | None = None
     run: str | None = None
-    timing: dict = field(init=False)
 
-    def __post_init__(self):
-        #: Arguments of `make_windows` and `SambaTranslator` that place the frames.
-        self.timing = {"t_r": self.t_r, "volume_event": FRAME_EVENT}
+    @property
+    def reader(self) -> Reader:
+        """How estimators and `make_windows` read the recording: it marks its frames itself."""
+        return Reader(volume_event=FRAME_EVENT)
 
     @property
     def target_names(self) -> list[str]:
@@ -160,7 +161,7 @@ def read_bids_pair(
     --------
     >>> from mne_samba.io import read_bids_pair
     >>> pair = read_bids_pair("ds", "01", "rest", masker="atlas.nii.gz")  # doctest: +SKIP
-    >>> translator = SambaTranslator(**pair.timing)  # doctest: +SKIP
+    >>> translator = SambaTranslator(t_r=pair.t_r, reader=pair.reader)  # doctest: +SKIP
     >>> translator.fit([pair.raw], [pair.bold])  # doctest: +SKIP
     """
     steps = check_cleaning(clean)

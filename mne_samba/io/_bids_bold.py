@@ -16,21 +16,7 @@ STRATEGY = ("motion", "high_pass", "wm_csf", "scrub")
 
 
 def as_masker(masker, radius: float):
-    """Make a nilearn masker of an atlas image, of coordinates, or copy the one given.
-
-    Parameters
-    ----------
-    masker : str | Path | image | array of shape (n, 3) | nilearn masker
-        Label image (a table of names beside it, ``.tsv``, is read), centres of spheres in mm, or a
-        masker of volumes or surfaces.
-    radius : float
-        Of spheres, mm.
-
-    Raises
-    ------
-    TypeError, ValueError, FileNotFoundError
-        If it is none of these.
-    """
+    """Make a nilearn masker of a label image or of centres of spheres in mm, or copy one."""
     from nilearn.maskers import NiftiLabelsMasker, NiftiSpheresMasker
 
     if isinstance(masker, (str, Path)):
@@ -63,22 +49,9 @@ def is_surface(masker) -> bool:
 
 
 def read_confounds(path: Path, confounds) -> tuple[pd.DataFrame | None, np.ndarray | None]:
-    """Confounds of a run and the frames to keep, as nilearn reads them.
+    """Confounds of a run (n_frames, n_confounds) and the frames to keep, as nilearn reads them.
 
-    Parameters
-    ----------
-    path : Path
-        Preprocessed BOLD; confounds lie beside it.
-    confounds : None | sequence of str | dict | DataFrame
-        None, a strategy of `nilearn.interfaces.fmriprep.load_confounds`, all its options, or a
-        table of one's own.
-
-    Returns
-    -------
-    table : DataFrame | None
-        Shape (n_frames, n_confounds).
-    sample_mask : array of int | None
-        Frames to keep; None keeps all.
+    None stands for no confounds, and for all frames.
     """
     from nilearn.interfaces.fmriprep import load_confounds
 
@@ -133,27 +106,9 @@ def n_volumes(image) -> int:
 
 
 def extract(path: Path, masker, confounds, radius: float):
-    """Time courses of all regions of an atlas.
+    """BOLD of an atlas' regions (n_frames, n_regions), the fitted masker, what was removed.
 
-    Parameters
-    ----------
-    path : Path
-        BOLD image.
-    masker : as in `as_masker`
-        The atlas.
-    confounds : as in `read_confounds`
-        What is removed.
-    radius : float
-        Of spheres, mm.
-
-    Returns
-    -------
-    bold : DataFrame, shape (n_frames, n_regions)
-        Rows of NaN where frames are scrubbed, columns of NaN where a region was not measured.
-    masker : nilearn masker
-        Fitted.
-    used : dict
-        What was removed, for provenance.
+    Rows of NaN are scrubbed frames, columns of NaN regions that were not measured.
     """
     masker = as_masker(masker, radius)
     image = load_image(path, masker)

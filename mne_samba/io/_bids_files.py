@@ -118,15 +118,7 @@ def _matching(paths, wanted: Run) -> list[Path]:
 
 
 def find_ele(root: Path, wanted: Run, datatype: str | None) -> tuple[Path, str]:
-    """Find the electrophysiological recording of a run, and its datatype.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none; says what the folder has.
-    ValueError
-        If there are several.
-    """
+    """Find the one electrophysiological recording of a run, and its datatype."""
     if not (root / f"sub-{wanted.subject}").is_dir():
         raise FileNotFoundError(
             f"No folder sub-{wanted.subject} in {root}; there are {subjects_of(root)[:12]}."
@@ -147,15 +139,7 @@ def find_ele(root: Path, wanted: Run, datatype: str | None) -> tuple[Path, str]:
 
 
 def find_bold(root: Path, wanted: Run, space: str | None, *, surface, preprocessed) -> Path:
-    """BOLD of the same run, in the space wanted.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none; says what the folder has.
-    ValueError
-        If several spaces fit.
-    """
+    """BOLD of the same run, in the space wanted."""
     every = bold_files(root, wanted.subject, preprocessed=preprocessed)
     kind = [p for p in every if p.name.endswith(".gii") == surface]
     found = _matching(kind, wanted)
@@ -189,15 +173,7 @@ def read_json(path: Path) -> dict:
 
 
 def sidecar_of(path: Path, root: Path) -> tuple[dict, list[Path]]:
-    """Metadata of a file by BIDS inheritance: nearer and more specific sidecars win.
-
-    Returns
-    -------
-    metadata : dict
-        What the sidecars say together.
-    files : list of Path
-        The sidecars, the least specific first.
-    """
+    """Metadata by BIDS inheritance (nearer, more specific sidecars win), and the sidecars."""
     stem = path.name.split(".")[0]
     suffix, entities = stem.rsplit("_", 1)[1], entities_of(path)
     folders = [path.parent]

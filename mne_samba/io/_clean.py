@@ -29,28 +29,9 @@ def check_cleaning(clean) -> tuple[str, ...]:
 
 
 def clean_raw(raw, steps: tuple[str, ...], triggers: np.ndarray):
-    """Remove what scanner and heartbeat add to the EEG.
+    """Remove what scanner and heartbeat add to the EEG; a copy in memory, and what was done.
 
-    Parameters
-    ----------
-    raw : mne.io.Raw
-        The recording, at the rate at which it was acquired.
-    steps : tuple of str
-        From `check_cleaning`.
-    triggers : array, shape (n_volumes,)
-        Start of every volume, dummy scans included, in seconds from the first sample.
-
-    Returns
-    -------
-    raw : mne.io.Raw
-        A cleaned copy, in memory.
-    done : list of str
-        What was done, for provenance.
-
-    Raises
-    ------
-    ValueError
-        If there are too few volumes, or no heartbeats are found.
+    Triggers are the starts of all volumes, dummy scans included, in seconds from the first sample.
     """
     raw, done = raw.copy().load_data(verbose="ERROR"), []
     if "gradient" in steps:

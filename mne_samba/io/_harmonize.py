@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 from scipy.signal import butter, sosfiltfilt
 
 from .._checks import check_number, check_option
-from .._data.channels import picked
+from ..data.channels import picked
 from ._bids import BidsPair
 from ._scan import mark_frames
 
@@ -61,7 +61,7 @@ def harmonize(
     Examples
     --------
     >>> pairs = harmonize(pairs)  # doctest: +SKIP
-    >>> translator = SambaTranslator(channels="match", **pairs[0].timing)  # doctest: +SKIP
+    >>> translator = SambaTranslator(t_r=pairs[0].t_r, reader=pairs[0].reader)  # doctest: +SKIP
     >>> translator.fit([p.raw for p in pairs], [p.bold for p in pairs])  # doctest: +SKIP
     """
     if not isinstance(pairs, Iterable):
@@ -110,7 +110,6 @@ def harmonize(
             mark_frames(new.raw, times)
         new.provenance = {**pair.provenance, **notes, "sfreq": float(sfreq)}
         new.bold.attrs["provenance"] = new.provenance
-        new.__post_init__()
         out.append(new)
     return out
 
@@ -128,28 +127,10 @@ def _shared_channels(pairs) -> list[str]:
 
 
 def resample_bold(values, times, t_r: float) -> tuple[np.ndarray, np.ndarray]:
-    """Bring BOLD to frames that are ``t_r`` apart.
+    """Bring BOLD (n_frames, n_targets) to frames ``t_r`` apart: their times (n_new,) and values.
 
-    Parameters
-    ----------
-    values : array, shape (n_frames, n_targets)
-        BOLD; rows of NaN are scrubbed frames, columns of NaN are missing regions.
-    times : array, shape (n_frames,)
-        Frames, s.
-    t_r : float
-        New distance of frames, s.
-
-    Returns
-    -------
-    new_times : array, shape (n_new,)
-        From the first frame on, none after the last.
-    new_values : array, shape (n_new, n_targets)
-        BOLD there; NaN where a neighbour was not measured.
-
-    Raises
-    ------
-    ValueError
-        If fewer than four frames are measured.
+    The new frames go from the first one on, none after the last; they are NaN where a neighbour was
+    not measured.
     """
     values, times = np.asarray(values, dtype=float), np.asarray(times, dtype=float)
     step = (times[-1] - times[0]) / max(len(times) - 1, 1)

@@ -10,7 +10,7 @@ import numpy as np
 from mne.utils import logger
 
 from .._checks import check_number
-from .._data.triggers import volume_starts, volume_triggers
+from ..data.triggers import volume_starts, volume_triggers
 from ..windows import frame_times
 
 #: Description of the annotations that mark the time of every frame of BOLD.
@@ -21,24 +21,12 @@ _USUAL = re.compile(r"r128|volume|(^|\W)tr($|\W)|scan|slice|t\s+1$|mri|fmri", re
 
 @dataclass(frozen=True)
 class Scan:
-    """Timing of one run.
-
-    Attributes
-    ----------
-    t_r : float
-        Repetition time, s.
-    times : array, shape (n_frames,)
-        Frames, in seconds from the first sample of the recording.
-    triggers : array, shape (n_volumes,)
-        Starts of all volumes that have a trigger.
-    described : dict
-        What was found and where, for provenance.
-    """
+    """Timing of one run; times are in seconds from the recording's first sample."""
 
     t_r: float
-    times: np.ndarray
-    triggers: np.ndarray
-    described: dict
+    times: np.ndarray  # (n_frames,)
+    triggers: np.ndarray  # (n_volumes,): starts of all volumes that have a trigger
+    described: dict  # what was found and where, for provenance
 
 
 def _header_t_r(image) -> float | None:
@@ -51,24 +39,7 @@ def _header_t_r(image) -> float | None:
 
 
 def repetition_time(given, sidecars: dict[str, dict], image, image_name: str) -> float:
-    """Repetition time on which sidecars and image header agree.
-
-    Parameters
-    ----------
-    given : float | None
-        The user's, which wins.
-    sidecars : dict of str to dict
-        Metadata by the name of their file.
-    image : image
-        BOLD.
-    image_name : str
-        What to call it.
-
-    Raises
-    ------
-    ValueError
-        If none is said, or they contradict each other; names the files.
-    """
+    """Repetition time on which sidecars and image header agree, or the one that the user gave."""
     if given is not None:
         return check_number(given, "t_r", low=0, low_open=True)
     found = {}
@@ -120,13 +91,7 @@ def slice_reference(given, prep: dict, raw: dict, t_r: float) -> tuple[float, st
 
 
 def find_volume_event(raw, t_r: float, n_volumes: int) -> str:
-    """Tell which annotations mark volumes: as often as there are volumes, ``t_r`` apart.
-
-    Raises
-    ------
-    ValueError
-        If no annotation can; lists those there are.
-    """
+    """Tell which annotations mark volumes: as often as there are volumes, ``t_r`` apart."""
     best = None
     listed = {}
     for text in dict.fromkeys(map(str, raw.annotations.description)):
@@ -157,29 +122,8 @@ def scan_of(
 ) -> Scan:
     """Give the times of all frames of a run, after its triggers were checked.
 
-    Parameters
-    ----------
-    raw : mne.io.Raw
-        The recording.
-    n_frames : int
-        Frames of BOLD.
-    t_r : float
-        Repetition time, s.
-    volume_event : "auto" | str | tuple | None
-        Triggers; None places frames from ``first_volume`` on.
-    first_volume : float
-        Seconds to the first volume where there are no triggers.
-    n_dummy : int | None
-        Volumes before BOLD begins; None takes ``discarded`` where the triggers count them.
-    discarded : int
-        What the sidecars say was discarded.
-    reference : float
-        Time within a volume, 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If triggers are missing, doubled, too many or spaced otherwise than ``t_r``.
+    Without triggers frames follow ``first_volume``. ``n_dummy=None`` takes ``discarded`` (of the
+    sidecars) where the triggers count them.
     """
     sfreq = raw.info["sfreq"]
     if volume_event is None:
@@ -222,15 +166,7 @@ def scan_of(
 
 
 def mark_frames(raw, times: np.ndarray) -> None:
-    """Annotate the time of every frame, so that a recording carries its own frame grid.
-
-    Parameters
-    ----------
-    raw : mne.io.Raw
-        Changed in place; marks of an earlier call are replaced.
-    times : array, shape (n_frames,)
-        Seconds from the first sample.
-    """
+    """Annotate the time of every frame (n_frames,) in place; earlier marks are replaced."""
     last = (raw.n_times - 1) / raw.info["sfreq"]
     others = raw.annotations.copy()
     others.delete(np.flatnonzero(others.description == FRAME_EVENT))

@@ -1,1 +1,1 @@
-"""The numbers of SAMBA in pure torch: wavelets, responses, graphs, recurrence, linear core."""
+"""Modules of SAMBA in torch alone: wavelets, responses, graphs, recurrence, whole networks."""

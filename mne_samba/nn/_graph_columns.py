@@ -15,6 +15,7 @@ _BLOCK = 1 << 18
 
 
 def _spans(n_graphs: int, per_graph: int) -> list[slice]:
+    """Cut graphs into spans whose temporaries, ``per_graph`` numbers each, stay in cache."""
     width = max(16, _BLOCK // per_graph)
     # Spans of equal width: a short rest would cost as many calls as a whole one.
     n_spans = -(-n_graphs // width)
@@ -31,29 +32,15 @@ def _logits(energy: torch.Tensor, attention: torch.Tensor, slope: float) -> torc
 class ColumnAttention(torch.autograd.Function):
     """Attention-weighted sum over neighbours, with a backward pass that stores no edge features.
 
-    Notes
-    -----
-    ``apply`` takes:
-
-    sent, received : Tensor, shape (n_nodes, n_heads, n_out, n_graphs)
-        Messages, and what the attending node adds to its neighbours' before the rectifier.
-    attention : Tensor, shape (n_heads, n_out)
-        The attention vectors.
-    lists : list of Tensor
-        Neighbours of every node.
-    slope : float
-        Slope of the leaky rectifier.
-    edges : Tensor, shape (n_nodes, n_nodes) | None
-        Added to the attention logits of row i's node over its neighbours, in all heads.
-
-    Returns
-    -------
-    Tensor, shape (n_nodes, n_heads, n_out, n_graphs)
-        Sums.
+    ``apply`` takes messages and what the attending node adds to them before the rectifier, both
+    (n_nodes, n_heads, n_out, n_graphs); attention vectors (n_heads, n_out); lists of every node's
+    neighbours; the rectifier's slope; and logits (n_nodes, n_nodes) of edges, in all heads, or
+    None. It gives sums (n_nodes, n_heads, n_out, n_graphs).
     """
 
     @staticmethod
     def forward(ctx, sent, received, attention, lists, slope, edges=None):
+        """Add up over the neighbours of all nodes; see the class."""
         sent, received = sent.contiguous(), received.contiguous()
         vector = attention.detach()[None, :, :, None]
         out = torch.empty_like(sent)
@@ -77,6 +64,7 @@ class ColumnAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
+        """Gradients of messages, vectors and edges."""
         sent, received, attention, *alphas = ctx.saved_tensors
         slope, vector = ctx.slope, attention[None, :, :, None]
         grad = grad.contiguous()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import torch
 from torch import nn
 
@@ -43,9 +44,9 @@ class LatentSpace(nn.Module):
         Where both start.
     """
 
-    def __init__(self, projection: np.ndarray):
+    def __init__(self, projection):
         super().__init__()
-        start = torch.as_tensor(np.asarray(projection))
+        start = torch.as_tensor(projection)
         self.ele = nn.Parameter(start.clone())
         self.hemo = nn.Parameter(start.clone())
         self.log_scale = nn.Parameter(torch.tensor(2.0, dtype=start.dtype))
@@ -103,7 +104,7 @@ def align(
         loss.backward()
         space.ele.grad = space.hemo.grad = None
         optimizer.step()
-    best, state, waited, history = np.inf, None, 0, []
+    best, state, waited, history = math.inf, None, 0, []
     for epoch in range(max_epochs + 1):
         optimizer.zero_grad()
         loss = space.loss(*train)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,83 +17,22 @@ _EDGE_FEATURES = 8
 _SHOWN = 256
 
 
-def similarity(series: np.ndarray) -> np.ndarray:
-    """Correlation between the time courses of nodes.
-
-    Parameters
-    ----------
-    series : array, shape (n_nodes, n_times)
-        Time courses; a constant one correlates with nothing.
-
-    Returns
-    -------
-    similarity : array, shape (n_nodes, n_nodes)
-        Pearson correlations, ones on the diagonal.
-    """
-    series = np.asarray(series, dtype=np.float64)
-    series = series - series.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(series, axis=1, keepdims=True)
-    series = series / np.where(norm > 0, norm, np.inf)
-    out = np.clip(series @ series.T, -1.0, 1.0)
-    np.fill_diagonal(out, 1.0)
-    return out
-
-
-def knn_adjacency(similarity: np.ndarray, k: int) -> np.ndarray:
-    """Connect every node with the ``k`` nodes that it resembles most.
-
-    Parameters
-    ----------
-    similarity : array, shape (n_nodes, n_nodes)
-        Larger is closer; the diagonal is not read.
-    k : int
-        Neighbours per node; at most ``n_nodes - 1`` are taken.
-
-    Returns
-    -------
-    adjacency : array of bool, shape (n_nodes, n_nodes)
-        Row i marks the nodes that node i attends to, itself among them.
-    """
-    n_nodes = len(similarity)
-    k = min(int(k), n_nodes - 1)
-    adjacency = np.eye(n_nodes, dtype=bool)
-    if k > 0:
-        ranked = np.array(similarity, dtype=float)
-        np.fill_diagonal(ranked, -np.inf)
-        nearest = np.argpartition(-ranked, k - 1, axis=1)[:, :k]
-        np.put_along_axis(adjacency, nearest, True, axis=1)
-    return adjacency
-
-
-def neighbour_table(adjacency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """List the neighbours of every node in a table as wide as the largest neighbourhood.
-
-    Parameters
-    ----------
-    adjacency : array of bool, shape (n_nodes, n_nodes)
-        Row i marks the nodes that node i attends to.
-
-    Returns
-    -------
-    neighbours : array of int, shape (n_nodes, n_neighbours)
-        Indices; where a node has fewer neighbours, its row is filled with the node itself.
-    valid : array of bool, shape (n_nodes, n_neighbours)
-        False at fillings.
-    """
-    adjacency = np.asarray(adjacency, dtype=bool)
-    degree = adjacency.sum(axis=1)
+def neighbour_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
+    """Neighbours of every node (n_nodes, n_neighbours), filled up with itself, and where not."""
+    adjacency = torch.as_tensor(adjacency) != 0
+    degree = adjacency.sum(dim=1)
     if (degree == 0).any():
-        raise ValueError(
-            f"Nodes {np.flatnonzero(degree == 0)[:8]} have no neighbour, not even themselves."
-        )
+        nodes = torch.nonzero(degree == 0).flatten()[:8].tolist()
+        raise ValueError(f"Nodes {nodes} have no neighbour, not even themselves.")
     # By edges: sorting the whole matrix would take gigabytes at thousands of nodes.
-    valid = np.arange(degree.max()) < degree[:, None]
-    neighbours = np.repeat(np.arange(len(adjacency))[:, None], degree.max(), axis=1)
-    neighbours[valid] = np.nonzero(adjacency)[1]
+    valid = torch.arange(int(degree.max())) < degree[:, None]
+    neighbours = torch.arange(len(adjacency))[:, None].repeat(1, valid.shape[1])
+    neighbours[valid] = torch.nonzero(adjacency)[:, 1]
     return neighbours, valid
 
 
 def _by_node(x: torch.Tensor) -> bool:
+    """Whether nodes of (n_nodes, n_in, n_graphs) are taken one after the other."""
     # Calls per node pay on a processor; accelerators and compilers take all nodes in one.
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
@@ -130,9 +68,11 @@ class GraphAttention(nn.Module):
         learn_edges: bool = False,
     ):  # fmt: skip
         super().__init__()
-        neighbours, valid = neighbour_table(adjacency)
-        self.register_buffer("neighbours", torch.as_tensor(neighbours))
-        self.register_buffer("valid", torch.as_tensor(valid))
+        # Indices are computed, which the meta device, on which files are checked, cannot.
+        with torch.device("cpu"):
+            neighbours, valid = neighbour_table(adjacency)
+        self.register_buffer("neighbours", neighbours)
+        self.register_buffer("valid", valid)
         self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope
         self.source = nn.Linear(n_in, n_heads * n_out)
         self.target = nn.Linear(n_in, n_heads * n_out)
@@ -240,6 +180,7 @@ class GraphAttention(nn.Module):
         return self._attend(x)
 
     def _attend(self, x: torch.Tensor) -> torch.Tensor:
+        """Map node features (..., n_nodes, n_in) to (..., n_nodes, n_heads * n_out)."""
         alpha, messages = self.weights(x)
         out = (alpha.unsqueeze(-1) * messages).sum(-3)
         return out.flatten(-2) + self.bias

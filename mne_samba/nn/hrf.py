@@ -1,59 +1,20 @@
-"""Haemodynamic response functions: the double gamma, its gauge, dictionaries and convolutions.
+"""Learnable double-gamma responses as a module."""
 
-Every response here has six parameters, in the order of :data:`HRF_PARAMS`::
+import math
 
-    h(t) = c_r (t/p_r)^{d_r} exp(-(t - p_r)/s_r) - c_u (t/p_u)^{d_u} exp(-(t - p_u)/s_u),   p = d s
-
-for ``t > 0`` and 0 otherwise (SAMBA, arXiv 2409.18462). Only the product of a response and an
-amplitude can be observed, so responses are kept at *unit peak* (``max_t h(t) = 1``) and amplitudes
-elsewhere.
-"""
-
-import numpy as np
 import torch
 from torch import nn
 
-from ._as_written import as_written
-from ._hrf_convolve import convolve, convolve_frames, lag_times
-from ._hrf_gamma import (
-    HRF_BOUNDS,
-    HRF_PARAMS,
-    MAX_UNDERSHOOT,
-    canonical_params,
-    check_bounds,
-    double_gamma,
-    glover_params,
-    spm_params,
-    unit_peak,
-)
-from ._hrf_shapes import hrf_basis, hrf_dictionary, hrf_summary, summarise_response
-
-__all__ = [
-    "HRF_BOUNDS",
-    "HRF_PARAMS",
-    "MAX_UNDERSHOOT",
-    "DoubleGammaHRF",
-    "canonical_params",
-    "convolve",
-    "convolve_frames",
-    "double_gamma",
-    "glover_params",
-    "hrf_basis",
-    "hrf_dictionary",
-    "hrf_summary",
-    "lag_times",
-    "spm_params",
-    "summarise_response",
-    "unit_peak",
-]
+from .._as_written import as_written
+from ..hrf.gamma import MAX_UNDERSHOOT, canonical_params, check_bounds, double_gamma, unit_peak
 
 
 class DoubleGammaHRF(nn.Module):
     """Learnable unit-peak double-gamma responses, one per region, within physiological bounds.
 
     Delays and dispersions move on a logarithmic scale between their bounds, the undershoot's scale
-    between 0 and :data:`MAX_UNDERSHOOT` of the response's, through a sigmoid. The response's scale
-    follows from the unit-peak gauge, so five numbers per region are free.
+    between 0 and :data:`mne_samba.hrf.MAX_UNDERSHOOT` of the response's, through a sigmoid.
+    The response's scale follows from the unit-peak gauge, so five numbers per region are free.
 
     Parameters
     ----------
@@ -73,14 +34,18 @@ class DoubleGammaHRF(nn.Module):
     def __init__(self, n_regions, bounds="human", params=None):
         super().__init__()
         low, high = check_bounds(bounds)
-        low = np.concatenate([np.log(low[:4]), [0.0]])
-        high = np.concatenate([np.log(high[:4]), [MAX_UNDERSHOOT]])
+        low = [*map(math.log, low[:4]), 0.0]
+        high = [*map(math.log, high[:4]), MAX_UNDERSHOOT]
         self.n_regions = n_regions
         dtype = torch.get_default_dtype()
         self.register_buffer("low", torch.as_tensor(low, dtype=dtype))
         self.register_buffer("high", torch.as_tensor(high, dtype=dtype))
         self.raw = nn.Parameter(torch.zeros(n_regions, 5))
-        self.set_params_(canonical_params(bounds) if params is None else params)
+        if params is None:
+            # Computed: the meta device, on which files are checked, has no numbers.
+            with torch.device("cpu"):
+                params = canonical_params(bounds)
+        self.set_params_(params)
 
     @torch.no_grad()
     def set_params_(self, params):
@@ -89,7 +54,7 @@ class DoubleGammaHRF(nn.Module):
         Parameters
         ----------
         params : array or Tensor of shape (6,) or (n_regions, 6)
-            Parameters in the order of :data:`HRF_PARAMS`; their overall scale is ignored.
+            Parameters as in :data:`mne_samba.hrf.HRF_PARAMS`; their overall scale is ignored.
 
         Returns
         -------
@@ -114,7 +79,7 @@ class DoubleGammaHRF(nn.Module):
         Returns
         -------
         params : Tensor of shape (n_regions, 6)
-            In the order of :data:`HRF_PARAMS`, differentiable in ``raw``.
+            In the order of :data:`mne_samba.hrf.HRF_PARAMS`, differentiable in ``raw``.
         """
         values = self.low + (self.high - self.low) * torch.sigmoid(self.raw)
         ratio = values[:, 4:]

@@ -42,6 +42,7 @@ class CenteredCosineLoss(nn.Module):
 
 
 def _centre(series: torch.Tensor, kept: torch.Tensor, recording: torch.Tensor) -> torch.Tensor:
+    """Take the mean of kept frames of every recording from (n_windows, n_frames, n_targets)."""
     labels, index = torch.unique(recording, return_inverse=True)
     shape = (len(labels), series.shape[-1])
     total = series.new_zeros(shape).index_add(0, index, (series * kept).sum(1))

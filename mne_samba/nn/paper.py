@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ._paper_decoder import FrameDecoder
-from ._paper_response import node_features
-from .discrete import wavedec
 from .graph import GraphAttention
 from .hrf import DoubleGammaHRF
+from .paper_decoder import FrameDecoder
+from .paper_response import node_features
+from .wavelet import wavedec
 
 WAVELET, N_LEVELS, MODE, N_HEADS = "db5", 3, "periodization", 4
 
@@ -31,18 +31,7 @@ def level_bands(sfreq: float) -> dict[str, tuple[float, float]]:
 
 
 def chunk_power(chunks: torch.Tensor) -> torch.Tensor:
-    """Power of wavelet coefficients of chunks of signal.
-
-    Parameters
-    ----------
-    chunks : Tensor, shape (..., n_samples)
-        One chunk of signal per frame interval.
-
-    Returns
-    -------
-    power : Tensor, shape (..., n_coefs)
-        Squared db5 coefficients of three levels, side by side as in `level_sizes`.
-    """
+    """Squared db5 coefficients (..., n_coefs) of chunks (..., n_samples), as in `level_sizes`."""
     return torch.cat(wavedec(chunks, WAVELET, N_LEVELS, MODE), dim=-1).square_()
 
 
@@ -222,6 +211,7 @@ class PaperNet(nn.Module):
 
 
 def _graph(adjacency, n_hidden: int, learn_edges: bool = False) -> GraphAttention | None:
+    """Attention of the four heads, n_hidden features in and out; None without a graph."""
     if adjacency is None:
         return None
     if n_hidden % N_HEADS:
@@ -231,6 +221,7 @@ def _graph(adjacency, n_hidden: int, learn_edges: bool = False) -> GraphAttentio
 
 
 def _level_maps(sizes: tuple[int, ...], n_hidden: int) -> list[nn.Parameter]:
+    """Linear maps (size, n_hidden), one per level."""
     # After the response a chunk varies slowly: begin with its mean, in all features differently.
     maps = []
     for size in sizes:

@@ -9,6 +9,7 @@ RECURRENT = ("lstm", "gru", "transformer")
 
 
 def _causal_mask(n_frames: int, device) -> torch.Tensor:
+    """Mark (n_frames, n_frames) where a frame must not look."""
     return torch.ones(n_frames, n_frames, dtype=torch.bool, device=device).triu(1)
 
 

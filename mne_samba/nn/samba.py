@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import torch
 from torch import nn
 
+from ..hrf import convolve_frames
 from .graph import GraphCorrection
-from .hrf import DoubleGammaHRF, convolve_frames
+from .hrf import DoubleGammaHRF
 from .recurrent import RecurrentCorrection
 
 # Gains start inside (-1, 1), where the hyperbolic tangent still has a gradient.
@@ -28,7 +30,7 @@ class BandAttention(nn.Module):
     def __init__(self, n_channels: int, n_bands: int, learn: bool = True):
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(n_channels, n_bands), requires_grad=learn)
-        self.raw_gain = nn.Parameter(torch.full((n_channels, n_bands), float(np.arctanh(0.5))))
+        self.raw_gain = nn.Parameter(torch.full((n_channels, n_bands), math.atanh(0.5)))
 
     @property
     def attention(self) -> torch.Tensor:
@@ -40,26 +42,25 @@ class BandAttention(nn.Module):
         """Signed gain (n_channels, n_bands) in (-1, 1)."""
         return torch.tanh(self.raw_gain)
 
-    def set_weights_(self, weights: np.ndarray) -> np.ndarray:
+    def set_weights_(self, weights) -> torch.Tensor:
         """Take over signed weights up to a scale per node, which is returned (n_channels,)."""
-        weights = np.asarray(weights, dtype=np.float64)
-        size = np.abs(weights)
-        total = size.sum(axis=1)
+        weights = torch.as_tensor(weights, dtype=torch.float64)
+        size = weights.abs()
+        total = size.sum(dim=1)
         if self.logits.requires_grad:
-            share = np.where(total[:, None] > 0, size / np.where(total > 0, total, 1)[:, None], 1)
+            share = torch.where(total > 0, size.T / torch.where(total > 0, total, 1.0), 1.0).T
             # A weight of exactly zero would have no finite logit.
-            share = np.maximum(share, 1e-12)
-            logits = np.log(share)
-            gain = np.where(weights < 0, -_GAIN, _GAIN)
+            logits = share.clamp_min(1e-12).log()
+            gain = torch.full_like(weights, _GAIN).where(weights >= 0, -_GAIN)
             scale = total / _GAIN
         else:
-            logits = np.zeros_like(weights)
-            largest = size.max(axis=1)
-            gain = _GAIN * weights / np.where(largest > 0, largest, 1)[:, None]
+            logits = torch.zeros_like(weights)
+            largest = size.amax(dim=1)
+            gain = _GAIN * weights / torch.where(largest > 0, largest, 1.0)[:, None]
             scale = largest * weights.shape[1] / _GAIN
         with torch.no_grad():
-            self.logits.copy_(torch.as_tensor(logits - logits.mean(axis=1, keepdims=True)))
-            self.raw_gain.copy_(torch.as_tensor(np.arctanh(gain)))
+            self.logits.copy_(logits - logits.mean(dim=1, keepdim=True))
+            self.raw_gain.copy_(gain.atanh())
         return scale
 
     def forward(self, power: torch.Tensor) -> torch.Tensor:
@@ -248,12 +249,12 @@ class SambaNet(nn.Module):
         """
         scale = self.bands.set_weights_(weights)
         with torch.no_grad():
-            self.spatial_map.weight.copy_(torch.as_tensor(np.asarray(spatial_map) * scale))
-            self.intercept.copy_(torch.as_tensor(np.asarray(intercept)))
+            self.spatial_map.weight.copy_(torch.as_tensor(spatial_map) * scale)
+            self.intercept.copy_(torch.as_tensor(intercept))
             if self.target_bands is not None:
-                given = 0.0 if extra is None else torch.as_tensor(np.asarray(extra)).flatten(1)
+                given = 0.0 if extra is None else torch.as_tensor(extra).flatten(1)
                 self.target_bands.weight.zero_().add_(given)
             if self.hrf is not None:
-                self.hrf.set_params_(np.asarray(hrf_params))
+                self.hrf.set_params_(hrf_params)
             elif self.n_lags > 1:
-                self.kernel.copy_(torch.as_tensor(np.asarray(kernel)))
+                self.kernel.copy_(torch.as_tensor(kernel))

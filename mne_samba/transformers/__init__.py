@@ -6,7 +6,6 @@ import importlib
 _PUBLIC = {
     "FramewiseRegressor": "._framewise",
     "LearnableHRF": "._learnable_hrf",
-    "SambaClassifier": "._classifier",
     "WaveletBandAttention": "._band_attention",
     "compare_hrfs": "._compare_hrfs",
 }

@@ -8,20 +8,23 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks import keeps_earlier_fit
-from .._data.hemo import read_hemo
-from .._data.inputs import Electrophysiology, input_kind, is_features
-from .._data.lowrate import PowerScaler
+from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
+from ..base import forget_fit
+from ..data.drive import drives_of
+from ..data.given import what_is
+from ..data.power import PowerScaler
+from ..data.recordings import Recordings
+from ..reader import HasReader
+from ..wavelets import as_bank
 from ._band_evidence import attention_from_weights, band_weights
-from ._band_inputs import check_params, read_plain, read_with_frames
-from ._band_power import limit_power, make_bank, refuse_flat
+from ._band_power import bin_powers, limit_power, refuse_flat
 from ._band_reconstruct import reconstruct
 from ._band_rows import TableAttention
 from ._band_targets import frame_design, sample_targets, target_kind
 from ._band_unsupervised import background_attention
 
 
-class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
+class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEstimator):
     r"""Learn which frequency bands matter, and return band power weighted by it.
 
     Every channel's signal goes through a bank of wavelets. Log band power at ``rate`` Hz is
@@ -40,46 +43,24 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    sfreq : float | None
-        Sampling rate in Hz of arrays; MNE objects bring their own.
-    wavelet : str
-        "morlet", or a discrete wavelet that PyWavelets knows ("db5").
-    bands : dict | list of float | None
-        Name -> (low, high) in Hz, or frequencies with one wavelet each. None: delta to gamma, as
-        far as sampling rate and window length allow. Morlet only.
-    n_cycles : float
-        Cycles of Morlet wavelets.
-    level : int | None
-        Levels of a discrete wavelet; None reaches down to about 3 Hz.
+    t_r : float | None
+        Seconds between frames of BOLD; None takes it from the windows' metadata.
+    bands : dict | Shannon | Morlet | Discrete | None
+        Frequency bands and their wavelets: a dict of name -> (low, high) in Hz, or a bank of
+        `mne_samba.wavelets`; ``Morlet(causal=True)`` uses past samples only. None: delta to gamma,
+        as far as sampling rate and window length allow.
     rate : float
         Bins of band power per second.
     output : "power" | "features"
         "power": drive of each channel at ``rate`` Hz. "features": mean attended log power of each
         channel and band, a row per sample.
-    causal : bool
-        Use past samples only; ``delay_`` says how late each band's power comes. Morlet only.
-    picks : str | list | None
-        Channels, as in MNE; None: all good data channels.
-    channels : "error" | "match" | "interpolate"
-        What to do where recordings have different channels.
-    t_r : float | None
-        Seconds between frames of BOLD; None reads it from the windows' metadata.
-    tmin : float | None
-        Time of the first sample relative to the first frame, for arrays of windows.
-    first_volume : float
-        Seconds from the first sample to the first volume, for recordings.
-    n_dummy : int
-        Volumes that were discarded before the first frame of ``y``, for recordings.
-    slice_time_ref : float
-        Reference time of a frame as a part of ``t_r``, for recordings.
-    volume_event : object
-        Scanner trigger, for recordings.
     hrf_length : float
         Seconds of history that shape a frame.
     hrf_bounds : "human" | "fast"
         Plausible responses.
-    detrend : "cosine" | "linear" | int | None
-        Drift to remove from BOLD.
+    reader : Reader | None
+        How recordings are read: channels, frame times, drift of BOLD; None takes the defaults of
+        `mne_samba.Reader`.
     verbose : bool | str | int | None
         As in MNE.
 
@@ -110,49 +91,27 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self,
-        *,
-        sfreq=None,
-        wavelet="morlet",
-        bands=None,
-        n_cycles=5.0,
-        level=None,
-        rate=2.0,
-        output="power",
-        causal=False,
-        picks=None,
-        channels="error",
-        t_r=None,
-        tmin=None,
-        first_volume=0.0,
-        n_dummy=0,
-        slice_time_ref=0.0,
-        volume_event=None,
-        hrf_length=30.0,
-        hrf_bounds="human",
-        detrend="cosine",
-        verbose=None,
-    ):
-        self.sfreq = sfreq
-        self.wavelet = wavelet
+        self, *, t_r=None, bands=None, rate=2.0, output="power", hrf_length=30.0,
+        hrf_bounds="human", reader=None, verbose=None,
+    ):  # fmt: skip
+        self.t_r = t_r
         self.bands = bands
-        self.n_cycles = n_cycles
-        self.level = level
         self.rate = rate
         self.output = output
-        self.causal = causal
-        self.picks = picks
-        self.channels = channels
-        self.t_r = t_r
-        self.tmin = tmin
-        self.first_volume = first_volume
-        self.n_dummy = n_dummy
-        self.slice_time_ref = slice_time_ref
-        self.volume_event = volume_event
         self.hrf_length = hrf_length
         self.hrf_bounds = hrf_bounds
-        self.detrend = detrend
+        self.reader = reader
         self.verbose = verbose
+
+    def _check_params(self) -> None:
+        check_number(self.rate, "rate", low=0, low_open=True)
+        check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
+        check_option(self.output, "output", ("power", "features"))
+        check_option(self.hrf_bounds, "hrf_bounds", ("human", "fast"))
+        if self.t_r is not None:
+            check_t_r(self.t_r)
+        as_bank(self.bands)
+        self._reader().check()
 
     def fit(self, X, y=None):
         """Learn attention and gain.
@@ -196,63 +155,65 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         Xt : array | list of array
             As from :meth:`transform`.
         """
-        ele, powers = self._fit(X, y)
-        if ele is None:
-            return self._transform_rows(X)
-        return self._attend(ele, powers)
+        rec, powers = self._fit(X, y)
+        return (
+            self._transform_table(rec)
+            if rec.kind == "table"
+            else self._attend(rec, powers, self._framed)
+        )
 
     @keeps_earlier_fit
     def _fit(self, X, y):
-        check_params(self)
-        for name in ("n_features_in_", "feature_names_in_", "classes_"):
-            self.__dict__.pop(name, None)
+        """Learn; return what was read and its band power, which ``fit_transform`` goes on with."""
+        self._check_params()
+        forget_fit(self)
         with use_log_level(self.verbose):
-            if is_features(X):
-                self._fit_rows(X, y)
-                return None, None
-            return self._fit_signals(X, y)
+            given = what_is(X)
+            target = target_kind(y, given.kind, given.single)
+            if target == "frames":
+                rec = self._reader().read_pair(X, y, self.t_r, may_lack=False)
+            else:
+                rec = self._reader().read_signals(X, owner=self)
+            self._layout, self.ch_names_in_ = rec.layout(max(rec.n_frames)), list(rec.ch_names)
+            self.info_, self._framed = rec.info, target == "frames"
+            if rec.kind == "table":
+                self._fit_table(rec, y)
+                return rec, None
+            return rec, self._fit_signals(rec, y, target)
 
-    def _fit_signals(self, X, y):
-        kind, n_samples, single = input_kind(X)
-        target = target_kind(y, kind, single)
-        hemo = read_hemo(y, kind, n_samples, single=single) if target == "frames" else None
-        ele = read_plain(self, X) if hemo is None else read_with_frames(self, X, hemo)
+    def _fit_signals(self, rec: Recordings, y, target: str) -> list[np.ndarray]:
         columns = None
         if target == "samples":
-            columns, classes = sample_targets(y, n_samples)
+            columns, classes = sample_targets(y, len(rec))
             if classes is not None:
                 self.classes_ = classes
-        self.kind_ = kind
-        self.ch_names_in_, self.info_ = list(ele.ch_names), ele.info
-        bank = make_bank(
-            wavelet=self.wavelet, bands=self.bands, sfreq=ele.sfreq, n_cycles=self.n_cycles,
-            level=self.level, rate=float(self.rate), causal=bool(self.causal),
-            shortest=min(segment.n_times for segment in ele.segments),
-        )  # fmt: skip
-        self.bank_, self.bands_, self.delay_ = bank, bank.bands, bank.delay
-        powers = bank.powers(ele)
+        shortest = min(segment.n_times for segment in rec.segments)
+        self.bank_ = as_bank(self.bands).resolve(rec.sfreq, shortest)
+        self.bands_, self.delay_ = dict(self.bank_.band_edges), self.bank_.delay
+        self._rate = float(self.rate)
+        powers = bin_powers(self.bank_, rec, self._rate)
         refuse_flat(powers, self.ch_names_in_)
-        self.scaler_ = PowerScaler(log=True).fit(powers, ele.keys)
+        self._scaler = PowerScaler(log=True).fit(powers, rec.keys)
         if target == "frames":
-            self._learn_frames(ele, powers, hemo)
+            self._learn_frames(rec, powers)
         elif target == "samples":
             features = self._mean_power(powers)[:, :, :, None]
             self._set_weights(band_weights(features, columns, None, np.ones(1)))
         else:
-            self.band_attention_ = background_attention(ele, list(bank.bands.values()))
+            self.band_attention_ = background_attention(rec, list(self.bands_.values()))
             self.band_gain_ = np.ones_like(self.band_attention_)
-        return ele, powers
+        return powers
 
-    def _learn_frames(self, ele: Electrophysiology, powers, hemo) -> None:
+    def _learn_frames(self, rec: Recordings, powers) -> None:
         # BOLD follows power; its logarithm would favour weak leaks of a rhythm into other bands.
         limited = [limit_power(power) for power in powers]
-        scaler = PowerScaler().fit(limited, ele.keys)
-        scaled = scaler.transform(limited, ele.keys, ele.kind)
+        scaler = PowerScaler().fit(limited, rec.keys)
+        scaled = scaler.transform(limited, rec.keys, rec.kind)
         known = [~np.isnan(power[0, 0]) for power in powers]
         table = frame_design(
-            ele, scaled, known, hemo.values, rate=float(self.rate), delay=self.delay_,
-            t_r=ele.segments[0].frame_step, hrf_length=float(self.hrf_length),
-            hrf_bounds=self.hrf_bounds, detrend=self.detrend,
+            rec, scaled, known, rate=self._rate, delay=self.delay_,
+            hrf_length=float(self.hrf_length), hrf_bounds=self.hrf_bounds,
+            detrend=self._reader().detrend,
         )  # fmt: skip
         if len(table.targets) < 10:
             raise ValueError(
@@ -281,7 +242,9 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         Xt : array | list of array
             ``output="power"``: (n_windows, n_channels, n_bins) for windows, a list with one
             (n_channels, n_bins) array per recording (a single array for a single `mne.io.Raw`);
-            bin i covers ``[i / rate, (i + 1) / rate)`` seconds from the first sample.
+            bin i covers ``[i / rate, (i + 1) / rate)`` seconds from the first sample. These arrays
+            (`mne_samba.data.drive.Drive`) carry rate, place of bins and frame times on:
+            `LearnableHRF` needs no numbers after this.
             ``output="features"``: (n_samples, n_channels * n_bands). A table stays a table.
 
         Raises
@@ -291,30 +254,37 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         """
-        check_is_fitted(self)
-        if is_features(X):
-            return self._transform_rows(X)
         with use_log_level(self.verbose):
-            ele = self._read_fitted(X)
-            return self._attend(ele, self.bank_.powers(ele))
+            rec, framed = self._read(X)
+            if rec.kind == "table":
+                return self._transform_table(rec)
+            return self._attend(rec, bin_powers(self.bank_, rec, self._rate), framed)
 
-    def _read_fitted(self, X) -> Electrophysiology:
-        if self.kind_ == "features":
-            raise ValueError("fit saw a table (n_samples, n_features): X must be one too.")
-        ele = read_plain(self, X, self.ch_names_in_)
-        if abs(ele.sfreq - self.bank_.sfreq) > 1e-6 * ele.sfreq:
+    def _read(self, X) -> tuple[Recordings, bool]:
+        """Read X as fit saw its input, and say whether the times of its frames are known."""
+        check_is_fitted(self)
+        reader, layout = self._reader(), self._layout
+        given = what_is(X)
+        # A fit of recordings does not say where frames of windows lie: epochs or tmin have to.
+        told = given.kind == layout.kind or given.is_mne or reader.tmin is not None
+        framed = self._framed and (told or given.kind != "windows")
+        if framed:
+            rec = reader.read(X, self.t_r, layout=layout, owner=self)
+        else:
+            rec = reader.read_signals(X, layout=layout, owner=self)
+        if rec.kind != "table" and abs(rec.sfreq - layout.sfreq) > 1e-6 * rec.sfreq:
             raise ValueError(
-                f"X is sampled at {ele.sfreq:g} Hz, but fit saw {self.bank_.sfreq:g} Hz: resample."
+                f"X is sampled at {rec.sfreq:g} Hz, but fit saw {layout.sfreq:g} Hz: resample."
             )
-        return ele
+        return rec, framed
 
     def _mean_power(self, powers) -> np.ndarray:
         """Mean standardised log power of each segment, (n_segments, n_channels, n_bands)."""
         # None stands for no recording in particular: all are scaled alike.
-        scaled = self.scaler_.transform(powers, [None] * len(powers), "windows")
+        scaled = self._scaler.transform(powers, [None] * len(powers), "windows")
         return np.stack([values.mean(-1) for values in scaled])
 
-    def _attend(self, ele: Electrophysiology, powers):
+    def _attend(self, rec: Recordings, powers, framed: bool):
         weight = self.band_attention_ * self.band_gain_
         if self.output == "features":
             return (self._mean_power(powers) * weight).reshape(len(powers), -1)
@@ -322,11 +292,9 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             raise ValueError(
                 'output="power" is 3-D and cannot be a DataFrame: use output="features".'
             )
-        scaled = self.scaler_.transform(powers, ele.keys, ele.kind)
+        scaled = self._scaler.transform(powers, rec.keys, rec.kind)
         drives = [np.einsum("cb,cbt->ct", weight, values) for values in scaled]
-        if ele.kind == "recordings":
-            return drives[0] if ele.single else drives
-        return np.stack(drives)
+        return drives_of(rec, drives, self._rate, framed)
 
     def reconstruct(self, X):
         """Signal of the attended bands: the input, filtered by each channel's attention.
@@ -350,15 +318,13 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         """
-        check_is_fitted(self)
-        if is_features(X):
+        rec, _ = self._read(X)
+        if rec.kind == "table":
             raise ValueError("A table of features has no signal to reconstruct.")
-        ele = self._read_fitted(X)
         weights = self.band_attention_ / self.band_attention_.max(1, keepdims=True)
-        signals = [reconstruct(segment, self.bank_, weights) for segment in ele.segments]
-        if ele.kind == "recordings":
-            return signals[0] if ele.single else signals
-        return np.stack(signals)
+        return rec.as_given(
+            [reconstruct(segment, self.bank_, rec.sfreq, weights) for segment in rec.segments]
+        )
 
     def get_feature_names_out(self, input_features=None):
         """Names of the output's columns (features) or channels (power).
@@ -379,7 +345,7 @@ class WaveletBandAttention(TableAttention, TransformerMixin, BaseEstimator):
             If ``input_features`` are not those of ``fit``.
         """
         check_is_fitted(self)
-        if self.kind_ == "features":
+        if self._layout.kind == "table":
             return self._row_names(input_features)
         names = self.ch_names_in_
         if self.output == "features":

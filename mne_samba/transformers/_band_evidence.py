@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from .._regression import median_ar_coefficient, whiten
+
 # Chance level, over all channels and bands together, of taking power for related to a target.
 _ALPHA = 0.05
 # What is left of a coefficient that chance explains: a gain near zero, but no drive of zeros.
@@ -16,50 +18,12 @@ _FLOOR = 0.02
 _N_ITER = 60
 
 
-def ar_coefficient(values: np.ndarray, follows: np.ndarray) -> float:
-    """Lag-one autocorrelation, the median over columns.
-
-    Parameters
-    ----------
-    values : array, shape (n_rows, n_columns)
-        Centred time courses.
-    follows : array of bool, shape (n_rows,)
-        True where a row comes right after the row before.
-    """
-    rows = np.flatnonzero(follows)
-    if rows.size < 3:
-        return 0.0
-    cross = (values[rows] * values[rows - 1]).sum(0)
-    size = np.sqrt((values[rows] ** 2).sum(0) * (values[rows - 1] ** 2).sum(0))
-    return (
-        float(np.clip(np.median(cross[size > 0] / size[size > 0]), 0.0, 0.95))
-        if size.any()
-        else 0.0
-    )
-
-
-def whiten(values: np.ndarray, follows: np.ndarray, coefficient: float) -> np.ndarray:
-    """Remove AR(1) dependence from rows; the first row of a stretch is scaled to count alike."""
-    out = np.array(values, dtype=np.float64)
-    rows = np.flatnonzero(follows)
-    out[rows] -= coefficient * values[rows - 1]
-    out[~follows] *= np.sqrt(1.0 - coefficient**2)
-    return out
-
-
 def effective_share(
     design: np.ndarray, targets: np.ndarray, follows: np.ndarray, max_lag: int = 15
 ) -> float:
     """Share of rows that count, as both sides are autocorrelated (Bartlett, 1946).
 
-    Parameters
-    ----------
-    design, targets : array, shape (n_rows, n_columns)
-        Centred columns.
-    follows : array of bool, shape (n_rows,)
-        True where a row comes right after the row before.
-    max_lag : int
-        Largest lag.
+    ``design, targets`` (n_rows, n_columns); ``follows`` (n_rows,).
     """
     stretch = np.cumsum(~follows)
     inflation = 1.0
@@ -85,25 +49,8 @@ def shared_ard(
     Sparse Bayesian learning with a prior :math:`w_{gt} \sim N(0, \gamma_g I)` for all targets,
     by expectation maximisation of the evidence (Tipping, 2001; Wipf and Rao, 2007).
 
-    Parameters
-    ----------
-    gram : array, shape (n_channels, n_columns, n_columns)
-        Products of the columns of each channel's design.
-    cross : array, shape (n_channels, n_columns, n_targets)
-        Products of columns and targets.
-    power : float
-        Sum of squares of all targets.
-    n_rows : float
-        Rows that the products stand for.
-    n_targets : int
-        Targets.
-    group : int
-        Columns per group.
-
-    Returns
-    -------
-    mean : array, shape (n_channels, n_columns, n_targets)
-        Posterior means.
+    ``gram`` (n_channels, n_columns, n_columns); ``cross`` (n_channels, n_columns, n_targets);
+    returns ``mean`` (n_channels, n_columns, n_targets).
     """
     n_channels, n_columns, _ = gram.shape
     diagonal = np.arange(n_columns)
@@ -133,30 +80,16 @@ def band_weights(
 ) -> np.ndarray:
     """Signed weight of each channel's bands for the targets.
 
-    Parameters
-    ----------
-    design : array, shape (n_rows, n_channels, n_bands, n_basis)
-        Band power, seen through each response of a basis.
-    targets : array, shape (n_rows, n_targets)
-        What power is to explain.
-    follows : array of bool, shape (n_rows,) | None
-        True where a row comes right after the row before; None for independent rows.
-    response : array, shape (n_basis,)
-        Overlap of the basis with a canonical response: it gives the weight its sign.
-
-    Returns
-    -------
-    weights : array, shape (n_channels, n_bands)
-        Root mean square over targets of the coefficients beyond chance, signed by their majority.
+    ``design`` (n_rows, n_channels, n_bands, n_basis); ``targets`` (n_rows, n_targets);
+    ``follows`` (n_rows,); ``response`` (n_basis,); returns ``weights`` (n_channels, n_bands).
     """
     n_rows, n_channels, n_bands, n_basis = design.shape
     design = design - design.mean(0)
     targets = targets - targets.mean(0)
     share = 1.0
     if follows is not None:
-        coefficient = ar_coefficient(targets, follows)
-        design = whiten(design.reshape(n_rows, -1), follows, coefficient).reshape(design.shape)
-        targets = whiten(targets, follows, coefficient)
+        coefficient = median_ar_coefficient(targets, ~follows)
+        design, targets = (whiten(v, ~follows, coefficient) for v in (design, targets))
         share = effective_share(design[..., 0].reshape(n_rows, -1), targets, follows)
     scale = targets.std(0)
     targets = targets[:, scale > 0] / scale[scale > 0]
@@ -217,17 +150,8 @@ def attention_from_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
     Their product is the weight relative to the strength of the strongest channel.
 
-    Parameters
-    ----------
-    weights : array, shape (n_channels, n_bands)
-        Signed weights.
-
-    Returns
-    -------
-    attention : array, shape (n_channels, n_bands)
-        Softmax of the logarithm of the weights' sizes: rows sum to one.
-    gain : array, shape (n_channels, n_bands)
-        Sign of the weight times the channel's strength relative to the strongest channel.
+    ``weights`` (n_channels, n_bands); returns ``attention`` (n_channels, n_bands), ``gain``
+    (n_channels, n_bands).
     """
     size = np.abs(weights)
     strength = size.sum(1)
@@ -247,19 +171,8 @@ def excess_over_background(
 
     The background is a straight line in log-log coordinates, fitted to what does not rise above it.
 
-    Parameters
-    ----------
-    spectrum : array, shape (n_channels, n_freqs)
-        Power spectral density.
-    freqs : array, shape (n_freqs,)
-        Frequencies in Hz, above zero.
-    bands : list of (float, float)
-        Edges in Hz.
-
-    Returns
-    -------
-    excess : array, shape (n_channels, n_bands)
-        Logarithm of the mean of ``power / background`` in each band.
+    ``spectrum`` (n_channels, n_freqs); ``freqs`` (n_freqs,); returns ``excess`` (n_channels,
+    n_bands).
     """
     lowest = max(min(low for low, _ in bands), freqs[0])
     highest = max(high for _, high in bands)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
+from ..data.recordings import Recordings
 from ._band_evidence import band_weights
 from ._band_targets import sample_targets
 
@@ -15,11 +15,14 @@ class TableAttention:
     Each column counts as a channel with a single band: it is standardised and weighted by its gain.
     """
 
-    def _fit_rows(self, X, y) -> None:
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        self.kind_, self.bank_ = "features", None
-        names = getattr(self, "feature_names_in_", None)
-        self.ch_names_in_ = [f"x{i}" for i in range(X.shape[1])] if names is None else list(names)
+    def _fit_table(self, rec: Recordings, y) -> None:
+        X = _rows(rec)
+        if len(X) < 2:
+            raise ValueError(
+                f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of 2 is "
+                "required."
+            )
+        self.bank_ = None
         self.bands_ = {"all": (np.nan, np.nan)}
         self.delay_ = np.zeros(1)
         self._mean = X.mean(0, dtype=np.float64)
@@ -34,13 +37,8 @@ class TableAttention:
             design = ((X - self._mean) / self._scale)[:, :, None, None]
             self._set_weights(band_weights(design, columns, None, np.ones(1)))
 
-    def _transform_rows(self, X) -> np.ndarray:
-        if self.kind_ != "features":
-            raise ValueError(
-                f"X is a table of shape {np.shape(X)}, but fit saw {self.kind_} of signals."
-            )
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return ((X - self._mean) / self._scale * self.band_gain_[:, 0]).astype(X.dtype)
+    def _transform_table(self, rec: Recordings) -> np.ndarray:
+        return (_rows(rec) - self._mean) / self._scale * self.band_gain_[:, 0]
 
     def _row_names(self, input_features) -> np.ndarray:
         """Columns keep their names."""
@@ -55,3 +53,8 @@ class TableAttention:
                 f"({len(self.ch_names_in_)}), got {len(names)}"
             )
         return np.asarray(names, dtype=object)
+
+
+def _rows(rec: Recordings) -> np.ndarray:
+    """Rows of a table, (n_samples, n_features)."""
+    return np.asarray(rec.segments[0].read(0, rec.segments[0].n_times)).T

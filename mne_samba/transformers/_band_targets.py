@@ -11,29 +11,19 @@ from scipy import sparse
 from sklearn.utils.multiclass import type_of_target
 
 from .._checks import as_float_array
-from .._data.hemo import detrend_segments
-from .._data.inputs import Electrophysiology
-from ..nn.hrf import canonical_params, double_gamma, hrf_basis, hrf_dictionary
+from ..data.bold import detrend_segments
+from ..data.recordings import Recordings
+from ..hrf import canonical_params, double_gamma, hrf_basis, hrf_dictionary
 
 # Responses that one band may have: the main shape, its timing and its width.
 _N_BASIS = 3
 
 
 def target_kind(y, kind: str, single: bool = False) -> str:
-    """Say what ``y`` holds: "none", "frames" (time courses) or "samples" (a value or label each).
-
-    Parameters
-    ----------
-    y : array | list | None
-        The target.
-    kind : "windows" | "recordings" | "features"
-        What X holds.
-    single : bool
-        X is one recording outside a list.
-    """
+    """Say what y holds: "none", "frames" (time courses) or "samples" (a value or label each)."""
     if y is None:
         return "none"
-    if kind == "features":
+    if kind == "table":
         return "samples"
     if kind == "windows":
         if isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]) == 2:
@@ -45,26 +35,10 @@ def target_kind(y, kind: str, single: bool = False) -> str:
 
 
 def sample_targets(y, n_samples: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Turn one value or label per sample into columns.
+    """Turn one value or label per sample (n_samples,) into columns (n_samples, n_columns).
 
-    Parameters
-    ----------
-    y : array-like, shape (n_samples,) or (n_samples, n_outputs)
-        Numbers or labels; whole numbers are labels.
-    n_samples : int
-        Samples of X.
-
-    Returns
-    -------
-    columns : array, shape (n_samples, n_columns)
-        The numbers; with two classes the second's membership, with more one column per class.
-    classes : array | None
-        Labels.
-
-    Raises
-    ------
-    ValueError
-        If lengths differ, values are missing or all alike.
+    Numbers stay; whole numbers and text are labels: with two classes the second's membership, with
+    more one column per class. Also returns the classes, None for numbers.
     """
     y = np.asarray(y)
     if len(y) != n_samples:
@@ -112,52 +86,18 @@ class FrameDesign:
 
 
 def frame_design(
-    ele: Electrophysiology,
-    powers: list[np.ndarray],
-    known: list[np.ndarray],
-    values: list[np.ndarray],
-    *,
-    rate: float,
-    delay: np.ndarray,
-    t_r: float,
-    hrf_length: float,
-    hrf_bounds: str,
-    detrend,
-) -> FrameDesign:
+    rec: Recordings, powers: list[np.ndarray], known: list[np.ndarray], *, rate: float,
+    delay: np.ndarray, hrf_length: float, hrf_bounds: str, detrend,
+) -> FrameDesign:  # fmt: skip
     """Put the frames of all segments that have their whole history in one table.
 
-    Parameters
-    ----------
-    ele : Electrophysiology
-        Segments with their frame times.
-    powers : list of array, shape (n_channels, n_bands, n_bins)
-        Scaled band power.
-    known : list of array of bool, shape (n_bins,)
-        False in BAD spans.
-    values : list of array, shape (n_frames, n_targets)
-        BOLD, NaN rows where scrubbed.
-    rate : float
-        Bins per second.
-    delay : array, shape (n_bands,)
-        Seconds by which each band's power comes late.
-    t_r : float
-        Seconds between frames.
-    hrf_length : float
-        Seconds of history.
-    hrf_bounds : str
-        Bounds of the responses' dictionary.
-    detrend : str | int | None
-        Drift to remove.
-
-    Raises
-    ------
-    ValueError
-        If no frame has a whole history.
+    ``powers`` holds scaled band power (n_channels, n_bands, n_bins), ``known`` is False at bins in
+    BAD spans, ``delay`` says by how many seconds each band's power comes late (n_bands,).
     """
     grid, basis, overlap = _responses(hrf_length, hrf_bounds)
     designs, targets, kernels = [], [], {}
     late = np.unique(delay)
-    for segment, power, seen, value in zip(ele.segments, powers, known, values, strict=True):
+    for segment, power, seen, value in zip(rec.segments, powers, known, rec.bold, strict=True):
         frames = segment.frame_start + segment.frame_step * np.arange(segment.n_frames)
         n_channels, n_bands, n_bins = power.shape
         key = (segment.frame_start, segment.frame_step, segment.n_frames, n_bins)
@@ -182,7 +122,7 @@ def frame_design(
             f"windows with context={hrf_length:g} or more (arrays: check tmin and t_r), or choose "
             "a shorter hrf_length."
         )
-    return _one_table(ele, designs, targets, t_r, detrend, overlap)
+    return _one_table(rec, designs, targets, detrend, overlap)
 
 
 @lru_cache(maxsize=8)
@@ -211,20 +151,20 @@ def _kernels(frames, n_bins, rate, grid, basis) -> list[sparse.csr_matrix]:
     ]
 
 
-def _one_table(ele, designs, targets, t_r, detrend, response) -> FrameDesign:
+def _one_table(rec, designs, targets, detrend, response) -> FrameDesign:
     shape = designs[0].shape[1:]
     flat = []
     for rows, target in zip(designs, targets, strict=True):
         columns = rows.reshape(len(rows), -1).astype(np.float64)
         columns[~np.isfinite(target).all(1)] = np.nan
         flat.append(columns)
-    targets = detrend_segments(targets, ele.table, ele.kind, t_r, detrend)
+    targets = detrend_segments(targets, rec.table, rec.kind, rec.t_r, detrend)
     # Both sides lose the same drift, so that slow power cannot pass for slow BOLD.
-    flat = detrend_segments(flat, ele.table, ele.kind, t_r, detrend)
+    flat = detrend_segments(flat, rec.table, rec.kind, rec.t_r, detrend)
     follows, kept_rows, kept_targets, last = [], [], [], None
-    order = _in_order(ele.table, ele.keys)
+    order = _in_order(rec.table, rec.keys)
     for index in order:
-        place = (ele.keys[index], int(ele.table["frame"].iloc[index]))
+        place = (rec.keys[index], int(rec.table["frame"].iloc[index]))
         for row in range(len(targets[index])):
             if not np.isfinite(targets[index][row]).all():
                 continue

@@ -8,7 +8,7 @@ from scipy.stats import false_discovery_control
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_number
-from ..nn._hrf_compare import MEASURES, block_differences
+from ..hrf.compare import MEASURES, block_differences
 from ._learnable_hrf import LearnableHRF
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mne
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
@@ -11,9 +10,10 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import as_float_array, check_option, check_t_r
-from .._data.hemo import detrend_segments, read_hemo
-from .._data.inputs import is_features
 from .._scoring import MeanScore, score_frames, score_rows
+from ..base import forget_fit
+from ..data.bold import detrend_segments, read_hemo
+from ..data.given import Given, what_is
 
 
 class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -95,31 +95,31 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
         """
         self._check_params()
         regressor = Ridge() if self.estimator is None else clone(self.estimator)
-        if is_features(X):
+        forget_fit(self)
+        given = what_is(X)
+        self.table_, self._offset = given.kind == "table", 0.0
+        if self.table_:
             X, y = validate_data(self, X, y, multi_output=True, y_numeric=True)
-            self.frames_first_, self.table_ = True, True
+            self.frames_first_ = True
             self.target_names_in_ = [f"target{i:03d}" for i in range(np.atleast_2d(y.T).shape[0])]
             self.estimator_ = regressor.fit(X, y)
             return self
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-        X, kind, _ = _segments(X)
-        hemo = read_hemo(y, kind, len(X), single=len(X) == 1)
-        self.frames_first_, self.table_ = _frames_first(X, hemo.n_frames), False
+        segments = _segments(given)
+        hemo = read_hemo(y, given.kind, len(segments), single=len(segments) == 1)
+        self.frames_first_ = _frames_first(segments, hemo.n_frames)
         self.target_names_in_ = list(hemo.target_names)
-        rows = self._rows(X)
+        rows = self._rows(segments)
         values = hemo.values
         if self.detrend is not None:
-            values = detrend_segments(values, _order(len(X), kind), kind, self.t_r, self.detrend)
+            place = _order(len(rows), given.kind)
+            values = detrend_segments(values, place, given.kind, self.t_r, self.detrend)
+            # Detrending takes the mean away; predictions come back in the scale of y.
+            self._offset = np.nanmean(np.concatenate(hemo.values), axis=0)
         y = np.concatenate(values)
         kept = np.isfinite(y).all(axis=1)
         if not kept.any():
             raise ValueError("Every frame of y is scrubbed: nothing is left to fit.")
         self.n_columns_ = rows[0].shape[1]
-        # Detrending takes the mean away; predictions come back in the scale of y.
-        self._offset = 0.0
-        if self.detrend is not None:
-            self._offset = np.nanmean(np.concatenate(hemo.values), axis=0)
         self.estimator_ = regressor.fit(np.concatenate(rows)[kept], y[kept])
         return self
 
@@ -145,17 +145,21 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
         ValueError
             If X has another layout or number of features than in ``fit``.
         """
+        given, pred = self._predict(X)
+        if given.kind == "windows":
+            return np.stack(pred)
+        return pred if given.kind == "table" else pred[0] if given.single else pred
+
+    def _predict(self, X):
+        """Predictions of segments, or of the rows of a table, and what X is."""
         check_is_fitted(self)
-        if is_features(X) and self.table_:
-            return self.estimator_.predict(validate_data(self, X, reset=False))
-        if self.table_ or is_features(X):
+        given = what_is(X)
+        if (given.kind == "table") != self.table_:
             saw = "a table" if self.table_ else "windows or recordings"
             raise ValueError(f"fit saw {saw}, but X has shape {np.shape(X)}.")
-        X, kind, single = _segments(X)
-        pred = self._predict_rows(self._rows(X))
-        if kind == "windows":
-            return np.stack(pred)
-        return pred[0] if single else pred
+        if self.table_:
+            return given, self.estimator_.predict(validate_data(self, X, reset=False))
+        return given, self._predict_rows(self._rows(_segments(given)))
 
     def _predict_rows(self, rows) -> list[np.ndarray]:
         widths = {row.shape[1] for row in rows}
@@ -184,15 +188,13 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
         scores : array, shape (n_targets,)
             Averaged over recordings.
         """
-        pred = self.predict(X)
+        given, pred = self._predict(X)
         if self.table_:
             return score_rows(y, pred, metric)
-        X, kind, single = _segments(X)
-        pred = [pred] if single else list(pred)
-        hemo = read_hemo(y, kind, len(X), single=single)
+        hemo = read_hemo(y, given.kind, len(pred), single=given.single)
         return score_frames(
-            hemo.values, pred, _order(len(X), kind), kind, t_r=self.t_r, detrend=self.detrend,
-            metric=metric,
+            hemo.values, pred, _order(len(pred), given.kind), given.kind, t_r=self.t_r,
+            detrend=self.detrend, metric=metric,
         )  # fmt: skip
 
     def __sklearn_tags__(self):
@@ -215,24 +217,16 @@ def _order(n: int, kind: str) -> pd.DataFrame:
     return pd.DataFrame({"subject": "", "run": "", "recording": recording, "frame": -1})
 
 
-def _segments(X) -> tuple[list[np.ndarray], str, bool]:
-    """Return 2-D arrays, what they are, and whether one stood outside a list."""
-    if isinstance(X, mne.BaseEpochs):
-        return list(X.get_data(verbose="ERROR")), "windows", False
-    if isinstance(X, (list, tuple)) and len(X):
-        if all(isinstance(item, mne.BaseEpochs) for item in X):
-            data = [epochs.get_data(verbose="ERROR") for epochs in X]
-            return list(np.concatenate(data)), "windows", False
-        items = [as_float_array(item, f"X[{i}]") for i, item in enumerate(X)]
-        if all(item.ndim == 2 for item in items):
-            return [_finite(item, f"X[{i}]") for i, item in enumerate(items)], "recordings", False
-    array = _finite(as_float_array(X, "X"), "X")
-    if array.ndim != 3:
-        raise ValueError(
-            "X must be (n_windows, n_frames, n_features), a list with one 2-D array per recording, "
-            f"or a table; got shape {array.shape}."
-        )
-    return list(array), "windows", False
+def _segments(given: Given) -> list[np.ndarray]:
+    """Segments as 2-D arrays."""
+    if given.is_mne and given.kind == "windows":
+        return list(np.concatenate([e.get_data(verbose="ERROR") for e in given.items]))
+    if given.is_mne:
+        return [raw.get_data(verbose="ERROR") for raw in given.items]
+    if given.kind == "windows":
+        return list(_finite(as_float_array(given.items, "X"), "X"))
+    items = enumerate(given.items)
+    return [_finite(as_float_array(item, f"X[{i}]"), f"X[{i}]") for i, item in items]
 
 
 def _finite(array, name):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._data.hemo import _fitting, frames_table
-from .._data.inputs import Electrophysiology, Segment
+from ..data.bold import fitting_drift, frames_table
+from ..data.recordings import Recordings
+from ..data.segments import Segment
+from ..hrf.stats import Recording
 from ..metrics import drift_basis
-from ..nn._hrf_stats import Recording
 
 RATES = {"human": 2.0, "fast": 8.0}  # bins per second
 
@@ -30,10 +31,7 @@ def bin_drive(
 
     Sample i stands for one sampling interval around ``(i + sample_ref) / sfreq`` seconds.
 
-    Returns
-    -------
-    bins : array, shape (n_drives, n_lags + (n_frames - 1) * step)
-        NaN where less than half of a bin was recorded or a BAD span touches it.
+    Returns ``bins`` (n_drives, n_lags + (n_frames - 1).
     """
     width = segment.frame_step / step * sfreq
     n_bins = n_lags + (segment.n_frames - 1) * step
@@ -62,43 +60,24 @@ def whole_history(bins: np.ndarray, n_lags: int, step: int) -> np.ndarray:
 
 def drift(frames: np.ndarray, t_r: float, method) -> np.ndarray:
     """Orthonormal slow regressors at the used frames of one recording, (n_rows, n_drift)."""
-    method = _fitting(method, np.ones(len(frames), bool), frames, t_r)
+    method = fitting_drift(method, np.ones(len(frames), bool), frames, t_r)
     first = frames.min()
     basis = drift_basis(int(frames.max() - first + 1), t_r, method)[frames - first]
     left, size, _ = np.linalg.svd(basis, full_matrices=False)
     return left[:, size > 1e-9 * size[0]]
 
 
-def build_recordings(
-    ele: Electrophysiology, bins: list, values: list, known: list, t_r: float, method
-) -> tuple[list[Recording], list[np.ndarray]]:
+def build_recordings(rec: Recordings, bins: list, known: list, detrend) -> list[Recording]:
     """Put the used frames of every recording in order, each frame once.
 
-    Parameters
-    ----------
-    ele : Electrophysiology
-        The segments.
-    bins : list of array
-        Binned drive per segment, without NaN.
-    values : list of array, shape (n_frames, n_targets)
-        BOLD per segment, NaN where scrubbed.
-    known : list of bool array, shape (n_frames,)
-        Frames whose history is whole.
-    t_r : float
-        Seconds between frames.
-    method : str | int | None
-        Drift model.
-
-    Returns
-    -------
-    recordings : list of Recording
-        BOLD as measured, to be scaled by the caller.
+    ``bins`` (n_drives, n_bins); ``known`` (n_frames,).
     """
-    if ele.kind == "windows":
-        first = frames_table(ele.table, [len(v) for v in values])["frame"].to_numpy(dtype=int)
+    values, t_r = rec.bold, rec.t_r
+    if rec.kind == "windows":
+        first = frames_table(rec.table, [len(v) for v in values])["frame"].to_numpy(dtype=int)
     else:
         first = np.zeros(len(values), dtype=int)
-    keys = ele.keys
+    keys = rec.keys
     recordings = []
     for key in dict.fromkeys(keys):
         members = [i for i, k in enumerate(keys) if k == key]
@@ -121,7 +100,7 @@ def build_recordings(
                 [rows[i] for i in members],
                 y,
                 follows,
-                drift(frames, t_r, method),
+                drift(frames, t_r, detrend),
             )
         )
     return recordings

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils import check_array
 
-from .._data.hemo import read_hemo
-from ..nn._hrf_deconvolve import deconvolve
+from ..hrf import deconvolve
 
 
 def _unmap(weights, latent):
@@ -18,33 +17,27 @@ def _unmap(weights, latent):
     return weights.T @ np.linalg.solve(gram + ridge, latent)
 
 
-def check_t_r_of_fit(est) -> None:
+def check_t_r_of_fit(est, t_r: float) -> None:
     """Refuse another rate of frames: responses are kept at the bins of ``fit``."""
-    if abs(float(est.t_r) - est.step_ * est.dt_) > 1e-9:
+    if abs(t_r - est.step_ * est.dt_) > 1e-9:
         raise ValueError(
             f"Responses are tied to the t_r that they were fitted on ({est.step_ * est.dt_:g} s), "
-            f"got t_r={est.t_r:g} s: fit again."
+            f"got t_r={t_r:g} s: fit again."
         )
 
 
 def invert(est, X):
     """Estimate drives from BOLD; see `LearnableHRF.inverse_transform`."""
-    if est.kind_ == "features":
+    if est._layout.kind == "table":
         X = check_array(X, ensure_2d=False)
         X = X[:, None] if X.ndim == 1 else X
         _check_width(est, X.shape[1])
-        mean = est.intercept_
-        return _unmap(est.coef_, (X - mean).T).T
-    check_t_r_of_fit(est)
-    single = not isinstance(X, (list, tuple)) and np.ndim(X) == 2
-    windows = not isinstance(X, (list, tuple)) and np.ndim(X) == 3
-    n = 1 if single else len(X)
-    hemo = read_hemo(X, "windows" if windows else "recordings", n, single=single, name="X")
-    _check_width(est, hemo.values[0].shape[1])
-    drives = [_invert_segment(est, value, windows) for value in hemo.values]
-    if windows:
-        return np.stack(drives)
-    return drives[0] if single else drives
+        return _unmap(est.coef_, (X - est.intercept_).T).T
+    if est.t_r is not None:
+        check_t_r_of_fit(est, est._layout.t_r)
+    rec = est._reader().read_bold(X, may_lack=False)
+    _check_width(est, rec.bold[0].shape[1])
+    return rec.as_given([_invert_segment(est, v, rec.kind == "windows") for v in rec.bold])
 
 
 def _check_width(est, width) -> None:
@@ -67,9 +60,11 @@ def _invert_segment(est, value, windows) -> np.ndarray:
     )  # fmt: skip
     drive = _unmap(est._weights, latent)
     drive = est.drive_mean_[:, None] + est.drive_scale_[:, None] * drive
-    start = est.window_start_
+    start = est._layout.window_start
     centres = start + est.dt_ * (np.arange(drive.shape[1]) - est.n_lags_ + 0.5)
-    stop = start + (len(value) - 1) * float(est.t_r)
-    n_times = est._n_times if windows and est._n_times else int(np.ceil(stop * est.sfreq_ - 1e-6))
-    times = (np.arange(max(n_times, 1)) + float(est.sample_time_ref)) / est.sfreq_
+    stop = start + (len(value) - 1) * est._layout.t_r
+    n_times = (
+        est._n_times if windows and est._n_times else int(np.ceil(stop * est._layout.sfreq - 1e-6))
+    )
+    times = (np.arange(max(n_times, 1)) + est._sample_ref) / est._layout.sfreq
     return np.stack([np.interp(times, centres, d) for d in drive])

@@ -11,12 +11,11 @@ from mne.utils import logger, use_log_level, warn
 from sklearn.utils import check_random_state
 
 from .._checks import check_number, check_option, check_t_r
-from ..nn._hrf_deconvolve import autocovariance
-from ..nn._hrf_gamma import check_bounds
-from ..nn._hrf_map import evidence_ridge
-from ..nn._hrf_stats import Recording
-from ..nn.hrf import HRF_PARAMS, convolve_frames, double_gamma
-from ..nn.hrf_model import fit_model, make_model
+from .._regression import evidence_ridge
+from ..hrf import HRF_PARAMS, check_bounds, convolve_frames, double_gamma
+from ..hrf.deconvolution import autocovariance
+from ..hrf.model import fit_model, make_model
+from ..hrf.stats import Recording
 from ._hrf_design import build_recordings, whole_history
 
 MEASURES = ("peak_time", "fwhm", "undershoot_ratio")
@@ -24,27 +23,20 @@ MEASURES = ("peak_time", "fwhm", "undershoot_ratio")
 
 def check_params(est) -> None:
     """Refuse parameters that cannot be, before any data are read."""
-    check_t_r(est.t_r)
+    if est.t_r is not None:
+        check_t_r(est.t_r)
     check_number(est.hrf_length, "hrf_length", low=0, low_open=True)
     check_option(est.hrf, "hrf", ("double_gamma", "fir", "canonical"))
     check_option(est.shrink_to, "shrink_to", ("group", "canonical"))
-    check_bounds(est.bounds)
+    check_bounds(est.hrf_bounds)
     if isinstance(est.shrinkage, numbers.Real):
         check_number(est.shrinkage, "shrinkage", low=0, high=1)
     elif est.shrinkage not in ("auto", None):
         raise ValueError(f"shrinkage must be 'auto', 0 to 1 or None, got {est.shrinkage!r}.")
     check_number(est.n_bootstrap, "n_bootstrap", low=0, integer=True)
     check_number(est.confidence, "confidence", low=0, high=1, low_open=True)
-    check_number(est.first_volume, "first_volume")
-    check_number(est.n_dummy, "n_dummy", low=0, integer=True)
-    check_number(est.slice_time_ref, "slice_time_ref", low=0, high=1)
-    check_number(est.sample_time_ref, "sample_time_ref", low=0, high=1)
-    if est.sfreq is not None:
-        check_number(est.sfreq, "sfreq", low=0, low_open=True)
-    if est.tmin is not None:
-        check_number(est.tmin, "tmin", high=0.0)
-    if est.detrend is not None and not isinstance(est.detrend, numbers.Integral):
-        check_option(est.detrend, "detrend", ("cosine", "linear"))
+    if est.sample_time_ref is not None:
+        check_number(est.sample_time_ref, "sample_time_ref", low=0, high=1)
 
 
 def _named(names, flags) -> str:
@@ -52,10 +44,10 @@ def _named(names, flags) -> str:
     return f"{listed[:8]}" + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
 
 
-def learn(est, ele, bins, hemo):
+def learn(est, rec, bins, detrend):
     """Fit responses to the drives and BOLD of ``est``; keep what prediction needs."""
     known = [whole_history(b, est.n_lags_, est.step_) for b in bins]
-    _check_usable(est, ele, known)
+    _check_usable(est, rec, known)
     stacked = np.concatenate(bins, axis=1)
     est.drive_mean_ = np.nanmean(stacked, axis=1)
     est.drive_scale_ = np.nanstd(stacked, axis=1)
@@ -66,19 +58,23 @@ def learn(est, ele, bins, hemo):
         np.nan_to_num((b - est.drive_mean_[:, None]) / safe[:, None]) * ~zero_drive[:, None]
         for b in bins
     ]
-    recordings = build_recordings(ele, scaled, hemo.values, known, float(est.t_r), est.detrend)
+    recordings = build_recordings(rec, scaled, known, detrend)
     if not recordings:
         raise ValueError(
             "No recording has four frames to learn from: all are scrubbed or follow less than "
             f"{est.hrf_length:g} s of drive. Give a longer history or a shorter hrf_length."
         )
     mean, scale, recordings = _standardise(recordings)
-    mapped = len(est.ch_names_in_) != hemo.values[0].shape[1]
+    mapped = len(est.ch_names_in_) != rec.bold[0].shape[1]
     flat = scale == 0
     _warn_unusable(est, zero_drive, flat, mapped)
     est._mapped = mapped
     model = make_model(
-        est.hrf, (np.arange(est.n_lags_) + 0.5) * est.dt_, est.bounds, est.shrinkage, est.shrink_to
+        est.hrf,
+        (np.arange(est.n_lags_) + 0.5) * est.dt_,
+        est.hrf_bounds,
+        est.shrinkage,
+        est.shrink_to,
     )
     with use_log_level(est.verbose):
         logger.info(
@@ -97,22 +93,22 @@ def learn(est, ele, bins, hemo):
     area = fitted.kernels.sum(1) * est.dt_
     est.intercept_ = mean - area * (est.coef_ @ est.drive_mean_)
     est._y_mean, est._kernels = mean, fitted.kernels
-    _keep_for_inverse(est, ele, scaled, scale, weights)
+    _keep_for_inverse(est, rec, scaled, scale, weights)
     return fitted
 
 
-def _check_usable(est, ele, known) -> None:
+def _check_usable(est, rec, known) -> None:
     if not any(k.any() for k in known):
-        longest = max(s.n_times for s in ele.segments) / ele.sfreq
+        longest = max(s.n_times for s in rec.segments) / rec.sfreq
         raise ValueError(
             f"No frame follows a whole response: hrf_length is {est.hrf_length:g} s, X lasts "
             f"{longest:g} s at most. Give windows with at least {est.hrf_length:g} s of history "
             "(make_windows(context=...); arrays: check sfreq, t_r, tmin) or a shorter hrf_length."
         )
-    if ele.kind == "windows":
+    if rec.kind == "windows":
         lost = sum(int((~k).sum()) for k in known)
         total = sum(len(k) for k in known)
-        if lost and not ele.segments[0].bad.size:
+        if lost and not rec.segments[0].bad.size:
             warn(
                 f"{lost} of {total} frames follow less than hrf_length={est.hrf_length:g} s of "
                 "drive inside their window and are not learnt from: give windows more context."
@@ -149,7 +145,7 @@ def _standardise(recordings):
     return np.mean(means, axis=0), np.mean(scales, axis=0), out
 
 
-def _keep_for_inverse(est, ele, scaled, scale, weights) -> None:
+def _keep_for_inverse(est, rec, scaled, scale, weights) -> None:
     stats, fitted = est._stats, est._fitted
     _, cross, power, n_rows = stats.total()
     explained = fitted.scale * (fitted.coefs * cross).sum(1)
@@ -159,16 +155,12 @@ def _keep_for_inverse(est, ele, scaled, scale, weights) -> None:
     # Amplitude of the standardised latent drive of each target.
     est._latent_scale = fitted.scale * scale
     est._weights = weights
-    est._n_times = ele.segments[0].n_times
+    est._n_times = rec.segments[0].n_times
 
 
-def learn_rows(est, X, y) -> None:
+def learn_rows(est, rec) -> None:
     """Fit the map alone: rows are frames, the response is immediate."""
-    names = getattr(est, "feature_names_in_", None)
-    est.kind_, est.sfreq_, est._one_target = "features", None, y.ndim == 1
-    est.ch_names_in_ = [f"x{i}" for i in range(X.shape[1])] if names is None else list(names)
-    y = y[:, None] if y.ndim == 1 else y
-    est.target_names_in_ = [f"target{i:03d}" for i in range(y.shape[1])]
+    X, y = rec.segments[0].read(0, rec.segments[0].n_times).T, rec.bold[0]
     center, mean = X.mean(axis=0), y.mean(axis=0)
     scale = X.std(axis=0)
     safe = np.where(scale > 0, scale, 1.0)
@@ -187,7 +179,7 @@ def publish(est, fitted) -> None:
     """Set the fitted attributes that users read."""
     regions = pd.Index(est.target_names_in_, name="region")
     est.hrf_params_ = pd.DataFrame(fitted.params, columns=list(HRF_PARAMS), index=regions)
-    spacing = 0.02 if isinstance(est.bounds, str) and est.bounds == "fast" else 0.1
+    spacing = 0.02 if isinstance(est.hrf_bounds, str) and est.hrf_bounds == "fast" else 0.1
     est.hrf_times_ = np.arange(0.0, est.hrf_length + 0.5 * spacing, spacing)
     if est.hrf == "fir":
         lags = np.concatenate([[0.0], est._model.lags])

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from mne.viz import plot_topomap
 
+from .._checks import check_option
 from ._figure import (
     COLORS,
     SIGNED,
@@ -45,23 +46,24 @@ def _band_labels(bands, n: int) -> list[str]:
     return as_names(bands, n, "band", "bands")
 
 
-def _channels(estimator, ch_names, info):
-    if ch_names is None:
-        ch_names = getattr(estimator, "ch_names_in_", None)
-    return ch_names, getattr(estimator, "info_", None) if info is None else info
+def _own(estimator, **given) -> tuple:
+    """Values as given, by attribute; the estimator's own where they are None."""
+    return tuple(
+        getattr(estimator, name, None) if value is None else value for name, value in given.items()
+    )
 
 
 def _matrix(panel, values, bands, ch_names, networks, cmap, vmin, vmax, label) -> None:
     """Bands by channels, networks side by side."""
-    order, groups = by_network(networks, len(values))
+    order, edges = by_network(networks, len(values))
     panel.imshow(
         values[order].T, cmap=cmap, vmin=vmin, vmax=vmax, aspect="auto", interpolation="nearest"
     )
     panel.spines[:].set_visible(True)
     panel.set_yticks(range(len(bands)), [band.replace("\n", " ") for band in bands])
     tick_names(panel.xaxis, [ch_names[i] for i in order], 4.4, rotation=90)
-    for edge in np.flatnonzero(np.array(groups[1:]) != np.array(groups[:-1])):
-        panel.axvline(edge + 0.5, color="k", lw=0.6)
+    for edge in edges:
+        panel.axvline(edge, color="k", lw=0.6)
     if label is not None:
         color_bar(panel, cmap, vmin, vmax, label)
 
@@ -121,14 +123,12 @@ def plot_band_attention(
     ValueError
         If ``kind`` is unknown or shapes disagree.
     """
-    if kind not in _BANDS:
-        raise ValueError(f"kind must be one of {list(_BANDS)}, got {kind!r}.")
+    check_option(kind, "kind", tuple(_BANDS))
     attribute, label = _BANDS[kind]
     if hasattr(attention, "fit"):
         estimator = attention
         attention = fitted(estimator, attribute)
-        bands = getattr(estimator, "bands_", None) if bands is None else bands
-        ch_names, info = _channels(estimator, ch_names, info)
+        bands, ch_names, info = _own(estimator, bands_=bands, ch_names_in_=ch_names, info_=info)
     values = as_matrix(attention, "attention")
     n_channels, n_bands = values.shape
     labels = _band_labels(bands, n_bands)
@@ -144,9 +144,7 @@ def plot_band_attention(
         _heads(heads, values.T, info, cmap, vmin, top, label, labels)
     _matrix(panel, values, labels, ch_names, networks, cmap, vmin, top, label)
     panel.set_xlabel("channel" if info is not None else "channel or source region")
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)
 
 
 def _heads_and_matrix(axes, n_bands: int, height: float):
@@ -213,10 +211,10 @@ def plot_patterns(
     if hasattr(patterns, "fit"):
         estimator = patterns
         patterns = fitted(estimator, "patterns_")
-        bands = getattr(estimator, "bands_", None) if bands is None else bands
-        if target_names is None:
-            target_names = getattr(estimator, "target_names_in_", None)
-        ch_names, info = _channels(estimator, ch_names, info)
+        bands, ch_names, info, target_names = _own(
+            estimator, bands_=bands, ch_names_in_=ch_names, info_=info,
+            target_names_in_=target_names,
+        )  # fmt: skip
     patterns = as_matrix(patterns, "patterns", 3)
     n_targets, n_channels, n_bands = patterns.shape
     names = as_names(target_names, n_targets, "region", "target_names")
@@ -246,9 +244,7 @@ def plot_patterns(
                 panel.set_xticklabels([])
         color_bar(panels, SIGNED, -top, top, "pattern (s.d. of band power)")
         panels[-1].set_xlabel("channel or source region")
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)
 
 
 @styled
@@ -333,9 +329,7 @@ def plot_attribution(
         panels[0].set_xlabel("channel or source region")
     else:
         _heads(panels, values.T, info, SIGNED, -top, top, label, labels)
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)
 
 
 def _attribution_axes(axes, with_curve: bool, n_wide: int):

@@ -64,13 +64,7 @@ def styled(function: Callable) -> Callable:
 def make_axes(
     axes, n_rows: int, n_columns: int, height: float, width: float = WIDTH, **options
 ) -> tuple[Figure, list[Axes]]:
-    """Axes to draw on, in a row-wise list: those given, or those of a new figure.
-
-    Raises
-    ------
-    ValueError
-        If the number of given axes is not the number of panels.
-    """
+    """Axes to draw on, in a row-wise list: those given, or those of a new figure."""
     n_panels = n_rows * n_columns
     if axes is None:
         fig, made = plt.subplots(
@@ -87,15 +81,17 @@ def make_axes(
     return given[0].figure, given
 
 
-def finish(fig: Figure, show: bool) -> Figure:
-    """Show a figure where a screen can, and hand it back."""
+def finish(fig: Figure, show: bool, title: str | None = None) -> Figure:
+    """Title a figure, show it where a screen can, and hand it back."""
+    if title is not None:
+        fig.suptitle(title)
     if show and plt.get_backend().lower() != "agg":
         plt.show()
     return fig
 
 
 def as_matrix(values, name: str, n_dims: int = 2) -> np.ndarray:
-    """Finite numbers of so many dimensions, or an error that says what came."""
+    """Numbers of so many dimensions, or an error that says what came."""
     array = np.asarray(values, dtype=float)
     if array.ndim != n_dims:
         raise ValueError(f"{name} must have {n_dims} dimension(s), got shape {array.shape}.")
@@ -127,13 +123,7 @@ def as_coords(coords, n: int) -> np.ndarray | None:
 
 
 def pick(items, names: Sequence[str], default: Sequence[int]) -> list[int]:
-    """Find the indices of what was asked for by name or number.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown or a number out of range.
-    """
+    """Find the indices of what was asked for by name or number."""
     if items is None:
         return list(default)
     items = [items] if isinstance(items, str | int | np.integer) else list(items)
@@ -153,13 +143,7 @@ def pick(items, names: Sequence[str], default: Sequence[int]) -> list[int]:
 
 
 def fitted(estimator, *attributes: str):
-    """Attributes of a fitted estimator.
-
-    Raises
-    ------
-    TypeError
-        If it has none of them.
-    """
+    """Attributes of a fitted estimator; a TypeError where it has none of them."""
     missing = [name for name in attributes if not hasattr(estimator, name)]
     if missing:
         raise TypeError(
@@ -191,15 +175,16 @@ def tick_names(axis, names: Sequence[str], inches: float, rotation: float | None
     axis.set_tick_params(length=1.5 if every == 1 else 3)
 
 
-def by_network(networks, n: int) -> tuple[np.ndarray, list[str]]:
-    """Order that puts networks together, and the networks in that order."""
+def by_network(networks, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Order (n,) that puts networks together, and the places of the lines between them."""
     if networks is None:
-        return np.arange(n), []
+        return np.arange(n), np.empty(0)
     networks = [str(network) for network in networks]
     if len(networks) != n:
         raise ValueError(f"networks must have {n} entries, one per region, got {len(networks)}.")
     order = np.argsort(np.asarray(networks), kind="stable")
-    return order, [networks[i] for i in order]
+    ordered = np.asarray(networks)[order]
+    return order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 0.5
 
 
 def _keep_inside(host: Axes, inner: list[Axes]) -> None:

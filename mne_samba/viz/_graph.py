@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from .._checks import check_option
 from ._figure import (
     SIGNED,
     UNSIGNED,
@@ -24,8 +25,6 @@ from ._figure import (
     styled,
     tick_names,
 )
-
-_KINDS = ("source", "target", "bipartite")
 
 
 def _edges(graph, kind: str) -> np.ndarray:
@@ -103,8 +102,7 @@ def plot_graph(
     ValueError
         If ``kind`` is unknown, shapes disagree, or the estimator has no such graph.
     """
-    if kind not in _KINDS:
-        raise ValueError(f"kind must be one of {list(_KINDS)}, got {kind!r}.")
+    check_option(kind, "kind", ("source", "target", "bipartite"))
     if hasattr(graph, "fit"):
         estimator = graph
         graph = fitted(estimator, "graph_")
@@ -149,16 +147,14 @@ def plot_graph(
     rows = {"source": "channel", "target": "region", "bipartite": "region"}[kind]
     panels[-1].set_ylabel(f"{rows} (takes)")
     panels[-1].set_xlabel(f"{'channel' if kind != 'target' else 'region'} (gives)")
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)
 
 
 def _draw_matrix(panel, matrix, rows, columns, networks, column_networks, label, signed) -> None:
     limit = largest(matrix)
     cmap, low = (SIGNED, -limit) if signed else (UNSIGNED, 0.0)
-    order, groups = by_network(networks, len(rows))
-    column_order, column_groups = by_network(column_networks, len(columns))
+    order, edges = by_network(networks, len(rows))
+    column_order, column_edges = by_network(column_networks, len(columns))
     panel.set_facecolor("0.85")
     panel.imshow(
         matrix[np.ix_(order, column_order)], cmap=cmap, vmin=low, vmax=limit,
@@ -167,9 +163,9 @@ def _draw_matrix(panel, matrix, rows, columns, networks, column_networks, label,
     panel.spines[:].set_visible(True)
     tick_names(panel.yaxis, [rows[i] for i in order], 3.6)
     tick_names(panel.xaxis, [columns[i] for i in column_order], 4.2, rotation=90)
-    for found, line in ((groups, panel.axhline), (column_groups, panel.axvline)):
-        for edge in np.flatnonzero(np.array(found[1:]) != np.array(found[:-1])):
-            line(edge + 0.5, color="k", lw=0.5)
+    for places, line in ((edges, panel.axhline), (column_edges, panel.axvline)):
+        for place in places:
+            line(place, color="k", lw=0.5)
     color_bar(panel, cmap, low, limit, label)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..nn.hrf import double_gamma
+from ..hrf import double_gamma
 from ._figure import (
     COLORS,
     TRUTH,
@@ -139,9 +139,7 @@ def plot_hrf(
                 panel.plot([low, high], [1.08, 1.08], "|-", color=COLORS[1], lw=1.2, label=label)
             panel.set_title(names[target], loc="left")
     _dress(fig, panels, axes)
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)
 
 
 def _panels(n: int, axes):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..evaluation import p_value
 from ._figure import (
     COLORS,
     MODEL_NAMES,
@@ -25,31 +27,15 @@ from ._figure import (
 )
 
 
-def _target_scores(result, model: str, metric: str | None, targets) -> np.ndarray | None:
-    """Mean score of each target over folds and recordings; None where a model has none."""
-    table = result.scores_
-    rows = table[(table["model"] == model) & (table["metric"] == (metric or result.metric))]
-    if not len(rows):
-        return None
-    means = rows.groupby("target", sort=False)["score"].mean()
-    return means.reindex(targets).to_numpy(dtype=float)
-
-
 def _scores_of(scores, null, models, metric):
     """Scores by model, null (n_shifts, n_targets) and the metric's name."""
     if hasattr(scores, "scores_"):
         result = scores
         metric = result.metric if metric is None else metric
-        wanted = result.models_ if models is None else list(models)
-        found = {m: _target_scores(result, m, metric, result.target_names_) for m in wanted}
-        if models is not None and any(value is None for value in found.values()):
-            missing = next(m for m, value in found.items() if value is None)
-            raise ValueError(
-                f"No scores of {missing!r} with metric {metric!r}. Models: {result.models_}."
-            )
-        found = {m: value for m, value in found.items() if value is not None}
-        if not found:
+        scored = result.scores_.loc[result.scores_["metric"] == metric, "model"].unique()
+        if not len(scored):
             raise ValueError(f"No scores with metric {metric!r}.")
+        found = {m: result.target_scores(m, metric) for m in (scored if models is None else models)}
         if null is None and metric == result.metric:
             null = result.null_.get(result.translator)
         return found, null, metric
@@ -129,14 +115,12 @@ def plot_scores(
         )  # fmt: skip
     names = RESULT_NAMES if hasattr(scores, "scores_") else MODEL_NAMES
     _strips(panels[-1], {names.get(m, m): v for m, v in found.items()}, null, label)
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)
 
 
 def _strips(panel, found: dict, null, label: str) -> None:
     rng = np.random.default_rng(0)
-    for row, (color, (_, values)) in enumerate(zip(_repeat(COLORS), found.items(), strict=False)):
+    for row, (color, (_, values)) in enumerate(zip(cycle(COLORS), found.items(), strict=False)):
         height = row + rng.uniform(-0.22, 0.22, len(values))
         panel.scatter(values, height, s=9, color=color, alpha=0.55, linewidths=0)
         panel.plot([np.nanmean(values)] * 2, [row - 0.34, row + 0.34], color="k", lw=1.8)
@@ -148,11 +132,6 @@ def _strips(panel, found: dict, null, label: str) -> None:
     panel.set_yticks(range(len(found)), list(found))
     panel.set_ylim(len(found) - 0.5, -0.5)
     panel.set_xlabel(f"{label} (one dot per region, bar: mean)")
-
-
-def _repeat(colors):
-    while True:
-        yield from colors
 
 
 @styled
@@ -188,7 +167,8 @@ def plot_null(
     Returns
     -------
     fig : Figure
-        Histogram of the null, the observed score as a line, and the one-sided p value.
+        Histogram of the null, the observed score as a line, and the one-sided p value: that of
+        ``summary()`` with a result, of independent shifts with an array.
 
     Raises
     ------
@@ -196,20 +176,14 @@ def plot_null(
         If the model has no null, or ``observed`` is missing.
     """
     if hasattr(null, "null_"):
-        result = null
-        model = result.translator if model is None else model
-        if model not in result.null_:
-            raise ValueError(
-                f"No circular-shift null of {model!r}; there are nulls of {list(result.null_)}."
-            )
-        metric = result.metric
-        null = result.null_[model]
-        observed = np.nanmean(_target_scores(result, model, None, result.target_names_))
-    if observed is None:
+        model, metric = model or null.translator, null.metric
+        observed, draws, p = null.mean_null(model)
+    elif observed is None:
         raise ValueError("observed (the mean score) is needed beside an array of null scores.")
-    draws = np.asarray(null, dtype=float)
-    draws = np.nanmean(draws, axis=1) if draws.ndim == 2 else as_matrix(draws, "null", 1)
-    p = (1 + np.sum(~(draws < observed))) / (1 + len(draws))
+    else:
+        draws = np.asarray(null, dtype=float)
+        draws = np.nanmean(draws, axis=1) if draws.ndim == 2 else as_matrix(draws, "null", 1)
+        p = p_value(observed, draws)
     fig, (panel,) = make_axes(axes, 1, 1, 2.5, width=4.2)
     panel.hist(draws, bins="auto", color="0.75", edgecolor="w", linewidth=0.4, label="null")
     name = MODEL_NAMES.get(model, model) or "observed"
@@ -285,7 +259,7 @@ def plot_learning_curve(
     sizes = as_matrix(sizes, "sizes", 1)
     models = scores if isinstance(scores, Mapping) else {None: scores}
     fig, (panel,) = make_axes(axes, 1, 1, 2.7, width=4.2)
-    for color, (name, values) in zip(_repeat(COLORS), models.items(), strict=False):
+    for color, (name, values) in zip(cycle(COLORS), models.items(), strict=False):
         values = np.asarray(values, dtype=float)
         values = values[:, np.newaxis] if values.ndim == 1 else values
         if values.ndim != 2 or len(values) != len(sizes):
@@ -376,6 +350,4 @@ def plot_retrieval(
     curve.set(xlabel="k", ylabel="own among the k nearest (%)", ylim=(0, 103), xticks=ks)
     curve.set_title(f"median rank {np.median(rank) + 1:g} of {n}")
     curve.legend()
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)

@@ -149,9 +149,7 @@ def plot_prediction(
         fig.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     else:
         panels[0].legend(loc="upper right", ncols=len(labels))
-    if title is not None:
-        fig.suptitle(title)
-    return finish(fig, show)
+    return finish(fig, show, title)
 
 
 def _correlation(measured, course) -> np.ndarray:
@@ -194,8 +192,8 @@ def plot_history(history, *, title: str | None = None, axes=None, show: bool = T
     rows = list(getattr(history, "history_", history))
     if not rows:
         raise ValueError(
-            "There is no history: no correction was trained by epochs (corrections='never', or too "
-            "few frames to hold a block out), the linear core has none."
+            "There is no history: no correction was trained by epochs (model='core', or too few "
+            "frames to hold a block out), the linear core has none."
         )
     fig, (panel,) = make_axes(axes, 1, 1, 2.6, width=4.0)
     epochs = [int(row["epoch"]) for row in rows]

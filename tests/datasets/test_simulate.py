@@ -269,7 +269,7 @@ def test_global_random_state_is_left_alone():
         ({"duration": 10.0}, "duration must be at least 20"),
         ({"duration": "long"}, "duration must be a number"),
         ({"snr": 0}, "snr must be above 0"),
-        ({"snr": float("nan")}, "snr must be above 0"),
+        ({"snr": float("nan")}, "snr must be finite"),
         ({"sfreq": 60.0}, "half of sfreq"),
         ({"shared_coupling": 1.5}, "at most 1"),
         ({"level": "voxel"}, "level must be one of 'sensor', 'source'"),

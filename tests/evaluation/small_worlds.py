@@ -9,9 +9,9 @@ from sklearn.linear_model import Ridge
 class FrameRidge(RegressorMixin, BaseEstimator):
     """Ridge from the channels of a frame to its targets; windows or whole recordings."""
 
-    def __init__(self, t_r=2.0, context=0.0, alpha=10.0):
+    def __init__(self, t_r=2.0, hrf_length=0.0, alpha=10.0):
         self.t_r = t_r
-        self.context = context
+        self.hrf_length = hrf_length
         self.alpha = alpha
 
     def fit(self, X, y):

@@ -142,7 +142,7 @@ def test_scrubbed_frames_and_incomplete_history_do_not_count(world):
     signals, targets, _ = world
     targets = [target.copy() for target in targets]
     targets[1][50:60] = np.nan
-    result = run(FrameRidge(context=30.0), signals, targets, nulls=())
+    result = run(FrameRidge(hrf_length=30.0), signals, targets, nulls=())
     rows = result.to_frame().query("model == 'FrameRidge' and metric == 'spearman'")
     counts = rows.groupby("fold")["n_frames"].first().tolist()
     assert counts == [285, 275, 285]
@@ -441,7 +441,7 @@ def test_refuses_constant_targets_and_short_blocks(world):
     with pytest.raises(ValueError, match="too short for the gap"):
         run(FrameRidge(), X, y, cv=BlockedTimeSplit(3, gap=60.0))
     with pytest.raises(ValueError, match="whole history"):
-        run(FrameRidge(context=1000.0), signals, targets)
+        run(FrameRidge(hrf_length=1000.0), signals, targets)
 
 
 def test_ridges_need_a_translator_that_knows_its_frames(world):

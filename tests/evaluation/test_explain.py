@@ -18,7 +18,7 @@ def _found(attribution, truth, targets):
 def test_true_node_and_band_are_in_the_top_decile(fitted, people):
     targets = list(range(10))
     smooth = attribute(fitted, people.raws[2], n_samples=3, n_windows=2)
-    assert smooth.shape == (10, 8, 5, fitted.grid_.n_lags)
+    assert smooth.shape == (10, 8, 5, fitted._fitted_input.features.grid.n_lags)
     assert _found(smooth, people.truth, targets) >= 0.8
     shuffled = attribute(fitted, people.raws[2], n_samples=3, n_windows=2, randomise=True)
     assert _found(shuffled, people.truth, targets) <= 0.5

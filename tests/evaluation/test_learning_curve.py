@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from small_worlds import FrameRidge, simulate, windows_of
 
+from mne_samba import Reader
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.evaluation import LearningCurve, learning_curve_minutes
 from mne_samba.model_selection import BlockedTimeSplit
@@ -61,7 +62,11 @@ def test_recordings_are_cut_where_their_frames_lie(triggers):
             onset = 20.0 + 2.0 * np.arange(142) + 0.005 * rng.uniform(-1, 1, 142)
             raw.set_annotations(mne.Annotations(onset, 0.0, "R128"))
     curve = learning_curve_minutes(
-        BandPowerRidge(t_r=2.0, **timing), raws, bolds, minutes=[2.0, 4.0], verbose=False
+        BandPowerRidge(t_r=2.0, reader=Reader(**timing)),
+        raws,
+        bolds,
+        minutes=[2.0, 4.0],
+        verbose=False,
     )
     np.testing.assert_allclose(curve.to_frame()["minutes"], [2.0, 4.0])
 

@@ -6,8 +6,9 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import assemble
 
-from mne_samba import SambaTranslator, make_windows, read_samba
+from mne_samba import make_windows, read_samba
 from mne_samba.io import read_bids_pair
 from mne_samba.metrics import pearson
 
@@ -106,7 +107,7 @@ def test_surfaces(copy):
 
 
 def test_windows_follow_the_scan(tree, pair):
-    epochs, y = make_windows(pair.raw, pair.bold, window=40.0, **pair.timing)
+    epochs, y = make_windows(pair.raw, pair.bold, window=40.0, t_r=pair.t_r, reader=pair.reader)
     assert epochs.metadata["subject"].unique() == ["sub-01"]
     first = epochs.metadata["frame"].iloc[0]
     assert epochs.metadata["onset"].iloc[0] == pytest.approx(tree.frame_times[0][first], abs=1e-6)
@@ -115,7 +116,9 @@ def test_windows_follow_the_scan(tree, pair):
 
 def test_from_the_folder_to_a_person_not_seen(tree, pair):
     other = read(tree.root, "sub-02")
-    translator = SambaTranslator(corrections="never", random_state=0, **pair.timing)
+    translator = assemble(
+        corrections="never", random_state=0, t_r=pair.t_r, volume_event=pair.reader.volume_event
+    )
     translator.fit([pair.raw], [pair.bold])
     assert translator.score([other.raw], [other.bold]) > 0.2
 
@@ -124,7 +127,9 @@ def test_provenance_is_plain_and_kept_by_save(pair, tmp_path):
     json.dumps(pair.provenance)
     assert pair.provenance["derivatives"]["generated_by"] == "fMRIPrep 24.1.0"
     assert pair.provenance["timing"]["n_dummy"] == 2
-    translator = SambaTranslator(corrections="never", random_state=0, **pair.timing)
+    translator = assemble(
+        corrections="never", random_state=0, t_r=pair.t_r, volume_event=pair.reader.volume_event
+    )
     translator.fit([pair.raw], [pair.bold])
     assert translator.provenance_ == [pair.provenance]
     translator.save(tmp_path / "model.samba")
@@ -139,7 +144,9 @@ def test_marks_of_frames_survive_cropping_and_saving(pair, tmp_path):
     from mne_samba.windows import frame_times
 
     for one in (raw, again):
-        times = frame_times(one, len(pair.bold), **pair.timing)
+        times = frame_times(
+            one, len(pair.bold), t_r=pair.t_r, volume_event=pair.reader.volume_event
+        )
         np.testing.assert_allclose(times, pair.frame_times - 3.0, atol=1e-4)
 
 

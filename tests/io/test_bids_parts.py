@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mne_samba._data.channels import bad_spans
+from mne_samba.data.channels import bad_spans
 from mne_samba.io._bids_bold import as_masker, is_surface, load_image, read_confounds
 from mne_samba.io._bids_files import same, sidecar_of
 from mne_samba.io._clean import check_cleaning

@@ -1,9 +1,9 @@
 import mne
 import numpy as np
 import pytest
+from assemble import assemble
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 
-from mne_samba import SambaTranslator
 from mne_samba.datasets._bids_tree import CHANNELS, write_bids_tree
 from mne_samba.io import harmonize, read_bids_pair
 from mne_samba.io._harmonize import resample_bold
@@ -60,7 +60,9 @@ def test_mixed_people_come_to_one_rate(mixed):
     pairs = harmonize(mixed)
     assert {p.t_r for p in pairs} == {2.0} and {p.raw.info["sfreq"] for p in pairs} == {100.0}
     for pair, before in zip(pairs, mixed, strict=True):
-        times = frame_times(pair.raw, len(pair.bold), **pair.timing)
+        times = frame_times(
+            pair.raw, len(pair.bold), t_r=pair.t_r, volume_event=pair.reader.volume_event
+        )
         np.testing.assert_allclose(times, pair.frame_times, atol=1e-3)
         assert pair.frame_times[0] == before.frame_times[0]
     assert pairs[1].provenance["resampled_from_t_r"] == 1.5
@@ -72,8 +74,12 @@ def test_mixed_people_come_to_one_rate(mixed):
 def test_a_model_of_mixed_people_predicts_each_at_their_own_rate(mixed, channels):
     pairs = harmonize(mixed)
     raws, bolds = [p.raw for p in pairs], [p.bold for p in pairs]
-    translator = SambaTranslator(
-        channels=channels, corrections="never", random_state=0, **pairs[0].timing
+    translator = assemble(
+        channels=channels,
+        corrections="never",
+        random_state=0,
+        t_r=pairs[0].t_r,
+        volume_event=pairs[0].reader.volume_event,
     )
     with mne.utils.catch_logging() as log, mne.use_log_level("INFO"):
         translator.fit(raws[1:], bolds[1:])
@@ -90,8 +96,12 @@ def test_a_model_of_mixed_people_predicts_each_at_their_own_rate(mixed, channels
 
 def test_it_survives_the_splitters_of_sklearn(mixed):
     pairs = harmonize(mixed)
-    translator = SambaTranslator(
-        channels="interpolate", corrections="never", random_state=0, **pairs[0].timing
+    translator = assemble(
+        channels="interpolate",
+        corrections="never",
+        random_state=0,
+        t_r=pairs[0].t_r,
+        volume_event=pairs[0].reader.volume_event,
     )
     scores = cross_val_score(
         translator, [p.raw for p in pairs], [p.bold for p in pairs], cv=LeaveOneGroupOut(),
@@ -117,7 +127,7 @@ def test_channels_and_regions_that_all_share(mixed):
     assert all(p.raw.ch_names == mixed[2].raw.ch_names for p in pairs)
     lacking = [mixed[0], mixed[2]]
     lacking[1] = type(mixed[2])(**{
-        **{k: v for k, v in vars(mixed[2]).items() if k != "timing"},
+        **vars(mixed[2]),
         "bold": mixed[2].bold.iloc[:, 1:],
     })  # fmt: skip
     first, second = harmonize(lacking)

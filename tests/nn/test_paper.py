@@ -5,12 +5,12 @@ import pytest
 import pywt
 import torch
 
-from mne_samba.nn._paper_decoder import FrameDecoder, earlier_frames
-from mne_samba.nn._paper_response import ResponseFeatures, response_features
+from mne_samba.hrf import convolve, double_gamma
 from mne_samba.nn.graph import GraphAttention, GraphCorrection
-from mne_samba.nn.hrf import convolve, double_gamma
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.paper import PaperNet, chunk_power, level_bands, level_sizes
+from mne_samba.nn.paper_decoder import FrameDecoder, earlier_frames
+from mne_samba.nn.paper_response import ResponseFeatures, response_features
 
 N_CHANNELS, N_TARGETS, N_SAMPLES, N_CHUNKS, N_FRAMES, T_R = 5, 7, 40, 6, 8, 2.0
 N_COEFS = sum(level_sizes(N_SAMPLES))

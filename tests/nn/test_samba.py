@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.nn.hrf import double_gamma, glover_params, hrf_dictionary, spm_params
-from mne_samba.nn.linear import fit_core
+from mne_samba.core import fit_core
+from mne_samba.hrf import double_gamma, glover_params, hrf_dictionary, spm_params
 from mne_samba.nn.loss import CenteredCosineLoss
 from mne_samba.nn.recurrent import RECURRENT
 from mne_samba.nn.samba import BandAttention, SambaNet
@@ -133,7 +133,7 @@ def test_zero_weights_of_a_node_stay_zero():
 def test_band_attention_splits_weights_into_attention_gain_and_scale(learn):
     weights = np.random.default_rng(0).standard_normal((N_CHANNELS, N_BANDS))
     bands = BandAttention(N_CHANNELS, N_BANDS, learn).double()
-    scale = bands.set_weights_(weights)
+    scale = bands.set_weights_(weights).numpy()
     attention, gain = bands.attention.detach().numpy(), bands.gain.detach().numpy()
     np.testing.assert_allclose(attention.sum(axis=1), 1)
     assert (np.abs(gain) < 1).all() and (attention > 0).all()

@@ -3,8 +3,8 @@ import pytest
 from matplotlib import colormaps
 from numpy.testing import assert_allclose
 
-from mne_samba import LearnableHRF
-from mne_samba.nn.hrf import double_gamma, glover_params, spm_params
+from mne_samba import LearnableHRF, Reader
+from mne_samba.hrf import double_gamma, glover_params, spm_params
 from mne_samba.viz import plot_hrf, plot_hrf_map
 
 TIMES = np.arange(0, 30, 0.1)
@@ -57,7 +57,9 @@ def test_fitted_responses_carry_their_intervals():
     kernel = double_gamma(np.arange(0, 30, 0.1), spm_params())
     bold = np.convolve(drive[0], kernel)[:3000:20, np.newaxis]
     bold = bold + bold.std() * rng.standard_normal(bold.shape)
-    model = LearnableHRF(t_r=2.0, sfreq=10.0, n_bootstrap=10, random_state=0, verbose="ERROR")
+    model = LearnableHRF(
+        t_r=2.0, n_bootstrap=10, random_state=0, verbose="ERROR", reader=Reader(sfreq=10.0)
+    )
     model.fit([drive], [bold])
     fig = plot_hrf(model, show=False)
     (panel,) = fig.axes

@@ -85,6 +85,21 @@ def test_null_counts_shifts_and_says_p(result):
         plot_null(np.zeros(10), show=False)
 
 
+@pytest.mark.parametrize("n_recordings", [1, 2])
+def test_null_says_the_p_of_the_summary(result, n_recordings):
+    """Shifts of one recording come in clusters, which p must count as one draw each."""
+    rng = np.random.default_rng(1)
+    smooth = np.convolve(rng.standard_normal(139), np.ones(41) / 41, "valid")
+    result.null_["SambaTranslator"] = np.tile(0.1 + smooth[:, np.newaxis], 4)
+    result.measured_ = result.measured_[:n_recordings]
+    p = result.summary().loc["SambaTranslator", "p"]
+    exceeded = (0.1 + smooth >= 0.275).sum()
+    alone = (1 + exceeded) / (1 + len(smooth))
+    assert p > 1.05 * alone if n_recordings == 1 else p == alone
+    (panel,) = plot_null(result, show=False).axes
+    assert panel.get_legend().get_title().get_text() == f"p = {p:.3g} (one-sided)"
+
+
 def test_null_p_value_of_arrays():
     (panel,) = plot_null(np.arange(99.0), 49.5, show=False).axes
     # 49 of 99 shifts are larger: (1 + 49) / 100.

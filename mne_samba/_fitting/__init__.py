@@ -1,1 +1,0 @@
-"""Fit and judge networks of the default model; publish what they hold."""

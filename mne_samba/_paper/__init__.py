@@ -1,1 +1,0 @@
-"""The published order of the method, for comparison."""

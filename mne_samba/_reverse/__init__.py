@@ -1,1 +1,0 @@
-"""From BOLD back to electrophysiology, and the latent space that both share."""

@@ -1,1 +1,0 @@
-"""One file per translator: JSON and tensors, never code."""

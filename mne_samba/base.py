@@ -1,0 +1,241 @@
+"""What estimators from electrophysiology to BOLD share: data in, frames out, the score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from mne.utils import use_log_level
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ._checks import check_option, check_t_r
+from ._scoring import MeanScore, score_frames, score_rows
+from .data.paired import BoldScale, Paired
+from .data.power import BandPower, PowerScaler, TableRows, full_history
+from .data.recordings import Layout, Recordings
+from .models import Trainer
+from .models.chunk_power import ChunkPower
+from .reader import HasReader, Reader
+
+
+@dataclass(frozen=True)
+class FittedInput:
+    """What a fit learnt about its input: how it is read, measured and brought back to its unit.
+
+    Attributes
+    ----------
+    layout : Layout
+        Channels, regions and frames.
+    features : BandPower | ChunkPower | TableRows
+        What is measured of the signal.
+    scale : BoldScale
+        Mean and scale of BOLD.
+    """
+
+    layout: Layout
+    features: BandPower | ChunkPower | TableRows
+    scale: BoldScale
+
+
+def forget_fit(estimator) -> None:
+    """Remove what an earlier fit has set: not every fit sets all of it."""
+    for name in [n for n in vars(estimator) if n.endswith("_") or n.startswith("_fitted")]:
+        del estimator.__dict__[name]
+
+
+def check_history(rec: Recordings, grid) -> None:
+    """Refuse windows with less context before their first frame than a response lasts."""
+    start, need = min(s.frame_start for s in rec.segments), grid.n_lags * grid.dt
+    if rec.kind == "windows" and start < need - 1.0 / rec.sfreq:
+        raise ValueError(
+            f"Windows hold {start:g} s of context before their first frame, shorter than the "
+            f"response of {need:g} s. Cut them with make_windows(context={need:g}) or more "
+            "(arrays: check sfreq, t_r and tmin), or choose a shorter hrf_length."
+        )
+
+
+class BoldPredictor(MeanScore, HasReader, MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Base of estimators that predict BOLD at frame times from electrophysiology.
+
+    Subclasses set ``_fitted_input``, give ``_frames(powers, grid)``, standardised frames per
+    segment, and ``_scaler``, the fitted scaler of band power.
+    """
+
+    def _pair(self, X, y, choose, scaler, may_lack) -> tuple[Recordings, object, Paired]:
+        """Read, measure and standardise paired data; ``choose(rec)`` says what is measured."""
+        reader = self._reader()
+        rec = reader.read_pair(X, y, self.t_r, may_lack=may_lack, owner=self)
+        features = choose(rec)
+        check_history(rec, features.grid)
+        powers = features.measure(rec, reader.memory)
+        # Columns of a table are not power: their scale is not for us to choose.
+        scaler = PowerScaler() if rec.kind == "table" else scaler
+        data = Paired.of(rec, powers, features.grid, reader.detrend, scaler, dict(features.bands))
+        return rec, features, data
+
+    def _publish_input(self, inputs: FittedInput, provenance: list[dict]) -> None:
+        """Set the fitted attributes that follow from the data alone."""
+        self._fitted_input, layout = inputs, inputs.layout
+        self.ch_names_in_, self.info_ = list(layout.ch_names), layout.info
+        self.target_names_in_ = list(layout.target_names)
+        self.n_targets_, self.bands_ = len(layout.target_names), dict(inputs.features.bands)
+        self.y_mean_, self.y_scale_ = inputs.scale.mean, inputs.scale.scale
+        if provenance:
+            self.provenance_ = provenance
+        # As scikit-learn's checks of a table have set them.
+        if layout.kind == "table":
+            self.n_features_in_ = len(layout.ch_names)
+            if layout.named:
+                self.feature_names_in_ = np.array(layout.ch_names, dtype=object)
+
+    def _read(self, X, y=None, n_frames=None) -> Recordings:
+        """Read X (and y) as fit saw its input."""
+        check_is_fitted(self)
+        layout = self._fitted_input.layout
+        with use_log_level(getattr(self, "verbose", None)):
+            if y is None:
+                rec = self._reader().read(X, self.t_r, layout=layout, n_frames=n_frames, owner=self)
+            else:
+                rec = self._reader().read_pair(X, y, self.t_r, layout=layout, owner=self)
+        check_history(rec, self._features_of(rec).grid)
+        return rec
+
+    def _features_of(self, rec: Recordings):
+        """Choose what is measured at the frames of these recordings."""
+        return self._fitted_input.features.at(rec.t_r)
+
+    def _measure(self, rec: Recordings) -> tuple[list[np.ndarray], list[np.ndarray], object]:
+        """Standardised power of segments, frames with a whole history, and the grid of bins."""
+        features = self._features_of(rec)
+        with use_log_level(getattr(self, "verbose", None)):
+            powers = features.measure(rec, self._reader().memory)
+            known = [full_history(power, features.grid) for power in powers]
+            scaled = self._scaler().transform(powers, rec.keys, rec.kind)
+        return scaled, known, features.grid
+
+    def predict(self, X):
+        """Predict BOLD at frame times.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology as in ``fit``; recordings may be given where windows were fitted and
+            the other way round.
+
+        Returns
+        -------
+        bold : array or list of array
+            (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
+            recording (a single array for a single `mne.io.Raw`), (n_frames, n_targets) for a table;
+            in the mean and scale of the training BOLD.
+
+        Raises
+        ------
+        ValueError
+            If X has other channels than in ``fit`` or cannot be read.
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        """
+        rec = self._read(X)
+        powers, _, grid = self._measure(rec)
+        return rec.as_given(self._fitted_input.scale.unscale(self._frames(powers, grid)))
+
+    def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
+        """Score every target over time.
+
+        Frames of each recording are put in order (windows by onset) and cleaned of slow drift, in
+        the measured and the predicted time courses alike.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology.
+        y : array | list
+            Measured BOLD, as in ``fit``.
+        metric : "spearman" | "pearson" | "r2"
+            The score.
+
+        Returns
+        -------
+        scores : array, shape (n_targets,)
+            Averaged over recordings; NaN for regions that all of them lack.
+
+        Raises
+        ------
+        ValueError
+            If the metric is unknown, or X and y do not agree.
+        """
+        rec = self._read(X, y)
+        powers, known, grid = self._measure(rec)
+        pred = self._fitted_input.scale.unscale(self._frames(powers, grid))
+        if rec.kind == "table":
+            return score_rows(rec.bold[0], pred[0], metric)
+        return score_frames(
+            rec.bold, pred, rec.table, rec.kind, t_r=rec.t_r, detrend=self._reader().detrend,
+            metric=metric, known=known,
+        )  # fmt: skip
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_fitted_input")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.target_tags.required = True
+        return tags
+
+
+class Assembled(HasReader):
+    """An estimator put together from a model, a reader and a trainer.
+
+    ``None`` and names stand for objects with default parameters; nested parameters such as
+    ``model__hrf`` may be set all the same. Subclasses say what names mean in ``_MODELS``.
+    """
+
+    _MODELS: dict[str, str]
+
+    def _model(self):
+        """Build the model that the parameter stands for, checked."""
+        from . import models
+
+        if not isinstance(self.model, str):
+            known = tuple(getattr(models, name) for name in self._MODELS.values())
+            if not isinstance(self.model, known):
+                raise TypeError(
+                    f"model must be one of {sorted(self._MODELS)} or an object of "
+                    f"{', '.join(sorted(self._MODELS.values()))}, got {self.model!r:.80}."
+                )
+            return self.model
+        check_option(self.model, "model", tuple(self._MODELS))
+        return getattr(models, self._MODELS[self.model])()
+
+    def _trainer(self) -> Trainer:
+        return Trainer() if self.trainer is None else self.trainer
+
+    def _parts(self) -> dict:
+        return {**super()._parts(), "model": self._model, "trainer": self._trainer}
+
+    def _check_params(self):
+        """Refuse parameters that cannot be; return model and trainer."""
+        if self.t_r is not None:
+            check_t_r(self.t_r)
+        for name, part, kind in (
+            ("reader", self.reader, Reader),
+            ("trainer", self.trainer, Trainer),
+        ):
+            if part is not None and not isinstance(part, kind):
+                raise TypeError(f"{name} must be a {kind.__name__} or None, got {part!r:.80}.")
+        check_option(self.warm_start, "warm_start", (True, False))
+        model, trainer = self._model(), self._trainer()
+        self._reader().check()
+        model.check()
+        trainer.check()
+        return model, trainer
+
+    def _seed(self) -> int | None:
+        # None: the model draws one, or takes that of a killed fit that it goes on from.
+        if self.random_state is None:
+            return None
+        return int(check_random_state(self.random_state).randint(2**31 - 1))

@@ -1,0 +1,223 @@
+"""Variational fit of the linear core on whitened second moments."""
+
+import copy
+import math
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from .map_prior import GaussianMap
+from .response import update_response
+
+# Bytes of the largest array per target, of which a few are held at once.
+_CHUNK_BYTES = 16e6
+MIN_NOISE = 1e-8
+# Share of a target's variance that the prior of the map expects at the very least.
+_MIN_EXPLAINED = 0.02
+
+
+@dataclass
+class State:
+    """Mean-field posterior ``q(map) q(weights) q(responses)`` and its hyperparameters.
+
+    Attributes
+    ----------
+    spatial_map, map_variance : Tensor of shape (n_targets, n_channels)
+        Posterior means and variances of the map.
+    weights : Tensor of shape (n_channels, n_bands)
+        Posterior means of the band weights.
+    weights_second : Tensor of shape (n_channels, n_channels, n_bands, n_bands)
+        Expected outer products of the band weights.
+    response, response_second : Tensor of shape (n_targets, n_basis), (n_targets, n_basis, n_basis)
+        Expected coordinates and outer products of the responses.
+    noise : Tensor of shape (n_targets,)
+        Variance of the whitened residual.
+    deviation, shared : float
+        Prior variances of the channels' deviations and of the band means that they share.
+    prior : GaussianMap
+        Prior of the map, see :mod:`mne_samba.core.map_prior`.
+    gain : Tensor of shape (n_targets,)
+        Evidence gained over the target's null model (no coupling), without the weights' part.
+    weights_divergence : float
+        Kullback-Leibler divergence of the weights from their prior.
+    elbo : list of float
+        Evidence lower bound after each iteration.
+    """
+
+    spatial_map: torch.Tensor
+    weights: torch.Tensor
+    weights_second: torch.Tensor
+    response: torch.Tensor
+    response_second: torch.Tensor
+    noise: torch.Tensor
+    deviation: float
+    shared: float
+    prior: GaussianMap
+    map_variance: torch.Tensor | None = None
+    gain: torch.Tensor | None = None
+    weights_divergence: float = 0.0
+    elbo: list = field(default_factory=list)
+
+    def copy(self):
+        """Copy that can be fitted further without changing this one."""
+        tensors = {k: v.clone() for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
+        return replace(self, **tensors, prior=copy.deepcopy(self.prior), elbo=[])
+
+
+def update_weights(state, moments, precision, linear, *, shared):
+    """Update q(weights) and the variances of its prior, in place.
+
+    The prior is ``w_nk = mu_k + delta_nk`` with normal ``mu`` (variance ``shared``, or none) and
+    ``delta`` (variance ``deviation``); ``mu`` is integrated out. ``precision`` (n_channels^2,
+    n_pairs) is ``sum_m E[S S']_m E[h h']_m / noise_m``, ``linear`` (n_channels, n_bands) are the
+    data weighted by precision.
+    """
+    n_channels, n_bands = linear.shape
+    size = n_channels * n_bands
+    flat = moments.gram.reshape(n_channels * n_channels, -1, n_bands * n_bands)
+    data = torch.bmm(precision[:, None, :].to(flat.dtype), flat)[:, 0].double()
+    data = data.reshape(n_channels, n_channels, n_bands, n_bands)
+    mean_variance = state.shared if shared else 0.0
+    spread = state.deviation
+    share = mean_variance / (spread + n_channels * mean_variance)
+    # By eigenspaces: subtracting in one formula loses all digits where channels hardly deviate.
+    common = torch.full((n_channels, n_channels), 1 / n_channels, dtype=data.dtype)
+    channel_prior = (torch.eye(n_channels, dtype=data.dtype) - common) / spread
+    channel_prior = channel_prior + common / (spread + n_channels * mean_variance)
+    prior = channel_prior[:, :, None, None] * torch.eye(n_bands, dtype=data.dtype)
+    total = (data + prior).permute(0, 2, 1, 3).reshape(size, size)
+    root = torch.linalg.cholesky(0.5 * (total + total.T))
+    covariance = torch.cholesky_inverse(root)
+    weights = (covariance @ linear.reshape(-1)).reshape(n_channels, n_bands)
+    blocks = covariance.reshape(n_channels, n_bands, n_channels, n_bands).permute(0, 2, 1, 3)
+    state.weights = weights
+    state.weights_second = blocks + weights[:, None, :, None] * weights[None, :, None, :]
+    second = state.weights_second.diagonal(dim1=2, dim2=3).sum(2)
+    log_prior = n_bands * (
+        (n_channels - 1) * math.log(spread) + math.log(spread + n_channels * mean_variance)
+    )
+    state.weights_divergence = 0.5 * float(
+        (channel_prior * second).sum() - size + log_prior + 2 * root.diagonal().log().sum()
+    )
+    # Expectation-maximisation with mu given w: normal with mean share * sum_n w_nk.
+    total_second, own = second.sum(), second.diagonal().sum()
+    mu_variance = share * spread
+    mu_energy = share**2 * total_second + n_bands * mu_variance
+    delta_energy = own - 2 * share * total_second + n_channels * mu_energy
+    state.deviation = max(float(delta_energy) / size, 1e-5 * float(own) / size, 1e-12)
+    if shared:
+        state.shared = max(float(mu_energy) / n_bands, 1e-12)
+
+
+def fix_scale(state):
+    """Move the weights' overall scale into the map, in place: the evidence does not change."""
+    # By the second moment: means go to zero where the data say nothing, second moments do not.
+    size = state.weights.numel()
+    scale = math.sqrt(float(torch.einsum("nnkk->", state.weights_second)) / size)
+    state.weights = state.weights / scale
+    state.weights_second = state.weights_second / scale**2
+    if state.map_variance is not None:
+        state.map_variance = state.map_variance * scale**2
+    state.deviation /= scale**2
+    state.shared /= scale**2
+    state.spatial_map = state.spatial_map * scale
+    state.prior.rescale(scale)
+
+
+def iterate(state, moments, response_prior, *, shared=True, learn_response=True, fit_weights=True):
+    """One sweep of coordinate ascent, in place; the bound (nats) before the weights are updated.
+
+    ``shared`` says whether bands have a mean that all channels share; responses and band weights
+    stay as they are where ``learn_response`` or ``fit_weights`` is false.
+    """
+    n_targets, n_channels = state.spatial_map.shape
+    gram, cross, (rows, columns) = moments.gram, moments.cross, moments.pairs
+    flat_second = state.weights_second.reshape(n_channels * n_channels, -1, 1).to(gram.dtype)
+    contracted = torch.bmm(gram.reshape(n_channels * n_channels, len(rows), -1), flat_second)[
+        ..., 0
+    ]
+    contracted = contracted.double().reshape(n_channels, n_channels, -1)
+    trace = contracted.diagonal(dim1=0, dim2=1).sum(1)
+    crossed = torch.einsum("bnkm,nk->mbn", cross, state.weights)
+    precision = contracted.new_zeros(n_channels * n_channels, len(rows))
+    linear = torch.zeros_like(state.weights)
+    gains = torch.zeros_like(moments.energy)
+    state.map_variance = torch.zeros_like(state.spatial_map)
+    leverage = 0.0
+    noise_of_null = (moments.energy / moments.n_frames).clamp_min(MIN_NOISE)
+    size = n_channels * max(len(rows), n_channels if state.prior.dense else 1)
+    elements = getattr(response_prior, "elements", None)
+    size = size if elements is None else max(size, len(elements))
+    chunk = max(1, int(_CHUNK_BYTES / (8 * size)))
+    off_diagonal = torch.where(rows == columns, 1.0, 2.0).double()
+    for begin in range(0, n_targets, chunk):
+        part = slice(begin, min(begin + chunk, n_targets))
+        noise = state.noise[part, None]
+        pairs = state.response_second[part][:, rows, columns]
+        leverage += float((pairs @ trace).sum())
+        data = torch.einsum("mbn,mb->mn", crossed[part], state.response[part]) / noise
+        posterior = state.prior.update(
+            part, contracted, pairs / noise, data, state.spatial_map[part]
+        )
+        spatial, divergence = posterior.mean, posterior.divergence
+        state.spatial_map[part] = spatial
+        state.map_variance[part] = posterior.variance
+        # E[S S'] against the contracted Gram matrix, back from pairs to a symmetric matrix.
+        curve = posterior.curve(contracted)
+        full = curve.new_zeros(len(spatial), len(state.response[0]), len(state.response[0]))
+        full[:, rows, columns] = curve / off_diagonal
+        full[:, columns, rows] = curve / off_diagonal
+        slope = torch.einsum("mbn,mn->mb", crossed[part], spatial)
+        if learn_response:
+            mean, square, response_divergence = update_response(
+                response_prior, full / noise[..., None], slope / noise
+            )
+            state.response[part], state.response_second[part] = mean, square
+            divergence = divergence + response_divergence
+        misfit = (
+            moments.energy[part]
+            - 2 * (state.response[part] * slope).sum(1)
+            + (state.response_second[part] * full).sum((1, 2))
+        )
+        # A target that is fitted perfectly keeps a sliver of noise, or nothing else could move.
+        noise = torch.maximum(misfit / moments.n_frames, 1e-4 * noise_of_null[part])
+        noise = noise.clamp_min(MIN_NOISE)
+        state.noise[part] = noise
+        gains[part] = (
+            0.5 * moments.n_frames * (noise_of_null[part] / noise).log()
+            - 0.5 * misfit / noise
+            + 0.5 * moments.energy[part] / noise_of_null[part]
+            - divergence
+        )
+        pairs = state.response_second[part][:, rows, columns] / noise[:, None]
+        precision += posterior.precision(pairs)
+        linear += torch.einsum(
+            "bnkm,mb,mn->nk", cross[..., part], state.response[part], spatial / noise[:, None]
+        )
+    state.gain = gains
+    elbo = float(gains.sum()) - state.weights_divergence
+    state.elbo.append(elbo)
+    if leverage > 0:
+        state.prior.floor = _MIN_EXPLAINED * float(moments.energy.sum()) / leverage
+    state.prior.learn()
+    if fit_weights:
+        update_weights(state, moments, precision, linear, shared=shared)
+        fix_scale(state)
+    return elbo
+
+
+def run(state, moments, response_prior, *, max_iter, tol, callback=None, **options):
+    """Iterate in place until the evidence gains less than ``tol`` nats per target.
+
+    ``callback(iteration, elbo)`` is called after every iteration, ``options`` go to `iterate`.
+    """
+    n_targets = len(moments.energy)
+    previous = -math.inf
+    for iteration in range(max_iter):
+        elbo = iterate(state, moments, response_prior, **options)
+        if callback is not None:
+            callback(iteration, elbo)
+        if abs(elbo - previous) < tol * n_targets:
+            break
+        previous = elbo
+    return state

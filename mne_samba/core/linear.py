@@ -1,0 +1,386 @@
+"""The structured linear core: a map, signed band weights and responses by variational Bayes.
+
+The model of target m is linear in each of three factors::
+
+    y_m(t) = sum_nk S_mn w_nk (h_m * P_nk)(t) + intercept_m + e_m(t),   e_m an AR(1) process
+
+with band power P, a map S from channels to targets, signed weights w of bands at channels and a
+response h_m. A mean-field posterior ``q(S) q(w) q(h)`` has as its mean prediction the product of
+three posterior means: averaging over the posterior keeps the structure, so that a network with the
+same three parts can reproduce the fitted core exactly. All steps are closed form on one Gram matrix
+of whitened features; nothing is trained by gradients.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from ..arrays import array
+from ..hrf import canonical_params, convolve_frames, double_gamma
+from .deviation import adapt, add_extra
+from .map_prior import MAP_PRIORS
+from .moments import check_powers, check_segments, gather_used
+from .response import project_double_gamma
+from .stages import Fitter
+
+_HRF_KINDS = ("double_gamma", "fir", "canonical")
+_WEIGHT_KINDS = ("shared", "free")
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """A fitted linear core.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_channels, n_bands)
+        Signed band weights; the largest magnitude is 1 and the map sums to a positive number.
+    spatial_map : ndarray of shape (n_targets, n_channels)
+        Map from channels to targets, amplitude included.
+    hrf_params : ndarray of shape (n_targets, 6)
+        Unit-peak double gammas in the order of :data:`mne_samba.hrf.HRF_PARAMS`. With
+        ``hrf="fir"`` the double gammas nearest to ``kernel``.
+    kernel : ndarray of shape (n_targets, n_lags)
+        Responses at lags ``(arange(n_lags) + 0.5) * dt``; unit peak. With one lag, 1.
+    intercept : ndarray of shape (n_targets,)
+        Added to every prediction.
+    ar : float
+        Autocorrelation of the noise at one frame.
+    noise_variance : ndarray of shape (n_targets,)
+        Variance of the whitened noise.
+    elbo : ndarray of shape (n_iterations,)
+        Evidence lower bound relative to the model without coupling, in nats, per iteration.
+    evidence : dict
+        Final bound of each map prior that was tried.
+    target_evidence : ndarray of shape (n_targets,)
+        Evidence for each target's coupling over none, in nats (the weights' share left out).
+    map_prior : str
+        Prior of the map that was used.
+    hrf : str
+        Family of responses.
+    dt : float
+        Width of a bin in seconds.
+    step : int
+        Bins per frame.
+    map_variance : ndarray of shape (n_targets, n_channels)
+        Posterior variances of ``spatial_map``.
+    extra : ndarray of shape (n_targets, n_channels, n_bands), or None
+        Coefficients of single bands for single targets, added to the drive before the response:
+        ``drive_m = sum_nk (S_mn w_nk + extra_mnk) P_nk``. None where the evidence is against them.
+    extra_variance : ndarray of shape (n_targets, n_channels, n_bands), or None
+        Posterior variances of ``extra`` where targets have bands of their own.
+    state : State or None
+        The posterior, from which `fit_core` goes on; not saved.
+    """
+
+    _own_dims = ("n_iterations",)
+
+    weights: np.ndarray = array("n_channels", "n_bands")
+    spatial_map: np.ndarray = array("n_targets", "n_channels")
+    hrf_params: np.ndarray = array("n_targets", 6)
+    kernel: np.ndarray = array("n_targets", "n_lags")
+    intercept: np.ndarray = array("n_targets")
+    ar: float
+    noise_variance: np.ndarray = array("n_targets")
+    elbo: np.ndarray = array("n_iterations")
+    evidence: dict[str, float]
+    target_evidence: np.ndarray = array("n_targets")
+    map_prior: str
+    hrf: str
+    dt: float
+    step: int
+    map_variance: np.ndarray | None = array("n_targets", "n_channels", optional=True)
+    extra: np.ndarray | None = array("n_targets", "n_channels", "n_bands", optional=True)
+    extra_variance: np.ndarray | None = array("n_targets", "n_channels", "n_bands", optional=True)
+    state: object = field(default=None, repr=False, metadata={"saved": False})
+
+    def predict(self, powers):
+        """Predict the targets of segments.
+
+        Parameters
+        ----------
+        powers : list of array of shape (n_channels, n_bands, n_lags + (n_frames - 1) * step)
+            Band power, transformed as in the fit.
+
+        Returns
+        -------
+        predictions : list of ndarray of shape (n_frames, n_targets)
+            Predicted targets.
+        """
+        powers = check_powers(powers, self.step)
+        n_lags = self.kernel.shape[1]
+        if powers[0].shape[:2] != self.weights.shape or any(p.shape[2] < n_lags for p in powers):
+            raise ValueError(
+                f"Each segment must have shape {self.weights.shape} + (at least {n_lags} bins,), "
+                f"got {[tuple(p.shape) for p in powers]}."
+            )
+        weights, spatial = torch.from_numpy(self.weights), torch.from_numpy(self.spatial_map)
+        kernel, intercept = torch.from_numpy(self.kernel), torch.from_numpy(self.intercept)
+        out = []
+        for power in powers:
+            # One by one: band power may be in single precision, and long.
+            channels = torch.stack([w @ p.double() for w, p in zip(weights, power, strict=True)])
+            drive = spatial @ channels
+            if self.extra is not None:
+                flat = torch.from_numpy(self.extra).flatten(1)
+                drive = drive + flat @ power.reshape(flat.shape[1], -1).double()
+            bold = convolve_frames(drive, kernel, self.step, self.dt)
+            out.append((bold.T + intercept).numpy())
+        return out
+
+
+def fit_core(
+    powers,
+    targets,
+    masks=None,
+    *,
+    dt,
+    step,
+    map_prior="auto",
+    hrf="double_gamma",
+    hrf_bounds="human",
+    n_basis=6,
+    n_dictionary=6000,
+    max_iter=100,
+    tol=1e-3,
+    weights="shared",
+    extra="auto",
+    init=None,
+    start=None,
+    whiten_again=True,
+    random_state=0,
+    groups=None,
+    callback=None,
+):
+    """Fit the linear core.
+
+    Parameters
+    ----------
+    powers : list of array of shape (n_channels, n_bands, n_lags + (n_frames - 1) * step)
+        Standardised band power of contiguous segments. Frame k follows bin
+        ``k * step + n_lags - 1`` and depends on the ``n_lags`` bins up to it. The transform
+        (linear, log) is the caller's.
+    targets : list of array of shape (n_frames, n_targets)
+        Standardised haemodynamics.
+    masks : list of bool array of shape (n_frames,), optional
+        False where a frame is left out; whitening restarts after it.
+    dt : float
+        Width of a bin in seconds.
+    step : int
+        Bins per frame.
+    map_prior : {"auto", "sparse", "ard", "gaussian"}
+        Prior of the map: spike and slab, heavy-tailed, or normal. ``"auto"`` takes spike and slab
+        or normal, whichever has more evidence.
+    hrf : {"double_gamma", "fir", "canonical"}
+        Family of responses: a posterior over random double gammas, smooth free responses, or one
+        that is fixed.
+    hrf_bounds : str or pair of arrays of shape (6,)
+        Bounds of the double gamma.
+    n_basis : int
+        Principal components of the responses in which all work is done.
+    n_dictionary : int
+        Random double gammas.
+    max_iter : int
+        Most iterations of each stage.
+    tol : float
+        A stage ends when an iteration gains less than this many nats per target.
+    weights : {"shared", "free"}
+        Whether bands have a mean that all channels share, from which channels deviate by a learnt
+        variance.
+    extra : {"auto", False}
+        Whether to add coefficients of single bands for single targets where the evidence favours
+        them: they matter where targets do not share band weights.
+    init : Core, optional
+        Core of other people with the same channels, bands, targets and lags. The new data are also
+        explained by its map times a gain plus a learnt deviation, with its weights and responses;
+        this is returned if it has more evidence than a fit from scratch.
+    start : Core, optional
+        Core that this function fitted to a part of the same recordings, or to some of the targets:
+        the fit goes on from its posterior and keeps its map prior, instead of beginning with
+        simpler models.
+    whiten_again : bool
+        Fit again where the residual's autocorrelation is not the one that was whitened. Without it
+        ``ar`` is what the residual has, for a fit that starts here.
+    random_state : int
+        Seed of the dictionary.
+    groups : list, optional
+        Person of each segment; people share the coupling. Only checked for length.
+    callback : callable, optional
+        Called as ``callback(stage, iteration, elbo)``.
+
+    Returns
+    -------
+    core : Core
+        Posterior means.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown or shapes disagree.
+
+    Notes
+    -----
+    Evidence of the added coefficients is the exact marginal likelihood of a random-effects model of
+    the core's residual; they are left out below three nats per target. With one lag there is no
+    response and frames are independent samples, so nothing is whitened.
+    """
+    if map_prior != "auto" and map_prior not in MAP_PRIORS:
+        raise ValueError(
+            f"map_prior must be 'auto' or one of {sorted(MAP_PRIORS)}, got {map_prior!r}."
+        )
+    if hrf not in _HRF_KINDS:
+        raise ValueError(f"hrf must be one of {_HRF_KINDS}, got {hrf!r}.")
+    if weights not in _WEIGHT_KINDS:
+        raise ValueError(f"weights must be one of {_WEIGHT_KINDS}, got {weights!r}.")
+    if not dt > 0:
+        raise ValueError(f"dt must be a positive number of seconds, got {dt!r}.")
+    if extra not in ("auto", False):
+        raise ValueError(f"extra must be 'auto' or False, got {extra!r}.")
+    segments = check_segments(powers, targets, masks, step)
+    if groups is not None and len(groups) != len(segments.powers):
+        raise ValueError(
+            f"groups must have one entry per segment ({len(segments.powers)}), got {len(groups)}."
+        )
+    for core in (init, start):
+        if core is not None:
+            _check_core(core, segments, dt, all_targets=core is init)
+    fitter = Fitter(
+        segments, dt, hrf_bounds, callback, whiten_again=whiten_again, max_iter=max_iter, tol=tol,
+        shared=weights == "shared",
+    )  # fmt: skip
+    shapes = {"n_basis": n_basis, "n_dictionary": n_dictionary, "seed": random_state}
+    if start is None:
+        names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)
+        fit = fitter.from_scratch(names, hrf, **shapes)
+    else:
+        fit = fitter.on_from(start.state, start.ar, hrf, **shapes)
+    core = _finish(fit, segments, dt, hrf_bounds)
+    if init is not None:
+        core = adapt(init, core, fit.prior, fit.design, fitter.y, fitter.first)
+    if extra:
+        core = add_extra(core, fit.prior, fit.design, fitter.y, fitter.first)
+    return _centred(core, segments)
+
+
+def fit_own_bands(powers, targets, masks=None, *, init=None, start=None, **options):
+    """Fit a core whose targets share no band weights.
+
+    The model is ``y_m = h_m * sum_nk C_mnk P_nk``: nothing couples channels and bands, and a sparse
+    prior picks the few that drive a target. It needs more data than the shared structure where that
+    holds, and finds what that cannot express.
+
+    Parameters
+    ----------
+    powers, targets, masks
+        As in `fit_core`.
+    init : Core, optional
+        Core of other people, fitted by this function.
+    start : Core, optional
+        Core of a part of the same data, fitted by this function.
+    **options
+        Further options of `fit_core`.
+
+    Returns
+    -------
+    core : Core
+        All coefficients are in ``extra``, their posterior variances in ``extra_variance``;
+        ``spatial_map`` is zero.
+    """
+    # Every band of a channel is handed over as a channel of its own.
+    n_channels, n_bands = powers[0].shape[:2]
+    flat = [np.asarray(power).reshape(n_channels * n_bands, 1, -1) for power in powers]
+    ones = np.ones((n_channels * n_bands, 1))
+    if init is not None:
+        variance = init.map_variance if init.extra_variance is None else init.extra_variance
+        init = replace(
+            init,
+            weights=ones,
+            spatial_map=init.extra.reshape(len(init.extra), -1),
+            map_variance=variance.reshape(len(variance), -1),
+            extra=None,
+            extra_variance=None,
+        )
+    if start is not None:
+        start = replace(start, weights=ones)
+    # With more coefficients than frames the Gaussian start never settles: it only has to start.
+    options |= {"map_prior": "sparse", "extra": False, "max_iter": 40}
+    core = fit_core(flat, targets, masks, init=init, start=start, **options)
+    coefficients = core.spatial_map * core.weights[:, 0]
+    variance = core.map_variance * core.weights[:, 0] ** 2
+    n_targets = len(coefficients)
+    return replace(
+        core,
+        weights=np.ones((n_channels, n_bands)),
+        spatial_map=np.zeros((n_targets, n_channels)),
+        map_variance=np.zeros((n_targets, n_channels)),
+        extra=coefficients.reshape(n_targets, n_channels, n_bands),
+        extra_variance=variance.reshape(n_targets, n_channels, n_bands),
+    )
+
+
+def _check_core(core, segments, dt, all_targets):
+    """Refuse a core that does not fit the data."""
+    n_channels, n_bands = segments.powers[0].shape[:2]
+    n_targets = segments.targets[0].shape[1] if all_targets else core.kernel.shape[0]
+    expected = (n_channels, n_bands, n_targets, segments.n_lags, dt)
+    given = (*core.weights.shape, *core.kernel.shape, core.dt)
+    if given != expected:
+        raise ValueError(
+            f"{'init' if all_targets else 'start'} must have the data's (n_channels, n_bands, "
+            f"n_targets, n_lags, dt) = {expected}, got {given}."
+        )
+
+
+def _centred(core, segments):
+    """Core with the intercept for which residuals have zero mean."""
+    predicted = [torch.from_numpy(p) for p in core.predict(segments.powers)]
+    residual = gather_used(segments.targets, segments.masks) - gather_used(
+        predicted, segments.masks
+    )
+    return replace(core, intercept=core.intercept + residual.mean(0).numpy())
+
+
+def _finish(fit, segments, dt, bounds):
+    """Turn a posterior into a core: responses become double gammas, gauges are fixed."""
+    state, prior = fit.state, fit.prior
+    spatial, weights = state.spatial_map.clone(), state.weights.clone()
+    variance = state.map_variance.clone()
+    kernels = (state.response @ prior.basis).numpy()
+    n_targets, n_lags = kernels.shape
+    lags = (np.arange(n_lags) + 0.5) * dt
+    if prior.kind in ("identity", "canonical"):
+        params = np.repeat(prior.params, n_targets, axis=0)
+        kernel = double_gamma(lags, params) if n_lags > 1 else np.ones((n_targets, 1))
+    else:
+        dictionary = prior.params if prior.params is not None else canonical_params(bounds)[None]
+        params, amplitude = project_double_gamma(kernels, dt, bounds=bounds, dictionary=dictionary)
+        kernel = double_gamma(lags, params)
+        if prior.kind == "fir":
+            amplitude = kernels[np.arange(n_targets), np.abs(kernels).argmax(1)]
+            kernel = kernels / amplitude[:, None]
+        spatial = spatial * torch.from_numpy(amplitude)[:, None]
+        variance = variance * torch.from_numpy(amplitude)[:, None] ** 2
+    scale = float(weights.abs().max())
+    if scale > 0:
+        sign = -1.0 if float(spatial.sum()) < 0 else 1.0
+        weights, spatial = weights / (scale * sign), spatial * (scale * sign)
+        variance = variance * scale**2
+    return Core(
+        weights=weights.numpy(),
+        spatial_map=spatial.numpy(),
+        hrf_params=params,
+        kernel=kernel,
+        intercept=np.zeros(n_targets),
+        ar=fit.rho,
+        noise_variance=state.noise.numpy().copy(),
+        elbo=np.array(state.elbo),
+        evidence=fit.evidence,
+        target_evidence=state.gain.numpy().copy(),
+        map_prior=fit.map_prior,
+        hrf=prior.kind,
+        dt=float(dt),
+        step=segments.step,
+        map_variance=variance.clamp_min(0.0).numpy(),
+        state=state,
+    )

@@ -1,0 +1,212 @@
+"""Responses of the linear core: dictionary, principal components, and the way back."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from ..hrf import (
+    HRF_BOUNDS,
+    MAX_UNDERSHOOT,
+    canonical_params,
+    double_gamma,
+    hrf_dictionary,
+    unit_peak,
+)
+
+# Levenberg-Marquardt steps from the best element of the dictionary, and the bounds' margin: the
+# network's response is a sigmoid between the same bounds and cannot represent a parameter on one.
+_N_STEPS = 25
+_N_STARTS = 4
+_MARGIN = 0.005
+
+
+@dataclass
+class ResponsePrior:
+    """What is believed about a target's response before the data.
+
+    Attributes
+    ----------
+    kind : str
+        ``"double_gamma"``, ``"fir"``, ``"canonical"`` or ``"identity"``.
+    basis : Tensor of shape (n_basis, n_lags)
+        Orthonormal responses.
+    elements : Tensor of shape (n_elements, n_basis), or None
+        Dictionary in coordinates of the basis (one row if the response is fixed).
+    params : array of shape (n_elements, 6), or None
+        Their parameters.
+    mean, covariance : Tensor or None
+        Gaussian prior of the coordinates where there is no dictionary.
+    """
+
+    kind: str
+    basis: torch.Tensor
+    elements: torch.Tensor | None = None
+    params: np.ndarray | None = None
+    mean: torch.Tensor | None = None
+    covariance: torch.Tensor | None = None
+
+
+@lru_cache(maxsize=8)
+def _named_dictionary(n_dictionary, bounds, seed):
+    """Keep dictionaries of presets: drawing one takes as long as a small fit."""
+    return hrf_dictionary(n_dictionary, bounds, seed)
+
+
+def _dictionary(n_dictionary, bounds, seed):
+    """Random double gammas, (n_dictionary, 6)."""
+    draw = _named_dictionary if isinstance(bounds, str) else hrf_dictionary
+    return draw(n_dictionary, bounds, seed).copy()
+
+
+def response_prior(kind, n_lags, dt, *, bounds="human", n_basis=6, n_dictionary=2000, seed=0):
+    """Build the prior over responses of a kind; with one lag the response is the identity.
+
+    ``n_basis`` principal components are kept of ``n_dictionary`` random double gammas.
+    """
+    canonical = canonical_params(bounds)[None]
+    if n_lags == 1:
+        one = torch.ones(1, 1, dtype=torch.float64)
+        return ResponsePrior("identity", one, one, canonical)
+    lags = (np.arange(n_lags) + 0.5) * dt
+    if kind == "canonical":
+        kernel = double_gamma(lags, canonical)
+        norm = np.linalg.norm(kernel)
+        return ResponsePrior(
+            kind,
+            torch.from_numpy(kernel / norm),
+            torch.full((1, 1), norm, dtype=torch.float64),
+            canonical,
+        )
+    params = _dictionary(n_dictionary, bounds, seed)
+    kernels = double_gamma(lags, params)
+    moment = kernels.T @ kernels / len(kernels)
+    if kind == "fir":
+        # Free responses: as smooth as double gammas are, fading at the end of the history.
+        width = 0.1 * lags[kernels.mean(0) > 0.1 * kernels.mean(0).max()].max()
+        smooth = np.exp(-0.5 * ((lags[:, None] - lags) / width) ** 2)
+        fade = 0.3 * np.sqrt(np.clip((lags[-1] - lags) / lags[-1], 0, 1))
+        moment = moment + fade[:, None] * smooth * fade
+    values, vectors = np.linalg.eigh(moment)
+    # Components below rounding carry no response but would make the Gram matrix singular.
+    n_kept = max(1, min(n_basis, int((values > 1e-10 * values[-1]).sum())))
+    basis = vectors[:, ::-1][:, :n_kept].T.copy()
+    elements = kernels @ basis.T
+    if kind == "fir":
+        mean = elements.mean(0)
+        covariance = basis @ moment @ basis.T - np.outer(mean, mean)
+        return ResponsePrior(
+            kind,
+            torch.from_numpy(basis),
+            mean=torch.from_numpy(mean),
+            covariance=torch.from_numpy(covariance),
+        )
+    return ResponsePrior(kind, torch.from_numpy(basis), torch.from_numpy(elements), params)
+
+
+def start_moments(prior, n_targets):
+    """First (n, n_basis) and second (n, n_basis, n_basis) moments of responses before any data."""
+    if prior.elements is None:
+        mean, second = prior.mean, prior.covariance + torch.outer(prior.mean, prior.mean)
+    else:
+        mean = prior.elements.mean(0)
+        second = prior.elements.T @ prior.elements / len(prior.elements)
+    return mean.repeat(n_targets, 1), second.repeat(n_targets, 1, 1)
+
+
+def update_response(prior, quadratic, linear):
+    """Posterior of each target's response under ``exp(linear' h - h' quadratic h / 2)``.
+
+    From ``quadratic`` (n_targets, n_basis, n_basis) and ``linear`` (n_targets, n_basis): expected
+    coordinates, their expected outer products, and the divergence from the prior (n_targets,).
+    """
+    if prior.elements is None:
+        eye = torch.eye(len(prior.mean), dtype=linear.dtype)
+        prior_precision = torch.linalg.inv(prior.covariance)
+        root = torch.linalg.cholesky(quadratic + prior_precision)
+        covariance = torch.cholesky_inverse(root)
+        shift = linear + prior_precision @ prior.mean
+        mean = (covariance @ shift[..., None])[..., 0]
+        off = mean - prior.mean
+        divergence = 0.5 * (
+            (prior_precision @ covariance).diagonal(dim1=-2, dim2=-1).sum(-1)
+            + ((off @ prior_precision) * off).sum(-1)
+            - len(eye)
+            + torch.logdet(prior.covariance)
+            + 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        )
+        return mean, covariance + mean[:, :, None] * mean[:, None, :], divergence
+    elements = prior.elements
+    outer = (elements[:, :, None] * elements[:, None, :]).reshape(len(elements), -1)
+    score = linear @ elements.T - 0.5 * quadratic.reshape(len(quadratic), -1) @ outer.T
+    log_q = torch.log_softmax(score, 1)
+    q = log_q.exp()
+    divergence = (q * log_q).sum(1) + np.log(len(elements))
+    return q @ elements, (q @ outer).reshape(quadratic.shape), divergence.clamp_min(0)
+
+
+def _to_params(raw, low, high):
+    """Unbounded coordinates (..., 5) -> parameters (..., 6) with unit response scale."""
+    values = low + (high - low) / (1 + np.exp(-raw))
+    head = np.exp(values[..., :4])
+    return np.concatenate([head, np.ones_like(values[..., :1]), values[..., 4:]], axis=-1)
+
+
+def project_double_gamma(kernels, dt, *, bounds, dictionary):
+    """Least-squares double gamma of each response (n_targets, n_lags) at the centres of lag bins.
+
+    Batched Levenberg-Marquardt steps on the five free parameters from the best elements of
+    ``dictionary`` (n_elements, 6), with the amplitude in closed form at every step. Returns
+    unit-peak parameters (n_targets, 6) strictly inside the bounds, and amplitudes (n_targets,).
+    """
+    lags = (np.arange(kernels.shape[1]) + 0.5) * dt
+    low, high = HRF_BOUNDS[bounds] if isinstance(bounds, str) else bounds
+    low = np.append(np.log(np.asarray(low, float)[:4]), 0.0)
+    high = np.append(np.log(np.asarray(high, float)[:4]), MAX_UNDERSHOOT)
+    limit = np.log(1 / _MARGIN - 1)
+
+    def fit(raw):
+        shape = double_gamma(lags, _to_params(raw, low, high))
+        energy = np.maximum((shape**2).sum(-1), 1e-12)
+        # A response is positive: its sign belongs to the map.
+        amplitude = np.maximum((shape * target).sum(-1) / energy, 0)
+        return amplitude, amplitude[..., None] * shape
+
+    start = double_gamma(lags, dictionary)
+    energy = np.maximum((start**2).sum(1), 1e-12)
+    gain = np.maximum(kernels @ start.T, 0) ** 2 / energy
+    # One start from each part of the dictionary: undershoots make local minima.
+    n_starts = min(_N_STARTS, len(dictionary))
+    best = np.stack(
+        [dictionary[i::n_starts][gain[:, i::n_starts].argmax(1)] for i in range(n_starts)], axis=1
+    ).reshape(-1, 6)
+    values = np.concatenate([np.log(best[:, :4]), (best[:, 5] / best[:, 4])[:, None]], axis=1)
+    unit = np.clip((values - low) / (high - low), _MARGIN, 1 - _MARGIN)
+    raw = np.log(unit / (1 - unit))
+    target = np.repeat(kernels, n_starts, axis=0)
+    _, fitted = fit(raw)
+    loss = ((target - fitted) ** 2).sum(1)
+    damping = np.full(len(raw), 1e-2)
+    delta = 1e-5
+    for _ in range(_N_STEPS):
+        moved = raw[None] + delta * np.eye(5)[:, None]
+        jacobian = ((fit(moved)[1] - fitted) / delta).transpose(1, 2, 0)
+        normal = jacobian.transpose(0, 2, 1) @ jacobian
+        scale = np.einsum("mii->mi", normal) + 1e-9
+        normal = normal + np.einsum("m,mi,ij->mij", damping, scale, np.eye(5))
+        gradient = np.einsum("mti,mt->mi", jacobian, target - fitted)
+        step = np.linalg.solve(normal, gradient[..., None])[..., 0]
+        trial = np.clip(raw + np.clip(step, -1, 1), -limit, limit)
+        _, trial_fit = fit(trial)
+        trial_loss = ((target - trial_fit) ** 2).sum(1)
+        better = trial_loss < loss
+        raw = np.where(better[:, None], trial, raw)
+        fitted = np.where(better[:, None], trial_fit, fitted)
+        loss = np.where(better, trial_loss, loss)
+        damping = np.clip(np.where(better, damping / 3, damping * 4), 1e-7, 1e6)
+    winner = loss.reshape(-1, n_starts).argmin(1) + n_starts * np.arange(len(kernels))
+    params = unit_peak(_to_params(raw[winner], low, high))
+    shape = double_gamma(lags, params)
+    amplitude = (shape * kernels).sum(1) / np.maximum((shape**2).sum(1), 1e-12)
+    return params, amplitude

@@ -1,0 +1,247 @@
+"""The order in which a linear core is fitted: from simple to full, or on from another fit."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from .._regression import pooled_ar_coefficient, shared_penalty
+from .ascent import MIN_NOISE, State, iterate, run
+from .map_prior import MAP_PRIORS
+from .moments import (
+    Segments,
+    collapse,
+    gather_used,
+    moments_of,
+    predictions,
+    runs_of_frames,
+    used_features,
+)
+from .response import ResponsePrior, response_prior, start_moments
+
+# First guess of the noise's autocorrelation, and the change that asks for another whitening.
+_START_RHO = 0.4
+_RHO_CHANGE = 0.03
+_MOST_WHITENINGS = 2
+# Stages that only prepare others end early.
+_ROUGH_TOL, _ROUGH_ITER = 0.1, 15
+# Updates of a first map, whose noise variances settle fast.
+_SPREAD_ITER = 4
+
+
+@dataclass
+class Fit:
+    """A posterior, and what it was fitted to.
+
+    Attributes
+    ----------
+    state : State
+        The posterior.
+    prior : ResponsePrior
+        Prior of the responses.
+    design : Tensor of shape (n_used, n_basis, n_channels, n_bands)
+        Features in the basis of ``prior``.
+    rho : float
+        Autocorrelation that was whitened.
+    map_prior : str
+        Prior of the map.
+    evidence : dict
+        Final bound of each map prior that was tried.
+    """
+
+    state: State
+    prior: ResponsePrior
+    design: torch.Tensor
+    rho: float
+    map_prior: str
+    evidence: dict = field(default_factory=dict)
+
+
+class Fitter:
+    """Fit a core to one set of segments in stages; options are those of `fit_core`."""
+
+    def __init__(
+        self, segments: Segments, dt, bounds, callback=None, *, whiten_again, max_iter, tol, shared
+    ):
+        self.whitenings = _MOST_WHITENINGS if whiten_again else 0
+        self.segments, self.dt, self.bounds, self.callback = segments, dt, bounds, callback
+        self.y = gather_used(segments.targets, segments.masks)
+        self.first = runs_of_frames(segments.masks)
+        self.whitened = segments.n_lags > 1
+        self.options = {"max_iter": max_iter, "tol": tol, "shared": shared}
+        self.rough = self.options | {
+            "tol": max(tol, _ROUGH_TOL),
+            "max_iter": min(max_iter, _ROUGH_ITER),
+        }
+
+    def from_scratch(self, names, hrf, **shapes) -> Fit:
+        """Fit with a canonical response, then with a normal map, then with the best of ``names``.
+
+        These are priors of the map; ``hrf`` is the family of responses, ``shapes`` go to
+        `response_prior`.
+        """
+        # Of a canonical response the Gram matrix is small; it gives a start and the noise's memory.
+        prior = self._prior("canonical")
+        design = self._features(prior)
+        rho = _START_RHO if self.whitened else 0.0
+        moments = self._moments(design, rho)
+        state = start_state(moments, prior)
+        self._run(state, moments, prior, "canonical", self.rough)
+        if self.whitened:
+            rho = self._rho(state, design)
+        if self.whitened and hrf != "canonical":
+            prior = self._prior(hrf, **shapes)
+            design = self._features(prior)
+            state.response, state.response_second = start_moments(prior, self.y.shape[1])
+        moments = self._moments(design, rho)
+        state = with_prior(state, "gaussian")
+        self._run(state, moments, prior, "gaussian", self.rough)
+        fits = {name: with_prior(state, name) for name in names}
+        for name in reversed(names):
+            # Normal maps cost the most: only a close race is worth running them to the end.
+            behind = max((fit.elbo[-1] for fit in fits.values() if fit.elbo), default=None)
+            rough = state.elbo[-1]
+            if name == "gaussian" and behind is not None and rough + 0.1 * abs(behind) < behind:
+                fits[name] = state
+            else:
+                self._run(fits[name], moments, prior, name, self.options)
+        best = max(names, key=lambda name: fits[name].elbo[-1])
+        evidence = {name: fits[name].elbo[-1] for name in names}
+        del moments
+        return self._whiten_again(Fit(fits[best], prior, design, rho, best, evidence))
+
+    def on_from(self, state: State, rho, hrf, **shapes) -> Fit:
+        """Go on from a fit of other frames of the same targets, or of some of the targets."""
+        canonical = hrf == "canonical" or not self.whitened
+        prior = self._prior("canonical" if canonical else hrf, **({} if canonical else shapes))
+        design = self._features(prior)
+        moments = self._moments(design, rho)
+        name = state.prior.name
+        if len(state.spatial_map) == self.y.shape[1]:
+            state = state.copy()
+        else:
+            state = spread_state(state, moments, prior)
+        self._run(state, moments, prior, name, self.options)
+        del moments
+        return self._whiten_again(Fit(state, prior, design, rho, name, {name: state.elbo[-1]}))
+
+    def _whiten_again(self, fit: Fit) -> Fit:
+        """Fit again where the residual has another memory than what was whitened."""
+        if not self.whitened:
+            return fit
+        if not self.whitenings:
+            fit.rho = self._rho(fit.state, fit.design)
+        for _ in range(self.whitenings):
+            new = self._rho(fit.state, fit.design)
+            if abs(new - fit.rho) < _RHO_CHANGE:
+                break
+            fit.rho = new
+            moments = self._moments(fit.design, new)
+            self._run(fit.state, moments, fit.prior, fit.map_prior, self.options)
+            fit.evidence[fit.map_prior] = fit.state.elbo[-1]
+            del moments
+        return fit
+
+    def _run(self, state, moments, prior, stage, options):
+        report = self.callback and (lambda i, elbo: self.callback(stage, i, elbo))
+        return run(state, moments, prior, callback=report, **options)
+
+    def _prior(self, kind, **shapes):
+        return response_prior(kind, self.segments.n_lags, self.dt, bounds=self.bounds, **shapes)
+
+    def _features(self, prior):
+        return used_features(self.segments, prior.basis, self.dt)
+
+    def _moments(self, design, rho):
+        return moments_of(design, self.y, self.first, rho)
+
+    def _rho(self, state, design):
+        fitted = predictions(design, state.weights, state.spatial_map, state.response)
+        return pooled_ar_coefficient(self.y - fitted, self.first)
+
+
+def start_state(moments, prior):
+    """Start from the leading band pattern of ridge coefficients; the first sweep refits the map."""
+    n_targets = len(moments.energy)
+    response, response_second = start_moments(prior, n_targets)
+    coefficients, noise = ridge_start(moments, response[0])
+    n_channels, n_bands = coefficients.shape[1:]
+    scatter = torch.einsum("mnk,mnj->nkj", coefficients, coefficients)
+    pattern = torch.linalg.eigh(scatter.sum(0))[1][:, -1]
+    if pattern.sum() < 0:
+        pattern = -pattern
+    weights = pattern.repeat(n_channels, 1) * math.sqrt(n_bands)
+    projected = torch.einsum("mnk,nk->mn", coefficients, weights) / n_bands
+    variance = float(projected.pow(2).mean())
+    second = torch.einsum("nk,mj->nmkj", weights, weights)
+    return State(
+        spatial_map=projected,
+        weights=weights,
+        weights_second=second,
+        response=response,
+        response_second=response_second,
+        noise=noise.clamp_min(MIN_NOISE),
+        deviation=0.1,
+        shared=1.0,
+        prior=MAP_PRIORS["gaussian"](n_targets, n_channels, max(variance, 1e-6)),
+    )
+
+
+def ridge_start(moments, response):
+    """Ridge coefficients (n_targets, n_channels, n_bands) and noise variances (n_targets,).
+
+    All targets are given one ``response`` (n_basis,), and the penalty that maximises their joint
+    evidence.
+    """
+    moments = collapse(moments, response)
+    gram = moments.gram[:, :, 0].transpose(1, 2)
+    n_channels, n_bands = gram.shape[:2]
+    size = n_channels * n_bands
+    values, vectors = torch.linalg.eigh(gram.reshape(size, size))
+    values = values.clamp_min(0)
+    rotated = vectors.T @ moments.cross[0].reshape(size, -1)
+    energy = moments.energy.clamp_min(1e-12)
+    problem = values.numpy(), rotated.T.numpy(), energy.numpy()
+    scale = float(values.mean().clamp_min(1e-12))
+    penalties = [scale * 10.0**exponent for exponent in range(-3, 7)]
+    penalty, _ = shared_penalty([problem], moments.n_frames, penalties)
+    explained = (rotated**2 / (values + penalty)[:, None]).sum(0)
+    noise = (energy - explained).clamp_min(1e-6 * energy) / moments.n_frames
+    coefficients = vectors @ (rotated / (values + penalty)[:, None])
+    return coefficients.T.reshape(-1, n_channels, n_bands), noise
+
+
+def spread_state(state, moments, prior):
+    """Start a fit of all targets from ``state``, one of some of them, which is left as it is.
+
+    It keeps the weights and the map's prior; the map is a normal one under the mean response of
+    those targets, and responses are still open.
+    """
+    n_targets, n_channels = len(moments.energy), len(state.weights)
+    ones = torch.ones(n_targets, 1, dtype=torch.float64)
+    energy = float(state.spatial_map.pow(2).mean())
+    new = replace(
+        state,
+        spatial_map=torch.zeros(n_targets, n_channels, dtype=torch.float64),
+        response=ones,
+        response_second=ones[:, :, None],
+        noise=(moments.energy / moments.n_frames).clamp_min(MIN_NOISE),
+        prior=MAP_PRIORS["gaussian"](n_targets, n_channels, max(energy, 1e-8)),
+        elbo=[],
+    )
+    alike = collapse(moments, state.response.mean(0))
+    for _ in range(_SPREAD_ITER):
+        iterate(new, alike, None, learn_response=False, fit_weights=False)
+    new = with_prior(new, state.prior.name)
+    new.prior.follow(state.prior)
+    new.response, new.response_second = start_moments(prior, n_targets)
+    return new
+
+
+def with_prior(state, name):
+    """Copy a state and give its map another prior, matched to the current map."""
+    energy = float(state.spatial_map.pow(2).mean())
+    # A sparse map keeps the energy on fewer weights.
+    variance = {"gaussian": energy, "ard": 0.1 * energy, "sparse": 3 * energy}[name]
+    prior = MAP_PRIORS[name](*state.spatial_map.shape, max(variance, 1e-8))
+    return replace(state.copy(), prior=prior)

@@ -1,0 +1,104 @@
+"""Samples as estimators read them: BAD spans bridged, broken channels refused."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._checks import check_finite
+from .recordings import Recordings
+from .segments import Segment
+
+# Power of what varies less is lost to rounding.
+_LEAST = 1e-100
+
+# Bytes of signal that are looked at at once.
+_BLOCK_BYTES = 1 << 24
+
+
+def _without_bad(segment: Segment, sfreq: float):
+    """Read with BAD spans bridged by straight lines: wavelets would spread artefacts."""
+    samples = segment.bad * sfreq
+    # Both end samples belong to a span: what an annotation marks must not come through an edge.
+    spans = np.column_stack([np.floor(samples[:, 0]), np.ceil(samples[:, 1]) + 1])
+    spans = _merge(np.clip(spans.astype(int), 0, segment.n_times))
+    edges = {}
+
+    def edge(i):
+        if i not in edges:
+            edges[i] = segment.read(i, i + 1)[:, 0]
+        return edges[i]
+
+    def read(first, stop):
+        data = np.array(segment.read(first, stop))
+        for start, end in spans:
+            low, high = max(start, first), min(end, stop)
+            if low >= high:
+                continue
+            before = edge(start - 1) if start > 0 else None
+            after = edge(end) if end < segment.n_times else None
+            if before is None and after is None:
+                data[:, low - first : high - first] = 0.0
+                continue
+            before = after if before is None else before
+            after = before if after is None else after
+            part = (np.arange(low, high) - start + 1) / (end - start + 1)
+            data[:, low - first : high - first] = (
+                before[:, None] * (1 - part) + after[:, None] * part
+            )
+        return data
+
+    return read
+
+
+def _merge(spans: np.ndarray) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in spans[np.argsort(spans[:, 0])] if len(spans) else []:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], int(end))
+        elif end > start:
+            merged.append((int(start), int(end)))
+    return merged
+
+
+def clean_reader(segment: Segment, sfreq: float):
+    """Reader of a segment's samples, with BAD spans bridged."""
+    return _without_bad(segment, sfreq) if len(segment.bad) else segment.read
+
+
+def check_channels(rec: Recordings, name: str = "X", block: int | None = None) -> None:
+    """Refuse NaN, flat and duplicated channels before anything is learnt from them.
+
+    A channel must vary, and differ from all others, in every recording. What BAD spans hold does
+    not matter.
+    """
+    if block is None:
+        block = max(1, _BLOCK_BYTES // (8 * len(rec.ch_names)))
+    keys = rec.keys
+    for key in dict.fromkeys(keys):
+        members = [i for i, other in enumerate(keys) if other == key]
+        what = f"{name}[{members[0]}]" if rec.kind == "recordings" else name
+        _check_recording([rec.segments[i] for i in members], rec, what, block)
+
+
+def _check_recording(segments: list[Segment], rec, name: str, block: int) -> None:
+    low = np.full(len(rec.ch_names), np.inf)
+    high = -low
+    # Two channels that agree in two random projections of every block are copies of each other.
+    rng = np.random.default_rng(0)
+    sketch = np.zeros((len(low), 2))
+    for segment in segments:
+        read = clean_reader(segment, rec.sfreq)
+        for first in range(0, segment.n_times, block):
+            data = read(first, min(first + block, segment.n_times))
+            check_finite(data, name, rec.ch_names)
+            np.minimum(low, data.min(axis=1), out=low)
+            np.maximum(high, data.max(axis=1), out=high)
+            sketch += data @ rng.standard_normal((data.shape[1], 2))
+    flat = [ch for ch, lo, hi in zip(rec.ch_names, low, high, strict=True) if hi - lo < _LEAST]
+    if flat:
+        raise ValueError(f"{name} has flat channels {flat[:8]}: mark them bad or leave them out.")
+    size = np.abs(sketch)
+    close = np.abs(sketch[:, None] - sketch) <= 1e-10 * (size[:, None] + size)
+    copies = [rec.ch_names[i] for i in np.flatnonzero(close.all(axis=-1).sum(axis=1) > 1)]
+    if copies:
+        raise ValueError(f"{name} has duplicated channels {copies[:8]}: keep one of each.")

@@ -1,0 +1,83 @@
+"""Drives that carry their rate and their place in time from one step of a Pipeline to the next."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .recordings import Recordings
+
+
+class Drive(np.ndarray):
+    """Drives (n_channels, n_bins), or windows of them, with their place in time.
+
+    An array in every other respect. Parts of windows lose the table that says where they lie.
+
+    Attributes
+    ----------
+    sfreq : float
+        Bins per second.
+    sample_time_ref : float
+        Part of a bin at which its value stands: 0.5 for averages over bins.
+    frame_start, frame_step : float | None
+        Seconds from the first sample to the first frame, and between frames, where known.
+    table : DataFrame | None
+        Subject, run, recording, onset and frame of every window.
+    ch_names : list of str | None
+        Channels.
+    """
+
+    _CARRIED = ("sfreq", "sample_time_ref", "frame_start", "frame_step", "table", "ch_names")
+
+    def __new__(cls, values, **carried):
+        """View values as drives that carry their place in time."""
+        out = np.asarray(values).view(cls)
+        for name in cls._CARRIED:
+            setattr(out, name, carried.get(name))
+        return out
+
+    def __array_finalize__(self, other):
+        for name in self._CARRIED:
+            setattr(self, name, getattr(other, name, None))
+
+    def __getitem__(self, index):
+        out = super().__getitem__(index)
+        if isinstance(out, Drive):
+            out.table = None
+        return out
+
+    def __reduce__(self):
+        base, args, state = super().__reduce__()
+        return base, args, (state, {name: getattr(self, name) for name in self._CARRIED})
+
+    def __setstate__(self, state):
+        state, carried = state
+        super().__setstate__(state)
+        for name, value in carried.items():
+            setattr(self, name, value)
+
+
+def drives_of(rec: Recordings, values: list[np.ndarray], rate: float, frames: bool):
+    """Give drives (n_channels, n_bins) of segments in the shape of the input, with their times.
+
+    Parameters
+    ----------
+    rec : Recordings
+        Where they come from.
+    values : list of array, shape (n_channels, n_bins)
+        One per segment; bin i covers ``[i / rate, (i + 1) / rate)`` seconds from its first sample.
+    rate : float
+        Bins per second.
+    frames : bool
+        Whether the segments know where frames lie.
+    """
+    carried = {"sfreq": rate, "sample_time_ref": 0.5, "ch_names": list(rec.ch_names)}
+
+    def drive(value, segment, table: pd.DataFrame | None) -> Drive:
+        start = {"frame_start": segment.frame_start, "frame_step": segment.frame_step}
+        return Drive(value, **carried, **(start if frames else {}), table=table)
+
+    if rec.kind == "windows":
+        return drive(np.stack(values), rec.segments[0], rec.table)
+    out = [drive(v, s, None) for v, s in zip(values, rec.segments, strict=True)]
+    return rec.as_given(out)

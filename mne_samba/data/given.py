@@ -1,0 +1,187 @@
+"""What an input is: windows, recordings or a table, told by its shape and asked once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import mne
+import numpy as np
+
+from .._checks import is_generator
+from .drive import Drive
+
+KINDS = (
+    "mne.Epochs, mne.io.Raw or a list of them, arrays (n_windows, n_channels, n_times), a list of "
+    "2-D arrays (n_channels, n_times)"
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """An input, and what it is.
+
+    Attributes
+    ----------
+    kind : "windows" | "recordings" | "table"
+        What one sample is.
+    items : list | array
+        Epochs, Raw objects or 2-D arrays in a list; a 3-D array of windows; a table.
+    is_mne : bool
+        Whether the items are MNE's.
+    single : bool
+        Whether one recording was given outside a list.
+    """
+
+    kind: str
+    items: object
+    is_mne: bool = False
+    single: bool = False
+
+    def __len__(self) -> int:
+        if self.kind == "windows" and self.is_mne:
+            return sum(len(epochs) for epochs in self.items)
+        return len(self.items)
+
+    @property
+    def drive(self) -> Drive | None:
+        """The first drive, where X comes from `mne_samba.WaveletBandAttention`."""
+        first = self.items if self.kind == "windows" else self.items[0]
+        return first if self.kind != "table" and isinstance(first, Drive) else None
+
+    def metadata(self, column: str):
+        """Look up a column's first value in the windows' metadata; None without it."""
+        for item in self.items if self.is_mne else ():
+            table = getattr(item, "metadata", None)
+            if table is not None and column in table and len(table):
+                return table[column].iloc[0]
+        return None
+
+
+def what_is(X, name: str = "X") -> Given:
+    """Say what X is, by the shape of what it holds and not by the type of its container.
+
+    Parameters
+    ----------
+    X : Epochs | Raw | list | array
+        Electrophysiology, or a table of features.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    TypeError
+        If it is no data: a path, a dict, a generator, a mixture.
+    ValueError
+        If it is empty, or of a shape that nothing has.
+    """
+    if isinstance(X, mne.io.BaseRaw):
+        return Given("recordings", [X], is_mne=True, single=True)
+    if isinstance(X, mne.BaseEpochs):
+        return _some(Given("windows", [X], is_mne=True), name)
+    _refuse(X, X, name)
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and X.size:
+        if isinstance(X[0], (np.ndarray, mne.io.BaseRaw, mne.BaseEpochs)):
+            X = list(X)
+    if isinstance(X, (list, tuple)):
+        return _list(list(X), name)
+    n_axes = len(X.shape) if hasattr(X, "shape") else np.asarray(X).ndim
+    if n_axes == 3:
+        return _some(Given("windows", X), name)
+    if n_axes == 4:
+        raise ValueError(f"{name} must be {KINDS}; got an array of shape {np.shape(X)}.")
+    return Given("table", X)
+
+
+def _list(items: list, name: str) -> Given:
+    """Say what a list is."""
+    if not items:
+        raise ValueError(f"{name} is an empty list; expected {KINDS}.")
+    for item in items:
+        if not isinstance(item, (mne.io.BaseRaw, mne.BaseEpochs)):
+            _refuse(item, items, name)
+    kinds = {_mne_kind(item) for item in items}
+    if len(kinds) > 1:
+        types = sorted({type(item).__name__ for item in items})
+        raise TypeError(f"{name} must be {KINDS}; got a list that mixes {types}.")
+    kind = kinds.pop()
+    if kind is not None:
+        return _some(Given(kind, items, is_mne=True), name)
+    axes = {np.ndim(item) for item in items}
+    if axes == {2}:
+        return Given("recordings", items)
+    if max(axes) < 2:
+        return Given("table", items)
+    shapes = [getattr(item, "shape", type(item).__name__) for item in items[:3]]
+    raise ValueError(f"{name} must be {KINDS}; got a list that starts with {shapes}.")
+
+
+def _mne_kind(item) -> str | None:
+    if isinstance(item, mne.BaseEpochs):
+        return "windows"
+    return "recordings" if isinstance(item, mne.io.BaseRaw) else None
+
+
+def _some(given: Given, name: str) -> Given:
+    if not len(given):
+        raise ValueError(f"{name} is empty: all windows were dropped, or none was made.")
+    return given
+
+
+def _refuse(value, X, name: str) -> None:
+    """Refuse what is no data at all, before scikit-learn tries to make numbers of it."""
+    if value is None or isinstance(value, (str, bytes, dict, set, os.PathLike)):
+        path = isinstance(value, (str, os.PathLike))
+        hint = " Read files with mne.io.read_raw first." if path else ""
+        raise TypeError(
+            f"{name} must be {KINDS}, or a table (n_frames, n_features); got {X!r:.60}.{hint}"
+        )
+    if type(value).__module__.startswith("mne."):
+        raise TypeError(f"{name} must be {KINDS}; got {type(value).__name__} of MNE.")
+    if is_generator(value):
+        raise TypeError(f"{name} is a generator, which can be read only once: pass list({name}).")
+    if value is not X and hasattr(value, "iloc"):
+        raise TypeError(
+            f"{name} is a list of tables. Recordings are arrays (n_channels, n_times), channels "
+            f"first: pass [table.to_numpy().T for table in {name}]."
+        )
+
+
+def what_is_bold(y, name: str = "y") -> Given:
+    """Say whether BOLD is windows (three dimensions) or recordings.
+
+    Parameters
+    ----------
+    y : array | DataFrame | list
+        (n_windows, n_frames, n_targets), a list of (n_frames, n_targets), or one such array.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    ValueError
+        If it is electrophysiology, labels, or empty.
+    TypeError
+        If it holds no numbers.
+    """
+    first = y[0] if isinstance(y, (list, tuple)) and len(y) else y
+    if isinstance(first, (mne.io.BaseRaw, mne.BaseEpochs)):
+        raise ValueError(
+            f"{name} must be BOLD, arrays (n_windows, n_frames, n_targets) or a list of (n_frames, "
+            "n_targets), but it is electrophysiology (an MNE object). Are the two swapped?"
+        )
+    if isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1:
+        y = list(y)
+    if isinstance(y, (list, tuple)) and not len(y):
+        raise ValueError(f"{name} is an empty list; expected BOLD of recordings.")
+    if isinstance(y, (list, tuple)) and all(np.ndim(item) == 2 for item in y):
+        return Given("recordings", list(y))
+    n_axes = np.ndim(y)
+    if n_axes < 2 or isinstance(y, (str, bytes)):
+        shape = f"{'labels or ' if y is not None else ''}data of shape {np.shape(y)}"
+        raise ValueError(
+            f"{name} must be BOLD, arrays (n_windows, n_frames, n_targets) or a list of (n_frames, "
+            f"n_targets), got {shape}. Class labels belong to SambaClassifier.fit(X, labels, "
+            "bold=...)."
+        )
+    return Given("windows", y) if n_axes == 3 else Given("recordings", [y], single=True)

@@ -1,0 +1,316 @@
+"""What fitting sees: standardised band power and BOLD, segment by segment, and parts of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import mne
+import numpy as np
+import pandas as pd
+
+from ..arrays import array
+from .bold import (
+    check_varies,
+    detrend_segments,
+    frames_table,
+    keep_frames,
+    recording_scale,
+)
+from .power import LowRateGrid, PowerScaler, full_history
+from .recordings import Recordings
+
+# Below this many frames, a held-out block says too little about what to keep.
+MIN_TRAIN_FRAMES, MIN_VALID_FRAMES = 90, 30
+# Where data are too short for one: blocks that are held out in turn, and the seconds next to them
+# that are not trained on, by which the noise of BOLD has faded.
+BLOCKS, BLOCK_GAP = 6, 10.0
+
+
+@dataclass(frozen=True)
+class BoldScale:
+    """Mean and scale of BOLD in training, in which predictions come back.
+
+    Attributes
+    ----------
+    mean, scale : array, shape (n_targets,)
+        Averages over recordings; the scale is that of BOLD without drift.
+    drift : array, shape (n_targets,)
+        Variance of the slow drift that was removed, in squared units of the scale: it is not
+        predicted, but measured frames have it, and intervals must make room for it.
+    """
+
+    mean: np.ndarray = array("n_targets")
+    scale: np.ndarray = array("n_targets")
+    drift: np.ndarray = array("n_targets")
+
+    @classmethod
+    def of(cls, raw: dict, clean: dict) -> BoldScale:
+        """Average mean and scale (dicts by recording) of BOLD with and without drift."""
+        # Regions that a recording lacks have neither mean nor scale there.
+        mean = np.nanmean([mean for mean, _ in raw.values()], axis=0)
+        scale = np.nanmean([scale for _, scale in clean.values()], axis=0)
+        before = np.nanmean([scale**2 for _, scale in raw.values()], axis=0)
+        after = np.nanmean([scale**2 for _, scale in clean.values()], axis=0)
+        drift = np.maximum(before - after, 0.0) / np.where(after > 0, after, np.inf)
+        return cls(mean, scale, drift)
+
+    def unscale(self, frames: list[np.ndarray]) -> list[np.ndarray]:
+        """Bring standardised frames (n_frames, n_targets) to the mean and scale of training."""
+        return [np.asarray(f, dtype=np.float64) * self.scale + self.mean for f in frames]
+
+    def standard(self, frames: list[np.ndarray]) -> list[np.ndarray]:
+        """Standardise frames in the mean and scale of training."""
+        scale = np.where(self.scale > 0, self.scale, 1.0)
+        return [(frame - self.mean) / scale for frame in frames]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Standardised band power and BOLD, segment by segment.
+
+    Attributes
+    ----------
+    powers : list of array, shape (n_channels, n_bands, n_bins)
+        Band power, zero mean and unit variance in each recording.
+    targets : list of array, shape (n_frames, n_targets)
+        BOLD without drift, zero mean and unit variance in each recording; rows of NaN are not to be
+        used, columns of NaN are regions that the recording lacks.
+    keys : list of tuple
+        Recording of each segment.
+    table : DataFrame
+        Subject, run, recording, onset and frame of each segment.
+    kind : "windows" | "recordings" | "table"
+        What X was.
+    grid : LowRateGrid
+        Bins and frames.
+    scaler : PowerScaler
+        How band power was standardised.
+    scale : BoldScale
+        Mean and scale of BOLD.
+    ch_names, target_names : list of str
+        Channels and regions.
+    info : mne.Info | None
+        Of the channels.
+    raw : list of array | None
+        Band power before it was scaled, where its scale is chosen by the data.
+    bands : dict | None
+        Name of every band to its edges (low, high) in Hz.
+    """
+
+    powers: list[np.ndarray]
+    targets: list[np.ndarray]
+    keys: list[tuple]
+    table: pd.DataFrame
+    kind: str
+    grid: LowRateGrid
+    scaler: PowerScaler
+    scale: BoldScale
+    ch_names: list[str]
+    target_names: list[str]
+    info: mne.Info | None = None
+    raw: list[np.ndarray] | None = None
+    bands: dict[str, tuple[float, float]] | None = None
+
+    @classmethod
+    def of(
+        cls, rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend, scaler,
+        bands: dict | None = None,
+    ) -> Paired:  # fmt: skip
+        """Standardise recordings and their band power.
+
+        Parameters
+        ----------
+        rec : Recordings
+            With BOLD.
+        powers : list of array, shape (n_channels, n_bands, n_bins)
+            Band power of every segment; NaN where it is unknown.
+        grid : LowRateGrid
+            Its bins.
+        detrend : "cosine" | "linear" | int | None
+            Slow drift removed from BOLD per recording.
+        scaler : PowerScaler
+            Not yet fitted.
+        bands : dict | None
+            Name of every band to its edges.
+
+        Raises
+        ------
+        ValueError
+            If no frame is left, or BOLD never varies.
+        """
+        # What was acquired before a whole history existed cannot be predicted honestly, and must
+        # not shape drift and scale either: the first volumes are often not in steady state.
+        known = [full_history(power, grid) for power in powers]
+        kept, clean = rec.bold, rec.bold
+        if rec.kind != "table":
+            kept = keep_frames(rec.bold, known, rec.keys)
+            clean = detrend_segments(kept, rec.table, rec.kind, rec.t_r, detrend)
+        scales = recording_scale(clean, rec.keys)
+        if rec.kind != "table":
+            check_varies([scale for _, scale in scales.values()], rec.target_names)
+        targets = []
+        for value, seen, key in zip(clean, known, rec.keys, strict=True):
+            mean, scale = scales[key]
+            target = (value - mean) / np.where(scale > 0, scale, 1.0)
+            target[~seen] = np.nan
+            targets.append(target)
+        if not any(np.isfinite(target).any() for target in targets):
+            raise ValueError(
+                "No frame is left to learn from: all are scrubbed, follow less than "
+                f"{grid.n_lags * grid.dt:g} s of signal, or have BAD spans in their history."
+            )
+        scaler = scaler.fit(powers, rec.keys)
+        return cls(
+            scaler.transform(powers, rec.keys, rec.kind), targets, rec.keys, rec.table, rec.kind,
+            grid, scaler, BoldScale.of(recording_scale(kept, rec.keys), scales),
+            list(rec.ch_names), list(rec.target_names), rec.info, powers, bands,
+        )  # fmt: skip
+
+    @property
+    def masks(self) -> list[np.ndarray]:
+        """True at frames that can be learnt from; regions a recording lacks do not count."""
+        return [np.isfinite(target).any(axis=1) for target in self.targets]
+
+    @property
+    def n_frames(self) -> int:
+        """Frames that can be learnt from."""
+        return sum(int(mask.sum()) for mask in self.masks)
+
+    @property
+    def n_targets(self) -> int:
+        """Regions."""
+        return self.targets[0].shape[1]
+
+    def take(self, index) -> Paired:
+        """Keep some segments."""
+        return replace(
+            self,
+            powers=[self.powers[i] for i in index],
+            targets=[self.targets[i] for i in index],
+            keys=[self.keys[i] for i in index],
+            table=self.table.iloc[list(index)].reset_index(drop=True),
+            raw=None if self.raw is None else [self.raw[i] for i in index],
+        )
+
+    def of_targets(self, some) -> Paired:
+        """Keep some targets."""
+        return replace(self, targets=[target[:, some] for target in self.targets])
+
+    def rescaled(self, scaler: PowerScaler) -> Paired:
+        """Give the same data with band power on another scale, such as its logarithm."""
+        scaler = scaler.fit(self.raw, self.keys)
+        powers = scaler.transform(self.raw, self.keys, self.kind)
+        return replace(self, powers=powers, scaler=scaler)
+
+
+def inner_split(data: Paired, fraction: float, gap: float) -> tuple[Paired, Paired] | None:
+    """Hold out the last contiguous part of every recording, with a gap before it.
+
+    Training and held-out frames share no signal sample, history included. None for tables, and
+    where either part would be too short to judge by.
+    """
+    if data.kind == "table":
+        return None
+    apart = int(np.ceil(max(gap, data.grid.n_lags * data.grid.dt) / data.grid.t_r))
+    split = _split_recordings if data.kind == "recordings" else _split_windows
+    train, valid = split(data, fraction, apart)
+    if train is None or train.n_frames < MIN_TRAIN_FRAMES or valid.n_frames < MIN_VALID_FRAMES:
+        return None
+    return train, valid
+
+
+def inner_blocks(
+    data: Paired, n_blocks: int = BLOCKS, gap: float = BLOCK_GAP
+) -> Iterator[tuple[Paired, Paired]]:
+    """Hold out one contiguous block of frames after the other; the rest, but ``gap`` s, trains.
+
+    For data too short for `inner_split`: training frames after a block have seen signal of it.
+    """
+    data, apart = stitch(data), int(np.ceil(gap / data.grid.t_r))
+    lengths = [len(target) for target in data.targets]
+    starts = np.cumsum([0, *lengths[:-1]])
+    edges = np.linspace(0, sum(lengths), n_blocks + 1).round().astype(int)
+    for first, stop in itertools.pairwise(edges):
+        train, valid = [], []
+        for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+            low, high = np.clip((first - start, stop - start), 0, length)
+            around = ((0, low - apart), (high + apart, length)) if low < high else ((0, length),)
+            train += [(i, a, b) for a, b in around if b - a >= 2]
+            valid += [(i, low, high)] if low < high else []
+        if train:
+            yield _pieces(data, train), _pieces(data, valid)
+
+
+def _pieces(data: Paired, spans: list[tuple[int, int, int]]) -> Paired:
+    """Frames from first to stop of segments, (segment, first, stop) each."""
+    powers, targets = [], []
+    for i, first, stop in spans:
+        start = first * data.grid.step
+        powers.append(data.powers[i][..., start : start + data.grid.n_bins(stop - first)])
+        targets.append(data.targets[i][first:stop])
+    rows = [i for i, _, _ in spans]
+    return replace(data.take(rows), powers=powers, targets=targets, raw=None)
+
+
+def _split_recordings(data, fraction, apart):
+    """Cut every recording once."""
+    ends = [len(target) for target in data.targets]
+    cuts = [round((1 - fraction) * end) for end in ends]
+    if any(cut - apart < 2 or end - cut < 2 for cut, end in zip(cuts, ends, strict=True)):
+        return None, None
+    train = [(i, 0, cut - apart) for i, cut in enumerate(cuts)]
+    valid = [(i, cut, end) for i, (cut, end) in enumerate(zip(cuts, ends, strict=True))]
+    return _pieces(data, train), _pieces(data, valid)
+
+
+def _split_windows(data, fraction, apart):
+    """Hold out the last windows of every recording, and leave out what comes close to them."""
+    frames = [len(target) for target in data.targets]
+    first = frames_table(data.table, frames)["frame"].to_numpy(dtype=int)
+    stop = first + np.asarray(frames)
+    train, valid = [], []
+    for key in dict.fromkeys(data.keys):
+        rows = np.flatnonzero([k == key for k in data.keys])
+        low, high = first[rows].min(), stop[rows].max()
+        cut = low + round((1 - fraction) * (high - low))
+        valid += [i for i in rows if first[i] >= cut]
+        held = [first[i] for i in rows if first[i] >= cut]
+        if held:
+            train += [i for i in rows if stop[i] + apart <= min(held)]
+    if not train or not valid:
+        return None, None
+    return data.take(train), data.take(valid)
+
+
+def stitch(data: Paired) -> Paired:
+    """Join windows that follow or overlap each other in a recording: every frame counts once."""
+    if data.kind != "windows" or (data.table["frame"] < 0).any():
+        return data
+    first = data.table["frame"].to_numpy(dtype=int)
+    stop = first + np.array([len(target) for target in data.targets])
+    powers, targets, keys, rows = [], [], [], []
+    for key in dict.fromkeys(data.keys):
+        members = [i for i, k in enumerate(data.keys) if k == key]
+        members.sort(key=lambda i: first[i])
+        pieces: list[list[int]] = []
+        end = -1
+        for i in members:
+            if first[i] > end:
+                pieces.append([])
+            if stop[i] > end or not pieces[-1]:
+                pieces[-1].append(i)
+            end = max(end, stop[i])
+        for piece in pieces:
+            power, target = [data.powers[piece[0]]], [data.targets[piece[0]]]
+            for previous, i in itertools.pairwise(piece):
+                new = stop[i] - stop[previous]
+                power.append(data.powers[i][..., -new * data.grid.step :])
+                target.append(data.targets[i][-new:])
+            powers.append(np.concatenate(power, axis=-1))
+            targets.append(np.concatenate(target))
+            keys.append(key)
+            rows.append(piece[0])
+    table = data.table.iloc[rows].reset_index(drop=True)
+    return replace(data, powers=powers, targets=targets, keys=keys, table=table, raw=None)

@@ -1,0 +1,138 @@
+"""Recordings and BOLD that belong together: read, compared, refused where they cannot pair."""
+
+from __future__ import annotations
+
+import hashlib
+
+import mne
+import numpy as np
+import pandas as pd
+
+from .._checks import is_generator
+from .bold import check_swapped
+from .channels import picked
+
+
+def check_signal(data, channels, name) -> None:
+    """Refuse NaN, infinite, flat and duplicated channels among the windows of a recording."""
+    if not len(data):
+        return
+    finite = np.isfinite(data).all(axis=(0, 2))
+    if not finite.all():
+        bad = [channels[c] for c in np.flatnonzero(~finite)]
+        raise ValueError(
+            f"{name} contains NaN or infinite samples in channels {bad[:8]}. Mark the channels "
+            "bad, interpolate them, or annotate the spans as BAD."
+        )
+    flat = [ch for c, ch in enumerate(channels) if np.ptp(data[:, c]) == 0]
+    if flat:
+        raise ValueError(
+            f"{name} has flat channels {flat[:8]} (a reference or a dead electrode?): add them to "
+            'raw.info["bads"] or leave them out with picks.'
+        )
+    seen: dict[bytes, int] = {}
+    for c, channel in enumerate(channels):
+        other = seen.setdefault(data[0, c].tobytes(), c)
+        if other != c and np.array_equal(data[:, other], data[:, c]):
+            raise ValueError(
+                f"{name} has duplicated channels: {channels[other]!r} and {channel!r} hold the "
+                "same signal. Keep one of them."
+            )
+
+
+def check_raw(raw, name) -> None:
+    """Refuse what is no recording, such as the name of its file."""
+    if not isinstance(raw, mne.io.BaseRaw):
+        hint = " Read files with mne.io.read_raw first." if isinstance(raw, str) else ""
+        raise TypeError(f"{name} must be an mne.io.Raw, got {type(raw).__name__}.{hint}")
+
+
+def pair(raw, bold, several):
+    """Make lists of one recording and its BOLD, or refuse lists that do not pair."""
+    if bold is None:
+        raise ValueError("bold is None: pass BOLD of shape (n_frames, n_targets).")
+    for name, value in (("raw", raw), ("bold", bold)):
+        if is_generator(value):
+            raise TypeError(f"{name} is a generator, which can be read only once: pass a list.")
+    if not several:
+        check_raw(raw, "raw")
+        if isinstance(bold, (list, tuple)) and len(bold) and np.ndim(bold[0]) > 1:
+            raise ValueError(
+                f"raw is one recording, but bold is a list of {len(bold)}: pass two lists."
+            )
+        return [raw], [bold]
+    if len(raw) == 0:
+        raise ValueError("raw is an empty list: at least one recording is needed.")
+    for i, one in enumerate(raw):
+        check_raw(one, f"raw[{i}]")
+    if not isinstance(bold, (list, tuple)) and np.ndim(bold) != 3:
+        raise ValueError("raw is a list of recordings, so bold must be a list of the same length.")
+    if len(raw) != len(bold):
+        raise ValueError(
+            f"raw has {len(raw)} recordings, but bold has {len(bold)}: one each is needed."
+        )
+    return list(raw), list(bold)
+
+
+def per_recording(value, n, name, several) -> list:
+    """One value per recording, of a list or of a single value."""
+    if isinstance(value, (list, tuple, np.ndarray, pd.Series)) and np.ndim(value) == 1:
+        if not several:
+            raise TypeError(f"{name} is a list of {len(value)}, but raw is one recording.")
+        if len(value) != n:
+            raise ValueError(f"{name} has {len(value)} values for {n} recordings.")
+        return list(value)
+    return [value] * n
+
+
+def name_subjects(given, raws) -> list:
+    """Person of every recording: as given, else as its info says, else one of its own."""
+    subjects = []
+    for value, raw in zip(given, raws, strict=True):
+        known = (raw.info["subject_info"] or {}).get("his_id") or f"unnamed {_fingerprint(raw)}"
+        subjects.append(known if value is None else value)
+    return subjects
+
+
+def _fingerprint(raw) -> str:
+    """Tell a recording from others by some of its samples."""
+    digest = hashlib.blake2b(repr((raw.n_times, raw.ch_names)).encode(), digest_size=4)
+    for start in (0, raw.n_times // 2, max(0, raw.n_times - 100)):
+        stop = min(start + 100, raw.n_times)
+        data = raw.get_data(start=start, stop=stop, verbose="ERROR")
+        digest.update(np.ascontiguousarray(data).tobytes())
+    return digest.hexdigest()
+
+
+def count_runs(given, subjects) -> list:
+    """Run of every recording: as given, else counted from 1 per person."""
+    counted = [1 + subjects[:i].count(subject) for i, subject in enumerate(subjects)]
+    return [c if value is None else value for value, c in zip(given, counted, strict=True)]
+
+
+def same_channels(raws, picks, names) -> list[str]:
+    """Channels of the first recording, which all others must have at the same rate."""
+    first = [raws[0].ch_names[i] for i in picked(raws[0], picks)]
+    for raw, name in zip(raws[1:], names[1:], strict=True):
+        if raw.info["sfreq"] != raws[0].info["sfreq"]:
+            raise ValueError(
+                f"{name} is sampled at {raw.info['sfreq']:g} Hz, {names[0]} at "
+                f"{raws[0].info['sfreq']:g} Hz: resample them to one rate."
+            )
+        channels = [raw.ch_names[i] for i in picked(raw, picks)]
+        if set(channels) != set(first):
+            raise ValueError(
+                f"{name} has other channels than {names[0]}: it lacks "
+                f"{sorted(set(first) - set(channels))}, and has "
+                f"{sorted(set(channels) - set(first))} besides. Pick common channels, or "
+                "interpolate bad ones."
+            )
+    return first
+
+
+def check_bold(raw, values, t_r, volume_event, name) -> None:
+    """Refuse BOLD that is scrubbed throughout, or that fits the recording the other way round."""
+    if np.isnan(values).all():
+        raise ValueError(f"{name} contains NaN only: every frame is scrubbed.")
+    if volume_event is None:  # otherwise the number of triggers tells
+        check_swapped(values, raw.n_times / raw.info["sfreq"], t_r, name)

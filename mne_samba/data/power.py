@@ -1,0 +1,286 @@
+"""Band power on the low-rate grid on which frames lie, and its scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+from mne.utils import ProgressBar, warn
+
+from .._checks import check_number
+from ..arrays import array
+from ..wavelets import Discrete, Morlet, Shannon
+from .bridging import clean_reader
+from .power_cache import check_memory, kept, power_key
+from .recordings import Recordings
+from .segments import Segment
+
+# Bins per second that the grid aims at: BOLD cannot tell finer ones apart.
+RATE = 2.0
+# Numbers of a signal from which on a bar shows how far it is read.
+_LONG = 1e8
+# Nobody's power differs this much from others'; that of microvolts from volts differs by 1e12.
+_OTHER_UNITS = 1e6
+
+
+@dataclass(frozen=True)
+class LowRateGrid:
+    """Bins of equal width, of which a whole number fits between two frames.
+
+    Attributes
+    ----------
+    t_r : float
+        Seconds between frames.
+    step : int
+        Bins per frame.
+    n_lags : int
+        Bins of history that a frame depends on.
+    """
+
+    t_r: float
+    step: int
+    n_lags: int
+
+    def _sizes(self) -> dict[str, int]:
+        return {"n_lags": self.n_lags}
+
+    def check(self) -> None:
+        """Refuse what no grid has, as read from a file."""
+        check_number(self.t_r, "t_r", low=0, low_open=True)
+        check_number(self.step, "step", low=1, integer=True)
+        check_number(self.n_lags, "n_lags", low=1, integer=True)
+
+    @classmethod
+    def from_tr(cls, t_r: float, hrf_length: float, rate: float = RATE) -> LowRateGrid:
+        """Grid for a repetition time, with a history of ``hrf_length`` seconds."""
+        step = max(1, round(rate * t_r))
+        return cls(t_r, step, max(1, int(hrf_length * step / t_r + 1e-6)))
+
+    @property
+    def dt(self) -> float:
+        """Seconds per bin."""
+        return self.t_r / self.step
+
+    def n_bins(self, n_frames: int) -> int:
+        """Bins that ``n_frames`` frames and their history take."""
+        return self.n_lags + (n_frames - 1) * self.step
+
+
+@dataclass(frozen=True)
+class BandPower:
+    """What a model sees of electrophysiology: the power of its bands in bins before frames.
+
+    Attributes
+    ----------
+    bank : Shannon | Morlet | Discrete
+        Wavelets, their bands filled in.
+    grid : LowRateGrid
+        Bins.
+    """
+
+    bank: Shannon | Morlet | Discrete
+    grid: LowRateGrid
+
+    def _sizes(self) -> dict[str, int]:
+        return {"n_bands": len(self.bands)}
+
+    def check(self) -> None:
+        """Refuse bands that no signal has, as read from a file."""
+        for name, (low, high) in self.bands.items():
+            if not 0 <= low <= high < np.inf or not high:
+                raise ValueError(f"Band {name!r} goes from {low} to {high} Hz.")
+
+    @property
+    def bands(self) -> dict[str, tuple[float, float]]:
+        """Name to (low, high) in Hz."""
+        return self.bank.band_edges
+
+    def at(self, t_r: float) -> BandPower:
+        """Take the same bands before frames of another repetition time."""
+        if t_r == self.grid.t_r:
+            return self
+        length = self.grid.n_lags * self.grid.dt
+        return replace(self, grid=LowRateGrid.from_tr(t_r, length))
+
+    def by_band(self, gradient: np.ndarray) -> np.ndarray:
+        """Gradients by features (..., n_bands, n_lags) as those by bands: they are the same."""
+        return gradient
+
+    def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
+        """Measure band power of all segments.
+
+        Parameters
+        ----------
+        rec : Recordings
+            The signal.
+        memory : None | str | Path | joblib.Memory
+            Where to keep band power, and to find it again.
+
+        Returns
+        -------
+        powers : list of array, shape (n_channels, n_bands, n_bins), float32
+            NaN in bins before the first sample and in BAD spans.
+
+        Raises
+        ------
+        ValueError
+            If the signal is not finite, with the names of its channels.
+        """
+        memory, out = check_memory(memory), []
+        for segment in rec.segments:
+            compute = partial(self._of_segment, segment, rec.sfreq, rec.ch_names)
+            key = None if memory is None else power_key(segment, rec.sfreq, self)
+            out.append(compute() if memory is None else kept(memory, key, compute))
+        return out
+
+    def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
+        """Band power (n_channels, n_bands, n_bins) of one segment."""
+        grid, n_bands = self.grid, len(self.bands)
+        width = segment.frame_step / grid.step * sfreq
+        start = segment.frame_start * sfreq - grid.n_lags * width
+        n_bins = grid.n_bins(segment.n_frames)
+        # Half a sample of missing history is a matter of rounding.
+        missing = max(0, int(np.ceil((-start - 0.5) / width)))
+        read = clean_reader(segment, sfreq)
+        power = np.full((len(ch_names), n_bands, n_bins), np.nan, dtype=np.float32)
+        if missing < n_bins:
+            long = len(ch_names) * segment.n_times > _LONG
+            bar = ProgressBar(n_bins - missing, mesg="Band power") if long else None
+            # What is not finite is refused below, with its name.
+            with np.errstate(invalid="ignore", over="ignore"):
+                self.bank.power(
+                    read, segment.n_times, sfreq, start=start + missing * width, width=width,
+                    n_bins=n_bins - missing, out=power[:, :, missing:],
+                    progress=None if bar is None else bar.update,
+                )  # fmt: skip
+            broken = np.flatnonzero([not np.isfinite(p).all() for p in power[:, :, missing:]])
+            if len(broken):
+                raise ValueError(
+                    "X contains NaN, infinite or far too large values in channels "
+                    f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
+                    "as BAD in a Raw."
+                )
+        edges = start + width * np.arange(n_bins + 1)
+        for low, high in segment.bad * sfreq:
+            power[:, :, (edges[1:] > low) & (edges[:-1] < high)] = np.nan
+        return power
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """What a model sees of a table: every row as a frame with one bin and no history."""
+
+    grid: LowRateGrid = LowRateGrid(t_r=1.0, step=1, n_lags=1)
+
+    @property
+    def bands(self) -> dict[str, tuple[float, float]]:
+        """One band, which has no edges."""
+        return {"all": (np.nan, np.nan)}
+
+    def at(self, t_r: float) -> TableRows:
+        """Return itself: rows have no rate."""
+        return self
+
+    def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
+        """Take columns as power, a list of one array (n_features, 1, n_rows)."""
+        return [np.array(s.read(0, s.n_times))[:, np.newaxis] for s in rec.segments]
+
+
+def full_history(power: np.ndarray, grid: LowRateGrid) -> np.ndarray:
+    """Say which frames have all bins of their history, (n_frames,)."""
+    missing = np.isnan(power[0, 0]).astype(int)
+    total = np.concatenate([[0], np.cumsum(missing)])
+    first = np.arange(0, len(missing) - grid.n_lags + 1, grid.step)
+    return total[first + grid.n_lags] == total[first]
+
+
+@dataclass(frozen=True)
+class PowerScaler:
+    """Centre and scale band power by training statistics of each recording.
+
+    A recording is one sample and is scaled by its own power. Windows cannot be: they take what
+    training saw of their recording, or of all recordings where theirs is new.
+
+    Attributes
+    ----------
+    log : bool
+        Take the logarithm of power first.
+    keys : list of tuple
+        Training recordings.
+    mean, scale : array, shape (n_recordings + 1, n_channels, n_features)
+        Of every training recording, then averaged over them.
+    """
+
+    log: bool = False
+    keys: list[tuple[str, ...]] = field(default_factory=list, metadata={"dims": ("n_recordings",)})
+    mean: np.ndarray | None = array("n_recordings+1", "n_channels", "n_features", optional=True)
+    scale: np.ndarray | None = array("n_recordings+1", "n_channels", "n_features", optional=True)
+
+    def _values(self, power):
+        """Power on the scale that is standardised."""
+        if not self.log:
+            return power
+        with np.errstate(divide="ignore"):
+            return np.log(np.maximum(power, np.finfo(np.float32).tiny))
+
+    def _measure(self, powers) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale (n_channels, n_bands) of segments together."""
+        seen = [~np.isnan(power[0, 0]) for power in powers]
+        if not any(s.any() for s in seen):
+            raise ValueError("No sample of a recording is left outside its BAD spans.")
+        mean, scale = np.empty((2, *powers[0].shape[:2]))
+        # Channel by channel: double precision of whole recordings would be most of a fit's memory.
+        for c in range(len(mean)):
+            parts = [p[c][:, s] for p, s in zip(powers, seen, strict=True)]
+            values = self._values(np.concatenate(parts, axis=-1)).astype(np.float64)
+            mean[c], scale[c] = values.mean(-1), values.std(-1)
+        return mean, np.where(scale > 0, scale, 1.0)
+
+    def fit(self, powers: list[np.ndarray], keys: list[tuple]) -> PowerScaler:
+        """Measure every training recording; return the scaler that knows them."""
+        found = list(dict.fromkeys(keys))
+        stats = [
+            self._measure([p for p, k in zip(powers, keys, strict=True) if k == key])
+            for key in found
+        ]
+        mean, scale = (np.stack(parts) for parts in zip(*stats, strict=True))
+        mean, scale = (np.concatenate([part, part.mean(axis=0)[None]]) for part in (mean, scale))
+        return replace(self, keys=found, mean=mean, scale=scale)
+
+    def _of(self, key: tuple) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale (n_channels, n_bands) of a recording, of all where it is new."""
+        row = self.keys.index(key) if key in self.keys else -1
+        return self.mean[row], self.scale[row]
+
+    def transform(self, powers: list[np.ndarray], keys: list[tuple], kind: str) -> list[np.ndarray]:
+        """Scale segments; bins without signal become the mean (zero)."""
+        out = []
+        if kind == "windows":
+            self._check_units(powers, keys)
+        for power, key in zip(powers, keys, strict=True):
+            mean, scale = self._measure([power]) if kind == "recordings" else self._of(key)
+            scaled = np.empty_like(power)
+            for c in range(len(power)):
+                values = (self._values(power[c]) - mean[c][:, None]) / scale[c][:, None]
+                scaled[c] = np.nan_to_num(values, nan=0.0)
+            out.append(scaled)
+        return out
+
+    def _check_units(self, powers: list[np.ndarray], keys: list[tuple]) -> None:
+        """Warn where windows, which keep the scale of training, come in other units."""
+        larger = []
+        for power, key in zip(powers, keys, strict=True):
+            mean = self._of(key)[0]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                seen = self._values(power[..., ~np.isnan(power[0, 0])])
+                if seen.shape[-1]:
+                    now = seen.mean(-1, dtype=np.float64)
+                    larger.append(np.median(now - mean if self.log else np.log(now / mean)))
+        factor = np.exp(np.median(larger)) if larger else 1.0
+        if not 1 / _OTHER_UNITS < factor < _OTHER_UNITS and np.isfinite(factor):
+            warn(
+                f"Band power in windows of X is about {factor:.0e} times that of training. Are "
+                "both in the same units (volts, as MNE has it)? Windows keep the scale of "
+                "training: predictions will be far off."
+            )

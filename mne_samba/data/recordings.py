@@ -1,0 +1,185 @@
+"""What inputs become: segments of signal and the BOLD that goes with them, whatever was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import mne
+import numpy as np
+import pandas as pd
+
+from .._checks import check_number, check_option
+from ..arrays import array
+from .segments import Segment
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What ``fit`` saw of its input: later input is brought to it, or refused.
+
+    Attributes
+    ----------
+    kind : "windows" | "recordings" | "table"
+        What one sample was.
+    t_r : float
+        Seconds between frames.
+    sfreq : float
+        Samples per second.
+    ch_names, target_names : list of str
+        Channels and regions.
+    n_frames : int
+        Frames of a window.
+    window_start : float
+        Seconds of history before a window's first frame.
+    one_target : bool
+        Whether y of a table had a single dimension.
+    named : bool
+        Whether columns of a table had names.
+    channel_types : list of str | None
+        As MNE names them; None for arrays.
+    positions : array, shape (n_channels, 3) | None
+        Places of the channels, m.
+    """
+
+    kind: str
+    t_r: float
+    sfreq: float
+    ch_names: list[str] = array("n_channels")
+    target_names: list[str] = array("n_targets")
+    n_frames: int
+    window_start: float
+    one_target: bool = False
+    named: bool = False
+    channel_types: list[str] | None = array("n_channels", optional=True)
+    positions: np.ndarray | None = array("n_channels", 3, optional=True, may_be_nan=True)
+
+    def check(self) -> None:
+        """Refuse what no input has, as read from a file."""
+        check_option(self.kind, "kind", ("windows", "recordings", "table"))
+        check_number(self.t_r, "t_r", low=0, low_open=True)
+        check_number(self.sfreq, "sfreq", low=0, low_open=True)
+        check_number(self.n_frames, "n_frames", low=1, integer=True)
+        if not self.ch_names or not self.target_names:
+            raise ValueError("ch_names and target_names must not be empty.")
+        if (self.channel_types is None) != (self.positions is None):
+            raise ValueError("channel_types and positions belong together.")
+        _ = self.info  # mne knows which types there are
+
+    @property
+    def info(self) -> mne.Info | None:
+        """Names, types and places of channels: what plots and graphs need."""
+        if self.channel_types is None:
+            return None
+        info = mne.create_info(self.ch_names, self.sfreq, self.channel_types, verbose="ERROR")
+        for channel, position in zip(info["chs"], self.positions, strict=True):
+            channel["loc"][:3] = position
+        return info
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Segments of signal and BOLD: windows, recordings, or a table as a recording of its own.
+
+    A table (rows are frames, columns features) is a recording of one bin per frame.
+
+    Attributes
+    ----------
+    kind : "windows" | "recordings" | "table"
+        What one sample is.
+    segments : list of Segment
+        Signal, and where frames lie in it.
+    sfreq : float
+        Samples per second.
+    ch_names : list of str
+        Channels.
+    info : mne.Info | None
+        Of the channels; None for arrays.
+    table : DataFrame
+        Subject, run, recording, onset and frame of every segment.
+    t_r : float
+        Seconds between frames.
+    bold : list of array, shape (n_frames, n_targets) | None
+        BOLD of every segment where it was read along; rows of NaN are scrubbed frames, columns of
+        NaN regions that a recording lacks.
+    target_names : list of str | None
+        Regions.
+    single : bool
+        Whether one recording was given outside a list.
+    one_target, named : bool
+        Whether y of a table had a single dimension, and its columns names.
+    provenance : list of dict
+        Where BOLD came from, as `mne_samba.io.read_bids_pair` notes it.
+    """
+
+    kind: str
+    segments: list[Segment]
+    sfreq: float
+    ch_names: list[str]
+    info: mne.Info | None
+    table: pd.DataFrame
+    t_r: float
+    bold: list[np.ndarray] | None = None
+    target_names: list[str] | None = None
+    single: bool = False
+    one_target: bool = False
+    named: bool = False
+    provenance: list[dict] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    @property
+    def keys(self) -> list[tuple]:
+        """The recording that each segment comes from, as a hashable key."""
+        columns = self.table[["subject", "run", "recording"]]
+        return [tuple(str(value) for value in row) for row in columns.itertuples(index=False)]
+
+    @property
+    def n_frames(self) -> list[int]:
+        """Frames of every segment."""
+        return [segment.n_frames for segment in self.segments]
+
+    def as_given(self, frames: list[np.ndarray]):
+        """Give values of segments in the shape of the input.
+
+        Parameters
+        ----------
+        frames : list of array
+            One per segment.
+
+        Returns
+        -------
+        given : array | list of array
+            Stacked for windows; one array per recording, or the array itself where one recording
+            was given outside a list; the array of a table, without its last axis where y had none.
+        """
+        if self.kind == "windows":
+            return np.stack(frames)
+        if self.kind == "table":
+            return frames[0][:, 0] if self.one_target else frames[0]
+        return frames[0] if self.single else frames
+
+    def layout(self, n_frames: int) -> Layout:
+        """Give what a fit to these recordings has to remember of them.
+
+        Parameters
+        ----------
+        n_frames : int
+            Frames of the windows that recordings are cut into.
+        """
+        types = positions = None
+        if self.info is not None:
+            types = [str(kind) for kind in self.info.get_channel_types()]
+            positions = np.array([channel["loc"][:3] for channel in self.info["chs"]])
+        return Layout(
+            kind=self.kind, t_r=self.t_r, sfreq=self.sfreq, ch_names=list(self.ch_names),
+            target_names=list(self.target_names or ()),
+            n_frames=self.segments[0].n_frames if self.kind == "windows" else n_frames,
+            window_start=float(self.segments[0].frame_start), one_target=self.one_target,
+            named=self.named,
+            channel_types=types, positions=positions,
+        )  # fmt: skip
+
+    def with_bold(self, bold: list[np.ndarray], target_names: list[str]) -> Recordings:
+        """Add BOLD to recordings."""
+        return replace(self, bold=bold, target_names=target_names)

@@ -1,0 +1,335 @@
+"""Signals of windows and recordings as segments, each with its grid of frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import mne
+import numpy as np
+import pandas as pd
+
+from .._checks import (
+    as_float_array,
+    check_finite,
+    check_number,
+    check_window_frames,
+    frames_fit,
+)
+from ..metrics import recording_labels
+from .channels import align, bad_spans, common_channels
+from .drive import Drive
+from .frame_times import frame_times
+from .given import Given
+from .recordings import Recordings
+from .segments import FrameGrid, Segment
+
+TABLE_COLUMNS = ("subject", "run", "recording", "onset", "frame")
+
+
+def _raw_reader(raw, picks: list[int]):
+    def read(first, stop):
+        return raw.get_data(picks=picks, start=first, stop=stop, verbose="ERROR")
+
+    return read
+
+
+def _array_reader(array: np.ndarray):
+    def read(first, stop):
+        return array[:, first:stop]
+
+    return read
+
+
+def _table(n: int, metadata: pd.DataFrame | None, kind: str) -> pd.DataFrame:
+    recordings = np.zeros(n, int) if kind == "windows" else np.arange(n)
+    table = pd.DataFrame(
+        {
+            "subject": [""] * n,
+            "run": [""] * n,
+            "recording": recordings,
+            "onset": np.nan,
+            "frame": -1,
+        }
+    )
+    if metadata is not None:
+        for column in TABLE_COLUMNS:
+            if column in metadata:
+                table[column] = metadata[column].to_numpy()
+    return table
+
+
+def _placed(table: pd.DataFrame, t_r: float) -> pd.DataFrame:
+    """Tell windows' frames by their onsets where metadata give these alone."""
+    onset = pd.to_numeric(table["onset"], errors="coerce").to_numpy(dtype=float)
+    if (table["frame"] >= 0).all() or not np.isfinite(onset).all():
+        return table
+    label = recording_labels(table)[0]
+    # Onsets that come twice belong to recordings that have no name.
+    if pd.DataFrame({"label": label, "onset": onset}).duplicated().any():
+        return table
+    earliest = pd.Series(onset).groupby(label).transform("min").to_numpy()
+    return table.assign(frame=np.rint((onset - earliest) / t_r).astype(int))
+
+
+def read_signals(
+    given: Given,
+    grid: FrameGrid,
+    *,
+    n_frames=None,
+    ch_names: list[str] | None = None,
+    name: str = "X",
+    window_frames: int | None = None,
+) -> Recordings:
+    """Read windows or recordings into segments.
+
+    Parameters
+    ----------
+    given : Given
+        The electrophysiology, and what it is.
+    grid : FrameGrid
+        Frame times, sampling rate and picks.
+    n_frames : list of int | int | None
+        Frames of each segment where BOLD is known; None takes all frames that fit.
+    ch_names : list of str | None
+        Channels seen in ``fit``; the input is brought to them, or refused.
+    name : str
+        What to call the input in errors.
+    window_frames : int | None
+        Frames of a window where neither ``n_frames`` nor ``tmin`` says it.
+    """
+    if given.kind == "windows" and given.is_mne:
+        return _read_epochs(given.items, grid, n_frames, ch_names, name)
+    if given.kind == "windows":
+        array = as_float_array(given.items, name)
+        return _read_windows(array, grid, n_frames, ch_names, name, window_frames, given.drive)
+    if given.is_mne:
+        return _read_raws(given.items, grid, n_frames, ch_names, name, given.single)
+    return _read_recordings(given.items, grid, n_frames, ch_names, name)
+
+
+def _need_sfreq(grid: FrameGrid, name: str) -> float:
+    if grid.sfreq is None:
+        raise ValueError(
+            f"{name} is an array, which carries no sampling rate: give sfreq (Hz) to the estimator."
+        )
+    return check_number(grid.sfreq, "sfreq", low=0, low_open=True)
+
+
+def _names(n: int, expected, name: str, drive=None) -> list[str]:
+    if expected is not None and len(expected) != n:
+        raise ValueError(
+            f"{name} has {n} channels, but the estimator was fitted on {len(expected)}."
+        )
+    if expected is None and drive is not None:
+        expected = drive.ch_names
+    return list(expected) if expected is not None else [f"ch{i:03d}" for i in range(n)]
+
+
+def _grid_frames(duration: float, start: float, step: float) -> int:
+    # Half a sample of tolerance is far below what any frame grid resolves.
+    return int(np.floor((duration - start) / step + 1e-6)) if duration > start else 0
+
+
+def _read_windows(array, grid, n_frames, ch_names, name, window_frames, drive=None) -> Recordings:
+    sfreq = _need_sfreq(grid, name)
+    if drive is not None and drive.frame_start is not None:
+        grid = replace(grid, tmin=-drive.frame_start)
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}.")
+    names = _names(array.shape[1], ch_names, name, drive)
+    check_finite(array, name, names)
+    duration = array.shape[2] / sfreq
+    frames = n_frames if n_frames is not None else window_frames
+    if grid.tmin is not None:
+        start = -check_number(grid.tmin, "tmin", high=0.0)
+        fit = _grid_frames(duration, start, grid.t_r)
+        if n_frames is None:
+            frames = (
+                fit
+                if frames is None or not frames_fit(frames, start, grid.t_r, duration)
+                else frames
+            )
+    elif frames is None:
+        raise ValueError(
+            f"{name} holds windows without tmin, so its number of frames must be known."
+        )
+    else:
+        start = duration - frames * grid.t_r
+    check_window_frames(frames, start, grid.t_r, duration, name)
+    segments = [
+        Segment(_array_reader(window), array.shape[2], start, grid.t_r, frames) for window in array
+    ]
+    table = _table(len(array), None if drive is None else drive.table, "windows")
+    return Recordings("windows", segments, sfreq, names, None, table, grid.t_r)
+
+
+def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
+    expected = ch_names or common_channels(X, grid, name)
+    segments, tables, sfreq = [], [], float(X[0].info["sfreq"])
+    info, names = None, None
+    for epochs in X:
+        if len(epochs) == 0:
+            continue
+        if epochs.info["sfreq"] != sfreq or epochs.tmin != X[0].tmin:
+            raise ValueError(
+                f"Epochs of {name} differ in sampling rate or tmin: {epochs.info['sfreq']} Hz from "
+                f"{epochs.tmin} s against {sfreq} Hz from {X[0].tmin} s. Make them alike first."
+            )
+        epochs, index = align(epochs, expected, grid, name)
+        data = epochs.get_data(picks=index, verbose="ERROR")
+        if info is None:
+            info = mne.pick_info(epochs.info, index, verbose="ERROR")
+            names = list(expected) if expected is not None else list(info["ch_names"])
+        check_finite(data, name, names)
+        duration = data.shape[2] / sfreq
+        start = -float(epochs.tmin)
+        frames = n_frames if n_frames is not None else _grid_frames(duration, start, grid.t_r)
+        check_window_frames(frames, start, grid.t_r, duration, name)
+        segments += [
+            Segment(_array_reader(d), data.shape[2], start, grid.t_r, frames) for d in data
+        ]
+        tables.append(_table(len(epochs), epochs.metadata, "windows"))
+    table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
+    named = X[0].metadata
+    regions = None if named is None else named.attrs.get("target_names")
+    return Recordings(
+        "windows", segments, sfreq, names, info, table, grid.t_r, target_names=regions
+    )
+
+
+def _per_recording(n_frames, n: int):
+    return [None] * n if n_frames is None else list(n_frames)
+
+
+def _recording_segment(read, n_times, sfreq, times, bad, name, i) -> Segment:
+    n_frames = len(times)
+    # Triggers may drift against the EEG clock: a line through them keeps frames within 10 ms.
+    if n_frames > 1:
+        step = (times[-1] - times[0]) / (n_frames - 1)
+        start = float(np.mean(times - step * np.arange(n_frames)))
+    else:
+        start, step = float(times[0]), np.nan
+    if times[0] < -1e-9 or times[-1] > n_times / sfreq + 1e-6:
+        raise ValueError(
+            f"Frame {0 if times[0] < 0 else n_frames - 1} of {name}[{i}] lies at "
+            f"{times[0] if times[0] < 0 else times[-1]:g} s, outside its {n_times / sfreq:g} s of "
+            "signal. Check t_r, first_volume, n_dummy, and that y is (n_frames, n_targets)."
+        )
+    return Segment(read, n_times, start, float(step), n_frames, bad)
+
+
+def _of_recording(grid: FrameGrid, i: int, n: int) -> FrameGrid:
+    """Grid of one recording, where some of its numbers are lists."""
+    own = {}
+    for name in ("first_volume", "n_dummy"):
+        value = getattr(grid, name)
+        if np.ndim(value) == 0:
+            continue
+        if len(value) != n:
+            raise ValueError(f"{name} has {len(value)} values for {n} recordings.")
+        own[name] = value[i]
+    return replace(grid, **own) if own else grid
+
+
+def _plain_times(grid, frames, duration) -> np.ndarray:
+    volume = grid.first_volume + grid.n_dummy * grid.t_r
+    start = volume + grid.slice_time_ref * grid.t_r
+    if frames is None:
+        frames = _grid_frames(duration, volume, grid.t_r)
+    return start + grid.t_r * np.arange(frames)
+
+
+def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
+    expected = ch_names or common_channels(X, grid, name)
+    segments, sfreq, info, names = [], float(X[0].info["sfreq"]), None, None
+    for i, (raw, frames) in enumerate(zip(X, _per_recording(n_frames, len(X)), strict=True)):
+        if raw.info["sfreq"] != sfreq:
+            raise ValueError(
+                f"{name}[{i}] is sampled at {raw.info['sfreq']} Hz, {name}[0] at {sfreq} Hz: "
+                "resample them to one rate."
+            )
+        raw, index = align(raw, expected, grid, f"{name}[{i}]")
+        if info is None:
+            info = mne.pick_info(raw.info, index, verbose="ERROR")
+            names = list(expected) if expected is not None else list(info["ch_names"])
+        duration, one = raw.n_times / sfreq, _of_recording(grid, i, len(X))
+        if one.volume_event is None:
+            times = _plain_times(one, frames, duration)
+        else:
+            times = frame_times(
+                raw,
+                frames,
+                t_r=one.t_r,
+                first_volume=one.first_volume,
+                n_dummy=one.n_dummy,
+                slice_time_ref=one.slice_time_ref,
+                volume_event=one.volume_event,
+            )
+        _some_frames(times, duration, name, i)
+        segments.append(
+            _recording_segment(
+                _raw_reader(raw, index), raw.n_times, sfreq, times, bad_spans(raw), name, i
+            )
+        )
+    segments = [_with_step(s, grid.t_r) for s in segments]
+    table = _table(len(X), None, "recordings")
+    return Recordings("recordings", segments, sfreq, names, info, table, grid.t_r, single=single)
+
+
+def _with_step(segment: Segment, t_r: float) -> Segment:
+    return replace(segment, frame_step=t_r) if np.isnan(segment.frame_step) else segment
+
+
+def _some_frames(times, duration, name, i) -> None:
+    if len(times) == 0:
+        raise ValueError(
+            f"{name}[{i}] lasts {duration:g} s, which holds no frame: check t_r, first_volume and "
+            "n_dummy."
+        )
+
+
+def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
+    sfreq = _need_sfreq(grid, name)
+    segments = []
+    names = _names(len(X[0]), ch_names, name, X[0] if isinstance(X[0], Drive) else None)
+    for i, (item, frames) in enumerate(zip(X, _per_recording(n_frames, len(X)), strict=True)):
+        array = as_float_array(item, f"{name}[{i}]")
+        if len(array) != len(names):
+            raise ValueError(f"{name}[{i}] has {len(array)} channels, expected {len(names)}.")
+        if 0 in array.shape:
+            raise ValueError(f"{name}[{i}] is empty: its shape is {array.shape}.")
+        check_finite(array, f"{name}[{i}]", names)
+        one = _of_recording(grid, i, len(X))
+        if isinstance(item, Drive) and item.frame_start is not None:
+            one = replace(one, first_volume=item.frame_start, n_dummy=0, slice_time_ref=0.0,
+                          t_r=item.frame_step)  # fmt: skip
+        times = _plain_times(one, frames, array.shape[1] / sfreq)
+        if len(times) and array.shape[1] < times[-1] * sfreq <= array.shape[0]:
+            raise ValueError(
+                f"{name}[{i}] has shape {array.shape}: {array.shape[1]} samples do not hold "
+                f"{len(times)} frames of {grid.t_r:g} s, but {array.shape[0]} would. Expected "
+                "(n_channels, n_times): transpose it."
+            )
+        _some_frames(times, array.shape[1] / sfreq, name, i)
+        segment = _recording_segment(
+            _array_reader(array), array.shape[1], sfreq, times, np.empty((0, 2)), name, i
+        )
+        segments.append(_with_step(segment, grid.t_r))
+    table = _table(len(X), None, "recordings")
+    return Recordings("recordings", segments, sfreq, names, None, table, grid.t_r)
+
+
+def check_made_for(given: Given, n_frames: int, t_r: float) -> None:
+    """Refuse BOLD with other frames than those that `make_windows` cut the windows for."""
+    for epochs in given.items if given.is_mne else ():
+        table = epochs.metadata
+        for column, value, unit in (("t_r", t_r, " s"), ("n_frames", n_frames, "")):
+            if table is None or column not in table or not len(table):
+                continue
+            made = table[column].to_numpy()
+            if not np.allclose(made.astype(float), value, rtol=1e-6):
+                raise ValueError(
+                    f"Windows of X were cut with {column}={made[0]}{unit}, but here "
+                    f"{column}={value}{unit}. Expected y of shape (n_windows, n_frames, "
+                    "n_targets), and the t_r that the windows were made with."
+                )

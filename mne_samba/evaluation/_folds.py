@@ -1,0 +1,74 @@
+"""Which samples train and test, and which of their frames count."""
+
+import numpy as np
+from sklearn.model_selection import LeaveOneGroupOut, check_cv
+
+from ..data.window_table import window_metadata
+from ..model_selection import BlockedTimeSplit
+from ._leakage import GAP
+from ._options import known_params
+from ._samples import Samples, people_of
+
+
+def counted_targets(samples: Samples, translator, context) -> dict:
+    """Targets on their recordings' grids (n_grid, n_targets); NaN without a whole history."""
+    measured = samples.targets()
+    if samples.table is not None:
+        return measured
+    params = known_params(translator)
+    history = params.get("hrf_length", context)
+    shift = params.get("n_dummy", 0) + params.get("slice_time_ref", 0.0)
+    first = np.broadcast_to(params.get("first_volume", 0.0), len(measured))
+    for label, grid in measured.items():
+        time = first[label] + (np.arange(len(grid)) + shift) * samples.t_r[label]
+        grid[time < (0.0 if history is None else history) - 1e-9] = np.nan
+    return measured
+
+
+def folds_of(X, samples: Samples, groups, cv) -> list:
+    """Rows of training and test samples, all folds checked before any fit."""
+    people = people_of(samples, groups)
+    n_people = len(set(people.tolist()))
+    leaves_groups = cv is None and (samples.table is None or groups is not None or n_people > 1)
+    if leaves_groups and n_people < 2:
+        raise ValueError(
+            "Only one group: leaving one person out needs at least two. Give the person of each "
+            "sample in groups, or windows (mne_samba.make_windows) with cv=BlockedTimeSplit() for "
+            "one person."
+        )
+    rows = np.arange(len(samples.y))
+    if leaves_groups:
+        return list(LeaveOneGroupOut().split(rows, groups=people))
+    if cv is None:
+        cv = BlockedTimeSplit(gap=GAP)
+    if isinstance(cv, LeaveOneGroupOut) and n_people < 2:
+        raise ValueError("Only one group: LeaveOneGroupOut needs at least two.")
+    splitter = check_cv(cv)
+    timed, targets = X, None
+    if samples.table is not None:
+        timed, targets = _timed(X, samples), np.asarray(samples.y)
+    groups = people if _wants_groups(splitter) else None
+    folds = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(timed, targets, groups)]
+    if any(np.size(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(samples.y)
+           for fold in folds for rows in fold):  # fmt: skip
+        raise ValueError(f"cv gave rows that do not exist: there are {len(samples.y)} samples.")
+    if not folds or any(not len(train) or not len(test) for train, test in folds):
+        raise ValueError("cv gave a fold without training or test samples.")
+    if any(np.intersect1d(train, test).size for train, test in folds):
+        raise ValueError("cv gave a fold with the same sample in training and test.")
+    return folds
+
+
+def _wants_groups(splitter) -> bool:
+    """Whether a splitter uses groups; scikit-learn's others warn when they get them."""
+    routing = getattr(splitter, "get_metadata_routing", None)
+    return routing is None or routing().split.requests.get("groups") is True
+
+
+def _timed(X, samples: Samples):
+    """Windows in a form from which splitters can read time, also where X are plain arrays."""
+    metadata = window_metadata(X)[0]
+    if metadata is not None and "onset" in metadata.columns:
+        return X
+    before = samples.table["first_frame"] - samples.table["signal_start"]
+    return samples.table.assign(context=before)

@@ -1,0 +1,474 @@
+"""The way back: BOLD to band power of electrophysiology, as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mne
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._checks import check_option, keeps_earlier_fit
+from ._scoring import MeanScore
+from .base import Assembled, check_history, forget_fit
+from .data.given import what_is, what_is_bold
+from .data.power import BandPower, LowRateGrid
+from .data.recordings import Layout, Recordings
+from .metrics import METRICS
+from .model_file import write_estimator
+from .models.inverse import FittedInverse
+from .models.inverse_data import (
+    InverseScale,
+    check_long_enough,
+    frames_after,
+    longer,
+    pair_inverse,
+)
+from .models.inverse_paper import FittedInversePaper
+from .models.latents import FittedLatents
+
+__all__ = ["InverseTranslator"]
+
+
+@dataclass(frozen=True)
+class InverseState:
+    """What a fitted way back knows.
+
+    Attributes
+    ----------
+    layout : Layout
+        Channels, regions and frames.
+    features : BandPower
+        Bands and bins of electrophysiology.
+    scale : InverseScale
+        How both modalities are standardised.
+    fitted : FittedInverse | FittedInversePaper
+        The model.
+    latents : FittedLatents
+        The latent space.
+    provenance : list of dict
+        Where BOLD came from.
+    """
+
+    _own_dims = ("*",)  # two ways in one file may differ in all
+
+    layout: Layout
+    features: BandPower
+    scale: InverseScale
+    fitted: FittedInverse | FittedInversePaper
+    latents: FittedLatents
+    provenance: list[dict]
+
+
+class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
+    """Translate fMRI time courses into band power of EEG/MEG.
+
+    The encoding model of `SambaTranslator` (map, band weights, responses) is fitted to log band
+    power in bins of one frame and inverted by Bayes: a filter over frames. Deconvolution by every
+    region's response, graph attention and wavelet heads are trained on top of it, and kept only
+    where held-out frames confirm them.
+
+    Parameters
+    ----------
+    t_r : float | None
+        Seconds between frames (volumes); None takes it from the windows' metadata.
+    model : "samba" | "core" | "paper" | InverseSambaModel | InverseCoreModel | InversePaperModel
+        What is fitted: the default above, the filter alone, or the published network.
+    reader : Reader | None
+        How recordings are read; None takes the defaults of `mne_samba.Reader`.
+    trainer : Trainer | None
+        How networks are trained, and what is held out inside ``fit``; None takes the defaults of
+        `mne_samba.Trainer`.
+    warm_start : bool
+        Start from the fitted model, to adapt it to a new person with the same channels, bands and
+        regions.
+    random_state : int | RandomState | None
+        Seed.
+    verbose : bool | str | int | None
+        MNE's verbosity.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The network.
+    core_ : mne_samba.core.Core | None
+        The encoding core; None for the published network.
+    band_attention_, band_gain_, band_weights_ : array, shape (n_channels, n_bands)
+        Of the encoding core, as in `SambaTranslator`.
+    spatial_map_ : array, shape (n_targets, n_channels)
+        Its map.
+    hrf_params_, hrf_, hrf_times_, hrf_peak_time_
+        Responses, as in `SambaTranslator`.
+    corrections_kept_ : bool
+        Whether deconvolution, graphs and heads are used.
+    ch_names_in_, target_names_in_ : list of str
+        Names of channels and regions.
+    bands_ : dict
+        Bands.
+
+    Notes
+    -----
+    BOLD tells of changes of band power below about 0.1 Hz, in bands that drive it; not of faster
+    ones, and not of phase. Simulated (``benchmarks/reverse.py``: 16 nodes, 32 regions, 30 min, SNR
+    4, log power in bins of 2 s), predicted and measured alpha power correlate by .42 to .47 at
+    rates below 0.1 Hz, by .20 from 0.1 to 0.15 Hz and by .05 above; delta and theta, which hardly
+    drive BOLD there, by .16 at most; waveforms by .00. An oracle that knows coupling, responses and
+    noise is ahead by .01.
+
+    Examples
+    --------
+    >>> from mne_samba import InverseTranslator
+    >>> translator = InverseTranslator(t_r=2.0)  # then translator.fit(bolds, raws)
+    """
+
+    _MODELS = {  # noqa: RUF012
+        "samba": "InverseSambaModel",
+        "core": "InverseCoreModel",
+        "paper": "InversePaperModel",
+    }
+
+    def __init__(
+        self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
+        random_state=None, verbose=None,
+    ):  # fmt: skip
+        self.t_r = t_r
+        self.model = model
+        self.reader = reader
+        self.trainer = trainer
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @keeps_earlier_fit
+    def fit(self, X, y):
+        """Learn to predict band power.
+
+        Parameters
+        ----------
+        X : array | list
+            BOLD: (n_windows, n_frames, n_targets) for windows, or one (n_frames, n_targets) array
+            per recording. Rows of NaN are scrubbed frames.
+        y : Epochs | Raw | list | array
+            Electrophysiology: windows or recordings, as X of `SambaTranslator.fit`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data do not agree with each other or with the parameters.
+        TypeError
+            If the data are not numbers.
+        """
+        _check_sides(X, y)
+        model, trainer = self._check_params()
+        with mne.use_log_level(self.verbose):
+            rec = self._reader().read_pair(
+                y, X, self.t_r, may_lack=model.may_lack, names=("y", "X")
+            )
+            check_long_enough(rec, "X")
+            self._fit(rec, model, trainer)
+        return self
+
+    def _fit(self, rec: Recordings, model, trainer, powers=None):
+        """Fit to recordings whose band power may be known; return the paired data."""
+        start = None
+        if self.warm_start and hasattr(self, "_fitted"):
+            start = self._fitted, self._fitted_input
+        forget_fit(self)
+        features, reader = model.features(rec), self._reader()
+        check_history(rec, LowRateGrid.from_tr(rec.t_r, float(model.hrf_length)))
+        if powers is None:
+            powers = features.measure(longer(rec), reader.memory)
+        bands = dict(features.bands)
+        data, scale = pair_inverse(rec, powers, features.grid, reader.detrend, bands)
+        fitted = model.fit(data, trainer, self._seed(), start)
+        latents = FittedLatents.of(fitted.projection)
+        layout = rec.layout(fitted.n_frames)
+        self._restore(InverseState(layout, features, scale, fitted, latents, rec.provenance))
+        return data
+
+    def _state(self) -> InverseState:
+        return self._fitted_input
+
+    def _restore(self, state: InverseState) -> None:
+        """Set the fitted attributes that follow from a state."""
+        self._fitted_input, self._fitted = state, state.fitted
+        layout = state.layout
+        self.ch_names_in_, self.info_ = list(layout.ch_names), layout.info
+        self.target_names_in_ = list(layout.target_names)
+        self.n_targets_, self.bands_ = len(layout.target_names), dict(state.features.bands)
+        if state.provenance:
+            self.provenance_ = state.provenance
+        for name, value in state.fitted.describe(layout).items():
+            setattr(self, name, value)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_fitted_input")
+
+    def _check_t_r(self) -> None:
+        """Refuse another rate of frames: the filter from BOLD has its taps at those of fit."""
+        fitted = self._fitted_input.layout.t_r
+        if self.t_r is not None and float(self.t_r) != fitted:
+            raise ValueError(
+                f"The way back is tied to the t_r that it was fitted on ({fitted:g} s), got "
+                f"t_r={self.t_r:g} s."
+            )
+
+    def _read_bold(self, X, table=None) -> tuple[Recordings, list[np.ndarray]]:
+        """Read and standardise BOLD; ``table`` says which frames windows are."""
+        check_is_fitted(self)
+        self._check_t_r()
+        rec = self._reader().read_bold(X)
+        n_targets = len(self.target_names_in_)
+        if rec.bold[0].shape[1] != n_targets:
+            raise ValueError(
+                f"X has {rec.bold[0].shape[1]} regions, but the estimator was fitted on "
+                f"{n_targets}."
+            )
+        if min(rec.n_frames) < 2:
+            raise ValueError("X holds a single frame: too few for deconvolution.")
+        return rec, self._fitted_input.scale.standard_bold(rec.bold, rec.kind, table)
+
+    def _targets(self, y, n_frames=None) -> tuple[Recordings, list[np.ndarray]]:
+        """Read electrophysiology and measure it at the bins of frames."""
+        check_is_fitted(self)
+        self._check_t_r()
+        _check_ele(y)
+        state, reader = self._fitted_input, self._reader()
+        rec = reader.read(y, self.t_r, layout=state.layout, n_frames=n_frames, name="y")
+        powers = state.features.measure(longer(rec), reader.memory)
+        return rec, state.scale.standard_targets(rec, powers)
+
+    def predict(self, X):
+        """Predict log band power from BOLD.
+
+        Parameters
+        ----------
+        X : array | list
+            BOLD as in ``fit``.
+
+        Returns
+        -------
+        power : array or list of array
+            (n_windows, n_channels, n_bands, n_frames) for windows, one (n_channels, n_bands,
+            n_frames) array per recording (a single array for a single one outside a list);
+            standardised, as `target_from` gives it.
+
+        Raises
+        ------
+        ValueError
+            If X has other regions than in ``fit``, or is electrophysiology.
+        """
+        rec, bold = self._read_bold(X)
+        return rec.as_given(self._fitted.predict(bold))
+
+    def target_from(self, y):
+        """Electrophysiology as ``predict`` gives it: what predictions are compared with.
+
+        Parameters
+        ----------
+        y : Epochs | Raw | list | array
+            Electrophysiology.
+
+        Returns
+        -------
+        target : array or list of array
+            Log band power (n_windows, n_channels, n_bands, n_frames), one bin per frame: bin k lies
+            between frames k and k + 1. Zero mean and unit variance in each recording (windows: in
+            training), without slow drift; NaN where there is no signal. Without the first axis per
+            recording.
+
+        Raises
+        ------
+        ValueError
+            If y has other channels than in ``fit``.
+        """
+        rec, targets = self._targets(y)
+        return rec.as_given(targets)
+
+    def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
+        """Score every channel and band over time.
+
+        BOLD and measured band power lose their drift, and bins whose response is cut off at the end
+        of a window or recording are left out.
+
+        Parameters
+        ----------
+        X : array | list
+            BOLD.
+        y : Epochs | Raw | list | array
+            Measured electrophysiology.
+        metric : "spearman" | "pearson" | "r2"
+            The score.
+
+        Returns
+        -------
+        scores : array, shape (n_channels, n_bands)
+            Averaged over recordings.
+
+        Raises
+        ------
+        ValueError
+            If the metric is unknown, or X and y do not agree.
+        """
+        check_is_fitted(self)
+        check_option(metric, "metric", tuple(METRICS))
+        given = what_is_bold(X, "X")
+        frames = [len(value) for value in given.items]
+        n_after = frames_after(self._fitted_input.layout.t_r)
+        if min(frames) < n_after + 2:
+            raise ValueError(
+                f"X has windows or recordings of {min(frames)} frames, too few for deconvolution: "
+                f"bins without the {n_after} frames of their response are left out of the score."
+            )
+        _check_ele(y)
+        other = what_is(y, "y")
+        if (other.kind, len(other)) != (given.kind, len(frames)):
+            raise ValueError(
+                f"X holds {len(frames)} {given.kind} of BOLD, but y {len(other)} {other.kind} of "
+                "electrophysiology: they must be pairs."
+            )
+        rec, true = self._targets(y, frames[0] if given.kind == "windows" else frames)
+        # Which windows make up a recording, and with it their drift, is known from y alone.
+        _, bold = self._read_bold(X, rec.table)
+        pred, scores = self._fitted.predict(bold), []
+        for key in dict.fromkeys(rec.keys):
+            rows = [i for i, other in enumerate(rec.keys) if other == key]
+            scores.append(
+                METRICS[metric](
+                    *(
+                        np.concatenate([_as_rows(v[i], frames[i] - n_after) for i in rows])
+                        for v in (true, pred)
+                    )
+                )
+            )
+        return np.nanmean(scores, axis=0).reshape(true[0].shape[:-1])
+
+    def latents(self, X, modality: str = "hemo") -> np.ndarray | list[np.ndarray]:
+        """Time courses in the latent space, one value per frame.
+
+        The space holds the directions of log band power that BOLD sees, each as large as its
+        signal-to-noise ratio there. BOLD is brought into it by deconvolution, so that both
+        modalities share the clock of the electrophysiology.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            BOLD or electrophysiology.
+        modality : "hemo" | "ele"
+            What X is.
+
+        Returns
+        -------
+        courses : array, shape (n_windows, n_latents, n_frames), or list of array
+            One (n_latents, n_frames) array per recording in a list.
+
+        Raises
+        ------
+        ValueError
+            If the modality is unknown, or X is not of it.
+        """
+        check_is_fitted(self)
+        check_option(modality, "modality", ("ele", "hemo"))
+        if modality == "hemo":
+            rec, bold = self._read_bold(X)
+            powers = self._fitted.predict(bold)
+        else:
+            rec, powers = self._targets(X)
+        out = self._fitted_input.latents.courses(powers, modality)
+        return np.stack(out) if rec.kind == "windows" else out
+
+    def transform(self, X, modality: str = "hemo") -> np.ndarray:
+        """Mean and spread over time of every latent time course.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            BOLD or electrophysiology.
+        modality : "hemo" | "ele"
+            What X is.
+
+        Returns
+        -------
+        latents : array, shape (n_samples, 2 * n_latents)
+            One row per window or recording.
+        """
+        found = self.latents(X, modality)
+        return np.stack([np.concatenate([c.mean(axis=1), c.std(axis=1)]) for c in found])
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Names of the columns of ``transform``.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used, as scikit-learn passes it.
+
+        Returns
+        -------
+        names : array of str, shape (n_columns,)
+            Mean and standard deviation over time of every latent.
+        """
+        check_is_fitted(self)
+        n_latents = len(self._fitted_input.latents.ele)
+        names = [f"latent{i:02d}_{s}" for s in ("mean", "std") for i in range(n_latents)]
+        return np.array(names, dtype=object)
+
+    def save(self, path, overwrite: bool = False) -> None:
+        """Save to one file, which `read_samba` reads.
+
+        Parameters
+        ----------
+        path : str | Path
+            Where.
+        overwrite : bool
+            Replace an existing file.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is False.
+        """
+        check_is_fitted(self)
+        write_estimator(self, path, overwrite)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.target_tags.required = True
+        return tags
+
+
+def _as_rows(values: np.ndarray, stop: int) -> np.ndarray:
+    """Bins up to one of (n_channels, n_bands, n_frames) as rows."""
+    return values[..., :stop].reshape(-1, stop).T
+
+
+def _check_sides(bold, ele) -> None:
+    """Refuse a missing modality, and modalities that are swapped."""
+    if bold is None or ele is None:
+        name = "X" if bold is None else "y"
+        raise ValueError(
+            f"{name} is None: this estimator requires y to be passed, and both modalities, but the "
+            "target y is None."
+        )
+    what_is_bold(bold, "X")
+    _check_ele(ele)
+
+
+def _check_ele(y) -> None:
+    """Refuse what cannot be electrophysiology: nothing, labels."""
+    if y is None or (
+        not isinstance(y, (mne.io.BaseRaw, mne.BaseEpochs))
+        and not (isinstance(y, (list, tuple)) and len(y) and hasattr(y[0], "info"))
+        and np.ndim(y[0] if isinstance(y, list) and len(y) else y) < 2
+    ):
+        raise ValueError(
+            "Electrophysiology is expected here: mne.Epochs, mne.io.Raw, a list of them, or "
+            f"arrays; got data of shape {np.shape(y)}."
+        )

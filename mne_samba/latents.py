@@ -1,0 +1,303 @@
+"""Both ways through one latent space, as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import mne
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
+
+from ._checks import check_option, keeps_earlier_fit
+from .base import forget_fit
+from .inverse import InverseState, InverseTranslator
+from .model_file import write_estimator
+from .models.inverse_data import check_long_enough, frame_bins, longer, shares_bins
+from .models.latents import fit_latents
+from .translator import ForwardState, SambaTranslator
+
+__all__ = ["LatentTranslator"]
+
+
+@dataclass(frozen=True)
+class LatentState:
+    """What fitted translators of both ways know.
+
+    Attributes
+    ----------
+    forward : ForwardState
+        Electrophysiology to BOLD.
+    inverse : InverseState
+        BOLD to electrophysiology, and the latent space.
+    """
+
+    forward: ForwardState
+    inverse: InverseState
+
+
+class LatentTranslator(TransformerMixin, BaseEstimator):
+    """Translate both ways through one latent space.
+
+    Parameters
+    ----------
+    forward : SambaTranslator
+        Electrophysiology to BOLD; not fitted here, ``forward_`` is.
+    inverse : InverseTranslator
+        BOLD to electrophysiology; its trainer also aligns the latent space.
+    alignment : "contrastive" | None
+        Whether projections into the latent space are trained to bring paired windows together,
+        where held-out windows confirm it.
+
+    Attributes
+    ----------
+    forward_, inverse_ : SambaTranslator, InverseTranslator
+        Fitted.
+    alignment_history_ : list of dict
+        Losses by epoch of the alignment.
+
+    Examples
+    --------
+    >>> from mne_samba import InverseTranslator, LatentTranslator, SambaTranslator
+    >>> both = LatentTranslator(SambaTranslator(t_r=2.0), InverseTranslator(t_r=2.0))
+    >>> # both.fit(epochs, bold).latents(others)
+    """
+
+    def __init__(self, forward, inverse, *, alignment="contrastive"):
+        self.forward = forward
+        self.inverse = inverse
+        self.alignment = alignment
+
+    def _check_params(self) -> None:
+        check_option(self.alignment, "alignment", ("contrastive", None))
+        for name, kind in (("forward", SambaTranslator), ("inverse", InverseTranslator)):
+            part = getattr(self, name)
+            if not isinstance(part, kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, got {part!r:.80}.")
+
+    @keeps_earlier_fit
+    def fit(self, X, y):
+        """Learn to translate both ways.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology: windows or recordings, as in `SambaTranslator.fit`.
+        y : array | list
+            BOLD, as in `SambaTranslator.fit`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data do not agree with each other or with the parameters.
+        TypeError
+            If the data are not numbers.
+        """
+        self._check_params()
+        ways = []
+        for name in ("forward", "inverse"):
+            way, before = clone(getattr(self, name)), getattr(self, f"{name}_", None)
+            # A warm start goes on from what was fitted here.
+            ways.append(before.set_params(**way.get_params(deep=False))
+                        if way.warm_start and before is not None else way)  # fmt: skip
+        forward, inverse = ways
+        forget_fit(self)
+        model, trainer = inverse._check_params()
+        with mne.use_log_level(inverse.verbose):
+            rec = inverse._reader().read_pair(X, y, inverse.t_r, may_lack=model.may_lack)
+            check_long_enough(rec, "y")
+            powers = self._fit_forward(forward, X, y, rec, model)
+            data = inverse._fit(rec, model, trainer, powers)
+            cycled = None if self.alignment is None else self._cycled(forward, X)
+            latents = fit_latents(inverse._fitted, data, cycled, trainer)
+        inverse._restore(replace(inverse._state(), latents=latents))
+        self._restore(LatentState(forward._state(), inverse._state()), forward, inverse)
+        return self
+
+    def _fit_forward(self, forward, X, y, rec, inverse_model):
+        """Fit the way there; return what it measures that the way back needs, if it does."""
+        forward.fit(X, y)
+        features, back = forward._fitted_input.features, inverse_model.features(rec)
+        if not shares_bins(features, back):
+            return None
+        powers = features.measure(longer(rec), forward._reader().memory)
+        return frame_bins(powers, features.grid)
+
+    def _cycled(self, forward, X) -> list[np.ndarray]:
+        """BOLD that the way there predicts, standardised."""
+        frames = forward.predict(X)
+        frames = [frames] if isinstance(frames, np.ndarray) and frames.ndim == 2 else list(frames)
+        return forward._fitted_input.scale.standard(frames)
+
+    def _state(self) -> LatentState:
+        return LatentState(self.forward_._state(), self.inverse_._state())
+
+    def _restore(self, state: LatentState, forward=None, inverse=None) -> None:
+        """Set the fitted attributes that follow from a state."""
+        if forward is None:
+            forward, inverse = clone(self.forward), clone(self.inverse)
+            forward._restore(state.forward)
+            inverse._restore(state.inverse)
+        self.forward_, self.inverse_ = forward, inverse
+        self.alignment_history_ = state.inverse.latents.history
+        self.ch_names_in_, self.target_names_in_ = forward.ch_names_in_, forward.target_names_in_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "inverse_")
+
+    def predict(self, X):
+        """Predict BOLD, see `SambaTranslator.predict`.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology.
+
+        Returns
+        -------
+        bold : array or list of array
+            BOLD.
+        """
+        check_is_fitted(self)
+        return self.forward_.predict(X)
+
+    def translate(self, X, to: str):
+        """Translate one modality into the other.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology for ``to="hemo"``, BOLD for ``to="ele"``.
+        to : "hemo" | "ele"
+            The modality wanted.
+
+        Returns
+        -------
+        translated : array or list of array
+            As `SambaTranslator.predict` or `InverseTranslator.predict` gives it.
+
+        Raises
+        ------
+        ValueError
+            If ``to`` is unknown, or X is the other modality.
+        """
+        check_is_fitted(self)
+        check_option(to, "to", ("hemo", "ele"))
+        return (self.forward_ if to == "hemo" else self.inverse_).predict(X)
+
+    def latents(self, X, modality: str = "ele") -> np.ndarray | list[np.ndarray]:
+        """Time courses in the latent space, see `InverseTranslator.latents`.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology or BOLD.
+        modality : "ele" | "hemo"
+            What X is.
+
+        Returns
+        -------
+        courses : array, shape (n_windows, n_latents, n_frames), or list of array
+            One (n_latents, n_frames) array per recording in a list.
+        """
+        check_is_fitted(self)
+        return self.inverse_.latents(X, modality)
+
+    def transform(self, X, modality: str = "ele") -> np.ndarray:
+        """Mean and spread over time of every latent time course.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology or BOLD.
+        modality : "ele" | "hemo"
+            What X is.
+
+        Returns
+        -------
+        latents : array, shape (n_samples, 2 * n_latents)
+            One row per window or recording.
+        """
+        check_is_fitted(self)
+        return self.inverse_.transform(X, modality)
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Names of the columns of ``transform``.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used, as scikit-learn passes it.
+
+        Returns
+        -------
+        names : array of str, shape (n_columns,)
+            Mean and standard deviation over time of every latent.
+        """
+        check_is_fitted(self)
+        return self.inverse_.get_feature_names_out()
+
+    def retrieval_score(self, X, y, k=(1, 5, 10)) -> Bunch:
+        """Find the BOLD window of each window, see `SambaTranslator.retrieval_score`.
+
+        Parameters
+        ----------
+        X : Epochs | array
+            Windows of electrophysiology.
+        y : array, shape (n_windows, n_frames, n_targets)
+            Measured BOLD of the same windows: the candidates.
+        k : tuple of int
+            Sizes of the short lists.
+
+        Returns
+        -------
+        summary : Bunch
+            As there.
+        """
+        check_is_fitted(self)
+        return self.forward_.retrieval_score(X, y, k)
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Mean of the scores of both ways.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Electrophysiology.
+        y : array | list
+            BOLD.
+        sample_weight : None
+            Not supported: a correlation over time has no weights for samples.
+
+        Returns
+        -------
+        score : float
+            Mean of `SambaTranslator.score` and `InverseTranslator.score`.
+        """
+        check_is_fitted(self)
+        there = self.forward_.score(X, y, sample_weight)
+        return 0.5 * (there + self.inverse_.score(y, X))
+
+    def save(self, path, overwrite: bool = False) -> None:
+        """Save to one file, which `read_samba` reads.
+
+        Parameters
+        ----------
+        path : str | Path
+            Where.
+        overwrite : bool
+            Replace an existing file.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is False.
+        """
+        check_is_fitted(self)
+        write_estimator(self, path, overwrite)

@@ -1,0 +1,608 @@
+"""One file per model: JSON and safetensors. Fields are found by walking, reading runs no code.
+
+An estimator is written as its class, its parameters and its fitted state, a tree of frozen
+dataclasses. What a file may hold is said by those classes alone: their fields' types, and the
+dimensions that `mne_samba.arrays.array` gives to arrays. Reading refuses all else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import secrets
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from sklearn.base import BaseEstimator
+
+from ._version import __version__
+
+#: Version of the file format that this version writes and reads.
+FORMAT_VERSION = 2
+_FORMAT = "mne_samba"
+# What JSON cannot say: marked objects of the tree.
+_CLASS, _STATE, _ARRAY, _TUPLE = "@class", "@state", "@array", "@tuple"
+# Folders belong to a machine, not to a model; and caches hold pickles, which run code.
+FOLDERS = ("checkpoint_dir", "memory")
+# Largest size that a file may claim without an array of that size in it.
+_LARGEST = 10**6
+
+
+def write_model(path, config: dict, arrays: dict[str, np.ndarray]) -> None:
+    """Write a model to one file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str | Path
+        Where to write; an existing file is replaced.
+    config : dict
+        What JSON can hold.
+    arrays : dict of array
+        Numbers by name.
+
+    Raises
+    ------
+    TypeError
+        If ``config`` holds what JSON cannot.
+    OSError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    text = json.dumps({"format_version": FORMAT_VERSION, **config})
+    # Not ascontiguousarray: that makes vectors of single numbers.
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file(arrays, temporary, metadata={"format": _FORMAT, "config": text})
+        # safetensors makes files that their owner alone can read.
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def read_model(path) -> tuple[dict, dict[str, np.ndarray]]:
+    """Read what `write_model` wrote.
+
+    Parameters
+    ----------
+    path : str | Path
+        The file.
+
+    Returns
+    -------
+    config : dict
+        The JSON description.
+    arrays : dict of array
+        Numbers by name.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, no model of this package, or of another format.
+    OSError
+        If it does not exist or cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No model file {path}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged or no model file: {error}") from None
+    if metadata.get("format") != _FORMAT or "config" not in metadata:
+        raise ValueError(f"{path} is not a model of mne_samba.")
+    try:
+        config = json.loads(metadata["config"])
+        version = config["format_version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} has a damaged description: {error!r:.200}") from None
+    if type(version) is not int or version < 1:
+        raise ValueError(f"{path} has format version {version!r:.80}, which never existed.")
+    if version != FORMAT_VERSION:
+        do = "Update mne_samba" if version > FORMAT_VERSION else "Fit the model again"
+        raise ValueError(
+            f"{path} has format version {version}; this mne_samba {__version__} reads version "
+            f"{FORMAT_VERSION} alone. {do}."
+        )
+    return config, arrays
+
+
+def write_estimator(estimator, path, overwrite: bool = False) -> None:
+    """Write a fitted estimator to one file, which `mne_samba.read_samba` reads.
+
+    What reading would refuse is refused here: a file that was written can be read.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted; ``_state()`` gives a frozen dataclass of all that was learnt, ``_restore(state)``
+        takes it over in an estimator with the same parameters.
+    path : str | Path
+        Where.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and ``overwrite`` is False.
+    ValueError
+        If a parameter is no number, text or array.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; use overwrite=True to replace it.")
+    tree, arrays, classes = pack(estimator)
+    try:
+        unpack(tree, arrays, classes)
+    except (ValueError, TypeError) as error:
+        name = type(estimator).__name__
+        raise ValueError(f"This {name} cannot be saved, it could not be read: {error}") from error
+    write_model(path, {"mne_samba": __version__, "model": tree}, arrays)
+
+
+# Objects to trees ---------------------------------------------------------------------------------
+
+
+def pack(value) -> tuple[object, dict[str, np.ndarray], dict[str, type]]:
+    """Turn dataclasses, estimators and plain values into what JSON holds, and arrays by name.
+
+    Parameters
+    ----------
+    value : object
+        Dataclass, estimator (with its state), dict with text as keys, list, tuple, array, number,
+        text or None.
+
+    Returns
+    -------
+    tree : object
+        For JSON.
+    arrays : dict of array
+        Named by where they are.
+    classes : dict of type
+        Classes that occur, by name, as `unpack` wants them.
+
+    Raises
+    ------
+    ValueError
+        If something else occurs, with where.
+    """
+    packer = _Packer()
+    return packer.pack(value, ""), packer.arrays, packer.classes
+
+
+def _below(where: str, name) -> str:
+    return f"{where}.{name}" if where else str(name)
+
+
+def is_saved(field: dataclasses.Field) -> bool:
+    """Whether a field is written to files; the others have defaults."""
+    return field.init and field.metadata.get("saved", True)
+
+
+class _Packer:
+    """Collects arrays and classes on the way through a tree of objects."""
+
+    def __init__(self):
+        self.arrays: dict[str, np.ndarray] = {}
+        self.classes: dict[str, type] = {}
+
+    def pack(self, value, where: str, parameter: str | None = None):
+        """Tree of a value; ``parameter`` is the estimator's parameter that it belongs to."""
+        if isinstance(value, np.generic):
+            value = value.item()
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, np.ndarray):
+            return self._array(value, where, parameter)
+        if isinstance(value, (list, tuple)):
+            items = [self.pack(v, _below(where, i), parameter) for i, v in enumerate(value)]
+            return items if isinstance(value, list) else {_TUPLE: items}
+        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            # A key that looks like a mark gets another one before it.
+            return {
+                f"@{key}" if key.startswith("@") else key: self.pack(
+                    item, _below(where, key), parameter
+                )
+                for key, item in value.items()
+            }
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return self._dataclass(value, where, parameter)
+        if isinstance(value, BaseEstimator):
+            return self._estimator(value, where, parameter)
+        if parameter is not None and isinstance(value, np.random.RandomState):
+            return None
+        return self._refuse(value, where, parameter)
+
+    def _refuse(self, value, where, parameter):
+        if parameter is None:
+            raise ValueError(f"{where or 'This'} is a {type(value).__name__}: it cannot be saved.")
+        raise ValueError(
+            f"Parameter {parameter}={value!r:.200} cannot be saved: only numbers, text and arrays "
+            'can. Set it to one of them first (for a graph, the array; for a device, "auto").'
+        )
+
+    def _array(self, value, where, parameter):
+        if value.dtype.kind == "U" and parameter is not None:
+            return value.tolist()
+        if value.dtype.kind not in "fiub":
+            return self._refuse(value, where, parameter)
+        name = where or "array"
+        while name in self.arrays:  # a dot may be part of a key
+            name += "+"
+        self.arrays[name] = value
+        return {_ARRAY: name}
+
+    def _dataclass(self, value, where, parameter):
+        kind = self._named(type(value))
+        fields = [field.name for field in dataclasses.fields(value) if is_saved(field)]
+        return {_CLASS: kind} | {
+            name: self.pack(getattr(value, name), _below(where, name), parameter) for name in fields
+        }
+
+    def _estimator(self, value, where, parameter):
+        node = {_CLASS: self._named(type(value))}
+        for name, given in value.get_params(deep=False).items():
+            inner = name if parameter is None else f"{parameter}__{name}"
+            given = None if name in FOLDERS else given
+            node[name] = self.pack(given, _below(where, name), inner)
+        # Parameters are as good as new: what estimators among them have learnt is not needed.
+        if parameter is None and hasattr(value, "_state"):
+            node[_STATE] = self.pack(value._state(), where)
+        return node
+
+    def _named(self, kind: type) -> str:
+        if self.classes.setdefault(kind.__name__, kind) is not kind:
+            raise ValueError(f"Two classes are named {kind.__name__}.")
+        return kind.__name__
+
+
+# Trees to objects ---------------------------------------------------------------------------------
+
+
+def unpack(tree, arrays: dict[str, np.ndarray], classes: Mapping[str, type]):
+    """Turn what `pack` made back into objects, or say what is wrong with it.
+
+    Parameters
+    ----------
+    tree : object
+        From JSON.
+    arrays : dict of array
+        Numbers by name; each must occur once in the tree.
+    classes : dict of type
+        Dataclasses and estimators that may occur, by name.
+
+    Returns
+    -------
+    value : object
+        Dataclasses whose fields have the types and dimensions that they declare, and which passed
+        their own ``check()`` where they have one; estimators with their state.
+
+    Raises
+    ------
+    ValueError, TypeError
+        With where, what was found and what was expected.
+    """
+    unpacker = _Unpacker(arrays, classes)
+    value = unpacker.unpack(tree, "", unpacker.scope())
+    unpacker.finish()
+    return value
+
+
+def classes_of(*roots: type) -> dict[str, type]:
+    """Find the classes that a file may name: estimators, and what their states are made of.
+
+    Parameters
+    ----------
+    *roots : type
+        Estimators and dataclasses. Those that the types of fields name are found by themselves, as
+        are the states of estimators, the return type of ``_state``.
+
+    Returns
+    -------
+    classes : dict of type
+        By name.
+
+    Raises
+    ------
+    ValueError
+        If two have the same name.
+    """
+    found: dict[str, type] = {}
+    todo: list = list(roots)
+    while todo:
+        kind = todo.pop()
+        todo += typing.get_args(kind)
+        known = isinstance(kind, type) and (
+            dataclasses.is_dataclass(kind) or issubclass(kind, BaseEstimator)
+        )
+        if not known or found.get(kind.__name__) is kind:
+            continue
+        if kind.__name__ in found:
+            raise ValueError(f"Two classes are named {kind.__name__}.")
+        found[kind.__name__] = kind
+        if dataclasses.is_dataclass(kind):
+            todo += _types(kind).values()
+        if hasattr(kind, "_state"):
+            todo.append(_state_type(kind))
+    return found
+
+
+@lru_cache(maxsize=256)
+def _types(kind: type) -> dict[str, object]:
+    return typing.get_type_hints(kind)
+
+
+def _state_type(kind: type):
+    return typing.get_type_hints(kind._state).get("return", object)
+
+
+class _Sizes:
+    """Sizes of named dimensions, and where each was seen first."""
+
+    def __init__(self, outer: _Sizes | None = None, own: Sequence[str] = ()):
+        self.outer, self.own = outer, own
+        self.known: dict[str, tuple[int, str]] = {}
+        self.held: set[str] = set()
+
+    def _of(self, name: str) -> _Sizes:
+        if self.outer is None or name in self.own or "*" in self.own:
+            return self
+        return self.outer._of(name)
+
+    def get(self, name: str) -> tuple[int, str] | None:
+        """Size, and where it was seen; None where it is not known yet."""
+        return self._of(name).known.get(name)
+
+    def agree(self, name: str, size: int, where: str, held: bool) -> bool:
+        """Whether a size is that of its dimension; ``held`` where an array or list is that long."""
+        scope = self._of(name)
+        if held:
+            scope.held.add(name)
+        return size >= 0 and scope.known.setdefault(name, (size, where))[0] == size
+
+    def finish(self) -> None:
+        """Refuse large sizes of which the file has nothing."""
+        for name, (size, where) in self.known.items():
+            if name not in self.held and size > _LARGEST:
+                raise ValueError(f"{where} says {name}={size}, far more than the file holds")
+
+
+def _parts(dim) -> tuple[str, int]:
+    """Name and addend of a dimension such as "n_recordings+1"."""
+    name, _, more = dim.partition("+")
+    return name, int(more or 0)
+
+
+def _dims_text(dims, sizes: _Sizes) -> str:
+    """Spell out expected dimensions: (n_targets=5, n_lags=60)."""
+    out = []
+    for dim in dims:
+        known = None if isinstance(dim, int) else sizes.get(_parts(dim)[0])
+        out.append(str(dim) if known is None else f"{dim}={known[0] + _parts(dim)[1]}")
+    return f"({', '.join(out)}{',' if len(out) == 1 else ''})"
+
+
+class _Unpacker:
+    """Takes arrays from a file, each once, and builds objects of known classes."""
+
+    def __init__(self, arrays, classes):
+        self.arrays, self.classes = arrays, classes
+        self.left = set(arrays)
+        self.scopes: list[_Sizes] = []
+
+    def finish(self) -> None:
+        """Refuse what nothing has asked for."""
+        if self.left:
+            raise ValueError(f"nothing refers to the arrays {sorted(self.left)[:8]}")
+        for scope in self.scopes:
+            scope.finish()
+
+    def unpack(self, node, where: str, sizes: _Sizes):
+        """Value of a node."""
+        if node is None or isinstance(node, (bool, int, float, str)):
+            return node
+        if isinstance(node, list):
+            return [self.unpack(item, _below(where, i), sizes) for i, item in enumerate(node)]
+        if not isinstance(node, dict):
+            raise ValueError(f"{where} is a {type(node).__name__}")
+        if _CLASS in node:
+            return self._object(node, where, sizes)
+        if _ARRAY in node:
+            return self._array(node, where)
+        if _TUPLE in node:
+            if len(node) > 1 or not isinstance(node[_TUPLE], list):
+                raise ValueError(f"{where} is no tuple")
+            return tuple(self.unpack(node[_TUPLE], where, sizes))
+        out = {}
+        for key, item in node.items():
+            if key.startswith("@") and not key.startswith("@@"):
+                raise ValueError(f"{where} has the unknown mark {key!r:.80}")
+            key = key[1:] if key.startswith("@") else key
+            out[key] = self.unpack(item, _below(where, key), sizes)
+        return out
+
+    def _array(self, node, where) -> np.ndarray:
+        name = node[_ARRAY]
+        if len(node) > 1 or not isinstance(name, str) or name not in self.arrays:
+            raise ValueError(f"{where} refers to an array that the file lacks: {node!r:.200}")
+        if name not in self.left:
+            raise ValueError(f"{where} refers to {name!r}, which belongs to something else")
+        self.left.remove(name)
+        array = self.arrays[name]
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{where} holds {array.dtype}, expected numbers")
+        return array
+
+    def _object(self, node, where, sizes):
+        kind = node[_CLASS]
+        if not isinstance(kind, str) or kind not in self.classes:
+            raise ValueError(f"{where or 'the file'} is a {kind!r:.80}, which no model has")
+        kind, state = self.classes[kind], node.get(_STATE)
+        given = {key: item for key, item in node.items() if key not in (_CLASS, _STATE)}
+        estimator = not dataclasses.is_dataclass(kind)
+        if estimator:
+            names, sizes = set(kind._get_param_names()), self.scope()
+        else:
+            names = {field.name for field in dataclasses.fields(kind) if is_saved(field)}
+            own = getattr(kind, "_own_dims", ())
+            sizes = self.scope(sizes, own) if own else sizes
+        for what, some in (
+            ("lacks", names - given.keys()),
+            ("has an unknown", given.keys() - names),
+        ):
+            if some:
+                raise ValueError(f"{where or kind.__name__} {what} {', '.join(sorted(some))[:200]}")
+        if not estimator:
+            if state is not None:
+                raise ValueError(f"{where} has a state, which only estimators have")
+            return self._dataclass(kind, given, where, sizes)
+        values = {key: self.unpack(item, _below(where, key), sizes) for key, item in given.items()}
+        return self._estimator(kind, values, state, where)
+
+    def scope(self, outer=None, own=()) -> _Sizes:
+        """Sizes of a part, remembered for the end."""
+        self.scopes.append(_Sizes(outer, own))
+        return self.scopes[-1]
+
+    def _dataclass(self, kind, given, where, sizes):
+        hints, values = _types(kind), {}
+        for field in filter(is_saved, dataclasses.fields(kind)):
+            place = _below(where, field.name)
+            value = values[field.name] = self.unpack(given[field.name], place, sizes)
+            _check_field(value, hints[field.name], field.metadata, place, sizes)
+        out = kind(**values)
+        for name, size in out._sizes().items() if hasattr(out, "_sizes") else ():
+            if not sizes.agree(name, size, where, held=False):
+                known, first = sizes.get(name)
+                raise ValueError(f"{where} says {name}={size}, but it is {known} in {first}")
+        return _checked(out, where)
+
+    def _estimator(self, kind, values, state, where):
+        out = _checked(kind(**values), where)
+        if state is not None:
+            if not hasattr(kind, "_restore"):
+                raise ValueError(f"{where or kind.__name__} cannot be fitted")
+            state = self.unpack(state, where, self.scope())
+            expected = _state_type(kind)
+            if not _fits(state, expected):
+                raise ValueError(f"the state of {where or kind.__name__} is no {_name(expected)}")
+            out._restore(state)
+        return out
+
+
+def _checked(value, where: str):
+    """Let an object refuse values that its types allow."""
+    for name in ("check", "_check_params"):
+        if hasattr(value, name):
+            try:
+                getattr(value, name)()
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"{where}: {error}" if where else str(error)) from None
+    return value
+
+
+def _check_field(value, hint, metadata, where: str, sizes: _Sizes) -> None:
+    """Refuse values of another type, of other dimensions, or not finite."""
+    if not _fits(value, hint):
+        raise ValueError(f"{where} is {value!r:.120}, expected {_name(hint)}")
+    arrays = dict(_arrays_in(value, where))
+    for name, array in arrays.items():
+        finite = array.dtype.kind != "f" or np.isfinite(array).all()
+        if not finite and not metadata.get("may_be_nan"):
+            raise ValueError(f"{name} holds NaN or infinite numbers")
+    dims = metadata.get("dims")
+    if dims is None:
+        return
+    if value is None:
+        if not metadata.get("optional"):
+            raise ValueError(f"{where} is missing")
+    elif arrays:
+        for name, array in arrays.items():
+            _check_shape(array.shape, dims, name, sizes)
+    else:
+        _check_shape((len(value),), dims, where, sizes)
+
+
+def _check_shape(shape, dims, where: str, sizes: _Sizes) -> None:
+    """Compare a shape with named or fixed dimensions."""
+    right, first = len(shape) == len(dims), ""
+    for size, dim in zip(shape, dims, strict=False):
+        if isinstance(dim, int):
+            right &= size == dim
+        elif not sizes.agree(_parts(dim)[0], size - _parts(dim)[1], where, held=True):
+            right = False
+            known = sizes.get(_parts(dim)[0])
+            first = first or (f" as in {known[1]}" if known is not None else "")
+    if not right:
+        raise ValueError(f"{where} has shape {shape}, expected {_dims_text(dims, sizes)}{first}")
+
+
+def _arrays_in(value, where: str):
+    """Arrays of a value with where they are; dataclasses have checked theirs."""
+    if isinstance(value, np.ndarray):
+        yield where, value
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _arrays_in(item, _below(where, i))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _arrays_in(item, _below(where, key))
+
+
+def _name(hint) -> str:
+    return getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
+
+
+def _fits(value, hint) -> bool:
+    """Whether a value has the type that an annotation says; numbers must be finite."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint in (object, typing.Any):
+        return True
+    if hint is None:
+        return value is None
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if origin is typing.Literal:
+        return any(type(value) is type(arg) and value == arg for arg in args)
+    if hint is float:
+        return _finite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin is None:
+        return isinstance(value, hint)
+    if origin is np.ndarray:
+        return isinstance(value, np.ndarray)
+    if isinstance(value, np.ndarray):
+        return issubclass(origin, Sequence) and origin not in (list, tuple)
+    if not isinstance(value, origin) or isinstance(value, str):
+        return False
+    if isinstance(value, Mapping):
+        return all(_fits(k, args[0]) and _fits(v, args[1]) for k, v in value.items())
+    if origin is tuple and args[-1] is not Ellipsis:
+        return len(value) == len(args) and all(map(_fits, value, args))
+    return all(_fits(item, args[0]) for item in value)
+
+
+def _finite(value) -> bool:
+    try:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    except OverflowError:
+        return False

@@ -1,0 +1,281 @@
+"""Training that goes on where a killed process stopped, and ends with the same weights."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import mne
+import numpy as np
+import pandas as pd
+import torch
+from mne.utils import logger
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping
+from skorch.history import History
+
+_FORMAT = 2
+_STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
+# What decides neither weights nor losses may differ between the two processes.
+_FREE = ("checkpoint_dir", "device", "compile")
+
+
+class Checkpoints:
+    """Files of one fit, one per training.
+
+    A fit that is started again finds the files of the earlier one, which has the same model,
+    trainer, data, seed and start. Without a seed (``random_state=None``) the first process draws
+    one and leaves it beside its files for the next.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Says the folder, which is made where it does not exist; None keeps nothing.
+    model : BaseEstimator
+        What is fitted.
+    data : Paired
+        Training data, before anything was chosen.
+    seed : int | None
+        Seed of the fit; None draws one.
+    adapted : object
+        What a warm start adapts: arrays, dataclasses.
+
+    Attributes
+    ----------
+    seed : int
+        Seed that the fit has to take.
+    """
+
+    def __init__(self, trainer, model, data, seed: int | None, adapted=None):
+        folder = trainer.checkpoint_dir
+        self.folder = None if folder is None else Path(folder)
+        self.files: list[Path] = []
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            params = {k: v for k, v in trainer.get_params().items() if k not in _FREE}
+            self.key = fingerprint((model, params, data, seed, adapted))
+        self.seed = self._seed() if seed is None else int(seed)
+
+    def _seed(self) -> int:
+        """Draw a seed, or take that of the process before."""
+        path = None if self.folder is None else self.folder / f"{self.key}.seed"
+        if path is not None:
+            self.files.append(path)
+            with contextlib.suppress(OSError, ValueError):
+                return int(path.read_text(encoding="ascii"))
+        seed = int(check_random_state(None).randint(2**31 - 1))
+        if path is not None:
+            _write(path, lambda temporary: Path(temporary).write_text(str(seed), encoding="ascii"))
+        return seed
+
+    def of(self, stage: str) -> Checkpoint | None:
+        """Checkpoint of one training of the fit."""
+        if self.folder is None:
+            return None
+        self.files.append(self.folder / f"{self.key}_{stage}.checkpoint")
+        return Checkpoint(self.files[-1])
+
+    def clear(self) -> None:
+        """Remove the files: the fit is done."""
+        for path in self.files:
+            path.unlink(missing_ok=True)
+
+
+def fingerprint(value) -> str:
+    """Digest of parameters and data that is the same in every process.
+
+    Parameters
+    ----------
+    value : object
+        Numbers, text, arrays, tables, functions (by their names and code, never their addresses),
+        estimators, dataclasses and containers of them.
+    """
+    digest = hashlib.blake2b(digest_size=10)
+    for part in _parts(value):
+        digest.update(part if isinstance(part, bytes) else part.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _parts(value) -> Iterator[str | bytes]:
+    """Text and bytes that say all of a value."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
+        yield f"{type(value).__name__} {value!r}"
+    elif isinstance(value, np.ndarray) and value.dtype != object:
+        yield f"array {value.dtype} {value.shape}"
+        yield np.ascontiguousarray(value).tobytes()
+    elif isinstance(value, pd.DataFrame):
+        yield value.to_csv()
+    elif isinstance(value, mne.Info):
+        yield from _parts([[ch["ch_name"], ch["kind"], ch["loc"][:3]] for ch in value["chs"]])
+    elif isinstance(value, Mapping):
+        yield f"dict {len(value)}"
+        for key, item in value.items():
+            yield from _parts(key)
+            yield from _parts(item)
+    elif isinstance(value, (set, frozenset)):
+        yield from _parts(sorted(value, key=repr))
+    elif isinstance(value, (list, tuple, np.ndarray)):
+        yield f"list {len(value)}"
+        for item in value:
+            yield from _parts(item)
+    elif isinstance(value, BaseEstimator):
+        yield _name(type(value))
+        yield from _parts(value.get_params(deep=False))
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield _name(type(value))
+        for field in dataclasses.fields(value):
+            yield field.name
+            yield from _parts(getattr(value, field.name))
+    elif isinstance(value, functools.partial):
+        yield from _parts((value.func, value.args, value.keywords))
+    elif isinstance(value, os.PathLike):
+        yield os.fspath(value)
+    elif callable(value) and hasattr(value, "__qualname__"):
+        yield _name(value)
+        yield from _parts(value.__self__ if inspect.ismethod(value) else None)
+        code = getattr(value, "__code__", None)
+        if code is not None:
+            # Functions without a name of their own differ in what they do and what they hold.
+            yield code.co_code
+            held = [cell.cell_contents for cell in value.__closure__ or ()]
+            consts = [const for const in code.co_consts if not inspect.iscode(const)]
+            yield from _parts((consts, code.co_names, value.__defaults__, held))
+    else:
+        yield _name(type(value))
+        yield from _parts(vars(value)) if hasattr(value, "__dict__") else [_no_address(value)]
+
+
+def _name(value) -> str:
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _no_address(value) -> str:
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+class Checkpoint(Callback):
+    """State of a training after its last whole epoch.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.state: dict | None = None
+
+    def fit(self, net: NeuralNet, windows) -> None:
+        """Train to the end, from the file's state on where there is one."""
+        # Behind early stopping, whose state it keeps.
+        net.callbacks = [*net.callbacks, ("checkpoint", self)]
+        net.initialize()
+        self.state = self._read()
+        done = 0 if self.state is None else len(self.state["history"])
+        if self.state is not None:
+            logger.info("Training goes on after epoch %d, from %s.", done, self.path)
+            if self.state["finished"]:
+                self._restore(net)
+                self.state = None
+                return
+        # State of an earlier process is put back once training has begun.
+        net.partial_fit(windows, None, epochs=net.max_epochs - done)
+        self._write(net, finished=True)
+
+    def on_train_begin(self, net, **kwargs):
+        """Take up where the file stopped."""
+        if self.state is not None:
+            self._restore(net)
+            self.state = None
+
+    def on_epoch_end(self, net, **kwargs):
+        """Keep what the next epoch needs."""
+        self._write(net, finished=False)
+
+    def _write(self, net, finished: bool) -> None:
+        stopping = _early_stopping(net)
+        state = {
+            "format": _FORMAT,
+            "finished": finished,
+            "module": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "history": json.dumps([_plain_row(row) for row in net.history]),
+            "rng": torch.get_rng_state(),
+            "stopping": {} if stopping is None else {
+                name: _plain(getattr(stopping, name, None)) for name in _STOPPING
+            },
+        }  # fmt: skip
+        if net.device is not None and str(net.device).startswith("cuda"):
+            state["cuda_rng"] = torch.cuda.get_rng_state(net.device)
+        _write(self.path, lambda temporary: torch.save(state, temporary))
+
+    def _read(self) -> dict | None:
+        if not self.path.is_file():
+            return None
+        try:
+            # Tensors and plain values alone: no code of the file is run.
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            if state["format"] != _FORMAT:
+                raise ValueError(f"format {state['format']}")
+            return {**state, "history": json.loads(state["history"])}
+        except Exception as error:  # a damaged file costs one training, not the fit
+            logger.warning("Training from the start: %s cannot be read (%s).", self.path, error)
+            return None
+
+    def _restore(self, net) -> None:
+        state = self.state
+        net.module_.load_state_dict(state["module"])
+        net.optimizer_.load_state_dict(state["optimizer"])
+        net.history_ = History({**row, "batches": []} for row in state["history"])
+        torch.set_rng_state(state["rng"])
+        if "cuda_rng" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda_rng"], net.device)
+        stopping = _early_stopping(net)
+        if stopping is not None:
+            for name, value in state["stopping"].items():
+                setattr(stopping, name, value)
+
+
+def _write(path: Path, save) -> None:
+    """Write a file whole or not at all; ``save(temporary)`` does."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _early_stopping(net) -> EarlyStopping | None:
+    return next((c for _, c in net.callbacks_ if isinstance(c, EarlyStopping)), None)
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain_row(row: dict) -> dict:
+    return {
+        key: _plain(value)
+        for key, value in row.items() if isinstance(value, (bool, int, float, str, np.generic))
+    }  # fmt: skip

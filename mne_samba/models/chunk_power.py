@@ -1,0 +1,236 @@
+"""Power of wavelet coefficients of the signal between frames, as the published network sees it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+import torch
+from scipy.signal import resample_poly
+
+from .._checks import check_number
+from ..data.bridging import clean_reader
+from ..data.paired import Paired
+from ..data.power import LowRateGrid, PowerScaler
+from ..data.power_cache import check_memory, kept, power_key
+from ..data.recordings import Recordings
+from ..data.segments import Segment
+from ..nn.paper import chunk_power, level_bands, level_sizes
+
+# The paper's sampling rate in Hz: faster signals are brought down to it, by a whole factor.
+RATE = 200.0
+# Fewer samples have no three levels of coefficients.
+_LEAST = 16
+# Chunks that are decomposed at once, and samples around them that resampling sees.
+_BLOCK, _MARGIN = 64, 200
+
+
+@dataclass(frozen=True)
+class ChunkPower:
+    """What the published network sees of a signal: its coefficients in the chunks before frames.
+
+    A chunk is the signal between two frames. Its squared wavelet coefficients lie side by side,
+    level by level.
+
+    Attributes
+    ----------
+    n_samples : int
+        Samples of a chunk.
+    grid : LowRateGrid
+        One bin per frame.
+    """
+
+    n_samples: int
+    grid: LowRateGrid
+
+    @classmethod
+    def of(cls, sfreq: float, t_r: float, hrf_length: float) -> ChunkPower:
+        """Chunks of a signal, and as many of them as a response lasts.
+
+        Parameters
+        ----------
+        sfreq : float
+            Samples per second.
+        t_r : float
+            Seconds between frames.
+        hrf_length : float
+            Seconds that a response lasts.
+
+        Raises
+        ------
+        ValueError
+            If chunks hold too few samples to be decomposed.
+        """
+        n_samples = round(t_r * sfreq / max(1, int(sfreq / RATE + 1e-6)))
+        if n_samples < _LEAST:
+            raise ValueError(
+                f"PaperModel decomposes the signal between two frames, but at sfreq={sfreq:g} Hz "
+                f"and t_r={t_r:g} s there are {n_samples} samples; it needs at least {_LEAST}."
+            )
+        n_chunks = max(1, int(hrf_length / t_r + 1e-6))
+        return cls(n_samples, LowRateGrid(float(t_r), 1, n_chunks))
+
+    def _sizes(self) -> dict[str, int]:
+        return {"n_bands": len(self.bands), "n_features": sum(level_sizes(self.n_samples))}
+
+    def check(self) -> None:
+        """Refuse what no signal has, as read from a file."""
+        check_number(self.n_samples, "n_samples", low=_LEAST, integer=True)
+        if self.grid.step != 1:
+            raise ValueError(f"Chunks have one bin per frame, got {self.grid.step}.")
+
+    @property
+    def bands(self) -> dict[str, tuple[float, float]]:
+        """Name of every level to (low, high) in Hz."""
+        return level_bands(self.n_samples / self.grid.t_r)
+
+    def at(self, t_r: float) -> ChunkPower:
+        """Take the same chunks; they last as long as frames are apart, and refuse other frames."""
+        if t_r != self.grid.t_r:
+            raise ValueError(
+                f"PaperModel is tied to the t_r that it was fitted on ({self.grid.t_r:g} s), got "
+                f"t_r={t_r:g} s."
+            )
+        return self
+
+    def by_band(self, gradient: np.ndarray) -> np.ndarray:
+        """Add up gradients of coefficients to those of their levels.
+
+        All coefficients of a level are in units of the spread of its mean power: their sum is what
+        changes when the power of the whole level rises by one standard deviation.
+
+        Parameters
+        ----------
+        gradient : array, shape (..., n_features, n_lags)
+            One value for every coefficient of a chunk.
+
+        Returns
+        -------
+        gradient : array, shape (..., n_bands, n_lags)
+            One value for every level.
+        """
+        return np.add.reduceat(gradient, _starts(level_sizes(self.n_samples)), axis=-2)
+
+    def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
+        """Measure the power of coefficients of all segments.
+
+        Parameters
+        ----------
+        rec : Recordings
+            The signal.
+        memory : None | str | Path | joblib.Memory
+            Where to keep power, and to find it again.
+
+        Returns
+        -------
+        powers : list of array, shape (n_channels, n_features, n_chunks), float32
+            Chunk ``grid.n_lags - 1`` ends at the first frame; NaN in chunks that begin before the
+            first sample or touch a BAD span.
+
+        Raises
+        ------
+        ValueError
+            If the signal is not finite, with the names of its channels.
+        """
+        memory, out = check_memory(memory), []
+        for segment in rec.segments:
+            compute = partial(self._of_segment, segment, rec.sfreq, rec.ch_names)
+            key = None if memory is None else power_key(segment, rec.sfreq, self)
+            out.append(compute() if memory is None else kept(memory, key, compute))
+        return out
+
+    def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
+        """Power (n_channels, n_features, n_chunks) of one segment."""
+        n_samples, n_chunks = self.n_samples, self.grid.n_bins(segment.n_frames)
+        width = segment.frame_step * sfreq
+        start = segment.frame_start * sfreq - self.grid.n_lags * width
+        ratio = Fraction(n_samples / width).limit_denominator(1000)
+        read = clean_reader(segment, sfreq)
+        out = np.full((len(ch_names), n_chunks, sum(level_sizes(n_samples))), np.nan, np.float32)
+        # Half a sample of missing history is a matter of rounding.
+        missing = min(n_chunks, max(0, int(np.ceil((-start - 0.5) / width))))
+        for first in range(missing, n_chunks, _BLOCK):
+            begin = start + width * np.arange(first, min(first + _BLOCK, n_chunks))
+            low = max(0, int(begin[0]) - _MARGIN)
+            stop = min(segment.n_times, int(np.ceil(begin[-1] + width)) + _MARGIN)
+            data = np.asarray(read(low, stop), dtype=np.float64)
+            broken = np.flatnonzero(~np.isfinite(data).all(axis=1))
+            if len(broken):
+                raise ValueError(
+                    "X contains NaN or infinite values in channels "
+                    f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
+                    "as BAD in a Raw."
+                )
+            if ratio != 1:
+                up, down = ratio.numerator, ratio.denominator
+                data = resample_poly(data, up, down, axis=1, padtype="line")
+            # Chunks start at the nearest sample: power does not know a few milliseconds.
+            at = np.round((begin - low) * float(ratio)).astype(int)[:, None] + np.arange(n_samples)
+            chunks = data[:, np.clip(at, 0, data.shape[1] - 1)]
+            out[:, first : first + len(begin)] = chunk_power(torch.as_tensor(chunks)).numpy()
+        edges = start + width * np.arange(n_chunks + 1)
+        for low, high in segment.bad * sfreq:
+            out[:, (edges[1:] > low) & (edges[:-1] < high)] = np.nan
+        return out.transpose(0, 2, 1)
+
+
+def samples_of(n_features: int) -> int:
+    """Find how many samples a chunk of so many coefficients has; levels may be padded."""
+    n_samples = n_features
+    while sum(level_sizes(n_samples)) > n_features:
+        n_samples -= 1
+    return n_samples
+
+
+def _starts(sizes: tuple[int, ...]) -> np.ndarray:
+    """Place of every level's first coefficient, (n_levels,)."""
+    return np.cumsum([0, *sizes[:-1]])
+
+
+def level_means(data: Paired) -> Paired:
+    """Mean power per level and chunk, (n_channels, n_levels, n_chunks), for single coefficients."""
+    sizes = level_sizes(samples_of(data.powers[0].shape[1]))
+    counts = np.asarray(sizes)[:, None]
+    powers = [np.add.reduceat(power, _starts(sizes), axis=1) / counts for power in data.powers]
+    return replace(data, powers=powers, raw=None)
+
+
+@dataclass(frozen=True)
+class LevelScaler(PowerScaler):
+    """Centre by the mean of a level, scale by the spread of its mean power over chunks.
+
+    Single squared coefficients spread more widely than their slow fluctuations, which are what
+    passes the response.
+
+    Attributes
+    ----------
+    log : bool
+        As in `PowerScaler`; always False.
+    keys : list of tuple
+        Training recordings.
+    mean, scale : array, shape (n_recordings + 1, n_channels, n_features)
+        Of the level that each coefficient belongs to.
+    """
+
+    def check(self) -> None:
+        """Refuse logarithms, as read from a file."""
+        if self.log:
+            raise ValueError("Power of single coefficients is not taken the logarithm of.")
+
+    def _measure(self, powers) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale (n_channels, n_features) of segments together."""
+        sizes = level_sizes(samples_of(powers[0].shape[1]))
+        mean, scale = [], []
+        for low, high in itertools.pairwise(np.cumsum([0, *sizes])):
+            level = np.concatenate([p[:, low:high].mean(axis=1) for p in powers], axis=-1)
+            level = level[:, ~np.isnan(level[0])].astype(np.float64)
+            if not level.shape[1]:
+                raise ValueError("No sample of a recording is left outside its BAD spans.")
+            mean.append(level.mean(axis=1))
+            scale.append(level.std(axis=1))
+        mean, scale = np.stack(mean, axis=1), np.stack(scale, axis=1)
+        scale = np.where(scale > 0, scale, 1.0)
+        return np.repeat(mean, sizes, axis=1), np.repeat(scale, sizes, axis=1)

@@ -1,0 +1,324 @@
+"""Which linear core: the scale of band power and the structure, by held-out frames or evidence.
+
+Every choice is made by fits to the training part of the training data. With many targets a random
+subset of them decides, by fits that end early; the winner is then fitted to all targets, and that
+to the whole training data: each fit goes on from the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from mne.utils import logger
+
+from ..core import Core, fit_core, fit_own_bands
+from ..data.missing import fit_with_missing
+from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks, stitch
+from ..data.power import PowerScaler
+from .validation import validated_correlation
+
+# Coefficients per target above which own bands for every target take too long to try.
+_MOST_COEFFICIENTS = 400
+# Nats per target by which own bands must beat shared ones where no frames can be held out.
+_MARGIN = 3.0
+# Targets, drawn at random, that settle the scale of power and the map's prior where there are more
+# than twice as many, and that settle whether targets need bands of their own.
+_SOME, _FEW = 64, 16
+# Where some targets decide, their fits end early; fits of all from there on stop at what no
+# correlation shows, in nats per target and iteration.
+_ROUGH = {"tol": 0.1, "extra": False, "whiten_again": False}
+_MANY = {"tol": 0.01}
+# Frames from which on a training part says as much as the whole.
+_LONG = 600
+
+Split = Callable[[Paired], "tuple[Paired, Paired] | None"]
+
+
+@dataclass(frozen=True)
+class CoreOptions:
+    """Parameters of models that decide about their core.
+
+    Attributes
+    ----------
+    map_prior, hrf, hrf_bounds, band_attention
+        As in `mne_samba.SambaModel`.
+    target_bands : "auto" | bool
+        Whether targets have bands of their own.
+    power : "auto" | "linear" | "log"
+        Scale of band power.
+    seed : int
+        Of fits, and of the targets that are drawn.
+    """
+
+    map_prior: str
+    hrf: str
+    hrf_bounds: str
+    band_attention: bool
+    target_bands: str | bool
+    power: str
+    seed: int
+
+    @classmethod
+    def of(cls, model, seed: int) -> CoreOptions:
+        """Take the parameters of a model."""
+        # Models of the way back have log power and no such parameter.
+        power = getattr(model, "power", "log")
+        return cls(
+            model.map_prior, model.hrf, model.hrf_bounds, model.band_attention, model.target_bands,
+            power, seed,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What was chosen, and the fits that were made on the way.
+
+    Attributes
+    ----------
+    options : CoreOptions
+        What it was chosen with.
+    data : Paired
+        Training data with the band power that was chosen.
+    own_bands : bool
+        Whether targets have bands of their own.
+    previous : Core | None
+        Core of a warm start, which is adapted.
+    some : Core | None
+        Core of some targets of the training part, from which a fit to all goes on.
+    part : Core | None
+        Core of the training part.
+    blocks : list of tuple | None
+        Of data too short for such a part: cores, and the blocks (`Paired`) that they have not seen.
+    """
+
+    options: CoreOptions
+    data: Paired
+    own_bands: bool
+    previous: Core | None = None
+    some: Core | None = None
+    part: Core | None = None
+    blocks: list[tuple[Core, Paired]] | None = None
+
+    def of_part(self, part: Paired) -> Choice:
+        """Fit the core to the training part, unless choosing did so."""
+        if self.part is not None:
+            return self
+        return replace(self, part=_from_some(self, part, self.some))
+
+    def whole(self) -> Core:
+        """Fit the core to all training data, on from that of the training part where it is long."""
+        if self.previous is not None or self.part is None:
+            return _from_some(self, self.data, self.some)
+        if self.data.n_frames < _LONG:
+            # The prior that suits a part of short data may not suit the whole.
+            return _from_some(self, self.data, None)
+        return _fit(
+            self.options, self.data, self.own_bands, start=self.part,
+            **_many(self.data, self.options.seed),
+        )  # fmt: skip
+
+    def in_blocks(self) -> list[tuple[Core, Paired]]:
+        """Blocks of short data that are held out in turn, and cores that have not seen them.
+
+        The cores are of the chosen kind, by fits that end early, unless choosing made them.
+        """
+        if self.blocks is not None:
+            return self.blocks
+        return _in_blocks(self.options, self.data, self.own_bands, self.previous)
+
+
+def choose_core(
+    data: Paired, options: CoreOptions, split: Split, previous: Core | None = None
+) -> Choice:
+    """Settle the scale of band power and whether targets have bands of their own.
+
+    Parameters
+    ----------
+    data : Paired
+        Training data; where the scale of band power is open, linear and with ``raw`` power.
+    options : CoreOptions
+        What is open.
+    split : callable
+        Gives the training and the held-out part of data, None where they are too short.
+    previous : Core | None
+        Core that is adapted: it brings the structure with it. The scale is then that of the data.
+
+    Returns
+    -------
+    choice : Choice
+        With what was fitted on the way: nothing is fitted twice.
+    """
+    raw, data = data.raw, replace(data, raw=None)
+    choice = Choice(options, data, options.target_bands is True, previous)
+    if previous is not None:
+        own = not previous.spatial_map.any() and previous.extra is not None
+        return replace(choice, own_bands=own)
+    parts, shared = split(data), None
+    if options.power == "auto" and parts is not None:
+        log = replace(data, raw=raw).rescaled(PowerScaler(log=True))
+        choice, parts, shared = _choose_power(choice, parts, replace(log, raw=None), split)
+    if options.target_bands == "auto" and _may_try(choice.data, options):
+        choice = _choose_bands(choice, parts, shared)
+    return choice
+
+
+def _choose_power(choice: Choice, parts, log: Paired, split: Split):
+    """Compare linear and log power: the choice, its split, correlations (n_drawn,)."""
+    options, own = choice.options, choice.own_bands
+    some, log_parts = draw(choice.data, options.seed), split(log)
+    scores, core = _held_out(options, parts, some, own)
+    log_scores, log_core = _held_out(options, log_parts, some, own)
+    logger.debug(
+        "Held-out correlation: linear %.3f, log power %.3f.", scores.mean(), log_scores.mean()
+    )
+    if log_scores.mean() > scores.mean():
+        choice, parts, scores, core = replace(choice, data=log), log_parts, log_scores, log_core
+    return _with_fit(choice, core, some), parts, scores
+
+
+def _may_try(data: Paired, options: CoreOptions) -> bool:
+    """Whether own bands are few enough to try."""
+    n_channels, n_bands = data.powers[0].shape[:2]
+    small = n_channels * n_bands <= _MOST_COEFFICIENTS
+    return data.kind != "table" and n_bands > 1 and options.band_attention and small
+
+
+def _choose_bands(choice: Choice, parts, shared: np.ndarray | None) -> Choice:
+    """Compare shared with own bands; ``shared`` (n_drawn,) are correlations with shared ones."""
+    options, data = choice.options, choice.data
+    if parts is None and data.n_frames >= MIN_TRAIN_FRAMES:
+        some = draw(data, options.seed)
+        few = data if some is None else data.of_targets(some)
+        found = {own: _in_blocks(options, few, own) for own in (False, True)}
+        shared, own = (_correlation(few, found[own]) for own in (False, True))
+        gain = (own - shared).mean()
+        logger.debug("Own bands change correlation in held-out blocks by %.3f.", gain)
+        wins = bool(gain > 0)
+        return replace(choice, own_bands=wins, blocks=found[wins] if some is None else None)
+    if parts is None:
+        shared, own = (max(_fit(options, data, own).evidence.values()) for own in (False, True))
+        logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
+        return replace(choice, own_bands=bool(own > shared + _MARGIN * data.n_targets))
+    if shared is None or choice.part is None:
+        shared, core = _held_out(options, parts)
+        choice = _with_fit(choice, core, None)
+    few = draw(data, options.seed, _FEW)
+    own, core = _held_out(options, parts, few, own_bands=True)
+    gain = own - (shared if few is None else shared[few])
+    if few is not None and abs(gain.mean()) < 2 * gain.std(ddof=1) / np.sqrt(len(few)):
+        few = None
+        own, core = _held_out(options, parts, own_bands=True)
+        gain = own - shared
+    logger.debug("Own bands change held-out correlation by %.3f.", gain.mean())
+    if gain.mean() > 0:
+        return replace(_with_fit(choice, core, few), own_bands=True)
+    return choice
+
+
+def draw(data: Paired, seed: int, n: int | None = None) -> np.ndarray | None:
+    """Draw ``n`` targets; None, which stands for all, where there are not twice as many."""
+    n = _SOME if n is None else n
+    if data.n_targets <= 2 * n:
+        return None
+    return np.sort(np.random.default_rng(seed).choice(data.n_targets, n, replace=False))
+
+
+def core_of_targets(core: Core, some: np.ndarray) -> Core:
+    """Core that predicts some of the targets alone."""
+    rows = ("spatial_map", "hrf_params", "kernel", "intercept", "noise_variance", "map_variance",
+            "target_evidence", "extra", "extra_variance")  # fmt: skip
+    taken = {name: getattr(core, name) for name in rows}
+    return replace(core, **{name: v if v is None else v[some] for name, v in taken.items()})
+
+
+def _with_fit(choice: Choice, core: Core, some: np.ndarray | None) -> Choice:
+    """Keep a core of the training part: done, or where its fit to all targets starts."""
+    if some is None:
+        return replace(choice, some=None, part=core)
+    return replace(choice, some=core, part=None)
+
+
+def _held_out(options, parts, some=None, own_bands=False) -> tuple[np.ndarray, Core]:
+    """Correlation (n_drawn,) of some targets on held-out frames, and their core."""
+    part, held = parts if some is None else (data.of_targets(some) for data in parts)
+    core = _fit(options, part, own_bands, **({} if some is None else _ROUGH))
+    return validated_correlation(core.predict(held.powers), held), core
+
+
+def _in_blocks(options, data, own_bands, previous=None) -> list[tuple[Core, Paired]]:
+    """Blocks that are held out in turn, and cores that have not seen them."""
+    return [
+        (_fit(options, part, own_bands, previous, **_ROUGH), held)
+        for part, held in inner_blocks(data)
+    ]
+
+
+def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:
+    """Correlation (n_targets,) over blocks, each predicted by the core that has not seen it."""
+    frames = [frame for core, held in blocks for frame in core.predict(held.powers)]
+    targets = [target for _, held in blocks for target in held.targets]
+    keys = [key for _, held in blocks for key in held.keys]
+    return validated_correlation(frames, replace(data, targets=targets, keys=keys))
+
+
+def _many(data: Paired, seed: int) -> dict:
+    """Options of fits to all of many targets."""
+    return {} if draw(data, seed) is None else _MANY
+
+
+def _from_some(choice: Choice, data: Paired, start: Core | None) -> Core:
+    """Fit all targets, on from some where there are many."""
+    options, own = choice.options, choice.own_bands
+    some = draw(data, options.seed)
+    if choice.previous is None and start is None and some is not None:
+        start = _fit(options, data.of_targets(some), own, **_ROUGH)
+    return _fit(options, data, own, choice.previous, start, **_many(data, options.seed))
+
+
+def _fit(
+    options: CoreOptions, data: Paired, own_bands: bool, previous: Core | None = None,
+    start: Core | None = None, **fit_options,
+) -> Core:  # fmt: skip
+    """Fit a core to data."""
+    data = stitch(data)
+    powers, n_bands = data.powers, data.powers[0].shape[1]
+    if not options.band_attention:
+        powers = [p.mean(axis=1, keepdims=True) for p in powers]
+        start, previous = (
+            core if core is None else _mean_bands(core) for core in (start, previous)
+        )
+    method = fit_own_bands if own_bands else fit_core
+
+    def fit(targets):
+        return method(
+            powers, targets, data.masks, dt=data.grid.dt, step=data.grid.step,
+            map_prior=options.map_prior, hrf=options.hrf, hrf_bounds=options.hrf_bounds,
+            init=previous, start=start, random_state=options.seed, groups=data.keys, **fit_options,
+        )  # fmt: skip
+
+    core = fit_with_missing(fit, powers, data.targets)
+    if not options.band_attention:
+        core = _all_bands(core, n_bands)
+    logger.debug("Linear core: %s map, noise autocorrelation %.2f.", core.map_prior, core.ar)
+    return core
+
+
+def _mean_bands(core: Core) -> Core:
+    """Core of band power that was averaged over bands, from one with equal weights of all."""
+    own = {name: getattr(core, name) for name in ("extra", "extra_variance")}
+    own = {name: v if v is None else v.sum(axis=2, keepdims=True) for name, v in own.items()}
+    return replace(core, weights=core.weights.sum(axis=1, keepdims=True), **own)
+
+
+def _all_bands(core: Core, n_bands: int) -> Core:
+    """Spread a core of mean band power evenly over bands."""
+    core = replace(core, weights=np.repeat(core.weights / n_bands, n_bands, axis=1))
+    if core.extra is not None:
+        core = replace(core, extra=np.repeat(core.extra / n_bands, n_bands, axis=2))
+    if core.extra_variance is not None:
+        # Equal weights of bands are one coefficient, whose variance is that of a map.
+        variance = core.extra_variance[:, :, 0]
+        core = replace(core, map_variance=variance, extra_variance=None)
+    return core

@@ -1,0 +1,106 @@
+"""Fitted attributes that people read and plot, from networks and training data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..data.paired import Paired
+from ..hrf import HRF_PARAMS, convolve_frames, double_gamma, hrf_summary
+from ..nn.samba import SambaNet
+
+# Responses are published on this grid, in seconds.
+HRF_STEP = 0.1
+
+
+def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Signed band weights (n_channels, n_bands) and map (n_targets, n_channels) of the network.
+
+    Only their product is identifiable; ``node_scale`` (n_channels,) is the split that the linear
+    core found. Weights that every target has of its own are summarised, see `summarised_weights`.
+    """
+    bands = module.bands
+    scale = np.where(node_scale > 0, node_scale, 1.0)
+    weights = _plain(bands.attention * bands.gain) * scale[:, None]
+    spatial_map = _plain(module.spatial_map.weight) / scale
+    if module.target_bands is not None and not spatial_map.any():
+        own = _plain(module.target_bands.weight)
+        return summarised_weights(own.reshape(len(own), *weights.shape))
+    return weights, np.where(node_scale > 0, spatial_map, 0.0)
+
+
+def summarised_weights(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and map of targets that have bands of their own, (n_targets, n_channels, n_bands).
+
+    Weights are the root mean square over targets, the map is the projection on them.
+    """
+    weights = np.sqrt(np.mean(own**2, axis=0)) * np.where(own.sum(axis=0) < 0, -1.0, 1.0)
+    norm = (weights**2).sum(axis=1)
+    return weights, (own * weights).sum(axis=2) / np.where(norm > 0, norm, np.inf)
+
+
+def publish_bands(weights: np.ndarray, spatial_map: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Attention (rows sum to 1) and signed gain in [-1, 1], both (n_channels, n_bands)."""
+    size = np.abs(weights)
+    total = size.sum(axis=1, keepdims=True)
+    attention = np.where(total > 0, size / np.where(total > 0, total, 1), 1 / weights.shape[1])
+    gain = weights * np.linalg.norm(spatial_map, axis=0)[:, None]
+    largest = np.abs(gain).max()
+    return attention, gain / largest if largest > 0 else gain
+
+
+def publish_hrf(module: SambaNet, names: list[str], hrf_length: float) -> dict:
+    """Attributes of responses: parameters, courses (n_targets, n_times), times and peak times."""
+    n_targets = len(names)
+    params = np.full((n_targets, len(HRF_PARAMS)), np.nan)
+    if module.n_lags == 1:
+        courses, times, peaks = np.ones((n_targets, 1)), np.zeros(1), np.zeros(n_targets)
+    elif module.hrf is None:
+        courses, times = _plain(module.response()), _plain(module.lags)
+        peaks = times[np.abs(courses).argmax(axis=1)]
+    else:
+        params = _plain(module.hrf.params())
+        times = np.arange(0, hrf_length + HRF_STEP / 2, HRF_STEP)
+        courses, peaks = double_gamma(times, params), hrf_summary(params)["peak_time"]
+    return {
+        "hrf_params_": pd.DataFrame(params, index=names, columns=list(HRF_PARAMS)),
+        "hrf_": courses,
+        "hrf_times_": times,
+        "hrf_peak_time_": peaks,
+    }
+
+
+def activation_patterns(
+    module: SambaNet, data: Paired, predictions: list[np.ndarray]
+) -> np.ndarray:
+    """Haufe patterns: how band power, after the mean response, covaries with predictions.
+
+    ``predictions`` are (n_frames, n_targets); the patterns, (n_targets, n_channels, n_bands), are
+    changes of standardised band power that go with one standard deviation of a prediction (Haufe et
+    al. 2014, NeuroImage 87).
+    """
+    kernel = module.response().detach().cpu().double().mean(dim=0)
+    total, count, power_sum, pred_sum, square = 0.0, 0, 0.0, 0.0, 0.0
+    for power, pred, mask in zip(data.powers, predictions, data.masks, strict=True):
+        flat = torch.as_tensor(power, dtype=torch.float64).flatten(0, 1)
+        seen = convolve_frames(flat, kernel, module.step).numpy()[:, mask] * module.dt
+        pred = np.asarray(pred, dtype=np.float64)[mask]
+        total = total + seen @ pred
+        power_sum, pred_sum = power_sum + seen.sum(axis=1), pred_sum + pred.sum(axis=0)
+        square, count = square + (pred**2).sum(axis=0), count + int(mask.sum())
+    covariance = total / count - np.outer(power_sum, pred_sum) / count**2
+    spread = np.sqrt(np.maximum(square / count - (pred_sum / count) ** 2, 0))
+    patterns = covariance / np.where(spread > 1e-12, spread, np.inf)
+    n_channels, n_bands = data.powers[0].shape[:2]
+    return patterns.T.reshape(-1, n_channels, n_bands)
+
+
+def n_parameters(module: torch.nn.Module) -> int:
+    """Learnt numbers of a network."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def _plain(tensor: torch.Tensor) -> np.ndarray:
+    """Double-precision array of a tensor."""
+    return tensor.detach().cpu().double().numpy()

@@ -1,0 +1,392 @@
+"""Graphs between nodes and between targets, from training data alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.special import ndtri
+from scipy.stats import rankdata
+from sklearn.covariance import ledoit_wolf
+
+from .._checks import as_float_array, check_option
+from ..arrays import array
+from ..data.paired import Paired
+from .geometric import geometric_adjacency, is_geometric, node_places, to_data
+
+GRAPHS = (
+    "knn", "correlation", "cosine", "partial_correlation", "mutual_information", "distance",
+    "dense", "learnt",
+)  # fmt: skip
+
+# Segments and bins that are enough to rank neighbours by, and keep memory small.
+_SEGMENTS, _BINS = 64, 20000
+# Keeps determinants of copies of a channel finite.
+_JITTER = 1e-9
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """Who attends to whom among nodes and among targets, and how alike they are.
+
+    Attributes
+    ----------
+    source_similarity, target_similarity : array, shape (n, n)
+        What neighbours were chosen by.
+    source, target : array of bool, shape (n, n) | None
+        Row i marks the nodes that node i attends to.
+    source_attention, target_attention : array, shape (n, n) | None
+        What node i takes from node j, mean over heads and over training bins; rows sum to 1. None
+        where graph attention is not used.
+    """
+
+    source_similarity: np.ndarray = array("n_channels", "n_channels")
+    target_similarity: np.ndarray = array("n_targets", "n_targets")
+    source: np.ndarray | None = array("n_channels", "n_channels", optional=True)
+    target: np.ndarray | None = array("n_targets", "n_targets", optional=True)
+    source_attention: np.ndarray | None = array("n_channels", "n_channels", optional=True)
+    target_attention: np.ndarray | None = array("n_targets", "n_targets", optional=True)
+
+    def to_data(self, side: str, names=None):
+        """Hand a graph over to torch-geometric.
+
+        Parameters
+        ----------
+        side : "source" | "target"
+            The graph over nodes or over targets.
+        names : sequence of str | None
+            What the nodes are called.
+
+        Returns
+        -------
+        data : torch_geometric.data.Data
+            ``edge_index`` with an edge from j to i where i attends to j, ``edge_weight``, their
+            similarity, and ``names`` where they are known.
+
+        Raises
+        ------
+        ValueError
+            If there is no such graph, or names are not one per node.
+        """
+        if side not in ("source", "target"):
+            raise ValueError(f"side must be 'source' or 'target', got {side!r}.")
+        adjacency = getattr(self, side)
+        if adjacency is None:
+            raise ValueError(f"There is no {side} graph: the model was fitted with graph=None.")
+        return to_data(adjacency, getattr(self, f"{side}_similarity"), names)
+
+
+def fit_graphs(data: Paired, graph, n_neighbors: int, info=None, ch_names=None) -> Graphs:
+    """Build the graphs of a model from its training data.
+
+    Parameters
+    ----------
+    data : Paired
+        Training data.
+    graph : str | array | callable | torch_geometric.data.Data | BaseTransform | None
+        Edges between nodes, see `source_adjacency`.
+    n_neighbors : int
+        Neighbours of every node, and of every target.
+    info : mne.Info | None
+        With the channels' places.
+    ch_names : list of str | None
+        Channels.
+
+    Returns
+    -------
+    graphs : Graphs
+        Without attention, which only a trained network has.
+
+    Raises
+    ------
+    ValueError
+        If the graph has another size, or channels lack the places that it goes by.
+    """
+    alike, power = node_similarity(graph, data), node_power(data)
+    source = source_adjacency(graph, n_neighbors, alike, info, ch_names, power)
+    targets = target_similarity(data)
+    target = None if source is None else knn_adjacency(targets, n_neighbors)
+    return Graphs(alike, targets, source, target)
+
+
+def check_graph_option(graph) -> None:
+    """Refuse names of graphs that do not exist."""
+    if isinstance(graph, str):
+        check_option(graph, "graph", (*GRAPHS, None))
+
+
+def check_graph(data: Paired, graph, info=None, ch_names=None) -> None:
+    """Refuse graphs of another size, or without places, before anything is fitted."""
+    if isinstance(graph, str) and graph == "distance":
+        node_distances(info, ch_names)
+    elif graph is not None and not isinstance(graph, str):
+        alike = node_similarity(graph, data)
+        source_adjacency(graph, 1, alike, info, ch_names, node_power(data))
+
+
+def source_adjacency(
+    graph, n_neighbors: int, alike: np.ndarray, info=None, ch_names=None, power=None
+) -> np.ndarray | None:
+    """Edges between nodes: by name, as an array, by a function, or from torch-geometric.
+
+    Parameters
+    ----------
+    graph : str | array | callable | torch_geometric.data.Data | BaseTransform | None
+        One of `GRAPHS`; an array of shape (n_channels, n_channels), nonzero where row i's node
+        attends to column j's; a function from `alike` to such an array; edges of torch-geometric,
+        from j to i where i attends to j; or one of its transforms, see
+        `mne_samba.models.geometric.geometric_adjacency`.
+    n_neighbors : int
+        Neighbours of every node in named graphs.
+    alike : array, shape (n_channels, n_channels)
+        `node_similarity` of the same option.
+    info : mne.Info | None
+        With the channels' places.
+    ch_names : list of str | None
+        Channels.
+    power : array, shape (n_channels, n_bands, n_bins) | None
+        Band power, for transforms of torch-geometric.
+
+    Returns
+    -------
+    adjacency : array of bool, shape (n_channels, n_channels) | None
+        Row i marks the nodes that node i attends to, itself among them; None without a graph.
+
+    Notes
+    -----
+    Named graphs take the ``n_neighbors`` strongest edges of every node instead of all above some
+    threshold: what correlations of noise reach depends on the length of a recording, and nodes
+    that nothing resembles would lose all their neighbours. Signed measures (correlation, partial
+    correlation) count by their size, since a node that does the opposite tells as much as one that
+    does the same; "knn" alone takes the largest signed correlations.
+    """
+    if graph is None:
+        return None
+    if isinstance(graph, str):
+        if graph in ("dense", "learnt"):
+            return np.ones(alike.shape, dtype=bool)
+        if graph in ("correlation", "partial_correlation"):
+            alike = np.abs(alike)
+        elif graph == "distance":
+            alike = -node_distances(info, ch_names)
+        return knn_adjacency(alike, n_neighbors)
+    if is_geometric(graph):
+        found = geometric_adjacency(graph, len(alike), power, info, ch_names)
+        return found | np.eye(len(alike), dtype=bool)
+    given = as_float_array(graph(alike) if callable(graph) else graph, "graph")
+    if given.shape != alike.shape or not np.isfinite(given).all():
+        raise ValueError(
+            f"graph must be a finite adjacency of shape {alike.shape} (n_channels, n_channels), "
+            f"got shape {given.shape}."
+        )
+    return (given != 0) | np.eye(len(alike), dtype=bool)
+
+
+def node_similarity(graph, data: Paired) -> np.ndarray:
+    """How alike nodes are in training, by the measure that a graph is built from.
+
+    Parameters
+    ----------
+    graph : "cosine" | "partial_correlation" | "mutual_information" | object
+        The measure; for anything else, correlation.
+    data : Paired
+        Training data.
+
+    Returns
+    -------
+    similarity : array, shape (n_channels, n_channels)
+        Correlation of band power, mean over bands; the cosine of its rows, which is high where two
+        nodes correlate with the same others; partial correlation, mean over bands; or mutual
+        information of all bands together, nats.
+    """
+    graph = graph if isinstance(graph, str) else None
+    power = node_power(data)
+    if graph == "partial_correlation":
+        return np.mean([partial_correlation(band) for band in power.swapaxes(0, 1)], axis=0)
+    if graph == "mutual_information":
+        return mutual_information(power)
+    alike = np.mean([similarity(band) for band in power.swapaxes(0, 1)], axis=0)
+    if graph == "cosine":
+        rows = alike / np.linalg.norm(alike, axis=1, keepdims=True)
+        return np.clip(rows @ rows.T, -1.0, 1.0)
+    return alike
+
+
+def target_similarity(data: Paired) -> np.ndarray:
+    """Correlation of targets over training frames."""
+    frames = np.concatenate([t[m] for t, m in zip(data.targets, data.masks, strict=True)])
+    return similarity(np.nan_to_num(frames).T)
+
+
+def node_power(data: Paired) -> np.ndarray:
+    """Band power (n_channels, n_bands, n_bins) of enough of the training data."""
+    # Windows overlap in their history: a part of them is enough.
+    some = data.powers[:: max(1, len(data.powers) // _SEGMENTS)]
+    step = max(1, sum(power.shape[-1] for power in some) // _BINS)
+    return np.concatenate([power[..., ::step] for power in some], axis=-1).astype(np.float64)
+
+
+def similarity(series: np.ndarray) -> np.ndarray:
+    """Correlation between the time courses of nodes.
+
+    Parameters
+    ----------
+    series : array, shape (n_nodes, n_times)
+        Time courses; a constant one correlates with nothing.
+
+    Returns
+    -------
+    similarity : array, shape (n_nodes, n_nodes)
+        Pearson correlations, ones on the diagonal.
+    """
+    series = np.asarray(series, dtype=np.float64)
+    series = series - series.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(series, axis=1, keepdims=True)
+    series = series / np.where(norm > 0, norm, np.inf)
+    out = np.clip(series @ series.T, -1.0, 1.0)
+    np.fill_diagonal(out, 1.0)
+    return out
+
+
+def knn_adjacency(similarity: np.ndarray, k: int) -> np.ndarray:
+    """Connect every node with the ``k`` nodes that it resembles most.
+
+    Parameters
+    ----------
+    similarity : array, shape (n_nodes, n_nodes)
+        Larger is closer; the diagonal is not read.
+    k : int
+        Neighbours per node; at most ``n_nodes - 1`` are taken.
+
+    Returns
+    -------
+    adjacency : array of bool, shape (n_nodes, n_nodes)
+        Row i marks the nodes that node i attends to, itself among them.
+    """
+    n_nodes = len(similarity)
+    k = min(int(k), n_nodes - 1)
+    adjacency = np.eye(n_nodes, dtype=bool)
+    if k > 0:
+        ranked = np.array(similarity, dtype=float)
+        np.fill_diagonal(ranked, -np.inf)
+        nearest = np.argpartition(-ranked, k - 1, axis=1)[:, :k]
+        np.put_along_axis(adjacency, nearest, True, axis=1)
+    return adjacency
+
+
+def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
+    """Mark for every row the ``k`` columns of largest absolute similarity.
+
+    Parameters
+    ----------
+    similarity : array, shape (n_to, n_from)
+        Any measure; sign does not matter.
+    k : int
+        Columns per row, at most all.
+
+    Returns
+    -------
+    adjacency : array of bool, shape (n_to, n_from)
+        Row i marks what node i attends to.
+    """
+    size = np.abs(np.nan_to_num(similarity))
+    k = min(int(k), size.shape[1])
+    adjacency = np.zeros(size.shape, dtype=bool)
+    np.put_along_axis(adjacency, np.argpartition(-size, k - 1, axis=1)[:, :k], True, axis=1)
+    return adjacency
+
+
+def partial_correlation(series: np.ndarray) -> np.ndarray:
+    """Correlation of every two nodes given all others, from a shrunk precision matrix.
+
+    Parameters
+    ----------
+    series : array, shape (n_nodes, n_times)
+        Time courses; a constant one correlates with nothing.
+
+    Returns
+    -------
+    partial : array, shape (n_nodes, n_nodes)
+        Partial correlations, ones on the diagonal.
+
+    Notes
+    -----
+    The correlation matrix is shrunk towards the identity by Ledoit and Wolf (2004), which makes it
+    invertible with more nodes than samples.
+    """
+    series = series - series.mean(axis=1, keepdims=True)
+    scale = series.std(axis=1, keepdims=True)
+    series = series / np.where(scale > 0, scale, 1.0)
+    covariance, _ = ledoit_wolf(series.T, assume_centered=True)
+    # Copies of one channel leave nothing to shrink with.
+    precision = np.linalg.pinv(covariance, hermitian=True)
+    size = np.sqrt(np.maximum(np.diag(precision), 0.0))
+    out = -precision / np.where(size > 0, size, np.inf)[:, None] / np.where(size > 0, size, np.inf)
+    np.fill_diagonal(out, 1.0)
+    return out
+
+
+def mutual_information(power: np.ndarray) -> np.ndarray:
+    """Mutual information between nodes under a Gaussian copula, all bands together.
+
+    Parameters
+    ----------
+    power : array, shape (n_nodes, n_bands, n_times)
+        Band power.
+
+    Returns
+    -------
+    information : array, shape (n_nodes, n_nodes)
+        In nats; the diagonal holds zeros, it has no meaning.
+
+    Notes
+    -----
+    Every series is replaced by the normal quantiles of its ranks; the information between two nodes
+    is then half the logarithm of a ratio of determinants (Ince et al. 2017, Human Brain Mapping
+    38). It is a lower bound, is the same for power and its logarithm, sees coupling across bands,
+    and takes one correlation matrix for all pairs: estimates by bins or nearest neighbours take
+    seconds per pair and scatter more than most edges hold, since band power has few independent
+    samples.
+    """
+    n_nodes, n_bands, n_times = power.shape
+    ranks = rankdata(power.reshape(-1, n_times), axis=1)
+    normal = similarity(ndtri(ranks / (n_times + 1.0)))
+    normal = normal + _JITTER * np.eye(len(normal))
+    blocks = normal.reshape(n_nodes, n_bands, n_nodes, n_bands).swapaxes(1, 2)
+    own = np.linalg.slogdet(blocks[np.arange(n_nodes), np.arange(n_nodes)])[1]
+    out = np.zeros((n_nodes, n_nodes))
+    for i in range(n_nodes - 1):
+        others = np.arange(i + 1, n_nodes)
+        joint = np.empty((len(others), 2 * n_bands, 2 * n_bands))
+        joint[:, :n_bands, :n_bands] = blocks[i, i]
+        joint[:, n_bands:, n_bands:] = blocks[others, others]
+        joint[:, :n_bands, n_bands:] = blocks[i, others]
+        joint[:, n_bands:, :n_bands] = blocks[i, others].swapaxes(1, 2)
+        value = 0.5 * (own[i] + own[others] - np.linalg.slogdet(joint)[1])
+        out[i, others] = out[others, i] = np.maximum(value, 0.0)
+    return out
+
+
+def node_distances(info, ch_names) -> np.ndarray:
+    """Distances between channels in space.
+
+    Parameters
+    ----------
+    info : mne.Info | None
+        With the channels' places.
+    ch_names : list of str
+        Channels.
+
+    Returns
+    -------
+    distances : array, shape (n_channels, n_channels)
+        In metres.
+
+    Raises
+    ------
+    ValueError
+        If there is no ``info``, or channels have no place in it.
+    """
+    places = node_places(info, ch_names, 'graph="distance"')
+    return cdist(places, places)

@@ -1,0 +1,359 @@
+"""Both modalities as the way back needs them: log band power in bins of one frame, and BOLD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ..arrays import array
+from ..core.inverse import autocorrelation, expected_columns, fill_frames, shrunk_covariance
+from ..data.bold import detrend_segments, recording_scale
+from ..data.paired import BoldScale, Paired
+from ..data.power import BandPower, LowRateGrid, PowerScaler, full_history
+from ..data.recordings import Recordings
+from .retrieval import N_ACF
+from .trainer import Trainer
+
+# Seconds of BOLD that the filter sees before and after a bin.
+BEFORE, AFTER = 12.0, 18.0
+# Most dimensions of the latent space.
+N_LATENTS = 16
+
+
+def inverse_grid(t_r: float, hrf_length: float) -> LowRateGrid:
+    """Grid of one bin per frame; bin k of a segment's frames lies between frames k and k + 1."""
+    return LowRateGrid(t_r, 1, max(1, int(hrf_length / t_r + 1e-6)))
+
+
+def frames_before(t_r: float) -> int:
+    """Frames before a bin that the filter sees."""
+    return int(np.ceil(BEFORE / t_r))
+
+
+def frames_after(t_r: float) -> int:
+    """Frames after a bin that hold its response."""
+    return int(np.ceil(AFTER / t_r))
+
+
+def check_long_enough(rec: Recordings, name: str) -> None:
+    """Refuse windows and recordings in which no response ends; ``name`` is that of BOLD."""
+    if rec.kind == "table":
+        raise ValueError(
+            "From BOLD to electrophysiology needs windows or recordings, got a table: without "
+            "time there is no deconvolution."
+        )
+    shortest, least = min(rec.n_frames), frames_after(rec.t_r) + 2
+    if shortest < least:
+        raise ValueError(
+            f"{name} has windows or recordings of {shortest} frames ({shortest * rec.t_r:g} s), "
+            f"too few for deconvolution: a response lasts {AFTER:g} s, so at least {least} frames "
+            "are needed."
+        )
+
+
+def longer(rec: Recordings) -> Recordings:
+    """Take one frame more of every segment: bins end where the last frame does."""
+    return replace(rec, segments=[replace(s, n_frames=s.n_frames + 1) for s in rec.segments])
+
+
+def shares_bins(forward: BandPower, inverse: BandPower) -> bool:
+    """Whether bins of the way back are whole numbers of bins of the way there."""
+    fine, coarse = forward.grid, inverse.grid
+    same = isinstance(forward, BandPower) and forward.bank == inverse.bank
+    return same and fine.t_r == coarse.t_r and fine.n_lags // fine.step == coarse.n_lags
+
+
+def frame_bins(powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
+    """Average bins of a finer grid over frames.
+
+    Parameters
+    ----------
+    powers : list of array, shape (n_channels, n_bands, grid.n_lags + n_frames * grid.step)
+        Band power of segments that are one frame `longer`.
+    grid : LowRateGrid
+        Their bins.
+
+    Returns
+    -------
+    powers : list of array, shape (n_channels, n_bands, n_lags + n_frames), float32
+        On the `inverse_grid` of the same response; NaN where a part of a bin is unknown. Band power
+        in a bin is its mean there: this is what measuring on that grid gives, up to rounding (1e-6)
+        and the ends of the blocks that a measurement takes (up to 1e-3 of the mean in single bins).
+    """
+    n_lags = grid.n_lags // grid.step
+    out = []
+    for power in powers:
+        fine = power[..., grid.n_lags - n_lags * grid.step :]
+        fine = fine.reshape(*fine.shape[:-1], -1, grid.step)
+        out.append(fine.mean(axis=-1, dtype=np.float64).astype(np.float32))
+    return out
+
+
+@dataclass(frozen=True)
+class InverseScale:
+    """What was learnt about both modalities: how more of either is standardised.
+
+    Attributes
+    ----------
+    power : PowerScaler
+        Mean and scale of log band power.
+    bold : BoldScale
+        Mean and scale of BOLD in training.
+    grid : LowRateGrid
+        One bin per frame.
+    detrend : "cosine" | "linear" | int | None
+        Slow drift that is removed from both.
+    """
+
+    power: PowerScaler
+    bold: BoldScale
+    grid: LowRateGrid
+    detrend: str | int | None
+
+    def standard_power(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
+        """Standardise log band power without drift.
+
+        Parameters
+        ----------
+        rec : Recordings
+            What was measured.
+        powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
+            Band power of segments that are one frame `longer`.
+
+        Returns
+        -------
+        powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
+            Double precision; NaN where band power is unknown.
+        """
+        rows = []
+        scaled = self.power.transform(powers, rec.keys, rec.kind)
+        for power, raw in zip(scaled, powers, strict=True):
+            row = power.reshape(-1, power.shape[-1]).T.astype(np.float64)
+            row[np.isnan(raw[0, 0])] = np.nan
+            rows.append(row)
+        clean = detrend_segments(rows, rec.table, rec.kind, self.grid.t_r, self.detrend)
+        return [row.T.reshape(power.shape) for row, power in zip(clean, scaled, strict=True)]
+
+    def standard_targets(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
+        """Standardise log band power at the bins of frames.
+
+        Parameters
+        ----------
+        rec : Recordings
+            What was measured.
+        powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
+            Band power of segments that are one frame `longer`.
+
+        Returns
+        -------
+        targets : list of array, shape (n_channels, n_bands, n_frames)
+            NaN where there is no signal.
+        """
+        return [power[..., self.grid.n_lags :] for power in self.standard_power(rec, powers)]
+
+    def standard_bold(self, values: list[np.ndarray], kind: str, table=None) -> list[np.ndarray]:
+        """Standardise BOLD of windows or recordings.
+
+        Recordings lose their own drift, mean and scale. Windows are taken in the mean and scale of
+        training, and lose the drift of their recording where ``table`` says which frames of it they
+        are: a window alone does not tell drift from signal.
+
+        Parameters
+        ----------
+        values : list of array, shape (n_frames, n_targets)
+            BOLD; NaN where scrubbed or not measured.
+        kind : "windows" | "recordings"
+            What one of them is.
+        table : DataFrame | None
+            Subject, run, recording and frame of each.
+
+        Returns
+        -------
+        bold : list of array, shape (n_frames, n_targets)
+            Standardised.
+        """
+        if kind == "recordings" or table is not None:
+            values = detrend_segments(values, table, kind, self.grid.t_r, self.detrend)
+        else:
+            values = [value - self.bold.mean for value in values]
+        scales = [self.bold.scale] * len(values)
+        if kind == "recordings":
+            keys = [(f"X[{i}]",) for i in range(len(values))]
+            scales = [scale for _, scale in recording_scale(values, keys).values()]
+        return [v / np.where(s > 0, s, 1.0) for v, s in zip(values, scales, strict=True)]
+
+
+def pair_inverse(
+    rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend,
+    bands: dict | None = None,
+) -> tuple[Paired, InverseScale]:  # fmt: skip
+    """Standardise recordings and their band power for the way back.
+
+    Parameters
+    ----------
+    rec : Recordings
+        With BOLD.
+    powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
+        Band power of segments that are one frame `longer`; NaN where it is unknown.
+    grid : LowRateGrid
+        Its bins, see `inverse_grid`.
+    detrend : "cosine" | "linear" | int | None
+        Slow drift removed from both per recording.
+    bands : dict | None
+        Name of every band to its edges.
+
+    Returns
+    -------
+    data : Paired
+        Log band power (NaN where unknown) and BOLD, standardised and without drift.
+    scale : InverseScale
+        How more of either is standardised.
+
+    Raises
+    ------
+    ValueError
+        If no frame is left to learn from.
+    """
+    keys, kind = rec.keys, rec.kind
+    clean = detrend_segments(rec.bold, rec.table, kind, grid.t_r, detrend)
+    scales = recording_scale(clean, keys)
+    detrend = detrend if isinstance(detrend, str | None) else int(detrend)
+    scale = InverseScale(
+        PowerScaler(log=True).fit(powers, keys),
+        BoldScale.of(recording_scale(rec.bold, keys), scales), grid, detrend,
+    )  # fmt: skip
+    targets = []
+    for value, power, key in zip(clean, powers, keys, strict=True):
+        mean, spread = scales[key]
+        target = (value - mean) / np.where(spread > 0, spread, 1.0)
+        # The last bin follows the last frame.
+        target[~full_history(power[..., :-1], grid)] = np.nan
+        targets.append(target)
+    if not any(np.isfinite(target).any() for target in targets):
+        raise ValueError(
+            "No frame is left to learn from: all are scrubbed, follow less than "
+            f"{grid.n_lags * grid.dt:g} s of signal, or have BAD spans in their history."
+        )
+    used = [power[..., :-1] for power in scale.standard_power(rec, powers)]
+    data = Paired(
+        used, targets, keys, rec.table, kind, grid, scale.power, scale.bold, list(rec.ch_names),
+        list(rec.target_names), rec.info, bands=bands,
+    )  # fmt: skip
+    return data, scale
+
+
+def inner_bins(power: np.ndarray, n_frames: int, n_lags: int) -> np.ndarray:
+    """Bins of the frames themselves (n_channels, n_bands, n_frames), the last one unknown."""
+    out = np.full((*power.shape[:2], n_frames), np.nan)
+    inside = power[..., n_lags:]
+    out[..., : inside.shape[-1]] = inside
+    return out
+
+
+def window_frames(data: Paired, trainer: Trainer) -> tuple[int, int]:
+    """Frames of a training window, which holds a whole response, and between windows."""
+    n_frames, step = trainer.frames_of(data)
+    if data.kind == "windows":
+        return n_frames, step
+    return trainer.frames(data.grid.t_r, max(frames_after(data.grid.t_r) + 2, n_frames))
+
+
+@dataclass(frozen=True)
+class BoldProcess:
+    """How BOLD goes on in time and between regions: what is missing is expected from the rest.
+
+    Attributes
+    ----------
+    acf : array, shape (n_acf,)
+        Autocorrelation from frame to frame.
+    covariance : array, shape (n_targets, n_targets)
+        Covariance between regions.
+    """
+
+    acf: np.ndarray = array("n_acf")
+    covariance: np.ndarray = array("n_targets", "n_targets")
+
+    @classmethod
+    def of(cls, data: Paired) -> BoldProcess:
+        """Measure training frames."""
+        frames = [t[mask] for t, mask in zip(data.targets, data.masks, strict=True)]
+        return cls(
+            autocorrelation([t.T for t in data.targets], N_ACF),
+            shrunk_covariance(np.concatenate(frames)),
+        )
+
+    def filled(self, bold: np.ndarray, n_before: int = 0, n_after: int = 0) -> np.ndarray:
+        """Fill scrubbed frames and missing regions of BOLD (n_frames, n_targets), add margins."""
+        return fill_frames(expected_columns(bold, self.covariance), self.acf, n_before, n_after)
+
+
+class InverseWindows(Dataset):
+    """Windows of BOLD with margins, and the band power that they are to give back.
+
+    Parameters
+    ----------
+    data : Paired
+        Segments.
+    fill : callable
+        Gives BOLD (n_frames, n_targets) the margins that the network needs, without NaN.
+    n_frames, step : int
+        Frames per window and between windows.
+    dtype : torch.dtype
+        What the network computes in.
+    """
+
+    def __init__(self, data: Paired, fill, n_frames: int, step: int, dtype: torch.dtype):
+        self.items = []
+        n_frames = min([n_frames, *[len(t) for t in data.targets]])
+        n_after = min(frames_after(data.grid.t_r), n_frames - 1)
+        for power, target in zip(data.powers, data.targets, strict=True):
+            truth = inner_bins(power, len(target), data.grid.n_lags)
+            for first in range(0, len(target) - n_frames + 1, step):
+                bold = target[first : first + n_frames]
+                wanted = truth[..., first : first + n_frames].copy()
+                # A bin whose response is cut off by the window teaches little but noise.
+                wanted[..., n_frames - n_after :] = np.nan
+                if np.isfinite(bold).any() and np.isfinite(wanted).any():
+                    pair = fill(bold), wanted
+                    self.items.append(tuple(torch.as_tensor(a).to(dtype) for a in pair))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, i):
+        return self.items[i]
+
+
+def predict_segments(
+    module: torch.nn.Module, bold: list[np.ndarray], batch_size: int = 32
+) -> list[np.ndarray]:
+    """Run a network over segments, those of one length together.
+
+    Parameters
+    ----------
+    module : Module
+        In evaluation mode.
+    bold : list of array, shape (n_frames with margins, n_targets)
+        Without NaN.
+    batch_size : int
+        Segments at a time.
+
+    Returns
+    -------
+    powers : list of array, shape (n_channels, n_bands, n_frames)
+        In double precision.
+    """
+    out, lengths = {}, {}
+    like = next(module.parameters())
+    for i, value in enumerate(bold):
+        lengths.setdefault(len(value), []).append(i)
+    with torch.inference_mode():
+        for members in lengths.values():
+            for first in range(0, len(members), batch_size):
+                some = members[first : first + batch_size]
+                batch = torch.as_tensor(np.stack([bold[i] for i in some])).to(like)
+                out.update(zip(some, module(batch).cpu().double().numpy(), strict=True))
+    return [out[i] for i in range(len(bold))]

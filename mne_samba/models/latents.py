@@ -1,0 +1,124 @@
+"""The latent space that both modalities share: what BOLD sees of band power."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from mne.utils import logger
+
+from ..arrays import array
+from ..data.paired import Paired
+from ..nn.contrastive import LatentSpace, align
+from .inverse_data import inner_bins
+from .trainer import Trainer
+
+# InfoNCE compares every window with all others of its batch.
+_MIN_WINDOWS = 8
+
+
+@dataclass(frozen=True)
+class FittedLatents:
+    """Linear projections of band power, measured or told by BOLD.
+
+    Attributes
+    ----------
+    ele, hemo : array, shape (n_latents, n_channel_bands)
+        Projections of measured band power, and of what BOLD tells of it.
+    history : list of dict
+        Losses by epoch of their alignment, the start first; empty where there was none.
+    """
+
+    ele: np.ndarray = array("n_latents", "n_channel_bands")
+    hemo: np.ndarray = array("n_latents", "n_channel_bands")
+    history: list[dict] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, projection: np.ndarray) -> FittedLatents:
+        """Project both by one projection (n_latents, n_channel_bands)."""
+        return cls(np.array(projection, dtype=np.float64), np.array(projection, dtype=np.float64))
+
+    def courses(self, powers: list[np.ndarray], modality: str) -> list[np.ndarray]:
+        """Project band power.
+
+        Parameters
+        ----------
+        powers : list of array, shape (n_channels, n_bands, n_frames)
+            Measured, or predicted from BOLD; what is unknown (NaN) counts as zero.
+        modality : "ele" | "hemo"
+            Where it comes from.
+
+        Returns
+        -------
+        courses : list of array, shape (n_latents, n_frames)
+            Latent time courses.
+        """
+        weights = self.ele if modality == "ele" else self.hemo
+        return [weights @ np.nan_to_num(p).reshape(weights.shape[1], -1) for p in powers]
+
+
+def fit_latents(inverse, data: Paired, cycled: list[np.ndarray] | None, trainer: Trainer):
+    """Start from what BOLD sees of band power; align where held-out windows confirm it.
+
+    Parameters
+    ----------
+    inverse : FittedInverse | FittedInversePaper
+        The way back: ``projection``, ``n_frames``, and ``predict(bold)``.
+    data : Paired
+        Its training data.
+    cycled : list of array, shape (n_frames, n_targets) | None
+        Standardised BOLD that the way there predicts for the same segments; None leaves the start
+        as it is.
+    trainer : Trainer
+        How long alignment goes on, and what is held out.
+
+    Returns
+    -------
+    latents : FittedLatents
+        Both projections.
+    """
+    start = FittedLatents.of(inverse.projection)
+    if cycled is None:
+        return start
+    # The same frames, so that both are split alike.
+    back = [np.where(np.isfinite(t), c, np.nan) for t, c in zip(data.targets, cycled, strict=True)]
+    split, split_back = trainer.split(data), trainer.split(replace(data, targets=back))
+    if split is None:
+        return start
+    parts = [_triples(inverse, *pair) for pair in zip(split, split_back, strict=True)]
+    if min(len(part[0]) for part in parts) < _MIN_WINDOWS:
+        return start
+    space = LatentSpace(start.ele)
+    # All windows are one batch, from a start in closed form: nothing is drawn.
+    history = align(
+        space, *parts, max_epochs=5 * trainer.max_epochs, patience=trainer.patience,
+        lr=3 * trainer.lr,
+    )  # fmt: skip
+    best = min(row["valid_loss"] for row in history)
+    logger.info("Alignment: held-out loss %.3f, from %.3f.", best, history[0]["valid_loss"])
+    return FittedLatents(
+        *(w.detach().cpu().double().numpy() for w in (space.ele, space.hemo)), history
+    )
+
+
+def _triples(inverse, data: Paired, cycled: Paired) -> tuple[torch.Tensor, ...]:
+    """Measured, told and cycled band power, each (n_windows, n_channel_bands, n_frames)."""
+    power = [
+        inner_bins(p, len(t), data.grid.n_lags)
+        for p, t in zip(data.powers, data.targets, strict=True)
+    ]
+    three = (power, inverse.predict(data.targets), inverse.predict(cycled.targets))
+    return tuple(torch.as_tensor(_windows(values, inverse.n_frames)) for values in three)
+
+
+def _windows(values: list[np.ndarray], n_frames: int) -> np.ndarray:
+    """Cut band power (n_channels, n_bands, n_frames) into windows, unknown bins at zero."""
+    flat = [np.nan_to_num(value).reshape(-1, value.shape[-1]) for value in values]
+    return np.array(
+        [
+            value[:, first : first + n_frames]
+            for value in flat
+            for first in range(0, value.shape[1] - n_frames + 1, n_frames)
+        ]
+    )

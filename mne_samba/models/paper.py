@@ -1,0 +1,417 @@
+"""The published network, for comparison: wavelet coefficients between frames to BOLD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
+from torch import nn
+
+from .._checks import check_option
+from ..arrays import array
+from ..data.paired import Paired
+from ..data.power import LowRateGrid
+from ..data.recordings import Layout, Recordings
+from ..nn.loss import CenteredCosineLoss
+from ..nn.paper import PaperNet
+from ..nn.paper_decoder import CELLS, earlier_frames
+from .checkpoint import Checkpoints
+from .chunk_power import ChunkPower, LevelScaler, level_means, samples_of
+from .describe import activation_patterns, n_parameters
+from .graphs import Graphs, fit_graphs
+from .intervals import HeldOut
+from .network import Network
+from .paper_training import (
+    check_parameters,
+    mean_and_slope,
+    net_around,
+    published_responses,
+    start_from,
+    train,
+    training_parts,
+    training_step,
+)
+from .retrieval import MatchedFilter
+from .trainer import Trainer, losses
+from .warm_start import start_of
+from .windows import FrameWindows, Windowing, like
+
+
+class _Windows(FrameWindows):
+    """Windows for the published network: chunks before coefficients, and the previous frames."""
+
+    def __getitem__(self, i):
+        power, target = super().__getitem__(i)
+        inputs = {"power": power.transpose(1, 2), "previous": earlier_frames(target["bold"])}
+        return inputs, target
+
+
+class _ByCoefficient(nn.Module):
+    """The network with bins last, as other forward models have them.
+
+    From (n_windows, n_channels, n_features, n_chunks) to frames (n_windows, n_frames, n_targets),
+    or to the readout before the decoder.
+    """
+
+    def __init__(self, net: PaperNet, drive: bool = False):
+        super().__init__()
+        self.net, self.drive = net, drive
+        self.n_lags, self.step, self.dt = net.n_chunks, 1, net.t_r
+        self.recurrent = net.decoder
+
+    def response(self) -> torch.Tensor:
+        """Responses of nodes in bins of one frame, (n_channels, n_lags)."""
+        lags = (torch.arange(self.n_lags) + 0.5) * self.dt
+        return self.net.hrf(lags.to(self.net.logits))
+
+    def forward(self, power):
+        power = power.transpose(-1, -2)
+        return self.net.drive(power) if self.drive else self.net(power)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPaper:
+    """The published network, trained, and what it takes to predict with it.
+
+    Attributes
+    ----------
+    scaler : LevelScaler
+        Scale of coefficients' power.
+    network : Network
+        The network.
+    graphs : Graphs
+        Its graphs, and the attention that it pays.
+    windowing : Windowing
+        Frames that it sees at once.
+    mean, slope : array, shape (n_targets,)
+        Mean of the network's frames, and slope of measured on predicted frames: a cosine knows
+        neither.
+    held : HeldOut
+        Residuals on frames that were held out of training.
+    patterns : array, shape (n_targets, n_channels, n_bands)
+        Haufe patterns of the mean power of levels.
+    matched : MatchedFilter
+        Finds windows of BOLD.
+    hrf_length : float
+        Seconds that a response lasts.
+    history : list of dict
+        Losses by epoch.
+    """
+
+    scaler: LevelScaler
+    network: Network
+    graphs: Graphs
+    windowing: Windowing
+    held: HeldOut
+    matched: MatchedFilter
+    hrf_length: float
+    history: list[dict]
+    mean: np.ndarray = array("n_targets")
+    slope: np.ndarray = array("n_targets")
+    patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")
+
+    def module_for(self, grid: LowRateGrid) -> nn.Module:
+        """Network from power to frames, in evaluation mode.
+
+        Parameters
+        ----------
+        grid : LowRateGrid
+            Of frames; the network has only the one that it was trained on.
+
+        Returns
+        -------
+        module : Module
+            Takes power (n_windows, n_channels, n_features, n_bins) and gives frames (n_windows,
+            n_frames, n_targets). Features are single coefficients: gradients by them are added up
+            to those of levels by `ChunkPower.by_band`.
+        """
+        return _ByCoefficient(self.network.module)
+
+    def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
+        """Predict standardised frames.
+
+        Parameters
+        ----------
+        powers : list of array, shape (n_channels, n_features, n_bins)
+            Standardised power of coefficients.
+        grid : LowRateGrid
+            Its bins.
+
+        Returns
+        -------
+        frames : list of array, shape (n_frames, n_targets)
+            One array per segment.
+        """
+        found = self.windowing.predict(self.module_for(grid), powers)
+        return [(frames - self.mean) * self.slope for frames in found]
+
+    def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
+        """Spread of measured frames around predicted ones: the same for all frames.
+
+        Parameters
+        ----------
+        powers : list of array, shape (n_channels, n_features, n_bins)
+            Standardised power of coefficients.
+        grid : LowRateGrid
+            Its bins.
+
+        Returns
+        -------
+        std : list of array, shape (n_frames, n_targets)
+            One array per segment.
+        """
+        spread = np.sqrt(self.held.noise + self.held.drift)
+        return [np.tile(spread, (power.shape[-1] - grid.n_lags + 1, 1)) for power in powers]
+
+    def quantile(self, coverage: float) -> np.ndarray:
+        """Half-width (n_targets,) of intervals in units of the standard deviation."""
+        return self.held.quantile(coverage)
+
+    def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
+        """Read out targets before the decoder.
+
+        Parameters
+        ----------
+        powers : list of array, shape (n_channels, n_features, n_bins)
+            Standardised power of coefficients.
+        grid : LowRateGrid
+            Its bins.
+
+        Returns
+        -------
+        drives : list of array, shape (n_targets, n_frames)
+            One array per segment.
+        """
+        module = _ByCoefficient(self.network.module, drive=True)
+        return [frames.T for frames in self.windowing.predict(module, powers)]
+
+    def describe(self, layout: Layout) -> dict:
+        """Give the fitted attributes that people read and plot.
+
+        Parameters
+        ----------
+        layout : Layout
+            Names of channels and regions.
+
+        Returns
+        -------
+        attributes : dict
+            Name, which ends in an underscore, to value. Responses belong to nodes.
+        """
+        net = self.network.module
+        spatial_map = net.spatial_map.detach().cpu().double().numpy()
+        return {
+            "net_": net_around(self.network, CenteredCosineLoss, self.history),
+            # There is no linear core, and nothing that validation could leave out.
+            "core_": None,
+            "corrections_kept_": True,
+            "history_": self.history,
+            "n_parameters_": n_parameters(net),
+            "band_attention_": net.attention.detach().cpu().double().numpy(),
+            "spatial_map_": spatial_map,
+            "patterns_": self.patterns,
+            "graph_": Bunch(**vars(self.graphs), bipartite=spatial_map),
+            **published_responses(net.hrf.params(), layout.ch_names, self.hrf_length),
+        }
+
+
+class PaperModel(BaseEstimator):
+    """The published network, in the order of parts that the paper describes, for comparison.
+
+    `mne_samba.nn.paper.PaperNet` says which part is where. It is trained from random start values
+    until held-out frames say stop; nothing of it is fitted in closed form.
+
+    Parameters
+    ----------
+    hrf : "double_gamma" | "canonical"
+        Response of every node: six learnt parameters, or the canonical ones.
+    hrf_length : float
+        Seconds that a response lasts.
+    hrf_bounds : str
+        Preset of bounds of the six parameters.
+    band_attention : bool
+        Learn attention over levels per node; False weighs them equally.
+    graph : str | array | callable | None
+        Graph over nodes, as in `mne_samba.SambaModel`; None leaves graph attention out.
+    n_neighbors : int
+        Nodes and regions that each attends to.
+    recurrent : "lstm" | "gru" | None
+        Decoder over frames; None leaves it out.
+    n_hidden : int
+        Features per node, and width of the decoder; a multiple of four attention heads.
+
+    See Also
+    --------
+    InversePaperModel : The way back.
+    mne_samba.SambaModel : The default.
+
+    References
+    ----------
+    SAMBA, arXiv 2409.18462.
+
+    Examples
+    --------
+    >>> from mne_samba import PaperModel, SambaTranslator
+    >>> translator = SambaTranslator(t_r=2.0, model=PaperModel(recurrent="gru"))
+    """
+
+    # Columns of NaN in y are refused.
+    may_lack = False
+
+    def __init__(
+        self, *, hrf="double_gamma", hrf_length=30.0, hrf_bounds="human", band_attention=True,
+        graph="knn", n_neighbors=8, recurrent="lstm", n_hidden=32,
+    ):  # fmt: skip
+        self.hrf = hrf
+        self.hrf_length = hrf_length
+        self.hrf_bounds = hrf_bounds
+        self.band_attention = band_attention
+        self.graph = graph
+        self.n_neighbors = n_neighbors
+        self.recurrent = recurrent
+        self.n_hidden = n_hidden
+
+    def check(self) -> None:
+        """Refuse parameters that do not exist or are out of range.
+
+        Raises
+        ------
+        ValueError, TypeError
+            With what was given and what was expected.
+        """
+        check_parameters(self)
+        check_option(self.band_attention, "band_attention", (True, False))
+        check_option(self.recurrent, "recurrent", (*CELLS, None))
+
+    def features(self, rec: Recordings) -> ChunkPower:
+        """Choose what is measured of recordings.
+
+        Parameters
+        ----------
+        rec : Recordings
+            What is fitted.
+
+        Returns
+        -------
+        features : ChunkPower
+            Chunks of signal between frames.
+
+        Raises
+        ------
+        ValueError
+            If it is a table, or sampled too slowly.
+        """
+        if rec.kind == "table":
+            raise ValueError(
+                "PaperModel decomposes signals between frames: X must be windows or recordings of "
+                f"electrophysiology, got a table of shape {(rec.n_frames[0], len(rec.ch_names))}. "
+                "Use SambaModel or CoreModel for tables (n_frames, n_features)."
+            )
+        return ChunkPower.of(rec.sfreq, rec.t_r, float(self.hrf_length))
+
+    def scaler(self) -> LevelScaler:
+        """Give the scale of power, not yet fitted.
+
+        Returns
+        -------
+        scaler : LevelScaler
+            By the mean power of levels.
+        """
+        return LevelScaler()
+
+    def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedPaper:
+        """Train until a held-out block of every recording says stop, then set mean and scale.
+
+        Parameters
+        ----------
+        data : Paired
+            Standardised power of coefficients and BOLD.
+        trainer : Trainer
+            How to train, and what is held out.
+        seed : int | None
+            Seed of start values and of the order of windows; None draws one.
+        start : tuple | None
+            Fitted model and what it knows of its input, to go on from.
+
+        Returns
+        -------
+        fitted : FittedPaper
+            The model.
+        """
+        previous = start_of(start, FittedPaper, data)
+        part, held, judged = training_parts(data, trainer)
+        means = level_means(part)
+        graphs = fit_graphs(means, self.graph, self.n_neighbors, data.info, data.ch_names)
+        checkpoints = Checkpoints(trainer, self, data, seed, previous)
+        spec = self._spec(data, graphs)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(checkpoints.seed)
+            module = PaperNet(**spec).to(trainer.torch_dtype)
+            if previous is not None:
+                start_from(module, previous.network)
+            windowing = Windowing.of(trainer, data)
+            step = training_step(part, windowing.n_frames, trainer)
+            net = train(
+                module, CenteredCosineLoss,
+                _Windows(part, windowing.n_frames, step, trainer.torch_dtype),
+                _Windows(held, windowing.n_frames, windowing.n_frames, trainer.torch_dtype)
+                if judged else None,
+                trainer, checkpoints.of("paper"),
+            )  # fmt: skip
+        checkpoints.clear()
+        network = Network.of(net.module_, spec, trainer.torch_device)
+        graphs = _attended(network.module, graphs, windowing, part)
+        module = _ByCoefficient(network.module)
+        frames = windowing.predict(module, held.powers)
+        mean, slope = _line(frames, held)
+        residuals = [
+            (target - (frame - mean) * slope)[mask]
+            for target, frame, mask in zip(held.targets, frames, held.masks, strict=True)
+        ]
+        residuals = np.concatenate(residuals)
+        frames = [(frame - mean) * slope for frame in windowing.predict(module, data.powers)]
+        return FittedPaper(
+            scaler=data.scaler, network=network, graphs=graphs, windowing=windowing,
+            held=HeldOut(residuals, np.zeros_like(residuals), data.scale.drift),
+            matched=MatchedFilter.of(data, frames), hrf_length=float(self.hrf_length),
+            history=losses(net), mean=mean, slope=slope,
+            patterns=activation_patterns(module, level_means(data), frames),
+        )  # fmt: skip
+
+    def _spec(self, data: Paired, graphs: Graphs) -> dict:
+        """Parameters of the network."""
+        return {
+            "n_channels": len(data.ch_names),
+            "n_targets": len(data.target_names),
+            "n_samples": samples_of(data.powers[0].shape[1]),
+            "n_chunks": data.grid.n_lags,
+            "t_r": data.grid.t_r,
+            "source_adjacency": graphs.source,
+            "target_adjacency": graphs.target,
+            "recurrent": self.recurrent,
+            "hrf_bounds": self.hrf_bounds,
+            "learn_hrf": self.hrf == "double_gamma",
+            "band_attention": self.band_attention,
+            "n_hidden": self.n_hidden,
+            "learn_edges": isinstance(self.graph, str) and self.graph == "learnt",
+        }
+
+
+def _line(frames: list[np.ndarray], data: Paired) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and slope (n_targets,) that bring a network's frames to the measured ones."""
+    pred, bold = np.concatenate(frames).astype(np.float64), np.concatenate(data.targets)
+    rows = np.isfinite(bold).all(axis=1)
+    return mean_and_slope(pred[rows], bold[rows])
+
+
+def _attended(net: PaperNet, graphs: Graphs, windowing: Windowing, data: Paired) -> Graphs:
+    """Graphs with the attention that the network pays to a window of training data."""
+    power = max(data.powers, key=lambda power: power.shape[-1])
+    power = torch.as_tensor(power[..., : data.grid.n_bins(windowing.n_frames)]).to(like(net))
+    with torch.inference_mode():
+        found = net.attentions(power.transpose(-1, -2)[None])
+    source, target = (part if part is None else part.cpu().numpy() for part in found)
+    return replace(graphs, source_attention=source, target_attention=target)

@@ -1,0 +1,59 @@
+"""What held-out frames say of predictions: how well they follow, and how much they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..data.paired import Paired
+from ..metrics import pearson
+
+
+def validated_correlation(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
+    """Correlation (n_targets,) of predicted (n_frames, n_targets) with held-out frames.
+
+    Averaged over recordings; 0 for regions of which no frame was held out.
+    """
+    scores = []
+    for key in dict.fromkeys(valid.keys):
+        rows = [i for i, k in enumerate(valid.keys) if k == key]
+        scores.append(
+            pearson(
+                np.concatenate([valid.targets[i] for i in rows]),
+                np.concatenate([frames[i] for i in rows]),
+            )
+        )
+    count = np.isfinite(scores).sum(axis=0)
+    return np.nansum(scores, axis=0) / np.maximum(count, 1)
+
+
+def validated_scale(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
+    """Slope (n_targets,) of measured on predicted held-out frames, between 0 and 1.5."""
+    products, power = _products(frames, valid)
+    return np.clip(products / np.where(power > 0, power, np.inf), 0.0, 1.5)
+
+
+def validated_shrinkage(frames: list[np.ndarray], valid: Paired) -> float:
+    """Slope of measured on predicted held-out frames of all targets, between 0.05 and 1.
+
+    A posterior mean is calibrated where the model is right; where data are few or the model is
+    wrong it may promise too much. One number for all targets is known well enough to mend that.
+    """
+    products, power = _products(frames, valid)
+    return float(np.clip(products.sum() / max(power.sum(), 1e-12), 0.05, 1.0))
+
+
+def _products(frames, valid) -> tuple[np.ndarray, np.ndarray]:
+    """Products (n_targets,) of centred predicted with measured frames, and with themselves."""
+    pred, bold = np.concatenate(frames), np.concatenate(valid.targets)
+    seen = np.isfinite(bold)
+    count = np.maximum(seen.sum(axis=0), 1)
+    pred, bold = np.where(seen, pred, 0.0), np.where(seen, bold, 0.0)
+    pred = np.where(seen, pred - pred.sum(axis=0) / count, 0.0)
+    bold = np.where(seen, bold - bold.sum(axis=0) / count, 0.0)
+    return (pred * bold).sum(axis=0), (pred**2).sum(axis=0)
+
+
+def mean_and_error(gain: np.ndarray) -> tuple[float, float]:
+    """Mean over independent items (n_items,), and its standard error."""
+    error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
+    return float(gain.mean()), float(error)

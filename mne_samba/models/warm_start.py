@@ -1,0 +1,106 @@
+"""What a warm start goes on from: a fitted model, refused where the data are not like its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..data.paired import Paired
+from ..data.recordings import Layout
+
+
+def start_of(start, kind: type, data: Paired, power: str | None = None):
+    """Give the fitted model that a warm start goes on from.
+
+    Parameters
+    ----------
+    start : tuple | None
+        Fitted model and what it knows of its input, with ``layout`` and ``features``.
+    kind : type
+        What the model that is fitted now gives: another one has nothing to go on from.
+    data : Paired
+        Data that the fitted model is to be adapted to.
+    power : "auto" | "linear" | "log" | None
+        Scale of band power that is asked for; None where there is but one.
+
+    Returns
+    -------
+    fitted : object | None
+        None where there is nothing to go on from.
+
+    Raises
+    ------
+    ValueError
+        If channels, regions, bands, their order, the scale of band power, t_r or the length of
+        responses differ; says which, and how.
+    """
+    if start is None or not isinstance(start[0], kind):
+        return None
+    fitted, inputs = start
+    layout: Layout = inputs.layout
+    _check_names("channels", layout.ch_names, data.ch_names)
+    _check_names("regions", layout.target_names, data.target_names)
+    _check_bands(dict(inputs.features.bands), data.bands)
+    own, grid = inputs.features.grid, data.grid
+    if (layout.kind == "table") != (data.kind == "table"):
+        _refuse(f"it was fitted to {layout.kind}, the data are a {data.kind}", "Give it the same")
+    if not np.isclose(own.t_r, grid.t_r, rtol=1e-6):
+        _refuse(
+            f"it has t_r={own.t_r:g} s, the data have t_r={grid.t_r:g} s",
+            "Bring them to the same t_r (mne_samba.io.harmonize)",
+        )
+    if own != grid:
+        _refuse(
+            f"its responses last {own.n_lags * own.dt:g} s in bins of {own.dt:g} s, now "
+            f"{grid.n_lags * grid.dt:g} s in bins of {grid.dt:g} s are asked for",
+            "Set the same hrf_length",
+        )
+    if power is not None and data.kind != "table":
+        scale = "log" if fitted.scaler.log else "linear"
+        if power not in ("auto", scale):
+            _refuse(
+                f"it was fitted to {scale} band power, now power={power!r} is asked for",
+                f'Set power="auto" or {scale!r}',
+            )
+    return fitted
+
+
+def _check_names(what: str, own: list[str], given: list[str]) -> None:
+    """Refuse other names, or the same in another order."""
+    if own == given:
+        return
+    missing = [name for name in own if name not in given]
+    new = [name for name in given if name not in own]
+    if missing or new or len(own) != len(given):
+        found = [f"{len(own)} {what} against {len(given)}"] if len(own) != len(given) else []
+        found += [f"the data lack {missing[:8]}"] if missing else []
+        found += [f"{new[:8]} are new"] if new else []
+        _refuse(f"{what} differ: {', '.join(found)}", f"Bring the data to the same {what}")
+    place = next(i for i, (a, b) in enumerate(zip(own, given, strict=True)) if a != b)
+    _refuse(
+        f"{what} come in another order: number {place + 1} is {given[place]!r} and was "
+        f"{own[place]!r}",
+        f"Bring the {what} of the data into the order {own[:8]}",
+    )
+
+
+def _check_bands(own: dict, given: dict | None) -> None:
+    """Refuse bands of other names, edges or order."""
+    if given is None:
+        return
+    if list(own) != list(given):
+        _refuse(f"it has the bands {list(own)}, the data {list(given)}", "Set the same bands")
+    for name, edges in own.items():
+        if not np.allclose(edges, given[name], rtol=1e-6, equal_nan=True):
+            low, high = given[name]
+            _refuse(
+                f"its band {name!r} is {edges[0]:g} to {edges[1]:g} Hz, now {low:g} to {high:g} "
+                "Hz is asked for",
+                "Set the same bands",
+            )
+
+
+def _refuse(difference: str, do: str) -> None:
+    raise ValueError(
+        f"warm_start=True adapts the fitted model to data like its own, but {difference}. {do}, "
+        "or set warm_start=False."
+    )

@@ -1,0 +1,154 @@
+"""What networks see of data: windows of frames, cut while they train and while they predict."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ..data.paired import Paired
+from ..data.power import LowRateGrid
+from ..nn.samba import SambaNet
+from .trainer import Trainer
+
+# Windows that are predicted at a time.
+_BATCH = 16
+
+
+class FrameWindows(Dataset):
+    """Windows of frames as views into segments: nothing is copied until a batch is made.
+
+    Parameters
+    ----------
+    data : Paired
+        Segments.
+    n_frames : int
+        Frames per window; segments that are shorter are taken whole.
+    step : int
+        Frames between windows.
+    dtype : torch.dtype
+        What the network computes in.
+    """
+
+    def __init__(self, data: Paired, n_frames: int, step: int, dtype: torch.dtype):
+        self.grid = data.grid
+        self.powers = [torch.as_tensor(p).to(dtype) for p in data.powers]
+        self.targets = [torch.as_tensor(t).to(dtype) for t in data.targets]
+        labels = {key: i for i, key in enumerate(dict.fromkeys(data.keys))}
+        self.recordings = [labels[key] for key in data.keys]
+        self.n_frames = min([n_frames, *[len(t) for t in self.targets]])
+        self.index = []
+        for i, target in enumerate(data.targets):
+            for first in range(0, len(target) - self.n_frames + 1, step):
+                if np.isfinite(target[first : first + self.n_frames]).any():
+                    self.index.append((i, first))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, i):
+        segment, first = self.index[i]
+        start = first * self.grid.step
+        power = self.powers[segment][..., start : start + self.grid.n_bins(self.n_frames)]
+        bold = self.targets[segment][first : first + self.n_frames]
+        return power, {"bold": bold, "recording": self.recordings[segment]}
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """Windows of frames that a network sees at once.
+
+    Attributes
+    ----------
+    n_frames, step : int
+        Frames of a window, and between windows, where a recording is longer.
+    """
+
+    n_frames: int
+    step: int
+
+    @classmethod
+    def of(cls, trainer: Trainer, data: Paired) -> Windowing:
+        """Windows that a trainer cuts data into."""
+        return cls(*trainer.frames_of(data))
+
+    def trains(self, module: SambaNet, data: Paired) -> FrameWindows:
+        """Overlapping windows that training sees."""
+        return FrameWindows(data, self.n_frames, self.step, like(module).dtype)
+
+    def judges(self, module: SambaNet, data: Paired) -> FrameWindows:
+        """Windows side by side, of held-out frames."""
+        return FrameWindows(data, self.n_frames, self.n_frames, like(module).dtype)
+
+    def predict(self, module: SambaNet, powers: list[np.ndarray]) -> list[np.ndarray]:
+        """Standardised frames of segments, long ones by windows whose frames are averaged.
+
+        ``powers`` are (n_channels, n_bands, n_bins), frames (n_frames, n_targets).
+        """
+        module = module.eval()
+        groups: dict[int, list[int]] = {}
+        for i, power in enumerate(powers):
+            groups.setdefault(power.shape[-1], []).append(i)
+        frames: dict[int, np.ndarray] = {}
+        with torch.inference_mode():
+            for n_bins, members in groups.items():
+                total = (n_bins - module.n_lags) // module.step + 1
+                if total > self.n_frames and module.recurrent is not None:
+                    frames |= {i: self._overlapping(module, powers[i], total) for i in members}
+                    continue
+                for first in range(0, len(members), _BATCH):
+                    some = members[first : first + _BATCH]
+                    pred = _run(module, torch.as_tensor(np.stack([powers[i] for i in some])))
+                    frames.update(zip(some, pred, strict=True))
+        return [frames[i] for i in range(len(powers))]
+
+    def _overlapping(self, module, power, total: int) -> np.ndarray:
+        """Frames (total, n_targets) of one segment, averaged over windows."""
+        n_frames, step = self.n_frames, module.step
+        starts = sorted({*range(0, total - n_frames + 1, self.step), total - n_frames})
+        width = module.n_lags + (n_frames - 1) * step
+        power = torch.as_tensor(power).to(like(module).dtype)
+        summed, count = None, np.zeros((total, 1))
+        for first in range(0, len(starts), _BATCH):
+            some = starts[first : first + _BATCH]
+            pred = _run(
+                module, torch.stack([power[..., s * step : s * step + width] for s in some])
+            )
+            if summed is None:
+                summed = np.zeros((total, pred.shape[-1]))
+            for start, window in zip(some, pred, strict=True):
+                summed[start : start + n_frames] += window
+                count[start : start + n_frames] += 1
+        return summed / count
+
+
+def like(module: torch.nn.Module) -> torch.Tensor:
+    """Give a weight of a network: its precision and device are those of all."""
+    return next(module.parameters())
+
+
+def _run(module, batch: torch.Tensor) -> np.ndarray:
+    """Compute (n_windows, n_frames, n_targets) where the network is."""
+    own = like(module)
+    return module(batch.to(device=own.device, dtype=own.dtype)).cpu().numpy()
+
+
+def core_of(module: SambaNet) -> SambaNet:
+    """Leave corrections out of a network, which shares all other parts with it."""
+    if not module.corrections():
+        return module
+    module = copy.copy(module)
+    module._modules = dict(module._modules)
+    module.source_graph = module.target_graph = module.recurrent = None
+    return module
+
+
+def at_grid(module: SambaNet, grid: LowRateGrid) -> SambaNet:
+    """Bring a network to another grid of frames, where it is another."""
+    if grid.dt != module.dt or grid.step != module.step:
+        module = copy.deepcopy(module)
+        module.set_grid_(step=grid.step, dt=grid.dt)
+    return module

@@ -1,0 +1,72 @@
+"""Attention of the nodes of one graph over those of another, in either direction of size."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+
+def _sender_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
+    """Senders of every node (n_to, n_senders), and False where others fill the row up."""
+    adjacency = torch.as_tensor(adjacency) != 0
+    degree = adjacency.sum(dim=1)
+    if (degree == 0).any():
+        nodes = torch.nonzero(degree == 0).flatten()[:8].tolist()
+        raise ValueError(f"Nodes {nodes} attend to nothing.")
+    order = torch.argsort((~adjacency).int(), dim=1, stable=True)[:, : int(degree.max())]
+    return order.contiguous(), torch.arange(order.shape[1]) < degree[:, None]
+
+
+class BipartiteAttention(nn.Module):
+    r"""GATv2 from the nodes of one graph to those of another.
+
+    Node i of the receiving graph has no features yet: a learnt vector :math:`q_i` takes their
+    place. Attention is the softmax over senders j of
+    :math:`a^T \mathrm{LeakyReLU}(W x_j + q_i) + u_{ij}`, with a learnt offset :math:`u_{ij}` per
+    edge; the output is the attention-weighted sum of :math:`W x_j` plus a
+    bias.
+
+    Parameters
+    ----------
+    adjacency : array of bool, shape (n_to, n_from)
+        Row i marks the senders that node i attends to.
+    n_in, n_out : int
+        Features per sender, and output features per head.
+    n_heads : int
+        Attention heads.
+    negative_slope : float
+        Slope of the leaky rectifier.
+    """
+
+    def __init__(self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2):
+        super().__init__()
+        # Indices are computed, which the meta device, on which files are checked, cannot.
+        with torch.device("cpu"):
+            neighbours, valid = _sender_table(adjacency)
+        self.register_buffer("neighbours", neighbours)
+        self.register_buffer("valid", valid)
+        self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope
+        self.source = nn.Linear(n_in, n_heads * n_out, bias=False)
+        self.query = nn.Parameter(torch.empty(len(neighbours), n_heads, n_out))
+        self.edge = nn.Parameter(torch.zeros(*neighbours.shape, n_heads))
+        self.attention = nn.Parameter(torch.empty(n_heads, n_out))
+        self.bias = nn.Parameter(torch.zeros(n_heads * n_out))
+        for tensor in (self.source.weight, self.query, self.attention):
+            nn.init.xavier_uniform_(tensor)
+
+    def weights(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention (..., n_to, n_neighbours, n_heads) and messages (..., n_heads, n_out)."""
+        sent = self.source(x).unflatten(-1, (self.n_heads, self.n_out))
+        messages = sent.index_select(x.dim() - 2, self.neighbours.reshape(-1))
+        messages = messages.unflatten(x.dim() - 2, self.neighbours.shape)
+        energy = nn.functional.leaky_relu(messages + self.query.unsqueeze(1), self.negative_slope)
+        logits = (energy * self.attention).sum(-1) + self.edge
+        logits = logits.masked_fill(~self.valid.unsqueeze(-1), -math.inf)
+        return logits.softmax(dim=-2), messages
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map features (..., n_from, n_in) to (..., n_to, n_heads * n_out)."""
+        alpha, messages = self.weights(x)
+        return (alpha.unsqueeze(-1) * messages).sum(-3).flatten(-2) + self.bias

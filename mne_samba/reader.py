@@ -1,0 +1,431 @@
+"""How recordings are read: the one place that asks what X and y are."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, validate_data
+
+from ._checks import check_number, check_option, check_t_r
+from .data.bold import (
+    check_measured,
+    check_orientation,
+    check_same_frames,
+    provenance_of,
+    read_hemo,
+)
+from .data.bridging import check_channels
+from .data.given import Given, what_is, what_is_bold
+from .data.power_cache import check_memory
+from .data.recordings import Layout, Recordings
+from .data.segments import FrameGrid, Segment
+from .data.signals import check_made_for, read_signals
+from .data.window_table import DEFAULT_CONTEXT
+
+__all__ = ["Reader"]
+
+
+class Reader(BaseEstimator):
+    """How recordings are read: channels, frame times, drift.
+
+    Shared by `make_windows`, all estimators and transformers, and `mne_samba.io.read_bids_pair`,
+    whose pairs bring their own.
+
+    Parameters
+    ----------
+    sfreq : float | None
+        Sampling rate in Hz of input arrays; MNE objects carry their own.
+    tmin : float | None
+        Time in seconds of the first sample of windows given as arrays, relative to their first
+        frame (not positive). None: the last ``n_frames * t_r`` seconds are the window.
+    picks : str | list | None
+        Channels, as in MNE; None takes data channels that are not bad.
+    channels : "error" | "match" | "interpolate"
+        What to do where recordings differ in their channels.
+    first_volume : float
+        Seconds from a recording's first sample to its first volume, dummy scans included.
+    n_dummy : int
+        Volumes at the start of the scan that BOLD does not hold.
+    slice_time_ref : float
+        Time within a volume that frames stand for, 0 to 1, as in nilearn.
+    volume_event : str | tuple | None
+        Scanner triggers in recordings: the description of annotations (whole, or a part between
+        "/", such as "R128" of "Response/R128"), the name of a stim channel, or
+        ``(channel, value)``.
+    detrend : "cosine" | "linear" | int | None
+        Slow drift removed from BOLD per recording: cosines slower than 1/128 Hz, a line, a
+        polynomial of this order, or nothing.
+    memory : str | Path | joblib.Memory | None
+        Where to keep band power, which folds and refits then share: one computation per recording.
+        It is found again by the samples, bands and frames themselves; scales and all else that is
+        learnt are never kept.
+
+    Notes
+    -----
+    Frame k was acquired at ``first_volume + n_dummy * t_r + (k + slice_time_ref) * t_r``, or at the
+    scanner's own triggers. Where several recordings are read together, ``first_volume`` and
+    ``n_dummy`` may be lists with one value per recording.
+
+    Examples
+    --------
+    >>> from mne_samba import Reader, SambaTranslator
+    >>> reader = Reader(volume_event="R128", slice_time_ref=0.5)
+    >>> translator = SambaTranslator(t_r=2.0, reader=reader)
+    """
+
+    def __init__(
+        self, *, sfreq=None, tmin=None, picks=None, channels="error", first_volume=0.0, n_dummy=0,
+        slice_time_ref=0.0, volume_event=None, detrend="cosine", memory=None,
+    ):  # fmt: skip
+        self.sfreq = sfreq
+        self.tmin = tmin
+        self.picks = picks
+        self.channels = channels
+        self.first_volume = first_volume
+        self.n_dummy = n_dummy
+        self.slice_time_ref = slice_time_ref
+        self.volume_event = volume_event
+        self.detrend = detrend
+        self.memory = memory
+
+    def check(self) -> None:
+        """Refuse parameters that cannot be, before any data are read.
+
+        Raises
+        ------
+        TypeError, ValueError
+            With what was given and what was expected.
+        """
+        if self.sfreq is not None:
+            check_number(self.sfreq, "sfreq", low=0, low_open=True)
+        if self.tmin is not None:
+            check_number(self.tmin, "tmin", high=0.0)
+        for value in np.atleast_1d(np.array(self.first_volume, dtype=object)):
+            check_number(value, "first_volume")
+        for value in np.atleast_1d(np.array(self.n_dummy, dtype=object)):
+            check_number(value, "n_dummy", low=0, integer=True)
+        check_number(self.slice_time_ref, "slice_time_ref", low=0, high=1)
+        check_option(self.channels, "channels", ("error", "match", "interpolate"))
+        if isinstance(self.detrend, numbers.Integral) and not isinstance(self.detrend, bool):
+            check_number(self.detrend, "detrend", low=0, integer=True)
+        else:
+            check_option(self.detrend, "detrend", ("cosine", "linear", None))
+        check_memory(self.memory)
+
+    def grid(self, t_r: float) -> FrameGrid:
+        """Where frames lie in a recording, and how its signal is read.
+
+        Parameters
+        ----------
+        t_r : float
+            Seconds between frames.
+
+        Returns
+        -------
+        grid : FrameGrid
+            Of this reader's parameters.
+        """
+        return FrameGrid(
+            t_r=float(t_r), sfreq=self.sfreq, tmin=self.tmin, first_volume=self.first_volume,
+            n_dummy=self.n_dummy, slice_time_ref=self.slice_time_ref,
+            volume_event=self.volume_event, picks=self.picks, channels=self.channels,
+        )  # fmt: skip
+
+    def read(
+        self, X, t_r: float | None = None, *, layout: Layout | None = None, n_frames=None,
+        name: str = "X", owner=None,
+    ) -> Recordings:  # fmt: skip
+        """Read electrophysiology, or a table of features.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Windows, recordings or a table.
+        t_r : float | None
+            Seconds between frames; None takes that of the windows' metadata, or of ``layout``.
+        layout : Layout | None
+            What ``fit`` saw: X is brought to its channels, or refused.
+        n_frames : int | list of int | None
+            Frames per segment where BOLD is known; None takes all that fit.
+        name : str
+            What to call X in errors.
+        owner : estimator | None
+            Whose ``n_features_in_`` and ``feature_names_in_`` a table sets or is held against.
+
+        Returns
+        -------
+        rec : Recordings
+            Without BOLD.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X cannot be read, or is not what ``fit`` saw.
+        """
+        given = what_is(X, name)
+        _check_kind(given, layout, name)
+        if given.kind == "table":
+            return _table(_rows(given.items, owner, reset=layout is None), None, owner, layout)
+        return self._signals(given, self._t_r(t_r, given, layout), layout, n_frames, name)
+
+    def read_pair(
+        self, X, y, t_r: float | None = None, *, layout: Layout | None = None,
+        may_lack: bool = True, names: tuple[str, str] = ("X", "y"), owner=None,
+    ) -> Recordings:  # fmt: skip
+        """Read electrophysiology and the BOLD that belongs to it.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Windows, recordings or a table.
+        y : array | list
+            BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
+            recording, or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames.
+        t_r, layout, owner
+            As in `read`.
+        may_lack : bool
+            Whether recordings may lack regions (columns of NaN).
+        names : tuple of str
+            What to call X and y in errors.
+
+        Returns
+        -------
+        rec : Recordings
+            With BOLD.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If they cannot be read, or do not agree with each other.
+        """
+        given = what_is(X, names[0])
+        _check_kind(given, layout, names[0])
+        if given.kind == "table":
+            X, y = _rows_and_targets(given.items, y, owner, reset=layout is None)
+            return _table(X, y, owner, layout)
+        hemo = read_hemo(
+            y, given.kind, len(given), single=given.single, name=names[1], may_lack=may_lack
+        )
+        if layout is None:
+            check_measured(hemo)
+        elif hemo.values[0].shape[1] != len(layout.target_names):
+            raise ValueError(
+                f"{names[1]} has {hemo.values[0].shape[1]} regions, but the estimator was fitted "
+                f"on {len(layout.target_names)}."
+            )
+        t_r = self._t_r(t_r, given, layout)
+        frames = hemo.n_frames if given.kind == "recordings" else hemo.n_frames[0]
+        if given.kind == "windows":
+            check_made_for(given, frames, t_r)
+        rec = self._signals(given, t_r, layout, frames, names[0])
+        regions = hemo.target_names
+        if rec.target_names is not None and len(rec.target_names) == len(regions):
+            regions = rec.target_names
+        rec = replace(
+            rec, bold=hemo.values, target_names=list(regions), provenance=provenance_of(X, y)
+        )
+        if layout is None:
+            check_same_frames(hemo, rec.table, rec.kind)
+        # Arrays without tmin are cut by y itself: there, the usual history is assumed.
+        told = rec.info is not None or self.tmin is not None
+        check_orientation(rec, names[1], None if told else DEFAULT_CONTEXT)
+        if layout is None:
+            check_channels(rec, names[0])
+        return rec
+
+    def read_signals(
+        self, X, *, layout: Layout | None = None, name: str = "X", owner=None
+    ) -> Recordings:
+        """Read electrophysiology where frames do not matter, or a table.
+
+        Parameters
+        ----------
+        X : Epochs | Raw | list | array
+            Windows, recordings or a table.
+        layout, name, owner
+            As in `read`.
+
+        Returns
+        -------
+        rec : Recordings
+            Every segment has one frame, at its first sample.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X cannot be read, or is not what ``fit`` saw.
+        """
+        given = what_is(X, name)
+        _check_kind(given, layout, name)
+        if given.kind == "table":
+            return _table(_rows(given.items, owner, reset=layout is None), None, owner, layout)
+        grid = FrameGrid(t_r=1e-6, sfreq=self.sfreq, picks=self.picks, channels=self.channels)
+        frames = [1] * len(given)
+        if given.kind == "windows":
+            # Epochs know their time 0; how many frames they were cut for is not asked.
+            given = replace(given, items=_around_zero(given)) if given.is_mne else given
+            frames = None if given.is_mne else 1
+        return read_signals(
+            given, grid, n_frames=frames, name=name,
+            ch_names=None if layout is None else layout.ch_names,
+        )  # fmt: skip
+
+    def read_bold(self, y, *, name: str = "X", may_lack: bool = True) -> Recordings:
+        """Read BOLD alone, windows or recordings, as the way back takes it.
+
+        Parameters
+        ----------
+        y : array | DataFrame | list
+            (n_windows, n_frames, n_targets), a list of (n_frames, n_targets), or one of them.
+        name : str
+            What to call it in errors.
+        may_lack : bool
+            Whether recordings may lack regions (columns of NaN).
+
+        Returns
+        -------
+        rec : Recordings
+            Without signal: segments know their number of frames alone.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it cannot be BOLD.
+        """
+        given = what_is_bold(y, name)
+        hemo = read_hemo(given.items, given.kind, len(given), name=name, may_lack=may_lack)
+        n = len(hemo.values)
+        nowhere = [Segment(_nothing, 0, 0.0, np.nan, len(value)) for value in hemo.values]
+        table = pd.DataFrame({
+            "subject": "", "run": "", "recording": np.zeros(n, int)
+            if given.kind == "windows" else np.arange(n), "onset": np.nan, "frame": -1,
+        })  # fmt: skip
+        return Recordings(
+            given.kind, nowhere, np.nan, [], None, table, np.nan, hemo.values,
+            list(hemo.target_names), given.single,
+        )  # fmt: skip
+
+    def _t_r(self, t_r, given: Given, layout: Layout | None) -> float:
+        """Seconds between frames: as given, as windows carry it, or as in fit."""
+        if t_r is not None:
+            return check_t_r(t_r)
+        drive = given.drive
+        told = given.metadata("t_r") if drive is None else drive.frame_step
+        if told is not None:
+            return check_t_r(float(told))
+        if layout is not None:
+            return layout.t_r
+        raise ValueError(
+            "t_r, the seconds between frames, is not known: give t_r (windows from make_windows "
+            "carry it)."
+        )
+
+    def _signals(self, given: Given, t_r, layout, n_frames, name) -> Recordings:
+        """Read windows or recordings."""
+        grid = self.grid(t_r)
+        windows = layout is not None and layout.kind == "windows"
+        if windows and grid.tmin is None and given.kind == "windows":
+            grid = replace(grid, tmin=-layout.window_start)
+        if given.drive is not None:
+            grid = replace(grid, sfreq=float(given.drive.sfreq))
+        return read_signals(
+            given, grid, n_frames=n_frames, name=name,
+            ch_names=None if layout is None else layout.ch_names,
+            window_frames=None if layout is None else layout.n_frames,
+        )  # fmt: skip
+
+
+def _around_zero(given: Given) -> list:
+    """Move epochs that do not hold time 0: only frames refer to it."""
+    return [
+        epochs if epochs.tmin <= 0 <= epochs.tmax else epochs.copy().shift_time(0.0, relative=False)
+        for epochs in given.items
+    ]
+
+
+def _nothing(first: int, stop: int) -> np.ndarray:
+    """No channels, (0, n_times)."""
+    return np.empty((0, stop - first))
+
+
+def _check_kind(given: Given, layout: Layout | None, name: str) -> None:
+    """Refuse a table where fit saw signals, and signals where it saw a table."""
+    if layout is None or (given.kind == "table") == (layout.kind == "table"):
+        return
+    if layout.kind == "table":
+        raise ValueError(f"fit saw a table (n_frames, n_features): {name} must be one too.")
+    raise ValueError(
+        f"{name} is a table of shape {np.shape(given.items)}, but fit saw {layout.kind}. One "
+        "recording as an array (n_channels, n_times) goes into a list."
+    )
+
+
+def _rows(X, owner, reset: bool) -> np.ndarray:
+    """Rows of a table (n_frames, n_features) as scikit-learn checks them."""
+    options = {"dtype": [np.float64, np.float32]}
+    return check_array(X, **options) if owner is None else validate_data(
+        owner, X, reset=reset, **options
+    )  # fmt: skip
+
+
+def _rows_and_targets(X, y, owner, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a table and of its targets."""
+    if owner is None or not reset:
+        return _rows(X, owner, reset), np.asarray(y, dtype=np.float64)
+    return validate_data(
+        owner, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32]
+    )
+
+
+def _table(X: np.ndarray, y: np.ndarray | None, owner, layout: Layout | None) -> Recordings:
+    """Read a table as a recording of one bin per frame: (n_frames, n_features), y as given."""
+    signal = np.ascontiguousarray(X.T, dtype=np.float64)
+    names = getattr(owner, "feature_names_in_", None)
+    names = [f"x{i}" for i in range(len(signal))] if names is None else list(names)
+    place = pd.DataFrame({"subject": [""], "run": "", "recording": 0, "onset": 0.0, "frame": 0})
+    segment = Segment(lambda first, stop: signal[:, first:stop], len(X), 0.0, 1.0, len(X))
+    one = layout.one_target if layout is not None else y is not None and y.ndim == 1
+    rec = Recordings(
+        "table", [segment], 1.0, names, None, place, 1.0, one_target=one,
+        named=hasattr(owner, "feature_names_in_"),
+    )  # fmt: skip
+    if y is None:
+        return rec
+    y = np.asarray(y, dtype=np.float64)
+    y = y[:, np.newaxis] if y.ndim == 1 else y
+    return rec.with_bold([y], [f"target{i:03d}" for i in range(y.shape[1])])
+
+
+class HasReader:
+    """An estimator that reads recordings as its parameter ``reader`` says; None is the defaults."""
+
+    def _reader(self) -> Reader:
+        return Reader() if self.reader is None else self.reader
+
+    def _parts(self) -> dict:
+        """Parameter to what builds the object that it stands for."""
+        return {"reader": self._reader}
+
+    def set_params(self, **params):
+        """Set parameters, those of parts (``reader__picks``) included.
+
+        Parameters
+        ----------
+        **params : dict
+            As in scikit-learn. A part that is None or a name becomes an object first.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        nested = {name: value for name, value in params.items() if "__" in name}
+        super().set_params(**{k: v for k, v in params.items() if k not in nested})
+        parts = self._parts()
+        for part in {name.partition("__")[0] for name in nested} & parts.keys():
+            setattr(self, part, parts[part]())
+        return super().set_params(**nested)

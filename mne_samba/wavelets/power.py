@@ -1,0 +1,304 @@
+"""Band power of long recordings on a low-rate grid of bins, streamed in blocks.
+
+One real FFT per block serves every band and wavelet. Only the frequencies where a wavelet responds
+are kept, so each inverse transform is as short as the wavelet's bandwidth allows and gives the
+complex envelope already decimated. Squared and summed over a band, its power is averaged over the
+bins by integrating the trigonometric interpolant, which makes fractional bin edges exact.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from scipy import fft
+
+from .bands import CANONICAL_BANDS, band_edges, check_rate
+from .morlet import (
+    _centred_response,
+    _check_cycles,
+    _support,
+    _take_spectrum,
+    band_frequencies,
+    causal_delay,
+    morlet,
+)
+
+__all__ = ["band_power"]
+
+Reader = Callable[[int, int], np.ndarray]
+
+
+def band_power(
+    read: Reader,
+    n_times: int,
+    sfreq: float,
+    bands: Mapping[str, Sequence[float]] | Sequence[Sequence[float]] = CANONICAL_BANDS,
+    *,
+    start: float,
+    width: float,
+    n_bins: int,
+    n_cycles: float = 7.0,
+    block: float | None = None,
+    causal: bool = False,
+    kernels: Sequence[np.ndarray] | None = None,
+    out: np.ndarray | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> np.ndarray:
+    r"""Mean complex Morlet power of each band in consecutive bins.
+
+    Band power at time t is the mean of :math:`|x * w_f|^2` over the band's wavelets (see
+    :func:`band_frequencies`), and a bin holds its mean over ``[start + i * width, start + (i + 1) *
+    width)``.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(first, stop)`` returns samples ``first .. stop`` as (n_channels, stop - first).
+        Called with ``0 <= first < stop <= n_times``, in order, a block at a time.
+    n_times : int
+        Samples that exist. Beyond them the signal is reflected (kernels: about its end samples, as
+        MNE's filters do; causal: held).
+    sfreq : float
+        Sampling rate in Hz.
+    bands : dict or sequence
+        Name to ``(low, high)`` in Hz, or the pairs alone; a single number is one wavelet.
+    start : float
+        Start of the first bin in samples; may be fractional or negative.
+    width : float
+        Width of a bin in samples; may be fractional.
+    n_bins : int
+        Number of bins.
+    n_cycles : float
+        Cycles per wavelet.
+    block : float | None
+        Seconds of signal per block; None chooses about ten times the longest wavelet.
+    causal : bool
+        Use past samples only, with wavelets that are cut off and delayed by :func:`causal_delay`.
+        No decimation is possible then without looking ahead, so this is several times slower.
+    kernels : sequence of ndarray | None
+        Band-pass FIR kernels of odd length, one per band, used instead of wavelets: power is the
+        squared Hilbert envelope of the zero-phase filtered signal.
+    out : ndarray, shape (n_channels, n_bands, n_bins), float32 | None
+        Where to write power; None makes a new array.
+    progress : callable | None
+        Called with the number of bins that are done, after every block.
+
+    Returns
+    -------
+    ndarray, shape (n_channels, n_bands, n_bins), float32
+        Power in squared units of the signal.
+
+    Raises
+    ------
+    ValueError
+        If a band reaches half the sampling rate, or sizes are not positive, or the numbers of bands
+        and kernels differ.
+
+    Notes
+    -----
+    Equal to :func:`mne.time_frequency.tfr_array_morlet` averaged over frequencies and time.
+    """
+    edges = band_edges(bands)
+    n_cycles = _check_cycles(n_cycles)
+    check_rate(max(high for _, high in edges), sfreq)
+    if n_times < 1 or n_bins < 1 or not width > 0:
+        raise ValueError(
+            f"n_times, n_bins and width must be positive; got {n_times}, {n_bins} and {width}."
+        )
+    if kernels is not None and (causal or len(kernels) != len(edges)):
+        raise ValueError(
+            f"kernels must be one zero-phase kernel per band ({len(edges)}) without causal; "
+            f"got {len(kernels)} kernels and causal={causal}."
+        )
+    if causal:
+        delays = causal_delay(bands, n_cycles)
+        banks = [
+            [morlet(sfreq, freq, n_cycles, causal=delay) for freq in freqs]
+            for freqs, delay in zip(band_frequencies(bands, n_cycles), delays, strict=True)
+        ]
+        return _causal_power(
+            read, n_times, sfreq, banks, start, width, n_bins, block, out, progress
+        )
+    if kernels is None:
+        banks = [
+            [morlet(sfreq, freq, n_cycles) for freq in freqs]
+            for freqs in band_frequencies(bands, n_cycles)
+        ]
+    else:
+        banks = [[_check_kernel(kernel)] for kernel in kernels]
+    return _decimated_power(
+        read, n_times, sfreq, banks, start, width, n_bins, block, out, progress,
+        analytic=kernels is not None,
+    )  # fmt: skip
+
+
+def _check_kernel(kernel: np.ndarray) -> np.ndarray:
+    """Return a kernel as floats, refusing an even length."""
+    kernel = np.asarray(kernel, dtype=float)
+    if kernel.ndim != 1 or kernel.size % 2 == 0:
+        raise ValueError(f"A kernel must be 1-D with an odd length, got shape {kernel.shape}.")
+    return kernel
+
+
+def _bins_per_block(pad: int, width: float, n_bins: int, sfreq: float, block: float | None) -> int:
+    """Bins per block of signal, at least one, at most all."""
+    # Ten pads keep the overlap at a fifth of the work; more would only cost memory and cache.
+    n_valid = max(10.0 * pad, 20.0 * sfreq) if block is None else float(block) * sfreq
+    return int(np.clip(n_valid // width, 1, n_bins))
+
+
+def _rows_per_group(n_fft: int) -> int:
+    """Channels that are transformed together."""
+    # A group of channels whose block and spectrum stay in the second-level cache.
+    return max(1, 2**17 // n_fft)
+
+
+def _decimated_power(
+    read, n_times, sfreq, banks, start, width, n_bins, block, power, progress, *, analytic
+):
+    """Zero-phase band power by cropped inverse transforms; see the module's docstring."""
+    pad = 1 + max(kernel.size // 2 for bank in banks for kernel in bank)
+    per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
+    n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + 2 * pad + 1, real=True)
+    bank_filters = [_crop_bank(bank, n_fft, analytic) for bank in banks]
+    averages = {
+        length: _bin_averages(length, n_fft, pad, width, per_block) for length, _ in bank_filters
+    }
+    for first_bin in range(0, n_bins, per_block):
+        position = start + first_bin * width
+        whole = int(np.floor(position))
+        # Bins keep their place inside the block; the signal is moved under them by a fraction of a
+        # sample, which in the frequency domain is a phase.
+        shift = position - whole
+        block_signal = _read_reflected(
+            read, whole - pad, whole - pad + n_fft, n_times, odd=analytic
+        )
+        if power is None:
+            power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
+        n_valid = min(per_block, n_bins - first_bin)
+        filters = [
+            (length, [(first, values * _shift_phase(first, values.size, n_fft, shift))
+                      for first, values in bank])
+            for length, bank in bank_filters
+        ]  # fmt: skip
+        rows = _rows_per_group(n_fft)
+        for row in range(0, len(block_signal), rows):
+            part = slice(row, row + rows)
+            spectrum = fft.rfft(block_signal[part])
+            for band, (length, bank) in enumerate(filters):
+                squared = _summed_squares(spectrum, bank, length, n_fft)
+                power[part, band, first_bin : first_bin + n_valid] = (
+                    squared @ averages[length][:, :n_valid]
+                )
+        if progress is not None:
+            progress(first_bin + n_valid)
+    # Interpolation may ring below zero beside an artefact; power cannot.
+    return np.maximum(power, 0.0, out=power)
+
+
+def _crop_bank(bank, n_fft, analytic):
+    """Responses of a band's filters on their supports, scaled for an inverse of common length."""
+    supports = []
+    for kernel in bank:
+        response = _centred_response(kernel, n_fft)
+        if analytic:
+            response[n_fft // 2 + 1 :] = 0.0
+            response[1 : (n_fft + 1) // 2] *= 2.0
+        supports.append(_support(response))
+    widest = max(values.size for _, values in supports)
+    # Power has twice the envelope's bandwidth. Gaussian responses fade so fast that a quarter more
+    # than the envelope needs is enough; a flat FIR response needs it all.
+    length = min(n_fft, fft.next_fast_len(int(np.ceil((2.0 if analytic else 1.25) * widest))))
+    scale = length / n_fft / np.sqrt(len(bank))
+    return length, [(first, (values * scale).astype(np.complex64)) for first, values in supports]
+
+
+def _shift_phase(first, n_bins, n_fft, shift):
+    """Phase (n_bins,) that moves a signal by ``shift`` samples."""
+    return np.exp(2j * np.pi * shift / n_fft * (first + np.arange(n_bins))).astype(np.complex64)
+
+
+def _summed_squares(spectrum, bank, length, n_fft):
+    """Sum a band's squared real and imaginary parts over its filters: (n_channels, 2 * length)."""
+    total = None
+    for first, values in bank:
+        envelope = np.zeros((len(spectrum), length), dtype=np.complex64)
+        taken = _take_spectrum(spectrum, first, values.size, n_fft)
+        # The place of the support inside the short spectrum turns the phase only.
+        np.multiply(taken, values, out=envelope[:, : values.size])
+        parts = fft.ifft(envelope, overwrite_x=True).view(np.float32)
+        np.multiply(parts, parts, out=parts)
+        total = parts if total is None else np.add(total, parts, out=total)
+    return total
+
+
+def _bin_averages(length, n_fft, pad, width, n_bins):
+    """Matrix that averages the trigonometric interpolant of ``length`` samples over bins.
+
+    Rows are doubled to sum the squares of interleaved real and imaginary parts on the way.
+    """
+    scale = length / n_fft
+    centres = (pad + (np.arange(n_bins) + 0.5) * width) * scale
+    frequency = np.arange(length // 2 + 1) / length
+    response = np.sinc(frequency * width * scale) * np.exp(
+        -2j * np.pi * frequency * centres[:, None]
+    )
+    return np.repeat(fft.irfft(response, n=length).T, 2, axis=0).astype(np.float32)
+
+
+def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, power, progress):
+    """Band power from past samples only: full rate, sample n stands for the time [n, n + 1)."""
+    pad = max(kernel.size for bank in banks for kernel in bank) - 1
+    per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
+    n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + pad + 2)
+    responses = [[fft.fft(kernel, n_fft) / np.sqrt(len(bank)) for kernel in bank] for bank in banks]
+    for first_bin in range(0, n_bins, per_block):
+        position = start + first_bin * width
+        whole = int(np.floor(position))
+        block_signal = _read_held(read, whole - pad, whole - pad + n_fft, n_times)
+        if power is None:
+            power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
+        n_valid = min(per_block, n_bins - first_bin)
+        edges = position - whole + np.arange(n_valid + 1) * width
+        below = np.minimum(edges.astype(int), n_fft - pad - 1)
+        for row, channel in enumerate(block_signal):
+            spectrum = fft.fft(channel)
+            for band, bank in enumerate(responses):
+                squared = sum(np.abs(fft.ifft(spectrum * r)[pad:]) ** 2 for r in bank)
+                summed = np.r_[0.0, np.cumsum(squared)]
+                at_edges = summed[below] + (edges - below) * squared[below]
+                power[row, band, first_bin : first_bin + n_valid] = np.diff(at_edges) / width
+        if progress is not None:
+            progress(first_bin + n_valid)
+    return np.maximum(power, 0.0, out=power)
+
+
+def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
+    """Read ``first .. stop``, mirrored at the signal's ends, as float32.
+
+    ``centre`` removes the mean of what was read; ``odd`` turns the mirrored parts upside down about
+    the end samples, as MNE's filters do.
+    """
+    if 0 <= first and stop <= n_times:
+        signal = np.asarray(read(first, stop))
+    else:
+        turns, index = np.divmod(np.arange(first, stop), max(2 * (n_times - 1), 1))
+        mirrored = index >= n_times
+        index = np.where(mirrored, 2 * (n_times - 1) - index, index) if n_times > 1 else 0 * index
+        low, high = int(index.min()), int(index.max()) + 1
+        signal = np.asarray(read(low, high))[:, index - low]
+        if odd:
+            start, end = np.asarray(read(0, 1)), np.asarray(read(n_times - 1, n_times))
+            signal = np.where(mirrored, 2.0 * end - signal, signal)
+            signal = signal + 2.0 * turns * (end - start)
+    if not centre:
+        return signal.astype(np.float32)
+    # No band passes zero frequency, and an electrode's offset would use up single precision.
+    out = np.empty(signal.shape, dtype=np.float32)
+    return np.subtract(signal, signal.mean(axis=1, keepdims=True), out=out, casting="same_kind")
+
+
+def _read_held(read, first, stop, n_times):
+    """Read ``first .. stop``, the end values held beyond the signal's ends; float64."""
+    index = np.clip(np.arange(first, stop), 0, n_times - 1)
+    low, high = int(index[0]), int(index[-1]) + 1
+    return np.asarray(read(low, high), dtype=np.float64)[:, index - low]

@@ -2,7 +2,15 @@
 
 import inspect
 
-from mne_samba import InverseTranslator, LatentTranslator, Reader, SambaTranslator, Trainer, models
+from mne_samba import (
+    InverseTranslator,
+    LatentTranslator,
+    Reader,
+    SambaTranslator,
+    Trainer,
+    make_windows,
+    models,
+)
 from mne_samba.wavelets import Morlet
 
 MODELS = {
@@ -59,3 +67,8 @@ def _one_way(cls, model, options: dict, lenient: bool = False):
     if lenient:
         options = {name: value for name, value in options.items() if name in own}
     return cls(**{name: part for name, part in parts.items() if part is not None}, **options)
+
+
+def windows(raw, bold, **options):
+    """Windows whose reader has what is asked for."""
+    return make_windows(raw, bold, reader=_take(options, Reader), **options)

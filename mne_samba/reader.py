@@ -174,7 +174,8 @@ class Reader(BaseEstimator):
 
     def read_pair(
         self, X, y, t_r: float | None = None, *, layout: Layout | None = None,
-        may_lack: bool = True, names: tuple[str, str] = ("X", "y"), owner=None,
+        may_lack: bool = True, drives: bool = False, names: tuple[str, str] = ("X", "y"),
+        owner=None,
     ) -> Recordings:  # fmt: skip
         """Read electrophysiology and the BOLD that belongs to it.
 
@@ -189,6 +190,8 @@ class Reader(BaseEstimator):
             As in `read`.
         may_lack : bool
             Whether recordings may lack regions (columns of NaN).
+        drives : bool
+            Whether X holds drives, which may be constant or alike, and not channels.
         names : tuple of str
             What to call X and y in errors.
 
@@ -234,7 +237,7 @@ class Reader(BaseEstimator):
         told = rec.info is not None or self.tmin is not None
         check_orientation(rec, names[1], None if told else DEFAULT_CONTEXT)
         if layout is None:
-            check_channels(rec, names[0])
+            check_channels(rec, names[0], drives)
         return rec
 
     def read_signals(

@@ -327,7 +327,7 @@ def test_good_citizen(fitted, data):
     drive, bold, _ = data
     again = pickle.loads(pickle.dumps(fitted))
     assert_allclose(again.predict([drive])[0], fitted.predict([drive])[0])
-    assert clone(fitted).get_params() == fitted.get_params()
+    assert repr(clone(fitted)) == repr(fitted)
     assert list(fitted.get_feature_names_out()) == fitted.target_names_in_
     other = clone(fitted).fit([drive[:3]], [bold[:, :3]])
     assert other.hrf_.shape[0] == 3
@@ -338,7 +338,7 @@ def test_good_citizen(fitted, data):
 @pytest.mark.slow
 def test_bootstrap_is_the_same_in_parallel(data):
     drive, bold, _ = data
-    kwargs = {"t_r": T_R, "sfreq": SFREQ, "n_bootstrap": 4, "random_state": 1, "verbose": False}
+    kwargs = {"t_r": T_R, "reader": Reader(sfreq=SFREQ), "n_bootstrap": 4, "random_state": 1}
     one = LearnableHRF(**kwargs).fit([drive[:3]], [bold[:, :3]])
     two = LearnableHRF(**kwargs, n_jobs=2).fit([drive[:3]], [bold[:, :3]])
     pd.testing.assert_frame_equal(one.hrf_intervals_, two.hrf_intervals_)
@@ -431,7 +431,7 @@ def test_a_table_after_signals_keeps_no_response():
     rng = np.random.default_rng(0)
     drive, bold = rng.standard_normal((2, 4000)), rng.standard_normal((200, 2))
     X = rng.standard_normal((50, 2))
-    options = {"t_r": 2.0, "sfreq": 10.0, "random_state": 0, "verbose": False}
+    options = {"t_r": 2.0, "reader": Reader(sfreq=10.0), "random_state": 0}
     model = LearnableHRF(n_bootstrap=2, **options).fit([drive], [bold]).fit(X, X)
     public = {name for name in vars(model) if not name.startswith("_")}
     new = LearnableHRF(n_bootstrap=2, **options).fit(X, X)

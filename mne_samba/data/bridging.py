@@ -65,22 +65,23 @@ def clean_reader(segment: Segment, sfreq: float):
     return _without_bad(segment, sfreq) if len(segment.bad) else segment.read
 
 
-def check_channels(rec: Recordings, name: str = "X", block: int | None = None) -> None:
+def check_channels(rec: Recordings, name: str = "X", drives: bool = False) -> None:
     """Refuse NaN, flat and duplicated channels before anything is learnt from them.
+
+    Drives may be flat or alike: a condition may be missing in a run.
 
     A channel must vary, and differ from all others, in every recording. What BAD spans hold does
     not matter.
     """
-    if block is None:
-        block = max(1, _BLOCK_BYTES // (8 * len(rec.ch_names)))
     keys = rec.keys
     for key in dict.fromkeys(keys):
         members = [i for i, other in enumerate(keys) if other == key]
         what = f"{name}[{members[0]}]" if rec.kind == "recordings" else name
-        _check_recording([rec.segments[i] for i in members], rec, what, block)
+        _check_recording([rec.segments[i] for i in members], rec, what, drives)
 
 
-def _check_recording(segments: list[Segment], rec, name: str, block: int) -> None:
+def _check_recording(segments: list[Segment], rec, name: str, drives: bool) -> None:
+    block = max(1, _BLOCK_BYTES // (8 * len(rec.ch_names)))
     low = np.full(len(rec.ch_names), np.inf)
     high = -low
     # Two channels that agree in two random projections of every block are copies of each other.
@@ -94,6 +95,8 @@ def _check_recording(segments: list[Segment], rec, name: str, block: int) -> Non
             np.minimum(low, data.min(axis=1), out=low)
             np.maximum(high, data.max(axis=1), out=high)
             sketch += data @ rng.standard_normal((data.shape[1], 2))
+    if drives:
+        return
     flat = [ch for ch, lo, hi in zip(rec.ch_names, low, high, strict=True) if hi - lo < _LEAST]
     if flat:
         raise ValueError(f"{name} has flat channels {flat[:8]}: mark them bad or leave them out.")

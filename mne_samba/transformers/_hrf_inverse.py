@@ -34,7 +34,7 @@ def invert(est, X):
         _check_width(est, X.shape[1])
         return _unmap(est.coef_, (X - est.intercept_).T).T
     if est.t_r is not None:
-        check_t_r_of_fit(est, est._layout.t_r)
+        check_t_r_of_fit(est, est.t_r)
     rec = est._reader().read_bold(X, may_lack=False)
     _check_width(est, rec.bold[0].shape[1])
     return rec.as_given([_invert_segment(est, v, rec.kind == "windows") for v in rec.bold])

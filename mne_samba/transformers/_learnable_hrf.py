@@ -160,7 +160,7 @@ class LearnableHRF(
         reader = self._reader()
         reader.check()
         forget_fit(self)
-        rec = reader.read_pair(X, y, self.t_r, may_lack=False, owner=self)
+        rec = reader.read_pair(X, y, self.t_r, may_lack=False, drives=True, owner=self)
         self.ch_names_in_, self.target_names_in_ = list(rec.ch_names), list(rec.target_names)
         self._layout = rec.layout(max(rec.n_frames))
         if rec.kind == "table":

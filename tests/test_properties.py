@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from assemble import assemble
+from assemble import assemble, windows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mne_samba import Reader, make_windows
+from mne_samba import Reader
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.hrf import convolve_frames
 from mne_samba.io._harmonize import resample_bold
@@ -180,7 +180,7 @@ def test_windows_lie_where_they_say(
         "n_dummy": n_dummy, "slice_time_ref": reference,
     }  # fmt: skip
     try:
-        epochs, y = make_windows(raw, bold, **options)
+        epochs, y = windows(raw, bold, **options)
     except ValueError as error:
         said = str(error)
         assert any(w in said for w in ("shorter than one", "is empty", "transpose", "holds no"))

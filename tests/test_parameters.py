@@ -1,0 +1,358 @@
+"""No parameter is accepted in silence: every one of every estimator has an effect or is refused."""
+
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.ndimage import gaussian_filter1d
+from sklearn.dummy import DummyClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, KFold
+
+from mne_samba import (
+    CoreModel,
+    FramewiseRegressor,
+    InverseCoreModel,
+    InversePaperModel,
+    InverseSambaModel,
+    InverseTranslator,
+    LatentTranslator,
+    LearnableHRF,
+    PaperModel,
+    Reader,
+    SambaClassifier,
+    SambaModel,
+    SambaTranslator,
+    Trainer,
+    WaveletBandAttention,
+    make_windows,
+)
+from mne_samba.baselines import BandPowerRidge
+from mne_samba.datasets import simulate_paired
+from mne_samba.evaluation import ConformalRegressor
+from mne_samba.wavelets import Discrete, Morlet, Shannon
+
+BANDS = {"alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
+QUICK = {"max_epochs": 2, "window": 40.0, "gap": 4.0, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Two people of 240 s, 4 sources and 3 targets."""
+    return simulate_paired(
+        2, 240.0, level="source", n_sources=4, n_targets=3, snr=4.0, sfreq=100.0, random_state=0
+    )
+
+
+def forward(model=None, trainer=None, **options):
+    if trainer is None or isinstance(trainer, dict):
+        trainer = Trainer(**{**QUICK, **(trainer or {})})
+    model = CoreModel(target_bands=False) if model is None else model
+    return SambaTranslator(
+        **{"t_r": 2.0, "model": model, "trainer": trainer, "random_state": 0, **options}
+    )
+
+
+def backward(model=None, **options):
+    model = InverseCoreModel(target_bands=False) if model is None else model
+    return InverseTranslator(
+        **{"t_r": 2.0, "model": model, "trainer": Trainer(**QUICK), "random_state": 0, **options}
+    )
+
+
+def small(cls, **options):
+    """Model whose fit is quick; networks are kept, whether they help or not."""
+    quick = {"n_hidden": 4, "corrections": "always", "target_bands": False, "graph": "knn"}
+    known = inspect.signature(cls).parameters
+    return cls(**{**{k: v for k, v in quick.items() if k in known}, **options})
+
+
+def as_arrays(value):
+    """Flat list of arrays of anything that an estimator publishes."""
+    if isinstance(value, dict):
+        return [a for key in sorted(value, key=str) for a in as_arrays(value[key])]
+    if isinstance(value, (list, tuple)):
+        return [a for item in value for a in as_arrays(item)]
+    if isinstance(value, (pd.DataFrame, pd.Series)):
+        value = value.to_numpy()
+    if isinstance(value, (np.ndarray, float, int, np.generic)):
+        return [np.asarray(value, dtype=float)] if np.asarray(value).dtype.kind in "biuf" else []
+    return []
+
+
+def published(est) -> list:
+    names = sorted(n for n in vars(est) if n.endswith("_") and not n.startswith("_"))
+    return [a for name in names if "time" not in name for a in as_arrays(vars(est)[name])]
+
+
+def differ(one: list, other: list) -> bool:
+    return len(one) != len(other) or any(
+        a.shape != b.shape or not np.array_equal(a, b, equal_nan=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+# Class of the parts of an estimator -> name of a parameter -> another value than the default, or
+# Refused(value, message) for what changes the time, the memory or the place of a fit alone.
+class Refused:
+    def __init__(self, value, message):
+        self.value, self.message = value, message
+
+
+HRF = {"hrf": "canonical", "hrf_length": 20.0, "hrf_bounds": "fast"}
+CORE = {"bands": BANDS, **HRF, "map_prior": "ard", "band_attention": False, "target_bands": True}
+MODELS = {
+    CoreModel: {**CORE, "power": "log"},
+    SambaModel: {
+        **CORE, "power": "log", "graph": "dense", "n_neighbors": 1, "recurrent": "gru",
+        "n_hidden": 3, "corrections": "auto",
+    },
+    PaperModel: {
+        **HRF, "band_attention": False, "graph": "dense", "n_neighbors": 1,
+        "recurrent": "gru", "n_hidden": 8,
+    },
+    InverseCoreModel: CORE,
+    InverseSambaModel: {**CORE, "n_neighbors": 1, "corrections": "auto"},
+    InversePaperModel: {
+        "bands": BANDS, **HRF, "graph": "dense", "n_neighbors": 1, "n_hidden": 8,
+    },
+}  # fmt: skip
+WAYS = {
+    "t_r": Refused(-1.0, "t_r must be above 0"), "model": "paper", "reader": Reader(detrend=None),
+    "trainer": Refused(Ridge(), "trainer"), "warm_start": Refused("yes", "warm_start"),
+    "random_state": 1, "verbose": Refused("loud", "verbose"),
+}  # fmt: skip
+TRAINER = {
+    "lr": 1e-4, "batch_size": 1, "max_epochs": 1, "patience": Refused(0, "patience"),
+    "window": 60.0, "step": 10.0, "validation_fraction": 0.4, "gap": 40.0,
+    "device": Refused("abacus", "device"), "dtype": "float64", "compile": Refused(3, "compile"),
+    "mixed_precision": Refused(3, "mixed_precision"), "checkpoint_dir": Refused(3, "checkpoint"),
+}  # fmt: skip
+READER = {
+    "sfreq": Refused(-1.0, "sfreq"), "tmin": Refused(1.0, "tmin"), "picks": [0, 1],
+    "channels": Refused("guess", "channels"), "first_volume": Refused(-0.5, "Frame 0 .* -0.5 s"),
+    "n_dummy": Refused(2, "Frame 119"), "slice_time_ref": 0.5,
+    "volume_event": Refused("R128", "R128"), "detrend": None, "memory": Refused(3, "memory"),
+}  # fmt: skip
+
+
+def cases():
+    for cls, table in MODELS.items():
+        yield from ((cls, name, table) for name in inspect.signature(cls).parameters)
+    for cls in (SambaTranslator, InverseTranslator):
+        yield from ((cls, name, WAYS) for name in inspect.signature(cls).parameters)
+    yield from ((Trainer, name, TRAINER) for name in inspect.signature(Trainer).parameters)
+    yield from ((Reader, name, READER) for name in inspect.signature(Reader).parameters)
+
+
+def build(cls, **options):
+    if cls is Trainer:
+        return forward(small(SambaModel), trainer=options)
+    if cls is Reader:
+        return forward(reader=Reader(**options))
+    if cls in (SambaTranslator, InverseTranslator):
+        way = forward if cls is SambaTranslator else backward
+        inverse = "Inverse" if cls is InverseTranslator else ""
+        paper = InversePaperModel if inverse else PaperModel
+        if options.get("model") == "paper":
+            options["model"] = small(paper)
+        if "random_state" in options:
+            options["model"] = small(paper)
+        return way(**options)
+    model = small(cls, **options)
+    return backward(model) if cls.__name__.startswith("Inverse") else forward(model)
+
+
+def fit(est, data):
+    if isinstance(est, InverseTranslator):
+        return est.fit(data.bolds, data.raws)
+    return est.fit(data.raws, data.bolds)
+
+
+def effect_of(est, data) -> list:
+    """Predictions for a person, and all that the fit publishes."""
+    fit(est, data)
+    X = data.bolds if isinstance(est, InverseTranslator) else data.raws
+    return as_arrays([np.asarray(p) for p in est.predict(X[:1])]) + published(est)
+
+
+@pytest.fixture(scope="module")
+def defaults(data):
+    """Fits with default parameters, each made once."""
+    known = {}
+
+    def default_of(key, est):
+        if key not in known:
+            known[key] = effect_of(est, data)
+        return known[key]
+
+    return default_of
+
+
+def name_of(value):
+    return value if isinstance(value, str) else getattr(value, "__name__", "")
+
+
+@pytest.mark.parametrize(("cls", "name", "table"), [*cases()], ids=name_of)
+def test_every_parameter_has_an_effect_or_is_refused(cls, name, table, data, defaults):
+    change = table[name]
+    if isinstance(change, Refused):
+        with pytest.raises((ValueError, TypeError), match=change.message):
+            fit(build(cls, **{name: change.value}), data)
+        return
+    # Of four nodes, eight neighbours are all there are.
+    before = {"random_state": {"random_state": 0}, "graph": {"n_neighbors": 1}}.get(name, {})
+    default = defaults((cls, *before), build(cls, **before))
+    assert differ(default, effect_of(build(cls, **{**before, name: change}), data))
+
+
+RIDGE = {
+    "t_r": Refused(-1.0, "t_r must be above 0"), "hrf": "fir", "bands": BANDS, "power": "linear",
+    "hrf_length": 20.0, "fir_length": 10.0, "alphas": [1.0, 3.0], "alpha_per_target": False,
+    "n_folds": 2, "gap": 60.0, "reader": Reader(picks=[0, 1]),
+}  # fmt: skip
+ATTENTION = {
+    "t_r": Refused(-1.0, "t_r must be above 0"), "bands": BANDS, "rate": 1.0,
+    "output": "features", "hrf_length": 20.0, "hrf_bounds": "fast", "reader": Reader(picks=[0, 1]),
+    "verbose": Refused("loud", "verbose"),
+}  # fmt: skip
+RESPONSE = {
+    "t_r": Refused(-1.0, "t_r must be above 0"), **HRF, "shrinkage": 0.9, "shrink_to": "canonical",
+    "n_bootstrap": 3, "confidence": 0.5, "sample_time_ref": 1.0,
+    "reader": Reader(sfreq=4.0, detrend=None), "random_state": 1, "n_jobs": Refused(0, "n_jobs"),
+    "verbose": Refused("loud", "verbose"),
+}  # fmt: skip
+FRAMEWISE = {"estimator": Ridge(1e3), "t_r": Refused(-1.0, "t_r"), "detrend": "linear"}
+LATENTS = {
+    "forward": forward(reader=Reader(picks=[0, 1])),
+    "inverse": Refused(Ridge(), "inverse must be a InverseTranslator"),
+    "alignment": None,
+}
+DECODER = {
+    "translator": backward(InverseCoreModel(bands=BANDS)), "classifier": DummyClassifier(),
+    "modality": Refused("nonsense", "modality"), "n_blocks": 2,
+}  # fmt: skip
+CONFORMAL = {
+    "estimator": FramewiseRegressor(Ridge(1e3)), "cv": KFold(3), "detrend": None,
+    "t_r": Refused(-1.0, "t_r must be positive"), "context": 100.0, "n_jobs": Refused(0, "n_jobs"),
+}  # fmt: skip
+
+
+def recordings(data):
+    return data.raws, data.bolds
+
+
+def drives(data):
+    """Band-limited drives at 4 Hz."""
+    rng = np.random.default_rng(0)
+    return [gaussian_filter1d(rng.standard_normal((4, 960)), 4.0) for _ in data.raws], data.bolds
+
+
+def frames(data):
+    rng = np.random.default_rng(0)
+    y = np.stack(data.bolds)
+    X = y @ rng.standard_normal((3, 4)) + rng.standard_normal((len(y), 120, 4))
+    return X.reshape(12, 20, 4), (y + np.arange(120)[:, np.newaxis]).reshape(12, 20, 3)
+
+
+def cut(data):
+    return make_windows(data.raws, data.bolds, t_r=2.0, window=40.0)
+
+
+def labelled(data):
+    epochs, _ = cut(data)
+    return epochs, np.arange(len(epochs)) % 2
+
+
+# Windows enough on both sides of the split for an alignment.
+SHORT = backward(trainer=Trainer(**{**QUICK, "window": 12.0, "validation_fraction": 0.45}))
+OTHERS = {
+    BandPowerRidge: (RIDGE, {"t_r": 2.0}, recordings),
+    WaveletBandAttention: (ATTENTION, {"t_r": 2.0}, recordings),
+    LearnableHRF: (
+        RESPONSE, {"t_r": 2.0, "reader": Reader(sfreq=4.0), "random_state": 0}, drives,
+    ),
+    FramewiseRegressor: (FRAMEWISE, {}, frames),
+    ConformalRegressor: (
+        CONFORMAL, {"estimator": FramewiseRegressor(Ridge()), "t_r": 2.0, "context": 20.0}, frames,
+    ),
+    LatentTranslator: (LATENTS, {"forward": forward(), "inverse": SHORT}, recordings),
+    SambaClassifier: (DECODER, {"translator": backward(), "modality": "ele"}, labelled),
+}  # fmt: skip
+# These parameters mean something beside another one only.
+BESIDE = {
+    (BandPowerRidge, "fir_length"): {"hrf": "fir"},
+    (BandPowerRidge, "alpha_per_target"): {"alphas": np.logspace(-6, 0, 60)},
+    (BandPowerRidge, "gap"): {"alphas": np.logspace(-6, 0, 60)},
+    (LearnableHRF, "confidence"): {"n_bootstrap": 3},
+    (LearnableHRF, "random_state"): {"n_bootstrap": 3},
+    (LearnableHRF, "n_jobs"): {"n_bootstrap": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [(cls, name) for cls in OTHERS for name in inspect.signature(cls).parameters],
+    ids=name_of,
+)
+def test_every_parameter_of_the_others_has_an_effect_or_is_refused(cls, name, data):
+    table, options, given = OTHERS[cls]
+    change = table[name]
+    X, y = given(data)
+    if cls is SambaClassifier:
+        epochs, bold = cut(data)
+        fitted = FrozenEstimator(options["translator"].fit(bold, epochs))
+        options = {**options, "translator": fitted}
+        if name == "translator":
+            change = FrozenEstimator(change.fit(bold, epochs))
+    options = {**options, **BESIDE.get((cls, name), {})}
+    if isinstance(change, Refused):
+        with pytest.raises((ValueError, TypeError), match=change.message):
+            cls(**{**options, name: change.value}).fit(X, y)
+        return
+    one, other = cls(**options).fit(X, y), cls(**{**options, name: change}).fit(X, y)
+    steps = [s for s in ("transform", "predict", "predict_proba") if hasattr(one, s)]
+    if cls is SambaClassifier and name == "classifier":
+        steps = ["predict"]
+    results = [
+        as_arrays([getattr(est, step)(X) for step in steps]) + published(est)
+        for est in (one, other)
+    ]
+    assert differ(*results)
+
+
+BANKS = {
+    Shannon: {"bands": BANDS},
+    Morlet: {"bands": BANDS, "n_cycles": 4.0, "causal": True},
+    Discrete: {"wavelet": "db2", "level": 3, "bands": {"alpha": (8.0, 13.0)}},
+}
+
+
+@pytest.mark.parametrize(
+    ("bank", "name"),
+    [(bank, name) for bank in BANKS for name in inspect.signature(bank).parameters],
+    ids=name_of,
+)
+def test_every_parameter_of_a_bank_has_an_effect_or_is_refused(bank, name, data):
+    changed = BandPowerRidge(t_r=2.0, bands=bank(**{name: BANKS[bank][name]}))
+    if bank is Discrete and name == "bands":
+        with pytest.raises(ValueError, match="has its own bands"):
+            fit(changed, data)
+        return
+    assert differ(effect_of(BandPowerRidge(t_r=2.0, bands=bank()), data), effect_of(changed, data))
+
+
+def test_parameters_of_parts_can_be_searched(data):
+    search = GridSearchCV(
+        SambaTranslator(t_r=2.0, model="core", random_state=0),
+        {"model__hrf": ["canonical", "double_gamma"], "reader__detrend": ["cosine", None]},
+        cv=2, error_score="raise",
+    )  # fmt: skip
+    search.fit(data.raws, data.bolds)
+    scores = search.cv_results_["mean_test_score"]
+    assert len(set(scores)) == 4 and np.isfinite(scores).all()
+    best = search.best_estimator_
+    assert best.model.hrf == search.best_params_["model__hrf"]
+    assert best.reader.detrend == search.best_params_["reader__detrend"]

@@ -244,6 +244,11 @@ def recordings(data):
     return data.raws, data.bolds
 
 
+def twice(data):
+    """Enough for a held-out part."""
+    return 2 * data.raws, 2 * data.bolds
+
+
 def drives(data):
     """Band-limited drives at 4 Hz."""
     rng = np.random.default_rng(0)
@@ -278,13 +283,13 @@ OTHERS = {
     ConformalRegressor: (
         CONFORMAL, {"estimator": FramewiseRegressor(Ridge()), "t_r": 2.0, "context": 20.0}, frames,
     ),
-    LatentTranslator: (LATENTS, {"forward": forward(), "inverse": SHORT}, recordings),
+    LatentTranslator: (LATENTS, {"forward": forward(), "inverse": SHORT}, twice),
     SambaClassifier: (DECODER, {"translator": backward(), "modality": "ele"}, labelled),
 }  # fmt: skip
 # These parameters mean something beside another one only.
 BESIDE = {
     (BandPowerRidge, "fir_length"): {"hrf": "fir"},
-    (BandPowerRidge, "alpha_per_target"): {"alphas": np.logspace(-6, 0, 60)},
+    (BandPowerRidge, "alpha_per_target"): {"alphas": np.logspace(-1.5, -0.5, 400)},
     (BandPowerRidge, "gap"): {"alphas": np.logspace(-6, 0, 60)},
     (LearnableHRF, "confidence"): {"n_bootstrap": 3},
     (LearnableHRF, "random_state"): {"n_bootstrap": 3},

@@ -143,6 +143,7 @@ def make_windows(
             reader.slice_time_ref,
             reader.volume_event,
             values.shape[1],
+            names[i],
         )
         samples = np.rint(times * sfreq)
         samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window

@@ -6,6 +6,7 @@ import mne
 import numpy as np
 
 from .._checks import check_number, check_t_r
+from .cuts import check_uncut
 from .pairing import check_raw
 from .triggers import volume_starts, volume_triggers
 
@@ -62,7 +63,7 @@ def frame_times(
 
 
 def times_for_bold(
-    raw, n_frames, t_r, first_volume, n_dummy, slice_time_ref, volume_event, n_targets
+    raw, n_frames, t_r, first_volume, n_dummy, slice_time_ref, volume_event, n_targets, name="raw"
 ):
     """Find frame times; knowing the targets, an error can say that BOLD lies on its side."""
     check_raw(raw, "raw")
@@ -85,8 +86,10 @@ def times_for_bold(
                 f"first_volume={first_volume:g} and volume_event={volume_event!r} contradict each "
                 "other: give the start of the scan in one way."
             )
+        triggers = volume_triggers(raw, volume_event)
+        check_uncut(raw, triggers, name, "volume triggers")
         starts = volume_starts(
-            volume_triggers(raw, volume_event),
+            triggers,
             t_r=t_r,
             sfreq=sfreq,
             n_frames=n_frames,
@@ -99,7 +102,9 @@ def times_for_bold(
             f"The recording lasts {duration:g} s and holds no frame of t_r={t_r:g} s after "
             f"first_volume={first_volume:g} s and {n_dummy} dummy scans. Is t_r in seconds?"
         )
-    return _inside(times, duration, t_r, n_targets, sfreq)
+    times = _inside(times, duration, t_r, n_targets, sfreq)
+    check_uncut(raw, times, name)
+    return times
 
 
 def _inside(times, duration, t_r, n_targets, sfreq) -> np.ndarray:

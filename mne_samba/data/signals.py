@@ -17,8 +17,9 @@ from .._checks import (
 )
 from ..metrics import recording_labels
 from .channels import align, bad_spans, common_channels
+from .cuts import check_uncut
 from .drive import Drive
-from .frame_times import frame_times
+from .frame_times import times_for_bold
 from .given import Given
 from .recordings import Recordings
 from .segments import FrameGrid, Segment

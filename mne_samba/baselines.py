@@ -277,14 +277,7 @@ def _spread(features: np.ndarray) -> np.ndarray:
 
 
 def _ridge(features: np.ndarray, target: np.ndarray, alphas: np.ndarray):
-    """Solve ridge regression for all penalties by one decomposition.
-
-    Returns
-    -------
-    solve : callable
-        ``solve(index)`` gives weights (n_features, n_targets) with penalty ``alphas[index[m]]`` for
-        target m.
-    """
+    """Solve ridge regression for all penalties by one decomposition."""
     n, p = features.shape
     if p <= n:
         values, vectors = linalg.eigh(features.T @ features)

@@ -127,23 +127,6 @@ def write_estimator(estimator, path, overwrite: bool = False) -> None:
     """Write a fitted estimator to one file, which `mne_samba.read_samba` reads.
 
     What reading would refuse is refused here: a file that was written can be read.
-
-    Parameters
-    ----------
-    estimator : object
-        Fitted; ``_state()`` gives a frozen dataclass of all that was learnt, ``_restore(state)``
-        takes it over in an estimator with the same parameters.
-    path : str | Path
-        Where.
-    overwrite : bool
-        Replace an existing file.
-
-    Raises
-    ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
-    ValueError
-        If a parameter is no number, text or array.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -161,28 +144,7 @@ def write_estimator(estimator, path, overwrite: bool = False) -> None:
 
 
 def pack(value) -> tuple[object, dict[str, np.ndarray], dict[str, type]]:
-    """Turn dataclasses, estimators and plain values into what JSON holds, and arrays by name.
-
-    Parameters
-    ----------
-    value : object
-        Dataclass, estimator (with its state), dict with text as keys, list, tuple, array, number,
-        text or None.
-
-    Returns
-    -------
-    tree : object
-        For JSON.
-    arrays : dict of array
-        Named by where they are.
-    classes : dict of type
-        Classes that occur, by name, as `unpack` wants them.
-
-    Raises
-    ------
-    ValueError
-        If something else occurs, with where.
-    """
+    """Turn dataclasses, estimators and plain values into what JSON holds, and arrays by name."""
     packer = _Packer()
     return packer.pack(value, ""), packer.arrays, packer.classes
 
@@ -277,28 +239,7 @@ class _Packer:
 
 
 def unpack(tree, arrays: dict[str, np.ndarray], classes: Mapping[str, type]):
-    """Turn what `pack` made back into objects, or say what is wrong with it.
-
-    Parameters
-    ----------
-    tree : object
-        From JSON.
-    arrays : dict of array
-        Numbers by name; each must occur once in the tree.
-    classes : dict of type
-        Dataclasses and estimators that may occur, by name.
-
-    Returns
-    -------
-    value : object
-        Dataclasses whose fields have the types and dimensions that they declare, and which passed
-        their own ``check()`` where they have one; estimators with their state.
-
-    Raises
-    ------
-    ValueError, TypeError
-        With where, what was found and what was expected.
-    """
+    """Turn what `pack` made back into objects, or say what is wrong with it."""
     unpacker = _Unpacker(arrays, classes)
     value = unpacker.unpack(tree, "", unpacker.scope())
     unpacker.finish()
@@ -306,24 +247,7 @@ def unpack(tree, arrays: dict[str, np.ndarray], classes: Mapping[str, type]):
 
 
 def classes_of(*roots: type) -> dict[str, type]:
-    """Find the classes that a file may name: estimators, and what their states are made of.
-
-    Parameters
-    ----------
-    *roots : type
-        Estimators and dataclasses. Those that the types of fields name are found by themselves, as
-        are the states of estimators, the return type of ``_state``.
-
-    Returns
-    -------
-    classes : dict of type
-        By name.
-
-    Raises
-    ------
-    ValueError
-        If two have the same name.
-    """
+    """Find the classes that a file may name: estimators, and what their states are made of."""
     found: dict[str, type] = {}
     todo: list = list(roots)
     while todo:

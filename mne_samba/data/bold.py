@@ -76,30 +76,7 @@ def _names(y, n_targets: int) -> list[str]:
 def read_hemo(
     y, kind: str, n_segments: int, *, single=False, name="y", may_lack=False
 ) -> Haemodynamics:
-    """Read BOLD of windows or recordings.
-
-    Parameters
-    ----------
-    y : array | DataFrame | list
-        ``(n_windows, n_frames, n_targets)``, or one ``(n_frames, n_targets)`` per recording.
-    kind : "windows" | "recordings"
-        What X holds.
-    n_segments : int
-        Windows or recordings in X.
-    single : bool
-        X is one recording outside a list, so y is one array.
-    name : str
-        What to call the input in errors.
-    may_lack : bool
-        Whether a recording may lack regions, columns of NaN.
-
-    Raises
-    ------
-    ValueError
-        If shapes, lengths or values cannot be BOLD.
-    TypeError
-        If the values are not numbers.
-    """
+    """Read BOLD of windows or recordings."""
     if y is None:
         raise ValueError(
             f"{name} is None: this estimator requires y to be passed, the BOLD time courses, but "

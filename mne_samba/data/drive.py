@@ -58,19 +58,7 @@ class Drive(np.ndarray):
 
 
 def drives_of(rec: Recordings, values: list[np.ndarray], rate: float, frames: bool):
-    """Give drives (n_channels, n_bins) of segments in the shape of the input, with their times.
-
-    Parameters
-    ----------
-    rec : Recordings
-        Where they come from.
-    values : list of array, shape (n_channels, n_bins)
-        One per segment; bin i covers ``[i / rate, (i + 1) / rate)`` seconds from its first sample.
-    rate : float
-        Bins per second.
-    frames : bool
-        Whether the segments know where frames lie.
-    """
+    """Give drives (n_channels, n_bins) of segments in the shape of the input, with their times."""
     carried = {"sfreq": rate, "sample_time_ref": 0.5, "ch_names": list(rec.ch_names)}
 
     def drive(value, segment, table: pd.DataFrame | None) -> Drive:

@@ -120,25 +120,7 @@ class Paired:
     ) -> Paired:  # fmt: skip
         """Standardise recordings and their band power.
 
-        Parameters
-        ----------
-        rec : Recordings
-            With BOLD.
-        powers : list of array, shape (n_channels, n_bands, n_bins)
-            Band power of every segment; NaN where it is unknown.
-        grid : LowRateGrid
-            Its bins.
-        detrend : "cosine" | "linear" | int | None
-            Slow drift removed from BOLD per recording.
-        scaler : PowerScaler
-            Not yet fitted.
-        bands : dict | None
-            Name of every band to its edges.
-
-        Raises
-        ------
-        ValueError
-            If no frame is left, or BOLD never varies.
+        ``powers`` (n_channels, n_bands, n_bins).
         """
         # What was acquired before a whole history existed cannot be predicted honestly, and must
         # not shape drift and scale either: the first volumes are often not in steady state.

@@ -110,22 +110,7 @@ class BandPower:
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
         """Measure band power of all segments.
 
-        Parameters
-        ----------
-        rec : Recordings
-            The signal.
-        memory : None | str | Path | joblib.Memory
-            Where to keep band power, and to find it again.
-
-        Returns
-        -------
-        powers : list of array, shape (n_channels, n_bands, n_bins), float32
-            NaN in bins before the first sample and in BAD spans.
-
-        Raises
-        ------
-        ValueError
-            If the signal is not finite, with the names of its channels.
+        Returns ``powers`` (n_channels, n_bands, n_bins).
         """
         memory, out = check_memory(memory), []
         for segment in rec.segments:

@@ -140,19 +140,7 @@ class Recordings:
         return [segment.n_frames for segment in self.segments]
 
     def as_given(self, frames: list[np.ndarray]):
-        """Give values of segments in the shape of the input.
-
-        Parameters
-        ----------
-        frames : list of array
-            One per segment.
-
-        Returns
-        -------
-        given : array | list of array
-            Stacked for windows; one array per recording, or the array itself where one recording
-            was given outside a list; the array of a table, without its last axis where y had none.
-        """
+        """Give values of segments in the shape of the input."""
         if self.kind == "windows":
             return np.stack(frames)
         if self.kind == "table":
@@ -160,13 +148,7 @@ class Recordings:
         return frames[0] if self.single else frames
 
     def layout(self, n_frames: int) -> Layout:
-        """Give what a fit to these recordings has to remember of them.
-
-        Parameters
-        ----------
-        n_frames : int
-            Frames of the windows that recordings are cut into.
-        """
+        """Give what a fit to these recordings has to remember of them."""
         types = positions = None
         if self.info is not None:
             types = [str(kind) for kind in self.info.get_channel_types()]

@@ -80,23 +80,7 @@ def read_signals(
     name: str = "X",
     window_frames: int | None = None,
 ) -> Recordings:
-    """Read windows or recordings into segments.
-
-    Parameters
-    ----------
-    given : Given
-        The electrophysiology, and what it is.
-    grid : FrameGrid
-        Frame times, sampling rate and picks.
-    n_frames : list of int | int | None
-        Frames of each segment where BOLD is known; None takes all frames that fit.
-    ch_names : list of str | None
-        Channels seen in ``fit``; the input is brought to them, or refused.
-    name : str
-        What to call the input in errors.
-    window_frames : int | None
-        Frames of a window where neither ``n_frames`` nor ``tmin`` says it.
-    """
+    """Read windows or recordings into segments."""
     if given.kind == "windows" and given.is_mne:
         return _read_epochs(given.items, grid, n_frames, ch_names, name)
     if given.kind == "windows":

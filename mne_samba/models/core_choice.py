@@ -132,24 +132,7 @@ class Choice:
 def choose_core(
     data: Paired, options: CoreOptions, split: Split, previous: Core | None = None
 ) -> Choice:
-    """Settle the scale of band power and whether targets have bands of their own.
-
-    Parameters
-    ----------
-    data : Paired
-        Training data; where the scale of band power is open, linear and with ``raw`` power.
-    options : CoreOptions
-        What is open.
-    split : callable
-        Gives the training and the held-out part of data, None where they are too short.
-    previous : Core | None
-        Core that is adapted: it brings the structure with it. The scale is then that of the data.
-
-    Returns
-    -------
-    choice : Choice
-        With what was fitted on the way: nothing is fitted twice.
-    """
+    """Settle the scale of band power and whether targets have bands of their own."""
     raw, data = data.raw, replace(data, raw=None)
     choice = Choice(options, data, options.target_bands is True, previous)
     if previous is not None:

@@ -76,24 +76,7 @@ class Judgement:
 
 
 def confirmed(gain: np.ndarray, always: bool, what: str) -> tuple[bool, float, float]:
-    """Say whether a gain of correlation (n_items,) is large and certain enough, and log it.
-
-    Parameters
-    ----------
-    gain : array, shape (n_items,)
-        Change of held-out correlation of independent items.
-    always : bool
-        Use corrections whatever the gain.
-    what : str
-        Name of the corrections, for the log.
-
-    Returns
-    -------
-    used : bool
-        Whether corrections are used.
-    gain, error : float
-        Mean, and its standard error.
-    """
+    """Say whether a gain of correlation (n_items,) is large and certain enough, and log it."""
     mean, error = mean_and_error(gain)
     kept = bool(mean > max(_LEAST_GAIN, 2 * error))
     done = "kept" if kept else "left out"
@@ -140,16 +123,7 @@ class Judge:
     ) -> Judgement:
         """Train corrections on a part of the training data, and judge them on the held-out rest.
 
-        Parameters
-        ----------
-        core : Core
-            Core of the training part.
-        part, held : Paired
-            Training part and held-out frames.
-        some : array of int, shape (n_drawn,) | None
-            Some of many targets, for which a short training tells whether a long one is worth it.
-        checkpoint : Checkpoint | None
-            Of the training.
+        ``some`` (n_drawn,).
         """
         # What is held out must not choose neighbours either.
         network = self.build(core, self.graphs(part))

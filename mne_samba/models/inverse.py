@@ -93,33 +93,14 @@ class FittedInverse:
     def predict(self, bold: list[np.ndarray]) -> list[np.ndarray]:
         """Predict band power.
 
-        Parameters
-        ----------
-        bold : list of array, shape (n_frames, n_targets)
-            Standardised BOLD; NaN where scrubbed or not measured.
-
-        Returns
-        -------
-        powers : list of array, shape (n_channels, n_bands, n_frames)
-            Standardised log band power; bin k lies between frames k and k + 1.
+        ``bold`` (n_frames, n_targets); returns ``powers`` (n_channels, n_bands, n_frames).
         """
         t_r = self.grid.t_r
         filled = [self.bold.filled(b, frames_before(t_r), frames_after(t_r)) for b in bold]
         return predict_segments(self.network.module, filled)
 
     def describe(self, layout: Layout) -> dict:
-        """Give the fitted attributes that people read and plot.
-
-        Parameters
-        ----------
-        layout : Layout
-            Names of channels and regions.
-
-        Returns
-        -------
-        attributes : dict
-            Name, which ends in an underscore, to value.
-        """
+        """Give the fitted attributes that people read and plot."""
         core, spec = self.core, self.network.spec
         weights, spatial_map = structure_of(core)
         attention, gain = publish_bands(weights, spatial_map)
@@ -162,13 +143,7 @@ class _InverseModel(BaseEstimator):
     may_lack = True
 
     def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range.
-
-        Raises
-        ------
-        ValueError, TypeError
-            With what was given and what was expected.
-        """
+        """Refuse parameters that do not exist or are out of range."""
         as_bank(self.bands)
         check_option(self.hrf, "hrf", ("double_gamma", "fir", "canonical"))
         check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
@@ -178,41 +153,13 @@ class _InverseModel(BaseEstimator):
         check_option(self.target_bands, "target_bands", ("auto", True, False))
 
     def features(self, rec: Recordings) -> BandPower:
-        """Choose what is measured of recordings: their bands, in bins of one frame.
-
-        Parameters
-        ----------
-        rec : Recordings
-            What is fitted.
-
-        Returns
-        -------
-        features : BandPower
-            For segments that are one frame longer.
-        """
+        """Choose what is measured of recordings: their bands, in bins of one frame."""
         shortest = min(segment.n_times for segment in rec.segments)
         grid = inverse_grid(rec.t_r, float(self.hrf_length))
         return BandPower(as_bank(self.bands).resolve(rec.sfreq, shortest), grid)
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedInverse:
-        """Fit the core and its inverse; train corrections and keep what held-out frames confirm.
-
-        Parameters
-        ----------
-        data : Paired
-            From `mne_samba.models.inverse_data.pair_inverse`.
-        trainer : Trainer
-            How corrections are trained, and what is held out.
-        seed : int | None
-            Seed; None draws one.
-        start : tuple | None
-            Fitted model and what it knows of its input, to go on from.
-
-        Returns
-        -------
-        fitted : FittedInverse
-            The model.
-        """
+        """Fit the core and its inverse; train corrections and keep what held-out frames confirm."""
         previous = start_of(start, FittedInverse, data)
         checkpoints = Checkpoints(trainer, self, data, seed, previous)
         with torch.random.fork_rng(devices=[]):
@@ -320,13 +267,7 @@ class InverseSambaModel(_InverseModel):
         self.corrections = corrections
 
     def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range.
-
-        Raises
-        ------
-        ValueError, TypeError
-            With what was given and what was expected.
-        """
+        """Refuse parameters that do not exist or are out of range."""
         super().check()
         check_number(self.n_neighbors, "n_neighbors", low=1, integer=True)
         check_option(self.corrections, "corrections", ("auto", "always"))

@@ -69,19 +69,8 @@ def shares_bins(forward: BandPower, inverse: BandPower) -> bool:
 def frame_bins(powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
     """Average bins of a finer grid over frames.
 
-    Parameters
-    ----------
-    powers : list of array, shape (n_channels, n_bands, grid.n_lags + n_frames * grid.step)
-        Band power of segments that are one frame `longer`.
-    grid : LowRateGrid
-        Their bins.
-
-    Returns
-    -------
-    powers : list of array, shape (n_channels, n_bands, n_lags + n_frames), float32
-        On the `inverse_grid` of the same response; NaN where a part of a bin is unknown. Band power
-        in a bin is its mean there: this is what measuring on that grid gives, up to rounding (1e-6)
-        and the ends of the blocks that a measurement takes (up to 1e-3 of the mean in single bins).
+    ``powers`` (n_channels, n_bands, grid.n_lags + n_frames * grid.step); returns ``powers``
+    (n_channels, n_bands, n_lags + n_frames).
     """
     n_lags = grid.n_lags // grid.step
     out = []
@@ -116,17 +105,8 @@ class InverseScale:
     def standard_power(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
         """Standardise log band power without drift.
 
-        Parameters
-        ----------
-        rec : Recordings
-            What was measured.
-        powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
-            Band power of segments that are one frame `longer`.
-
-        Returns
-        -------
-        powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
-            Double precision; NaN where band power is unknown.
+        ``powers`` (n_channels, n_bands, n_lags + n_frames); returns ``powers`` (n_channels,
+        n_bands, n_lags + n_frames).
         """
         rows = []
         scaled = self.power.transform(powers, rec.keys, rec.kind)
@@ -140,17 +120,8 @@ class InverseScale:
     def standard_targets(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
         """Standardise log band power at the bins of frames.
 
-        Parameters
-        ----------
-        rec : Recordings
-            What was measured.
-        powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
-            Band power of segments that are one frame `longer`.
-
-        Returns
-        -------
-        targets : list of array, shape (n_channels, n_bands, n_frames)
-            NaN where there is no signal.
+        ``powers`` (n_channels, n_bands, n_lags + n_frames); returns ``targets`` (n_channels,
+        n_bands, n_frames).
         """
         return [power[..., self.grid.n_lags :] for power in self.standard_power(rec, powers)]
 
@@ -161,19 +132,7 @@ class InverseScale:
         training, and lose the drift of their recording where ``table`` says which frames of it they
         are: a window alone does not tell drift from signal.
 
-        Parameters
-        ----------
-        values : list of array, shape (n_frames, n_targets)
-            BOLD; NaN where scrubbed or not measured.
-        kind : "windows" | "recordings"
-            What one of them is.
-        table : DataFrame | None
-            Subject, run, recording and frame of each.
-
-        Returns
-        -------
-        bold : list of array, shape (n_frames, n_targets)
-            Standardised.
+        ``values`` (n_frames, n_targets); returns ``bold`` (n_frames, n_targets).
         """
         if kind == "recordings" or table is not None:
             values = detrend_segments(values, table, kind, self.grid.t_r, self.detrend)
@@ -192,30 +151,7 @@ def pair_inverse(
 ) -> tuple[Paired, InverseScale]:  # fmt: skip
     """Standardise recordings and their band power for the way back.
 
-    Parameters
-    ----------
-    rec : Recordings
-        With BOLD.
-    powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
-        Band power of segments that are one frame `longer`; NaN where it is unknown.
-    grid : LowRateGrid
-        Its bins, see `inverse_grid`.
-    detrend : "cosine" | "linear" | int | None
-        Slow drift removed from both per recording.
-    bands : dict | None
-        Name of every band to its edges.
-
-    Returns
-    -------
-    data : Paired
-        Log band power (NaN where unknown) and BOLD, standardised and without drift.
-    scale : InverseScale
-        How more of either is standardised.
-
-    Raises
-    ------
-    ValueError
-        If no frame is left to learn from.
+    ``powers`` (n_channels, n_bands, n_lags + n_frames).
     """
     keys, kind = rec.keys, rec.kind
     clean = detrend_segments(rec.bold, rec.table, kind, grid.t_r, detrend)
@@ -291,19 +227,7 @@ class BoldProcess:
 
 
 class InverseWindows(Dataset):
-    """Windows of BOLD with margins, and the band power that they are to give back.
-
-    Parameters
-    ----------
-    data : Paired
-        Segments.
-    fill : callable
-        Gives BOLD (n_frames, n_targets) the margins that the network needs, without NaN.
-    n_frames, step : int
-        Frames per window and between windows.
-    dtype : torch.dtype
-        What the network computes in.
-    """
+    """Windows of BOLD with margins, and the band power that they are to give back."""
 
     def __init__(self, data: Paired, fill, n_frames: int, step: int, dtype: torch.dtype):
         self.items = []
@@ -332,19 +256,8 @@ def predict_segments(
 ) -> list[np.ndarray]:
     """Run a network over segments, those of one length together.
 
-    Parameters
-    ----------
-    module : Module
-        In evaluation mode.
-    bold : list of array, shape (n_frames with margins, n_targets)
-        Without NaN.
-    batch_size : int
-        Segments at a time.
-
-    Returns
-    -------
-    powers : list of array, shape (n_channels, n_bands, n_frames)
-        In double precision.
+    ``bold`` (n_frames with margins, n_targets); returns ``powers`` (n_channels, n_bands,
+    n_frames).
     """
     out, lengths = {}, {}
     like = next(module.parameters())

@@ -80,33 +80,14 @@ class FittedInversePaper:
     def predict(self, bold: list[np.ndarray]) -> list[np.ndarray]:
         """Predict band power.
 
-        Parameters
-        ----------
-        bold : list of array, shape (n_frames, n_targets)
-            Standardised BOLD; NaN where scrubbed.
-
-        Returns
-        -------
-        powers : list of array, shape (n_channels, n_bands, n_frames)
-            Standardised log band power; bin k lies between frames k and k + 1.
+        ``bold`` (n_frames, n_targets); returns ``powers`` (n_channels, n_bands, n_frames).
         """
         # The network needs no margins.
         found = predict_segments(self.network.module, [self.bold.filled(b) for b in bold])
         return [(power - self.mean[..., None]) * self.slope[..., None] for power in found]
 
     def describe(self, layout: Layout) -> dict:
-        """Give the fitted attributes that people read and plot.
-
-        Parameters
-        ----------
-        layout : Layout
-            Names of channels and regions.
-
-        Returns
-        -------
-        attributes : dict
-            Name, which ends in an underscore, to value. Responses belong to nodes.
-        """
+        """Give the fitted attributes that people read and plot."""
         net = self.network.module
         spatial_map = net.spatial_map.detach().cpu().double().numpy().T
         params = net.deconvolution.hrf.params()
@@ -177,29 +158,12 @@ class InversePaperModel(BaseEstimator):
         self.n_hidden = n_hidden
 
     def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range.
-
-        Raises
-        ------
-        ValueError, TypeError
-            With what was given and what was expected.
-        """
+        """Refuse parameters that do not exist or are out of range."""
         as_bank(self.bands)
         check_parameters(self)
 
     def features(self, rec: Recordings) -> BandPower:
-        """Choose what is measured of recordings: their bands, in bins of one frame.
-
-        Parameters
-        ----------
-        rec : Recordings
-            What is fitted.
-
-        Returns
-        -------
-        features : BandPower
-            For segments that are one frame longer.
-        """
+        """Choose what is measured of recordings: their bands, in bins of one frame."""
         shortest = min(segment.n_times for segment in rec.segments)
         bank = as_bank(self.bands).resolve(rec.sfreq, shortest)
         return BandPower(bank, inverse_grid(rec.t_r, float(self.hrf_length)))
@@ -207,24 +171,7 @@ class InversePaperModel(BaseEstimator):
     def fit(
         self, data: Paired, trainer: Trainer, seed: int | None, start=None
     ) -> FittedInversePaper:
-        """Train until a held-out block of every recording says stop, then set mean and scale.
-
-        Parameters
-        ----------
-        data : Paired
-            From `mne_samba.models.inverse_data.pair_inverse`.
-        trainer : Trainer
-            How to train, and what is held out.
-        seed : int | None
-            Seed of start values and of the order of windows; None draws one.
-        start : tuple | None
-            Fitted model and what it knows of its input, to go on from.
-
-        Returns
-        -------
-        fitted : FittedInversePaper
-            The model.
-        """
+        """Train until a held-out block of every recording says stop, then set mean and scale."""
         previous = start_of(start, FittedInversePaper, data)
         part, held, judged = training_parts(data, trainer)
         known = replace(part, powers=[np.nan_to_num(power) for power in part.powers])

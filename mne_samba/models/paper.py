@@ -114,36 +114,13 @@ class FittedPaper:
     patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")
 
     def module_for(self, grid: LowRateGrid) -> nn.Module:
-        """Network from power to frames, in evaluation mode.
-
-        Parameters
-        ----------
-        grid : LowRateGrid
-            Of frames; the network has only the one that it was trained on.
-
-        Returns
-        -------
-        module : Module
-            Takes power (n_windows, n_channels, n_features, n_bins) and gives frames (n_windows,
-            n_frames, n_targets). Features are single coefficients: gradients by them are added up
-            to those of levels by `ChunkPower.by_band`.
-        """
+        """Network from power to frames, in evaluation mode."""
         return _ByCoefficient(self.network.module)
 
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Predict standardised frames.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_features, n_bins)
-            Standardised power of coefficients.
-        grid : LowRateGrid
-            Its bins.
-
-        Returns
-        -------
-        frames : list of array, shape (n_frames, n_targets)
-            One array per segment.
+        ``powers`` (n_channels, n_features, n_bins); returns ``frames`` (n_frames, n_targets).
         """
         found = self.windowing.predict(self.module_for(grid), powers)
         return [(frames - self.mean) * self.slope for frames in found]
@@ -151,17 +128,7 @@ class FittedPaper:
     def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Spread of measured frames around predicted ones: the same for all frames.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_features, n_bins)
-            Standardised power of coefficients.
-        grid : LowRateGrid
-            Its bins.
-
-        Returns
-        -------
-        std : list of array, shape (n_frames, n_targets)
-            One array per segment.
+        ``powers`` (n_channels, n_features, n_bins); returns ``std`` (n_frames, n_targets).
         """
         spread = np.sqrt(self.held.noise + self.held.drift)
         return [np.tile(spread, (power.shape[-1] - grid.n_lags + 1, 1)) for power in powers]
@@ -173,34 +140,13 @@ class FittedPaper:
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Read out targets before the decoder.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_features, n_bins)
-            Standardised power of coefficients.
-        grid : LowRateGrid
-            Its bins.
-
-        Returns
-        -------
-        drives : list of array, shape (n_targets, n_frames)
-            One array per segment.
+        ``powers`` (n_channels, n_features, n_bins); returns ``drives`` (n_targets, n_frames).
         """
         module = _ByCoefficient(self.network.module, drive=True)
         return [frames.T for frames in self.windowing.predict(module, powers)]
 
     def describe(self, layout: Layout) -> dict:
-        """Give the fitted attributes that people read and plot.
-
-        Parameters
-        ----------
-        layout : Layout
-            Names of channels and regions.
-
-        Returns
-        -------
-        attributes : dict
-            Name, which ends in an underscore, to value. Responses belong to nodes.
-        """
+        """Give the fitted attributes that people read and plot."""
         net = self.network.module
         spatial_map = net.spatial_map.detach().cpu().double().numpy()
         return {
@@ -275,35 +221,13 @@ class PaperModel(BaseEstimator):
         self.n_hidden = n_hidden
 
     def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range.
-
-        Raises
-        ------
-        ValueError, TypeError
-            With what was given and what was expected.
-        """
+        """Refuse parameters that do not exist or are out of range."""
         check_parameters(self)
         check_option(self.band_attention, "band_attention", (True, False))
         check_option(self.recurrent, "recurrent", (*CELLS, None))
 
     def features(self, rec: Recordings) -> ChunkPower:
-        """Choose what is measured of recordings.
-
-        Parameters
-        ----------
-        rec : Recordings
-            What is fitted.
-
-        Returns
-        -------
-        features : ChunkPower
-            Chunks of signal between frames.
-
-        Raises
-        ------
-        ValueError
-            If it is a table, or sampled too slowly.
-        """
+        """Choose what is measured of recordings."""
         if rec.kind == "table":
             raise ValueError(
                 "PaperModel decomposes signals between frames: X must be windows or recordings of "
@@ -313,34 +237,11 @@ class PaperModel(BaseEstimator):
         return ChunkPower.of(rec.sfreq, rec.t_r, float(self.hrf_length))
 
     def scaler(self) -> LevelScaler:
-        """Give the scale of power, not yet fitted.
-
-        Returns
-        -------
-        scaler : LevelScaler
-            By the mean power of levels.
-        """
+        """Give the scale of power, not yet fitted."""
         return LevelScaler()
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedPaper:
-        """Train until a held-out block of every recording says stop, then set mean and scale.
-
-        Parameters
-        ----------
-        data : Paired
-            Standardised power of coefficients and BOLD.
-        trainer : Trainer
-            How to train, and what is held out.
-        seed : int | None
-            Seed of start values and of the order of windows; None draws one.
-        start : tuple | None
-            Fitted model and what it knows of its input, to go on from.
-
-        Returns
-        -------
-        fitted : FittedPaper
-            The model.
-        """
+        """Train until a held-out block of every recording says stop, then set mean and scale."""
         previous = start_of(start, FittedPaper, data)
         part, held, judged = training_parts(data, trainer)
         means = level_means(part)

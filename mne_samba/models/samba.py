@@ -79,35 +79,13 @@ class FittedSamba:
     hrf_length: float = 30.0
 
     def module_for(self, grid: LowRateGrid) -> SambaNet:
-        """Network from power to frames, in evaluation mode.
-
-        Parameters
-        ----------
-        grid : LowRateGrid
-            Bins of the frames.
-
-        Returns
-        -------
-        module : Module
-            Takes standardised power (n_windows, n_channels, n_bands, n_bins) and gives frames
-            (n_windows, n_frames, n_targets).
-        """
+        """Network from power to frames, in evaluation mode."""
         return at_grid(self.network.module, grid)
 
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Predict frames.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_bands, n_bins)
-            Standardised band power of segments.
-        grid : LowRateGrid
-            Its bins.
-
-        Returns
-        -------
-        frames : list of array, shape (n_frames, n_targets)
-            Standardised BOLD.
+        ``powers`` (n_channels, n_bands, n_bins); returns ``frames`` (n_frames, n_targets).
         """
         frames = self.windowing.predict(self.module_for(grid), powers)
         return [frame * self.judgement.output_scale for frame in frames]
@@ -115,49 +93,21 @@ class FittedSamba:
     def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Say how far measured frames lie from predicted ones.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_bands, n_bins)
-            Standardised band power of segments.
-        grid : LowRateGrid
-            Its bins.
-
-        Returns
-        -------
-        std : list of array, shape (n_frames, n_targets)
-            Standard deviations.
+        ``powers`` (n_channels, n_bands, n_bins); returns ``std`` (n_frames, n_targets).
         """
         return [self.judgement.held.std(self.core, power, grid) for power in powers]
 
     def quantile(self, coverage: float) -> np.ndarray:
         """Half-width of intervals in units of the standard deviation.
 
-        Parameters
-        ----------
-        coverage : float
-            Wanted share of frames inside.
-
-        Returns
-        -------
-        half : array, shape (n_targets,)
-            From residuals of held-out frames.
+        Returns ``half`` (n_targets,).
         """
         return self.judgement.held.quantile(coverage)
 
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Compute the neural drive of regions.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_bands, n_bins)
-            Standardised band power of segments.
-        grid : LowRateGrid
-            Its bins.
-
-        Returns
-        -------
-        drives : list of array, shape (n_targets, n_bins)
-            Before the response.
+        ``powers`` (n_channels, n_bands, n_bins); returns ``drives`` (n_targets, n_bins).
         """
         module, own = at_grid(self.network.module, grid), like(self.network.module)
         with torch.inference_mode():
@@ -165,18 +115,7 @@ class FittedSamba:
             return [module.drive(batch)[0].cpu().numpy() for batch in batches]
 
     def describe(self, layout: Layout) -> dict:
-        """Give the fitted attributes that people read and plot.
-
-        Parameters
-        ----------
-        layout : Layout
-            Names of channels and regions.
-
-        Returns
-        -------
-        attributes : dict
-            Name, which ends in an underscore, to value.
-        """
+        """Give the fitted attributes that people read and plot."""
         module = self.network.module
         weights, spatial_map = effective_weights(module, np.abs(self.core.weights).sum(axis=1))
         attention, gain = publish_bands(weights, spatial_map)
@@ -213,13 +152,7 @@ class _CoreBased(BaseEstimator):
     may_lack = True
 
     def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range.
-
-        Raises
-        ------
-        ValueError, TypeError
-            With what was given and what was expected.
-        """
+        """Refuse parameters that do not exist or are out of range."""
         as_bank(self.bands)
         check_option(self.power, "power", ("auto", "linear", "log"))
         check_option(self.hrf, "hrf", ("double_gamma", "fir", "canonical"))
@@ -230,18 +163,7 @@ class _CoreBased(BaseEstimator):
         check_option(self.target_bands, "target_bands", ("auto", True, False))
 
     def features(self, rec: Recordings) -> BandPower | TableRows:
-        """Choose what is measured of recordings.
-
-        Parameters
-        ----------
-        rec : Recordings
-            What is fitted.
-
-        Returns
-        -------
-        features : BandPower | TableRows
-            Their bands in bins before frames; the columns of a table.
-        """
+        """Choose what is measured of recordings."""
         if rec.kind == "table":
             return TableRows()
         shortest = min(segment.n_times for segment in rec.segments)
@@ -249,34 +171,11 @@ class _CoreBased(BaseEstimator):
         return BandPower(bank, LowRateGrid.from_tr(rec.t_r, float(self.hrf_length)))
 
     def scaler(self) -> PowerScaler:
-        """Give the scale of band power that fits begin with.
-
-        Returns
-        -------
-        scaler : PowerScaler
-            Not yet fitted.
-        """
+        """Give the scale of band power that fits begin with."""
         return PowerScaler(log=self.power == "log")
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedSamba:
-        """Fit the core, train corrections on a part, and keep what the held-out rest confirms.
-
-        Parameters
-        ----------
-        data : Paired
-            Training data.
-        trainer : Trainer
-            How networks are trained, and what is held out.
-        seed : int | None
-            Seed; None draws one.
-        start : tuple | None
-            Fitted model and what it knows of its input, to go on from.
-
-        Returns
-        -------
-        fitted : FittedSamba
-            The model.
-        """
+        """Fit the core, train corrections on a part, and keep what the held-out rest confirms."""
         previous = start_of(start, FittedSamba, data, self.power)
         core = None if previous is None else previous.core
         checkpoints = Checkpoints(trainer, self, data, seed, core)
@@ -572,13 +471,7 @@ class SambaModel(_CoreBased):
         self.corrections = corrections
 
     def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range.
-
-        Raises
-        ------
-        ValueError, TypeError
-            With what was given and what was expected.
-        """
+        """Refuse parameters that do not exist or are out of range."""
         super().check()
         check_graph_option(self.graph)
         check_number(self.n_neighbors, "n_neighbors", low=1, integer=True)

@@ -19,19 +19,7 @@ _BATCH = 16
 
 
 class FrameWindows(Dataset):
-    """Windows of frames as views into segments: nothing is copied until a batch is made.
-
-    Parameters
-    ----------
-    data : Paired
-        Segments.
-    n_frames : int
-        Frames per window; segments that are shorter are taken whole.
-    step : int
-        Frames between windows.
-    dtype : torch.dtype
-        What the network computes in.
-    """
+    """Windows of frames as views into segments: nothing is copied until a batch is made."""
 
     def __init__(self, data: Paired, n_frames: int, step: int, dtype: torch.dtype):
         self.grid = data.grid

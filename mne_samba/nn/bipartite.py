@@ -28,16 +28,7 @@ class BipartiteAttention(nn.Module):
     edge; the output is the attention-weighted sum of :math:`W x_j` plus a
     bias.
 
-    Parameters
-    ----------
-    adjacency : array of bool, shape (n_to, n_from)
-        Row i marks the senders that node i attends to.
-    n_in, n_out : int
-        Features per sender, and output features per head.
-    n_heads : int
-        Attention heads.
-    negative_slope : float
-        Slope of the leaky rectifier.
+    ``adjacency`` (n_to, n_from).
     """
 
     def __init__(self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2):

@@ -29,27 +29,6 @@ class InversePaperNet(nn.Module):
     1 - cosine over time, per node                  `InversePaperLoss`, per node and band
     ==============================================  ==============================================
 
-    Parameters
-    ----------
-    n_targets, n_channels, n_bands : int
-        Regions, nodes and bands.
-    n_frames : int
-        Frames of a training window: they say how many wavelet levels there are.
-    t_r : float
-        Seconds between frames.
-    n_lags : int
-        Frames that a response lasts.
-    target_adjacency, source_adjacency : array of bool | None
-        Graphs over targets and over nodes; None leaves graph attention out.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
-    learn_hrf : bool
-        False keeps the canonical response.
-    n_hidden : int
-        Features per target and node; a multiple of four heads.
-
-    Notes
-    -----
     Input ``(n_windows, n_frames, n_targets)``, output ``(n_windows, n_channels, n_bands,
     n_frames)``, bin k lying between frames k and k + 1.
 
@@ -119,15 +98,8 @@ class InversePaperNet(nn.Module):
     def evoked(self, power: torch.Tensor) -> torch.Tensor:
         """Band power as nodes' responses blur it.
 
-        Parameters
-        ----------
-        power : Tensor, shape (n_windows, n_channels, n_bands, n_lags - 1 + n_frames)
-            Band power; the bin at ``n_lags - 1`` ends at the first frame.
-
-        Returns
-        -------
-        evoked : Tensor, shape (n_windows, n_channels, n_bands, n_frames)
-            At the frames.
+        ``power`` (n_windows, n_channels, n_bands, n_lags - 1 + n_frames); returns ``evoked``
+        (n_windows, n_channels, n_bands, n_frames).
         """
         kernel = self.deconvolution.kernel().flip(1)
         n_windows, n_channels, n_bands = power.shape[:3]
@@ -144,17 +116,8 @@ class InversePaperNet(nn.Module):
     def forward(self, bold: torch.Tensor, power: torch.Tensor | None = None):
         """Band power of nodes.
 
-        Parameters
-        ----------
-        bold : Tensor, shape (n_windows, n_frames, n_targets)
-            Standardised BOLD.
-        power : Tensor, shape (n_windows, n_channels, n_bands, n_lags - 1 + n_frames) | None
-            Measured band power with its history, for the skip losses.
-
-        Returns
-        -------
-        found : Tensor, shape (n_windows, n_channels, n_bands, n_frames)
-            Band power; with ``power``, a tuple of it, of the coefficients and of the true ones.
+        ``bold`` (n_windows, n_frames, n_targets); ``power`` (n_windows, n_channels, n_bands,
+        n_lags - 1 + n_frames); returns ``found`` (n_windows, n_channels, n_bands, n_frames).
         """
         coefs = self.coefficients(bold)
         evoked = waverec(coefs, WAVELET, n_times=bold.shape[1])
@@ -183,22 +146,7 @@ class InversePaperLoss(nn.Module):
         self.cosine = CenteredCosineLoss()
 
     def forward(self, pred, target: dict) -> torch.Tensor:
-        """Loss of a batch.
-
-        Parameters
-        ----------
-        pred : tuple
-            Band power (n_windows, n_channels, n_bands, n_frames), and lists of coefficients, as
-            found and as measured.
-        target : dict
-            ``bold``, the measured band power as rows (n_windows, n_frames, n_channels * n_bands),
-            NaN where it is not to be learnt from, and ``recording`` (n_windows,).
-
-        Returns
-        -------
-        loss : Tensor, scalar
-            Not negative.
-        """
+        """Loss of a batch."""
         found, coefs, true = pred
         rows = found.flatten(1, 2).transpose(1, 2)
         # Coarse levels hold more power: each counts in units of its own.

@@ -17,15 +17,7 @@ _GAIN = 0.9
 
 
 class BandAttention(nn.Module):
-    """Softmax attention over frequency bands per node, with one signed gain per node and band.
-
-    Parameters
-    ----------
-    n_channels, n_bands : int
-        Nodes and frequency bands.
-    learn : bool
-        False keeps equal attention over bands, as a reference.
-    """
+    """Softmax attention over frequency bands per node, with one signed gain per node and band."""
 
     def __init__(self, n_channels: int, n_bands: int, learn: bool = True):
         super().__init__()
@@ -76,36 +68,6 @@ class SambaNet(nn.Module):
     recurrent residual over frames. Graph attention and recurrence start at zero: the network is
     then the structured linear core, exactly.
 
-    Parameters
-    ----------
-    n_channels, n_bands, n_targets : int
-        Sizes.
-    step : int
-        Bins of band power per frame.
-    dt : float
-        Seconds per bin.
-    n_lags : int
-        Bins of history that a frame depends on.
-    source_adjacency, target_adjacency : array of bool | None
-        Graphs over nodes and over targets; None leaves graph attention out.
-    recurrent : "lstm" | "gru" | "transformer" | None
-        The recurrent residual.
-    hrf : "double_gamma" | "fir" | "canonical"
-        Six-parameter responses, free responses, or fixed ones.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
-    band_attention : bool
-        False keeps equal attention over bands.
-    n_hidden : int
-        Width of the recurrence.
-    target_bands : bool
-        Add a coefficient for every target, node and band beside the structured map: targets then
-        need not share the nodes' band weights.
-    learn_edges : bool
-        Learn logits of the source graph's edges.
-
-    Notes
-    -----
     Input ``(n_windows, n_channels, n_bands, n_lags + (n_frames - 1) * step)``: standardised
     band power, whose last bins before a frame are its most recent history. Output
     ``(n_windows, n_frames, n_targets)``. Where ``n_lags`` is 1 there is no history and no response.
@@ -232,20 +194,9 @@ class SambaNet(nn.Module):
     ) -> None:
         """Take over a fitted linear core.
 
-        Parameters
-        ----------
-        weights : array, shape (n_channels, n_bands)
-            Signed band weights.
-        spatial_map : array, shape (n_targets, n_channels)
-            Amplitude of every node in every target.
-        intercept : array, shape (n_targets,)
-            Constant of every target.
-        hrf_params : array, shape (n_targets, 6) | None
-            Unit-peak double gammas.
-        kernel : array, shape (n_targets, n_lags) | None
-            Free responses (``hrf="fir"``).
-        extra : array, shape (n_targets, n_channels, n_bands) | None
-            Coefficients of single bands for single targets (``target_bands=True``).
+        ``weights`` (n_channels, n_bands); ``spatial_map`` (n_targets, n_channels);
+        ``intercept`` (n_targets,); ``hrf_params`` (n_targets, 6); ``kernel`` (n_targets,
+        n_lags); ``extra`` (n_targets, n_channels, n_bands).
         """
         scale = self.bands.set_weights_(weights)
         with torch.no_grad():

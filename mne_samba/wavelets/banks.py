@@ -57,34 +57,7 @@ class _Bank:
     ) -> np.ndarray:
         """Mean power of every band in consecutive bins; bands are those of `resolve`.
 
-        Parameters
-        ----------
-        read : callable
-            ``read(first, stop)`` returns samples as (n_channels, stop - first), in volts or any
-            other unit.
-        n_times : int
-            Samples that exist; beyond them the signal is mirrored (Shannon: about its end samples;
-            causal Morlet: held).
-        sfreq : float
-            Sampling rate in Hz.
-        start, width : float
-            Start of the first bin and width of a bin in samples; both may be fractional.
-        n_bins : int
-            Number of bins.
-        out : ndarray, shape (n_channels, n_bands, n_bins), float32 | None
-            Where to write power; None makes a new array.
-        progress : callable | None
-            Called with the number of bins that are done, after every block.
-
-        Returns
-        -------
-        ndarray, shape (n_channels, n_bands, n_bins), float32
-            Power in squared units of the signal.
-
-        Raises
-        ------
-        ValueError
-            If the bank has no bands yet, or sizes are not positive.
+        ``out`` (n_channels, n_bands, n_bins); returns (n_channels, n_bands, n_bins).
         """
         return self._measure(
             read, n_times, sfreq, start=start, width=width, n_bins=n_bins, out=out,

@@ -79,22 +79,7 @@ def morlet(sfreq: float, freq: float, n_cycles: float = 7.0, *, causal: float = 
 
     with :math:`\sigma_t = n / (2 \pi f)` and :math:`\lVert w \rVert = \sqrt{2}` over the samples.
 
-    Parameters
-    ----------
-    sfreq : float
-        Sampling rate in Hz.
-    freq : float
-        Frequency in Hz.
-    n_cycles : float
-        Cycles.
-    causal : float
-        Delay of the wavelet's centre in seconds. Above 0 the wavelet starts at its first sample,
-        what would lie before is cut off, and the mean is removed again.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,)
-        Centred (odd length) for ``causal=0``, else one-sided.
+    Returns (n_samples,).
     """
     sigma_t = n_cycles / (2.0 * np.pi * freq)
     half = np.arange(0.0, _HALF_LENGTH * sigma_t, 1.0 / sfreq)

@@ -53,7 +53,8 @@ FIT = {
         r"^X\[0\] has flat channels"),
     "channels that do not exist": (
         {"reader__picks": [0, 99]}, None, None, ValueError, r"^picks=\[0, 99\] cannot be read"),
-    "half a channel": ({"reader__picks": [0.5]}, None, None, TypeError, r"^picks=\[0.5\] cannot be read"),
+    "half a channel": (
+        {"reader__picks": [0.5]}, None, None, TypeError, r"^picks=\[0.5\] cannot be read"),
     "a channel twice": ({"reader__picks": [0, 0]}, None, None, ValueError, "names a channel twice"),
 }  # fmt: skip
 

@@ -60,7 +60,7 @@ def check_rate(highest: float, sfreq: float) -> None:
 
 
 def check_bands(bands, sfreq: float, *, single: bool = False) -> dict[str, tuple[float, float]]:
-    """Return bands as name -> (low, high) in Hz, refusing those that the sampling rate cannot hold."""
+    """Bands as name -> (low, high) in Hz, of which the sampling rate can hold every one."""
     if bands is None:
         kept = {name: edges for name, edges in CANONICAL_BANDS.items() if edges[1] < sfreq / 2}
         if not kept:

@@ -15,7 +15,7 @@ from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
 from .data.recordings import Layout, Recordings
 from .metrics import METRICS
-from .models.inverse import FittedInverse
+from .models.inverse_fit import FittedInverse
 from .models.inverse_data import (
     InverseScale,
     check_long_enough,

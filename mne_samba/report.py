@@ -260,5 +260,5 @@ def _add_graphs(page, model, coords, networks, source_coords, source_networks) -
         places = {"networks": networks, "coords": coords, **sources}
         if kind == "source":
             places = {"networks": source_networks, "coords": source_coords}
-        if model.graph_.get(kind) is not None:
+        if getattr(model.graph_, kind) is not None:
             page.figure(title, caption, viz.plot_graph(model, kind, show=False, **places))

@@ -21,7 +21,7 @@ from .base import (
 from .data.bold import detrend_segments
 from .models.paper import FittedPaper
 from .models.retrieval import retrieval_summary
-from .models.samba import FittedSamba
+from .models.samba_fit import FittedSamba
 
 __all__ = ["SambaTranslator"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -14,6 +15,9 @@ from .._checks import as_float_array, check_option
 from ..arrays import array
 from ..data.paired import Paired
 from .geometric import geometric_adjacency, is_geometric, node_places, to_data
+
+if TYPE_CHECKING:
+    import torch
 
 GRAPHS = (
     "knn", "correlation", "cosine", "partial_correlation", "mutual_information", "distance",
@@ -32,30 +36,58 @@ class Graphs:
 
     Attributes
     ----------
-    source_similarity, target_similarity : array, shape (n, n)
-        What neighbours were chosen by.
+    source_similarity, target_similarity : array, shape (n, n) | None
+        What neighbours were chosen by; None for the way back, which does not keep it.
     source, target : array of bool, shape (n, n) | None
         Row i marks the nodes that node i attends to.
     source_attention, target_attention : array, shape (n, n) | None
         What node i takes from node j, mean over heads and over training bins; rows sum to 1. None
         where graph attention is not used.
+    bipartite : array, shape (n_targets, n_channels) | None
+        The map from nodes to targets, where graphs are published with it. Of the way back, shape
+        (n_channels, n_targets): row i marks the targets that node i attends to.
     """
 
-    source_similarity: np.ndarray = array("n_channels", "n_channels")
-    target_similarity: np.ndarray = array("n_targets", "n_targets")
+    source_similarity: np.ndarray | None = array("n_channels", "n_channels", optional=True)
+    target_similarity: np.ndarray | None = array("n_targets", "n_targets", optional=True)
     source: np.ndarray | None = array("n_channels", "n_channels", optional=True)
     target: np.ndarray | None = array("n_targets", "n_targets", optional=True)
     source_attention: np.ndarray | None = array("n_channels", "n_channels", optional=True)
     target_attention: np.ndarray | None = array("n_targets", "n_targets", optional=True)
+    bipartite: np.ndarray | None = array("n_targets", "n_channels", optional=True)
+
+    def attended(self, *attention: torch.Tensor | None) -> Graphs:
+        """Give the same graphs with the attention that a network pays along them."""
+        source, target = (a if a is None else a.cpu().numpy() for a in attention)
+        return replace(self, source_attention=source, target_attention=target)
 
     def to_data(self, side: str, names=None):
-        """Hand a graph over to torch-geometric."""
+        """Hand a graph over to torch-geometric, its edges weighted by similarity if it is known.
+
+        Parameters
+        ----------
+        side : "source" | "target"
+            Nodes or targets.
+        names : list of str | None
+            Names of the nodes.
+
+        Returns
+        -------
+        data : torch_geometric.data.Data
+            Edges from senders to who attends to them.
+
+        Raises
+        ------
+        ValueError
+            If there is no such graph, or the names are not as many as nodes.
+        """
         if side not in ("source", "target"):
             raise ValueError(f"side must be 'source' or 'target', got {side!r}.")
         adjacency = getattr(self, side)
         if adjacency is None:
             raise ValueError(f"There is no {side} graph: the model was fitted with graph=None.")
-        return to_data(adjacency, getattr(self, f"{side}_similarity"), names)
+        weight = getattr(self, f"{side}_similarity")
+        return to_data(adjacency, adjacency.astype(float) if weight is None else weight, names)
 
 
 def fit_graphs(data: Paired, graph, n_neighbors: int, info=None, ch_names=None) -> Graphs:

@@ -16,6 +16,7 @@ from ..data.power import BandPower, LowRateGrid, PowerScaler, full_history
 from ..data.recordings import Recordings
 from .retrieval import N_ACF
 from .trainer import Trainer
+from .windows import like, of_one_length
 
 # Seconds of BOLD that the filter sees before and after a bin.
 BEFORE, AFTER = 12.0, 18.0
@@ -189,6 +190,37 @@ def inner_bins(power: np.ndarray, n_frames: int, n_lags: int) -> np.ndarray:
     return out
 
 
+def measured_bins(data: Paired) -> list[np.ndarray]:
+    """Band power (n_channels, n_bands, n_frames) at the bins of frames of every segment."""
+    pairs = zip(data.powers, data.targets, strict=True)
+    return [inner_bins(power, len(target), data.grid.n_lags) for power, target in pairs]
+
+
+def rows(power: np.ndarray) -> np.ndarray:
+    """Bins (n_bins, n_channel_bands) of (n_channels, n_bands, n_bins)."""
+    return power.reshape(-1, power.shape[-1]).T
+
+
+def judged_rows(
+    powers: list[np.ndarray], data: Paired
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Predicted (n_channels, n_bands, n_frames) and measured bins, (n_bins, n_channel_bands).
+
+    Without those whose response a segment's end cuts off.
+    """
+    found, measured, n_after = [], [], frames_after(data.grid.t_r)
+    for power, bins in zip(powers, measured_bins(data), strict=True):
+        full = slice(0, max(1, bins.shape[-1] - n_after))
+        found.append(rows(power[..., full]))
+        measured.append(rows(bins[..., full]))
+    return found, measured
+
+
+def known(data: Paired) -> Paired:
+    """Band power that is unknown stands at its mean."""
+    return replace(data, powers=[np.nan_to_num(power) for power in data.powers])
+
+
 def window_frames(data: Paired, trainer: Trainer) -> tuple[int, int]:
     """Frames of a training window, which holds a whole response, and between windows."""
     n_frames, step = trainer.frames_of(data)
@@ -227,22 +259,28 @@ class BoldProcess:
 
 
 class InverseWindows(Dataset):
-    """Windows of BOLD with margins, and the band power that they are to give back."""
+    """Windows of BOLD, filled up by ``fill``, and the band power that they are to give back."""
 
     def __init__(self, data: Paired, fill, n_frames: int, step: int, dtype: torch.dtype):
         self.items = []
         n_frames = min([n_frames, *[len(t) for t in data.targets]])
         n_after = min(frames_after(data.grid.t_r), n_frames - 1)
-        for power, target in zip(data.powers, data.targets, strict=True):
-            truth = inner_bins(power, len(target), data.grid.n_lags)
-            for first in range(0, len(target) - n_frames + 1, step):
-                bold = target[first : first + n_frames]
+        for i, truth in enumerate(measured_bins(data)):
+            for first in range(0, truth.shape[-1] - n_frames + 1, step):
+                bold = data.targets[i][first : first + n_frames]
                 wanted = truth[..., first : first + n_frames].copy()
                 # A bin whose response is cut off by the window teaches little but noise.
                 wanted[..., n_frames - n_after :] = np.nan
                 if np.isfinite(bold).any() and np.isfinite(wanted).any():
-                    pair = fill(bold), wanted
-                    self.items.append(tuple(torch.as_tensor(a).to(dtype) for a in pair))
+                    history = data.powers[i][..., first : first + data.grid.n_bins(n_frames)]
+                    parts = fill(bold), wanted, np.nan_to_num(history)
+                    parts = [torch.as_tensor(part).to(dtype) for part in parts]
+                    self.items.append(self._item(*parts, data.keys.index(data.keys[i])))
+
+    @staticmethod
+    def _item(bold, wanted, history, recording: int):
+        """Give what a network takes, and what it is compared with."""
+        return bold, wanted
 
     def __len__(self) -> int:
         return len(self.items)
@@ -259,14 +297,10 @@ def predict_segments(
     ``bold`` (n_frames with margins, n_targets); returns ``powers`` (n_channels, n_bands,
     n_frames).
     """
-    out, lengths = {}, {}
-    like = next(module.parameters())
-    for i, value in enumerate(bold):
-        lengths.setdefault(len(value), []).append(i)
+    out: list = [None] * len(bold)
     with torch.inference_mode():
-        for members in lengths.values():
-            for first in range(0, len(members), batch_size):
-                some = members[first : first + batch_size]
-                batch = torch.as_tensor(np.stack([bold[i] for i in some])).to(like)
-                out.update(zip(some, module(batch).cpu().double().numpy(), strict=True))
-    return [out[i] for i in range(len(bold))]
+        for some in of_one_length([len(value) for value in bold], batch_size):
+            batch = torch.as_tensor(np.stack([bold[i] for i in some])).to(like(module))
+            for i, found in zip(some, module(batch).cpu().double().numpy(), strict=True):
+                out[i] = found
+    return out

@@ -10,12 +10,14 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.helper import predefined_split
+from skorch.history import History
 from torch.utils.data import Dataset
 
 from .._checks import check_number, check_option
 from ..data.paired import Paired, inner_split
 from ..data.recordings import Recordings
 from .accelerated import AcceleratedNet
+from .network import Network
 
 
 class Trainer(BaseEstimator):
@@ -192,6 +194,17 @@ class Trainer(BaseEstimator):
         last = net.history[-1]
         logger.info("Trained %d epochs, training loss %.4f.", len(net.history), last["train_loss"])
         return net
+
+
+def net_around(network: Network, history: list[dict], **options) -> AcceleratedNet:
+    """Skorch net around a trained network, with the losses of its training.
+
+    ``options`` are those of `Trainer.build` that it was trained with.
+    """
+    trainer = Trainer(device=network.device)
+    net = trainer.build(network.module, max_epochs=1, **options).initialize()
+    net.history_ = History({**row, "batches": []} for row in history)
+    return net
 
 
 def losses(net: NeuralNet) -> list[dict]:

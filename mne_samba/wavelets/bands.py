@@ -7,8 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 from mne.utils import logger
 
-__all__ = ["CANONICAL_BANDS", "band_edges", "check_bands", "check_rate", "refusal"]
-
 CANONICAL_BANDS = {
     "delta": (1.0, 4.0),
     "theta": (4.0, 8.0),

@@ -13,8 +13,6 @@ from scipy import fft
 
 from .bands import CANONICAL_BANDS, band_edges, check_rate
 
-__all__ = ["band_frequencies", "causal_delay", "morlet", "morlet_power"]
-
 # Half length of a wavelet in standard deviations of its envelope, as in MNE.
 _HALF_LENGTH = 5.0
 # A causal wavelet is delayed by this many standard deviations: it starts at 1 % of its peak.
@@ -106,10 +104,8 @@ def causal_delay(
 
     Parameters
     ----------
-    bands : dict or sequence
+    bands, n_cycles : object
         As in :func:`band_frequencies`.
-    n_cycles : float
-        Cycles per wavelet.
 
     Returns
     -------
@@ -155,11 +151,7 @@ def _take_spectrum(spectrum: np.ndarray, first: int, n_bins: int, n_fft: int) ->
 
 
 def morlet_power(
-    signal: ArrayLike,
-    sfreq: float,
-    freqs: ArrayLike,
-    n_cycles: float = 7.0,
-    decim: int = 1,
+    signal: ArrayLike, sfreq: float, freqs: ArrayLike, n_cycles: float = 7.0, decim: int = 1
 ) -> np.ndarray:
     """Power of complex Morlet coefficients, as :func:`mne.time_frequency.tfr_array_morlet` has it.
 

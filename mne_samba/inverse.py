@@ -15,7 +15,6 @@ from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
 from .data.recordings import Layout, Recordings
 from .metrics import METRICS
-from .models.inverse_fit import FittedInverse
 from .models.inverse_data import (
     InverseScale,
     check_long_enough,
@@ -23,6 +22,7 @@ from .models.inverse_data import (
     longer,
     pair_inverse,
 )
+from .models.inverse_fit import FittedInverse
 from .models.inverse_paper import FittedInversePaper
 from .models.latents import FittedLatents
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .graph import GraphAttention
 from .inverse import WAVELET, Deconvolution, frame_level
 from .loss import CenteredCosineLoss
-from .paper import N_HEADS
+from .paper import four_heads
 from .wavelet import wavedec, waverec
 
 
@@ -55,11 +54,11 @@ class InversePaperNet(nn.Module):
         super().__init__()
         self.level, self.n_lags = frame_level(n_frames), n_lags
         self.embed = nn.Parameter(torch.randn(n_targets, n_hidden, 1))
-        self.target_graph = _attention(target_adjacency, n_hidden)
+        self.target_graph = four_heads(target_adjacency, n_hidden)
         self.spatial_map = nn.Parameter(torch.empty(n_channels, n_targets))
         self.mixing = nn.Parameter(torch.empty(n_channels, n_hidden, n_hidden))
         self.mixing_bias = nn.Parameter(torch.zeros(n_channels, n_hidden, 1))
-        self.source_graph = _attention(source_adjacency, n_hidden)
+        self.source_graph = four_heads(source_adjacency, n_hidden)
         # Details have no mean to which an offset could belong.
         self.levels = nn.ModuleList(
             nn.Linear(n_hidden, n_hidden, bias=i == 0) for i in range(self.level + 1)
@@ -126,13 +125,6 @@ class InversePaperNet(nn.Module):
         found = self.deconvolution(flat).view(n_windows, n_bands, n_channels, n_frames)
         found = found.transpose(1, 2)
         return found if power is None else (found, coefs, self.true_coefficients(power))
-
-
-def _attention(adjacency, n_hidden: int) -> GraphAttention | None:
-    """Attention of the four heads, n_hidden features in and out; None without a graph."""
-    if adjacency is None:
-        return None
-    return GraphAttention(adjacency, n_hidden, n_hidden // N_HEADS, N_HEADS)
 
 
 class InversePaperLoss(nn.Module):

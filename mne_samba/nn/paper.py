@@ -97,11 +97,11 @@ class PaperNet(nn.Module):
         self.logits = nn.Parameter(
             torch.zeros(n_channels, len(self.sizes)), requires_grad=band_attention
         )
-        self.source_graph = _graph(source_adjacency, n_hidden, learn_edges)
+        self.source_graph = four_heads(source_adjacency, n_hidden, learn_edges)
         self.spatial_map = nn.Parameter(torch.empty(n_targets, n_channels))
         self.mixing = nn.Parameter(torch.empty(n_targets, n_hidden, n_hidden))
         self.mixing_bias = nn.Parameter(torch.zeros(n_targets, n_hidden, 1), requires_grad=curved)
-        self.target_graph = _graph(target_adjacency, n_hidden)
+        self.target_graph = four_heads(target_adjacency, n_hidden)
         self.readout = nn.Parameter(torch.empty(n_targets, 1, n_hidden))
         self.decoder = None if recurrent is None else FrameDecoder(n_targets, recurrent, n_hidden)
         nn.init.normal_(self.spatial_map, std=n_channels**-0.5)
@@ -172,7 +172,7 @@ class PaperNet(nn.Module):
         return self.decoder(readout, torch.where(forced, previous, own))
 
 
-def _graph(adjacency, n_hidden: int, learn_edges: bool = False) -> GraphAttention | None:
+def four_heads(adjacency, n_hidden: int, learn_edges: bool = False) -> GraphAttention | None:
     """Attention of the four heads, n_hidden features in and out; None without a graph."""
     if adjacency is None:
         return None

@@ -95,18 +95,14 @@ class SambaNet(nn.Module):
         super().__init__()
         self.step, self.dt, self.n_lags, self.hrf_kind = step, dt, n_lags, hrf
         self.bands = BandAttention(n_channels, n_bands, band_attention)
-        self.source_graph = (
-            None
-            if source_adjacency is None
-            else GraphCorrection(source_adjacency, n_bands, learn_edges=learn_edges)
-        )
+        self.source_graph = self.target_bands = self.target_graph = self.recurrent = None
+        if source_adjacency is not None:
+            self.source_graph = GraphCorrection(source_adjacency, n_bands, learn_edges=learn_edges)
         self.spatial_map = nn.Linear(n_channels, n_targets, bias=False)
-        self.target_bands = (
-            nn.Linear(n_channels * n_bands, n_targets, bias=False) if target_bands else None
-        )
-        self.target_graph = (
-            None if target_adjacency is None else GraphCorrection(target_adjacency, 1)
-        )
+        if target_bands:
+            self.target_bands = nn.Linear(n_channels * n_bands, n_targets, bias=False)
+        if target_adjacency is not None:
+            self.target_graph = GraphCorrection(target_adjacency, 1)
         self.hrf = None
         if n_lags > 1 and hrf != "fir":
             self.hrf = DoubleGammaHRF(n_targets, bounds=hrf_bounds)
@@ -115,9 +111,8 @@ class SambaNet(nn.Module):
         elif n_lags > 1:
             self.kernel = nn.Parameter(torch.zeros(n_targets, n_lags))
         self.intercept = nn.Parameter(torch.zeros(n_targets))
-        self.recurrent = (
-            None if recurrent is None else RecurrentCorrection(n_targets, recurrent, n_hidden)
-        )
+        if recurrent is not None:
+            self.recurrent = RecurrentCorrection(n_targets, recurrent, n_hidden)
 
     @property
     def lags(self) -> torch.Tensor:
@@ -182,12 +177,6 @@ class SambaNet(nn.Module):
         """List the parts beyond the linear core."""
         parts = (self.source_graph, self.target_graph, self.recurrent)
         return [part for part in parts if part is not None]
-
-    def remove_corrections_(self) -> None:
-        """Shut the gates of graph attention and recurrence: the linear core remains."""
-        with torch.no_grad():
-            for part in self.corrections():
-                part.gate.zero_()
 
     def set_core_(
         self, *, weights, spatial_map, intercept, hrf_params=None, kernel=None, extra=None

@@ -19,24 +19,12 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Given:
-    """An input, and what it is.
+    """An input, and what it is."""
 
-    Attributes
-    ----------
-    kind : "windows" | "recordings" | "table"
-        What one sample is.
-    items : list | array
-        Epochs, Raw objects or 2-D arrays in a list; a 3-D array of windows; a table.
-    is_mne : bool
-        Whether the items are MNE's.
-    single : bool
-        Whether one recording was given outside a list.
-    """
-
-    kind: str
-    items: object
+    kind: str  # what one sample is: "windows", "recordings" or "table"
+    items: object  # Epochs, Raws or 2-D arrays in a list; a 3-D array of windows; a table
     is_mne: bool = False
-    single: bool = False
+    single: bool = False  # whether one recording was given outside a list
 
     def __len__(self) -> int:
         if self.kind == "windows" and self.is_mne:

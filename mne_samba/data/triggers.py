@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mne
 import numpy as np
 from mne.utils import logger
 
@@ -46,8 +47,7 @@ def volume_triggers(raw, volume_event) -> np.ndarray:
 
 def _what_there_is(raw) -> str:
     descriptions = sorted(set(map(str, raw.annotations.description)))
-    stim = [ch for ch, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True)
-            if kind == "stim"]  # fmt: skip
+    stim = [raw.ch_names[i] for i in mne.pick_types(raw.info, stim=True, exclude=[])]
     return f"The recording has annotations {descriptions[:12]} and stim channels {stim}."
 
 
@@ -120,9 +120,9 @@ def volume_starts(
         raise ValueError(_wrong_spacing(period, t_r, len(times)))
     volume, faults = _number_triggers(times, period, sfreq)
     good = volume >= 0
-    slope, start = (
-        np.polyfit(volume[good], times[good], 1) if good.sum() > 1 else (period, times[0])
-    )
+    slope, start = period, times[0]
+    if good.sum() > 1:
+        slope, start = np.polyfit(volume[good], times[good], 1)
     span = t_r * max(int(volume.max()), 1)
     if abs(slope / t_r - 1) > _MAX_DRIFT + 2.0 / (sfreq * span) and not any(
         "pause" in f for f in faults

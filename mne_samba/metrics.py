@@ -13,19 +13,9 @@ from scipy.stats import rankdata
 from ._drift import cosine_drift, detrend, drift_basis, polynomial_drift, project_out
 
 __all__ = [
-    "METRICS",
-    "OrderedFrames",
-    "cosine_drift",
-    "detrend",
-    "drift_basis",
-    "order_frames",
-    "pearson",
-    "polynomial_drift",
-    "project_out",
-    "r2",
-    "recording_labels",
-    "spearman",
-]
+    "METRICS", "OrderedFrames", "cosine_drift", "detrend", "drift_basis", "order_frames", "pearson",
+    "polynomial_drift", "project_out", "r2", "recording_labels", "spearman",
+]  # fmt: skip
 
 
 def _check_pair(y, pred) -> tuple[np.ndarray, np.ndarray]:

@@ -120,5 +120,6 @@ with warnings.catch_warnings(record=True) as caught:
 print(caught[0].message)
 
 # %%
-# Without ``cv``, windows of one person are split in blocks with a gap, and whole people are
-# left out where there are several: see :doc:`/evaluation`.
+# Without ``cv``, windows of one person are split in blocks with a gap. Where there are several
+# people one of them is left out, and one recording where nothing says whose it is: see
+# :doc:`/evaluation`.

@@ -75,12 +75,8 @@ def drift_basis(n_frames: int, t_r: float | None, method, high_pass=1 / 128) -> 
     ----------
     n_frames : int
         Frames of the recording.
-    t_r : float | None
-        Seconds between frames; only ``method="cosine"`` needs it.
-    method : "cosine" | "linear" | int
+    t_r, method, high_pass : object
         As in `detrend`.
-    high_pass : float
-        Cut-off of the cosines in Hz.
 
     Returns
     -------
@@ -96,23 +92,18 @@ def drift_basis(n_frames: int, t_r: float | None, method, high_pass=1 / 128) -> 
         if t_r is None:
             raise ValueError("detrend='cosine' needs t_r, the seconds between frames; got None.")
         return cosine_drift(n_frames, t_r, high_pass)
-    if isinstance(method, str) and method == "linear":
-        return polynomial_drift(n_frames, 1)
-    if isinstance(method, int | np.integer) and not isinstance(method, bool):
-        return polynomial_drift(n_frames, int(method))
+    order = 1 if isinstance(method, str) and method == "linear" else method
+    if isinstance(order, int | np.integer) and not isinstance(order, bool):
+        return polynomial_drift(n_frames, int(order))
     raise ValueError(
         f"detrend must be 'cosine', 'linear', a polynomial order (int) or None, got {method!r}."
     )
 
 
 def detrend(
-    y,
-    t_r: float | None,
-    method: str | int | None = "cosine",
-    high_pass: float = 1 / 128,
-    frames=None,
-    mask=None,
-) -> np.ndarray:
+    y, t_r: float | None, method: str | int | None = "cosine", high_pass: float = 1 / 128,
+    frames=None, mask=None,
+) -> np.ndarray:  # fmt: skip
     """Remove slow drift and the mean from the time courses of one recording.
 
     Least squares on the drift basis over the valid frames; scrubbed frames take no part in the fit
@@ -167,12 +158,10 @@ def project_out(y, basis, mask=None, what: str = "regressors") -> np.ndarray:
 
     Parameters
     ----------
-    y : array of shape (n_frames, n_targets)
-        Time courses; NaN frames take no part in the fit and stay NaN.
+    y, mask : object
+        As in `detrend`.
     basis : array of shape (n_frames, n_terms)
         What to remove.
-    mask : array of bool, shape (n_frames,) | None
-        Rows to fit on, beside those without NaN.
     what : str
         What the terms are, for the error.
 

@@ -11,7 +11,13 @@ from .metrics import METRICS, drift_basis, order_frames, polynomial_drift, proje
 
 
 class MeanScore:
-    """``score`` of estimators that have ``score_targets``."""
+    """``score`` of estimators that have ``score_targets``, and what scikit-learn asks of them."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.target_tags.required = True
+        return tags
 
     def score(self, X, y, sample_weight=None) -> float:
         """Mean Spearman correlation between measured and predicted BOLD, per target over time.

@@ -1,4 +1,4 @@
-"""What estimators from electrophysiology to BOLD share: data in, frames out, the score."""
+"""What the estimators share: data in, frames out, the score, files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from mne.utils import use_log_level
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,6 +15,7 @@ from ._scoring import MeanScore, score_frames, score_rows
 from .data.paired import BoldScale, Paired
 from .data.power import BandPower, PowerScaler, TableRows, full_history
 from .data.recordings import Layout, Recordings
+from .model_file import write_estimator
 from .models import Trainer
 from .models.chunk_power import ChunkPower
 from .reader import HasReader, Reader
@@ -56,14 +57,42 @@ def check_history(rec: Recordings, grid) -> None:
         )
 
 
-class BoldPredictor(MeanScore, HasReader, MultiOutputMixin, RegressorMixin, BaseEstimator):
+def time_moments(courses) -> np.ndarray:
+    """Mean and spread over time of courses (n_rows, n_times): (n_courses, 2 * n_rows)."""
+    return np.stack([np.concatenate([c.mean(axis=1), c.std(axis=1)]) for c in courses])
+
+
+def moment_names(names) -> list[str]:
+    """Names of the columns of `time_moments`."""
+    return [f"{name}_{moment}" for moment in ("mean", "std") for name in names]
+
+
+class OfPairs(MeanScore, HasReader):
+    """An estimator of pairs; ``_fitted_input`` is what a fit learnt about its input."""
+
+    def _publish_input(self, inputs, provenance: list[dict]) -> None:
+        """Set the fitted attributes that follow from the data alone."""
+        self._fitted_input, layout = inputs, inputs.layout
+        self.ch_names_in_, self.info_ = list(layout.ch_names), layout.info
+        self.target_names_in_ = list(layout.target_names)
+        self.n_targets_, self.bands_ = len(layout.target_names), dict(inputs.features.bands)
+        if provenance:
+            self.provenance_ = provenance
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_fitted_input")
+
+
+class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Base of estimators that predict BOLD at frame times from electrophysiology.
 
-    Subclasses set ``_fitted_input``, give ``_frames(powers, grid)``, standardised frames per
+    Subclasses call ``_publish_input``, give ``_frames(powers, grid)``, standardised frames per
     segment, and ``_scaler``, the fitted scaler of band power.
     """
 
-    def _pair(self, X, y, choose, scaler, may_lack) -> tuple[Recordings, object, Paired]:
+    def _pair(
+        self, X, y, choose, scaler, may_lack, keeps_raw=False
+    ) -> tuple[Recordings, object, Paired]:
         """Read, measure and standardise paired data; ``choose(rec)`` says what is measured."""
         reader = self._reader()
         rec = reader.read_pair(X, y, self.t_r, may_lack=may_lack, owner=self)
@@ -72,23 +101,19 @@ class BoldPredictor(MeanScore, HasReader, MultiOutputMixin, RegressorMixin, Base
         powers = features.measure(rec, reader.memory)
         # Columns of a table are not power: their scale is not for us to choose.
         scaler = PowerScaler() if rec.kind == "table" else scaler
-        data = Paired.of(rec, powers, features.grid, reader.detrend, scaler, dict(features.bands))
+        data = Paired.of(
+            rec, powers, features.grid, reader.detrend, scaler, dict(features.bands), keeps_raw
+        )
         return rec, features, data
 
     def _publish_input(self, inputs: FittedInput, provenance: list[dict]) -> None:
-        """Set the fitted attributes that follow from the data alone."""
-        self._fitted_input, layout = inputs, inputs.layout
-        self.ch_names_in_, self.info_ = list(layout.ch_names), layout.info
-        self.target_names_in_ = list(layout.target_names)
-        self.n_targets_, self.bands_ = len(layout.target_names), dict(inputs.features.bands)
+        super()._publish_input(inputs, provenance)
         self.y_mean_, self.y_scale_ = inputs.scale.mean, inputs.scale.scale
-        if provenance:
-            self.provenance_ = provenance
         # As scikit-learn's checks of a table have set them.
-        if layout.kind == "table":
-            self.n_features_in_ = len(layout.ch_names)
-            if layout.named:
-                self.feature_names_in_ = np.array(layout.ch_names, dtype=object)
+        if inputs.layout.kind == "table":
+            self.n_features_in_ = len(self.ch_names_in_)
+            if inputs.layout.named:
+                self.feature_names_in_ = np.array(self.ch_names_in_, dtype=object)
 
     def _read(self, X, y=None, n_frames=None) -> Recordings:
         """Read X (and y) as fit saw its input."""
@@ -115,32 +140,27 @@ class BoldPredictor(MeanScore, HasReader, MultiOutputMixin, RegressorMixin, Base
             scaled = self._scaler().transform(powers, rec.keys, rec.kind)
         return scaled, known, features.grid
 
+    def _predict(self, rec: Recordings) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Frames in the unit of training BOLD, and which of them have a whole history."""
+        powers, known, grid = self._measure(rec)
+        return self._fitted_input.scale.unscale(self._frames(powers, grid)), known
+
     def predict(self, X):
-        """Predict BOLD at frame times.
+        """Predict BOLD at frame times, in the shape and with the errors of `SambaTranslator`.
 
         Parameters
         ----------
         X : Epochs | Raw | list | array
-            Electrophysiology as in ``fit``; recordings may be given where windows were fitted and
-            the other way round.
+            Electrophysiology as in ``fit``, windows or recordings.
 
         Returns
         -------
         bold : array or list of array
-            (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
-            recording (a single array for a single `mne.io.Raw`), (n_frames, n_targets) for a table;
-            in the mean and scale of the training BOLD.
-
-        Raises
-        ------
-        ValueError
-            If X has other channels than in ``fit`` or cannot be read.
-        sklearn.exceptions.NotFittedError
-            Before ``fit``.
+            (n_windows, n_frames, n_targets), one (n_frames, n_targets) array per recording, or
+            (n_frames, n_targets) for a table; in the mean and scale of the training BOLD.
         """
         rec = self._read(X)
-        powers, _, grid = self._measure(rec)
-        return rec.as_given(self._fitted_input.scale.unscale(self._frames(powers, grid)))
+        return rec.as_given(self._predict(rec)[0])
 
     def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
         """Score every target over time.
@@ -168,8 +188,7 @@ class BoldPredictor(MeanScore, HasReader, MultiOutputMixin, RegressorMixin, Base
             If the metric is unknown, or X and y do not agree.
         """
         rec = self._read(X, y)
-        powers, known, grid = self._measure(rec)
-        pred = self._fitted_input.scale.unscale(self._frames(powers, grid))
+        pred, known = self._predict(rec)
         if rec.kind == "table":
             return score_rows(rec.bold[0], pred[0], metric)
         return score_frames(
@@ -177,24 +196,65 @@ class BoldPredictor(MeanScore, HasReader, MultiOutputMixin, RegressorMixin, Base
             metric=metric, known=known,
         )  # fmt: skip
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_fitted_input")
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.target_tags.required = True
-        return tags
+class Translator(TransformerMixin):
+    """What all translators share: names of latents, and files."""
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Names of the columns of ``transform``.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used, as scikit-learn passes it.
+
+        Returns
+        -------
+        names : array of str, shape (n_columns,)
+            Mean and standard deviation over time of every latent; regions for tables.
+        """
+        check_is_fitted(self)
+        return np.array(self._columns(), dtype=object)
+
+    def save(self, path, overwrite: bool = False) -> None:
+        """Save to one file, which `read_samba` reads.
+
+        Parameters
+        ----------
+        path : str | Path
+            Where.
+        overwrite : bool
+            Replace an existing file.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is False.
+        """
+        check_is_fitted(self)
+        write_estimator(self, path, overwrite)
 
 
-class Assembled(HasReader):
-    """An estimator put together from a model, a reader and a trainer.
+class Assembled(Translator):
+    """A translator put together from a model, a reader and a trainer.
 
     ``None`` and names stand for objects with default parameters; nested parameters such as
     ``model__hrf`` may be set all the same. Subclasses say what names mean in ``_MODELS``.
     """
 
     _MODELS: dict[str, str]
+
+    def __init__(
+        self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
+        random_state=None, verbose=None,
+    ):  # fmt: skip
+        self.t_r = t_r
+        self.model = model
+        self.reader = reader
+        self.trainer = trainer
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
 
     def _model(self):
         """Build the model that the parameter stands for, checked."""
@@ -221,10 +281,8 @@ class Assembled(HasReader):
         """Refuse parameters that cannot be; return model and trainer."""
         if self.t_r is not None:
             check_t_r(self.t_r)
-        for name, part, kind in (
-            ("reader", self.reader, Reader),
-            ("trainer", self.trainer, Trainer),
-        ):
+        for name, kind in (("reader", Reader), ("trainer", Trainer)):
+            part = getattr(self, name)
             if part is not None and not isinstance(part, kind):
                 raise TypeError(f"{name} must be a {kind.__name__} or None, got {part!r:.80}.")
         check_option(self.warm_start, "warm_start", (True, False))
@@ -239,3 +297,16 @@ class Assembled(HasReader):
         if self.random_state is None:
             return None
         return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _start(self):
+        """Give what a warm start goes on from: the fitted model, and what it knows of its input."""
+        if not (self.warm_start and hasattr(self, "_fitted")):
+            return None
+        return self._fitted, self._fitted_input
+
+    def _publish(self, inputs, fitted, provenance: list[dict]) -> None:
+        """Set the fitted attributes."""
+        self._fitted = fitted
+        self._publish_input(inputs, provenance)
+        for name, value in fitted.describe(inputs.layout).items():
+            setattr(self, name, value)

@@ -110,12 +110,9 @@ class BandPowerRidge(BoldPredictor):
 
         Parameters
         ----------
-        X : Epochs | Raw | list | array
-            Electrophysiology: windows, recordings or a table, as in
+        X, y : Epochs | Raw | list | array
+            Electrophysiology (windows, recordings or a table) and BOLD, as in
             `mne_samba.SambaTranslator.fit`.
-        y : array | list
-            BOLD: (n_windows, n_frames, n_targets), one (n_frames, n_targets) array per recording,
-            or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames.
 
         Returns
         -------
@@ -212,34 +209,24 @@ class BandPowerRidge(BoldPredictor):
 
     def _blocks(self, data: Paired) -> tuple[np.ndarray, np.ndarray]:
         """Block of every training frame, and its time where recordings follow with pauses."""
-        frames = [len(target) for target in data.targets]
-        table = frames_table(data.table, frames) if data.kind == "windows" else None
-        starts = (
-            table["frame"].to_numpy(dtype=int) if table is not None else np.zeros(len(frames), int)
-        )
-        blocks, times, offset = [], [], 0
+        frames = np.array([len(target) for target in data.targets])
+        starts = np.zeros_like(frames)
+        if data.kind == "windows":
+            starts = frames_table(data.table, frames)["frame"].to_numpy(dtype=int)
         labels = {key: i for i, key in enumerate(dict.fromkeys(data.keys))}
+        label = np.array([labels[key] for key in data.keys])
         pause = int(np.ceil(self.gap / data.grid.t_r)) + 1 if data.grid.n_lags > 1 else 0
-        span = {key: 0 for key in labels}
-        for key, start, n in zip(data.keys, starts, frames, strict=True):
-            span[key] = max(span[key], start + n)
-        place = {}
-        for key in labels:
-            place[key], offset = offset, offset + span[key] + pause
-        for key, start, n in zip(data.keys, starts, frames, strict=True):
-            index = place[key] + start + np.arange(n)
-            times.append(index)
-        times = np.concatenate(times)
+        span = np.zeros(len(labels), int)
+        np.maximum.at(span, label, starts + frames + pause)
+        first = (np.cumsum(span) - span)[label] + starts
+        times = np.concatenate(
+            [begin + np.arange(n) for begin, n in zip(first, frames, strict=True)]
+        )
         # Whole recordings are held out where there are enough of them; else blocks of time.
         if len(labels) >= self.n_folds:
-            recording = np.concatenate(
-                [np.full(n, labels[key]) for key, n in zip(data.keys, frames, strict=True)]
-            )
-            blocks = recording * self.n_folds // len(labels)
-        else:
-            edges = np.quantile(np.unique(times), np.linspace(0, 1, self.n_folds + 1)[1:-1])
-            blocks = np.searchsorted(edges, times, side="right")
-        return blocks, times
+            return np.repeat(label, frames) * self.n_folds // len(labels), times
+        edges = np.quantile(np.unique(times), np.linspace(0, 1, self.n_folds + 1)[1:-1])
+        return np.searchsorted(edges, times, side="right"), times
 
     def _cross_validate(self, features, target, blocks, times, alphas) -> np.ndarray:
         """Explained variance (n_alphas, n_targets) of held-out blocks."""
@@ -277,28 +264,15 @@ def _spread(features: np.ndarray) -> np.ndarray:
 
 
 def _ridge(features: np.ndarray, target: np.ndarray, alphas: np.ndarray):
-    """Solve ridge regression for all penalties by one decomposition.
-
-    Returns
-    -------
-    solve : callable
-        ``solve(index)`` gives weights (n_features, n_targets) with penalty ``alphas[index[m]]`` for
-        target m.
-    """
+    """Solve ridge regression for all penalties by one decomposition."""
     n, p = features.shape
-    if p <= n:
-        values, vectors = linalg.eigh(features.T @ features)
-        projected = vectors.T @ (features.T @ target)
+    primal = p <= n
+    values, vectors = linalg.eigh(features.T @ features if primal else features @ features.T)
+    values = np.maximum(values, 0)[:, None]
+    projected = vectors.T @ (features.T @ target if primal else target)
 
-        def solve(index):
-            return vectors @ (projected / (np.maximum(values, 0)[:, None] + alphas[index]))
-    else:
-        values, vectors = linalg.eigh(features @ features.T)
-        projected = vectors.T @ target
-
-        def solve(index):
-            return features.T @ (
-                vectors @ (projected / (np.maximum(values, 0)[:, None] + alphas[index]))
-            )
+    def solve(index):
+        weights = vectors @ (projected / (values + alphas[index]))
+        return weights if primal else features.T @ weights
 
     return solve

@@ -112,10 +112,8 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
         check_option(self.modality, "modality", ("ele", "hemo", None))
         check_number(self.n_blocks, "n_blocks", low=1, integer=True)
         labels = self._check_labels(X, y)
-        if bold is None:
-            self.translator_ = self._fitted_translator()
-        else:
-            self.translator_ = self._fit_translator(X, bold)
+        given = bold is not None
+        self.translator_ = self._fit_translator(X, bold) if given else self._fitted_translator()
         rows = self._features(X)
         classifier = self.classifier
         if classifier is None:
@@ -130,7 +128,7 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
                 "This SambaClassifier requires y to be passed, but the target y is None: give a "
                 "label for every window."
             )
-        n_samples = self._n_samples(X)
+        n_samples = len(what_is_bold(X, "X") if self._input() == "hemo" else what_is(X))
         labels = np.asarray(y)
         if labels.ndim != 1 or len(labels) != n_samples:
             raise ValueError(
@@ -141,9 +139,6 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
         if len(np.unique(labels)) < 2:
             raise ValueError(f"y holds one class alone, {labels[0]!r}: nothing to tell apart.")
         return labels
-
-    def _n_samples(self, X) -> int:
-        return len(what_is_bold(X, "X") if self._input() == "hemo" else what_is(X))
 
     def _input(self) -> str:
         if self.modality is not None:
@@ -173,8 +168,7 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
         translator = self.translator_
         if not isinstance(_thawed(translator), (LatentTranslator, InverseTranslator)):
             return np.asarray(translator.transform(X))
-        rows = [self._blocks(course) for course in translator.latents(X, self._input())]
-        return np.stack(rows)
+        return np.stack([self._blocks(c) for c in translator.latents(X, self._input())])
 
     def _blocks(self, course: np.ndarray) -> np.ndarray:
         n_blocks = min(int(self.n_blocks), course.shape[1])

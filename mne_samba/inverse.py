@@ -6,18 +6,15 @@ from dataclasses import dataclass
 
 import mne
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks import check_option, keeps_earlier_fit
-from ._scoring import MeanScore
-from .base import Assembled, check_history, forget_fit
+from .base import Assembled, OfPairs, check_history, forget_fit, moment_names, time_moments
 from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
 from .data.recordings import Layout, Recordings
 from .metrics import METRICS
-from .model_file import write_estimator
-from .models.inverse import FittedInverse
 from .models.inverse_data import (
     InverseScale,
     check_long_enough,
@@ -25,6 +22,7 @@ from .models.inverse_data import (
     longer,
     pair_inverse,
 )
+from .models.inverse_fit import FittedInverse
 from .models.inverse_paper import FittedInversePaper
 from .models.latents import FittedLatents
 
@@ -61,7 +59,7 @@ class InverseState:
     provenance: list[dict]
 
 
-class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
+class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     """Translate fMRI time courses into band power of EEG/MEG.
 
     The encoding model of `SambaTranslator` (map, band weights, responses) is fitted to log band
@@ -75,35 +73,21 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
         Seconds between frames (volumes); None takes it from the windows' metadata.
     model : "samba" | "core" | "paper" | InverseSambaModel | InverseCoreModel | InversePaperModel
         What is fitted: the default above, the filter alone, or the published network.
-    reader : Reader | None
-        How recordings are read; None takes the defaults of `mne_samba.Reader`.
-    trainer : Trainer | None
-        How networks are trained, and what is held out inside ``fit``; None takes the defaults of
-        `mne_samba.Trainer`.
-    warm_start : bool
-        Start from the fitted model, to adapt it to a new person with the same channels, bands and
-        regions.
-    random_state : int | RandomState | None
-        Seed.
-    verbose : bool | str | int | None
-        MNE's verbosity.
+    reader, trainer, warm_start, random_state, verbose : object
+        As in `SambaTranslator`.
 
     Attributes
     ----------
-    net_ : skorch.NeuralNet
-        The network.
-    core_ : mne_samba.core.Core | None
-        The encoding core; None for the published network.
+    net_, core_, ch_names_in_, target_names_in_
+        Network, encoding core, and names, as in `SambaTranslator`.
     band_attention_, band_gain_, band_weights_ : array, shape (n_channels, n_bands)
-        Of the encoding core, as in `SambaTranslator`.
+        Of the encoding core.
     spatial_map_ : array, shape (n_targets, n_channels)
         Its map.
     hrf_params_, hrf_, hrf_times_, hrf_peak_time_
         Responses, as in `SambaTranslator`.
     corrections_kept_ : bool
         Whether deconvolution, graphs and heads are used.
-    ch_names_in_, target_names_in_ : list of str
-        Names of channels and regions.
     bands_ : dict
         Bands.
 
@@ -127,18 +111,6 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
         "core": "InverseCoreModel",
         "paper": "InversePaperModel",
     }
-
-    def __init__(
-        self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
-        random_state=None, verbose=None,
-    ):  # fmt: skip
-        self.t_r = t_r
-        self.model = model
-        self.reader = reader
-        self.trainer = trainer
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
 
     @keeps_earlier_fit
     def fit(self, X, y):
@@ -176,9 +148,7 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
 
     def _fit(self, rec: Recordings, model, trainer, powers=None):
         """Fit to recordings whose band power may be known; return the paired data."""
-        start = None
-        if self.warm_start and hasattr(self, "_fitted"):
-            start = self._fitted, self._fitted_input
+        start = self._start()
         forget_fit(self)
         features, reader = model.features(rec), self._reader()
         check_history(rec, LowRateGrid.from_tr(rec.t_r, float(model.hrf_length)))
@@ -197,18 +167,7 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
 
     def _restore(self, state: InverseState) -> None:
         """Set the fitted attributes that follow from a state."""
-        self._fitted_input, self._fitted = state, state.fitted
-        layout = state.layout
-        self.ch_names_in_, self.info_ = list(layout.ch_names), layout.info
-        self.target_names_in_ = list(layout.target_names)
-        self.n_targets_, self.bands_ = len(layout.target_names), dict(state.features.bands)
-        if state.provenance:
-            self.provenance_ = state.provenance
-        for name, value in state.fitted.describe(layout).items():
-            setattr(self, name, value)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_fitted_input")
+        self._publish(state, state.fitted, state.provenance)
 
     def _check_t_r(self) -> None:
         """Refuse another rate of frames: the filter from BOLD has its taps at those of fit."""
@@ -339,14 +298,11 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
         pred, scores = self._fitted.predict(bold), []
         for key in dict.fromkeys(rec.keys):
             rows = [i for i, other in enumerate(rec.keys) if other == key]
-            scores.append(
-                METRICS[metric](
-                    *(
-                        np.concatenate([_as_rows(v[i], frames[i] - n_after) for i in rows])
-                        for v in (true, pred)
-                    )
-                )
+            pair = (
+                np.concatenate([_as_rows(values[i], frames[i] - n_after) for i in rows])
+                for values in (true, pred)
             )
+            scores.append(METRICS[metric](*pair))
         return np.nanmean(scores, axis=0).reshape(true[0].shape[:-1])
 
     def latents(self, X, modality: str = "hemo") -> np.ndarray | list[np.ndarray]:
@@ -388,60 +344,19 @@ class InverseTranslator(MeanScore, TransformerMixin, Assembled, BaseEstimator):
 
         Parameters
         ----------
-        X : Epochs | Raw | list | array
-            BOLD or electrophysiology.
-        modality : "hemo" | "ele"
-            What X is.
+        X, modality : object
+            As in `latents`.
 
         Returns
         -------
         latents : array, shape (n_samples, 2 * n_latents)
             One row per window or recording.
         """
-        found = self.latents(X, modality)
-        return np.stack([np.concatenate([c.mean(axis=1), c.std(axis=1)]) for c in found])
+        return time_moments(self.latents(X, modality))
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of the columns of ``transform``.
-
-        Parameters
-        ----------
-        input_features : None
-            Not used, as scikit-learn passes it.
-
-        Returns
-        -------
-        names : array of str, shape (n_columns,)
-            Mean and standard deviation over time of every latent.
-        """
-        check_is_fitted(self)
+    def _columns(self) -> list[str]:
         n_latents = len(self._fitted_input.latents.ele)
-        names = [f"latent{i:02d}_{s}" for s in ("mean", "std") for i in range(n_latents)]
-        return np.array(names, dtype=object)
-
-    def save(self, path, overwrite: bool = False) -> None:
-        """Save to one file, which `read_samba` reads.
-
-        Parameters
-        ----------
-        path : str | Path
-            Where.
-        overwrite : bool
-            Replace an existing file.
-
-        Raises
-        ------
-        FileExistsError
-            If the file exists and ``overwrite`` is False.
-        """
-        check_is_fitted(self)
-        write_estimator(self, path, overwrite)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.target_tags.required = True
-        return tags
+        return moment_names([f"latent{i:02d}" for i in range(n_latents)])
 
 
 def _as_rows(values: np.ndarray, stop: int) -> np.ndarray:

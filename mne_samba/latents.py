@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 import mne
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks import check_option, keeps_earlier_fit
-from .base import forget_fit
+from .base import Translator, forget_fit
 from .inverse import InverseState, InverseTranslator
-from .model_file import write_estimator
 from .models.inverse_data import check_long_enough, frame_bins, longer, shares_bins
 from .models.latents import fit_latents
 from .translator import ForwardState, SambaTranslator
@@ -37,7 +36,7 @@ class LatentState:
     inverse: InverseState
 
 
-class LatentTranslator(TransformerMixin, BaseEstimator):
+class LatentTranslator(Translator, BaseEstimator):
     """Translate both ways through one latent space.
 
     Parameters
@@ -82,10 +81,8 @@ class LatentTranslator(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : Epochs | Raw | list | array
-            Electrophysiology: windows or recordings, as in `SambaTranslator.fit`.
-        y : array | list
-            BOLD, as in `SambaTranslator.fit`.
+        X, y : Epochs | Raw | list | array
+            Windows or recordings, as in `SambaTranslator.fit`.
 
         Returns
         -------
@@ -162,7 +159,7 @@ class LatentTranslator(TransformerMixin, BaseEstimator):
         Returns
         -------
         bold : array or list of array
-            BOLD.
+            As there.
         """
         check_is_fitted(self)
         return self.forward_.predict(X)
@@ -203,8 +200,8 @@ class LatentTranslator(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        courses : array, shape (n_windows, n_latents, n_frames), or list of array
-            One (n_latents, n_frames) array per recording in a list.
+        courses : array or list of array
+            As there.
         """
         check_is_fitted(self)
         return self.inverse_.latents(X, modality)
@@ -214,10 +211,8 @@ class LatentTranslator(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : Epochs | Raw | list | array
-            Electrophysiology or BOLD.
-        modality : "ele" | "hemo"
-            What X is.
+        X, modality : object
+            As in `latents`.
 
         Returns
         -------
@@ -227,33 +222,16 @@ class LatentTranslator(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.inverse_.transform(X, modality)
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of the columns of ``transform``.
-
-        Parameters
-        ----------
-        input_features : None
-            Not used, as scikit-learn passes it.
-
-        Returns
-        -------
-        names : array of str, shape (n_columns,)
-            Mean and standard deviation over time of every latent.
-        """
-        check_is_fitted(self)
-        return self.inverse_.get_feature_names_out()
+    def _columns(self) -> list[str]:
+        return self.inverse_._columns()
 
     def retrieval_score(self, X, y, k=(1, 5, 10)) -> Bunch:
         """Find the BOLD window of each window, see `SambaTranslator.retrieval_score`.
 
         Parameters
         ----------
-        X : Epochs | array
-            Windows of electrophysiology.
-        y : array, shape (n_windows, n_frames, n_targets)
-            Measured BOLD of the same windows: the candidates.
-        k : tuple of int
-            Sizes of the short lists.
+        X, y, k : object
+            As there.
 
         Returns
         -------
@@ -268,12 +246,8 @@ class LatentTranslator(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : Epochs | Raw | list | array
-            Electrophysiology.
-        y : array | list
-            BOLD.
-        sample_weight : None
-            Not supported: a correlation over time has no weights for samples.
+        X, y, sample_weight : object
+            As in `SambaTranslator.score`.
 
         Returns
         -------
@@ -283,21 +257,3 @@ class LatentTranslator(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         there = self.forward_.score(X, y, sample_weight)
         return 0.5 * (there + self.inverse_.score(y, X))
-
-    def save(self, path, overwrite: bool = False) -> None:
-        """Save to one file, which `read_samba` reads.
-
-        Parameters
-        ----------
-        path : str | Path
-            Where.
-        overwrite : bool
-            Replace an existing file.
-
-        Raises
-        ------
-        FileExistsError
-            If the file exists and ``overwrite`` is False.
-        """
-        check_is_fitted(self)
-        write_estimator(self, path, overwrite)

@@ -13,25 +13,14 @@ from scipy.stats import rankdata
 from ._drift import cosine_drift, detrend, drift_basis, polynomial_drift, project_out
 
 __all__ = [
-    "METRICS",
-    "OrderedFrames",
-    "cosine_drift",
-    "detrend",
-    "drift_basis",
-    "order_frames",
-    "pearson",
-    "polynomial_drift",
-    "project_out",
-    "r2",
-    "recording_labels",
-    "spearman",
-]
+    "METRICS", "OrderedFrames", "cosine_drift", "detrend", "drift_basis", "order_frames", "pearson",
+    "polynomial_drift", "project_out", "r2", "recording_labels", "spearman",
+]  # fmt: skip
 
 
 def _check_pair(y, pred) -> tuple[np.ndarray, np.ndarray]:
     y, pred = np.asarray(y, dtype=np.float64), np.asarray(pred, dtype=np.float64)
-    y = y[:, np.newaxis] if y.ndim == 1 else y
-    pred = pred[:, np.newaxis] if pred.ndim == 1 else pred
+    y, pred = (a[:, np.newaxis] if a.ndim == 1 else a for a in (y, pred))
     if y.ndim != 2 or y.shape != pred.shape:
         raise ValueError(
             "y and pred must both have shape (n_frames, n_targets), "
@@ -56,14 +45,19 @@ def _by_target(y, pred, score) -> np.ndarray:
     return out
 
 
+def _centred(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centred columns and their lengths, infinite for a constant column."""
+    centred = x - x.mean(axis=0)
+    length = np.linalg.norm(centred, axis=0)
+    # Centring a constant leaves rounding, which must not be blown up into a correlation.
+    rounding = 8 * np.finfo(float).eps * np.abs(x).max(axis=0) * np.sqrt(len(x))
+    return centred, np.where(length <= rounding, np.inf, length)
+
+
 def _unit(x: np.ndarray) -> np.ndarray:
     """Centre columns and scale them to unit length; a constant column becomes zeros."""
-    scale = np.abs(x).max(axis=0)
-    x = x - x.mean(axis=0)
-    length = np.linalg.norm(x, axis=0)
-    # Centring a constant leaves rounding, which must not be blown up into a correlation.
-    constant = length <= 8 * np.finfo(float).eps * scale * np.sqrt(len(x))
-    return np.where(constant, 0.0, x / np.where(constant, 1.0, length))
+    centred, length = _centred(x)
+    return centred / length
 
 
 def _correlate(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
@@ -96,28 +90,21 @@ def spearman(y, pred) -> np.ndarray:
 
     Parameters
     ----------
-    y, pred : array of shape (n_frames, n_targets)
-        Measured and predicted time courses. Frames with NaN in either are ignored.
+    y, pred : object
+        As in `pearson`.
 
     Returns
     -------
     scores : ndarray of shape (n_targets,)
-        0 where ``y`` or ``pred`` is constant, NaN where fewer than two frames are left.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not ``(n_frames, n_targets)``.
+        As in `pearson`.
     """
     return _by_target(y, pred, lambda a, b: _correlate(rankdata(a, axis=0), rankdata(b, axis=0)))
 
 
 def _explained(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
+    length = _centred(y)[1]
     residual = ((y - pred) ** 2).sum(axis=0)
-    centred = y - y.mean(axis=0)
-    total = (centred**2).sum(axis=0)
-    constant = np.sqrt(total) <= 8 * np.finfo(float).eps * np.abs(y).max(axis=0) * np.sqrt(len(y))
-    return np.where(constant, 0.0, 1.0 - residual / np.where(constant, 1.0, total))
+    return np.where(np.isinf(length), 0.0, 1.0 - residual / length**2)
 
 
 def r2(y, pred) -> np.ndarray:
@@ -125,19 +112,14 @@ def r2(y, pred) -> np.ndarray:
 
     Parameters
     ----------
-    y, pred : array of shape (n_frames, n_targets)
-        Measured and predicted time courses. Frames with NaN in either are ignored.
+    y, pred : object
+        As in `pearson`.
 
     Returns
     -------
     scores : ndarray of shape (n_targets,)
         ``1 - sum((y - pred)^2) / sum((y - mean(y))^2)``; 0 where ``y`` is constant, NaN where fewer
         than two frames are left.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not ``(n_frames, n_targets)``.
     """
     return _by_target(y, pred, _explained)
 
@@ -183,11 +165,8 @@ def recording_labels(table: pd.DataFrame) -> tuple[np.ndarray, list]:
     if not columns:
         return np.zeros(len(table), dtype=int), [(0,)]
     # Missing names (None, NaN) must equal themselves, or every window would be its own recording.
-    parts = [
-        [None if pd.isna(value) else value for value in table[column].tolist()]
-        for column in columns
-    ]
-    rows = zip(*parts, strict=True)
+    parts = table[columns].astype(object).where(table[columns].notna(), None)
+    rows = parts.itertuples(index=False, name=None)
     labels = np.array([seen.setdefault(row, len(seen)) for row in rows], dtype=int)
     return labels, list(seen)
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import math
 import os
 import secrets
-import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from safetensors.numpy import save_file
 from sklearn.base import BaseEstimator
 
 from ._version import __version__
+from .arrays import Sizes, below, check_field, fits_type, type_name
 
 #: Version of the file format that this version writes and reads.
 FORMAT_VERSION = 2
@@ -33,8 +32,6 @@ _FORMAT = "mne_samba"
 _CLASS, _STATE, _ARRAY, _TUPLE = "@class", "@state", "@array", "@tuple"
 # Folders belong to a machine, not to a model; and caches hold pickles, which run code.
 FOLDERS = ("checkpoint_dir", "memory")
-# Largest size that a file may claim without an array of that size in it.
-_LARGEST = 10**6
 
 
 def write_model(path, config: dict, arrays: dict[str, np.ndarray]) -> None:
@@ -127,23 +124,6 @@ def write_estimator(estimator, path, overwrite: bool = False) -> None:
     """Write a fitted estimator to one file, which `mne_samba.read_samba` reads.
 
     What reading would refuse is refused here: a file that was written can be read.
-
-    Parameters
-    ----------
-    estimator : object
-        Fitted; ``_state()`` gives a frozen dataclass of all that was learnt, ``_restore(state)``
-        takes it over in an estimator with the same parameters.
-    path : str | Path
-        Where.
-    overwrite : bool
-        Replace an existing file.
-
-    Raises
-    ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
-    ValueError
-        If a parameter is no number, text or array.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -161,34 +141,9 @@ def write_estimator(estimator, path, overwrite: bool = False) -> None:
 
 
 def pack(value) -> tuple[object, dict[str, np.ndarray], dict[str, type]]:
-    """Turn dataclasses, estimators and plain values into what JSON holds, and arrays by name.
-
-    Parameters
-    ----------
-    value : object
-        Dataclass, estimator (with its state), dict with text as keys, list, tuple, array, number,
-        text or None.
-
-    Returns
-    -------
-    tree : object
-        For JSON.
-    arrays : dict of array
-        Named by where they are.
-    classes : dict of type
-        Classes that occur, by name, as `unpack` wants them.
-
-    Raises
-    ------
-    ValueError
-        If something else occurs, with where.
-    """
+    """Turn dataclasses, estimators and plain values into what JSON holds, and arrays by name."""
     packer = _Packer()
     return packer.pack(value, ""), packer.arrays, packer.classes
-
-
-def _below(where: str, name) -> str:
-    return f"{where}.{name}" if where else str(name)
 
 
 def is_saved(field: dataclasses.Field) -> bool:
@@ -212,16 +167,13 @@ class _Packer:
         if isinstance(value, np.ndarray):
             return self._array(value, where, parameter)
         if isinstance(value, (list, tuple)):
-            items = [self.pack(v, _below(where, i), parameter) for i, v in enumerate(value)]
+            items = [self.pack(v, below(where, i), parameter) for i, v in enumerate(value)]
             return items if isinstance(value, list) else {_TUPLE: items}
         if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
             # A key that looks like a mark gets another one before it.
-            return {
-                f"@{key}" if key.startswith("@") else key: self.pack(
-                    item, _below(where, key), parameter
-                )
-                for key, item in value.items()
-            }
+            keys = [f"@{key}" if key.startswith("@") else key for key in value]
+            items = [self.pack(v, below(where, k), parameter) for k, v in value.items()]
+            return dict(zip(keys, items, strict=True))
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return self._dataclass(value, where, parameter)
         if isinstance(value, BaseEstimator):
@@ -253,7 +205,7 @@ class _Packer:
         kind = self._named(type(value))
         fields = [field.name for field in dataclasses.fields(value) if is_saved(field)]
         return {_CLASS: kind} | {
-            name: self.pack(getattr(value, name), _below(where, name), parameter) for name in fields
+            name: self.pack(getattr(value, name), below(where, name), parameter) for name in fields
         }
 
     def _estimator(self, value, where, parameter):
@@ -261,7 +213,7 @@ class _Packer:
         for name, given in value.get_params(deep=False).items():
             inner = name if parameter is None else f"{parameter}__{name}"
             given = None if name in FOLDERS else given
-            node[name] = self.pack(given, _below(where, name), inner)
+            node[name] = self.pack(given, below(where, name), inner)
         # Parameters are as good as new: what estimators among them have learnt is not needed.
         if parameter is None and hasattr(value, "_state"):
             node[_STATE] = self.pack(value._state(), where)
@@ -277,28 +229,7 @@ class _Packer:
 
 
 def unpack(tree, arrays: dict[str, np.ndarray], classes: Mapping[str, type]):
-    """Turn what `pack` made back into objects, or say what is wrong with it.
-
-    Parameters
-    ----------
-    tree : object
-        From JSON.
-    arrays : dict of array
-        Numbers by name; each must occur once in the tree.
-    classes : dict of type
-        Dataclasses and estimators that may occur, by name.
-
-    Returns
-    -------
-    value : object
-        Dataclasses whose fields have the types and dimensions that they declare, and which passed
-        their own ``check()`` where they have one; estimators with their state.
-
-    Raises
-    ------
-    ValueError, TypeError
-        With where, what was found and what was expected.
-    """
+    """Turn what `pack` made back into objects, or say what is wrong with it."""
     unpacker = _Unpacker(arrays, classes)
     value = unpacker.unpack(tree, "", unpacker.scope())
     unpacker.finish()
@@ -306,24 +237,7 @@ def unpack(tree, arrays: dict[str, np.ndarray], classes: Mapping[str, type]):
 
 
 def classes_of(*roots: type) -> dict[str, type]:
-    """Find the classes that a file may name: estimators, and what their states are made of.
-
-    Parameters
-    ----------
-    *roots : type
-        Estimators and dataclasses. Those that the types of fields name are found by themselves, as
-        are the states of estimators, the return type of ``_state``.
-
-    Returns
-    -------
-    classes : dict of type
-        By name.
-
-    Raises
-    ------
-    ValueError
-        If two have the same name.
-    """
+    """Find the classes that a file may name: estimators, and what their states are made of."""
     found: dict[str, type] = {}
     todo: list = list(roots)
     while todo:
@@ -353,59 +267,13 @@ def _state_type(kind: type):
     return typing.get_type_hints(kind._state).get("return", object)
 
 
-class _Sizes:
-    """Sizes of named dimensions, and where each was seen first."""
-
-    def __init__(self, outer: _Sizes | None = None, own: Sequence[str] = ()):
-        self.outer, self.own = outer, own
-        self.known: dict[str, tuple[int, str]] = {}
-        self.held: set[str] = set()
-
-    def _of(self, name: str) -> _Sizes:
-        if self.outer is None or name in self.own or "*" in self.own:
-            return self
-        return self.outer._of(name)
-
-    def get(self, name: str) -> tuple[int, str] | None:
-        """Size, and where it was seen; None where it is not known yet."""
-        return self._of(name).known.get(name)
-
-    def agree(self, name: str, size: int, where: str, held: bool) -> bool:
-        """Whether a size is that of its dimension; ``held`` where an array or list is that long."""
-        scope = self._of(name)
-        if held:
-            scope.held.add(name)
-        return size >= 0 and scope.known.setdefault(name, (size, where))[0] == size
-
-    def finish(self) -> None:
-        """Refuse large sizes of which the file has nothing."""
-        for name, (size, where) in self.known.items():
-            if name not in self.held and size > _LARGEST:
-                raise ValueError(f"{where} says {name}={size}, far more than the file holds")
-
-
-def _parts(dim) -> tuple[str, int]:
-    """Name and addend of a dimension such as "n_recordings+1"."""
-    name, _, more = dim.partition("+")
-    return name, int(more or 0)
-
-
-def _dims_text(dims, sizes: _Sizes) -> str:
-    """Spell out expected dimensions: (n_targets=5, n_lags=60)."""
-    out = []
-    for dim in dims:
-        known = None if isinstance(dim, int) else sizes.get(_parts(dim)[0])
-        out.append(str(dim) if known is None else f"{dim}={known[0] + _parts(dim)[1]}")
-    return f"({', '.join(out)}{',' if len(out) == 1 else ''})"
-
-
 class _Unpacker:
     """Takes arrays from a file, each once, and builds objects of known classes."""
 
     def __init__(self, arrays, classes):
         self.arrays, self.classes = arrays, classes
         self.left = set(arrays)
-        self.scopes: list[_Sizes] = []
+        self.scopes: list[Sizes] = []
 
     def finish(self) -> None:
         """Refuse what nothing has asked for."""
@@ -414,12 +282,12 @@ class _Unpacker:
         for scope in self.scopes:
             scope.finish()
 
-    def unpack(self, node, where: str, sizes: _Sizes):
+    def unpack(self, node, where: str, sizes: Sizes):
         """Value of a node."""
         if node is None or isinstance(node, (bool, int, float, str)):
             return node
         if isinstance(node, list):
-            return [self.unpack(item, _below(where, i), sizes) for i, item in enumerate(node)]
+            return [self.unpack(item, below(where, i), sizes) for i, item in enumerate(node)]
         if not isinstance(node, dict):
             raise ValueError(f"{where} is a {type(node).__name__}")
         if _CLASS in node:
@@ -435,7 +303,7 @@ class _Unpacker:
             if key.startswith("@") and not key.startswith("@@"):
                 raise ValueError(f"{where} has the unknown mark {key!r:.80}")
             key = key[1:] if key.startswith("@") else key
-            out[key] = self.unpack(item, _below(where, key), sizes)
+            out[key] = self.unpack(item, below(where, key), sizes)
         return out
 
     def _array(self, node, where) -> np.ndarray:
@@ -463,30 +331,28 @@ class _Unpacker:
             names = {field.name for field in dataclasses.fields(kind) if is_saved(field)}
             own = getattr(kind, "_own_dims", ())
             sizes = self.scope(sizes, own) if own else sizes
-        for what, some in (
-            ("lacks", names - given.keys()),
-            ("has an unknown", given.keys() - names),
-        ):
+        differences = {"lacks": names - given.keys(), "has an unknown": given.keys() - names}
+        for what, some in differences.items():
             if some:
                 raise ValueError(f"{where or kind.__name__} {what} {', '.join(sorted(some))[:200]}")
         if not estimator:
             if state is not None:
                 raise ValueError(f"{where} has a state, which only estimators have")
             return self._dataclass(kind, given, where, sizes)
-        values = {key: self.unpack(item, _below(where, key), sizes) for key, item in given.items()}
+        values = {key: self.unpack(item, below(where, key), sizes) for key, item in given.items()}
         return self._estimator(kind, values, state, where)
 
-    def scope(self, outer=None, own=()) -> _Sizes:
+    def scope(self, outer=None, own=()) -> Sizes:
         """Sizes of a part, remembered for the end."""
-        self.scopes.append(_Sizes(outer, own))
+        self.scopes.append(Sizes(outer, own))
         return self.scopes[-1]
 
     def _dataclass(self, kind, given, where, sizes):
         hints, values = _types(kind), {}
         for field in filter(is_saved, dataclasses.fields(kind)):
-            place = _below(where, field.name)
+            place = below(where, field.name)
             value = values[field.name] = self.unpack(given[field.name], place, sizes)
-            _check_field(value, hints[field.name], field.metadata, place, sizes)
+            check_field(value, hints[field.name], field.metadata, place, sizes)
         out = kind(**values)
         for name, size in out._sizes().items() if hasattr(out, "_sizes") else ():
             if not sizes.agree(name, size, where, held=False):
@@ -501,8 +367,10 @@ class _Unpacker:
                 raise ValueError(f"{where or kind.__name__} cannot be fitted")
             state = self.unpack(state, where, self.scope())
             expected = _state_type(kind)
-            if not _fits(state, expected):
-                raise ValueError(f"the state of {where or kind.__name__} is no {_name(expected)}")
+            if not fits_type(state, expected):
+                raise ValueError(
+                    f"the state of {where or kind.__name__} is no {type_name(expected)}"
+                )
             out._restore(state)
         return out
 
@@ -516,93 +384,3 @@ def _checked(value, where: str):
             except (ValueError, TypeError, KeyError) as error:
                 raise ValueError(f"{where}: {error}" if where else str(error)) from None
     return value
-
-
-def _check_field(value, hint, metadata, where: str, sizes: _Sizes) -> None:
-    """Refuse values of another type, of other dimensions, or not finite."""
-    if not _fits(value, hint):
-        raise ValueError(f"{where} is {value!r:.120}, expected {_name(hint)}")
-    arrays = dict(_arrays_in(value, where))
-    for name, array in arrays.items():
-        finite = array.dtype.kind != "f" or np.isfinite(array).all()
-        if not finite and not metadata.get("may_be_nan"):
-            raise ValueError(f"{name} holds NaN or infinite numbers")
-    dims = metadata.get("dims")
-    if dims is None:
-        return
-    if value is None:
-        if not metadata.get("optional"):
-            raise ValueError(f"{where} is missing")
-    elif arrays:
-        for name, array in arrays.items():
-            _check_shape(array.shape, dims, name, sizes)
-    else:
-        _check_shape((len(value),), dims, where, sizes)
-
-
-def _check_shape(shape, dims, where: str, sizes: _Sizes) -> None:
-    """Compare a shape with named or fixed dimensions."""
-    right, first = len(shape) == len(dims), ""
-    for size, dim in zip(shape, dims, strict=False):
-        if isinstance(dim, int):
-            right &= size == dim
-        elif not sizes.agree(_parts(dim)[0], size - _parts(dim)[1], where, held=True):
-            right = False
-            known = sizes.get(_parts(dim)[0])
-            first = first or (f" as in {known[1]}" if known is not None else "")
-    if not right:
-        raise ValueError(f"{where} has shape {shape}, expected {_dims_text(dims, sizes)}{first}")
-
-
-def _arrays_in(value, where: str):
-    """Arrays of a value with where they are; dataclasses have checked theirs."""
-    if isinstance(value, np.ndarray):
-        yield where, value
-    elif isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            yield from _arrays_in(item, _below(where, i))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _arrays_in(item, _below(where, key))
-
-
-def _name(hint) -> str:
-    return getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
-
-
-def _fits(value, hint) -> bool:
-    """Whether a value has the type that an annotation says; numbers must be finite."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint in (object, typing.Any):
-        return True
-    if hint is None:
-        return value is None
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, arg) for arg in args)
-    if origin is typing.Literal:
-        return any(type(value) is type(arg) and value == arg for arg in args)
-    if hint is float:
-        return _finite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if origin is None:
-        return isinstance(value, hint)
-    if origin is np.ndarray:
-        return isinstance(value, np.ndarray)
-    if isinstance(value, np.ndarray):
-        return issubclass(origin, Sequence) and origin not in (list, tuple)
-    if not isinstance(value, origin) or isinstance(value, str):
-        return False
-    if isinstance(value, Mapping):
-        return all(_fits(k, args[0]) and _fits(v, args[1]) for k, v in value.items())
-    if origin is tuple and args[-1] is not Ellipsis:
-        return len(value) == len(args) and all(map(_fits, value, args))
-    return all(_fits(item, args[0]) for item in value)
-
-
-def _finite(value) -> bool:
-    try:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    except OverflowError:
-        return False

@@ -17,10 +17,17 @@ from .data.window_table import extra_columns, too_close, window_table
 __all__ = ["BlockedTimeSplit", "LeaveSubjectAndSegmentOut", "blocked_train_test_split"]
 
 
-def _blocks(time: np.ndarray, n_blocks: int) -> np.ndarray:
+def _places(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Place of each window among the different onsets of its recording, and their number."""
+    onsets = table.groupby("label")["onset"]
+    place = onsets.rank(method="dense").to_numpy(int) - 1
+    return place, onsets.transform("nunique").to_numpy()
+
+
+def _blocks(table: pd.DataFrame, n_blocks: int) -> np.ndarray:
     """Block of each window: contiguous in time, nearly equal numbers of different onsets."""
-    unique, position = np.unique(time, return_inverse=True)
-    return (position * n_blocks) // max(len(unique), 1)
+    place, number = _places(table)
+    return place * n_blocks // number
 
 
 def _describe(table: pd.DataFrame) -> str:
@@ -40,15 +47,9 @@ class _TimeSplit(BaseCrossValidator):
     def _table(self, X, y, groups, onset) -> pd.DataFrame:
         check_number(self.gap, "gap", low=0)
         return window_table(
-            X,
-            y,
-            groups,
-            onset=onset,
-            t_r=self.t_r,
-            window=self.window,
-            step=self.step,
+            X, y, groups, onset=onset, t_r=self.t_r, window=self.window, step=self.step,
             context=self.context,
-        )
+        )  # fmt: skip
 
 
 class BlockedTimeSplit(_TimeSplit):
@@ -101,15 +102,9 @@ class BlockedTimeSplit(_TimeSplit):
     """
 
     def __init__(
-        self,
-        n_splits: int = 5,
-        gap: float = 30.0,
-        *,
-        t_r: float | None = None,
-        window: float | None = None,
-        step: float | None = None,
-        context: float | None = None,
-    ):
+        self, n_splits: int = 5, gap: float = 30.0, *, t_r: float | None = None,
+        window: float | None = None, step: float | None = None, context: float | None = None,
+    ):  # fmt: skip
         self.n_splits = n_splits
         self.gap = gap
         self.t_r = t_r
@@ -162,7 +157,7 @@ class BlockedTimeSplit(_TimeSplit):
         """
         check_number(self.n_splits, "n_splits", low=2, integer=True)
         table = self._table(X, y, groups, onset)
-        block = _blocks_by_label(table, self.n_splits)
+        block = _blocks(table, self.n_splits)
         if len(np.unique(block)) < self.n_splits:
             raise ValueError(
                 f"Not enough windows for n_splits={self.n_splits}: {_describe(table)}. "
@@ -173,14 +168,6 @@ class BlockedTimeSplit(_TimeSplit):
             train, test = np.flatnonzero(block != fold), np.flatnonzero(block == fold)
             folds.append((_apart(table, train, test, self.gap, fold), test))
         yield from folds
-
-
-def _blocks_by_label(table, n_blocks) -> np.ndarray:
-    block = np.empty(len(table), dtype=int)
-    for label in np.unique(table["label"]):
-        rows = np.flatnonzero(table["label"] == label)
-        block[rows] = _blocks(table["onset"].to_numpy()[rows], n_blocks)
-    return block
 
 
 def _apart(table, train, test, gap, fold, label="label") -> np.ndarray:
@@ -195,18 +182,10 @@ def _apart(table, train, test, gap, fold, label="label") -> np.ndarray:
 
 
 def blocked_train_test_split(
-    X,
-    y=None,
-    groups=None,
-    *,
-    test_size: float = 0.25,
-    gap: float = 30.0,
-    onset: Sequence | None = None,
-    t_r: float | None = None,
-    window: float | None = None,
-    step: float | None = None,
-    context: float | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    X, y=None, groups=None, *, test_size: float = 0.25, gap: float = 30.0,
+    onset: Sequence | None = None, t_r: float | None = None, window: float | None = None,
+    step: float | None = None, context: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Split each recording once: its beginning for training, its end for testing.
 
     Parameters
@@ -234,12 +213,8 @@ def blocked_train_test_split(
         raise ValueError(f"test_size must be a share between 0 and 1, got {test_size!r}.")
     splitter = BlockedTimeSplit(2, gap, t_r=t_r, window=window, step=step, context=context)
     table = splitter._table(X, y, groups, onset)
-    tested = np.zeros(len(table), dtype=bool)
-    for label in np.unique(table["label"]):
-        rows = np.flatnonzero(table["label"] == label)
-        unique, position = np.unique(table["onset"].to_numpy()[rows], return_inverse=True)
-        n_test = int(np.ceil(round(test_size * len(unique), 9)))
-        tested[rows] = position >= len(unique) - n_test
+    place, number = _places(table)
+    tested = place >= number - np.ceil(np.round(test_size * number, 9))
     train, test = np.flatnonzero(~tested), np.flatnonzero(tested)
     return _apart(table, train, test, gap, 0), test
 
@@ -275,17 +250,10 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
     """
 
     def __init__(
-        self,
-        n_segments: int = 5,
-        gap: float = 30.0,
-        *,
-        stimulus: str | None = None,
-        time: str = "onset",
-        t_r: float | None = None,
-        window: float | None = None,
-        step: float | None = None,
-        context: float | None = None,
-    ):
+        self, n_segments: int = 5, gap: float = 30.0, *, stimulus: str | None = None,
+        time: str = "onset", t_r: float | None = None, window: float | None = None,
+        step: float | None = None, context: float | None = None,
+    ):  # fmt: skip
         self.n_segments = n_segments
         self.gap = gap
         self.stimulus = stimulus
@@ -342,10 +310,8 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
 
         Parameters
         ----------
-        X : Epochs | list of one-epoch Epochs | DataFrame | array of shape (n_windows, ...)
-            Windows, or a table of windows with an ``onset`` column.
-        y : array of shape (n_windows, n_frames, n_targets) | None
-            Tells the number of frames of a window, for arrays.
+        X, y : object
+            As in :meth:`BlockedTimeSplit.split`.
         groups : array of shape (n_windows,) | None
             Person of each window.
         onset : array of shape (n_windows,) | None
@@ -366,15 +332,12 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
         table = self._table(X, y, groups, onset)
         people = self._people(table, groups)
         extra = extra_columns(X, [self.stimulus, self.time])
-        if self.stimulus is not None:
-            table["label"] = pd.factorize(extra[self.stimulus])[0]
-        else:
-            table["label"] = 0
+        table["label"] = 0 if self.stimulus is None else pd.factorize(extra[self.stimulus])[0]
         if onset is None and self.time != "onset":
             shift = extra[self.time].to_numpy(dtype=float) - table["onset"]
             for column in ("onset", "first_frame", "last_frame", "signal_start", "signal_stop"):
                 table[column] += shift
-        segment = _blocks_by_label(table, self.n_segments)
+        segment = _blocks(table, self.n_segments)
         folds = []
         for person in np.unique(people):
             for index in range(self.n_segments):

@@ -127,7 +127,7 @@ class Reader(BaseEstimator):
         Returns
         -------
         grid : FrameGrid
-            Of this reader's parameters.
+            With all parameters of the reader that are about it.
         """
         return FrameGrid(
             t_r=float(t_r), sfreq=self.sfreq, tmin=self.tmin, first_volume=self.first_volume,
@@ -166,10 +166,9 @@ class Reader(BaseEstimator):
         ValueError, TypeError
             If X cannot be read, or is not what ``fit`` saw.
         """
-        given = what_is(X, name)
-        _check_kind(given, layout, name)
+        given = _given(X, layout, name)
         if given.kind == "table":
-            return _table(_rows(given.items, owner, reset=layout is None), None, owner, layout)
+            return _table(given.items, owner, layout)
         return self._signals(given, self._t_r(t_r, given, layout), layout, n_frames, name)
 
     def read_pair(
@@ -181,13 +180,11 @@ class Reader(BaseEstimator):
 
         Parameters
         ----------
-        X : Epochs | Raw | list | array
-            Windows, recordings or a table.
+        X, t_r, layout, owner
+            As in `read`.
         y : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
             recording, or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames.
-        t_r, layout, owner
-            As in `read`.
         may_lack : bool
             Whether recordings may lack regions (columns of NaN).
         drives : bool
@@ -205,11 +202,9 @@ class Reader(BaseEstimator):
         ValueError, TypeError
             If they cannot be read, or do not agree with each other.
         """
-        given = what_is(X, names[0])
-        _check_kind(given, layout, names[0])
+        given = _given(X, layout, names[0])
         if given.kind == "table":
-            X, y = _rows_and_targets(given.items, y, owner, reset=layout is None)
-            return _table(X, y, owner, layout)
+            return _table(given.items, owner, layout, (y,))
         hemo = read_hemo(
             y, given.kind, len(given), single=given.single, name=names[1], may_lack=may_lack
         )
@@ -225,9 +220,9 @@ class Reader(BaseEstimator):
         if given.kind == "windows":
             check_made_for(given, frames, t_r)
         rec = self._signals(given, t_r, layout, frames, names[0])
-        regions = hemo.target_names
-        if rec.target_names is not None and len(rec.target_names) == len(regions):
-            regions = rec.target_names
+        regions = rec.target_names or []
+        if len(regions) != len(hemo.target_names):
+            regions = hemo.target_names
         rec = replace(
             rec, bold=hemo.values, target_names=list(regions), provenance=provenance_of(X, y)
         )
@@ -247,25 +242,17 @@ class Reader(BaseEstimator):
 
         Parameters
         ----------
-        X : Epochs | Raw | list | array
-            Windows, recordings or a table.
-        layout, name, owner
+        X, layout, name, owner
             As in `read`.
 
         Returns
         -------
         rec : Recordings
             Every segment has one frame, at its first sample.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X cannot be read, or is not what ``fit`` saw.
         """
-        given = what_is(X, name)
-        _check_kind(given, layout, name)
+        given = _given(X, layout, name)
         if given.kind == "table":
-            return _table(_rows(given.items, owner, reset=layout is None), None, owner, layout)
+            return _table(given.items, owner, layout)
         grid = FrameGrid(t_r=1e-6, sfreq=self.sfreq, picks=self.picks, channels=self.channels)
         frames = [1] * len(given)
         if given.kind == "windows":
@@ -284,29 +271,22 @@ class Reader(BaseEstimator):
         ----------
         y : array | DataFrame | list
             (n_windows, n_frames, n_targets), a list of (n_frames, n_targets), or one of them.
-        name : str
-            What to call it in errors.
-        may_lack : bool
-            Whether recordings may lack regions (columns of NaN).
+        name, may_lack
+            As in `read` and `read_pair`.
 
         Returns
         -------
         rec : Recordings
             Without signal: segments know their number of frames alone.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If it cannot be BOLD.
         """
         given = what_is_bold(y, name)
         hemo = read_hemo(given.items, given.kind, len(given), name=name, may_lack=may_lack)
-        n = len(hemo.values)
-        nowhere = [Segment(_nothing, 0, 0.0, np.nan, len(value)) for value in hemo.values]
-        table = pd.DataFrame({
-            "subject": "", "run": "", "recording": np.zeros(n, int)
-            if given.kind == "windows" else np.arange(n), "onset": np.nan, "frame": -1,
-        })  # fmt: skip
+        nothing = np.empty((0, 0))  # no signal is read with it
+        nowhere = [Segment(lambda *_: nothing, 0, 0.0, np.nan, len(v)) for v in hemo.values]
+        recording = np.arange(len(nowhere)) * (given.kind == "recordings")
+        table = pd.DataFrame(
+            {"subject": "", "run": "", "recording": recording, "onset": np.nan, "frame": -1}
+        )
         return Recordings(
             given.kind, nowhere, np.nan, [], None, table, np.nan, hemo.values,
             list(hemo.target_names), given.single,
@@ -350,15 +330,11 @@ def _around_zero(given: Given) -> list:
     ]
 
 
-def _nothing(first: int, stop: int) -> np.ndarray:
-    """No channels, (0, n_times)."""
-    return np.empty((0, stop - first))
-
-
-def _check_kind(given: Given, layout: Layout | None, name: str) -> None:
-    """Refuse a table where fit saw signals, and signals where it saw a table."""
+def _given(X, layout: Layout | None, name: str) -> Given:
+    """Say what X is; refuse a table where fit saw signals, and signals where it saw a table."""
+    given = what_is(X, name)
     if layout is None or (given.kind == "table") == (layout.kind == "table"):
-        return
+        return given
     if layout.kind == "table":
         raise ValueError(f"fit saw a table (n_frames, n_features): {name} must be one too.")
     raise ValueError(
@@ -367,39 +343,31 @@ def _check_kind(given: Given, layout: Layout | None, name: str) -> None:
     )
 
 
-def _rows(X, owner, reset: bool) -> np.ndarray:
-    """Rows of a table (n_frames, n_features) as scikit-learn checks them."""
-    options = {"dtype": [np.float64, np.float32]}
-    return check_array(X, **options) if owner is None else validate_data(
-        owner, X, reset=reset, **options
-    )  # fmt: skip
-
-
-def _rows_and_targets(X, y, owner, reset: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of a table and of its targets."""
-    if owner is None or not reset:
-        return _rows(X, owner, reset), np.asarray(y, dtype=np.float64)
-    return validate_data(
-        owner, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32]
-    )
-
-
-def _table(X: np.ndarray, y: np.ndarray | None, owner, layout: Layout | None) -> Recordings:
-    """Read a table as a recording of one bin per frame: (n_frames, n_features), y as given."""
+def _table(X, owner, layout: Layout | None, targets: tuple = ()) -> Recordings:
+    """Read a table (n_frames, n_features), and y if there is one, as one bin per frame."""
+    reset, options = layout is None, {"dtype": [np.float64, np.float32]}
+    if owner is None:
+        X = check_array(X, **options)
+    elif targets and reset:
+        X, *targets = validate_data(
+            owner, X, *targets, multi_output=True, y_numeric=True, **options
+        )
+    else:
+        X = validate_data(owner, X, reset=reset, **options)
+    targets = [np.asarray(y, dtype=np.float64) for y in targets]
     signal = np.ascontiguousarray(X.T, dtype=np.float64)
     names = getattr(owner, "feature_names_in_", None)
     names = [f"x{i}" for i in range(len(signal))] if names is None else list(names)
     place = pd.DataFrame({"subject": [""], "run": "", "recording": 0, "onset": 0.0, "frame": 0})
     segment = Segment(lambda first, stop: signal[:, first:stop], len(X), 0.0, 1.0, len(X))
-    one = layout.one_target if layout is not None else y is not None and y.ndim == 1
+    one = any(y.ndim == 1 for y in targets) if reset else layout.one_target
     rec = Recordings(
         "table", [segment], 1.0, names, None, place, 1.0, one_target=one,
         named=hasattr(owner, "feature_names_in_"),
     )  # fmt: skip
-    if y is None:
+    if not targets:
         return rec
-    y = np.asarray(y, dtype=np.float64)
-    y = y[:, np.newaxis] if y.ndim == 1 else y
+    y = targets[0][:, np.newaxis] if targets[0].ndim == 1 else targets[0]
     return rec.with_bold([y], [f"target{i:03d}" for i in range(y.shape[1])])
 
 

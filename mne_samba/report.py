@@ -34,19 +34,10 @@ _HEADINGS = {
 
 
 def add_to_report(
-    report: mne.Report,
-    obj,
-    *,
-    section: str | None = None,
-    coords=None,
-    networks=None,
-    source_coords=None,
-    source_networks=None,
-    truth=None,
-    targets=None,
-    note: str | None = None,
+    report: mne.Report, obj, *, section: str | None = None, coords=None, networks=None,
+    source_coords=None, source_networks=None, truth=None, targets=None, note: str | None = None,
     image_format: str = "png",
-) -> mne.Report:
+) -> mne.Report:  # fmt: skip
     """Add figures and tables of a result or of a fitted model to a report.
 
     Parameters
@@ -102,9 +93,9 @@ def add_to_report(
     if is_result:
         _add_result(page, obj, coords, targets)
     else:
-        _add_model(
-            page, obj, coords, networks, source_coords, source_networks, truth, targets
-        )  # fmt: skip
+        regions = {"networks": networks, "coords": coords}
+        sources = {"source_networks": source_networks, "source_coords": source_coords}
+        _add_model(page, obj, regions, sources, truth, targets)
     return report
 
 
@@ -115,7 +106,9 @@ class _Page:
         self.report, self.section, self.image_format = report, section, image_format
         self.tag = re.sub(r"\W+", "-", section.lower())
 
-    def figure(self, title, caption, fig) -> None:
+    def figure(self, title, caption, plot, *args, **options) -> None:
+        """Add the figure of a function of `mne_samba.viz`."""
+        fig = plot(*args, show=False, **options)
         self.report.add_figure(
             fig, title=title, caption=caption, section=self.section, tags=(self.tag,),
             image_format=self.image_format,
@@ -125,7 +118,7 @@ class _Page:
     def text(self, title, content) -> None:
         self.report.add_html(content, title=title, section=self.section, tags=(self.tag,))
 
-    def table(self, title, frame: pd.DataFrame, caption: str = "") -> None:
+    def table(self, title, frame: pd.DataFrame, caption: str) -> None:
         self.text(title, f"<p>{caption}</p>" + table_html(frame))
 
 
@@ -166,72 +159,71 @@ def _add_result(page, result, coords, targets) -> None:
         "Scores by region",
         "One dot per region; bars are means. Grey: central 95 % of single regions under circular "
         "shifts of whole recordings.",
-        viz.plot_scores(result, coords=coords, show=False),
-    )
+        viz.plot_scores, result, coords=coords,
+    )  # fmt: skip
     if result.translator in result.null_:
         page.figure(
             "Null", "Mean score under circular shifts of whole recordings, without refitting.",
-            viz.plot_null(result, show=False),
+            viz.plot_null, result,
         )  # fmt: skip
     page.figure(
-        "Predicted and measured BOLD",
+        f"Predicted and measured {result.quantity}",
         "Out-of-fold predictions, first recording"
         + (": the best, the middle and the worst region. " if targets is None else ". ")
         + "r: Pearson correlation over the whole recording.",
-        viz.plot_prediction(result, targets=targets, show=False),
-    )
+        viz.plot_prediction, result, targets=targets,
+    )  # fmt: skip
 
 
-def _add_model(
-    page, model, coords, networks, source_coords, source_networks, truth, targets
-) -> None:
-    responses = hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1
-    if responses:
-        _add_responses(page, model, coords, networks, truth, targets)
+def _add_model(page, model, regions: dict, sources: dict, truth, targets) -> None:
+    """Add what a fitted model has; places of regions and sources as `viz.plot_graph` takes them."""
+    networks = sources["source_networks"]
+    if hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:
+        _add_responses(page, model, **regions, truth=truth, targets=targets)
     if hasattr(model, "band_attention_"):
         page.figure(
             "Band attention", "Share of each frequency band in what a channel contributes.",
-            viz.plot_band_attention(model, networks=source_networks, show=False),
+            viz.plot_band_attention, model, networks=networks,
         )  # fmt: skip
         page.figure(
             "Band gain", "Sign and size of that contribution: blue lowers BOLD, red raises it.",
-            viz.plot_band_attention(model, kind="gain", networks=source_networks, show=False),
+            viz.plot_band_attention, model, kind="gain", networks=networks,
         )  # fmt: skip
     if hasattr(model, "patterns_"):
         page.figure(
             "Activation patterns",
             "Band power that goes with a region's predicted BOLD (Haufe et al. 2014).",
-            viz.plot_patterns(model, targets=targets, networks=source_networks, show=False),
-        )
+            viz.plot_patterns, model, targets=targets, networks=networks,
+        )  # fmt: skip
     if hasattr(model, "graph_"):
-        _add_graphs(page, model, coords, networks, source_coords, source_networks)
+        _add_graphs(page, model, regions, sources)
     if getattr(model, "history_", None):
         kept = getattr(model, "corrections_kept_", False)
         page.figure(
             "Training of graph attention and recurrence",
             "Judged on a held-out block of the training data, and "
             + ("kept." if kept else "left out."),
-            viz.plot_history(model, show=False),
+            viz.plot_history, model,
         )  # fmt: skip
 
 
-def _add_responses(page, model, coords, networks, truth, targets) -> None:
+def _add_responses(page, model, networks, coords, truth, targets) -> None:
     page.figure(
         "Haemodynamic responses",
         "Unit-peak responses"
         + (", from early to late." if len(model.hrf_) > 1 else ".")
         + ("" if truth is None else " Dashed: the simulation's truth."),
-        viz.plot_hrf(model, targets=targets, truth=truth, show=False),
-    )
+        viz.plot_hrf, model, targets=targets, truth=truth,
+    )  # fmt: skip
     if networks is not None:
         page.figure(
             "Haemodynamic responses by network", "Thin lines: single regions.",
-            viz.plot_hrf(model, networks=networks, truth=truth, show=False),
+            viz.plot_hrf, model, networks=networks, truth=truth,
         )  # fmt: skip
     if coords is not None:
         page.figure(
             "Time to peak", "Time to peak of every region's response.",
-            viz.plot_hrf_map(model, coords, show=False),
+            viz.plot_hrf_map, model, coords,
         )  # fmt: skip
     if np.isfinite(model.hrf_params_.to_numpy(dtype=float)).all():
         table = model.hrf_params_.copy()
@@ -247,7 +239,7 @@ def _add_responses(page, model, coords, networks, truth, targets) -> None:
         )  # fmt: skip
 
 
-def _add_graphs(page, model, coords, networks, source_coords, source_networks) -> None:
+def _add_graphs(page, model, regions: dict, sources: dict) -> None:
     sides = {
         "bipartite": ("Map from channels to regions", "Weights of the fitted map."),
         "target": ("Graph between regions", "Similarity of training BOLD along the graph's edges."),
@@ -255,10 +247,9 @@ def _add_graphs(page, model, coords, networks, source_coords, source_networks) -
             "Graph between channels", "Similarity of band power along the graph's edges."
         ),
     }  # fmt: skip
-    sources = {"source_networks": source_networks, "source_coords": source_coords}
     for kind, (title, caption) in sides.items():
-        places = {"networks": networks, "coords": coords, **sources}
+        places = {**regions, **sources}
         if kind == "source":
-            places = {"networks": source_networks, "coords": source_coords}
-        if model.graph_.get(kind) is not None:
-            page.figure(title, caption, viz.plot_graph(model, kind, show=False, **places))
+            places = {name.removeprefix("source_"): place for name, place in sources.items()}
+        if getattr(model.graph_, kind) is not None:
+            page.figure(title, caption, viz.plot_graph, model, kind, **places)

@@ -6,17 +6,22 @@ from dataclasses import dataclass
 
 import mne
 import numpy as np
-from sklearn.base import TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks import keeps_earlier_fit
-from .base import Assembled, BoldPredictor, FittedInput, forget_fit
+from .base import (
+    Assembled,
+    BoldPredictor,
+    FittedInput,
+    forget_fit,
+    moment_names,
+    time_moments,
+)
 from .data.bold import detrend_segments
-from .model_file import write_estimator
 from .models.paper import FittedPaper
 from .models.retrieval import retrieval_summary
-from .models.samba import FittedSamba
+from .models.samba_fit import FittedSamba
 
 __all__ = ["SambaTranslator"]
 
@@ -42,7 +47,7 @@ class ForwardState:
     provenance: list[dict]
 
 
-class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
+class SambaTranslator(Assembled, BoldPredictor):
     """Translate EEG/MEG into fMRI time courses (SAMBA, arXiv 2409.18462).
 
     Band power at about 2 Hz is weighted by a softmax attention over frequency bands with a signed
@@ -117,18 +122,6 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
 
     _MODELS = {"samba": "SambaModel", "core": "CoreModel", "paper": "PaperModel"}  # noqa: RUF012
 
-    def __init__(
-        self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
-        random_state=None, verbose=None,
-    ):  # fmt: skip
-        self.t_r = t_r
-        self.model = model
-        self.reader = reader
-        self.trainer = trainer
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-
     @keeps_earlier_fit
     def fit(self, X, y):
         """Learn to predict BOLD.
@@ -159,7 +152,9 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
         start = self._start()
         forget_fit(self)
         with mne.use_log_level(self.verbose):
-            rec, features, data = self._pair(X, y, model.features, model.scaler(), model.may_lack)
+            rec, features, data = self._pair(
+                X, y, model.features, model.scaler(), model.may_lack, model.chooses_scale
+            )
             n_frames = 1 if rec.kind == "table" else trainer.frames(rec.t_r)[0]
             trainer.check_lengths(rec)
             fitted = model.fit(data, trainer, self._seed(), start)
@@ -167,21 +162,12 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
             self._restore(ForwardState(inputs, fitted, rec.provenance))
         return self
 
-    def _start(self):
-        """Give what a warm start goes on from: the fitted model, and what it knows of its input."""
-        if not (self.warm_start and hasattr(self, "_fitted")):
-            return None
-        return self._fitted, self._fitted_input
-
     def _state(self) -> ForwardState:
         return ForwardState(self._fitted_input, self._fitted, getattr(self, "provenance_", []))
 
     def _restore(self, state: ForwardState) -> None:
         """Set the fitted attributes that follow from a state."""
-        self._fitted = state.fitted
-        self._publish_input(state.inputs, state.provenance)
-        for name, value in state.fitted.describe(state.inputs.layout).items():
-            setattr(self, name, value)
+        self._publish(state.inputs, state.fitted, state.provenance)
 
     def _scaler(self):
         return self._fitted.scaler
@@ -273,30 +259,14 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
             One row per window or recording (of a table: n_targets columns, the prediction alone).
         """
         rec = self._read(X)
-        powers, _, grid = self._measure(rec)
         if rec.kind == "table":
-            return self._fitted_input.scale.unscale(self._frames(powers, grid))[0]
-        drives = self._fitted.drives(powers, grid)
-        return np.stack([np.concatenate([d.mean(axis=1), d.std(axis=1)]) for d in drives])
+            return self._predict(rec)[0][0]
+        powers, _, grid = self._measure(rec)
+        return time_moments(self._fitted.drives(powers, grid))
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of the columns of ``transform``.
-
-        Parameters
-        ----------
-        input_features : None
-            Not used, as scikit-learn passes it.
-
-        Returns
-        -------
-        names : array of str, shape (n_columns,)
-            Mean and standard deviation over time of every region; regions for tables.
-        """
-        check_is_fitted(self)
+    def _columns(self) -> list[str]:
         names = self.target_names_in_
-        if self._fitted_input.layout.kind == "table":
-            return np.array(names, dtype=object)
-        return np.array([f"{n}_{s}" for s in ("mean", "std") for n in names], dtype=object)
+        return names if self._fitted_input.layout.kind == "table" else moment_names(names)
 
     def predict_image(self, X, masker):
         """Predict BOLD and put it back into an image.
@@ -350,29 +320,10 @@ class SambaTranslator(TransformerMixin, Assembled, BoldPredictor):
                 f"retrieval_score needs at least two windows, got {len(rec)} {rec.kind}: cut "
                 "recordings with make_windows."
             )
-        powers, _, grid = self._measure(rec)
-        pred = self._fitted_input.scale.unscale(self._frames(powers, grid))
+        pred, _ = self._predict(rec)
         scale = np.where(self.y_scale_ > 0, self.y_scale_, 1.0)
         pair = []
         for values in (pred, rec.bold):
             clean = detrend_segments(values, rec.table, "windows", rec.t_r, self._reader().detrend)
             pair.append(np.nan_to_num(np.stack(clean) / scale))
         return retrieval_summary(self._fitted.matched.scores(*pair), k)
-
-    def save(self, path, overwrite: bool = False) -> None:
-        """Save to one file, which `read_samba` reads.
-
-        Parameters
-        ----------
-        path : str | Path
-            Where.
-        overwrite : bool
-            Replace an existing file.
-
-        Raises
-        ------
-        FileExistsError
-            If the file exists and ``overwrite`` is False.
-        """
-        check_is_fitted(self)
-        write_estimator(self, path, overwrite)

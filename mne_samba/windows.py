@@ -30,17 +30,10 @@ __all__ = ["frame_times", "make_windows", "pair_by_stimulus"]
 
 
 def make_windows(
-    raw: mne.io.BaseRaw | Sequence[mne.io.BaseRaw],
-    bold,
-    *,
-    t_r: float,
-    window: float = 60.0,
-    step: float | None = None,
-    context: float = 30.0,
-    subject=None,
-    run=None,
+    raw: mne.io.BaseRaw | Sequence[mne.io.BaseRaw], bold, *, t_r: float, window: float = 60.0,
+    step: float | None = None, context: float = 30.0, subject=None, run=None,
     reader: Reader | None = None,
-) -> tuple[mne.EpochsArray, np.ndarray]:
+) -> tuple[mne.EpochsArray, np.ndarray]:  # fmt: skip
     """Cut recordings and BOLD into paired, self-contained windows.
 
     Parameters
@@ -135,23 +128,16 @@ def make_windows(
     for i, values in enumerate(hemo.values):
         check_bold(raws[i], values, t_r, reader.volume_event, f"bold[{i}]" if several else "bold")
         times = times_for_bold(
-            raws[i],
-            len(values),
-            t_r,
-            firsts[i],
-            dummies[i],
-            reader.slice_time_ref,
-            reader.volume_event,
-            values.shape[1],
-            names[i],
-        )
+            raws[i], len(values), t_r, firsts[i], dummies[i], reader.slice_time_ref,
+            reader.volume_event, values.shape[1], names[i],
+        )  # fmt: skip
         samples = np.rint(times * sfreq)
         samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window
         frames = _window_frames(times, samples >= n_context, n_frames, step_frames, names[i])
-        table = pd.DataFrame({"onset": times[frames], "frame": frames})
-        table.insert(0, "subject", [subjects[i]] * len(frames))
-        table.insert(1, "run", [runs[i]] * len(frames))
-        table.insert(2, "recording", i)
+        table = pd.DataFrame({
+            "subject": [subjects[i]] * len(frames), "run": [runs[i]] * len(frames),
+            "recording": i, "onset": times[frames], "frame": frames,
+        })  # fmt: skip
         cuts.append(_Cut(raws[i], values, names[i], table, n_context, n_times))
     metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
     epochs, y = _assemble(cuts, channels, metadata)
@@ -238,17 +224,12 @@ def _assemble(cuts: list[_Cut], channels: list[str], columns: dict):
     index = [cuts[0].raw.ch_names.index(channel) for channel in channels]
     info = mne.pick_info(cuts[0].raw.info, index, verbose="ERROR")
     epochs = mne.EpochsArray(
-        data,
-        info,
+        data, info, tmin=-cuts[0].n_context / info["sfreq"],
         events=np.column_stack([samples, np.zeros_like(samples), np.ones_like(samples)]),
-        event_id={"window": 1},
-        tmin=-cuts[0].n_context / info["sfreq"],
-        metadata=metadata.assign(**columns).reset_index(drop=True),
-        selection=np.flatnonzero(kept),
-        drop_log=tuple(() if k else ("BAD",) for k in kept),
-        proj=False,
-        verbose="ERROR",
-    )
+        event_id={"window": 1}, metadata=metadata.assign(**columns).reset_index(drop=True),
+        selection=np.flatnonzero(kept), drop_log=tuple(() if k else ("BAD",) for k in kept),
+        proj=False, verbose="ERROR",
+    )  # fmt: skip
     return epochs, y
 
 
@@ -258,10 +239,8 @@ def _say_dropped(name: str, kept: np.ndarray) -> None:
     elif not kept.all():
         logger.info(
             "%s: %d of %d windows overlap BAD annotations and are dropped.",
-            name,
-            len(kept) - kept.sum(),
-            len(kept),
-        )
+            name, len(kept) - kept.sum(), len(kept),
+        )  # fmt: skip
 
 
 def _whole_frames(seconds, name, t_r) -> int:

@@ -58,8 +58,8 @@ def test_read_publishes_the_same(saved):
     for name in ("ch_names_in_", "target_names_in_", "bands_", "n_parameters_", "history_",
                  "corrections_kept_", "n_targets_"):  # fmt: skip
         assert getattr(again, name) == getattr(model, name), name
-    for name in model.graph_:
-        np.testing.assert_array_equal(again.graph_[name], model.graph_[name])
+    for name, value in vars(model.graph_).items():
+        np.testing.assert_array_equal(getattr(again.graph_, name), value)
     assert repr(again) == repr(model)
     assert again.info_["ch_names"] == model.info_["ch_names"]
     assert again.info_.get_channel_types() == model.info_.get_channel_types()

@@ -74,7 +74,7 @@ def test_fitted_attributes(which, request, people):
     assert model.n_parameters_ == trained
     for graph in ("source_similarity", "target_similarity"):
         size = n_channels if graph.startswith("source") else n_targets
-        assert model.graph_[graph].shape == (size, size)
+        assert getattr(model.graph_, graph).shape == (size, size)
     assert model.graph_.source.diagonal().all()
 
 

@@ -54,19 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : sequence of str | None
-        Arguments; None takes those of the process.
-
-    Returns
-    -------
-    code : int
-        0 on success, 1 where files cannot be written, 130 after an interruption. Wrong arguments
-        end the process with 2.
-    """
+    """Run the command line."""
     args = _parser().parse_args(argv)
     if args.command == "sys-info":
         from ._sys_info import sys_info

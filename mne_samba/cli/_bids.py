@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -21,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from ..evaluation import evaluate
 from ..inverse import InverseTranslator
 from ..io import harmonize, read_bids_pair
-from ..io._bids_files import bare, ele_files, entities_of, subjects_of
+from ..io._bids_files import bare, ele_files, entities_of, one_line, subjects_of
 from ..latents import LatentTranslator
 from ..model_selection import BlockedTimeSplit
 from ..models import InverseSambaModel, SambaModel, Trainer
@@ -45,17 +46,18 @@ def run_bids(args) -> int:
         with mne.use_log_level("ERROR" if args.quiet else "WARNING"), threadpool_limits(1):
             return _Run(args).run()
     except Exception as error:  # one line for users; --debug shows where it came from
-        return _fail(str(error) or type(error).__name__, args.debug)
+        return _fail(error, args.debug)
     finally:
         torch.set_num_threads(threads)
         plt.close("all")
         mpl.use(backend)
 
 
-def _fail(message: str, debug: bool) -> int:
+def _fail(error: Exception, debug: bool, who: str = "") -> int:
     if debug:
         traceback.print_exc()
-    print(f"mne_samba: error: {' '.join(message.split())}", file=sys.stderr)
+    said = one_line(error) or type(error).__name__
+    print(f"mne_samba: error: {who}{said}", file=sys.stderr)
     return 1
 
 
@@ -80,14 +82,17 @@ class _Run:
         write_description(self.out, self.root)
         if self.args.level == "group":
             return self._group(subjects)
+        heads = {s: f"sub-{s} ({i + 1}/{len(subjects)})" for i, s in enumerate(subjects)}
+        return self._each(subjects, lambda subject: self._participant(subject, heads[subject]))
+
+    def _each(self, subjects: list[str], work: Callable) -> int:
+        """Do something for every person; one must not take the others along."""
         code = 0
-        for i, subject in enumerate(subjects):
-            head = f"sub-{subject} ({i + 1}/{len(subjects)})"
+        for subject in subjects:
             try:
-                self._participant(subject, head)
-            except Exception as error:  # one person must not take the others along
-                said = str(error) or type(error).__name__
-                code = _fail(f"sub-{subject}: {said}", self.args.debug)
+                work(subject)
+            except Exception as error:
+                code = _fail(error, self.args.debug, f"sub-{subject}: ")
         return code
 
     def _subjects(self) -> list[str]:
@@ -113,27 +118,24 @@ class _Run:
         return list(dict.fromkeys(wanted))
 
     def _read(self, subject: str) -> list:
-        args = self.args
-        pairs = []
-        for path in ele_files(self.root, subject, args.datatype):
-            entities = entities_of(path)
-            session, run = entities.get("ses"), entities.get("run")
-            if entities.get("task") != args.task or bare(args.session, "ses") not in (
-                None, session,
-            ):  # fmt: skip
-                continue
-            pairs.append(
-                read_bids_pair(
-                    self.root, subject, args.task, run, session, masker=args.atlas,
-                    derivatives=args.derivatives, space=args.space,
-                    confounds=tuple(args.confounds) or None, datatype=args.datatype,
-                    volume_event=args.volume_event, n_dummy=args.n_dummy,
-                    clean=tuple(args.clean) or None, sfreq=args.sfreq,
-                )
-            )  # fmt: skip
-        if not pairs:
+        args, session = self.args, bare(self.args.session, "ses")
+        files = [entities_of(path) for path in ele_files(self.root, subject, args.datatype)]
+        runs = [
+            (file.get("run"), file.get("ses")) for file in files
+            if file.get("task") == args.task and session in (None, file.get("ses"))
+        ]  # fmt: skip
+        if not runs:
             raise FileNotFoundError(f"no recording of task-{args.task} in {self.root}")
-        return pairs
+        return [
+            read_bids_pair(
+                self.root, subject, args.task, *run, masker=args.atlas,
+                derivatives=args.derivatives, space=args.space,
+                confounds=tuple(args.confounds) or None, datatype=args.datatype,
+                volume_event=args.volume_event, n_dummy=args.n_dummy,
+                clean=tuple(args.clean) or None, sfreq=args.sfreq,
+            )
+            for run in runs
+        ]  # fmt: skip
 
     def _common(self, pairs: list) -> list:
         """Bring runs to one rate, and to the regions that were measured in all of them."""
@@ -164,56 +166,52 @@ class _Run:
             random_state=args.seed, verbose="ERROR",
         )  # fmt: skip
 
-    def _done(self, folder: Path) -> bool:
-        return not self.args.overwrite and is_done(folder, self.options)
+    def _done(self, folder: Path, head: str) -> bool:
+        done = not self.args.overwrite and is_done(folder, self.options)
+        if done:
+            self.say(f"{head}: done before")
+        return done
 
     def _participant(self, subject: str, head: str) -> None:
         folder = self.out / f"sub-{subject}"
-        if self._done(folder):
-            self.say(f"{head}: done before")
+        if self._done(folder, head):
             return
         start = time.perf_counter()
-        original = self._read(subject)
-        self.say(f"{head}: {len(original)} run(s), {sum(len(p.bold) for p in original)} frames")
-        pairs = self._common(original)
+        pairs = self._read(subject)
+        self.say(f"{head}: {len(pairs)} run(s), {sum(len(p.bold) for p in pairs)} frames")
+        pairs = self._common(pairs)
         epochs, y = make_windows(
             [p.raw for p in pairs], [p.bold for p in pairs], t_r=pairs[0].t_r,
             window=self.args.window, context=_CONTEXT, subject=f"sub-{subject}",
             run=[p.run or "1" for p in pairs], reader=pairs[0].reader,
         )  # fmt: skip
         splitter = BlockedTimeSplit(n_splits=self.args.folds or 5)
-        self._results(folder, original, pairs, epochs, y, None, splitter, head, start)
+        self._results(folder, pairs, epochs, y, None, splitter, head, start)
 
     def _group(self, subjects: list[str]) -> int:
         folder, head = self.out / "group", f"group of {len(subjects)}"
         self.options = {**self.options, "participants": subjects}
-        if self._done(folder):
-            self.say(f"{head}: done before")
+        if self._done(folder, head):
             return 0
         if len(subjects) < 2:
             raise ValueError(f"group needs at least two people, got {subjects}.")
-        start, code, original = time.perf_counter(), 0, []
-        for subject in subjects:
-            try:
-                original += self._read(subject)
-            except Exception as error:  # one person must not take the others along
-                code = _fail(f"sub-{subject}: {error}", self.args.debug)
-        people = [f"sub-{p.subject}" for p in original]
+        start, pairs = time.perf_counter(), []
+        code = self._each(subjects, lambda subject: pairs.extend(self._read(subject)))
+        people = [f"sub-{p.subject}" for p in pairs]
         if len(set(people)) < 2:
             raise ValueError("group: fewer than two people can be read.")
-        pairs = self._common(original)
-        n_people, folds = len(set(people)), self.args.folds
-        splitter = GroupKFold(min(folds, n_people)) if folds else None
+        pairs, folds = self._common(pairs), self.args.folds
+        splitter = GroupKFold(min(folds, len(set(people)))) if folds else None
         self.say(f"{head}: {len(pairs)} run(s), {sum(len(p.bold) for p in pairs)} frames")
         X, y = [p.raw for p in pairs], [p.bold for p in pairs]
-        self._results(folder, original, pairs, X, y, people, splitter, head, start)
+        self._results(folder, pairs, X, y, people, splitter, head, start)
         return code
 
-    def _results(self, folder, original, pairs, X, y, groups, splitter, head, start) -> None:
+    def _results(self, folder, pairs, X, y, groups, splitter, head, start) -> None:
         args, names = self.args, list(pairs[0].bold.columns)
-        name = f"{'' if groups is not None else folder.name + '_'}task-{args.task}"
-        cache = self.out / ".cache" / folder.name
         result, back, whole = None, pd.DataFrame(), groups is not None
+        name = f"{'' if whole else folder.name + '_'}task-{args.task}"
+        cache = self.out / ".cache" / folder.name
         if args.direction != "hemo_to_ele":
             result = evaluate(
                 self._translator(pairs, whole=whole), X, y, groups, splitter,
@@ -226,22 +224,18 @@ class _Run:
             model = self._translator(pairs, inverse=True, whole=whole)
             back = self._backward(model, X, y, groups, splitter)
         raws, bolds = [p.raw for p in pairs], [p.bold for p in pairs]
+        there, way_back = self._translator(pairs), self._translator(pairs, inverse=True)
         if args.direction == "hemo_to_ele":
-            fitted = self._translator(pairs, inverse=True).fit(bolds, raws)
-        elif args.direction == "both":
-            ways = self._translator(pairs), self._translator(pairs, inverse=True)
-            fitted = LatentTranslator(*ways).fit(raws, bolds)
+            fitted = way_back.fit(bolds, raws)
         else:
-            fitted = self._translator(pairs).fit(raws, bolds)
+            both = args.direction == "both"
+            fitted = (LatentTranslator(there, way_back) if both else there).fit(raws, bolds)
         with staged(folder, self.options) as partial:
             if result is not None:
                 write_scores(partial, name, result.to_frame(), "EEG to BOLD, by region")
-                runs = _on_runs(result, pairs)
-                for before, pair, frames in zip(original, pairs, runs, strict=True):
-                    person = partial / f"sub-{pair.subject}" if groups is not None else partial
-                    person.mkdir(exist_ok=True)
-                    same = before.t_r == pair.t_r
-                    write_prediction(person / "func", pair, frames, names, pair.t_r, same)
+                for pair, frames in zip(pairs, _on_runs(result, pairs), strict=True):
+                    person = partial / f"sub-{pair.subject}" if whole else partial
+                    write_prediction(person / "func", pair, frames, names)
             if len(back):
                 write_scores(partial, f"{name}_dir-back", back, "BOLD to log band power")
             fitted.save(partial / f"{name}_desc-samba_model.samba")
@@ -255,16 +249,13 @@ class _Run:
 
     def _backward(self, model, X, y, groups, splitter) -> pd.DataFrame:
         """Score BOLD to log band power, channel by channel and band by band."""
-        if groups is None:
-            folds = list(splitter.split(X, y))
-        else:
+        if groups is not None:
             splitter = splitter or GroupKFold(len(set(groups)))
-            folds = list(splitter.split(groups, groups=groups))
+        take = (lambda part, rows: part[rows]) if groups is None else _some
         rows = []
-        for fold, (train, test) in enumerate(folds):
-            take = (lambda part, i: part[i]) if groups is None else _some
+        for fold, (train, test) in enumerate(splitter.split(X, y, groups)):
             fitted = clone(model).fit(take(y, train), take(X, train))
-            scores = np.asarray(fitted.score_targets(take(y, test), take(X, test)))
+            scores = fitted.score_targets(take(y, test), take(X, test))
             for channel, by_band in zip(fitted.ch_names_in_, scores, strict=True):
                 rows += [
                     {"fold": fold, "channel": channel, "band": band, "score": float(score)}
@@ -287,8 +278,8 @@ def _on_runs(result, pairs: list) -> list[np.ndarray]:
     return out
 
 
-def _some(part: list, index) -> list:
-    return [part[i] for i in index]
+def _some(part: list, rows) -> list:
+    return [part[row] for row in rows]
 
 
 def _summary(result, back: pd.DataFrame) -> str:

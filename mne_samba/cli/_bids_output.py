@@ -43,15 +43,13 @@ def write_scores(folder: Path, name: str, scores: pd.DataFrame, what: str) -> No
     )  # fmt: skip
 
 
-def write_prediction(
-    folder: Path, pair: BidsPair, predicted: np.ndarray, columns: list, t_r: float, image: bool
-) -> None:
+def write_prediction(folder: Path, pair: BidsPair, predicted: np.ndarray, columns: list) -> None:
     """Write out-of-fold BOLD (n_frames, n_targets) of one run: a table, its sidecar and an image.
 
-    ``image`` says whether the frames are those of the image, so that one can be made.
+    There is no image where frames are not those of the original one.
     """
-    folder.mkdir(exist_ok=True)
-    start = float(pair.frame_times[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    start, t_r = float(pair.frame_times[0]), pair.t_r
     about = {
         "Description": "BOLD predicted from electrophysiology by models that did not see it",
         "SamplingFrequency": 1.0 / t_r,
@@ -63,7 +61,7 @@ def write_prediction(
     }
     table = pd.DataFrame(predicted, columns=columns)
     write_table(folder / f"{pair.name}_desc-predicted_timeseries.tsv", table, about)
-    if not image:
+    if "resampled_from_t_r" in pair.provenance:
         return
     names = getattr(pair.masker, "region_names_", None)
     kept = columns if names is None else [str(names[k]) for k in sorted(names)]

@@ -179,17 +179,11 @@ def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
             model.fit(drives["train"], [data.bold[train]])
             predicted = detrend(model.predict(drives["test"])[0], data.t_r)[history:]
             predictions[name][scored] = predicted
-            rows.append(
-                {
-                    "model": name,
-                    "learnt on": train_name,
-                    "predicts": test_name,
-                    "Pearson": pearson(y, predicted)[0],
-                    "Spearman": spearman(y, predicted)[0],
-                    "R²": r2(y, predicted)[0],
-                    "time to peak (s)": model.hrf_peak_time_[0],
-                }
-            )
+            rows.append({
+                "model": name, "learnt on": train_name, "predicts": test_name,
+                "Pearson": pearson(y, predicted)[0], "Spearman": spearman(y, predicted)[0],
+                "R²": r2(y, predicted)[0], "time to peak (s)": model.hrf_peak_time_[0],
+            })  # fmt: skip
     whole = LearnableHRF(hrf_bounds="fast", n_bootstrap=n_bootstrap, random_state=seed, **common)
     whole.fit([data.calcium[np.newaxis]], [pd.DataFrame(data.bold, columns=["BOLD"])])
     table = pd.DataFrame(rows).sort_values("model", ascending=False, kind="stable")
@@ -201,10 +195,6 @@ def _report(
 ) -> mne.Report:
     with mne.use_log_level("ERROR"):
         report = mne.Report(title="mne_samba demo: simulated people, one real recording")
-    places = {
-        "coords": data.target_coords, "networks": data.target_networks,
-        "source_coords": data.source_coords, "source_networks": data.source_networks,
-    }  # fmt: skip
     sections = [
         partial(_add_summary, report, result, truth, real),
         partial(
@@ -213,7 +203,9 @@ def _report(
         ),
         partial(
             add_to_report, report, translator, truth=data.truth.hrf_params, note=SIMULATED,
-            section="Simulated people: what the translator learnt", **places,
+            section="Simulated people: what the translator learnt",
+            coords=data.target_coords, networks=data.target_networks,
+            source_coords=data.source_coords, source_networks=data.source_networks,
         ),
         partial(_add_real, report, real),
     ]  # fmt: skip

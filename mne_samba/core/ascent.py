@@ -64,11 +64,11 @@ class State:
         return replace(self, **tensors, prior=copy.deepcopy(self.prior), elbo=[])
 
 
-def update_weights(state, moments, precision, linear, *, shared):
+def update_weights(state, moments, precision, linear):
     """Update q(weights) and the variances of its prior, in place.
 
-    The prior is ``w_nk = mu_k + delta_nk`` with normal ``mu`` (variance ``shared``, or none) and
-    ``delta`` (variance ``deviation``); ``mu`` is integrated out. ``precision`` (n_channels^2,
+    The prior is ``w_nk = mu_k + delta_nk`` with normal ``mu`` (variance ``shared``) and ``delta``
+    (variance ``deviation``); ``mu`` is integrated out. ``precision`` (n_channels^2,
     n_pairs) is ``sum_m E[S S']_m E[h h']_m / noise_m``, ``linear`` (n_channels, n_bands) are the
     data weighted by precision.
     """
@@ -77,8 +77,7 @@ def update_weights(state, moments, precision, linear, *, shared):
     flat = moments.gram.reshape(n_channels * n_channels, -1, n_bands * n_bands)
     data = torch.bmm(precision[:, None, :].to(flat.dtype), flat)[:, 0].double()
     data = data.reshape(n_channels, n_channels, n_bands, n_bands)
-    mean_variance = state.shared if shared else 0.0
-    spread = state.deviation
+    mean_variance, spread = state.shared, state.deviation
     share = mean_variance / (spread + n_channels * mean_variance)
     # By eigenspaces: subtracting in one formula loses all digits where channels hardly deviate.
     common = torch.full((n_channels, n_channels), 1 / n_channels, dtype=data.dtype)
@@ -105,8 +104,7 @@ def update_weights(state, moments, precision, linear, *, shared):
     mu_energy = share**2 * total_second + n_bands * mu_variance
     delta_energy = own - 2 * share * total_second + n_channels * mu_energy
     state.deviation = max(float(delta_energy) / size, 1e-5 * float(own) / size, 1e-12)
-    if shared:
-        state.shared = max(float(mu_energy) / n_bands, 1e-12)
+    state.shared = max(float(mu_energy) / n_bands, 1e-12)
 
 
 def fix_scale(state):
@@ -124,11 +122,11 @@ def fix_scale(state):
     state.prior.rescale(scale)
 
 
-def iterate(state, moments, response_prior, *, shared=True, learn_response=True, fit_weights=True):
+def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=True):
     """One sweep of coordinate ascent, in place; the bound (nats) before the weights are updated.
 
-    ``shared`` says whether bands have a mean that all channels share; responses and band weights
-    stay as they are where ``learn_response`` or ``fit_weights`` is false.
+    Responses and band weights stay as they are where ``learn_response`` or ``fit_weights`` is
+    false.
     """
     n_targets, n_channels = state.spatial_map.shape
     gram, cross, (rows, columns) = moments.gram, moments.cross, moments.pairs
@@ -201,23 +199,17 @@ def iterate(state, moments, response_prior, *, shared=True, learn_response=True,
         state.prior.floor = _MIN_EXPLAINED * float(moments.energy.sum()) / leverage
     state.prior.learn()
     if fit_weights:
-        update_weights(state, moments, precision, linear, shared=shared)
+        update_weights(state, moments, precision, linear)
         fix_scale(state)
     return elbo
 
 
-def run(state, moments, response_prior, *, max_iter, tol, callback=None, **options):
-    """Iterate in place until the evidence gains less than ``tol`` nats per target.
-
-    ``callback(iteration, elbo)`` is called after every iteration, ``options`` go to `iterate`.
-    """
+def run(state, moments, response_prior, *, max_iter, tol):
+    """Iterate in place until the evidence gains less than ``tol`` nats per target."""
     n_targets = len(moments.energy)
     previous = -math.inf
-    for iteration in range(max_iter):
-        elbo = iterate(state, moments, response_prior, **options)
-        if callback is not None:
-            callback(iteration, elbo)
+    for _ in range(max_iter):
+        elbo = iterate(state, moments, response_prior)
         if abs(elbo - previous) < tol * n_targets:
             break
         previous = elbo
-    return state

@@ -119,27 +119,10 @@ def inverse_filter(
     x given the frames around it is linear, :math:`\hat x = C_{xy} C_{yy}^{-1} y`: a regularised
     pseudo-inverse of responses and map together.
 
-    Parameters
-    ----------
-    weights : array, shape (n_targets, n_channels * n_bands)
-        B, channels before bands.
-    kernels : array, shape (n_targets, n_lags)
-        Responses per bin, the width of a bin included.
-    acf : array, shape (n_bands, n_acf)
-        Autocorrelation of x per band.
-    spatial : array, shape (n_channels * n_bands, n_channels * n_bands)
-        Correlation of x between channels and bands.
-    noise : array, shape (n_targets, n_targets)
-        Covariance of e.
-    ar : float
-        Its autocorrelation from frame to frame.
-    n_before, n_after : int
-        Frames before and after a bin's own that the filter sees.
-
-    Returns
-    -------
-    filters : array, shape (n_channels * n_bands, n_targets, n_before + n_after + 1)
-        For frames ``t - n_before`` to ``t + n_after``; bin t lies between frames t and t + 1.
+    ``weights`` (n_targets, n_channels * n_bands); ``kernels`` (n_targets, n_lags); ``acf``
+    (n_bands, n_acf); ``spatial`` (n_channels * n_bands, n_channels * n_bands); ``noise``
+    (n_targets, n_targets); returns ``filters`` (n_channels * n_bands, n_targets, n_before +
+    n_after + 1).
     """
     n_targets, n_features = weights.shape
     n_taps, n_bands = n_before + n_after + 1, len(acf)

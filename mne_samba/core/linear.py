@@ -19,13 +19,9 @@ import torch
 from ..arrays import array
 from ..hrf import canonical_params, convolve_frames, double_gamma
 from .deviation import adapt, add_extra
-from .map_prior import MAP_PRIORS
-from .moments import check_powers, check_segments, gather_used
+from .moments import as_segments, as_tensors, gather_used
 from .response import project_double_gamma
 from .stages import Fitter
-
-_HRF_KINDS = ("double_gamma", "fir", "canonical")
-_WEIGHT_KINDS = ("shared", "free")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +104,8 @@ class Core:
         predictions : list of ndarray of shape (n_frames, n_targets)
             Predicted targets.
         """
-        powers = check_powers(powers, self.step)
-        n_lags = self.kernel.shape[1]
-        if powers[0].shape[:2] != self.weights.shape or any(p.shape[2] < n_lags for p in powers):
+        powers, n_lags = as_tensors(powers), self.kernel.shape[1]
+        if any(p.shape[:-1] != self.weights.shape or p.shape[-1] < n_lags for p in powers):
             raise ValueError(
                 f"Each segment must have shape {self.weights.shape} + (at least {n_lags} bins,), "
                 f"got {[tuple(p.shape) for p in powers]}."
@@ -131,28 +126,10 @@ class Core:
 
 
 def fit_core(
-    powers,
-    targets,
-    masks=None,
-    *,
-    dt,
-    step,
-    map_prior="auto",
-    hrf="double_gamma",
-    hrf_bounds="human",
-    n_basis=6,
-    n_dictionary=6000,
-    max_iter=100,
-    tol=1e-3,
-    weights="shared",
-    extra="auto",
-    init=None,
-    start=None,
-    whiten_again=True,
-    random_state=0,
-    groups=None,
-    callback=None,
-):
+    powers, targets, masks=None, *, dt, step, map_prior="auto", hrf="double_gamma",
+    hrf_bounds="human", max_iter=100, tol=1e-3, extra=True, init=None, start=None,
+    whiten_again=True, random_state=0,
+):  # fmt: skip
     """Fit the linear core.
 
     Parameters
@@ -177,18 +154,11 @@ def fit_core(
         that is fixed.
     hrf_bounds : str or pair of arrays of shape (6,)
         Bounds of the double gamma.
-    n_basis : int
-        Principal components of the responses in which all work is done.
-    n_dictionary : int
-        Random double gammas.
     max_iter : int
         Most iterations of each stage.
     tol : float
         A stage ends when an iteration gains less than this many nats per target.
-    weights : {"shared", "free"}
-        Whether bands have a mean that all channels share, from which channels deviate by a learnt
-        variance.
-    extra : {"auto", False}
+    extra : bool
         Whether to add coefficients of single bands for single targets where the evidence favours
         them: they matter where targets do not share band weights.
     init : Core, optional
@@ -204,10 +174,6 @@ def fit_core(
         ``ar`` is what the residual has, for a fit that starts here.
     random_state : int
         Seed of the dictionary.
-    groups : list, optional
-        Person of each segment; people share the coupling. Only checked for length.
-    callback : callable, optional
-        Called as ``callback(stage, iteration, elbo)``.
 
     Returns
     -------
@@ -217,7 +183,7 @@ def fit_core(
     Raises
     ------
     ValueError
-        If an option is unknown or shapes disagree.
+        If segments imply different numbers of lags, or another core is one of other data.
 
     Notes
     -----
@@ -225,36 +191,19 @@ def fit_core(
     the core's residual; they are left out below three nats per target. With one lag there is no
     response and frames are independent samples, so nothing is whitened.
     """
-    if map_prior != "auto" and map_prior not in MAP_PRIORS:
-        raise ValueError(
-            f"map_prior must be 'auto' or one of {sorted(MAP_PRIORS)}, got {map_prior!r}."
-        )
-    if hrf not in _HRF_KINDS:
-        raise ValueError(f"hrf must be one of {_HRF_KINDS}, got {hrf!r}.")
-    if weights not in _WEIGHT_KINDS:
-        raise ValueError(f"weights must be one of {_WEIGHT_KINDS}, got {weights!r}.")
-    if not dt > 0:
-        raise ValueError(f"dt must be a positive number of seconds, got {dt!r}.")
-    if extra not in ("auto", False):
-        raise ValueError(f"extra must be 'auto' or False, got {extra!r}.")
-    segments = check_segments(powers, targets, masks, step)
-    if groups is not None and len(groups) != len(segments.powers):
-        raise ValueError(
-            f"groups must have one entry per segment ({len(segments.powers)}), got {len(groups)}."
-        )
+    segments = as_segments(powers, targets, masks, step)
     for core in (init, start):
         if core is not None:
             _check_core(core, segments, dt, all_targets=core is init)
     fitter = Fitter(
-        segments, dt, hrf_bounds, callback, whiten_again=whiten_again, max_iter=max_iter, tol=tol,
-        shared=weights == "shared",
+        segments, dt, hrf_bounds=hrf_bounds, random_state=random_state, whiten_again=whiten_again,
+        max_iter=max_iter, tol=tol,
     )  # fmt: skip
-    shapes = {"n_basis": n_basis, "n_dictionary": n_dictionary, "seed": random_state}
     if start is None:
         names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)
-        fit = fitter.from_scratch(names, hrf, **shapes)
+        fit = fitter.from_scratch(names, hrf)
     else:
-        fit = fitter.on_from(start.state, start.ar, hrf, **shapes)
+        fit = fitter.on_from(start.state, start.ar, hrf)
     core = _finish(fit, segments, dt, hrf_bounds)
     if init is not None:
         core = adapt(init, core, fit.prior, fit.design, fitter.y, fitter.first)
@@ -274,10 +223,8 @@ def fit_own_bands(powers, targets, masks=None, *, init=None, start=None, **optio
     ----------
     powers, targets, masks
         As in `fit_core`.
-    init : Core, optional
-        Core of other people, fitted by this function.
-    start : Core, optional
-        Core of a part of the same data, fitted by this function.
+    init, start : Core, optional
+        As in `fit_core`, fitted by this function.
     **options
         Further options of `fit_core`.
 
@@ -306,16 +253,15 @@ def fit_own_bands(powers, targets, masks=None, *, init=None, start=None, **optio
     # With more coefficients than frames the Gaussian start never settles: it only has to start.
     options |= {"map_prior": "sparse", "extra": False, "max_iter": 40}
     core = fit_core(flat, targets, masks, init=init, start=start, **options)
-    coefficients = core.spatial_map * core.weights[:, 0]
-    variance = core.map_variance * core.weights[:, 0] ** 2
-    n_targets = len(coefficients)
+    n_targets = len(core.spatial_map)
+    nothing, full = np.zeros((n_targets, n_channels)), (n_targets, n_channels, n_bands)
     return replace(
         core,
         weights=np.ones((n_channels, n_bands)),
-        spatial_map=np.zeros((n_targets, n_channels)),
-        map_variance=np.zeros((n_targets, n_channels)),
-        extra=coefficients.reshape(n_targets, n_channels, n_bands),
-        extra_variance=variance.reshape(n_targets, n_channels, n_bands),
+        spatial_map=nothing,
+        map_variance=nothing,
+        extra=(core.spatial_map * core.weights[:, 0]).reshape(full),
+        extra_variance=(core.map_variance * core.weights[:, 0] ** 2).reshape(full),
     )
 
 

@@ -148,8 +148,6 @@ class SparseMap(GaussianMap):
 
     Mean field over weights, updated one channel at a time for all targets at once.
 
-    References
-    ----------
     Titsias M., Lazaro-Gredilla M. (2011). Spike and slab variational inference for multi-task and
     multiple kernel learning. NeurIPS. Carbonetto P., Stephens M. (2012). Bayesian Analysis 7.
     """

@@ -29,67 +29,29 @@ class Segments:
     step: int
 
 
-def check_powers(powers, step):
-    """Check band power (n_channels, n_bands, n_bins) per segment; Tensors, float32 if given so."""
-    if isinstance(powers, np.ndarray | torch.Tensor):
-        raise ValueError("powers must be a list with one array per segment, got a single array.")
-    if int(step) != step or step < 1:
-        raise ValueError(f"step must be a positive number of bins per frame, got {step!r}.")
-    powers = [np.asarray(p) for p in powers]
-    powers = [torch.as_tensor(p if p.dtype == np.float32 else p.astype(float)) for p in powers]
-    if not powers:
-        raise ValueError("powers is empty: at least one segment is needed.")
-    for index, power in enumerate(powers):
-        if power.ndim != 3 or power.shape[:2] != powers[0].shape[:2] or 0 in power.shape:
-            raise ValueError(
-                "Each segment's power must have shape (n_channels, n_bands, n_bins) with the same "
-                f"channels and bands; segment {index} has {tuple(power.shape)}, "
-                f"segment 0 {tuple(powers[0].shape)}."
-            )
-        if not torch.isfinite(power).all():
-            raise ValueError(f"The power of segment {index} is not finite.")
-    return powers
+def as_tensors(powers):
+    """Band power of segments as Tensors, in single precision if it is given so."""
+    powers = [np.asarray(power) for power in powers]
+    return [torch.as_tensor(p if p.dtype == np.float32 else p.astype(float)) for p in powers]
 
 
-def check_segments(powers, targets, masks, step):
-    """Check paired segments as `fit_core` takes them, and find their number of lags."""
-    powers = check_powers(powers, step)
+def as_segments(powers, targets, masks, step):
+    """Take paired segments as `fit_core` does, and find their number of lags."""
+    powers = as_tensors(powers)
     targets = [np.array(y, dtype=np.float64) for y in targets]
     if masks is None:
         masks = [np.ones(len(y), dtype=bool) for y in targets]
-    masks = [np.asarray(m) for m in masks]
-    if not len(powers) == len(targets) == len(masks):
-        raise ValueError(
-            "powers, targets and masks must have one entry per segment, got "
-            f"{len(powers)}, {len(targets)} and {len(masks)}."
-        )
-    all_lags = set()
-    for index, (power, y, mask) in enumerate(zip(powers, targets, masks, strict=True)):
-        if y.ndim != 2 or y.shape[1] != targets[0].shape[1] or 0 in y.shape:
-            raise ValueError(
-                "Each segment's targets must have shape (n_frames, n_targets) with the same "
-                f"targets; segment {index} has {y.shape}, segment 0 {targets[0].shape}."
-            )
-        if mask.shape != y.shape[:1] or mask.dtype != bool:
-            raise ValueError(
-                f"The mask of segment {index} must be boolean with shape ({len(y)},), got "
-                f"{mask.dtype} with shape {mask.shape}."
-            )
-        if not np.isfinite(y[mask]).all():
-            raise ValueError(
-                f"Segment {index} has non-finite targets in frames that are not masked."
-            )
+    for y, mask in zip(targets, masks, strict=True):
         y[~mask] = 0.0
-        all_lags.add(power.shape[2] - (len(y) - 1) * int(step))
-    if len(all_lags) > 1 or min(all_lags) < 1:
+    n_lags = {
+        power.shape[2] - (len(y) - 1) * step for power, y in zip(powers, targets, strict=True)
+    }
+    if len(n_lags) > 1 or min(n_lags) < 1:
         raise ValueError(
             "Each segment needs n_lags + (n_frames - 1) * step bins with one n_lags >= 1 for all; "
-            f"the segments imply n_lags of {sorted(all_lags)}."
+            f"the segments imply n_lags of {sorted(n_lags)}."
         )
-    if not any(mask.any() for mask in masks):
-        raise ValueError("Every frame is masked: nothing is left to fit.")
-    targets = [torch.from_numpy(y) for y in targets]
-    return Segments(powers, targets, masks, all_lags.pop(), int(step))
+    return Segments(powers, [torch.from_numpy(y) for y in targets], masks, n_lags.pop(), step)
 
 
 def lagged_features(power, basis, step, dt):

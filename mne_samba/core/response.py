@@ -15,6 +15,8 @@ from ..hrf import (
     unit_peak,
 )
 
+# Components that all work is done in, and random double gammas that they are those of.
+N_BASIS, N_DICTIONARY = 6, 6000
 # Levenberg-Marquardt steps from the best element of the dictionary, and the bounds' margin: the
 # network's response is a sigmoid between the same bounds and cannot represent a parameter on one.
 _N_STEPS = 25
@@ -60,7 +62,9 @@ def _dictionary(n_dictionary, bounds, seed):
     return draw(n_dictionary, bounds, seed).copy()
 
 
-def response_prior(kind, n_lags, dt, *, bounds="human", n_basis=6, n_dictionary=2000, seed=0):
+def response_prior(
+    kind, n_lags, dt, *, bounds="human", n_basis=N_BASIS, n_dictionary=N_DICTIONARY, seed=0
+):
     """Build the prior over responses of a kind; with one lag the response is the identity.
 
     ``n_basis`` principal components are kept of ``n_dictionary`` random double gammas.

@@ -61,24 +61,20 @@ class Fitter:
     """Fit a core to one set of segments in stages; options are those of `fit_core`."""
 
     def __init__(
-        self, segments: Segments, dt, bounds, callback=None, *, whiten_again, max_iter, tol, shared
+        self, segments: Segments, dt, *, hrf_bounds, random_state, whiten_again, max_iter, tol
     ):
         self.whitenings = _MOST_WHITENINGS if whiten_again else 0
-        self.segments, self.dt, self.bounds, self.callback = segments, dt, bounds, callback
+        self.segments, self.dt, self.bounds, self.seed = segments, dt, hrf_bounds, random_state
         self.y = gather_used(segments.targets, segments.masks)
         self.first = runs_of_frames(segments.masks)
         self.whitened = segments.n_lags > 1
-        self.options = {"max_iter": max_iter, "tol": tol, "shared": shared}
-        self.rough = self.options | {
-            "tol": max(tol, _ROUGH_TOL),
-            "max_iter": min(max_iter, _ROUGH_ITER),
-        }
+        self.options = {"max_iter": max_iter, "tol": tol}
+        self.rough = {"max_iter": min(max_iter, _ROUGH_ITER), "tol": max(tol, _ROUGH_TOL)}
 
-    def from_scratch(self, names, hrf, **shapes) -> Fit:
+    def from_scratch(self, names, hrf) -> Fit:
         """Fit with a canonical response, then with a normal map, then with the best of ``names``.
 
-        These are priors of the map; ``hrf`` is the family of responses, ``shapes`` go to
-        `response_prior`.
+        These are priors of the map; ``hrf`` is the family of responses.
         """
         # Of a canonical response the Gram matrix is small; it gives a start and the noise's memory.
         prior = self._prior("canonical")
@@ -86,16 +82,16 @@ class Fitter:
         rho = _START_RHO if self.whitened else 0.0
         moments = self._moments(design, rho)
         state = start_state(moments, prior)
-        self._run(state, moments, prior, "canonical", self.rough)
+        run(state, moments, prior, **self.rough)
         if self.whitened:
             rho = self._rho(state, design)
         if self.whitened and hrf != "canonical":
-            prior = self._prior(hrf, **shapes)
+            prior = self._prior(hrf)
             design = self._features(prior)
             state.response, state.response_second = start_moments(prior, self.y.shape[1])
         moments = self._moments(design, rho)
         state = with_prior(state, "gaussian")
-        self._run(state, moments, prior, "gaussian", self.rough)
+        run(state, moments, prior, **self.rough)
         fits = {name: with_prior(state, name) for name in names}
         for name in reversed(names):
             # Normal maps cost the most: only a close race is worth running them to the end.
@@ -104,16 +100,15 @@ class Fitter:
             if name == "gaussian" and behind is not None and rough + 0.1 * abs(behind) < behind:
                 fits[name] = state
             else:
-                self._run(fits[name], moments, prior, name, self.options)
+                run(fits[name], moments, prior, **self.options)
         best = max(names, key=lambda name: fits[name].elbo[-1])
         evidence = {name: fits[name].elbo[-1] for name in names}
         del moments
         return self._whiten_again(Fit(fits[best], prior, design, rho, best, evidence))
 
-    def on_from(self, state: State, rho, hrf, **shapes) -> Fit:
+    def on_from(self, state: State, rho, hrf) -> Fit:
         """Go on from a fit of other frames of the same targets, or of some of the targets."""
-        canonical = hrf == "canonical" or not self.whitened
-        prior = self._prior("canonical" if canonical else hrf, **({} if canonical else shapes))
+        prior = self._prior(hrf)
         design = self._features(prior)
         moments = self._moments(design, rho)
         name = state.prior.name
@@ -121,7 +116,7 @@ class Fitter:
             state = state.copy()
         else:
             state = spread_state(state, moments, prior)
-        self._run(state, moments, prior, name, self.options)
+        run(state, moments, prior, **self.options)
         del moments
         return self._whiten_again(Fit(state, prior, design, rho, name, {name: state.elbo[-1]}))
 
@@ -137,17 +132,14 @@ class Fitter:
                 break
             fit.rho = new
             moments = self._moments(fit.design, new)
-            self._run(fit.state, moments, fit.prior, fit.map_prior, self.options)
+            run(fit.state, moments, fit.prior, **self.options)
             fit.evidence[fit.map_prior] = fit.state.elbo[-1]
             del moments
         return fit
 
-    def _run(self, state, moments, prior, stage, options):
-        report = self.callback and (lambda i, elbo: self.callback(stage, i, elbo))
-        return run(state, moments, prior, callback=report, **options)
-
-    def _prior(self, kind, **shapes):
-        return response_prior(kind, self.segments.n_lags, self.dt, bounds=self.bounds, **shapes)
+    def _prior(self, kind):
+        n_lags = self.segments.n_lags
+        return response_prior(kind, n_lags, self.dt, bounds=self.bounds, seed=self.seed)
 
     def _features(self, prior):
         return used_features(self.segments, prior.basis, self.dt)

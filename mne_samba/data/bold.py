@@ -10,7 +10,7 @@ from mne.utils import warn
 
 from .._checks import as_float_array, is_generator
 from ..metrics import detrend as remove_drift
-from ..metrics import order_frames
+from ..metrics import order_frames, recording_labels
 from .missing import lacking
 from .recordings import Recordings
 
@@ -29,11 +29,6 @@ class Haemodynamics:
     def n_frames(self) -> list[int]:
         """Frames of each segment."""
         return [len(value) for value in self.values]
-
-    @property
-    def masks(self) -> list[np.ndarray]:
-        """True where a frame was measured and kept."""
-        return [np.isfinite(value).any(axis=1) for value in self.values]
 
 
 def _one(item, name: str, ndim: int, may_lack: bool = False) -> np.ndarray:
@@ -76,30 +71,7 @@ def _names(y, n_targets: int) -> list[str]:
 def read_hemo(
     y, kind: str, n_segments: int, *, single=False, name="y", may_lack=False
 ) -> Haemodynamics:
-    """Read BOLD of windows or recordings.
-
-    Parameters
-    ----------
-    y : array | DataFrame | list
-        ``(n_windows, n_frames, n_targets)``, or one ``(n_frames, n_targets)`` per recording.
-    kind : "windows" | "recordings"
-        What X holds.
-    n_segments : int
-        Windows or recordings in X.
-    single : bool
-        X is one recording outside a list, so y is one array.
-    name : str
-        What to call the input in errors.
-    may_lack : bool
-        Whether a recording may lack regions, columns of NaN.
-
-    Raises
-    ------
-    ValueError
-        If shapes, lengths or values cannot be BOLD.
-    TypeError
-        If the values are not numbers.
-    """
+    """Read BOLD of windows or recordings."""
     if y is None:
         raise ValueError(
             f"{name} is None: this estimator requires y to be passed, the BOLD time courses, but "
@@ -162,15 +134,13 @@ def check_same_frames(hemo: Haemodynamics, table: pd.DataFrame, kind: str) -> No
     if kind != "windows" or (table["frame"] < 0).any():
         return
     ordered = order_frames(np.stack(hemo.values), table)
-    place = dict(
-        zip(ordered.recordings, zip(ordered.frames, ordered.values, strict=True), strict=True)
-    )
-    for value, key, first in zip(hemo.values, _row_keys(table), table["frame"], strict=True):
-        frames, mean = place[key]
-        rows = np.searchsorted(frames, int(first) + np.arange(len(value)))
+    places = _places(ordered, table, hemo.n_frames[0])
+    for value, (label, rows) in zip(hemo.values, places, strict=True):
         size = np.abs(value).max(where=np.isfinite(value), initial=0.0)
-        off = np.abs(value - mean[rows]).max(where=np.isfinite(value), initial=0.0)
+        mean = ordered.values[label][rows]
+        off = np.abs(value - mean).max(where=np.isfinite(value), initial=0.0)
         if off > 1e-6 * size:
+            key = ordered.recordings[label]
             named = dict(zip(("subject", "run", "recording"), key, strict=False))
             warn(
                 f"Windows of {named} hold different BOLD at the same frames: they are averaged. If "
@@ -250,45 +220,36 @@ def detrend_segments(
 ) -> list[np.ndarray]:
     """Remove drift and mean from every recording, whose windows may be scattered over segments."""
     if kind == "recordings":
-        return [_recording_without_drift(value, t_r, method) for value in values]
+        return [_without_drift(value, np.arange(len(value)), t_r, method) for value in values]
     table = frames_table(table, [len(value) for value in values])
     ordered = order_frames(np.stack(values), table, t_r)
-    place = {}
-    for frames, series, key in zip(ordered.frames, ordered.values, ordered.recordings, strict=True):
-        clean = series.copy()
-        # Blocks far apart (folds) share the recording's slow cosines.
-        measured = np.isfinite(series).all(axis=1)
-        if measured.any():
-            clean = remove_drift(
-                series, t_r, fitting_drift(method, measured, frames, t_r), frames=frames
-            )
-        place[key] = (frames, clean)
+    # Blocks far apart (folds) share the recording's slow cosines.
+    clean = [
+        _without_drift(series, frames, t_r, method)
+        for frames, series in zip(ordered.frames, ordered.values, strict=True)
+    ]
     out = []
-    keys = _row_keys(table)
-    for value, key, first in zip(values, keys, table["frame"], strict=True):
-        frames, clean = place[key]
-        rows = np.searchsorted(frames, int(first) + np.arange(len(value)))
-        block = clean[rows]
+    places = _places(ordered, table, len(values[0]))
+    for value, (label, rows) in zip(values, places, strict=True):
+        block = clean[label][rows]
         block[~np.isfinite(value).all(axis=1)] = np.nan
         out.append(block)
     return out
 
 
-def _row_keys(table):
-    from ..metrics import recording_labels
+def _places(ordered, table: pd.DataFrame, n_frames: int):
+    """Say which recording a window is of, and at which of its ordered rows (n_frames,)."""
+    for label, first in zip(recording_labels(table)[0], table["frame"], strict=True):
+        yield label, np.searchsorted(ordered.frames[label], int(first) + np.arange(n_frames))
 
-    labels, recordings = recording_labels(table)
-    return [recordings[label] for label in labels]
 
-
-def _recording_without_drift(value, t_r, method):
-    there = ~lacking(value)
+def _without_drift(value, frames, t_r, method):
+    """Remove drift from frames (n_frames, n_targets) of a recording; what it lacks stays NaN."""
+    clean, there = value.copy(), ~lacking(value)
     measured = np.isfinite(value[:, there]).all(axis=1)
-    if not measured.any():
-        return value.copy()
-    clean = value.copy()
-    fitting = fitting_drift(method, measured, np.arange(len(value)), t_r)
-    clean[:, there] = remove_drift(value[:, there], t_r, fitting)
+    if measured.any():
+        fitting = fitting_drift(method, measured, frames, t_r)
+        clean[:, there] = remove_drift(value[:, there], t_r, fitting, frames=frames)
     return clean
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from .._checks import check_finite
@@ -21,12 +23,10 @@ def _without_bad(segment: Segment, sfreq: float):
     # Both end samples belong to a span: what an annotation marks must not come through an edge.
     spans = np.column_stack([np.floor(samples[:, 0]), np.ceil(samples[:, 1]) + 1])
     spans = _merge(np.clip(spans.astype(int), 0, segment.n_times))
-    edges = {}
 
+    @cache
     def edge(i):
-        if i not in edges:
-            edges[i] = segment.read(i, i + 1)[:, 0]
-        return edges[i]
+        return segment.read(i, i + 1)[:, 0]
 
     def read(first, stop):
         data = np.array(segment.read(first, stop))
@@ -34,17 +34,13 @@ def _without_bad(segment: Segment, sfreq: float):
             low, high = max(start, first), min(end, stop)
             if low >= high:
                 continue
-            before = edge(start - 1) if start > 0 else None
-            after = edge(end) if end < segment.n_times else None
-            if before is None and after is None:
+            sides = [edge(i) for i in (start - 1, end) if 0 <= i < segment.n_times]
+            if not sides:
                 data[:, low - first : high - first] = 0.0
                 continue
-            before = after if before is None else before
-            after = before if after is None else after
+            before, after = sides[0][:, None], sides[-1][:, None]
             part = (np.arange(low, high) - start + 1) / (end - start + 1)
-            data[:, low - first : high - first] = (
-                before[:, None] * (1 - part) + after[:, None] * part
-            )
+            data[:, low - first : high - first] = before * (1 - part) + after * part
         return data
 
     return read

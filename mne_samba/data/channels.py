@@ -34,18 +34,11 @@ def picked(inst, picks) -> list[int]:
 
 def bad_spans(raw) -> np.ndarray:
     """Spans (n_spans, 2) annotated as BAD or EDGE, in seconds from the first sample."""
-    onsets, durations = [], []
-    if len(raw.annotations):
-        sfreq = raw.info["sfreq"]
-        onset = mne.annotations._sync_onset(raw, raw.annotations.onset)
-        for start, duration, text in zip(
-            onset, raw.annotations.duration, raw.annotations.description, strict=True
-        ):
-            if text.upper().startswith("BAD") or text.upper().startswith("EDGE"):
-                onsets.append(start)
-                durations.append(max(duration, 1.0 / sfreq))
-    onsets, durations = np.asarray(onsets), np.asarray(durations)
-    return np.column_stack([onsets, onsets + durations]) if len(onsets) else np.empty((0, 2))
+    said, texts = raw.annotations, raw.annotations.description
+    bad = np.array([text.upper().startswith(("BAD", "EDGE")) for text in texts], dtype=bool)
+    onset = mne.annotations._sync_onset(raw, said.onset[bad])
+    duration = np.maximum(said.duration[bad], 1.0 / raw.info["sfreq"])
+    return np.column_stack([onset, onset + duration])
 
 
 def align(inst, ch_names, grid, name):
@@ -124,6 +117,5 @@ def common_channels(insts, grid, name) -> list[str] | None:
         logger.info('channels="match": %d channels kept, dropped %s.', len(shared), dropped)
         return shared
     if grid.channels == "interpolate":
-        union = list(dict.fromkeys(ch for names in sets for ch in names))
-        return union
+        return list(dict.fromkeys(ch for names in sets for ch in names))
     return sets[0]

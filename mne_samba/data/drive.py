@@ -11,20 +11,11 @@ from .recordings import Recordings
 class Drive(np.ndarray):
     """Drives (n_channels, n_bins), or windows of them, with their place in time.
 
-    An array in every other respect. Parts of windows lose the table that says where they lie.
-
-    Attributes
-    ----------
-    sfreq : float
-        Bins per second.
-    sample_time_ref : float
-        Part of a bin at which its value stands: 0.5 for averages over bins.
-    frame_start, frame_step : float | None
-        Seconds from the first sample to the first frame, and between frames, where known.
-    table : DataFrame | None
-        Subject, run, recording, onset and frame of every window.
-    ch_names : list of str | None
-        Channels.
+    An array in every other respect, with these attributes (None where not known): ``sfreq``, bins
+    per second; ``sample_time_ref``, the part of a bin at which its value stands (0.5 for averages
+    over bins); ``frame_start`` and ``frame_step``, seconds from the first sample to the first frame
+    and between frames; ``ch_names``; and ``table``, subject, run, recording, onset and frame of
+    every window, which parts of windows lose.
     """
 
     _CARRIED = ("sfreq", "sample_time_ref", "frame_start", "frame_step", "table", "ch_names")
@@ -58,19 +49,7 @@ class Drive(np.ndarray):
 
 
 def drives_of(rec: Recordings, values: list[np.ndarray], rate: float, frames: bool):
-    """Give drives (n_channels, n_bins) of segments in the shape of the input, with their times.
-
-    Parameters
-    ----------
-    rec : Recordings
-        Where they come from.
-    values : list of array, shape (n_channels, n_bins)
-        One per segment; bin i covers ``[i / rate, (i + 1) / rate)`` seconds from its first sample.
-    rate : float
-        Bins per second.
-    frames : bool
-        Whether the segments know where frames lie.
-    """
+    """Give drives (n_channels, n_bins) of segments in the shape of the input, with their times."""
     carried = {"sfreq": rate, "sample_time_ref": 0.5, "ch_names": list(rec.ch_names)}
 
     def drive(value, segment, table: pd.DataFrame | None) -> Drive:

@@ -19,24 +19,12 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Given:
-    """An input, and what it is.
+    """An input, and what it is."""
 
-    Attributes
-    ----------
-    kind : "windows" | "recordings" | "table"
-        What one sample is.
-    items : list | array
-        Epochs, Raw objects or 2-D arrays in a list; a 3-D array of windows; a table.
-    is_mne : bool
-        Whether the items are MNE's.
-    single : bool
-        Whether one recording was given outside a list.
-    """
-
-    kind: str
-    items: object
+    kind: str  # what one sample is: "windows", "recordings" or "table"
+    items: object  # Epochs, Raws or 2-D arrays in a list; a 3-D array of windows; a table
     is_mne: bool = False
-    single: bool = False
+    single: bool = False  # whether one recording was given outside a list
 
     def __len__(self) -> int:
         if self.kind == "windows" and self.is_mne:
@@ -59,22 +47,7 @@ class Given:
 
 
 def what_is(X, name: str = "X") -> Given:
-    """Say what X is, by the shape of what it holds and not by the type of its container.
-
-    Parameters
-    ----------
-    X : Epochs | Raw | list | array
-        Electrophysiology, or a table of features.
-    name : str
-        What to call it in errors.
-
-    Raises
-    ------
-    TypeError
-        If it is no data: a path, a dict, a generator, a mixture.
-    ValueError
-        If it is empty, or of a shape that nothing has.
-    """
+    """Say what X is, by the shape of what it holds and not by the type of its container."""
     if isinstance(X, mne.io.BaseRaw):
         return Given("recordings", [X], is_mne=True, single=True)
     if isinstance(X, mne.BaseEpochs):
@@ -148,22 +121,7 @@ def _refuse(value, X, name: str) -> None:
 
 
 def what_is_bold(y, name: str = "y") -> Given:
-    """Say whether BOLD is windows (three dimensions) or recordings.
-
-    Parameters
-    ----------
-    y : array | DataFrame | list
-        (n_windows, n_frames, n_targets), a list of (n_frames, n_targets), or one such array.
-    name : str
-        What to call it in errors.
-
-    Raises
-    ------
-    ValueError
-        If it is electrophysiology, labels, or empty.
-    TypeError
-        If it holds no numbers.
-    """
+    """Say whether BOLD is windows (three dimensions) or recordings."""
     first = y[0] if isinstance(y, (list, tuple)) and len(y) else y
     if isinstance(first, (mne.io.BaseRaw, mne.BaseEpochs)):
         raise ValueError(

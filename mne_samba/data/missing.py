@@ -19,15 +19,7 @@ def lacking(values: np.ndarray) -> np.ndarray:
 def by_pattern(gaps: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Group regions that the same recordings have.
 
-    Parameters
-    ----------
-    gaps : array of bool, shape (n_recordings, n_targets)
-        Where a recording lacks a region.
-
-    Returns
-    -------
-    groups : list of tuple
-        Regions (indices), and which recordings have them (bool, shape (n_recordings,)).
+    ``gaps`` (n_recordings, n_targets).
     """
     patterns, members = np.unique(~gaps, axis=1, return_inverse=True)
     return [(np.flatnonzero(members.ravel() == i), pattern) for i, pattern in enumerate(patterns.T)]
@@ -39,19 +31,7 @@ def fit_with_missing(fit, powers: list[np.ndarray], targets: list[np.ndarray]):
     What is missing is predicted by the core and the core fitted again (expectation-maximisation),
     which converges to the fit on measured regions alone.
 
-    Parameters
-    ----------
-    fit : callable
-        ``fit(targets)`` gives a core with ``predict(powers)``; targets hold no NaN.
-    powers : list of array, shape (n_channels, n_bands, n_bins)
-        Band power.
-    targets : list of array, shape (n_frames, n_targets)
-        BOLD; NaN where not measured.
-
-    Returns
-    -------
-    core : Core
-        The last fit.
+    ``powers`` (n_channels, n_bands, n_bins); ``targets`` (n_frames, n_targets).
     """
     filled = [np.nan_to_num(target) for target in targets]
     gaps = [lacking(target) for target in targets]

@@ -116,29 +116,12 @@ class Paired:
     @classmethod
     def of(
         cls, rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend, scaler,
-        bands: dict | None = None,
+        bands: dict | None = None, keeps_raw: bool = False,
     ) -> Paired:  # fmt: skip
         """Standardise recordings and their band power.
 
-        Parameters
-        ----------
-        rec : Recordings
-            With BOLD.
-        powers : list of array, shape (n_channels, n_bands, n_bins)
-            Band power of every segment; NaN where it is unknown.
-        grid : LowRateGrid
-            Its bins.
-        detrend : "cosine" | "linear" | int | None
-            Slow drift removed from BOLD per recording.
-        scaler : PowerScaler
-            Not yet fitted.
-        bands : dict | None
-            Name of every band to its edges.
-
-        Raises
-        ------
-        ValueError
-            If no frame is left, or BOLD never varies.
+        ``powers`` (n_channels, n_bands, n_bins) are kept in ``raw`` for `rescaled`, where
+        ``keeps_raw``: they are as large as the standardised ones.
         """
         # What was acquired before a whole history existed cannot be predicted honestly, and must
         # not shape drift and scale either: the first volumes are often not in steady state.
@@ -165,7 +148,8 @@ class Paired:
         return cls(
             scaler.transform(powers, rec.keys, rec.kind), targets, rec.keys, rec.table, rec.kind,
             grid, scaler, BoldScale.of(recording_scale(kept, rec.keys), scales),
-            list(rec.ch_names), list(rec.target_names), rec.info, powers, bands,
+            list(rec.ch_names), list(rec.target_names), rec.info, powers if keeps_raw else None,
+            bands,
         )  # fmt: skip
 
     @property
@@ -199,7 +183,10 @@ class Paired:
         return replace(self, targets=[target[:, some] for target in self.targets])
 
     def rescaled(self, scaler: PowerScaler) -> Paired:
-        """Give the same data with band power on another scale, such as its logarithm."""
+        """Give the same data with band power on another scale, such as its logarithm.
+
+        Raw power must have been kept.
+        """
         scaler = scaler.fit(self.raw, self.keys)
         powers = scaler.transform(self.raw, self.keys, self.kind)
         return replace(self, powers=powers, scaler=scaler)

@@ -26,21 +26,11 @@ _OTHER_UNITS = 1e6
 
 @dataclass(frozen=True)
 class LowRateGrid:
-    """Bins of equal width, of which a whole number fits between two frames.
+    """Bins of equal width, of which a whole number fits between two frames."""
 
-    Attributes
-    ----------
-    t_r : float
-        Seconds between frames.
-    step : int
-        Bins per frame.
-    n_lags : int
-        Bins of history that a frame depends on.
-    """
-
-    t_r: float
-    step: int
-    n_lags: int
+    t_r: float  # seconds between frames
+    step: int  # bins per frame
+    n_lags: int  # bins of history that a frame depends on
 
     def _sizes(self) -> dict[str, int]:
         return {"n_lags": self.n_lags}
@@ -69,17 +59,9 @@ class LowRateGrid:
 
 @dataclass(frozen=True)
 class BandPower:
-    """What a model sees of electrophysiology: the power of its bands in bins before frames.
+    """What a model sees of electrophysiology: the power of its bands in bins before frames."""
 
-    Attributes
-    ----------
-    bank : Shannon | Morlet | Discrete
-        Wavelets, their bands filled in.
-    grid : LowRateGrid
-        Bins.
-    """
-
-    bank: Shannon | Morlet | Discrete
+    bank: Shannon | Morlet | Discrete  # its bands are filled in
     grid: LowRateGrid
 
     def _sizes(self) -> dict[str, int]:
@@ -110,22 +92,7 @@ class BandPower:
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
         """Measure band power of all segments.
 
-        Parameters
-        ----------
-        rec : Recordings
-            The signal.
-        memory : None | str | Path | joblib.Memory
-            Where to keep band power, and to find it again.
-
-        Returns
-        -------
-        powers : list of array, shape (n_channels, n_bands, n_bins), float32
-            NaN in bins before the first sample and in BAD spans.
-
-        Raises
-        ------
-        ValueError
-            If the signal is not finite, with the names of its channels.
+        Returns ``powers`` (n_channels, n_bands, n_bins).
         """
         memory, out = check_memory(memory), []
         for segment in rec.segments:
@@ -162,8 +129,7 @@ class BandPower:
                     "as BAD in a Raw."
                 )
         edges = start + width * np.arange(n_bins + 1)
-        for low, high in segment.bad * sfreq:
-            power[:, :, (edges[1:] > low) & (edges[:-1] < high)] = np.nan
+        power[:, :, segment.in_bad(edges, sfreq)] = np.nan
         return power
 
 
@@ -189,7 +155,11 @@ class TableRows:
 
 def full_history(power: np.ndarray, grid: LowRateGrid) -> np.ndarray:
     """Say which frames have all bins of their history, (n_frames,)."""
-    missing = np.isnan(power[0, 0]).astype(int)
+    return whole_history(np.isnan(power[0, 0]), grid)
+
+
+def whole_history(missing: np.ndarray, grid: LowRateGrid) -> np.ndarray:
+    """Say which frames have no bin in their history that is ``missing`` (n_bins,): (n_frames,)."""
     total = np.concatenate([[0], np.cumsum(missing)])
     first = np.arange(0, len(missing) - grid.n_lags + 1, grid.step)
     return total[first + grid.n_lags] == total[first]
@@ -200,19 +170,11 @@ class PowerScaler:
     """Centre and scale band power by training statistics of each recording.
 
     A recording is one sample and is scaled by its own power. Windows cannot be: they take what
-    training saw of their recording, or of all recordings where theirs is new.
-
-    Attributes
-    ----------
-    log : bool
-        Take the logarithm of power first.
-    keys : list of tuple
-        Training recordings.
-    mean, scale : array, shape (n_recordings + 1, n_channels, n_features)
-        Of every training recording, then averaged over them.
+    training saw of their recording, or of all recordings where theirs is new. ``mean`` and
+    ``scale`` are of every training recording, then averaged over them.
     """
 
-    log: bool = False
+    log: bool = False  # take the logarithm of power first
     keys: list[tuple[str, ...]] = field(default_factory=list, metadata={"dims": ("n_recordings",)})
     mean: np.ndarray | None = array("n_recordings+1", "n_channels", "n_features", optional=True)
     scale: np.ndarray | None = array("n_recordings+1", "n_channels", "n_features", optional=True)

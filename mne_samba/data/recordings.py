@@ -17,39 +17,18 @@ from .segments import Segment
 class Layout:
     """What ``fit`` saw of its input: later input is brought to it, or refused.
 
-    Attributes
-    ----------
-    kind : "windows" | "recordings" | "table"
-        What one sample was.
-    t_r : float
-        Seconds between frames.
-    sfreq : float
-        Samples per second.
-    ch_names, target_names : list of str
-        Channels and regions.
-    n_frames : int
-        Frames of a window.
-    window_start : float
-        Seconds of history before a window's first frame.
-    one_target : bool
-        Whether y of a table had a single dimension.
-    named : bool
-        Whether columns of a table had names.
-    channel_types : list of str | None
-        As MNE names them; None for arrays.
-    positions : array, shape (n_channels, 3) | None
-        Places of the channels, m.
+    ``channel_types`` are MNE's, ``positions`` places in m; both are None for arrays.
     """
 
-    kind: str
-    t_r: float
+    kind: str  # what one sample was: "windows", "recordings" or "table"
+    t_r: float  # seconds between frames
     sfreq: float
     ch_names: list[str] = array("n_channels")
     target_names: list[str] = array("n_targets")
-    n_frames: int
-    window_start: float
-    one_target: bool = False
-    named: bool = False
+    n_frames: int  # of a window
+    window_start: float  # seconds of history before a window's first frame
+    one_target: bool = False  # whether y of a table had a single dimension
+    named: bool = False  # whether columns of a table had names
     channel_types: list[str] | None = array("n_channels", optional=True)
     positions: np.ndarray | None = array("n_channels", 3, optional=True, may_be_nan=True)
 
@@ -80,50 +59,24 @@ class Layout:
 class Recordings:
     """Segments of signal and BOLD: windows, recordings, or a table as a recording of its own.
 
-    A table (rows are frames, columns features) is a recording of one bin per frame.
-
-    Attributes
-    ----------
-    kind : "windows" | "recordings" | "table"
-        What one sample is.
-    segments : list of Segment
-        Signal, and where frames lie in it.
-    sfreq : float
-        Samples per second.
-    ch_names : list of str
-        Channels.
-    info : mne.Info | None
-        Of the channels; None for arrays.
-    table : DataFrame
-        Subject, run, recording, onset and frame of every segment.
-    t_r : float
-        Seconds between frames.
-    bold : list of array, shape (n_frames, n_targets) | None
-        BOLD of every segment where it was read along; rows of NaN are scrubbed frames, columns of
-        NaN regions that a recording lacks.
-    target_names : list of str | None
-        Regions.
-    single : bool
-        Whether one recording was given outside a list.
-    one_target, named : bool
-        Whether y of a table had a single dimension, and its columns names.
-    provenance : list of dict
-        Where BOLD came from, as `mne_samba.io.read_bids_pair` notes it.
+    A table (rows are frames, columns features) is a recording of one bin per frame. BOLD of every
+    segment is (n_frames, n_targets): rows of NaN are scrubbed frames, columns of NaN regions that a
+    recording lacks.
     """
 
-    kind: str
+    kind: str  # what one sample is: "windows", "recordings" or "table"
     segments: list[Segment]
     sfreq: float
     ch_names: list[str]
-    info: mne.Info | None
-    table: pd.DataFrame
-    t_r: float
+    info: mne.Info | None  # of the channels; None for arrays
+    table: pd.DataFrame  # subject, run, recording, onset and frame of every segment
+    t_r: float  # seconds between frames
     bold: list[np.ndarray] | None = None
     target_names: list[str] | None = None
-    single: bool = False
-    one_target: bool = False
-    named: bool = False
-    provenance: list[dict] = field(default_factory=list)
+    single: bool = False  # whether one recording was given outside a list
+    one_target: bool = False  # whether y of a table had a single dimension
+    named: bool = False  # whether columns of a table had names
+    provenance: list[dict] = field(default_factory=list)  # as `mne_samba.io.read_bids_pair` notes
 
     def __len__(self) -> int:
         return len(self.segments)
@@ -140,19 +93,7 @@ class Recordings:
         return [segment.n_frames for segment in self.segments]
 
     def as_given(self, frames: list[np.ndarray]):
-        """Give values of segments in the shape of the input.
-
-        Parameters
-        ----------
-        frames : list of array
-            One per segment.
-
-        Returns
-        -------
-        given : array | list of array
-            Stacked for windows; one array per recording, or the array itself where one recording
-            was given outside a list; the array of a table, without its last axis where y had none.
-        """
+        """Give values of segments in the shape of the input."""
         if self.kind == "windows":
             return np.stack(frames)
         if self.kind == "table":
@@ -160,13 +101,7 @@ class Recordings:
         return frames[0] if self.single else frames
 
     def layout(self, n_frames: int) -> Layout:
-        """Give what a fit to these recordings has to remember of them.
-
-        Parameters
-        ----------
-        n_frames : int
-            Frames of the windows that recordings are cut into.
-        """
+        """Give what a fit to these recordings has to remember of them."""
         types = positions = None
         if self.info is not None:
             types = [str(kind) for kind in self.info.get_channel_types()]

@@ -12,28 +12,21 @@ import numpy as np
 class Segment:
     """One stretch of signal that carries all that its frames need.
 
-    Attributes
-    ----------
-    read : callable
-        ``read(first, stop)`` gives samples as an array ``(n_channels, stop - first)``.
-    n_times : int
-        Samples in the segment.
-    frame_start : float
-        Seconds from the first sample to the first frame.
-    frame_step : float
-        Seconds between frames on the clock of the electrophysiology.
-    n_frames : int
-        Frames of the segment.
-    bad : array, shape (n_spans, 2)
-        Spans (seconds from the first sample) that must not enter training.
+    ``read(first, stop)`` gives samples (n_channels, stop - first); ``bad`` (n_spans, 2) are spans,
+    in seconds from the first sample, that must not enter training.
     """
 
     read: Callable[[int, int], np.ndarray]
     n_times: int
-    frame_start: float
-    frame_step: float
+    frame_start: float  # seconds from the first sample to the first frame
+    frame_step: float  # seconds between frames on the clock of the electrophysiology
     n_frames: int
     bad: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+
+    def in_bad(self, edges: np.ndarray, sfreq: float) -> np.ndarray:
+        """Which bins between ``edges``, in samples, touch a BAD span: (n_edges - 1,)."""
+        low, high = sfreq * self.bad.T[..., np.newaxis]
+        return ((edges[1:] > low) & (edges[:-1] < high)).any(axis=0)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,7 @@ import mne
 import numpy as np
 import pandas as pd
 
-from .._checks import (
-    as_float_array,
-    check_finite,
-    check_number,
-    check_window_frames,
-    frames_fit,
-)
+from .._checks import as_float_array, check_finite, check_number, check_window_frames, frames_fit
 from ..metrics import recording_labels
 from .channels import align, bad_spans, common_channels
 from .cuts import check_uncut
@@ -28,29 +22,18 @@ TABLE_COLUMNS = ("subject", "run", "recording", "onset", "frame")
 
 
 def _raw_reader(raw, picks: list[int]):
-    def read(first, stop):
-        return raw.get_data(picks=picks, start=first, stop=stop, verbose="ERROR")
-
-    return read
+    return lambda first, stop: raw.get_data(picks, first, stop, verbose="ERROR")
 
 
 def _array_reader(array: np.ndarray):
-    def read(first, stop):
-        return array[:, first:stop]
-
-    return read
+    return lambda first, stop: array[:, first:stop]
 
 
-def _table(n: int, metadata: pd.DataFrame | None, kind: str) -> pd.DataFrame:
+def segment_table(n: int, kind: str, metadata: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Subject, run, recording, onset and frame of segments, as far as metadata tell them."""
     recordings = np.zeros(n, int) if kind == "windows" else np.arange(n)
     table = pd.DataFrame(
-        {
-            "subject": [""] * n,
-            "run": [""] * n,
-            "recording": recordings,
-            "onset": np.nan,
-            "frame": -1,
-        }
+        {"subject": [""] * n, "run": "", "recording": recordings, "onset": np.nan, "frame": -1}
     )
     if metadata is not None:
         for column in TABLE_COLUMNS:
@@ -81,23 +64,7 @@ def read_signals(
     name: str = "X",
     window_frames: int | None = None,
 ) -> Recordings:
-    """Read windows or recordings into segments.
-
-    Parameters
-    ----------
-    given : Given
-        The electrophysiology, and what it is.
-    grid : FrameGrid
-        Frame times, sampling rate and picks.
-    n_frames : list of int | int | None
-        Frames of each segment where BOLD is known; None takes all frames that fit.
-    ch_names : list of str | None
-        Channels seen in ``fit``; the input is brought to them, or refused.
-    name : str
-        What to call the input in errors.
-    window_frames : int | None
-        Frames of a window where neither ``n_frames`` nor ``tmin`` says it.
-    """
+    """Read windows or recordings into segments."""
     if given.kind == "windows" and given.is_mne:
         return _read_epochs(given.items, grid, n_frames, ch_names, name)
     if given.kind == "windows":
@@ -143,13 +110,9 @@ def _read_windows(array, grid, n_frames, ch_names, name, window_frames, drive=No
     frames = n_frames if n_frames is not None else window_frames
     if grid.tmin is not None:
         start = -check_number(grid.tmin, "tmin", high=0.0)
-        fit = _grid_frames(duration, start, grid.t_r)
-        if n_frames is None:
-            frames = (
-                fit
-                if frames is None or not frames_fit(frames, start, grid.t_r, duration)
-                else frames
-            )
+        fits = frames is not None and frames_fit(frames, start, grid.t_r, duration)
+        if n_frames is None and not fits:
+            frames = _grid_frames(duration, start, grid.t_r)
     elif frames is None:
         raise ValueError(
             f"{name} holds windows without tmin, so its number of frames must be known."
@@ -160,14 +123,13 @@ def _read_windows(array, grid, n_frames, ch_names, name, window_frames, drive=No
     segments = [
         Segment(_array_reader(window), array.shape[2], start, grid.t_r, frames) for window in array
     ]
-    table = _table(len(array), None if drive is None else drive.table, "windows")
+    table = segment_table(len(array), "windows", None if drive is None else drive.table)
     return Recordings("windows", segments, sfreq, names, None, table, grid.t_r)
 
 
 def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
     expected = ch_names or common_channels(X, grid, name)
-    segments, tables, sfreq = [], [], float(X[0].info["sfreq"])
-    info, names = None, None
+    segments, tables, sfreq, info = [], [], float(X[0].info["sfreq"]), None
     for epochs in X:
         if len(epochs) == 0:
             continue
@@ -180,8 +142,7 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
         data = epochs.get_data(picks=index, verbose="ERROR")
         if info is None:
             info = mne.pick_info(epochs.info, index, verbose="ERROR")
-            names = list(expected) if expected is not None else list(info["ch_names"])
-        check_finite(data, name, names)
+        check_finite(data, name, info["ch_names"])
         duration = data.shape[2] / sfreq
         start = -float(epochs.tmin)
         frames = n_frames if n_frames is not None else _grid_frames(duration, start, grid.t_r)
@@ -189,47 +150,42 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
         segments += [
             Segment(_array_reader(d), data.shape[2], start, grid.t_r, frames) for d in data
         ]
-        tables.append(_table(len(epochs), epochs.metadata, "windows"))
+        tables.append(segment_table(len(epochs), "windows", epochs.metadata))
     table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
     named = X[0].metadata
     regions = None if named is None else named.attrs.get("target_names")
-    return Recordings(
-        "windows", segments, sfreq, names, info, table, grid.t_r, target_names=regions
-    )
+    names = list(info["ch_names"])
+    return Recordings("windows", segments, sfreq, names, info, table, grid.t_r, None, regions)
 
 
-def _per_recording(n_frames, n: int):
-    return [None] * n if n_frames is None else list(n_frames)
-
-
-def _recording_segment(read, n_times, sfreq, times, bad, name, i) -> Segment:
-    n_frames = len(times)
-    # Triggers may drift against the EEG clock: a line through them keeps frames within 10 ms.
-    if n_frames > 1:
-        step = (times[-1] - times[0]) / (n_frames - 1)
-        start = float(np.mean(times - step * np.arange(n_frames)))
-    else:
-        start, step = float(times[0]), np.nan
-    if times[0] < -1e-9 or times[-1] > n_times / sfreq + 1e-6:
+def _recording_segment(read, n_times, sfreq, times, name, t_r, **bad) -> Segment:
+    """One recording as a segment with frames at ``times``, ``t_r`` apart where there is but one."""
+    duration, n_frames = n_times / sfreq, len(times)
+    if n_frames == 0:
         raise ValueError(
-            f"Frame {0 if times[0] < 0 else n_frames - 1} of {name}[{i}] lies at "
-            f"{times[0] if times[0] < 0 else times[-1]:g} s, outside its {n_times / sfreq:g} s of "
-            "signal. Check t_r, first_volume, n_dummy, and that y is (n_frames, n_targets)."
+            f"{name} lasts {duration:g} s, which holds no frame: check t_r, first_volume and "
+            "n_dummy."
         )
-    return Segment(read, n_times, start, float(step), n_frames, bad)
+    if times[0] < -1e-9 or times[-1] > duration + 1e-6:
+        k = 0 if times[0] < 0 else n_frames - 1
+        raise ValueError(
+            f"Frame {k} of {name} lies at {times[k]:g} s, outside its {duration:g} s of signal. "
+            "Check t_r, first_volume, n_dummy, and that y is (n_frames, n_targets)."
+        )
+    # Triggers may drift against the EEG clock: a line through them keeps frames within 10 ms.
+    step = (times[-1] - times[0]) / (n_frames - 1) if n_frames > 1 else t_r
+    start = float(np.mean(times - step * np.arange(n_frames)))
+    return Segment(read, n_times, start, float(step), n_frames, **bad)
 
 
 def _of_recording(grid: FrameGrid, i: int, n: int) -> FrameGrid:
     """Grid of one recording, where some of its numbers are lists."""
-    own = {}
-    for name in ("first_volume", "n_dummy"):
-        value = getattr(grid, name)
-        if np.ndim(value) == 0:
-            continue
+    own = {"first_volume": grid.first_volume, "n_dummy": grid.n_dummy}
+    own = {name: value for name, value in own.items() if np.ndim(value)}
+    for name, value in own.items():
         if len(value) != n:
             raise ValueError(f"{name} has {len(value)} values for {n} recordings.")
-        own[name] = value[i]
-    return replace(grid, **own) if own else grid
+    return replace(grid, **{name: value[i] for name, value in own.items()})
 
 
 def _plain_times(grid, frames, duration) -> np.ndarray:
@@ -242,8 +198,9 @@ def _plain_times(grid, frames, duration) -> np.ndarray:
 
 def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
     expected = ch_names or common_channels(X, grid, name)
-    segments, sfreq, info, names = [], float(X[0].info["sfreq"]), None, None
-    for i, (raw, frames) in enumerate(zip(X, _per_recording(n_frames, len(X)), strict=True)):
+    segments, sfreq, info = [], float(X[0].info["sfreq"]), None
+    n_frames = [None] * len(X) if n_frames is None else n_frames
+    for i, (raw, frames) in enumerate(zip(X, n_frames, strict=True)):
         if raw.info["sfreq"] != sfreq:
             raise ValueError(
                 f"{name}[{i}] is sampled at {raw.info['sfreq']} Hz, {name}[0] at {sfreq} Hz: "
@@ -252,54 +209,37 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
         raw, index = align(raw, expected, grid, f"{name}[{i}]")
         if info is None:
             info = mne.pick_info(raw.info, index, verbose="ERROR")
-            names = list(expected) if expected is not None else list(info["ch_names"])
-        duration, one = raw.n_times / sfreq, _of_recording(grid, i, len(X))
+        one = _of_recording(grid, i, len(X))
         if one.volume_event is None:
-            times = _plain_times(one, frames, duration)
+            times = _plain_times(one, frames, raw.n_times / sfreq)
+            if len(times):
+                check_uncut(raw, times, f"{name}[{i}]")
         else:
-            times = frame_times(
-                raw,
-                frames,
-                t_r=one.t_r,
-                first_volume=one.first_volume,
-                n_dummy=one.n_dummy,
-                slice_time_ref=one.slice_time_ref,
-                volume_event=one.volume_event,
-            )
-        _some_frames(times, duration, name, i)
-        segments.append(
-            _recording_segment(
-                _raw_reader(raw, index), raw.n_times, sfreq, times, bad_spans(raw), name, i
-            )
-        )
-    segments = [_with_step(s, grid.t_r) for s in segments]
-    table = _table(len(X), None, "recordings")
+            times = times_for_bold(
+                raw, frames, one.t_r, one.first_volume, one.n_dummy, one.slice_time_ref,
+                one.volume_event, None, f"{name}[{i}]",
+            )  # fmt: skip
+        segments.append(_recording_segment(
+            _raw_reader(raw, index), raw.n_times, sfreq, times, f"{name}[{i}]", grid.t_r,
+            bad=bad_spans(raw),
+        ))  # fmt: skip
+    table, names = segment_table(len(X), "recordings"), list(info["ch_names"])
     return Recordings("recordings", segments, sfreq, names, info, table, grid.t_r, single=single)
-
-
-def _with_step(segment: Segment, t_r: float) -> Segment:
-    return replace(segment, frame_step=t_r) if np.isnan(segment.frame_step) else segment
-
-
-def _some_frames(times, duration, name, i) -> None:
-    if len(times) == 0:
-        raise ValueError(
-            f"{name}[{i}] lasts {duration:g} s, which holds no frame: check t_r, first_volume and "
-            "n_dummy."
-        )
 
 
 def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
     sfreq = _need_sfreq(grid, name)
     segments = []
     names = _names(len(X[0]), ch_names, name, X[0] if isinstance(X[0], Drive) else None)
-    for i, (item, frames) in enumerate(zip(X, _per_recording(n_frames, len(X)), strict=True)):
-        array = as_float_array(item, f"{name}[{i}]")
+    n_frames = [None] * len(X) if n_frames is None else n_frames
+    for i, (item, frames) in enumerate(zip(X, n_frames, strict=True)):
+        called = f"{name}[{i}]"
+        array = as_float_array(item, called)
         if len(array) != len(names):
-            raise ValueError(f"{name}[{i}] has {len(array)} channels, expected {len(names)}.")
+            raise ValueError(f"{called} has {len(array)} channels, expected {len(names)}.")
         if 0 in array.shape:
-            raise ValueError(f"{name}[{i}] is empty: its shape is {array.shape}.")
-        check_finite(array, f"{name}[{i}]", names)
+            raise ValueError(f"{called} is empty: its shape is {array.shape}.")
+        check_finite(array, called, names)
         one = _of_recording(grid, i, len(X))
         if isinstance(item, Drive) and item.frame_start is not None:
             one = replace(one, first_volume=item.frame_start, n_dummy=0, slice_time_ref=0.0,
@@ -307,16 +247,13 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
         times = _plain_times(one, frames, array.shape[1] / sfreq)
         if len(times) and array.shape[1] < times[-1] * sfreq <= array.shape[0]:
             raise ValueError(
-                f"{name}[{i}] has shape {array.shape}: {array.shape[1]} samples do not hold "
+                f"{called} has shape {array.shape}: {array.shape[1]} samples do not hold "
                 f"{len(times)} frames of {grid.t_r:g} s, but {array.shape[0]} would. Expected "
                 "(n_channels, n_times): transpose it."
             )
-        _some_frames(times, array.shape[1] / sfreq, name, i)
-        segment = _recording_segment(
-            _array_reader(array), array.shape[1], sfreq, times, np.empty((0, 2)), name, i
-        )
-        segments.append(_with_step(segment, grid.t_r))
-    table = _table(len(X), None, "recordings")
+        read, n_times = _array_reader(array), array.shape[1]
+        segments.append(_recording_segment(read, n_times, sfreq, times, called, grid.t_r))
+    table = segment_table(len(X), "recordings")
     return Recordings("recordings", segments, sfreq, names, None, table, grid.t_r)
 
 

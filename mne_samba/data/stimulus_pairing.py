@@ -168,9 +168,8 @@ def _read(run, table, label, times, t_r, slice_time_ref) -> np.ndarray | None:
         after = np.where(share[:, 0] > 1e-9, before + 1, before)
         inside = (before >= 0) & (after < len(run))
         part = np.full((len(times), run.shape[1]), np.nan)
-        part[inside] = (1 - share[inside]) * run[before[inside]] + np.where(
-            share[inside] > 1e-9, share[inside] * run[after[inside]], 0.0
-        )
+        early, late = run[before[inside]], run[after[inside]]
+        part[inside] = (1 - share[inside]) * early + share[inside] * late
         parts.append(part)
     return _mean(parts) if parts else None
 
@@ -178,8 +177,5 @@ def _read(run, table, label, times, t_r, slice_time_ref) -> np.ndarray | None:
 def _mean(parts: list[np.ndarray]) -> np.ndarray:
     """Mean of what was measured, NaN where nothing was."""
     stack = np.stack(parts)
-    seen = np.isfinite(stack)
-    count = seen.sum(axis=0)
-    return np.where(
-        count > 0, np.where(seen, stack, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan
-    )
+    count = np.isfinite(stack).sum(axis=0)
+    return np.where(count > 0, np.nansum(stack, axis=0) / np.maximum(count, 1), np.nan)

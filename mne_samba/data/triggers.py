@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mne
 import numpy as np
 from mne.utils import logger
 
@@ -16,18 +17,7 @@ _JITTER = 0.1
 def volume_triggers(raw, volume_event) -> np.ndarray:
     """Read the times of the volume triggers of the scanner.
 
-    Parameters
-    ----------
-    raw : mne.io.Raw
-        The recording.
-    volume_event : str | tuple
-        Description of the annotations (whole, or one of its parts between "/"), name of a stim
-        channel with one kind of event, or ``(channel, value)``.
-
-    Returns
-    -------
-    times : array, shape (n_triggers,)
-        Seconds from the first sample of ``raw``, sorted.
+    Returns ``times`` (n_triggers,).
     """
     if isinstance(volume_event, str):
         times = _from_annotations(raw, volume_event)
@@ -57,8 +47,7 @@ def volume_triggers(raw, volume_event) -> np.ndarray:
 
 def _what_there_is(raw) -> str:
     descriptions = sorted(set(map(str, raw.annotations.description)))
-    stim = [ch for ch, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True)
-            if kind == "stim"]  # fmt: skip
+    stim = [raw.ch_names[i] for i in mne.pick_types(raw.info, stim=True, exclude=[])]
     return f"The recording has annotations {descriptions[:12]} and stim channels {stim}."
 
 
@@ -116,31 +105,7 @@ def volume_starts(
     The triggers must come once per volume, ``t_r`` apart; where the clock of the recording drifts
     against the scanner's, the volumes follow the triggers.
 
-    Parameters
-    ----------
-    times : array, shape (n_triggers,)
-        Trigger times in seconds, sorted.
-    t_r : float
-        Repetition time in seconds.
-    sfreq : float
-        Sampling rate of the recording in Hz, which limits how exact a trigger can be.
-    n_frames : int | None
-        Frames of BOLD; None takes as many as there are triggers after the dummy scans.
-    n_dummy : int
-        Volumes at the start that have a trigger but no frame.
-    n_targets : int | None
-        Width of BOLD, to recognise a transposed array.
-
-    Returns
-    -------
-    starts : array, shape (n_frames,)
-        Start of each frame's volume in seconds.
-
-    Raises
-    ------
-    ValueError
-        A trigger is missing or doubled, their spacing disagrees with ``t_r``, or their number with
-        BOLD. Messages count volumes from 0, dummy scans included.
+    ``times`` (n_triggers,); returns ``starts`` (n_frames,).
     """
     if len(times) == 1:
         if (n_frames or 1) + n_dummy == 1:
@@ -155,9 +120,9 @@ def volume_starts(
         raise ValueError(_wrong_spacing(period, t_r, len(times)))
     volume, faults = _number_triggers(times, period, sfreq)
     good = volume >= 0
-    slope, start = (
-        np.polyfit(volume[good], times[good], 1) if good.sum() > 1 else (period, times[0])
-    )
+    slope, start = period, times[0]
+    if good.sum() > 1:
+        slope, start = np.polyfit(volume[good], times[good], 1)
     span = t_r * max(int(volume.max()), 1)
     if abs(slope / t_r - 1) > _MAX_DRIFT + 2.0 / (sfreq * span) and not any(
         "pause" in f for f in faults

@@ -81,33 +81,8 @@ def window_table(
 ) -> pd.DataFrame:
     """Tell when the frames and the signal samples of each window were recorded.
 
-    Parameters
-    ----------
-    X : Epochs | list of Epochs | DataFrame | array of shape (n_windows, ...)
-        Windows; ``metadata`` tells recording and onset. A DataFrame with an ``onset`` column is
-        taken as that metadata. Arrays carry no time: it comes from the other parameters.
-    y : array of shape (n_windows, n_frames, n_targets) or (n_windows, ...) | None
-        Three dimensions tell the number of frames of a window.
-    groups : array of shape (n_windows,) | None
-        Recording of each window where metadata do not name it.
-    onset : array of shape (n_windows,) | None
-        Seconds from the recording's start to each window's first frame. Default: metadata, then
-        the order of the rows, ``step`` apart in each recording.
-    t_r, window, step, context : float | None
-        Seconds between frames, length of a window's frames, distance of windows (default: their
-        length) and history before the first frame, where metadata do not tell them.
-
-    Returns
-    -------
-    table : DataFrame
-        One row per window: ``subject``, ``run``, ``recording`` where known, ``onset``, ``t_r``,
-        ``n_frames`` and ``frame`` where known, ``label`` (integer, the recording), ``first_frame``
-        and ``last_frame`` (seconds), ``signal_start`` and ``signal_stop`` (seconds, stop excluded).
-
-    Raises
-    ------
-    ValueError
-        If X holds whole recordings or the time of windows cannot be told.
+    ``X`` (n_windows, ...); ``y`` (n_windows, n_frames, n_targets) or (n_windows, ...);
+    ``groups`` (n_windows,); ``onset`` (n_windows,).
     """
     n = _n_windows(X)
     if isinstance(X, list | tuple) and not is_epochs_list(X) and is_recordings(X):
@@ -197,21 +172,7 @@ def too_close(
 ) -> np.ndarray:
     """Tell which training windows share a signal sample with test windows or come within the gap.
 
-    Parameters
-    ----------
-    table : DataFrame
-        From :func:`window_table`.
-    train, test : array of int
-        Rows of the table.
-    gap : float
-        Least distance of training frames from test frames in seconds.
-    label : str | None
-        Column of which windows must be equal to be compared at all; None compares all of them.
-
-    Returns
-    -------
-    close : ndarray of bool, shape (n_train,)
-        Windows to leave out of training.
+    Returns ``close`` (n_train,).
     """
     close = np.zeros(len(train), dtype=bool)
     labels = np.zeros(len(table), dtype=int) if label is None else table[label].to_numpy()

@@ -12,6 +12,7 @@ from ._folds import counted_targets, folds_of
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks
 from ._options import (
+    BASELINES,
     SHUFFLED,
     check_baselines,
     check_estimator,
@@ -25,7 +26,7 @@ from ._options import (
 from ._plain import framewise_ridge, plain_model
 from ._result import EvaluationResult
 from ._samples import Samples, nan_mean, read_samples
-from ._score import Run, Scorer
+from ._score import Run, Scorer, runs_of
 
 
 def evaluate(
@@ -35,7 +36,7 @@ def evaluate(
     groups: Sequence | None = None,
     cv=None,
     *,
-    baselines: Sequence | Mapping = ("ridge_canonical", "ridge_fir", "mean", "time"),
+    baselines: Sequence | Mapping = BASELINES,
     nulls: Sequence[str] = ("circular_shift", "shuffled_pairing"),
     n_shifts: int = 199,
     min_shift: float = GAP,
@@ -60,12 +61,13 @@ def evaluate(
     Parameters
     ----------
     translator : estimator
-        Any scikit-learn regressor that takes ``X`` and ``y``.
+        Any scikit-learn regressor that takes ``X`` and ``y``, or an `InverseTranslator`: then X and
+        y change places, and log band power is predicted.
     X : Epochs | list of Raw or 2-D arrays | array of shape (n_windows, ...)
-        Windows, or whole recordings (one per sample).
+        Windows, or whole recordings (one per sample). Way back: BOLD.
     y : array of shape (n_windows, n_frames, n_targets) | list of (n_frames, n_targets)
         Targets; NaN frames are left out of scores, and so are regions that a recording lacks
-        (columns of NaN).
+        (columns of NaN). Way back: electrophysiology, whose targets are all channels and bands.
     groups : array of shape (n_samples,) | None
         Person of each sample. Default: ``subject`` of the metadata, each recording its own person
         in a list.
@@ -74,22 +76,22 @@ def evaluate(
         whose it is), :class:`~mne_samba.model_selection.BlockedTimeSplit` for windows of one
         person.
     baselines : sequence of str | mapping of str to estimator
-        ``"ridge_canonical"``, ``"ridge_fir"`` (:class:`~mne_samba.baselines.BandPowerRidge`),
-        ``"mean"`` (of the training frames), ``"time"`` (slow functions of time since the start),
-        ``"stimulus_average"`` (training people at the same frame); a mapping, or mappings in the
-        sequence, add estimators of your own.
+        ``"ridge_canonical"``, ``"ridge_fir"`` (:class:`~mne_samba.baselines.BandPowerRidge`; not on
+        the way back), ``"mean"`` (of the training frames), ``"time"`` (slow functions of time since
+        the start), ``"stimulus_average"`` (training people at the same frame); a mapping, or
+        mappings in the sequence, add estimators of your own.
     nulls : sequence of str
         ``"circular_shift"`` (whole recordings rolled in time, all targets together, no refit) and
-        ``"shuffled_pairing"`` (refit with the targets of other recordings).
+        ``"shuffled_pairing"`` (refit with the BOLD of other recordings).
     n_shifts : int
         Number of circular shifts.
     min_shift : float
         Least distance of shifts from zero in seconds.
-    confounds : like y | None
-        Motion, eye movements, heartbeat, global signal at the frames of ``y``. Adds the model
+    confounds : list of (n_frames, n_confounds) | None
+        Motion, eye movements, heartbeat, global signal at the frames of BOLD. Adds the model
         ``"confounds"`` (ridge on them alone) and metrics ``partial_...`` with confounds removed
         from both sides.
-    clean : like y | None
+    clean : list of (n_frames, n_targets) | None
         Noiseless targets where they are known (simulation). Adds the model ``"ceiling"`` and
         metrics ``clean_...``.
     detrend : "cosine" | "linear" | int | None
@@ -148,10 +150,13 @@ def evaluate(
     estimators, plain = check_baselines(baselines, translator)
     check_nulls(nulls, n_shifts, detrend)
     t_r, context = time_params(translator, t_r, context)
-    samples = read_samples(X, y, groups, t_r=t_r, context=context, target_names=target_names)
+    with use_log_level(verbose):
+        samples = read_samples(
+            translator, X, y, groups, t_r=t_r, context=context, target_names=target_names
+        )
     measured = counted_targets(samples, translator, context)
     _check_targets(measured, samples)
-    folds = folds_of(X, samples, groups, cv)
+    folds = folds_of(samples, cv)
     _check_regions(measured, samples, folds)
     extra = _on_grid(confounds, samples, "confounds")
     truth = _on_grid(clean, samples, "clean")
@@ -159,10 +164,9 @@ def evaluate(
     shifts = scorer.draw(n_shifts, min_shift, random_state) if "circular_shift" in nulls else {}
     name = name_of(translator, [*estimators, *plain])
     with use_log_level(verbose):
-        warn_of_leaks(X, samples, scorer.measured, folds, groups)
+        warn_of_leaks(samples, scorer.measured, folds)
         jobs = _jobs(name, translator, estimators, folds, nulls)
-        options = {"random_state": random_state, "n_jobs": n_jobs, "cache": cache}
-        fitted = run_jobs(jobs, X, samples, groups, **options)
+        fitted = run_jobs(jobs, samples, random_state=random_state, n_jobs=n_jobs, cache=cache)
         runs = _runs(samples, folds, jobs, fitted, plain, measured, extra)
         table = scorer.frame(runs)
         null = {}
@@ -184,6 +188,7 @@ def evaluate(
         samples.names,
         samples.recordings,
         samples.t_r,
+        "log power" if samples.back else "BOLD",
     )
 
 
@@ -265,19 +270,16 @@ def _jobs(name, translator, estimators, folds, nulls) -> list[Job]:
 def _runs(samples, folds, jobs, fitted, plain, measured, confounds) -> list[Run]:
     runs = []
     for fold, (train, test) in enumerate(folds):
-        tested, seen = samples.frames(test), samples.frames(train)
-        mine = {label: Run(fold, label, frames) for label, frames in tested.items()}
-        for job, parts in zip(jobs, fitted, strict=True):
-            if job.fold == fold:
-                for label, grid in samples.place(parts, test).items():
-                    mine[label].predictions[job.name] = grid[tested[label]]
+        seen = samples.frames(train)
+        found = zip(jobs, fitted, strict=True)
+        mine = runs_of(samples, fold, test, {j.name: p for j, p in found if j.fold == fold})
         models = {name: plain_model(name)(samples, measured, seen) for name in plain}
         if confounds is not None:
             models["confounds"] = framewise_ridge(samples, measured, seen, confounds)
         for name, grids in models.items():
-            for label, run in mine.items():
-                run.predictions[name] = grids[label][run.frames]
-        runs.extend(mine.values())
+            for run in mine:
+                run.predictions[name] = grids[run.label][run.frames]
+        runs.extend(mine)
     return runs
 
 

@@ -6,14 +6,14 @@ from sklearn.model_selection import LeaveOneGroupOut, check_cv
 from ..data.window_table import window_metadata
 from ..model_selection import BlockedTimeSplit
 from ._leakage import GAP
-from ._options import known_params
+from ._parts import known_params
 from ._samples import Samples, people_of
 
 
 def counted_targets(samples: Samples, translator, context) -> dict:
     """Targets on their recordings' grids (n_grid, n_targets); NaN without a whole history."""
     measured = samples.targets()
-    if samples.table is not None:
+    if samples.table is not None or samples.back:
         return measured
     params = known_params(translator)
     history = params.get("hrf_length", context)
@@ -25,11 +25,12 @@ def counted_targets(samples: Samples, translator, context) -> dict:
     return measured
 
 
-def folds_of(X, samples: Samples, groups, cv) -> list:
+def folds_of(samples: Samples, cv) -> list:
     """Rows of training and test samples, all folds checked before any fit."""
-    people = people_of(samples, groups)
+    people = people_of(samples)
     n_people = len(set(people.tolist()))
-    leaves_groups = cv is None and (samples.table is None or groups is not None or n_people > 1)
+    one_person = samples.table is not None and samples.groups is None and n_people < 2
+    leaves_groups = cv is None and not one_person
     if leaves_groups and n_people < 2:
         raise ValueError(
             "Only one group: leaving one person out needs at least two. Give the person of each "
@@ -44,9 +45,9 @@ def folds_of(X, samples: Samples, groups, cv) -> list:
     if isinstance(cv, LeaveOneGroupOut) and n_people < 2:
         raise ValueError("Only one group: LeaveOneGroupOut needs at least two.")
     splitter = check_cv(cv)
-    timed, targets = X, None
+    timed, targets = samples.signal, None
     if samples.table is not None:
-        timed, targets = _timed(X, samples), np.asarray(samples.y)
+        timed, targets = _timed(samples), np.asarray(samples.y)
     groups = people if _wants_groups(splitter) else None
     folds = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(timed, targets, groups)]
     if any(np.size(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(samples.y)
@@ -65,10 +66,10 @@ def _wants_groups(splitter) -> bool:
     return routing is None or routing().split.requests.get("groups") is True
 
 
-def _timed(X, samples: Samples):
-    """Windows in a form from which splitters can read time, also where X are plain arrays."""
-    metadata = window_metadata(X)[0]
+def _timed(samples: Samples):
+    """Windows in a form from which splitters can read time, also where they are plain arrays."""
+    metadata = window_metadata(samples.signal)[0]
     if metadata is not None and "onset" in metadata.columns:
-        return X
+        return samples.signal
     before = samples.table["first_frame"] - samples.table["signal_start"]
     return samples.table.assign(context=before)

@@ -17,7 +17,9 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from .._version import __version__
-from ._samples import Samples, take
+from ._parts import reader_of
+from ._samples import Samples
+from ._way_back import as_rows, without_drift
 
 _FORMAT = 2
 
@@ -48,19 +50,19 @@ def seeded(estimator, random_state: int | None):
     return copy
 
 
-def shuffled_targets(samples: Samples, train: np.ndarray) -> list:
-    """Targets of other recordings for the training samples, turned by half a recording.
+def shuffled_bold(samples: Samples, train: np.ndarray) -> list:
+    """BOLD of other recordings for the training samples, turned by half a recording.
 
     The turn breaks what people who share a stimulus have in common; within one recording it is all
     there is. Frames are taken round the end, so each target keeps its autocorrelation.
     """
-    grids = samples.place([samples.y[row] for row in train], train)
+    grids = samples.place([samples.bold[row] for row in train], train)
     labels = list(grids)
     other = dict(zip(labels, np.roll(labels, 1).tolist(), strict=True))
     parts = []
     for row in train:
         source = grids[other[int(samples.label[row])]]
-        n = len(samples.y[row])
+        n = len(samples.bold[row])
         filled = _without_holes(source)
         start = samples.first[row] + len(filled) // 2
         parts.append(filled[(start + np.arange(n)) % len(filled)])
@@ -70,16 +72,6 @@ def shuffled_targets(samples: Samples, train: np.ndarray) -> list:
 def _without_holes(grid: np.ndarray) -> np.ndarray:
     """Leave out the frames that no training sample holds."""
     return grid[np.isfinite(grid).any(axis=1)]
-
-
-def _as_given(samples: Samples, parts: list, whole: bool):
-    """Targets in the form in which the user gave them."""
-    if whole:
-        return parts
-    array = np.asarray(parts)
-    if samples.ndim == 3:
-        return array
-    return array[:, 0] if samples.ndim == 2 else array[:, 0, 0]
 
 
 def _predicted(prediction, samples: Samples, test: np.ndarray) -> list:
@@ -94,6 +86,8 @@ def _predicted(prediction, samples: Samples, test: np.ndarray) -> list:
     for row, part in zip(test, prediction, strict=True):
         n = len(samples.y[row])
         part = np.asarray(part, float)
+        if samples.back and part.ndim == 3:
+            part = as_rows(part)
         part = part.reshape(-1, n_targets) if part.ndim < 2 else part
         if part.ndim != 2 or part.shape[1] != n_targets:
             raise ValueError(
@@ -103,11 +97,14 @@ def _predicted(prediction, samples: Samples, test: np.ndarray) -> list:
         # Electrophysiology may run on past the scan: those frames were not measured.
         padded = np.full((n, n_targets), np.nan)
         padded[: min(n, len(part))] = part[:n]
+        if samples.back:
+            # Bins without their whole response, which another window may hold.
+            padded[np.isnan(samples.y[row])] = np.nan
         parts.append(padded)
     return parts
 
 
-def run_job(job: Job, X, samples: Samples, groups, random_state: int | None) -> list:
+def run_job(job: Job, samples: Samples, random_state: int | None) -> list:
     """Fit and predict on one thread, so that the result does not depend on ``n_jobs``."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -115,34 +112,38 @@ def run_job(job: Job, X, samples: Samples, groups, random_state: int | None) -> 
     level = logger.level if logger.level < logging.INFO else max(logger.level, logging.WARNING)
     try:
         with threadpool_limits(1), use_log_level(level):
-            parts = [samples.y[row] for row in job.train]
+            bold = [samples.bold[row] for row in job.train]
             if job.shuffled:
-                parts = shuffled_targets(samples, job.train)
+                bold = shuffled_bold(samples, job.train)
             estimator = seeded(job.estimator, random_state)
             extra = {}
-            if groups is not None and "groups" in signature(estimator.fit).parameters:
-                extra["groups"] = np.asarray(groups)[job.train]
-            targets = _as_given(samples, parts, samples.table is None)
-            estimator.fit(take(X, job.train), targets, **extra)
-            return _predicted(estimator.predict(take(X, job.test)), samples, job.test)
+            if samples.groups is not None and "groups" in signature(estimator.fit).parameters:
+                extra["groups"] = np.asarray(samples.groups)[job.train]
+            estimator.fit(*samples.given(job.train, bold), **extra)
+            tested = [samples.bold[row] for row in job.test]
+            if samples.back and samples.table is not None:
+                method = reader_of(estimator).detrend
+                tested = without_drift(tested, bold, samples, job.train, job.test, method)
+            X, _ = samples.given(job.test, tested)
+            return _predicted(estimator.predict(X), samples, job.test)
     finally:
         torch.set_num_threads(threads)
 
 
-def fingerprint(X, samples: Samples, groups) -> str:
+def fingerprint(samples: Samples) -> str:
     """Hash of everything that a fit sees."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in samples.y:
+    for part in samples.bold:
         digest.update(np.ascontiguousarray(part).tobytes())
-    items = X if isinstance(X, list | tuple) else [X]
-    for item in items:
+    signal = samples.signal
+    for item in signal if isinstance(signal, list | tuple) else [signal]:
         data = item.get_data() if hasattr(item, "get_data") else np.asarray(item)
         digest.update(np.ascontiguousarray(data).tobytes())
         if getattr(item, "info", None) is not None:
             digest.update(_described(item).encode())
     if samples.table is not None:
         digest.update(samples.table.to_csv().encode())
-    digest.update(repr(None if groups is None else list(groups)).encode())
+    digest.update(repr(None if samples.groups is None else list(samples.groups)).encode())
     return digest.hexdigest()
 
 
@@ -180,33 +181,28 @@ def _write(path: Path, parts: Sequence[np.ndarray]) -> None:
         raise
 
 
-def _run_and_keep(job, X, samples, groups, random_state, path) -> list:
-    parts = run_job(job, X, samples, groups, random_state)
+def _run_and_keep(job, samples, random_state, path) -> list:
+    parts = run_job(job, samples, random_state)
     if path is not None:
         _write(path, parts)
     return parts
 
 
-def run_jobs(
-    jobs: list[Job], X, samples: Samples, groups, *, random_state, n_jobs=None, cache=None
-) -> list:
+def run_jobs(jobs: list[Job], samples: Samples, *, random_state, n_jobs=None, cache=None) -> list:
     """Predictions of each job's test samples; fits that are in the cache are not run again."""
     results: list = [None] * len(jobs)
     paths: list = [None] * len(jobs)
     if cache is not None:
         folder = Path(cache)
         folder.mkdir(parents=True, exist_ok=True)
-        data_key = fingerprint(X, samples, groups) + repr(random_state)
+        data_key = fingerprint(samples) + repr(random_state)
         paths = [folder / f"{job.key(data_key)}.npz" for job in jobs]
         results = [_read(path, len(job.test)) for path, job in zip(paths, jobs, strict=True)]
     left = [i for i, result in enumerate(results) if result is None]
     if len(left) < len(jobs):
         logger.info(f"{len(jobs) - len(left)} of {len(jobs)} fits were found in {cache}.")
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    work = (
-        joblib.delayed(_run_and_keep)(jobs[i], X, samples, groups, random_state, paths[i])
-        for i in left
-    )
+    work = (joblib.delayed(_run_and_keep)(jobs[i], samples, random_state, paths[i]) for i in left)
     done = ProgressBar(parallel(work), max_value=len(left), mesg="Fits")
     for i, result in zip(left, done, strict=True):
         results[i] = result

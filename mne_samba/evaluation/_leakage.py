@@ -23,8 +23,9 @@ def _warn(message: str) -> None:
     warnings.warn(message, LeakageWarning, stacklevel=4)
 
 
-def _digests(X, samples: Samples) -> list:
+def _digests(samples: Samples) -> list:
     """Fingerprint of each sample's signal (windows) or targets (whole recordings)."""
+    X = samples.signal
     if isinstance(X, mne.BaseEpochs) or is_epochs_list(X):
         windows = X.get_data(copy=False) if isinstance(X, mne.BaseEpochs) else None
         parts = windows if windows is not None else (x.get_data(copy=False)[0] for x in X)
@@ -54,8 +55,8 @@ def _check_close(samples: Samples, folds) -> None:
         )
 
 
-def _check_duplicates(X, samples: Samples, folds) -> None:
-    digests = _digests(X, samples)
+def _check_duplicates(samples: Samples, folds) -> None:
+    digests = _digests(samples)
     worst = 0
     for train, test in folds:
         seen = {digests[row] for row in train} - {None}
@@ -90,9 +91,10 @@ def _follows_others(samples: Samples, grids: dict, train, test) -> float:
     return float(np.mean(excess)) if excess else 0.0
 
 
-def _check_stimulus(X, samples: Samples, grids: dict, folds, people) -> None:
+def _check_stimulus(samples: Samples, grids: dict, folds) -> None:
     """People who share a stimulus share its time course: named in metadata, or seen in y."""
-    metadata = window_metadata(X)[0] if samples.table is not None else None
+    people = people_of(samples)
+    metadata = window_metadata(samples.signal)[0] if samples.table is not None else None
     if metadata is not None and "stimulus" in metadata.columns:
         stimulus = np.unique(metadata["stimulus"].to_numpy().astype(str), return_inverse=True)[1]
         table = samples.table.assign(stimulus=stimulus)
@@ -118,8 +120,8 @@ def _check_stimulus(X, samples: Samples, grids: dict, folds, people) -> None:
         )
 
 
-def warn_of_leaks(X, samples: Samples, grids: dict, folds, groups=None) -> None:
+def warn_of_leaks(samples: Samples, grids: dict, folds) -> None:
     """Warn of each way in which the folds leak; ``grids`` are detrended targets by recording."""
     _check_close(samples, folds)
-    _check_duplicates(X, samples, folds)
-    _check_stimulus(X, samples, grids, folds, people_of(samples, groups))
+    _check_duplicates(samples, folds)
+    _check_stimulus(samples, grids, folds)

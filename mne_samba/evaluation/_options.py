@@ -10,13 +10,15 @@ from mne.utils import logger
 from sklearn.base import clone
 
 from .._checks import check_number, is_generator
+from ..baselines import BandPowerRidge
 from ..metrics import METRICS
-from ..reader import Reader
+from ._parts import inverse_of, known_params, reader_of
 from ._plain import PLAIN
 
 RIDGES = {"ridge_canonical": "canonical", "ridge_fir": "fir"}
 SHUFFLED = "shuffled_pairing"
 NULLS = ("circular_shift", SHUFFLED)
+BASELINES = (*RIDGES, "mean", "time")
 
 
 def _listed(values, name: str) -> list:
@@ -103,6 +105,8 @@ def check_nulls(nulls, n_shifts, method) -> None:
 def check_baselines(baselines, translator) -> tuple[dict, list]:
     """Baselines that are fitted as estimators, and names of those that never look at signals."""
     estimators, plain = {}, []
+    if baselines is BASELINES and inverse_of(translator) is not None:
+        baselines = [name for name in BASELINES if name not in RIDGES]
     single = isinstance(baselines, str | Mapping)
     for item in [baselines] if single else _listed(baselines, "baselines"):
         if isinstance(item, Mapping):
@@ -125,39 +129,6 @@ def check_baselines(baselines, translator) -> tuple[dict, list]:
     return estimators, plain
 
 
-def known_params(translator) -> dict:
-    """Parameters of a translator and its parts; those of its steps where it is a pipeline."""
-    params = translator.get_params(deep=True) if hasattr(translator, "get_params") else {}
-    known: dict = {}
-    for estimator in [*params.values(), translator]:
-        known |= {k: v for k, v in _own_params(estimator).items() if "__" not in k}
-    return known
-
-
-def _own_params(estimator) -> dict:
-    """Parameters of an estimator and of its parts, also of those that are None or a name."""
-    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
-        return {}
-    own: dict = {}
-    for part in ("_reader", "_trainer", "_model"):
-        if hasattr(estimator, part):
-            own |= getattr(estimator, part)().get_params(deep=False)
-    return own | {
-        name: value
-        for name, value in estimator.get_params(deep=False).items()
-        if name not in ("model", "reader", "trainer")
-    }
-
-
-def reader_of(translator) -> Reader:
-    """How a translator, or the step of a pipeline that reads its input, reads recordings."""
-    params = translator.get_params(deep=True) if hasattr(translator, "get_params") else {}
-    for estimator in [translator, *params.values()]:
-        if hasattr(estimator, "_reader"):
-            return estimator._reader()
-    return Reader()
-
-
 def time_params(translator, t_r, context) -> tuple:
     """Seconds between frames and of history: as given, else what the translator says."""
     params = known_params(translator)
@@ -170,8 +141,11 @@ def time_params(translator, t_r, context) -> tuple:
 
 def _ridge(name: str, translator):
     """Band-power ridge that reads the data, and measures bands, as the translator does."""
-    from ..baselines import BandPowerRidge
-
+    if inverse_of(translator) is not None:
+        raise ValueError(
+            f"Baseline {name!r} predicts BOLD from band power: there is none on the way back. Use "
+            "'mean', 'time', or a mapping with an estimator from BOLD to band power."
+        )
     params = known_params(translator)
     if "t_r" not in params:
         raise ValueError(

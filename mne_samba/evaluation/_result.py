@@ -37,6 +37,8 @@ class EvaluationResult:
         frames (rows of BOLD) the first row of ``predictions_`` and ``measured_`` is.
     t_r_ : ndarray of shape (n_recordings,)
         Seconds between frames.
+    quantity : str
+        What was predicted: "BOLD", or "log power" on the way back.
     """
 
     scores_: pd.DataFrame
@@ -48,6 +50,7 @@ class EvaluationResult:
     target_names_: list
     recordings_: pd.DataFrame
     t_r_: np.ndarray
+    quantity: str = "BOLD"
 
     @property
     def _clustered(self) -> bool:

@@ -9,13 +9,19 @@ import pandas as pd
 
 from .._checks import as_float_array
 from ..data.window_table import is_epochs_list, is_recordings, window_table
+from ._parts import inverse_of
+from ._way_back import band_power
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Targets of windows or recordings, and where their frames lie."""
+    """Both modalities of windows or recordings, and where their frames lie."""
 
-    y: list  # (n_frames, n_targets) of each sample
+    signal: object  # electrophysiology as it was given
+    bold: list  # (n_frames, n_regions) of each sample
+    y: list  # (n_frames, n_targets): what is predicted, BOLD or (way back) band power
+    back: bool  # whether it is band power
+    groups: np.ndarray | None  # (n_samples,), as they were given
     label: np.ndarray  # (n_samples,): recording of each sample
     first: np.ndarray  # (n_samples,): its first frame on the recording's grid
     n_grid: np.ndarray  # (n_recordings,): frames of each grid
@@ -25,7 +31,17 @@ class Samples:
     recordings: pd.DataFrame
     names: list  # of targets
     table: pd.DataFrame | None  # times of windows; None for whole recordings
-    ndim: int  # of y as it was given, for estimators that expect rows of frames
+    ndim: int  # of BOLD as it was given, for estimators that expect rows of frames
+
+    def given(self, rows: Sequence[int], bold: list | None = None) -> tuple:
+        """X and y of some samples in the form in which the user gave them, or with other BOLD."""
+        bold = [self.bold[row] for row in rows] if bold is None else bold
+        if self.table is not None:
+            bold = np.asarray(bold)
+            if self.ndim < 3:
+                bold = bold[:, 0] if self.ndim == 2 else bold[:, 0, 0]
+        signal = take(self.signal, rows)
+        return (bold, signal) if self.back else (signal, bold)
 
     def place(self, values: Sequence, rows: Sequence[int]) -> dict[int, np.ndarray]:
         """Put the frames of some samples on the grids of their recordings, averaging overlaps."""
@@ -94,11 +110,15 @@ def _target_names(y, names, n_targets: int) -> list:
     return names
 
 
-def read_samples(X, y, groups=None, *, t_r=None, context=None, target_names=None) -> Samples:
+def read_samples(
+    translator, X, y, groups=None, *, t_r=None, context=None, target_names=None
+) -> Samples:
     """Read what scoring needs from whole recordings or windows, as the estimators take them."""
-    if isinstance(X, mne.io.BaseRaw):
+    inverse = inverse_of(translator)
+    signal, bold, name = (X, y, "X") if inverse is None else (y, X, "y")
+    if isinstance(signal, mne.io.BaseRaw):
         raise ValueError(
-            "X is one recording, which cannot be split as it is. Cut it with "
+            f"{name} is one recording, which cannot be split as it is. Cut it with "
             "mne_samba.make_windows, or give a list of several recordings."
         )
     n = len(X)
@@ -106,16 +126,21 @@ def read_samples(X, y, groups=None, *, t_r=None, context=None, target_names=None
         raise ValueError(f"X and y must have the same number of samples, got {n} and {len(y)}.")
     if groups is not None and len(groups) != n:
         raise ValueError(f"groups must have one value per sample ({n}), got {len(groups)}.")
-    whole = isinstance(X, list | tuple) and not is_epochs_list(X) and is_recordings(X)
-    ndim = 2 if whole else np.ndim(y)
+    if inverse is not None:
+        power, power_names = band_power(inverse, X, y)
+        target_names = power_names if target_names is None else target_names
+    whole = (
+        isinstance(signal, list | tuple) and not is_epochs_list(signal) and is_recordings(signal)
+    )
+    ndim = 2 if whole else np.ndim(bold)
     if whole:
-        parts = [_frames_of(part, "y") for part in y]
+        parts = [_frames_of(part, "y") for part in bold]
         table = None
         people = np.arange(n) if groups is None else np.asarray(groups)
         recordings = pd.DataFrame({"subject": people, "recording": np.arange(n), "first_frame": 0})
         label, first = np.arange(n), np.zeros(n, int)
     else:
-        array = _frames_of(y, "y")
+        array = _frames_of(bold, "y")
         array = array[:, np.newaxis] if array.ndim == 2 else array
         if array.ndim != 3:
             raise ValueError(
@@ -123,7 +148,7 @@ def read_samples(X, y, groups=None, *, t_r=None, context=None, target_names=None
             )
         parts = list(array)
         width = array.shape[1] * t_r if t_r is not None and np.ndim(t_r) == 0 else None
-        table = window_table(X, array, groups, t_r=t_r, window=width, context=context)
+        table = window_table(signal, array, groups, t_r=t_r, window=width, context=context)
         label = table["label"].to_numpy()
         first = _first_on_grid(table)
         recordings = _window_recordings(table, groups)
@@ -137,16 +162,21 @@ def read_samples(X, y, groups=None, *, t_r=None, context=None, target_names=None
         )
     lengths = np.array([len(part) for part in parts])
     n_grid = np.array([(first + lengths)[label == k].max() for k in range(label.max() + 1)])
+    targets = parts if inverse is None else power
     return Samples(
-        parts,
-        label,
-        first,
-        n_grid,
-        _seconds(t_r, len(n_grid)),
-        recordings,
-        _target_names(y, target_names, parts[0].shape[1]),
-        table,
-        ndim,
+        signal=signal,
+        bold=parts,
+        y=targets,
+        back=inverse is not None,
+        groups=groups,
+        label=label,
+        first=first,
+        n_grid=n_grid,
+        t_r=_seconds(t_r, len(n_grid)),
+        recordings=recordings,
+        names=_target_names(y, target_names, targets[0].shape[1]),
+        table=table,
+        ndim=ndim,
     )
 
 
@@ -187,10 +217,10 @@ def common_frames(samples: Samples, labels: Sequence[int]) -> dict[int, int]:
     return {int(label): int(first[label] - earliest) for label in labels}
 
 
-def people_of(samples: Samples, groups) -> np.ndarray:
+def people_of(samples: Samples) -> np.ndarray:
     """Person of each sample: groups where given, else the metadata's subject or recording."""
-    if groups is not None:
-        return np.asarray(groups)
+    if samples.groups is not None:
+        return np.asarray(samples.groups)
     return samples.recordings["subject"].to_numpy()[samples.label]
 
 

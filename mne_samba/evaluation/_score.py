@@ -23,6 +23,15 @@ class Run:
     predictions: dict = field(default_factory=dict)  # model: (n_frames, n_targets), as they came
 
 
+def runs_of(samples: Samples, fold: int, test: np.ndarray, predicted: dict) -> list[Run]:
+    """Make the runs that a fold tests; ``predicted`` by model, (n_frames, n_targets) per sample."""
+    runs = {label: Run(fold, label, frames) for label, frames in samples.frames(test).items()}
+    for model, parts in predicted.items():
+        for label, grid in samples.place(parts, test).items():
+            runs[label].predictions[model] = grid[runs[label].frames]
+    return list(runs.values())
+
+
 def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarray:
     """Take drift and confounds (n_frames, n_confounds) out of values (n_frames, n_targets).
 
@@ -67,6 +76,10 @@ class Scorer:
     def predicted(self, run: Run, model: str) -> np.ndarray:
         """Detrended predictions of a run."""
         return self._detrended(run.predictions[model], run.label, run.frames)
+
+    def residuals(self, run: Run, model: str) -> np.ndarray:
+        """Measured minus predicted frames of a run, both detrended."""
+        return self._block_of(self.raw, run) - self.predicted(run, model)
 
     def frame(self, runs: list[Run]) -> pd.DataFrame:
         """Tidy table: one row per model, metric, fold, recording and target."""

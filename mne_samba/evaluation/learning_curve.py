@@ -12,9 +12,10 @@ from scipy.optimize import least_squares
 from ..data.frame_times import frame_times
 from ._folds import counted_targets, folds_of
 from ._jobs import Job, run_jobs
-from ._options import check_metrics, known_params, time_params
+from ._options import check_metrics, time_params
+from ._parts import known_params
 from ._samples import Samples, read_samples, take
-from ._score import Run, Scorer
+from ._score import Scorer, runs_of
 from .nulls import mean_interval
 
 __all__ = ["LearningCurve", "learning_curve_minutes"]
@@ -206,24 +207,17 @@ def learning_curve_minutes(
     """
     metrics = check_metrics([metric])
     t_r, context = time_params(translator, t_r, context)
-    samples = read_samples(X, y, groups, t_r=t_r, context=context)
+    samples = read_samples(translator, X, y, groups, t_r=t_r, context=context)
     measured = counted_targets(samples, translator, context)
-    folds = folds_of(X, samples, groups, cv)
+    folds = folds_of(samples, cv)
     scorer = Scorer(samples, measured, detrend, metrics)
     lengths = _lengths(samples, folds, minutes)
     blocks = []
     with use_log_level(verbose):
         for asked in lengths:
-            fitted, used = _fits(
-                translator, X, samples, groups, folds, asked * 60.0, random_state, n_jobs
-            )
+            fitted, used = _fits(translator, samples, folds, asked * 60.0, random_state, n_jobs)
             for fold, ((_, test), parts) in enumerate(zip(folds, fitted, strict=True)):
-                tested = samples.frames(test)
-                grids = samples.place(parts, test)
-                runs = [
-                    Run(fold, label, frames, {"model": grids[label][frames]})
-                    for label, frames in tested.items()
-                ]
+                runs = runs_of(samples, fold, test, {"model": parts})
                 table = scorer.frame(runs).assign(asked=asked, minutes=used[fold] / 60.0)
                 blocks.append(table.drop(columns="model"))
     return LearningCurve(pd.concat(blocks, ignore_index=True), metric)
@@ -239,7 +233,7 @@ def _lengths(samples: Samples, folds, minutes) -> list[float]:
     return sorted(values.tolist())
 
 
-def _fits(translator, X, samples, groups, folds, seconds, random_state, n_jobs):
+def _fits(translator, samples, folds, seconds, random_state, n_jobs):
     """Predictions of every fold at one length of training, and the seconds it had."""
     if samples.table is not None:
         subsets = [_window_subset(samples, train, seconds) for train, _ in folds]
@@ -247,26 +241,22 @@ def _fits(translator, X, samples, groups, folds, seconds, random_state, n_jobs):
             Job("model", k, translator, subset, test)
             for k, ((subset, _), (_, test)) in enumerate(zip(subsets, folds, strict=True))
         ]
-        fitted = run_jobs(jobs, X, samples, groups, random_state=random_state, n_jobs=n_jobs)
+        fitted = run_jobs(jobs, samples, random_state=random_state, n_jobs=n_jobs)
         return fitted, [used for _, used in subsets]
     fitted, used = [], []
     params = known_params(translator)
     for k, (train, test) in enumerate(folds):
         parts = [
-            _crop(
-                X[row],
-                seconds / len(train),
-                samples.t_r[samples.label[row]],
-                samples.y[row],
-                params,
-            )
+            _crop(samples.signal[row], seconds / len(train), samples.t_r[row], samples.bold[row],
+                  params)
             for row in train
-        ]
-        inputs = [part[0] for part in parts] + take(X, test)
-        targets = [part[1] for part in parts] + [samples.y[row] for row in test]
-        order = np.arange(len(inputs))
-        cut = read_samples(inputs, targets, None, t_r=samples.t_r[np.r_[train, test]])
+        ]  # fmt: skip
+        signals = [part[0] for part in parts] + take(samples.signal, test)
+        bolds = [part[1] for part in parts] + [samples.bold[row] for row in test]
+        X, y = (bolds, signals) if samples.back else (signals, bolds)
+        cut = read_samples(translator, X, y, t_r=samples.t_r[np.r_[train, test]])
+        order = np.arange(len(bolds))
         job = Job("model", k, translator, order[: len(train)], order[len(train) :])
-        fitted += run_jobs([job], inputs, cut, None, random_state=random_state)
+        fitted += run_jobs([job], cut, random_state=random_state)
         used.append(sum(part[2] for part in parts))
     return fitted, used

@@ -1,4 +1,4 @@
-"""Intervals for predicted BOLD from residuals on blocks that were not trained on."""
+"""Intervals around predictions from residuals on blocks that were not trained on."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,12 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clon
 from sklearn.utils.validation import check_is_fitted
 
 from ..models.intervals import check_coverage, conformal_quantile, stacked
-from ._folds import folds_of
+from ._folds import counted_targets, folds_of
 from ._jobs import Job, run_jobs
 from ._options import time_params
-from ._samples import Samples, read_samples
-from ._score import remove_drift
+from ._parts import inverse_of
+from ._samples import read_samples
+from ._score import Scorer, runs_of
 
 __all__ = [
     "ConformalRegressor",
@@ -35,7 +36,7 @@ def out_of_block_residuals(
     n_jobs: int | None = None,
     random_state: int | None = 0,
 ) -> list[np.ndarray]:
-    """Residuals of each held-out run, measured minus predicted, both without drift.
+    """Residuals of each held-out run, measured minus predicted, both without drift, as scored.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def out_of_block_residuals(
     Returns
     -------
     residuals : list of ndarray, each (n_frames, n_targets)
-        One array per fold and recording.
+        One array per fold and recording; NaN where frames do not count, as in :func:`evaluate`.
 
     Raises
     ------
@@ -58,23 +59,16 @@ def out_of_block_residuals(
         If the seconds between frames are unknown.
     """
     t_r, context = time_params(estimator, t_r, context)
-    samples = read_samples(X, y, groups, t_r=t_r, context=context)
-    folds = folds_of(X, samples, groups, cv)
+    samples = read_samples(estimator, X, y, groups, t_r=t_r, context=context)
+    scorer = Scorer(samples, counted_targets(samples, estimator, context), detrend, {})
+    folds = folds_of(samples, cv)
     jobs = [Job("model", k, estimator, train, test) for k, (train, test) in enumerate(folds)]
-    fitted = run_jobs(jobs, X, samples, groups, random_state=random_state, n_jobs=n_jobs)
-    measured = {k: remove_drift(v, samples.t_r[k], detrend) for k, v in samples.targets().items()}
+    fitted = run_jobs(jobs, samples, random_state=random_state, n_jobs=n_jobs)
     residuals = []
-    for (_, test), parts in zip(folds, fitted, strict=True):
-        residuals.extend(_run_residuals(samples, measured, parts, test, detrend))
+    for k, ((_, test), parts) in enumerate(zip(folds, fitted, strict=True)):
+        runs = runs_of(samples, k, test, {"model": parts})
+        residuals += [scorer.residuals(run, "model") for run in runs]
     return residuals
-
-
-def _run_residuals(samples: Samples, measured: dict, parts, test, detrend) -> list:
-    grids, tested = samples.place(parts, test), samples.frames(test)
-    return [
-        measured[k][rows] - remove_drift(grids[k][rows], samples.t_r[k], detrend, rows)
-        for k, rows in tested.items()
-    ]
 
 
 def residual_std(residuals: Sequence) -> np.ndarray:
@@ -191,12 +185,15 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         -------
         prediction : array or list of array
             As the estimator predicts.
-        std : ndarray of shape (n_targets,)
+        std : ndarray of shape (n_targets,), way back (n_channels, n_bands)
             Only with ``return_std``; model and measurement noise together.
         """
         check_is_fitted(self, "estimator_")
         prediction = self.estimator_.predict(X)
-        return (prediction, residual_std(self.residuals_)) if return_std else prediction
+        if not return_std:
+            return prediction
+        std = residual_std(self.residuals_)
+        return prediction, std.reshape(self._target_shape(prediction))
 
     def predict_interval(self, X, coverage: float = 0.9):
         """Bounds that hold a share of measured, drift-free frames.
@@ -221,6 +218,13 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         check_coverage(coverage)
         prediction = self.predict(X)
         half = conformal_quantile(self.residuals_, coverage)
+        if inverse_of(self.estimator) is not None:
+            half = half.reshape(*self._target_shape(prediction), 1)
         if isinstance(prediction, list):
             return [part - half for part in prediction], [part + half for part in prediction]
         return prediction - half, prediction + half
+
+    def _target_shape(self, prediction) -> tuple[int, ...]:
+        """Targets, or channels and bands of the way back, whose frames come last."""
+        shape = np.shape(prediction[0] if isinstance(prediction, list) else prediction)
+        return shape[-1:] if inverse_of(self.estimator) is None else shape[-3:-1]

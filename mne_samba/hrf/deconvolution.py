@@ -14,11 +14,10 @@ def autocovariance(drives, n_lags):
     """
     out = np.zeros(n_lags)
     for x in drives:
-        n = x.shape[-1]
-        size = 2 ** int(np.ceil(np.log2(2 * n)))
+        size = 2 ** int(np.ceil(np.log2(2 * x.shape[-1])))
         power = np.abs(np.fft.rfft(x, size)) ** 2
-        acf = np.fft.irfft(power.mean(0), size)[: min(n, n_lags)] / n
-        out[: len(acf)] += acf * n
+        acf = np.fft.irfft(power.mean(0), size)[: min(x.shape[-1], n_lags)]
+        out[: len(acf)] += acf
     total = sum(x.shape[-1] for x in drives)
     # Tapered to zero: an autocovariance that is cut off is no longer one.
     return out / total * (1 - np.arange(n_lags) / n_lags)
@@ -83,7 +82,6 @@ def _operators(kernels, scale, noise, ar, acf, n_frames, step, dt):
     column = np.zeros(n_bins)
     column[: min(n_bins, len(acf))] = acf[:n_bins]
     prior = toeplitz(column)
-    order = np.abs(np.subtract.outer(np.arange(n_frames), np.arange(n_frames)))
     out = np.empty((n_regions, n_bins, n_frames))
     for r in range(n_regions):
         forward = np.zeros((n_frames, n_bins))
@@ -91,7 +89,7 @@ def _operators(kernels, scale, noise, ar, acf, n_frames, step, dt):
             forward[k, k * step : k * step + n_lags] = scale[r] * dt * kernels[r, ::-1]
         cross = prior @ forward.T
         marginal = noise[r] / max(1 - ar[r] ** 2, 1e-3)
-        covariance = forward @ cross + marginal * np.sign(ar[r]) ** order * np.abs(ar[r]) ** order
+        covariance = forward @ cross + marginal * toeplitz(ar[r] ** np.arange(n_frames))
         floor = 1e-8 * np.trace(covariance) / n_frames + 1e-300
         out[r] = cho_solve(cho_factor(covariance + floor * np.eye(n_frames)), cross.T).T
     return out

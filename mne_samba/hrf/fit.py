@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from scipy.special import softmax
 
 from .gamma import MAX_UNDERSHOOT, canonical_params, check_bounds, double_gamma, unit_peak
 from .shapes import hrf_basis, hrf_dictionary
 
 _N_DICTIONARY = 1500
+_N_BASIS = 16  # leaves out less than 0.01 % of the variance of human responses
 _PRIOR_WEIGHT = 3.0  # regions' worth of the dictionary's own spread in the group's covariance
 
 
@@ -27,52 +29,35 @@ def to_coordinates(params):
 
 def to_params(coordinates):
     """Map coordinates (..., 5) to unit-peak parameters (..., 6)."""
-    ratio = coordinates[..., 4:]
-    return unit_peak(np.concatenate([np.exp(coordinates[..., :4]), np.ones_like(ratio), ratio], -1))
+    return unit_peak(_any_peak(coordinates))
 
 
-def _shapes(coordinates, times):
-    """Responses of coordinates, not at unit peak (the amplitude is solved for anyway)."""
+def _any_peak(coordinates):
+    """Parameters that are not at unit peak, where the amplitude is solved for anyway."""
     ratio = coordinates[..., 4:]
-    params = np.concatenate([np.exp(coordinates[..., :4]), np.ones_like(ratio), ratio], -1)
-    return double_gamma(times, params)
+    return np.concatenate([np.exp(coordinates[..., :4]), np.ones_like(ratio), ratio], -1)
 
 
 @dataclass
 class ResponseFamily:
-    """Double gammas between bounds, and the basis in which data see them.
+    """Double gammas between bounds, and the basis in which data see them."""
 
-    Attributes
-    ----------
-    lags : array of shape (n_lags,)
-        Centres of the lag bins.
-    basis : array of shape (n_basis, n_lags)
-        Orthonormal rows.
-    low, high : arrays of shape (5,)
-        Bounds of the coordinates.
-    atoms : array of shape (n_atoms, 5)
-        Coordinates of a wide dictionary.
-    mean, covariance : arrays of shape (5,), (5, 5)
-        Moments of the dictionary: the widest prior.
-    canonical : array of shape (5,)
-        Coordinates of the preset's reference response.
-    """
-
-    lags: np.ndarray
-    basis: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    atoms: np.ndarray
-    mean: np.ndarray
-    covariance: np.ndarray
-    canonical: np.ndarray
+    lags: np.ndarray  # (n_lags,), centres of the lag bins
+    basis: np.ndarray  # (n_basis, n_lags), orthonormal rows
+    low: np.ndarray  # (5,), bounds of the coordinates
+    high: np.ndarray  # (5,)
+    atoms: np.ndarray  # (n_atoms, 5), coordinates of a wide dictionary
+    mean: np.ndarray  # (5,), moments of the dictionary: the widest prior
+    covariance: np.ndarray  # (5, 5)
+    canonical: np.ndarray  # (5,), coordinates of the preset's reference response
 
     def coefs(self, coordinates):
         """Coefficients of responses in the basis: (..., 5) -> (..., n_basis)."""
-        return _shapes(coordinates, self.lags) @ self.basis.T
+        return double_gamma(self.lags, _any_peak(coordinates)) @ self.basis.T
 
-    def jacobian(self, coordinates, eps=1e-4):
+    def jacobian(self, coordinates):
         """Coefficients and their derivatives: (n, n_basis), (n, 5, n_basis)."""
+        eps = 1e-4
         steps = eps * np.eye(5)
         moved = np.concatenate(
             [coordinates[:, None], coordinates[:, None] + steps, coordinates[:, None] - steps], 1
@@ -81,53 +66,33 @@ class ResponseFamily:
         return coefs[:, 0], (coefs[:, 1:6] - coefs[:, 6:]) / (2 * eps)
 
 
-def response_family(lags, bounds="human", n_basis=16, random_state=0):
-    """Prepare dictionary, basis and bounds of double gammas at the centres of lag bins (n_lags,).
-
-    A basis of 16 leaves out less than 0.01 % of the variance of human responses.
-    """
-    lags = np.asarray(lags, dtype=float)
-    if isinstance(bounds, str):
-        return _preset_family(tuple(lags), bounds, n_basis, random_state)
-    return _make_family(lags, bounds, n_basis, random_state)
+def response_family(lags, bounds="human"):
+    """Prepare dictionary, basis and bounds of double gammas at lag bins (n_lags,)."""
+    check_bounds(bounds)
+    bounds = bounds if isinstance(bounds, str) else tuple(map(tuple, bounds))
+    return _family(tuple(lags), bounds)
 
 
 @lru_cache(maxsize=16)
-def _preset_family(lags, bounds, n_basis, random_state):
-    return _make_family(np.array(lags), bounds, n_basis, random_state)
-
-
-def _make_family(lags, bounds, n_basis, random_state):
-    low, high = check_bounds(bounds)
+def _family(lags, bounds):
+    lags, (low, high) = np.array(lags, dtype=float), check_bounds(bounds)
     low = np.append(np.log(low[:4]), 0.0)
     high = np.append(np.log(high[:4]), MAX_UNDERSHOOT)
-    atoms = to_coordinates(hrf_dictionary(_N_DICTIONARY, bounds, random_state))
-    basis = hrf_basis(lags, min(n_basis, len(lags)), bounds=bounds, random_state=random_state)
+    atoms = to_coordinates(hrf_dictionary(_N_DICTIONARY, bounds))
+    basis = hrf_basis(lags, min(_N_BASIS, len(lags)), bounds=bounds)
     canonical = np.clip(to_coordinates(canonical_params(bounds)), low, high)
     return ResponseFamily(lags, basis, low, high, atoms, atoms.mean(0), np.cov(atoms.T), canonical)
 
 
 @dataclass
 class ResponseFit:
-    """Fitted responses.
+    """Fitted responses."""
 
-    Attributes
-    ----------
-    coordinates : array of shape (n_regions, 5)
-        Of the most probable response.
-    covariance : array of shape (n_regions, 5, 5)
-        Laplace approximation of the posterior.
-    prior_mean, prior_covariance : arrays of shape (5,), (5, 5)
-        Prior that the regions share.
-    noise : array of shape (n_regions,)
-        Variance of the innovations.
-    """
-
-    coordinates: np.ndarray
-    covariance: np.ndarray
-    prior_mean: np.ndarray
-    prior_covariance: np.ndarray
-    noise: np.ndarray
+    coordinates: np.ndarray  # (n_regions, 5), of the most probable response
+    covariance: np.ndarray  # (n_regions, 5, 5), Laplace approximation of the posterior
+    prior_mean: np.ndarray  # (5,), prior that the regions share
+    prior_covariance: np.ndarray  # (5, 5)
+    noise: np.ndarray  # (n_regions,), variance of the innovations
 
 
 def profile(coefs, gram, cross):
@@ -211,19 +176,15 @@ def _noise(family, totals, coordinates):
     return np.maximum(power - explained, 1e-6 * np.maximum(power, 1e-300)) / free
 
 
-def _posterior_start(family, totals, n_iterations=6, shared=True):
+def _posterior_start(family, totals, shared):
     """Group moments and a start per region from the dictionary alone."""
     log_likelihood = _dictionary_fit(family, totals)
     mean, covariance = family.mean, family.covariance
-    for _ in range(n_iterations if shared else 1):
-        log_prior = 0.0
-        if shared:
-            log_prior = -0.5 * _mahalanobis(family.atoms, mean, np.linalg.inv(covariance))
-        weights = log_likelihood + log_prior
-        weights = np.exp(weights - weights.max(1, keepdims=True))
-        weights /= weights.sum(1, keepdims=True)
-        if not shared:
-            break
+    if not shared:
+        return family.atoms[log_likelihood.argmax(1)], mean, covariance
+    for _ in range(6):
+        log_prior = -0.5 * _mahalanobis(family.atoms, mean, np.linalg.inv(covariance))
+        weights = softmax(log_likelihood + log_prior, axis=1)
         share = np.append(weights.sum(0), _PRIOR_WEIGHT)
         points = np.vstack([family.atoms, family.mean])
         mean = share @ points / share.sum()
@@ -233,26 +194,24 @@ def _posterior_start(family, totals, n_iterations=6, shared=True):
     return family.atoms[weights.argmax(1)], mean, covariance
 
 
-def fit_responses(family, stats, *, shrinkage="auto", toward="group", n_iterations=8):
+def fit_responses(family, stats, *, shrinkage="auto", toward="group"):
     """Fit a response per region with a prior that the regions share.
 
     ``shrinkage`` is "auto" (the prior's covariance by marginal likelihood, its strength by blocked
     validation), a number (prior deviations are ``1 - shrinkage`` times the dictionary's), or None
     (every region on its own). The prior's centre is ``toward`` "group" or "canonical"; its moments
-    are learnt in ``n_iterations`` rounds of expectation maximisation.
+    are learnt by expectation maximisation.
     """
     totals = stats.total()
     shared = shrinkage is not None
-    start, mean, covariance = _posterior_start(family, totals, shared=shared)
-    if not shared:
-        mean, covariance = family.mean, family.covariance
+    start, mean, covariance = _posterior_start(family, totals, shared)
     if shared and toward == "canonical":
         mean = family.canonical
     if shared and shrinkage != "auto":
         covariance = max(1.0 - float(shrinkage), 0.01) ** 2 * family.covariance
     noise = _noise(family, totals, start)
     x = _two_starts(family, totals, start, mean, covariance, noise)
-    for _ in range(n_iterations if shared else 1):
+    for _ in range(8 if shared else 1):
         noise = _noise(family, totals, x)
         x, posterior, _ = refine(family, totals, x, mean, covariance, noise, n_steps=5)
         if shared and toward == "group":
@@ -275,8 +234,9 @@ def _two_starts(family, totals, start, mean, covariance, noise):
     return np.where((value2 < value)[:, None], x2, x)
 
 
-def _validated_width(family, stats, x, mean, covariance, noise, widths=(0.25, 1.0, 4.0)):
+def _validated_width(family, stats, x, mean, covariance, noise):
     """Factor of the prior's covariance that predicts held-out, contiguous blocks best."""
+    widths = (0.25, 1.0, 4.0)
     n_blocks = len(stats.n_rows)
     n_folds = min(4, n_blocks // 4)
     if n_folds < 2:
@@ -326,7 +286,7 @@ def fit_double_gamma(times, responses, bounds="human"):
     # Sharp or late shapes lie far from the plausible ones: look in every corner of the bounds too.
     corners = np.random.default_rng(0).uniform(family.low, family.high, (_N_DICTIONARY, 5))
     atoms = np.concatenate([family.atoms, corners])
-    shapes = _shapes(atoms, times)
+    shapes = double_gamma(times, _any_peak(atoms))
     shapes /= np.linalg.norm(shapes, axis=1, keepdims=True) + 1e-300
     family = replace(family, basis=np.linalg.eigh(shapes.T @ shapes)[1][:, ::-1][:, :60].T)
     n, n_basis = len(responses), len(family.basis)

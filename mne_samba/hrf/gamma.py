@@ -176,12 +176,8 @@ def spm_params(delay=6.0, undershoot=16.0, dispersion=1.0, u_dispersion=1.0, rat
 
     Parameters
     ----------
-    delay, undershoot : float
-        Delays of the two gamma densities, in seconds.
-    dispersion, u_dispersion : float
-        Their dispersions.
-    ratio : float
-        Area of the undershoot over the area of the response.
+    delay, undershoot, dispersion, u_dispersion, ratio : float
+        As in :func:`glover_params`.
 
     Returns
     -------

@@ -6,18 +6,12 @@ map take turns.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from .._regression import evidence_ridge, whiten
-from .fit import (
-    fit_double_gamma,
-    fit_responses,
-    profile,
-    refine,
-    response_family,
-    to_params,
-)
+from .fit import fit_double_gamma, fit_responses, profile, refine, response_family, to_params
 from .gamma import canonical_params, double_gamma
 from .shapes import hrf_dictionary, hrf_summary, summarise_response
 from .stats import design, response_stats, without_drift
@@ -27,38 +21,21 @@ _N_ALTERNATIONS = 6
 
 @dataclass
 class FittedResponses:
-    """Responses of all regions.
+    """Responses of all regions, of unit peak, and their amplitudes."""
 
-    Attributes
-    ----------
-    params : array of shape (n_regions, 6)
-        Unit-peak parameters; those of the closest double gamma where the response is free.
-    kernels : array of shape (n_regions, n_lags)
-        Unit-peak responses at the lag bins.
-    coefs : array of shape (n_regions, n_basis)
-        Their coefficients in the model's basis.
-    scale : array of shape (n_regions,)
-        Amplitudes.
-    summary : dict of arrays of shape (n_regions,)
-        ``peak_time``, ``fwhm``, ``undershoot_ratio``.
-    detail : ResponseFit or None
-        Of the double gamma: coordinates, prior, noise.
-    """
-
-    params: np.ndarray
-    kernels: np.ndarray
-    coefs: np.ndarray
-    scale: np.ndarray
-    summary: dict
-    detail: object = None
+    params: np.ndarray  # (n_regions, 6); those of the closest double gamma where it is free
+    kernels: np.ndarray  # (n_regions, n_lags), at the lag bins
+    coefs: np.ndarray  # (n_regions, n_basis), in the model's basis
+    scale: np.ndarray  # (n_regions,), amplitudes
+    summary: dict  # peak_time, fwhm and undershoot_ratio, (n_regions,) each
+    detail: object = None  # ResponseFit, of the double gamma
 
 
 class DoubleGammaModel:
     """Six parameters per region, a prior shared by the regions."""
 
     def __init__(self, lags, bounds, shrinkage, toward):
-        self.lags, self.bounds = lags, bounds
-        self.shrinkage, self.toward = shrinkage, toward
+        self.lags, self.shrinkage, self.toward = lags, shrinkage, toward
         self.family = response_family(lags, bounds)
         self.basis = self.family.basis
 
@@ -94,7 +71,15 @@ class DoubleGammaModel:
         return self._finish(x, totals, None)
 
 
-class FIRModel:
+class _Refitted:
+    """Responses that are fitted anew where data are resampled: no prior is shared by regions."""
+
+    def replicate(self, fitted, stats, weights, rng):
+        """Fit a resampled data set."""
+        return self.fit(stats, weights)
+
+
+class FIRModel(_Refitted):
     """Smooth free responses: a Gaussian process over lags, strength by marginal likelihood."""
 
     def __init__(self, lags, bounds):
@@ -111,7 +96,6 @@ class FIRModel:
         keep = np.cumsum(values) <= 0.999 * values.sum()
         keep[0] = True
         self.basis = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
-        self.family = None
 
     def start(self, n_regions):
         """Coefficients to begin an alternation with."""
@@ -133,18 +117,13 @@ class FIRModel:
         summary = summarise_response(self.lags, kernels)
         return FittedResponses(params, kernels, coefs, scale, summary)
 
-    def replicate(self, fitted, stats, weights, rng):
-        """Fit a resampled data set."""
-        return self.fit(stats, weights)
 
-
-class CanonicalModel:
+class CanonicalModel(_Refitted):
     """One fixed response, fitted amplitudes."""
 
     def __init__(self, lags, bounds):
-        self.lags, self.params = lags, canonical_params(bounds)
+        self.params = canonical_params(bounds)
         self.basis = double_gamma(lags, self.params)[None]
-        self.family = None
 
     def start(self, n_regions):
         """Coefficients to begin an alternation with."""
@@ -158,10 +137,6 @@ class CanonicalModel:
         params = np.repeat(self.params[None], len(gram), axis=0)
         kernels = np.repeat(self.basis, len(gram), axis=0)
         return FittedResponses(params, kernels, coefs, scale, hrf_summary(params))
-
-    def replicate(self, fitted, stats, weights, rng):
-        """Fit a resampled data set."""
-        return self.fit(stats, weights)
 
 
 def make_model(hrf, lags, bounds="human", shrinkage="auto", toward="group"):
@@ -186,59 +161,50 @@ def fit_model(model, recordings, step, dt, *, mapped=False):
     n_rows = sum(len(r.y) for r in recordings)
     # Enough blocks to resample, each long enough for whitened blocks to be independent.
     n_block_rows = int(np.clip(n_rows / 40, 8, 30))
-    if not mapped:
+    if mapped:
+        return _fit_mapped(model, recordings, step, dt, n_block_rows)
 
-        def designs(regions):
-            return [design(r, regions, model.basis, step, dt) for r in recordings]
+    def designs(regions):
+        return [design(r, regions, model.basis, step, dt) for r in recordings]
 
-        stats = response_stats(recordings, designs, len(model.basis), n_block_rows)
-        return model.fit(stats), stats, None
-    drives = MappedDrives(recordings, model.basis, step, dt)
-    coefs = model.start(recordings[0].y.shape[1])
-    for _ in range(_N_ALTERNATIONS):
-        weights = drives.fit_map(coefs)
-        length = np.linalg.norm(weights, axis=1, keepdims=True)
-        drives.weights = weights / np.where(length > 0, length, 1.0)
-        stats = drives.stats(n_block_rows)
-        fitted = model.fit(stats)
-        coefs = fitted.coefs
-    return fitted, stats, drives.weights
+    stats = response_stats(recordings, designs, len(model.basis), n_block_rows)
+    return model.fit(stats), stats, None
 
 
-class MappedDrives:
+def _fit_mapped(model, recordings, step, dt, n_block_rows):
     """Drives and targets of different number: a target's drive is a weighted sum of all drives."""
+    every = np.arange(len(recordings[0].bins[0]))
+    convolved = [design(r, every, model.basis, step, dt) for r in recordings]
+    n_targets = recordings[0].y.shape[1]
+    ar, coefs = np.zeros(n_targets), model.start(n_targets)
+    for _ in range(_N_ALTERNATIONS):
+        weights = _fit_map(recordings, convolved, coefs, ar)
+        length = np.linalg.norm(weights, axis=1, keepdims=True)
+        weights = weights / np.where(length > 0, length, 1.0)
+        designs = partial(_weighted, convolved, weights)
+        stats = response_stats(recordings, designs, len(model.basis), n_block_rows)
+        fitted = model.fit(stats)
+        ar, coefs = stats.ar, fitted.coefs
+    return fitted, stats, weights
 
-    def __init__(self, recordings, basis, step, dt):
-        self.recordings, self.basis = recordings, basis
-        drives = np.arange(len(recordings[0].bins[0]))
-        self.convolved = [design(r, drives, basis, step, dt) for r in recordings]
-        self.clean = [without_drift(r) for r in recordings]
-        self.ar = np.zeros(recordings[0].y.shape[1])
-        self.weights = None
 
-    def fit_map(self, coefs):
-        """Weights of the drives given the responses' coefficients, (n_targets, n_drives)."""
-        weights = []
-        for target, coef in enumerate(coefs):
-            gram, cross, power, n_rows = 0.0, 0.0, 0.0, 0
-            for r, Z, y in zip(self.recordings, self.convolved, self.clean, strict=True):
-                x = np.tensordot(coef, Z, axes=(0, 1))
-                x = whiten(x.T, ~r.follows, self.ar[target]).T
-                t = whiten(y[target], ~r.follows, self.ar[target])
-                gram, cross = gram + x @ x.T, cross + x @ t
-                power, n_rows = power + t @ t, n_rows + len(t)
-            w, _ = evidence_ridge(
-                gram[None], cross[None], np.array([power]), np.array([float(n_rows)])
-            )
-            weights.append(w[0])
-        self.weights = np.stack(weights)
-        return self.weights
+def _weighted(convolved, weights, regions):
+    """Weighted sums of convolved drives, (n_regions, n_basis, n_rows) of every recording."""
+    return [np.tensordot(weights[regions], Z, axes=1) for Z in convolved]
 
-    def stats(self, n_block_rows):
-        """Products per target and block, for the drives that the present map makes."""
-        stats = response_stats(self.recordings, self._designs, len(self.basis), n_block_rows)
-        self.ar = stats.ar
-        return stats
 
-    def _designs(self, regions):
-        return [np.tensordot(self.weights[regions], Z, axes=1) for Z in self.convolved]
+def _fit_map(recordings, convolved, coefs, ar):
+    """Weights of the drives given the responses' coefficients, (n_targets, n_drives)."""
+    clean = [without_drift(r) for r in recordings]
+    weights = []
+    for target, coef in enumerate(coefs):
+        gram, cross, power, n_rows = 0.0, 0.0, 0.0, 0
+        for r, Z, y in zip(recordings, convolved, clean, strict=True):
+            x = np.tensordot(coef, Z, axes=(0, 1))
+            x = whiten(x.T, ~r.follows, ar[target]).T
+            t = whiten(y[target], ~r.follows, ar[target])
+            gram, cross = gram + x @ x.T, cross + x @ t
+            power, n_rows = power + t @ t, n_rows + len(t)
+        w, _ = evidence_ridge(gram[None], cross[None], np.array([power]), np.array([float(n_rows)]))
+        weights.append(w[0])
+    return np.stack(weights)

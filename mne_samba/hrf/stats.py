@@ -18,52 +18,24 @@ _CHUNK = 64  # regions whose convolved drives are held in memory at once
 
 @dataclass
 class Recording:
-    """Frames of one recording, in order, and the drives that precede them.
+    """Frames of one recording, in order, and the drives that precede them, segment by segment."""
 
-    Attributes
-    ----------
-    bins : list of arrays of shape (n_drives, n_lags + (n_frames - 1) * step)
-        Binned drive of each self-contained segment.
-    rows : list of int arrays of shape (n_frames,)
-        Row of ``y`` of each frame of each segment, -1 where the frame is not used.
-    y : array of shape (n_rows, n_targets)
-        BOLD of the used frames in order of time.
-    follows : bool array of shape (n_rows,)
-        Whether a row is the very next frame after the row before it.
-    drift : array of shape (n_rows, n_drift)
-        Orthonormal slow regressors, the constant among them.
-    """
-
-    bins: list
-    rows: list
-    y: np.ndarray
-    follows: np.ndarray
-    drift: np.ndarray
+    bins: list  # (n_drives, n_lags + (n_frames - 1) * step) of each segment
+    rows: list  # (n_frames,) of each segment: row of y, -1 where a frame is not used
+    y: np.ndarray  # (n_rows, n_targets), BOLD of the used frames in order of time
+    follows: np.ndarray  # (n_rows,), whether a row is the very next frame after the one before it
+    drift: np.ndarray  # (n_rows, n_drift), orthonormal slow regressors, the constant among them
 
 
 @dataclass
 class ResponseStats:
-    """Whitened products of convolved drive ``Z`` and BOLD ``y``, per region and block of time.
+    """Whitened products of convolved drive ``Z`` and BOLD ``y``, per region and block of time."""
 
-    Attributes
-    ----------
-    gram : array of shape (n_regions, n_blocks, n_basis, n_basis)
-        ``Z Z'``.
-    cross : array of shape (n_regions, n_blocks, n_basis)
-        ``Z y``.
-    power : array of shape (n_regions, n_blocks)
-        ``y y``.
-    n_rows : array of shape (n_blocks,)
-        Frames of each block.
-    ar : array of shape (n_regions,)
-        Coefficient of the noise's AR(1) model.
-    """
-
-    gram: np.ndarray
-    cross: np.ndarray
-    power: np.ndarray
-    n_rows: np.ndarray
-    ar: np.ndarray
+    gram: np.ndarray  # (n_regions, n_blocks, n_basis, n_basis), Z Z'
+    cross: np.ndarray  # (n_regions, n_blocks, n_basis), Z y
+    power: np.ndarray  # (n_regions, n_blocks), y y
+    n_rows: np.ndarray  # (n_blocks,), frames
+    ar: np.ndarray  # (n_regions,), coefficient of the noise's AR(1) model
 
     def total(self, weights=None):
         """Sum over blocks, each taken ``weights`` times: (gram, cross, power, n_rows)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import mne
@@ -21,6 +21,7 @@ from ._bids_files import (
     entities_of,
     find_bold,
     find_ele,
+    one_line,
     read_json,
     sidecar_of,
 )
@@ -79,26 +80,12 @@ class BidsPair:
 
 
 def read_bids_pair(
-    bids_root,
-    subject: str,
-    task: str,
-    run: str | int | None = None,
-    session: str | None = None,
-    *,
-    masker,
-    derivatives=None,
-    space: str | None = None,
-    confounds=STRATEGY,
-    radius: float = 8.0,
-    datatype: str | None = None,
-    t_r: float | None = None,
-    slice_time_ref: float | None = None,
-    volume_event="auto",
-    first_volume: float = 0.0,
-    n_dummy: int | None = None,
-    clean=None,
+    bids_root, subject: str, task: str, run: str | int | None = None, session: str | None = None,
+    *, masker, derivatives=None, space: str | None = None, confounds=STRATEGY, radius: float = 8.0,
+    datatype: str | None = None, t_r: float | None = None, slice_time_ref: float | None = None,
+    volume_event="auto", first_volume: float = 0.0, n_dummy: int | None = None, clean=None,
     sfreq: float | None = None,
-) -> BidsPair:
+) -> BidsPair:  # fmt: skip
     """Read simultaneous EEG (or MEG, iEEG) and BOLD of one run.
 
     Parameters
@@ -205,20 +192,14 @@ def read_bids_pair(
         "derivatives": None if folder is None else _dataset(folder),
         "recording": str(path.relative_to(root)),
         "bold": bold_path.name if folder is not None else str(bold_path.relative_to(root)),
-        "subject": wanted.subject,
-        "task": wanted.task,
-        "session": wanted.session,
-        "run": wanted.run,
+        **asdict(wanted),
         "sfreq": float(raw.info["sfreq"]),
         "timing": timing,
         "cleaning": done,
         **used,
     }
     bold.attrs["provenance"] = provenance
-    return BidsPair(
-        raw, bold, scan.t_r, scan.times, fitted, provenance,
-        wanted.subject, wanted.task, wanted.session, wanted.run,
-    )  # fmt: skip
+    return BidsPair(raw, bold, scan.t_r, scan.times, fitted, provenance, **asdict(wanted))
 
 
 def _derivatives(root: Path, given) -> Path | None:
@@ -266,14 +247,10 @@ def _read_raw(root: Path, path: Path, datatype: str):
             )  # fmt: skip
             raw.set_annotations(own, verbose="ERROR")
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path.name}: {_line(error)}") from None
+        raise FileNotFoundError(f"{path.name}: {one_line(error):.300}") from None
     except Exception as error:  # whatever the readers of many formats make of a damaged file
-        raise ValueError(f"{path.name} cannot be read: {_line(error)}") from None
+        raise ValueError(f"{path.name} cannot be read: {one_line(error):.300}") from None
     return raw
-
-
-def _line(error) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _scan(root, folder, wanted, bold_path, raw, n_frames, t_r, slice_time_ref, options):

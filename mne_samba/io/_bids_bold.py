@@ -11,6 +11,8 @@ import pandas as pd
 from mne.utils import logger
 from sklearn.base import clone
 
+from ._bids_files import one_line
+
 #: Confounds that are removed unless others are named.
 STRATEGY = ("motion", "high_pass", "wm_csf", "scrub")
 
@@ -66,11 +68,8 @@ def read_confounds(path: Path, confounds) -> tuple[pd.DataFrame | None, np.ndarr
         options["strategy"] = tuple(options.get("strategy", STRATEGY))
         table, sample_mask = load_confounds(str(path), **options)
     except (ValueError, KeyError, TypeError, pd.errors.ParserError) as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"Confounds of {path.name} cannot be loaded: {said}") from None
-    if table is not None and not len(table.columns):
-        table = None
-    return table, sample_mask
+        raise ValueError(f"Confounds of {path.name} cannot be loaded: {one_line(error)}") from None
+    return (table if table is not None and len(table.columns) else None), sample_mask
 
 
 def load_image(path: Path, masker):
@@ -100,11 +99,6 @@ def load_image(path: Path, masker):
         raise ValueError(f"{path.name} does not fit the mesh of the masker: {error}") from None
 
 
-def n_volumes(image) -> int:
-    """Frames of a volume series or of a surface image."""
-    return int(image.shape[-1])
-
-
 def extract(path: Path, masker, confounds, radius: float):
     """BOLD of an atlas' regions (n_frames, n_regions), the fitted masker, what was removed.
 
@@ -112,7 +106,7 @@ def extract(path: Path, masker, confounds, radius: float):
     """
     masker = as_masker(masker, radius)
     image = load_image(path, masker)
-    total = n_volumes(image)
+    total = int(image.shape[-1])
     table, sample_mask = read_confounds(path, confounds)
     if table is not None and len(table) != total:
         raise ValueError(
@@ -122,15 +116,14 @@ def extract(path: Path, masker, confounds, radius: float):
     try:
         series = masker.fit_transform(image, confounds=table, sample_mask=sample_mask)
     except (ValueError, TypeError, np.linalg.LinAlgError) as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"{path.name} does not fit the masker: {said}") from None
+        raise ValueError(f"{path.name} does not fit the masker: {one_line(error)}") from None
     series = np.asarray(series, dtype=float)
     flat = np.ptp(series, axis=0) == 0
     series[:, flat] = np.nan
     values = np.full((total, series.shape[1]), np.nan)
     values[kept] = series
-    bold = pd.DataFrame(values, columns=_found(masker, series.shape[1]))
-    bold = bold.reindex(columns=_expected(masker, list(bold.columns)))
+    found, expected = _regions(masker, series.shape[1])
+    bold = pd.DataFrame(values, columns=found).reindex(columns=expected)
     missing = [str(c) for c in bold.columns[bold.isna().all()]]
     if len(missing) == bold.shape[1]:
         raise ValueError(f"{path.name} holds no signal in any region of the atlas.")
@@ -148,22 +141,15 @@ def extract(path: Path, masker, confounds, radius: float):
     return bold, masker, used
 
 
-def _names(masker, n: int) -> list[str] | None:
+def _regions(masker, n: int) -> tuple[list[str], list[str]]:
+    """Names of the regions found, and of all of the atlas, also those that this image lacks."""
     found = getattr(masker, "region_names_", None)
-    if isinstance(found, dict) and len(found) == n:
-        return [str(found[k]) for k in sorted(found)]
-    return None
-
-
-def _found(masker, n: int) -> list[str]:
-    names = _names(masker, n)
-    return [f"region{k:03d}" for k in range(n)] if names is None else names
-
-
-def _expected(masker, found: list[str]) -> list[str]:
-    """All regions of the atlas, also those that this person's image does not hold."""
+    if not isinstance(found, dict) or len(found) != n:
+        unnamed = [f"region{k:03d}" for k in range(n)]
+        return unnamed, unnamed
+    found = [str(found[k]) for k in sorted(found)]
     table = getattr(masker, "lut_", None)
-    if table is None or _names(masker, len(found)) is None:
-        return found
+    if table is None:
+        return found, found
     names = [str(name) for name in table["name"] if str(name).lower() != "background"]
-    return names if set(found) <= set(names) and len(set(names)) == len(names) else found
+    return found, names if set(found) <= set(names) and len(set(names)) == len(names) else found

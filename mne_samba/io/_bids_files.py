@@ -27,12 +27,8 @@ class Run:
     @property
     def name(self) -> str:
         """As in file names: ``sub-01_task-rest_run-01``."""
-        parts = [f"sub-{self.subject}", f"task-{self.task}"]
-        if self.session is not None:
-            parts.insert(1, f"ses-{self.session}")
-        if self.run is not None:
-            parts.append(f"run-{self.run}")
-        return "_".join(parts)
+        parts = {"sub": self.subject, "ses": self.session, "task": self.task, "run": self.run}
+        return "_".join(f"{key}-{label}" for key, label in parts.items() if label is not None)
 
 
 def entities_of(path) -> dict[str, str]:
@@ -57,6 +53,11 @@ def same(given, found) -> bool:
     if str(given).isdigit() and str(found).isdigit():
         return int(given) == int(found)
     return str(given) == str(found)
+
+
+def one_line(error: Exception) -> str:
+    """Write in one line what an error says, however many its library takes."""
+    return " ".join(str(error).split())
 
 
 def check_folder(path, what: str) -> Path:
@@ -105,16 +106,14 @@ def bold_files(root: Path, subject: str, *, preprocessed: bool) -> list[Path]:
 
 
 def _matching(paths, wanted: Run) -> list[Path]:
-    out = []
-    for path in paths:
-        entities = entities_of(path)
-        if (
+    def fits(entities: dict) -> bool:
+        return (
             entities.get("task") == wanted.task
             and (wanted.session is None or same(wanted.session, entities.get("ses")))
             and (wanted.run is None or same(wanted.run, entities.get("run")))
-        ):
-            out.append(path)
-    return out
+        )
+
+    return [path for path in paths if fits(entities_of(path))]
 
 
 def find_ele(root: Path, wanted: Run, datatype: str | None) -> tuple[Path, str]:

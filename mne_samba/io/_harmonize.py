@@ -18,12 +18,9 @@ from ._scan import mark_frames
 
 
 def harmonize(
-    pairs: Sequence[BidsPair],
-    *,
-    t_r: float | None = None,
-    sfreq: float | None = None,
+    pairs: Sequence[BidsPair], *, t_r: float | None = None, sfreq: float | None = None,
     channels: str | None = None,
-) -> list[BidsPair]:
+) -> list[BidsPair]:  # fmt: skip
     """Bring runs to one repetition time, one sampling rate and one set of regions.
 
     An estimator needs one ``t_r`` and one sampling rate. What a run looks like after this belongs

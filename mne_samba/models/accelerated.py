@@ -25,19 +25,6 @@ class AcceleratedNet(NeuralNet):
     Validation and prediction run as they are written and in the precision of the parameters: what
     is judged is what will predict. skorch's own ``compile`` would wrap the module and rename its
     weights.
-
-    Parameters
-    ----------
-    module : Module
-        As in skorch.
-    *args
-        As in skorch.
-    compiled : bool
-        Run training steps through ``torch.compile``.
-    mixed_precision : bool
-        Compute matrix products of training steps in bfloat16; ignored on the CPU.
-    **kwargs
-        As in skorch.
     """
 
     def __init__(self, module, *args, compiled=False, mixed_precision=False, **kwargs):

@@ -93,14 +93,7 @@ class Checkpoints:
 
 
 def fingerprint(value) -> str:
-    """Digest of parameters and data that is the same in every process.
-
-    Parameters
-    ----------
-    value : object
-        Numbers, text, arrays, tables, functions (by their names and code, never their addresses),
-        estimators, dataclasses and containers of them.
-    """
+    """Digest of parameters and data that is the same in every process."""
     digest = hashlib.blake2b(digest_size=10)
     for part in _parts(value):
         digest.update(part if isinstance(part, bytes) else part.encode())
@@ -170,13 +163,7 @@ def _no_address(value) -> str:
 
 
 class Checkpoint(Callback):
-    """State of a training after its last whole epoch.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    """
+    """State of a training after its last whole epoch."""
 
     def __init__(self, path: Path):
         self.path = path

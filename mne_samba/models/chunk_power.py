@@ -48,22 +48,7 @@ class ChunkPower:
 
     @classmethod
     def of(cls, sfreq: float, t_r: float, hrf_length: float) -> ChunkPower:
-        """Chunks of a signal, and as many of them as a response lasts.
-
-        Parameters
-        ----------
-        sfreq : float
-            Samples per second.
-        t_r : float
-            Seconds between frames.
-        hrf_length : float
-            Seconds that a response lasts.
-
-        Raises
-        ------
-        ValueError
-            If chunks hold too few samples to be decomposed.
-        """
+        """Chunks of a signal, and as many of them as a response lasts."""
         n_samples = round(t_r * sfreq / max(1, int(sfreq / RATE + 1e-6)))
         if n_samples < _LEAST:
             raise ValueError(
@@ -102,38 +87,14 @@ class ChunkPower:
         All coefficients of a level are in units of the spread of its mean power: their sum is what
         changes when the power of the whole level rises by one standard deviation.
 
-        Parameters
-        ----------
-        gradient : array, shape (..., n_features, n_lags)
-            One value for every coefficient of a chunk.
-
-        Returns
-        -------
-        gradient : array, shape (..., n_bands, n_lags)
-            One value for every level.
+        ``gradient`` (..., n_features, n_lags); returns ``gradient`` (..., n_bands, n_lags).
         """
         return np.add.reduceat(gradient, _starts(level_sizes(self.n_samples)), axis=-2)
 
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
         """Measure the power of coefficients of all segments.
 
-        Parameters
-        ----------
-        rec : Recordings
-            The signal.
-        memory : None | str | Path | joblib.Memory
-            Where to keep power, and to find it again.
-
-        Returns
-        -------
-        powers : list of array, shape (n_channels, n_features, n_chunks), float32
-            Chunk ``grid.n_lags - 1`` ends at the first frame; NaN in chunks that begin before the
-            first sample or touch a BAD span.
-
-        Raises
-        ------
-        ValueError
-            If the signal is not finite, with the names of its channels.
+        Returns ``powers`` (n_channels, n_features, n_chunks).
         """
         memory, out = check_memory(memory), []
         for segment in rec.segments:

@@ -12,12 +12,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from mne.utils import logger
+from sklearn.base import BaseEstimator
 
+from .._checks import check_number, check_option
 from ..core import Core, fit_core, fit_own_bands
 from ..data.missing import fit_with_missing
 from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks, stitch
 from ..data.power import PowerScaler
-from .validation import validated_correlation
+from ..data.recordings import Recordings
+from ..hrf import HRF_BOUNDS
+from ..wavelets import as_bank
+from .validation import mean_and_error, validated_correlation
 
 # Coefficients per target above which own bands for every target take too long to try.
 _MOST_COEFFICIENTS = 400
@@ -34,6 +39,28 @@ _MANY = {"tol": 0.01}
 _LONG = 600
 
 Split = Callable[[Paired], "tuple[Paired, Paired] | None"]
+
+
+class CoreBased(BaseEstimator):
+    """What models with a linear core share, in either direction."""
+
+    #: Whether recordings may lack regions.
+    may_lack = True
+
+    def check(self) -> None:
+        """Refuse parameters that do not exist or are out of range."""
+        as_bank(self.bands)
+        check_option(self.hrf, "hrf", ("double_gamma", "fir", "canonical"))
+        check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
+        check_option(self.hrf_bounds, "hrf_bounds", tuple(HRF_BOUNDS))
+        check_option(self.map_prior, "map_prior", ("auto", "sparse", "ard", "gaussian"))
+        check_option(self.band_attention, "band_attention", (True, False))
+        check_option(self.target_bands, "target_bands", ("auto", True, False))
+
+
+def bank_for(bands, rec: Recordings):
+    """Wavelets of bands that recordings can show."""
+    return as_bank(bands).resolve(rec.sfreq, min(segment.n_times for segment in rec.segments))
 
 
 @dataclass(frozen=True)
@@ -132,24 +159,7 @@ class Choice:
 def choose_core(
     data: Paired, options: CoreOptions, split: Split, previous: Core | None = None
 ) -> Choice:
-    """Settle the scale of band power and whether targets have bands of their own.
-
-    Parameters
-    ----------
-    data : Paired
-        Training data; where the scale of band power is open, linear and with ``raw`` power.
-    options : CoreOptions
-        What is open.
-    split : callable
-        Gives the training and the held-out part of data, None where they are too short.
-    previous : Core | None
-        Core that is adapted: it brings the structure with it. The scale is then that of the data.
-
-    Returns
-    -------
-    choice : Choice
-        With what was fitted on the way: nothing is fitted twice.
-    """
+    """Settle the scale of band power and whether targets have bands of their own."""
     raw, data = data.raw, replace(data, raw=None)
     choice = Choice(options, data, options.target_bands is True, previous)
     if previous is not None:
@@ -207,7 +217,8 @@ def _choose_bands(choice: Choice, parts, shared: np.ndarray | None) -> Choice:
     few = draw(data, options.seed, _FEW)
     own, core = _held_out(options, parts, few, own_bands=True)
     gain = own - (shared if few is None else shared[few])
-    if few is not None and abs(gain.mean()) < 2 * gain.std(ddof=1) / np.sqrt(len(few)):
+    mean, error = mean_and_error(gain)
+    if few is not None and abs(mean) < 2 * error:
         few = None
         own, core = _held_out(options, parts, own_bands=True)
         gain = own - shared
@@ -295,7 +306,7 @@ def _fit(
         return method(
             powers, targets, data.masks, dt=data.grid.dt, step=data.grid.step,
             map_prior=options.map_prior, hrf=options.hrf, hrf_bounds=options.hrf_bounds,
-            init=previous, start=start, random_state=options.seed, groups=data.keys, **fit_options,
+            init=previous, start=start, random_state=options.seed, **fit_options,
         )  # fmt: skip
 
     core = fit_with_missing(fit, powers, data.targets)

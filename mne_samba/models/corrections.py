@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import numpy as np
+import torch
 from mne.utils import logger
 
 from ..arrays import array
 from ..core import Core
 from ..data.paired import Paired
+from ..data.power import LowRateGrid
 from ..nn.loss import CenteredCosineLoss
 from ..nn.samba import SambaNet
 from .core_choice import core_of_targets
-from .graphs import Graphs
+from .graphs import Graphs, fit_graphs
 from .intervals import HeldOut, held_out, joined
 from .trainer import Trainer, losses
 from .validation import (
@@ -30,9 +32,10 @@ _LEAST_GAIN = 0.002
 # Passes of a short training. Corrections start at nothing and move fastest at first.
 _TRIAL_EPOCHS = 2
 # The core starts near its optimum; what it has not seen yet learns faster.
-CORE_RATES = dict.fromkeys(
-    ("bands*", "spatial_map*", "target_bands*", "hrf*", "kernel", "intercept"), 0.1
-)
+_CORE = ("bands*", "spatial_map*", "target_bands*", "hrf*", "kernel", "intercept")
+TRAINED_BY = {
+    "criterion": CenteredCosineLoss, "weight_decay": 1e-3, "groups": dict.fromkeys(_CORE, 0.1),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,24 +79,7 @@ class Judgement:
 
 
 def confirmed(gain: np.ndarray, always: bool, what: str) -> tuple[bool, float, float]:
-    """Say whether a gain of correlation (n_items,) is large and certain enough, and log it.
-
-    Parameters
-    ----------
-    gain : array, shape (n_items,)
-        Change of held-out correlation of independent items.
-    always : bool
-        Use corrections whatever the gain.
-    what : str
-        Name of the corrections, for the log.
-
-    Returns
-    -------
-    used : bool
-        Whether corrections are used.
-    gain, error : float
-        Mean, and its standard error.
-    """
+    """Say whether a gain of correlation (n_items,) is large and certain enough, and log it."""
     mean, error = mean_and_error(gain)
     kept = bool(mean > max(_LEAST_GAIN, 2 * error))
     done = "kept" if kept else "left out"
@@ -111,48 +97,98 @@ def best_epochs(history: list[dict]) -> int:
     return int(np.argmin([row["valid_loss"] for row in history])) + 1
 
 
+# A core trains no corrections, but shows the graphs that they would have.
+_NONE = {"graph": "knn", "n_neighbors": 8, "recurrent": None, "n_hidden": 32, "corrections": None}
+
+
 @dataclass(frozen=True)
-class Judge:
-    """How networks are built and trained to be judged.
+class Corrections:
+    """Networks around cores, and how what they learn beyond them is trained and judged.
 
     Attributes
     ----------
-    build : callable
-        ``build(core, graphs)`` gives a network that starts as the core.
-    graphs : callable
-        ``graphs(data)`` gives graphs of data.
+    options : SimpleNamespace
+        Parameters of a `SambaModel`.
     trainer : Trainer
-        Trains.
+        Trains; says precision and device.
     windowing : Windowing
         What a network sees at once.
-    always : bool
-        Use corrections whatever they gain.
+    grid : LowRateGrid
+        Bins of frames.
+    table : bool
+        Whether data are a table.
     """
 
-    build: Callable[[Core, Graphs], SambaNet]
-    graphs: Callable[[Paired], Graphs]
+    options: SimpleNamespace
     trainer: Trainer
     windowing: Windowing
-    always: bool
+    grid: LowRateGrid
+    table: bool
+
+    @classmethod
+    def of(cls, model, trainer: Trainer, data: Paired) -> Corrections:
+        """Corrections of a `SambaModel`, or of a `CoreModel`, which has none."""
+        options = SimpleNamespace(**_NONE | model.get_params(deep=False))
+        windowing = Windowing.of(trainer, data)
+        return cls(options, trainer, windowing, data.grid, data.kind == "table")
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are any: rows of a table have neither order nor history."""
+        return self.options.corrections is not None and not self.table
+
+    @property
+    def always(self) -> bool:
+        """Whether they are used whatever they gain."""
+        return self.options.corrections == "always"
+
+    def graphs(self, data: Paired) -> Graphs:
+        """Graphs of data."""
+        options = self.options
+        return fit_graphs(data, options.graph, options.n_neighbors, data.info, data.ch_names)
+
+    def build(self, core: Core, graphs: Graphs | None) -> tuple[SambaNet, dict]:
+        """Network that is the core, exactly, but for precision, and its parameters.
+
+        It has corrections, which are nothing yet, if it has graphs.
+        """
+        options, grid = self.options, self.grid
+        n_channels, n_bands = core.weights.shape
+        spec = {
+            "n_channels": n_channels,
+            "n_bands": n_bands,
+            "n_targets": len(core.kernel),
+            "step": grid.step,
+            "dt": grid.dt,
+            "n_lags": grid.n_lags,
+            "source_adjacency": None if graphs is None else graphs.source,
+            "target_adjacency": None if graphs is None else graphs.target,
+            "recurrent": None if graphs is None else options.recurrent,
+            "hrf": options.hrf,
+            "hrf_bounds": options.hrf_bounds,
+            "band_attention": options.band_attention,
+            "n_hidden": options.n_hidden,
+            "target_bands": core.extra is not None,
+            "learn_edges": isinstance(options.graph, str) and options.graph == "learnt",
+        }
+        # A table has no network to train: its core is kept as it is.
+        dtype = torch.float64 if self.table else self.trainer.torch_dtype
+        module = SambaNet(**spec).to(dtype)
+        module.set_core_(
+            weights=core.weights, spatial_map=core.spatial_map, intercept=core.intercept,
+            hrf_params=core.hrf_params, kernel=core.kernel, extra=core.extra,
+        )  # fmt: skip
+        return module.to(self.trainer.torch_device), spec
 
     def on_part(
         self, core: Core, part: Paired, held: Paired, some: np.ndarray | None, checkpoint=None
     ) -> Judgement:
         """Train corrections on a part of the training data, and judge them on the held-out rest.
 
-        Parameters
-        ----------
-        core : Core
-            Core of the training part.
-        part, held : Paired
-            Training part and held-out frames.
-        some : array of int, shape (n_drawn,) | None
-            Some of many targets, for which a short training tells whether a long one is worth it.
-        checkpoint : Checkpoint | None
-            Of the training.
+        ``some`` (n_drawn,).
         """
         # What is held out must not choose neighbours either.
-        network = self.build(core, self.graphs(part))
+        network, _ = self.build(core, self.graphs(part) if self.trained else None)
         linear = self.windowing.predict(core_of(network), held.powers)
         shrunk = np.full(held.n_targets, validated_shrinkage(linear, held))
         worth = bool(network.corrections())
@@ -178,7 +214,7 @@ class Judge:
         more than its standard error over targets.
         """
         part, held = part.of_targets(some), held.of_targets(some)
-        network = self.build(core_of_targets(core, some), self.graphs(part))
+        network, _ = self.build(core_of_targets(core, some), self.graphs(part))
         linear = self.windowing.predict(core_of(network), held.powers)
         net = self.net(network, _TRIAL_EPOCHS, self.windowing.judges(network, held))
         self.trainer.train(net, self.windowing.trains(network, part))
@@ -195,10 +231,7 @@ class Judge:
 
     def net(self, module: SambaNet, max_epochs: int, valid=None):
         """Skorch net around a network."""
-        return self.trainer.build(
-            module, criterion=CenteredCosineLoss, weight_decay=1e-3, max_epochs=max_epochs,
-            valid=valid, groups=CORE_RATES,
-        )  # fmt: skip
+        return self.trainer.build(module, max_epochs=max_epochs, valid=valid, **TRAINED_BY)
 
 
 def judge_blocks(data: Paired, blocks: list[tuple[Core, Paired]], trainer: Trainer) -> Judgement:

@@ -9,9 +9,11 @@ import torch
 from ..data.paired import Paired
 from ..hrf import HRF_PARAMS, convolve_frames, double_gamma, hrf_summary
 from ..nn.samba import SambaNet
+from .network import Network
+from .trainer import net_around
 
 # Responses are published on this grid, in seconds.
-HRF_STEP = 0.1
+_STEP = 0.1
 
 
 def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -22,10 +24,10 @@ def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndar
     """
     bands = module.bands
     scale = np.where(node_scale > 0, node_scale, 1.0)
-    weights = _plain(bands.attention * bands.gain) * scale[:, None]
-    spatial_map = _plain(module.spatial_map.weight) / scale
+    weights = plain(bands.attention * bands.gain) * scale[:, None]
+    spatial_map = plain(module.spatial_map.weight) / scale
     if module.target_bands is not None and not spatial_map.any():
-        own = _plain(module.target_bands.weight)
+        own = plain(module.target_bands.weight)
         return summarised_weights(own.reshape(len(own), *weights.shape))
     return weights, np.where(node_scale > 0, spatial_map, 0.0)
 
@@ -40,29 +42,61 @@ def summarised_weights(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return weights, (own * weights).sum(axis=2) / np.where(norm > 0, norm, np.inf)
 
 
-def publish_bands(weights: np.ndarray, spatial_map: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Attention (rows sum to 1) and signed gain in [-1, 1], both (n_channels, n_bands)."""
+def publish_network(network: Network, history: list[dict], kept: bool = True, **trained_by) -> dict:
+    """Attributes of a trained network; ``trained_by`` are options of `Trainer.build`.
+
+    The published networks have no linear core, and nothing that validation could leave out.
+    """
+    return {
+        "net_": net_around(network, history, **trained_by),
+        "core_": None,
+        "corrections_kept_": kept,
+        "history_": history,
+        "n_parameters_": sum(p.numel() for p in network.module.parameters() if p.requires_grad),
+    }
+
+
+def publish_bands(weights: np.ndarray, spatial_map: np.ndarray) -> dict:
+    """Attributes of band weights (n_channels, n_bands) and a map (n_targets, n_channels).
+
+    Rows of the attention sum to 1, signed gains are in [-1, 1].
+    """
     size = np.abs(weights)
     total = size.sum(axis=1, keepdims=True)
     attention = np.where(total > 0, size / np.where(total > 0, total, 1), 1 / weights.shape[1])
     gain = weights * np.linalg.norm(spatial_map, axis=0)[:, None]
     largest = np.abs(gain).max()
-    return attention, gain / largest if largest > 0 else gain
+    return {
+        "band_weights_": weights,
+        "spatial_map_": spatial_map,
+        "band_attention_": attention,
+        "band_gain_": gain / largest if largest > 0 else gain,
+    }
 
 
-def publish_hrf(module: SambaNet, names: list[str], hrf_length: float) -> dict:
-    """Attributes of responses: parameters, courses (n_targets, n_times), times and peak times."""
-    n_targets = len(names)
-    params = np.full((n_targets, len(HRF_PARAMS)), np.nan)
-    if module.n_lags == 1:
-        courses, times, peaks = np.ones((n_targets, 1)), np.zeros(1), np.zeros(n_targets)
-    elif module.hrf is None:
-        courses, times = _plain(module.response()), _plain(module.lags)
-        peaks = times[np.abs(courses).argmax(axis=1)]
+def response_of(module: SambaNet, names: list[str], hrf_length: float) -> dict:
+    """Attributes of a network's responses."""
+    if module.hrf is not None:
+        return publish_gammas(plain(module.hrf.params()), names, hrf_length)
+    times = plain(module.lags) if module.n_lags > 1 else np.zeros(1)
+    return publish_hrf(plain(module.response()), times, names)
+
+
+def publish_gammas(params: np.ndarray, names: list[str], hrf_length: float) -> dict:
+    """Attributes of double gammas (n_responses, 6)."""
+    times = np.arange(0, hrf_length + _STEP / 2, _STEP)
+    return publish_hrf(double_gamma(times, params), times, names, params)
+
+
+def publish_hrf(courses: np.ndarray, times: np.ndarray, names: list[str], params=None) -> dict:
+    """Attributes of responses, ``courses`` (n_responses, n_times).
+
+    ``params`` (n_responses, 6); free responses, which have none, peak in their largest bin.
+    """
+    if params is None:
+        params, peaks = np.nan, times[np.abs(courses).argmax(axis=1)]
     else:
-        params = _plain(module.hrf.params())
-        times = np.arange(0, hrf_length + HRF_STEP / 2, HRF_STEP)
-        courses, peaks = double_gamma(times, params), hrf_summary(params)["peak_time"]
+        peaks = hrf_summary(params)["peak_time"]
     return {
         "hrf_params_": pd.DataFrame(params, index=names, columns=list(HRF_PARAMS)),
         "hrf_": courses,
@@ -96,11 +130,6 @@ def activation_patterns(
     return patterns.T.reshape(-1, n_channels, n_bands)
 
 
-def n_parameters(module: torch.nn.Module) -> int:
-    """Learnt numbers of a network."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-def _plain(tensor: torch.Tensor) -> np.ndarray:
+def plain(tensor: torch.Tensor) -> np.ndarray:
     """Double-precision array of a tensor."""
     return tensor.detach().cpu().double().numpy()

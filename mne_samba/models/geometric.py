@@ -17,30 +17,7 @@ def geometric_adjacency(
 ) -> np.ndarray:
     """Edges between nodes, of data of torch-geometric or of what a transform makes of the nodes.
 
-    Parameters
-    ----------
-    graph : torch_geometric.data.Data | torch_geometric.transforms.BaseTransform
-        Edges from j to i where i attends to j, those of weight zero (``edge_weight``) left out;
-        nodes are the channels, in their order or by ``names``. A transform is given
-        ``Data(pos=..., x=...)``, the channels' places in metres and their band power.
-    n_channels : int
-        Channels.
-    power : array, shape (n_channels, n_bands, n_bins) | None
-        Band power in training.
-    info : mne.Info | None
-        With the channels' places.
-    ch_names : list of str | None
-        What they are called.
-
-    Returns
-    -------
-    adjacency : array of bool, shape (n_channels, n_channels)
-        Row i marks the nodes that node i attends to.
-
-    Raises
-    ------
-    ValueError
-        If the edges are not between the channels, or places are needed that channels lack.
+    ``power`` (n_channels, n_bands, n_bins); returns ``adjacency`` (n_channels, n_channels).
     """
     from torch_geometric.data import Data
     from torch_geometric.transforms import BaseTransform

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -14,6 +15,9 @@ from .._checks import as_float_array, check_option
 from ..arrays import array
 from ..data.paired import Paired
 from .geometric import geometric_adjacency, is_geometric, node_places, to_data
+
+if TYPE_CHECKING:
+    import torch
 
 GRAPHS = (
     "knn", "correlation", "cosine", "partial_correlation", "mutual_information", "distance",
@@ -32,77 +36,62 @@ class Graphs:
 
     Attributes
     ----------
-    source_similarity, target_similarity : array, shape (n, n)
-        What neighbours were chosen by.
+    source_similarity, target_similarity : array, shape (n, n) | None
+        What neighbours were chosen by; None for the way back, which does not keep it.
     source, target : array of bool, shape (n, n) | None
         Row i marks the nodes that node i attends to.
     source_attention, target_attention : array, shape (n, n) | None
         What node i takes from node j, mean over heads and over training bins; rows sum to 1. None
         where graph attention is not used.
+    bipartite : array, shape (n_targets, n_channels) | None
+        The map from nodes to targets, where graphs are published with it. Of the way back, shape
+        (n_channels, n_targets): row i marks the targets that node i attends to.
     """
 
-    source_similarity: np.ndarray = array("n_channels", "n_channels")
-    target_similarity: np.ndarray = array("n_targets", "n_targets")
+    source_similarity: np.ndarray | None = array("n_channels", "n_channels", optional=True)
+    target_similarity: np.ndarray | None = array("n_targets", "n_targets", optional=True)
     source: np.ndarray | None = array("n_channels", "n_channels", optional=True)
     target: np.ndarray | None = array("n_targets", "n_targets", optional=True)
     source_attention: np.ndarray | None = array("n_channels", "n_channels", optional=True)
     target_attention: np.ndarray | None = array("n_targets", "n_targets", optional=True)
+    bipartite: np.ndarray | None = array("n_targets", "n_channels", optional=True)
+
+    def attended(self, *attention: torch.Tensor | None) -> Graphs:
+        """Give the same graphs with the attention that a network pays along them."""
+        source, target = (a if a is None else a.cpu().numpy() for a in attention)
+        return replace(self, source_attention=source, target_attention=target)
 
     def to_data(self, side: str, names=None):
-        """Hand a graph over to torch-geometric.
+        """Hand a graph over to torch-geometric, its edges weighted by similarity if it is known.
 
         Parameters
         ----------
         side : "source" | "target"
-            The graph over nodes or over targets.
-        names : sequence of str | None
-            What the nodes are called.
+            Nodes or targets.
+        names : list of str | None
+            Names of the nodes.
 
         Returns
         -------
         data : torch_geometric.data.Data
-            ``edge_index`` with an edge from j to i where i attends to j, ``edge_weight``, their
-            similarity, and ``names`` where they are known.
+            Edges from senders to who attends to them.
 
         Raises
         ------
         ValueError
-            If there is no such graph, or names are not one per node.
+            If there is no such graph, or the names are not as many as nodes.
         """
         if side not in ("source", "target"):
             raise ValueError(f"side must be 'source' or 'target', got {side!r}.")
         adjacency = getattr(self, side)
         if adjacency is None:
             raise ValueError(f"There is no {side} graph: the model was fitted with graph=None.")
-        return to_data(adjacency, getattr(self, f"{side}_similarity"), names)
+        weight = getattr(self, f"{side}_similarity")
+        return to_data(adjacency, adjacency.astype(float) if weight is None else weight, names)
 
 
 def fit_graphs(data: Paired, graph, n_neighbors: int, info=None, ch_names=None) -> Graphs:
-    """Build the graphs of a model from its training data.
-
-    Parameters
-    ----------
-    data : Paired
-        Training data.
-    graph : str | array | callable | torch_geometric.data.Data | BaseTransform | None
-        Edges between nodes, see `source_adjacency`.
-    n_neighbors : int
-        Neighbours of every node, and of every target.
-    info : mne.Info | None
-        With the channels' places.
-    ch_names : list of str | None
-        Channels.
-
-    Returns
-    -------
-    graphs : Graphs
-        Without attention, which only a trained network has.
-
-    Raises
-    ------
-    ValueError
-        If the graph has another size, or channels lack the places that it goes by.
-    """
+    """Build the graphs of a model from its training data."""
     alike, power = node_similarity(graph, data), node_power(data)
     source = source_adjacency(graph, n_neighbors, alike, info, ch_names, power)
     targets = target_similarity(data)
@@ -130,31 +119,9 @@ def source_adjacency(
 ) -> np.ndarray | None:
     """Edges between nodes: by name, as an array, by a function, or from torch-geometric.
 
-    Parameters
-    ----------
-    graph : str | array | callable | torch_geometric.data.Data | BaseTransform | None
-        One of `GRAPHS`; an array of shape (n_channels, n_channels), nonzero where row i's node
-        attends to column j's; a function from `alike` to such an array; edges of torch-geometric,
-        from j to i where i attends to j; or one of its transforms, see
-        `mne_samba.models.geometric.geometric_adjacency`.
-    n_neighbors : int
-        Neighbours of every node in named graphs.
-    alike : array, shape (n_channels, n_channels)
-        `node_similarity` of the same option.
-    info : mne.Info | None
-        With the channels' places.
-    ch_names : list of str | None
-        Channels.
-    power : array, shape (n_channels, n_bands, n_bins) | None
-        Band power, for transforms of torch-geometric.
+    ``alike`` (n_channels, n_channels); ``power`` (n_channels, n_bands, n_bins); returns
+    ``adjacency`` (n_channels, n_channels).
 
-    Returns
-    -------
-    adjacency : array of bool, shape (n_channels, n_channels) | None
-        Row i marks the nodes that node i attends to, itself among them; None without a graph.
-
-    Notes
-    -----
     Named graphs take the ``n_neighbors`` strongest edges of every node instead of all above some
     threshold: what correlations of noise reach depends on the length of a recording, and nodes
     that nothing resembles would lose all their neighbours. Signed measures (correlation, partial
@@ -186,19 +153,7 @@ def source_adjacency(
 def node_similarity(graph, data: Paired) -> np.ndarray:
     """How alike nodes are in training, by the measure that a graph is built from.
 
-    Parameters
-    ----------
-    graph : "cosine" | "partial_correlation" | "mutual_information" | object
-        The measure; for anything else, correlation.
-    data : Paired
-        Training data.
-
-    Returns
-    -------
-    similarity : array, shape (n_channels, n_channels)
-        Correlation of band power, mean over bands; the cosine of its rows, which is high where two
-        nodes correlate with the same others; partial correlation, mean over bands; or mutual
-        information of all bands together, nats.
+    Returns ``similarity`` (n_channels, n_channels).
     """
     graph = graph if isinstance(graph, str) else None
     power = node_power(data)
@@ -230,15 +185,7 @@ def node_power(data: Paired) -> np.ndarray:
 def similarity(series: np.ndarray) -> np.ndarray:
     """Correlation between the time courses of nodes.
 
-    Parameters
-    ----------
-    series : array, shape (n_nodes, n_times)
-        Time courses; a constant one correlates with nothing.
-
-    Returns
-    -------
-    similarity : array, shape (n_nodes, n_nodes)
-        Pearson correlations, ones on the diagonal.
+    ``series`` (n_nodes, n_times); returns ``similarity`` (n_nodes, n_nodes).
     """
     series = np.asarray(series, dtype=np.float64)
     series = series - series.mean(axis=1, keepdims=True)
@@ -252,17 +199,7 @@ def similarity(series: np.ndarray) -> np.ndarray:
 def knn_adjacency(similarity: np.ndarray, k: int) -> np.ndarray:
     """Connect every node with the ``k`` nodes that it resembles most.
 
-    Parameters
-    ----------
-    similarity : array, shape (n_nodes, n_nodes)
-        Larger is closer; the diagonal is not read.
-    k : int
-        Neighbours per node; at most ``n_nodes - 1`` are taken.
-
-    Returns
-    -------
-    adjacency : array of bool, shape (n_nodes, n_nodes)
-        Row i marks the nodes that node i attends to, itself among them.
+    ``similarity`` (n_nodes, n_nodes); returns ``adjacency`` (n_nodes, n_nodes).
     """
     n_nodes = len(similarity)
     k = min(int(k), n_nodes - 1)
@@ -278,17 +215,7 @@ def knn_adjacency(similarity: np.ndarray, k: int) -> np.ndarray:
 def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
     """Mark for every row the ``k`` columns of largest absolute similarity.
 
-    Parameters
-    ----------
-    similarity : array, shape (n_to, n_from)
-        Any measure; sign does not matter.
-    k : int
-        Columns per row, at most all.
-
-    Returns
-    -------
-    adjacency : array of bool, shape (n_to, n_from)
-        Row i marks what node i attends to.
+    ``similarity`` (n_to, n_from); returns ``adjacency`` (n_to, n_from).
     """
     size = np.abs(np.nan_to_num(similarity))
     k = min(int(k), size.shape[1])
@@ -300,18 +227,8 @@ def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
 def partial_correlation(series: np.ndarray) -> np.ndarray:
     """Correlation of every two nodes given all others, from a shrunk precision matrix.
 
-    Parameters
-    ----------
-    series : array, shape (n_nodes, n_times)
-        Time courses; a constant one correlates with nothing.
+    ``series`` (n_nodes, n_times); returns ``partial`` (n_nodes, n_nodes).
 
-    Returns
-    -------
-    partial : array, shape (n_nodes, n_nodes)
-        Partial correlations, ones on the diagonal.
-
-    Notes
-    -----
     The correlation matrix is shrunk towards the identity by Ledoit and Wolf (2004), which makes it
     invertible with more nodes than samples.
     """
@@ -330,18 +247,8 @@ def partial_correlation(series: np.ndarray) -> np.ndarray:
 def mutual_information(power: np.ndarray) -> np.ndarray:
     """Mutual information between nodes under a Gaussian copula, all bands together.
 
-    Parameters
-    ----------
-    power : array, shape (n_nodes, n_bands, n_times)
-        Band power.
+    ``power`` (n_nodes, n_bands, n_times); returns ``information`` (n_nodes, n_nodes).
 
-    Returns
-    -------
-    information : array, shape (n_nodes, n_nodes)
-        In nats; the diagonal holds zeros, it has no meaning.
-
-    Notes
-    -----
     Every series is replaced by the normal quantiles of its ranks; the information between two nodes
     is then half the logarithm of a ratio of determinants (Ince et al. 2017, Human Brain Mapping
     38). It is a lower bound, is the same for power and its logarithm, sees coupling across bands,
@@ -371,22 +278,7 @@ def mutual_information(power: np.ndarray) -> np.ndarray:
 def node_distances(info, ch_names) -> np.ndarray:
     """Distances between channels in space.
 
-    Parameters
-    ----------
-    info : mne.Info | None
-        With the channels' places.
-    ch_names : list of str
-        Channels.
-
-    Returns
-    -------
-    distances : array, shape (n_channels, n_channels)
-        In metres.
-
-    Raises
-    ------
-    ValueError
-        If there is no ``info``, or channels have no place in it.
+    Returns ``distances`` (n_channels, n_channels).
     """
     places = node_places(info, ch_names, 'graph="distance"')
     return cdist(places, places)

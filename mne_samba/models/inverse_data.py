@@ -16,6 +16,7 @@ from ..data.power import BandPower, LowRateGrid, PowerScaler, full_history
 from ..data.recordings import Recordings
 from .retrieval import N_ACF
 from .trainer import Trainer
+from .windows import like, of_one_length
 
 # Seconds of BOLD that the filter sees before and after a bin.
 BEFORE, AFTER = 12.0, 18.0
@@ -69,19 +70,8 @@ def shares_bins(forward: BandPower, inverse: BandPower) -> bool:
 def frame_bins(powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
     """Average bins of a finer grid over frames.
 
-    Parameters
-    ----------
-    powers : list of array, shape (n_channels, n_bands, grid.n_lags + n_frames * grid.step)
-        Band power of segments that are one frame `longer`.
-    grid : LowRateGrid
-        Their bins.
-
-    Returns
-    -------
-    powers : list of array, shape (n_channels, n_bands, n_lags + n_frames), float32
-        On the `inverse_grid` of the same response; NaN where a part of a bin is unknown. Band power
-        in a bin is its mean there: this is what measuring on that grid gives, up to rounding (1e-6)
-        and the ends of the blocks that a measurement takes (up to 1e-3 of the mean in single bins).
+    ``powers`` (n_channels, n_bands, grid.n_lags + n_frames * grid.step); returns ``powers``
+    (n_channels, n_bands, n_lags + n_frames).
     """
     n_lags = grid.n_lags // grid.step
     out = []
@@ -116,17 +106,8 @@ class InverseScale:
     def standard_power(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
         """Standardise log band power without drift.
 
-        Parameters
-        ----------
-        rec : Recordings
-            What was measured.
-        powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
-            Band power of segments that are one frame `longer`.
-
-        Returns
-        -------
-        powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
-            Double precision; NaN where band power is unknown.
+        ``powers`` (n_channels, n_bands, n_lags + n_frames); returns ``powers`` (n_channels,
+        n_bands, n_lags + n_frames).
         """
         rows = []
         scaled = self.power.transform(powers, rec.keys, rec.kind)
@@ -140,17 +121,8 @@ class InverseScale:
     def standard_targets(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
         """Standardise log band power at the bins of frames.
 
-        Parameters
-        ----------
-        rec : Recordings
-            What was measured.
-        powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
-            Band power of segments that are one frame `longer`.
-
-        Returns
-        -------
-        targets : list of array, shape (n_channels, n_bands, n_frames)
-            NaN where there is no signal.
+        ``powers`` (n_channels, n_bands, n_lags + n_frames); returns ``targets`` (n_channels,
+        n_bands, n_frames).
         """
         return [power[..., self.grid.n_lags :] for power in self.standard_power(rec, powers)]
 
@@ -161,19 +133,7 @@ class InverseScale:
         training, and lose the drift of their recording where ``table`` says which frames of it they
         are: a window alone does not tell drift from signal.
 
-        Parameters
-        ----------
-        values : list of array, shape (n_frames, n_targets)
-            BOLD; NaN where scrubbed or not measured.
-        kind : "windows" | "recordings"
-            What one of them is.
-        table : DataFrame | None
-            Subject, run, recording and frame of each.
-
-        Returns
-        -------
-        bold : list of array, shape (n_frames, n_targets)
-            Standardised.
+        ``values`` (n_frames, n_targets); returns ``bold`` (n_frames, n_targets).
         """
         if kind == "recordings" or table is not None:
             values = detrend_segments(values, table, kind, self.grid.t_r, self.detrend)
@@ -192,30 +152,7 @@ def pair_inverse(
 ) -> tuple[Paired, InverseScale]:  # fmt: skip
     """Standardise recordings and their band power for the way back.
 
-    Parameters
-    ----------
-    rec : Recordings
-        With BOLD.
-    powers : list of array, shape (n_channels, n_bands, n_lags + n_frames)
-        Band power of segments that are one frame `longer`; NaN where it is unknown.
-    grid : LowRateGrid
-        Its bins, see `inverse_grid`.
-    detrend : "cosine" | "linear" | int | None
-        Slow drift removed from both per recording.
-    bands : dict | None
-        Name of every band to its edges.
-
-    Returns
-    -------
-    data : Paired
-        Log band power (NaN where unknown) and BOLD, standardised and without drift.
-    scale : InverseScale
-        How more of either is standardised.
-
-    Raises
-    ------
-    ValueError
-        If no frame is left to learn from.
+    ``powers`` (n_channels, n_bands, n_lags + n_frames).
     """
     keys, kind = rec.keys, rec.kind
     clean = detrend_segments(rec.bold, rec.table, kind, grid.t_r, detrend)
@@ -251,6 +188,37 @@ def inner_bins(power: np.ndarray, n_frames: int, n_lags: int) -> np.ndarray:
     inside = power[..., n_lags:]
     out[..., : inside.shape[-1]] = inside
     return out
+
+
+def measured_bins(data: Paired) -> list[np.ndarray]:
+    """Band power (n_channels, n_bands, n_frames) at the bins of frames of every segment."""
+    pairs = zip(data.powers, data.targets, strict=True)
+    return [inner_bins(power, len(target), data.grid.n_lags) for power, target in pairs]
+
+
+def rows(power: np.ndarray) -> np.ndarray:
+    """Bins (n_bins, n_channel_bands) of (n_channels, n_bands, n_bins)."""
+    return power.reshape(-1, power.shape[-1]).T
+
+
+def judged_rows(
+    powers: list[np.ndarray], data: Paired
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Predicted (n_channels, n_bands, n_frames) and measured bins, (n_bins, n_channel_bands).
+
+    Without those whose response a segment's end cuts off.
+    """
+    found, measured, n_after = [], [], frames_after(data.grid.t_r)
+    for power, bins in zip(powers, measured_bins(data), strict=True):
+        full = slice(0, max(1, bins.shape[-1] - n_after))
+        found.append(rows(power[..., full]))
+        measured.append(rows(bins[..., full]))
+    return found, measured
+
+
+def known(data: Paired) -> Paired:
+    """Band power that is unknown stands at its mean."""
+    return replace(data, powers=[np.nan_to_num(power) for power in data.powers])
 
 
 def window_frames(data: Paired, trainer: Trainer) -> tuple[int, int]:
@@ -291,34 +259,28 @@ class BoldProcess:
 
 
 class InverseWindows(Dataset):
-    """Windows of BOLD with margins, and the band power that they are to give back.
-
-    Parameters
-    ----------
-    data : Paired
-        Segments.
-    fill : callable
-        Gives BOLD (n_frames, n_targets) the margins that the network needs, without NaN.
-    n_frames, step : int
-        Frames per window and between windows.
-    dtype : torch.dtype
-        What the network computes in.
-    """
+    """Windows of BOLD, filled up by ``fill``, and the band power that they are to give back."""
 
     def __init__(self, data: Paired, fill, n_frames: int, step: int, dtype: torch.dtype):
         self.items = []
         n_frames = min([n_frames, *[len(t) for t in data.targets]])
         n_after = min(frames_after(data.grid.t_r), n_frames - 1)
-        for power, target in zip(data.powers, data.targets, strict=True):
-            truth = inner_bins(power, len(target), data.grid.n_lags)
-            for first in range(0, len(target) - n_frames + 1, step):
-                bold = target[first : first + n_frames]
+        for i, truth in enumerate(measured_bins(data)):
+            for first in range(0, truth.shape[-1] - n_frames + 1, step):
+                bold = data.targets[i][first : first + n_frames]
                 wanted = truth[..., first : first + n_frames].copy()
                 # A bin whose response is cut off by the window teaches little but noise.
                 wanted[..., n_frames - n_after :] = np.nan
                 if np.isfinite(bold).any() and np.isfinite(wanted).any():
-                    pair = fill(bold), wanted
-                    self.items.append(tuple(torch.as_tensor(a).to(dtype) for a in pair))
+                    history = data.powers[i][..., first : first + data.grid.n_bins(n_frames)]
+                    parts = fill(bold), wanted, np.nan_to_num(history)
+                    parts = [torch.as_tensor(part).to(dtype) for part in parts]
+                    self.items.append(self._item(*parts, data.keys.index(data.keys[i])))
+
+    @staticmethod
+    def _item(bold, wanted, history, recording: int):
+        """Give what a network takes, and what it is compared with."""
+        return bold, wanted
 
     def __len__(self) -> int:
         return len(self.items)
@@ -332,28 +294,13 @@ def predict_segments(
 ) -> list[np.ndarray]:
     """Run a network over segments, those of one length together.
 
-    Parameters
-    ----------
-    module : Module
-        In evaluation mode.
-    bold : list of array, shape (n_frames with margins, n_targets)
-        Without NaN.
-    batch_size : int
-        Segments at a time.
-
-    Returns
-    -------
-    powers : list of array, shape (n_channels, n_bands, n_frames)
-        In double precision.
+    ``bold`` (n_frames with margins, n_targets); returns ``powers`` (n_channels, n_bands,
+    n_frames).
     """
-    out, lengths = {}, {}
-    like = next(module.parameters())
-    for i, value in enumerate(bold):
-        lengths.setdefault(len(value), []).append(i)
+    out: list = [None] * len(bold)
     with torch.inference_mode():
-        for members in lengths.values():
-            for first in range(0, len(members), batch_size):
-                some = members[first : first + batch_size]
-                batch = torch.as_tensor(np.stack([bold[i] for i in some])).to(like)
-                out.update(zip(some, module(batch).cpu().double().numpy(), strict=True))
-    return [out[i] for i in range(len(bold))]
+        for some in of_one_length([len(value) for value in bold], batch_size):
+            batch = torch.as_tensor(np.stack([bold[i] for i in some])).to(like(module))
+            for i, found in zip(some, module(batch).cpu().double().numpy(), strict=True):
+                out[i] = found
+    return out

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import Bunch
-from torch.utils.data import Dataset
 
 from ..arrays import array
 from ..data.paired import Paired
@@ -16,31 +13,32 @@ from ..data.power import BandPower
 from ..data.recordings import Layout, Recordings
 from ..nn.inverse_paper import InversePaperLoss, InversePaperNet
 from ..wavelets import as_bank
-from .checkpoint import Checkpoints
-from .describe import n_parameters
+from .core_choice import bank_for
+from .describe import plain, publish_gammas, publish_network
 from .graphs import Graphs, fit_graphs
 from .inverse_data import (
     N_LATENTS,
     BoldProcess,
-    frames_after,
-    inner_bins,
+    InverseWindows,
     inverse_grid,
+    judged_rows,
+    known,
     predict_segments,
+    rows,
     window_frames,
 )
 from .network import Network
 from .paper_training import (
+    WEIGHT_DECAY,
     check_parameters,
     mean_and_slope,
-    net_around,
-    published_responses,
-    start_from,
-    train,
+    train_published,
     training_parts,
-    training_step,
 )
-from .trainer import Trainer, losses
+from .trainer import Trainer
 from .warm_start import start_of
+
+_TRAINED_BY = {"criterion": InversePaperLoss, "weight_decay": WEIGHT_DECAY}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,46 +78,21 @@ class FittedInversePaper:
     def predict(self, bold: list[np.ndarray]) -> list[np.ndarray]:
         """Predict band power.
 
-        Parameters
-        ----------
-        bold : list of array, shape (n_frames, n_targets)
-            Standardised BOLD; NaN where scrubbed.
-
-        Returns
-        -------
-        powers : list of array, shape (n_channels, n_bands, n_frames)
-            Standardised log band power; bin k lies between frames k and k + 1.
+        ``bold`` (n_frames, n_targets); returns ``powers`` (n_channels, n_bands, n_frames).
         """
         # The network needs no margins.
         found = predict_segments(self.network.module, [self.bold.filled(b) for b in bold])
         return [(power - self.mean[..., None]) * self.slope[..., None] for power in found]
 
     def describe(self, layout: Layout) -> dict:
-        """Give the fitted attributes that people read and plot.
-
-        Parameters
-        ----------
-        layout : Layout
-            Names of channels and regions.
-
-        Returns
-        -------
-        attributes : dict
-            Name, which ends in an underscore, to value. Responses belong to nodes.
-        """
+        """Give the fitted attributes that people read and plot."""
         net = self.network.module
-        spatial_map = net.spatial_map.detach().cpu().double().numpy().T
-        params = net.deconvolution.hrf.params()
+        spatial_map, params = plain(net.spatial_map).T, plain(net.deconvolution.hrf.params())
         return {
-            "net_": net_around(self.network, InversePaperLoss, self.history),
-            # There is no linear core, and nothing that validation could leave out.
-            "core_": None,
-            "corrections_kept_": True,
-            "history_": self.history,
-            "n_parameters_": n_parameters(net),
+            **publish_network(self.network, self.history, **_TRAINED_BY),
+            **publish_gammas(params, layout.ch_names, self.hrf_length),
             "spatial_map_": spatial_map,
-            "graph_": Bunch(**vars(self.graphs), bipartite=spatial_map),
-            **published_responses(params, layout.ch_names, self.hrf_length),
+            "graph_": replace(self.graphs, bipartite=spatial_map),
         }
 
 
@@ -177,79 +150,36 @@ class InversePaperModel(BaseEstimator):
         self.n_hidden = n_hidden
 
     def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range.
-
-        Raises
-        ------
-        ValueError, TypeError
-            With what was given and what was expected.
-        """
+        """Refuse parameters that do not exist or are out of range."""
         as_bank(self.bands)
         check_parameters(self)
 
     def features(self, rec: Recordings) -> BandPower:
-        """Choose what is measured of recordings: their bands, in bins of one frame.
-
-        Parameters
-        ----------
-        rec : Recordings
-            What is fitted.
-
-        Returns
-        -------
-        features : BandPower
-            For segments that are one frame longer.
-        """
-        shortest = min(segment.n_times for segment in rec.segments)
-        bank = as_bank(self.bands).resolve(rec.sfreq, shortest)
-        return BandPower(bank, inverse_grid(rec.t_r, float(self.hrf_length)))
+        """Choose what is measured of recordings: their bands, in bins of one frame."""
+        return BandPower(bank_for(self.bands, rec), inverse_grid(rec.t_r, float(self.hrf_length)))
 
     def fit(
         self, data: Paired, trainer: Trainer, seed: int | None, start=None
     ) -> FittedInversePaper:
-        """Train until a held-out block of every recording says stop, then set mean and scale.
-
-        Parameters
-        ----------
-        data : Paired
-            From `mne_samba.models.inverse_data.pair_inverse`.
-        trainer : Trainer
-            How to train, and what is held out.
-        seed : int | None
-            Seed of start values and of the order of windows; None draws one.
-        start : tuple | None
-            Fitted model and what it knows of its input, to go on from.
-
-        Returns
-        -------
-        fitted : FittedInversePaper
-            The model.
-        """
+        """Train until a held-out block of every recording says stop, then set mean and scale."""
         previous = start_of(start, FittedInversePaper, data)
-        part, held, judged = training_parts(data, trainer)
-        known = replace(part, powers=[np.nan_to_num(power) for power in part.powers])
-        graphs = fit_graphs(known, self.graph, self.n_neighbors, data.info, data.ch_names)
-        checkpoints = Checkpoints(trainer, self, data, seed, previous)
-        bold, dtype = BoldProcess.of(part), trainer.torch_dtype
-        n_frames = window_frames(data, trainer)[0]
-        spec = self._spec(data, graphs, n_frames)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(checkpoints.seed)
-            module = InversePaperNet(**spec).to(dtype)
-            if previous is not None:
-                start_from(module, previous.network)
-            step = training_step(part, n_frames, trainer)
-            net = train(
-                module, InversePaperLoss, _Windows(part, bold, n_frames, step, dtype),
-                _Windows(held, bold, n_frames, n_frames, dtype) if judged else None,
-                trainer, checkpoints.of("paper-inverse"),
-            )  # fmt: skip
-        checkpoints.clear()
-        sizes, nothing = data.powers[0].shape[:2], np.empty((0, np.prod(data.powers[0].shape[:2])))
+        part, held = training_parts(data, trainer)
+        graphs = fit_graphs(known(part), self.graph, self.n_neighbors, data.info, data.ch_names)
+        bold, n_frames = BoldProcess.of(part), window_frames(data, trainer)[0]
+
+        def windows(some: Paired, n_frames: int, step: int) -> _Windows:
+            return _Windows(some, bold.filled, n_frames, step, trainer.torch_dtype)
+
+        network, history = train_published(
+            InversePaperNet, self._spec(data, graphs, n_frames), self, data, trainer, seed,
+            previous, parts=(part, held), windows=windows, n_frames=n_frames,
+            trained_by=_TRAINED_BY,
+        )  # fmt: skip
+        sizes = data.powers[0].shape[:2]
         fitted = FittedInversePaper(
-            network=Network.of(net.module_, spec, trainer.torch_device), graphs=graphs, bold=bold,
-            n_frames=n_frames, hrf_length=float(self.hrf_length), history=losses(net),
-            mean=np.zeros(sizes), slope=np.ones(sizes), projection=nothing,
+            network=network, graphs=graphs, bold=bold, n_frames=n_frames,
+            hrf_length=float(self.hrf_length), history=history, mean=np.zeros(sizes),
+            slope=np.ones(sizes), projection=np.empty((0, np.prod(sizes))),
         )  # fmt: skip
         mean, slope = _line(fitted.predict(held.targets), held)
         fitted = replace(fitted, mean=mean, slope=slope)
@@ -273,63 +203,28 @@ class InversePaperModel(BaseEstimator):
         }
 
 
-class _Windows(Dataset):
-    """Windows of BOLD, of the band power with its history, and of that to be given back.
+class _Windows(InverseWindows):
+    """Windows of BOLD, of the band power with its history, and of that to be given back."""
 
-    ``bold`` fills scrubbed frames; ``n_frames`` and ``step`` are frames per window and between
-    windows.
-    """
-
-    def __init__(self, data: Paired, bold: BoldProcess, n_frames: int, step: int, dtype):
-        self.items = []
-        n_frames = min([n_frames, *[len(t) for t in data.targets]])
-        n_after = min(frames_after(data.grid.t_r), n_frames - 1)
-        labels = {key: i for i, key in enumerate(dict.fromkeys(data.keys))}
-        for power, target, key in zip(data.powers, data.targets, data.keys, strict=True):
-            truth = inner_bins(power, len(target), data.grid.n_lags)
-            for first in range(0, len(target) - n_frames + 1, step):
-                frames = target[first : first + n_frames]
-                wanted = truth[..., first : first + n_frames].reshape(-1, n_frames).T.copy()
-                # A bin whose response is cut off by the window teaches little but noise.
-                wanted[n_frames - n_after :] = np.nan
-                if not (np.isfinite(frames).any() and np.isfinite(wanted).any()):
-                    continue
-                history = power[..., first : first + data.grid.n_bins(n_frames)]
-                inputs = {"bold": bold.filled(frames), "power": np.nan_to_num(history)}
-                inputs = {k: torch.as_tensor(v).to(dtype) for k, v in inputs.items()}
-                rows = torch.as_tensor(wanted).to(dtype)
-                self.items.append((inputs, {"bold": rows, "recording": labels[key]}))
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, i):
-        return self.items[i]
+    @staticmethod
+    def _item(bold, wanted, history, recording: int):
+        inputs = {"bold": bold, "power": history}
+        return inputs, {"bold": wanted.flatten(0, 1).T.contiguous(), "recording": recording}
 
 
 def _line(powers: list[np.ndarray], data: Paired) -> tuple[np.ndarray, np.ndarray]:
     """Mean and slope (n_channels, n_bands) that bring a network's bins to the measured ones."""
-    pred, true, n_after = [], [], frames_after(data.grid.t_r)
-    for measured, target, found in zip(data.powers, data.targets, powers, strict=True):
-        full = max(1, len(target) - n_after)
-        bins = inner_bins(measured, len(target), data.grid.n_lags)[..., :full]
-        known = np.isfinite(bins[0, 0])
-        true.append(_rows(bins[..., known]))
-        pred.append(_rows(found[..., :full][..., known]))
-    mean, slope = mean_and_slope(np.concatenate(pred), np.concatenate(true))
+    found, measured = (np.concatenate(parts) for parts in judged_rows(powers, data))
+    seen = np.isfinite(measured[:, 0])
+    mean, slope = mean_and_slope(found[seen], measured[seen])
     shape = data.powers[0].shape[:2]
     return mean.reshape(shape), slope.reshape(shape)
 
 
-def _rows(power: np.ndarray) -> np.ndarray:
-    """Bins (n_bins, n_channel_bands) of (n_channels, n_bands, n_bins)."""
-    return power.reshape(-1, power.shape[-1]).T
-
-
 def _directions(powers: list[np.ndarray], least: float = 0.02) -> np.ndarray:
     """Principal directions (n_latents, n_channel_bands) of predicted band power, by their size."""
-    rows = np.concatenate([_rows(power) for power in powers])
-    _, size, directions = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    bins = np.concatenate([rows(power) for power in powers])
+    _, size, directions = np.linalg.svd(bins - bins.mean(axis=0), full_matrices=False)
     if not size[0] > 0:
         return directions[:1]
     n_kept = int(np.clip((size**2 > least * size[0] ** 2).sum(), 1, N_LATENTS))

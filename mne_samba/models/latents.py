@@ -42,17 +42,7 @@ class FittedLatents:
     def courses(self, powers: list[np.ndarray], modality: str) -> list[np.ndarray]:
         """Project band power.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_bands, n_frames)
-            Measured, or predicted from BOLD; what is unknown (NaN) counts as zero.
-        modality : "ele" | "hemo"
-            Where it comes from.
-
-        Returns
-        -------
-        courses : list of array, shape (n_latents, n_frames)
-            Latent time courses.
+        ``powers`` (n_channels, n_bands, n_frames); returns ``courses`` (n_latents, n_frames).
         """
         weights = self.ele if modality == "ele" else self.hemo
         return [weights @ np.nan_to_num(p).reshape(weights.shape[1], -1) for p in powers]
@@ -61,22 +51,7 @@ class FittedLatents:
 def fit_latents(inverse, data: Paired, cycled: list[np.ndarray] | None, trainer: Trainer):
     """Start from what BOLD sees of band power; align where held-out windows confirm it.
 
-    Parameters
-    ----------
-    inverse : FittedInverse | FittedInversePaper
-        The way back: ``projection``, ``n_frames``, and ``predict(bold)``.
-    data : Paired
-        Its training data.
-    cycled : list of array, shape (n_frames, n_targets) | None
-        Standardised BOLD that the way there predicts for the same segments; None leaves the start
-        as it is.
-    trainer : Trainer
-        How long alignment goes on, and what is held out.
-
-    Returns
-    -------
-    latents : FittedLatents
-        Both projections.
+    ``cycled`` (n_frames, n_targets).
     """
     start = FittedLatents.of(inverse.projection)
     if cycled is None:

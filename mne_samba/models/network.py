@@ -71,6 +71,10 @@ class Network:
         """Refuse weights that are not those of the network, before it takes any memory."""
         check_option(self.kind, "kind", tuple(NETWORKS))
         check_option(self.dtype, "dtype", ("float32", "float64"))
+        try:
+            torch.device(self.device)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"torch knows no device {self.device!r}: {error!s:.200}") from None
         check_state(self._build, self.state)
 
     def _build(self) -> nn.Module:

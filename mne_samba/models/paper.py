@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import Bunch
 from torch import nn
 
 from .._checks import check_option
@@ -18,26 +18,24 @@ from ..data.recordings import Layout, Recordings
 from ..nn.loss import CenteredCosineLoss
 from ..nn.paper import PaperNet
 from ..nn.paper_decoder import CELLS, earlier_frames
-from .checkpoint import Checkpoints
 from .chunk_power import ChunkPower, LevelScaler, level_means, samples_of
-from .describe import activation_patterns, n_parameters
+from .describe import activation_patterns, plain, publish_gammas, publish_network
 from .graphs import Graphs, fit_graphs
 from .intervals import HeldOut
 from .network import Network
 from .paper_training import (
+    WEIGHT_DECAY,
     check_parameters,
     mean_and_slope,
-    net_around,
-    published_responses,
-    start_from,
-    train,
+    train_published,
     training_parts,
-    training_step,
 )
 from .retrieval import MatchedFilter
-from .trainer import Trainer, losses
+from .trainer import Trainer
 from .warm_start import start_of
 from .windows import FrameWindows, Windowing, like
+
+_TRAINED_BY = {"criterion": CenteredCosineLoss, "weight_decay": WEIGHT_DECAY}
 
 
 class _Windows(FrameWindows):
@@ -114,36 +112,13 @@ class FittedPaper:
     patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")
 
     def module_for(self, grid: LowRateGrid) -> nn.Module:
-        """Network from power to frames, in evaluation mode.
-
-        Parameters
-        ----------
-        grid : LowRateGrid
-            Of frames; the network has only the one that it was trained on.
-
-        Returns
-        -------
-        module : Module
-            Takes power (n_windows, n_channels, n_features, n_bins) and gives frames (n_windows,
-            n_frames, n_targets). Features are single coefficients: gradients by them are added up
-            to those of levels by `ChunkPower.by_band`.
-        """
+        """Network from power to frames, in evaluation mode."""
         return _ByCoefficient(self.network.module)
 
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Predict standardised frames.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_features, n_bins)
-            Standardised power of coefficients.
-        grid : LowRateGrid
-            Its bins.
-
-        Returns
-        -------
-        frames : list of array, shape (n_frames, n_targets)
-            One array per segment.
+        ``powers`` (n_channels, n_features, n_bins); returns ``frames`` (n_frames, n_targets).
         """
         found = self.windowing.predict(self.module_for(grid), powers)
         return [(frames - self.mean) * self.slope for frames in found]
@@ -151,17 +126,7 @@ class FittedPaper:
     def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Spread of measured frames around predicted ones: the same for all frames.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_features, n_bins)
-            Standardised power of coefficients.
-        grid : LowRateGrid
-            Its bins.
-
-        Returns
-        -------
-        std : list of array, shape (n_frames, n_targets)
-            One array per segment.
+        ``powers`` (n_channels, n_features, n_bins); returns ``std`` (n_frames, n_targets).
         """
         spread = np.sqrt(self.held.noise + self.held.drift)
         return [np.tile(spread, (power.shape[-1] - grid.n_lags + 1, 1)) for power in powers]
@@ -173,48 +138,22 @@ class FittedPaper:
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Read out targets before the decoder.
 
-        Parameters
-        ----------
-        powers : list of array, shape (n_channels, n_features, n_bins)
-            Standardised power of coefficients.
-        grid : LowRateGrid
-            Its bins.
-
-        Returns
-        -------
-        drives : list of array, shape (n_targets, n_frames)
-            One array per segment.
+        ``powers`` (n_channels, n_features, n_bins); returns ``drives`` (n_targets, n_frames).
         """
         module = _ByCoefficient(self.network.module, drive=True)
         return [frames.T for frames in self.windowing.predict(module, powers)]
 
     def describe(self, layout: Layout) -> dict:
-        """Give the fitted attributes that people read and plot.
-
-        Parameters
-        ----------
-        layout : Layout
-            Names of channels and regions.
-
-        Returns
-        -------
-        attributes : dict
-            Name, which ends in an underscore, to value. Responses belong to nodes.
-        """
+        """Give the fitted attributes that people read and plot."""
         net = self.network.module
-        spatial_map = net.spatial_map.detach().cpu().double().numpy()
+        spatial_map, params = plain(net.spatial_map), plain(net.hrf.params())
         return {
-            "net_": net_around(self.network, CenteredCosineLoss, self.history),
-            # There is no linear core, and nothing that validation could leave out.
-            "core_": None,
-            "corrections_kept_": True,
-            "history_": self.history,
-            "n_parameters_": n_parameters(net),
-            "band_attention_": net.attention.detach().cpu().double().numpy(),
+            **publish_network(self.network, self.history, **_TRAINED_BY),
+            **publish_gammas(params, layout.ch_names, self.hrf_length),
+            "band_attention_": plain(net.attention),
             "spatial_map_": spatial_map,
             "patterns_": self.patterns,
-            "graph_": Bunch(**vars(self.graphs), bipartite=spatial_map),
-            **published_responses(net.hrf.params(), layout.ch_names, self.hrf_length),
+            "graph_": replace(self.graphs, bipartite=spatial_map),
         }
 
 
@@ -258,8 +197,8 @@ class PaperModel(BaseEstimator):
     >>> translator = SambaTranslator(t_r=2.0, model=PaperModel(recurrent="gru"))
     """
 
-    # Columns of NaN in y are refused.
-    may_lack = False
+    # Columns of NaN in y are refused, and the scale of power is one.
+    may_lack = chooses_scale = False
 
     def __init__(
         self, *, hrf="double_gamma", hrf_length=30.0, hrf_bounds="human", band_attention=True,
@@ -275,35 +214,13 @@ class PaperModel(BaseEstimator):
         self.n_hidden = n_hidden
 
     def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range.
-
-        Raises
-        ------
-        ValueError, TypeError
-            With what was given and what was expected.
-        """
+        """Refuse parameters that do not exist or are out of range."""
         check_parameters(self)
         check_option(self.band_attention, "band_attention", (True, False))
         check_option(self.recurrent, "recurrent", (*CELLS, None))
 
     def features(self, rec: Recordings) -> ChunkPower:
-        """Choose what is measured of recordings.
-
-        Parameters
-        ----------
-        rec : Recordings
-            What is fitted.
-
-        Returns
-        -------
-        features : ChunkPower
-            Chunks of signal between frames.
-
-        Raises
-        ------
-        ValueError
-            If it is a table, or sampled too slowly.
-        """
+        """Choose what is measured of recordings."""
         if rec.kind == "table":
             raise ValueError(
                 "PaperModel decomposes signals between frames: X must be windows or recordings of "
@@ -313,71 +230,35 @@ class PaperModel(BaseEstimator):
         return ChunkPower.of(rec.sfreq, rec.t_r, float(self.hrf_length))
 
     def scaler(self) -> LevelScaler:
-        """Give the scale of power, not yet fitted.
-
-        Returns
-        -------
-        scaler : LevelScaler
-            By the mean power of levels.
-        """
+        """Give the scale of power, not yet fitted."""
         return LevelScaler()
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedPaper:
-        """Train until a held-out block of every recording says stop, then set mean and scale.
-
-        Parameters
-        ----------
-        data : Paired
-            Standardised power of coefficients and BOLD.
-        trainer : Trainer
-            How to train, and what is held out.
-        seed : int | None
-            Seed of start values and of the order of windows; None draws one.
-        start : tuple | None
-            Fitted model and what it knows of its input, to go on from.
-
-        Returns
-        -------
-        fitted : FittedPaper
-            The model.
-        """
+        """Train until a held-out block of every recording says stop, then set mean and scale."""
         previous = start_of(start, FittedPaper, data)
-        part, held, judged = training_parts(data, trainer)
-        means = level_means(part)
-        graphs = fit_graphs(means, self.graph, self.n_neighbors, data.info, data.ch_names)
-        checkpoints = Checkpoints(trainer, self, data, seed, previous)
-        spec = self._spec(data, graphs)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(checkpoints.seed)
-            module = PaperNet(**spec).to(trainer.torch_dtype)
-            if previous is not None:
-                start_from(module, previous.network)
-            windowing = Windowing.of(trainer, data)
-            step = training_step(part, windowing.n_frames, trainer)
-            net = train(
-                module, CenteredCosineLoss,
-                _Windows(part, windowing.n_frames, step, trainer.torch_dtype),
-                _Windows(held, windowing.n_frames, windowing.n_frames, trainer.torch_dtype)
-                if judged else None,
-                trainer, checkpoints.of("paper"),
-            )  # fmt: skip
-        checkpoints.clear()
-        network = Network.of(net.module_, spec, trainer.torch_device)
-        graphs = _attended(network.module, graphs, windowing, part)
+        part, held = training_parts(data, trainer)
+        graphs = fit_graphs(
+            level_means(part), self.graph, self.n_neighbors, data.info, data.ch_names
+        )
+        windowing = Windowing.of(trainer, data)
+        network, history = train_published(
+            PaperNet, self._spec(data, graphs), self, data, trainer, seed, previous,
+            parts=(part, held), n_frames=windowing.n_frames, trained_by=_TRAINED_BY,
+            windows=partial(_Windows, dtype=trainer.torch_dtype),
+        )  # fmt: skip
         module = _ByCoefficient(network.module)
         frames = windowing.predict(module, held.powers)
         mean, slope = _line(frames, held)
-        residuals = [
-            (target - (frame - mean) * slope)[mask]
-            for target, frame, mask in zip(held.targets, frames, held.masks, strict=True)
-        ]
+        seen = zip(held.targets, frames, held.masks, strict=True)
+        residuals = [(bold - (frame - mean) * slope)[mask] for bold, frame, mask in seen]
         residuals = np.concatenate(residuals)
         frames = [(frame - mean) * slope for frame in windowing.predict(module, data.powers)]
         return FittedPaper(
-            scaler=data.scaler, network=network, graphs=graphs, windowing=windowing,
+            scaler=data.scaler, network=network, windowing=windowing,
+            graphs=_attended(network.module, graphs, windowing, part),
             held=HeldOut(residuals, np.zeros_like(residuals), data.scale.drift),
             matched=MatchedFilter.of(data, frames), hrf_length=float(self.hrf_length),
-            history=losses(net), mean=mean, slope=slope,
+            history=history, mean=mean, slope=slope,
             patterns=activation_patterns(module, level_means(data), frames),
         )  # fmt: skip
 
@@ -412,6 +293,4 @@ def _attended(net: PaperNet, graphs: Graphs, windowing: Windowing, data: Paired)
     power = max(data.powers, key=lambda power: power.shape[-1])
     power = torch.as_tensor(power[..., : data.grid.n_bins(windowing.n_frames)]).to(like(net))
     with torch.inference_mode():
-        found = net.attentions(power.transpose(-1, -2)[None])
-    source, target = (part if part is None else part.cpu().numpy() for part in found)
-    return replace(graphs, source_attention=source, target_attention=target)
+        return graphs.attended(*net.attentions(power.transpose(-1, -2)[None]))

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import torch
 from mne.utils import logger
-from skorch.history import History
-from torch.utils.data import Dataset
 
 from .._checks import check_number, check_option
 from ..data.paired import Paired
-from ..hrf import HRF_BOUNDS, HRF_PARAMS, double_gamma, hrf_summary
+from ..hrf import HRF_BOUNDS
 from ..nn.paper import N_HEADS
-from .accelerated import AcceleratedNet
-from .describe import HRF_STEP
+from .checkpoint import Checkpoints
 from .graphs import check_graph_option
 from .network import Network
-from .trainer import Trainer
+from .trainer import Trainer, losses
 
 # Windows that an epoch has at least, where recordings are long enough for them to differ.
 _WINDOWS = 64
-_WEIGHT_DECAY = 1e-2
+WEIGHT_DECAY = 1e-2
 
 
 def check_parameters(model) -> None:
@@ -39,16 +35,42 @@ def check_parameters(model) -> None:
         )
 
 
-def training_parts(data: Paired, trainer: Trainer) -> tuple[Paired, Paired, bool]:
-    """Part to train on and part to judge by, and whether it is another one."""
+def train_published(
+    kind: type, spec: dict, model, data: Paired, trainer: Trainer, seed: int | None, previous, *,
+    parts: tuple[Paired, Paired], windows, n_frames: int, trained_by: dict,
+) -> tuple[Network, list[dict]]:  # fmt: skip
+    """Train a network from random start values until held-out windows, if any, say stop.
+
+    Of a ``kind`` and ``spec``; ``windows(data, n_frames, step)`` cuts one of the ``parts`` of
+    `training_parts`. Returns the network and its losses by epoch.
+    """
+    part, held = parts
+    checkpoints = Checkpoints(trainer, model, data, seed, previous)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(checkpoints.seed)
+        module = kind(**spec).to(trainer.torch_dtype)
+        if previous is not None:
+            _start_from(module, previous.network)
+        net = trainer.build(
+            module, max_epochs=trainer.max_epochs, **trained_by,
+            valid=None if held is part else windows(held, n_frames, n_frames),
+        )  # fmt: skip
+        step = _training_step(part, n_frames, trainer)
+        trainer.train(net, windows(part, n_frames, step), checkpoints.of(kind.__name__))
+    checkpoints.clear()
+    return Network.of(net.module_, spec, trainer.torch_device), losses(net)
+
+
+def training_parts(data: Paired, trainer: Trainer) -> tuple[Paired, Paired]:
+    """Part to train on and part to judge by, which is the same where data are few."""
     split = trainer.split(data)
     if split is None:
         logger.info("Too few frames to hold some out: training runs for max_epochs.")
-        return data, data, False
-    return *split, True
+        return data, data
+    return split
 
 
-def training_step(data: Paired, n_frames: int, trainer: Trainer) -> int:
+def _training_step(data: Paired, n_frames: int, trainer: Trainer) -> int:
     """Frames between training windows of ``n_frames``.
 
     Short recordings overlap more: an epoch has enough steps to learn something from.
@@ -59,7 +81,7 @@ def training_step(data: Paired, n_frames: int, trainer: Trainer) -> int:
     return max(1, min(step, sum(map(len, data.targets)) // _WINDOWS))
 
 
-def start_from(module: torch.nn.Module, given: Network) -> None:
+def _start_from(module: torch.nn.Module, given: Network) -> None:
     """Take over what has the same name and shape in another network of the kind, but graphs."""
     own, graphs = module.state_dict(), ("neighbours", "valid")
     same = {
@@ -68,28 +90,6 @@ def start_from(module: torch.nn.Module, given: Network) -> None:
         if name in own and own[name].shape == value.shape and not name.endswith(graphs)
     }
     module.load_state_dict({**own, **same})
-
-
-def train(
-    module: torch.nn.Module, criterion: type, windows: Dataset, valid: Dataset | None,
-    trainer: Trainer, checkpoint,
-) -> AcceleratedNet:  # fmt: skip
-    """Train a network from its start values until held-out windows, if any, say stop."""
-    net = trainer.build(
-        module, criterion=criterion, weight_decay=_WEIGHT_DECAY, valid=valid,
-        max_epochs=trainer.max_epochs,
-    )  # fmt: skip
-    return trainer.train(net, windows, checkpoint)
-
-
-def net_around(network: Network, criterion: type, history: list[dict]) -> AcceleratedNet:
-    """Skorch net around a trained network, with the losses of its training."""
-    net = Trainer(device=network.device).build(
-        network.module, criterion=criterion, weight_decay=_WEIGHT_DECAY, max_epochs=1
-    )
-    net.initialize()
-    net.history_ = History({**row, "batches": []} for row in history)
-    return net
 
 
 def mean_and_slope(pred: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,15 +102,3 @@ def mean_and_slope(pred: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.n
     power = (pred**2).sum(axis=0)
     slope = (pred * true).sum(axis=0) / np.where(power > 0, power, np.inf)
     return mean, np.maximum(slope, 0.0)
-
-
-def published_responses(params: torch.Tensor, ch_names: list[str], hrf_length: float) -> dict:
-    """Attributes that say the response of every node; ``params`` are (n_channels, 6)."""
-    params = params.detach().cpu().double().numpy()
-    times = np.arange(0, hrf_length + HRF_STEP / 2, HRF_STEP)
-    return {
-        "hrf_params_": pd.DataFrame(params, index=ch_names, columns=list(HRF_PARAMS)),
-        "hrf_": double_gamma(times, params),
-        "hrf_times_": times,
-        "hrf_peak_time_": hrf_summary(params)["peak_time"],
-    }

@@ -66,15 +66,8 @@ class MatchedFilter:
     def scores(self, pred: np.ndarray, bold: np.ndarray) -> np.ndarray:
         """Score every measured window for every predicted one.
 
-        Parameters
-        ----------
-        pred, bold : array, shape (n_windows, n_frames, n_targets)
-            Standardised predictions and measurements.
-
-        Returns
-        -------
-        scores : array, shape (n_windows, n_windows)
-            Row i ranks all measured windows for prediction i.
+        ``pred, bold`` (n_windows, n_frames, n_targets); returns ``scores`` (n_windows,
+        n_windows).
         """
         pred, white = (self._whiten(a, self.noise, self.noise_acf) for a in (pred, bold))
         total = self._whiten(bold, self.total, self.total_acf)
@@ -100,19 +93,7 @@ class MatchedFilter:
 def retrieval_summary(scores: np.ndarray, k=(1, 5, 10)) -> Bunch:
     """Ranks of the true partners, which lie on the diagonal.
 
-    Parameters
-    ----------
-    scores : array, shape (n_windows, n_windows)
-        Row i ranks all candidates for query i.
-    k : tuple of int
-        Sizes of the short lists.
-
-    Returns
-    -------
-    summary : Bunch
-        ``top`` (dict, k to the share of queries whose partner is among the best k), ``chance``
-        (the same by chance), ``median_rank`` (1 is best; ``(n + 1) / 2`` by chance),
-        ``chance_rank``, ``n_candidates`` and ``ranks``.
+    ``scores`` (n_windows, n_windows).
     """
     k = (k,) if np.ndim(k) == 0 else tuple(k)
     for size in k:

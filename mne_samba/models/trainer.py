@@ -10,12 +10,14 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.helper import predefined_split
+from skorch.history import History
 from torch.utils.data import Dataset
 
 from .._checks import check_number, check_option
 from ..data.paired import Paired, inner_split
 from ..data.recordings import Recordings
 from .accelerated import AcceleratedNet
+from .network import Network
 
 
 class Trainer(BaseEstimator):
@@ -77,15 +79,7 @@ class Trainer(BaseEstimator):
         self.checkpoint_dir = checkpoint_dir
 
     def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range.
-
-        Raises
-        ------
-        ValueError
-            If one is out of range; names it.
-        TypeError
-            If one is of another kind.
-        """
+        """Refuse parameters that do not exist or are out of range."""
         check_number(self.lr, "lr", low=0, low_open=True)
         check_number(self.batch_size, "batch_size", low=1, integer=True)
         check_number(self.max_epochs, "max_epochs", low=1, integer=True)
@@ -110,18 +104,7 @@ class Trainer(BaseEstimator):
         torch_device(self.device)
 
     def check_lengths(self, rec: Recordings) -> None:
-        """Refuse recordings that are shorter than a window.
-
-        Parameters
-        ----------
-        rec : Recordings
-            What is fitted.
-
-        Raises
-        ------
-        ValueError
-            If one is; says which, and how long it lasts.
-        """
+        """Refuse recordings that are shorter than a window."""
         if rec.kind != "recordings":
             return
         for i, segment in enumerate(rec.segments):
@@ -133,25 +116,7 @@ class Trainer(BaseEstimator):
                 )
 
     def frames(self, t_r: float, n_frames: int | None = None) -> tuple[int, int]:
-        """Frames of a window, and between windows.
-
-        Parameters
-        ----------
-        t_r : float
-            Seconds between frames.
-        n_frames : int | None
-            Frames of a window where the data are windows themselves.
-
-        Returns
-        -------
-        n_frames, step : int
-            At least one; never more frames between windows than in one.
-
-        Raises
-        ------
-        ValueError
-            If a window holds no frame.
-        """
+        """Frames of a window, and between windows."""
         if self.window < t_r:
             raise ValueError(
                 f"window={self.window:g} s holds no frame at t_r={t_r:g} s: use a window of "
@@ -166,36 +131,14 @@ class Trainer(BaseEstimator):
         return n_frames, min(step, n_frames)
 
     def frames_of(self, data: Paired) -> tuple[int, int]:
-        """Frames of a window, and between windows, of data.
-
-        Parameters
-        ----------
-        data : Paired
-            Recordings, which are cut into windows, or windows or a table, which are seen whole.
-
-        Returns
-        -------
-        n_frames, step : int
-            As in `frames`.
-        """
+        """Frames of a window, and between windows, of data."""
         if data.kind == "table":
             return 1, 1
         whole = len(data.targets[0]) if data.kind == "windows" else None
         return self.frames(data.grid.t_r, whole)
 
     def split(self, data: Paired) -> tuple[Paired, Paired] | None:
-        """Training and held-out part of training data.
-
-        Parameters
-        ----------
-        data : Paired
-            Training data.
-
-        Returns
-        -------
-        parts : tuple of Paired | None
-            None for tables, and where data are too short.
-        """
+        """Training and held-out part of training data."""
         return inner_split(data, self.validation_fraction, self.gap)
 
     @property
@@ -219,31 +162,7 @@ class Trainer(BaseEstimator):
         groups: dict[str, float] | None = None,
         **given,
     ) -> AcceleratedNet:
-        """Net around a network that has its start values.
-
-        Parameters
-        ----------
-        module : Module
-            The network.
-        criterion : type
-            The loss.
-        weight_decay : float
-            Of AdamW.
-        max_epochs : int
-            Most epochs.
-        valid : Dataset | None
-            Held-out windows, at once, that say when to stop.
-        groups : dict | None
-            Parameters that learn at a rate of their own: name, which may end in ``*``, to the
-            factor of ``lr``. Names that the network does not have are left out.
-        **given
-            More options of skorch.
-
-        Returns
-        -------
-        net : AcceleratedNet
-            Not initialised.
-        """
+        """Net around a network that has its start values."""
         callbacks = [("clip", GradientNormClipping(1.0))]
         if valid is not None:
             stop = EarlyStopping(patience=self.patience, load_best=True, sink=silent)
@@ -267,27 +186,7 @@ class Trainer(BaseEstimator):
         )  # fmt: skip
 
     def train(self, net: NeuralNet, windows: Dataset, checkpoint=None) -> NeuralNet:
-        """Fit a net on windows, from a checkpoint on where there is one, and say how it went.
-
-        Parameters
-        ----------
-        net : NeuralNet
-            From `build`.
-        windows : Dataset
-            What it learns from.
-        checkpoint : Checkpoint | None
-            Where its state is kept.
-
-        Returns
-        -------
-        net : NeuralNet
-            The same, trained.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            On Ctrl-C.
-        """
+        """Fit a net on windows, from a checkpoint on where there is one, and say how it went."""
         if checkpoint is None:
             net.fit(windows, None)
         else:
@@ -295,6 +194,17 @@ class Trainer(BaseEstimator):
         last = net.history[-1]
         logger.info("Trained %d epochs, training loss %.4f.", len(net.history), last["train_loss"])
         return net
+
+
+def net_around(network: Network, history: list[dict], **options) -> AcceleratedNet:
+    """Skorch net around a trained network, with the losses of its training.
+
+    ``options`` are those of `Trainer.build` that it was trained with.
+    """
+    trainer = Trainer(device=network.device)
+    net = trainer.build(network.module, max_epochs=1, **options).initialize()
+    net.history_ = History({**row, "batches": []} for row in history)
+    return net
 
 
 def losses(net: NeuralNet) -> list[dict]:

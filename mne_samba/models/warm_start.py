@@ -9,30 +9,7 @@ from ..data.recordings import Layout
 
 
 def start_of(start, kind: type, data: Paired, power: str | None = None):
-    """Give the fitted model that a warm start goes on from.
-
-    Parameters
-    ----------
-    start : tuple | None
-        Fitted model and what it knows of its input, with ``layout`` and ``features``.
-    kind : type
-        What the model that is fitted now gives: another one has nothing to go on from.
-    data : Paired
-        Data that the fitted model is to be adapted to.
-    power : "auto" | "linear" | "log" | None
-        Scale of band power that is asked for; None where there is but one.
-
-    Returns
-    -------
-    fitted : object | None
-        None where there is nothing to go on from.
-
-    Raises
-    ------
-    ValueError
-        If channels, regions, bands, their order, the scale of band power, t_r or the length of
-        responses differ; says which, and how.
-    """
+    """Give the fitted model that a warm start goes on from."""
     if start is None or not isinstance(start[0], kind):
         return None
     fitted, inputs = start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,19 +20,7 @@ _BATCH = 16
 
 
 class FrameWindows(Dataset):
-    """Windows of frames as views into segments: nothing is copied until a batch is made.
-
-    Parameters
-    ----------
-    data : Paired
-        Segments.
-    n_frames : int
-        Frames per window; segments that are shorter are taken whole.
-    step : int
-        Frames between windows.
-    dtype : torch.dtype
-        What the network computes in.
-    """
+    """Windows of frames as views into segments: nothing is copied until a batch is made."""
 
     def __init__(self, data: Paired, n_frames: int, step: int, dtype: torch.dtype):
         self.grid = data.grid
@@ -88,22 +77,17 @@ class Windowing:
 
         ``powers`` are (n_channels, n_bands, n_bins), frames (n_frames, n_targets).
         """
-        module = module.eval()
-        groups: dict[int, list[int]] = {}
-        for i, power in enumerate(powers):
-            groups.setdefault(power.shape[-1], []).append(i)
-        frames: dict[int, np.ndarray] = {}
+        module, frames = module.eval(), [None] * len(powers)
         with torch.inference_mode():
-            for n_bins, members in groups.items():
-                total = (n_bins - module.n_lags) // module.step + 1
+            for some in of_one_length([power.shape[-1] for power in powers], _BATCH):
+                total = (powers[some[0]].shape[-1] - module.n_lags) // module.step + 1
                 if total > self.n_frames and module.recurrent is not None:
-                    frames |= {i: self._overlapping(module, powers[i], total) for i in members}
-                    continue
-                for first in range(0, len(members), _BATCH):
-                    some = members[first : first + _BATCH]
-                    pred = _run(module, torch.as_tensor(np.stack([powers[i] for i in some])))
-                    frames.update(zip(some, pred, strict=True))
-        return [frames[i] for i in range(len(powers))]
+                    found = [self._overlapping(module, powers[i], total) for i in some]
+                else:
+                    found = _run(module, torch.as_tensor(np.stack([powers[i] for i in some])))
+                for i, pred in zip(some, found, strict=True):
+                    frames[i] = pred
+        return frames
 
     def _overlapping(self, module, power, total: int) -> np.ndarray:
         """Frames (total, n_targets) of one segment, averaged over windows."""
@@ -125,6 +109,14 @@ class Windowing:
         return summed / count
 
 
+def of_one_length(lengths: list[int], n_most: int) -> Iterator[list[int]]:
+    """Give indices of segments of one length, which run together, ``n_most`` at a time."""
+    for length in dict.fromkeys(lengths):
+        members = [i for i, other in enumerate(lengths) if other == length]
+        for first in range(0, len(members), n_most):
+            yield members[first : first + n_most]
+
+
 def like(module: torch.nn.Module) -> torch.Tensor:
     """Give a weight of a network: its precision and device are those of all."""
     return next(module.parameters())
@@ -132,8 +124,7 @@ def like(module: torch.nn.Module) -> torch.Tensor:
 
 def _run(module, batch: torch.Tensor) -> np.ndarray:
     """Compute (n_windows, n_frames, n_targets) where the network is."""
-    own = like(module)
-    return module(batch.to(device=own.device, dtype=own.dtype)).cpu().numpy()
+    return module(batch.to(like(module))).cpu().numpy()
 
 
 def core_of(module: SambaNet) -> SambaNet:

@@ -7,16 +7,7 @@ import math
 import torch
 from torch import nn
 
-
-def _sender_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
-    """Senders of every node (n_to, n_senders), and False where others fill the row up."""
-    adjacency = torch.as_tensor(adjacency) != 0
-    degree = adjacency.sum(dim=1)
-    if (degree == 0).any():
-        nodes = torch.nonzero(degree == 0).flatten()[:8].tolist()
-        raise ValueError(f"Nodes {nodes} attend to nothing.")
-    order = torch.argsort((~adjacency).int(), dim=1, stable=True)[:, : int(degree.max())]
-    return order.contiguous(), torch.arange(order.shape[1]) < degree[:, None]
+from .graph import neighbour_table
 
 
 class BipartiteAttention(nn.Module):
@@ -28,23 +19,14 @@ class BipartiteAttention(nn.Module):
     edge; the output is the attention-weighted sum of :math:`W x_j` plus a
     bias.
 
-    Parameters
-    ----------
-    adjacency : array of bool, shape (n_to, n_from)
-        Row i marks the senders that node i attends to.
-    n_in, n_out : int
-        Features per sender, and output features per head.
-    n_heads : int
-        Attention heads.
-    negative_slope : float
-        Slope of the leaky rectifier.
+    ``adjacency`` (n_to, n_from).
     """
 
     def __init__(self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2):
         super().__init__()
-        # Indices are computed, which the meta device, on which files are checked, cannot.
+        # As in `GraphAttention`.
         with torch.device("cpu"):
-            neighbours, valid = _sender_table(adjacency)
+            neighbours, valid = neighbour_table(adjacency)
         self.register_buffer("neighbours", neighbours)
         self.register_buffer("valid", valid)
         self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope

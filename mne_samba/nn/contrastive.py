@@ -11,20 +11,8 @@ from torch import nn
 def info_nce(first: torch.Tensor, second: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
     """Symmetric InfoNCE of paired rows: each must find its partner among all.
 
-    Parameters
-    ----------
-    first, second : Tensor, shape (n_pairs, n_features)
-        Row i of one belongs to row i of the other.
-    log_scale : Tensor, scalar
-        Logarithm of the inverse temperature.
+    ``first, second`` (n_pairs, n_features).
 
-    Returns
-    -------
-    loss : Tensor, scalar
-        In nats; ``log(n_pairs)`` at chance.
-
-    References
-    ----------
     van den Oord et al. (2018), arXiv 1807.03748; Radford et al. (2021), arXiv 2103.00020.
     """
     first = nn.functional.normalize(first, dim=1)
@@ -38,10 +26,7 @@ def info_nce(first: torch.Tensor, second: torch.Tensor, log_scale: torch.Tensor)
 class LatentSpace(nn.Module):
     """Linear projections of electrophysiology and of what BOLD tells of it.
 
-    Parameters
-    ----------
-    projection : array, shape (n_latents, n_features)
-        Where both start.
+    ``projection`` (n_latents, n_features).
     """
 
     def __init__(self, projection):
@@ -75,21 +60,7 @@ def align(
 ) -> list[dict]:
     """Train both projections, and keep them only where held-out windows find each other better.
 
-    Parameters
-    ----------
-    space : LatentSpace
-        Changed in place.
-    train, held : tuple of Tensor, shape (n_windows, n_features, n_times)
-        Electrophysiology, BOLD and cycled electrophysiology.
-    max_epochs, patience : int
-        Most epochs, and epochs without improvement.
-    lr : float
-        Learning rate, relative to the size of the projections.
-
-    Returns
-    -------
-    history : list of dict
-        Losses by epoch; the first row is the start.
+    ``train, held`` (n_windows, n_features, n_times).
     """
     size = float(space.ele.detach().abs().mean())
     groups = [

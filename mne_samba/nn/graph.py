@@ -18,15 +18,18 @@ _SHOWN = 256
 
 
 def neighbour_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
-    """Neighbours of every node (n_nodes, n_neighbours), filled up with itself, and where not."""
+    """Neighbours of every node (n_nodes, n_neighbours), filled up with the first, and where not.
+
+    ``adjacency`` (n_nodes, n_from).
+    """
     adjacency = torch.as_tensor(adjacency) != 0
     degree = adjacency.sum(dim=1)
     if (degree == 0).any():
         nodes = torch.nonzero(degree == 0).flatten()[:8].tolist()
-        raise ValueError(f"Nodes {nodes} have no neighbour, not even themselves.")
+        raise ValueError(f"Nodes {nodes} have no neighbour: they attend to nothing.")
     # By edges: sorting the whole matrix would take gigabytes at thousands of nodes.
     valid = torch.arange(int(degree.max())) < degree[:, None]
-    neighbours = torch.arange(len(adjacency))[:, None].repeat(1, valid.shape[1])
+    neighbours = torch.zeros(valid.shape, dtype=torch.long)
     neighbours[valid] = torch.nonzero(adjacency)[:, 1]
     return neighbours, valid
 
@@ -96,37 +99,19 @@ class GraphAttention(nn.Module):
         return self.takes @ self.gives.T / math.sqrt(_EDGE_FEATURES)
 
     def mean_weights(self, x: torch.Tensor) -> torch.Tensor:
-        """Attention averaged over heads and graphs.
+        """Attention (n_nodes, n_nodes) of rows to columns, averaged over heads and graphs.
 
-        Parameters
-        ----------
-        x : Tensor, shape (n_graphs, n_nodes, n_in)
-            Node features; of many graphs, some at equal distances are taken.
-
-        Returns
-        -------
-        attention : Tensor, shape (n_nodes, n_nodes)
-            What row i's node takes from column j's; rows sum to 1.
+        Rows sum to 1; of many graphs ``x`` (n_graphs, n_nodes, n_in), some are taken.
         """
         alpha = self.weights(x[:: -(-len(x) // _SHOWN)])[0].mean((0, -1))
         out = alpha.new_zeros(len(alpha), len(alpha))
-        # Fillings point at the node itself with no weight: sums, not the last of both.
+        # Fillings point at a node that may be a neighbour, with no weight: sums, not the last.
         return out.scatter_add_(1, self.neighbours, alpha)
 
     def weights(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attention of every node over its neighbours, and the neighbours' messages.
+        """Attention over neighbours (..., n_nodes, n_neighbours, n_heads), and what they send.
 
-        Parameters
-        ----------
-        x : Tensor, shape (..., n_nodes, n_in)
-            Node features.
-
-        Returns
-        -------
-        alpha : Tensor, shape (..., n_nodes, n_neighbours, n_heads)
-            Attention; sums to 1 over neighbours.
-        messages : Tensor, shape (..., n_nodes, n_neighbours, n_heads, n_out)
-            What the neighbours send.
+        Messages are (..., n_nodes, n_neighbours, n_heads, n_out), ``x`` (..., n_nodes, n_in).
         """
         heads = (*x.shape[:-1], self.n_heads, self.n_out)
         sent = self.source(x).view(heads)
@@ -142,17 +127,9 @@ class GraphAttention(nn.Module):
         return logits.softmax(dim=-2), messages
 
     def columns(self, x: torch.Tensor) -> torch.Tensor:
-        """Attend in many graphs at once.
+        """Attend in many graphs of the same edges, such as one per frame: as ``forward``.
 
-        Parameters
-        ----------
-        x : Tensor, shape (n_nodes, n_in, n_graphs)
-            Node features of graphs that share their edges, for example one per frame.
-
-        Returns
-        -------
-        out : Tensor, shape (n_nodes, n_heads * n_out, n_graphs)
-            The same as ``forward`` gives, graphs last.
+        Features (n_nodes, n_in, n_graphs) -> (n_nodes, n_heads * n_out, n_graphs).
         """
         if not _by_node(x):
             return self._attend(x.permute(2, 0, 1)).permute(1, 2, 0)
@@ -189,18 +166,7 @@ class GraphAttention(nn.Module):
 class GraphCorrection(nn.Module):
     """What a node's neighbours add to its time course; nothing at the start.
 
-    Parameters
-    ----------
-    adjacency : array of bool, shape (n_nodes, n_nodes)
-        Row i marks the nodes that node i attends to.
-    n_in : int
-        Features per node and time.
-    n_hidden : int
-        Features per head.
-    n_heads : int
-        Attention heads.
-    learn_edges : bool
-        Learn logits of edges, see `GraphAttention`.
+    ``n_in`` features per node and time, ``n_hidden`` per head; otherwise as `GraphAttention`.
     """
 
     def __init__(

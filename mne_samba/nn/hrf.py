@@ -49,17 +49,9 @@ class DoubleGammaHRF(nn.Module):
 
     @torch.no_grad()
     def set_params_(self, params):
-        """Start from given parameters, moved inside the bounds where they lie outside.
+        """Start from parameters (6,) or (n_regions, 6), moved inside the bounds.
 
-        Parameters
-        ----------
-        params : array or Tensor of shape (6,) or (n_regions, 6)
-            Parameters as in :data:`mne_samba.hrf.HRF_PARAMS`; their overall scale is ignored.
-
-        Returns
-        -------
-        self : DoubleGammaHRF
-            The module.
+        They are as in :data:`mne_samba.hrf.HRF_PARAMS`; their overall scale is ignored.
         """
         params = torch.as_tensor(params).to(self.raw)
         if params.shape not in {(6,), (self.n_regions, 6)}:
@@ -74,31 +66,12 @@ class DoubleGammaHRF(nn.Module):
         return self
 
     def params(self):
-        """Return the physical, unit-peak parameters.
-
-        Returns
-        -------
-        params : Tensor of shape (n_regions, 6)
-            In the order of :data:`mne_samba.hrf.HRF_PARAMS`, differentiable in ``raw``.
-        """
+        """Physical, unit-peak parameters (n_regions, 6), differentiable in ``raw``."""
         values = self.low + (self.high - self.low) * torch.sigmoid(self.raw)
         ratio = values[:, 4:]
-        return unit_peak(
-            torch.cat([values[:, :4].exp(), torch.ones_like(ratio), ratio], dim=1),
-        )
+        return unit_peak(torch.cat([values[:, :4].exp(), torch.ones_like(ratio), ratio], dim=1))
 
     @as_written
     def forward(self, lags):
-        """Evaluate the responses.
-
-        Parameters
-        ----------
-        lags : Tensor or array of shape (n_lags,)
-            Seconds after the neural event.
-
-        Returns
-        -------
-        kernels : Tensor of shape (n_regions, n_lags)
-            Unit-peak responses.
-        """
+        """Responses (n_regions, n_lags) at lags (n_lags,), seconds after the neural event."""
         return double_gamma(torch.as_tensor(lags).to(self.raw), self.params())

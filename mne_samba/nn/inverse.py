@@ -30,17 +30,6 @@ class Deconvolution(nn.Module):
 
     At every frequency, ``conj(H) / (|H|^2 + penalty)``: where the response passes next to nothing,
     nothing is made up.
-
-    Parameters
-    ----------
-    n_targets : int
-        Regions.
-    n_lags : int
-        Frames that a response lasts.
-    t_r : float
-        Seconds between frames.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
     """
 
     def __init__(self, n_targets: int, n_lags: int, t_r: float, hrf_bounds: str = "human"):
@@ -77,27 +66,8 @@ class InverseNet(nn.Module):
     band a head that writes wavelet coefficients level by level, which are added to those of the
     filter's output and transformed back. Gates start at zero: the network is then the filter.
 
-    Parameters
-    ----------
-    n_targets, n_channels, n_bands : int
-        Sizes.
-    n_before, n_after : int
-        Frames that the filter sees around its own.
-    t_r : float
-        Seconds between frames.
-    n_lags : int
-        Frames that a response lasts.
-    target_adjacency : array of bool, shape (n_targets, n_targets) | None
-        Graph over targets; None leaves the branch out.
-    down_adjacency : array of bool, shape (n_channels, n_targets) | None
-        Targets that each node attends to.
-    level : int
-        Levels of the wavelet transform over frames; those of windows that are trained on.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
+    ``target_adjacency`` (n_targets, n_targets); ``down_adjacency`` (n_channels, n_targets).
 
-    Notes
-    -----
     Input ``(n_windows, n_before + n_frames + n_after, n_targets)``, output ``(n_windows,
     n_channels, n_bands, n_frames)``.
     """

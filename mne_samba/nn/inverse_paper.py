@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .graph import GraphAttention
 from .inverse import WAVELET, Deconvolution, frame_level
 from .loss import CenteredCosineLoss
-from .paper import N_HEADS
+from .paper import four_heads
 from .wavelet import wavedec, waverec
 
 
@@ -29,27 +28,6 @@ class InversePaperNet(nn.Module):
     1 - cosine over time, per node                  `InversePaperLoss`, per node and band
     ==============================================  ==============================================
 
-    Parameters
-    ----------
-    n_targets, n_channels, n_bands : int
-        Regions, nodes and bands.
-    n_frames : int
-        Frames of a training window: they say how many wavelet levels there are.
-    t_r : float
-        Seconds between frames.
-    n_lags : int
-        Frames that a response lasts.
-    target_adjacency, source_adjacency : array of bool | None
-        Graphs over targets and over nodes; None leaves graph attention out.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
-    learn_hrf : bool
-        False keeps the canonical response.
-    n_hidden : int
-        Features per target and node; a multiple of four heads.
-
-    Notes
-    -----
     Input ``(n_windows, n_frames, n_targets)``, output ``(n_windows, n_channels, n_bands,
     n_frames)``, bin k lying between frames k and k + 1.
 
@@ -76,11 +54,11 @@ class InversePaperNet(nn.Module):
         super().__init__()
         self.level, self.n_lags = frame_level(n_frames), n_lags
         self.embed = nn.Parameter(torch.randn(n_targets, n_hidden, 1))
-        self.target_graph = _attention(target_adjacency, n_hidden)
+        self.target_graph = four_heads(target_adjacency, n_hidden)
         self.spatial_map = nn.Parameter(torch.empty(n_channels, n_targets))
         self.mixing = nn.Parameter(torch.empty(n_channels, n_hidden, n_hidden))
         self.mixing_bias = nn.Parameter(torch.zeros(n_channels, n_hidden, 1))
-        self.source_graph = _attention(source_adjacency, n_hidden)
+        self.source_graph = four_heads(source_adjacency, n_hidden)
         # Details have no mean to which an offset could belong.
         self.levels = nn.ModuleList(
             nn.Linear(n_hidden, n_hidden, bias=i == 0) for i in range(self.level + 1)
@@ -119,15 +97,8 @@ class InversePaperNet(nn.Module):
     def evoked(self, power: torch.Tensor) -> torch.Tensor:
         """Band power as nodes' responses blur it.
 
-        Parameters
-        ----------
-        power : Tensor, shape (n_windows, n_channels, n_bands, n_lags - 1 + n_frames)
-            Band power; the bin at ``n_lags - 1`` ends at the first frame.
-
-        Returns
-        -------
-        evoked : Tensor, shape (n_windows, n_channels, n_bands, n_frames)
-            At the frames.
+        ``power`` (n_windows, n_channels, n_bands, n_lags - 1 + n_frames); returns ``evoked``
+        (n_windows, n_channels, n_bands, n_frames).
         """
         kernel = self.deconvolution.kernel().flip(1)
         n_windows, n_channels, n_bands = power.shape[:3]
@@ -144,17 +115,8 @@ class InversePaperNet(nn.Module):
     def forward(self, bold: torch.Tensor, power: torch.Tensor | None = None):
         """Band power of nodes.
 
-        Parameters
-        ----------
-        bold : Tensor, shape (n_windows, n_frames, n_targets)
-            Standardised BOLD.
-        power : Tensor, shape (n_windows, n_channels, n_bands, n_lags - 1 + n_frames) | None
-            Measured band power with its history, for the skip losses.
-
-        Returns
-        -------
-        found : Tensor, shape (n_windows, n_channels, n_bands, n_frames)
-            Band power; with ``power``, a tuple of it, of the coefficients and of the true ones.
+        ``bold`` (n_windows, n_frames, n_targets); ``power`` (n_windows, n_channels, n_bands,
+        n_lags - 1 + n_frames); returns ``found`` (n_windows, n_channels, n_bands, n_frames).
         """
         coefs = self.coefficients(bold)
         evoked = waverec(coefs, WAVELET, n_times=bold.shape[1])
@@ -163,13 +125,6 @@ class InversePaperNet(nn.Module):
         found = self.deconvolution(flat).view(n_windows, n_bands, n_channels, n_frames)
         found = found.transpose(1, 2)
         return found if power is None else (found, coefs, self.true_coefficients(power))
-
-
-def _attention(adjacency, n_hidden: int) -> GraphAttention | None:
-    """Attention of the four heads, n_hidden features in and out; None without a graph."""
-    if adjacency is None:
-        return None
-    return GraphAttention(adjacency, n_hidden, n_hidden // N_HEADS, N_HEADS)
 
 
 class InversePaperLoss(nn.Module):
@@ -183,22 +138,7 @@ class InversePaperLoss(nn.Module):
         self.cosine = CenteredCosineLoss()
 
     def forward(self, pred, target: dict) -> torch.Tensor:
-        """Loss of a batch.
-
-        Parameters
-        ----------
-        pred : tuple
-            Band power (n_windows, n_channels, n_bands, n_frames), and lists of coefficients, as
-            found and as measured.
-        target : dict
-            ``bold``, the measured band power as rows (n_windows, n_frames, n_channels * n_bands),
-            NaN where it is not to be learnt from, and ``recording`` (n_windows,).
-
-        Returns
-        -------
-        loss : Tensor, scalar
-            Not negative.
-        """
+        """Loss of a batch."""
         found, coefs, true = pred
         rows = found.flatten(1, 2).transpose(1, 2)
         # Coarse levels hold more power: each counts in units of its own.

@@ -16,18 +16,7 @@ class CenteredCosineLoss(nn.Module):
     def forward(self, pred: torch.Tensor, target: dict) -> torch.Tensor:
         """Loss of a batch.
 
-        Parameters
-        ----------
-        pred : Tensor, shape (n_windows, n_frames, n_targets)
-            Predictions.
-        target : dict
-            ``bold``, of the same shape, with NaN at frames to leave out, and ``recording``, shape
-            (n_windows,), an integer per recording.
-
-        Returns
-        -------
-        loss : Tensor, scalar
-            Between 0 and 2.
+        ``pred`` (n_windows, n_frames, n_targets).
         """
         bold, recording = target["bold"], target["recording"]
         valid = torch.isfinite(bold)

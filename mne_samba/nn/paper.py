@@ -52,35 +52,6 @@ class PaperNet(nn.Module):
     1 - cosine over time, per target                `CenteredCosineLoss`
     ==============================================  ==============================================
 
-    Parameters
-    ----------
-    n_channels, n_targets : int
-        Nodes and regions.
-    n_samples : int
-        Samples of signal per frame interval.
-    n_chunks : int
-        Frame intervals of history that a frame depends on.
-    t_r : float
-        Seconds between frames.
-    source_adjacency, target_adjacency : array of bool | None
-        Graphs over nodes and over targets; None leaves graph attention out.
-    recurrent : "lstm" | "gru" | None
-        The decoder over frames.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
-    learn_hrf, band_attention : bool
-        False keeps the canonical response, and equal attention over levels.
-    n_hidden : int
-        Features per node, and width of the recurrence; a multiple of four heads.
-    forcing : float
-        Share of training windows in which the decoder is told the previous measured frame. In the
-        others it reads the readout of the previous frame: a decoder that has never seen anything
-        but the truth has no need of the signal.
-    learn_edges : bool
-        Learn logits of the source graph's edges.
-
-    Notes
-    -----
     Input ``(n_windows, n_channels, n_chunks + n_frames - 1, n_coefs)``: standardised power of
     wavelet coefficients; the chunk at ``n_chunks - 1`` ends at the first frame. Output
     ``(n_windows, n_frames, n_targets)``.
@@ -126,11 +97,11 @@ class PaperNet(nn.Module):
         self.logits = nn.Parameter(
             torch.zeros(n_channels, len(self.sizes)), requires_grad=band_attention
         )
-        self.source_graph = _graph(source_adjacency, n_hidden, learn_edges)
+        self.source_graph = four_heads(source_adjacency, n_hidden, learn_edges)
         self.spatial_map = nn.Parameter(torch.empty(n_targets, n_channels))
         self.mixing = nn.Parameter(torch.empty(n_targets, n_hidden, n_hidden))
         self.mixing_bias = nn.Parameter(torch.zeros(n_targets, n_hidden, 1), requires_grad=curved)
-        self.target_graph = _graph(target_adjacency, n_hidden)
+        self.target_graph = four_heads(target_adjacency, n_hidden)
         self.readout = nn.Parameter(torch.empty(n_targets, 1, n_hidden))
         self.decoder = None if recurrent is None else FrameDecoder(n_targets, recurrent, n_hidden)
         nn.init.normal_(self.spatial_map, std=n_channels**-0.5)
@@ -188,17 +159,8 @@ class PaperNet(nn.Module):
     def forward(self, power: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
         """Predict frames.
 
-        Parameters
-        ----------
-        power : Tensor, shape (n_windows, n_channels, n_chunks + n_frames - 1, n_coefs)
-            Standardised power of wavelet coefficients.
-        previous : Tensor, shape (n_windows, n_frames, n_targets) | None
-            The measured frame before each frame, zeros before the first. Read in training only.
-
-        Returns
-        -------
-        frames : Tensor, shape (n_windows, n_frames, n_targets)
-            Predictions.
+        ``power`` (n_windows, n_channels, n_chunks + n_frames - 1, n_coefs); ``previous``
+        (n_windows, n_frames, n_targets); returns ``frames`` (n_windows, n_frames, n_targets).
         """
         readout = self.drive(power)
         if self.decoder is None:
@@ -210,7 +172,7 @@ class PaperNet(nn.Module):
         return self.decoder(readout, torch.where(forced, previous, own))
 
 
-def _graph(adjacency, n_hidden: int, learn_edges: bool = False) -> GraphAttention | None:
+def four_heads(adjacency, n_hidden: int, learn_edges: bool = False) -> GraphAttention | None:
     """Attention of the four heads, n_hidden features in and out; None without a graph."""
     if adjacency is None:
         return None

@@ -14,17 +14,6 @@ class FrameDecoder(nn.Module):
     The step to frame k reads what graph attention says about frame k, and frame k - 1. In training,
     frame k - 1 may be the measured one (teacher forcing), and all steps run in one call. In
     evaluation it is always the decoder's own; the first frame is never told anything.
-
-    Parameters
-    ----------
-    n_targets : int
-        Regions.
-    kind : "lstm" | "gru"
-        The recurrence.
-    n_hidden : int
-        Width.
-    n_layers : int
-        Layers.
     """
 
     def __init__(self, n_targets: int, kind: str = "lstm", n_hidden: int = 32, n_layers: int = 2):
@@ -41,17 +30,8 @@ class FrameDecoder(nn.Module):
     def forward(self, readout: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
         """Decode frames.
 
-        Parameters
-        ----------
-        readout : Tensor, shape (n_windows, n_frames, n_targets)
-            What graph attention says about every frame.
-        previous : Tensor, shape (n_windows, n_frames, n_targets) | None
-            The frame before each frame, zeros before the first; None takes the decoder's own.
-
-        Returns
-        -------
-        frames : Tensor, shape (n_windows, n_frames, n_targets)
-            Predictions.
+        ``readout`` (n_windows, n_frames, n_targets); ``previous`` (n_windows, n_frames,
+        n_targets); returns ``frames`` (n_windows, n_frames, n_targets).
         """
         if previous is not None:
             hidden, _ = self.cell(self.encode(torch.cat([readout, previous], dim=-1)))

@@ -14,19 +14,7 @@ def _causal_mask(n_frames: int, device) -> torch.Tensor:
 
 
 class RecurrentCorrection(nn.Module):
-    """A recurrent residual over frames, of the same width for any number of targets.
-
-    Parameters
-    ----------
-    n_targets : int
-        Regions.
-    kind : "lstm" | "gru" | "transformer"
-        The recurrence; all are causal.
-    n_hidden : int
-        Width.
-    n_layers : int
-        Layers (the paper's decoder has two).
-    """
+    """A recurrent residual over frames, of the same width for any number of targets."""
 
     def __init__(self, n_targets: int, kind: str = "lstm", n_hidden: int = 32, n_layers: int = 2):
         super().__init__()

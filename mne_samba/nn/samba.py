@@ -17,15 +17,7 @@ _GAIN = 0.9
 
 
 class BandAttention(nn.Module):
-    """Softmax attention over frequency bands per node, with one signed gain per node and band.
-
-    Parameters
-    ----------
-    n_channels, n_bands : int
-        Nodes and frequency bands.
-    learn : bool
-        False keeps equal attention over bands, as a reference.
-    """
+    """Softmax attention over frequency bands per node, with one signed gain per node and band."""
 
     def __init__(self, n_channels: int, n_bands: int, learn: bool = True):
         super().__init__()
@@ -76,36 +68,6 @@ class SambaNet(nn.Module):
     recurrent residual over frames. Graph attention and recurrence start at zero: the network is
     then the structured linear core, exactly.
 
-    Parameters
-    ----------
-    n_channels, n_bands, n_targets : int
-        Sizes.
-    step : int
-        Bins of band power per frame.
-    dt : float
-        Seconds per bin.
-    n_lags : int
-        Bins of history that a frame depends on.
-    source_adjacency, target_adjacency : array of bool | None
-        Graphs over nodes and over targets; None leaves graph attention out.
-    recurrent : "lstm" | "gru" | "transformer" | None
-        The recurrent residual.
-    hrf : "double_gamma" | "fir" | "canonical"
-        Six-parameter responses, free responses, or fixed ones.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
-    band_attention : bool
-        False keeps equal attention over bands.
-    n_hidden : int
-        Width of the recurrence.
-    target_bands : bool
-        Add a coefficient for every target, node and band beside the structured map: targets then
-        need not share the nodes' band weights.
-    learn_edges : bool
-        Learn logits of the source graph's edges.
-
-    Notes
-    -----
     Input ``(n_windows, n_channels, n_bands, n_lags + (n_frames - 1) * step)``: standardised
     band power, whose last bins before a frame are its most recent history. Output
     ``(n_windows, n_frames, n_targets)``. Where ``n_lags`` is 1 there is no history and no response.
@@ -133,18 +95,14 @@ class SambaNet(nn.Module):
         super().__init__()
         self.step, self.dt, self.n_lags, self.hrf_kind = step, dt, n_lags, hrf
         self.bands = BandAttention(n_channels, n_bands, band_attention)
-        self.source_graph = (
-            None
-            if source_adjacency is None
-            else GraphCorrection(source_adjacency, n_bands, learn_edges=learn_edges)
-        )
+        self.source_graph = self.target_bands = self.target_graph = self.recurrent = None
+        if source_adjacency is not None:
+            self.source_graph = GraphCorrection(source_adjacency, n_bands, learn_edges=learn_edges)
         self.spatial_map = nn.Linear(n_channels, n_targets, bias=False)
-        self.target_bands = (
-            nn.Linear(n_channels * n_bands, n_targets, bias=False) if target_bands else None
-        )
-        self.target_graph = (
-            None if target_adjacency is None else GraphCorrection(target_adjacency, 1)
-        )
+        if target_bands:
+            self.target_bands = nn.Linear(n_channels * n_bands, n_targets, bias=False)
+        if target_adjacency is not None:
+            self.target_graph = GraphCorrection(target_adjacency, 1)
         self.hrf = None
         if n_lags > 1 and hrf != "fir":
             self.hrf = DoubleGammaHRF(n_targets, bounds=hrf_bounds)
@@ -153,9 +111,8 @@ class SambaNet(nn.Module):
         elif n_lags > 1:
             self.kernel = nn.Parameter(torch.zeros(n_targets, n_lags))
         self.intercept = nn.Parameter(torch.zeros(n_targets))
-        self.recurrent = (
-            None if recurrent is None else RecurrentCorrection(n_targets, recurrent, n_hidden)
-        )
+        if recurrent is not None:
+            self.recurrent = RecurrentCorrection(n_targets, recurrent, n_hidden)
 
     @property
     def lags(self) -> torch.Tensor:
@@ -221,31 +178,14 @@ class SambaNet(nn.Module):
         parts = (self.source_graph, self.target_graph, self.recurrent)
         return [part for part in parts if part is not None]
 
-    def remove_corrections_(self) -> None:
-        """Shut the gates of graph attention and recurrence: the linear core remains."""
-        with torch.no_grad():
-            for part in self.corrections():
-                part.gate.zero_()
-
     def set_core_(
         self, *, weights, spatial_map, intercept, hrf_params=None, kernel=None, extra=None
     ) -> None:
         """Take over a fitted linear core.
 
-        Parameters
-        ----------
-        weights : array, shape (n_channels, n_bands)
-            Signed band weights.
-        spatial_map : array, shape (n_targets, n_channels)
-            Amplitude of every node in every target.
-        intercept : array, shape (n_targets,)
-            Constant of every target.
-        hrf_params : array, shape (n_targets, 6) | None
-            Unit-peak double gammas.
-        kernel : array, shape (n_targets, n_lags) | None
-            Free responses (``hrf="fir"``).
-        extra : array, shape (n_targets, n_channels, n_bands) | None
-            Coefficients of single bands for single targets (``target_bands=True``).
+        ``weights`` (n_channels, n_bands); ``spatial_map`` (n_targets, n_channels);
+        ``intercept`` (n_targets,); ``hrf_params`` (n_targets, 6); ``kernel`` (n_targets,
+        n_lags); ``extra`` (n_targets, n_channels, n_bands).
         """
         scale = self.bands.set_weights_(weights)
         with torch.no_grad():

@@ -13,18 +13,6 @@ def check_state(build: Callable[[], nn.Module], state: Mapping) -> None:
 
     The module is built without numbers, on the meta device: sizes that a file claims and does not
     hold cost nothing.
-
-    Parameters
-    ----------
-    build : callable
-        Makes the module.
-    state : dict of array
-        What its ``load_state_dict`` is to get.
-
-    Raises
-    ------
-    ValueError
-        If the module cannot be built, or with the first name that differs.
     """
     try:
         with torch.device("meta"):

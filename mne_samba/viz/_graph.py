@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from .._checks import check_option
+from ..models.graphs import Graphs
 from ._figure import (
     SIGNED,
     UNSIGNED,
@@ -29,15 +30,15 @@ from ._figure import (
 
 def _edges(graph, kind: str) -> np.ndarray:
     """Edge weights of one graph: attention where it was learnt, else similarity along its edges."""
-    if not isinstance(graph, Mapping):
+    if not isinstance(graph, Graphs):
         return as_matrix(graph, "graph")
-    found = graph.get(f"{kind}_attention")
+    found = getattr(graph, f"{kind}_attention", None)
     if found is None and kind != "bipartite":
-        found, adjacency = graph.get(f"{kind}_similarity"), graph.get(kind)
+        found, adjacency = getattr(graph, f"{kind}_similarity"), getattr(graph, kind)
         if found is not None and adjacency is not None:
             found = np.where(np.asarray(adjacency) != 0, found, 0.0)
     if found is None:
-        found = graph.get(kind)
+        found = getattr(graph, kind)
     if found is None:
         raise ValueError(f"The estimator has no {kind} graph (graph=None?).")
     return as_matrix(found, f"{kind} graph")
@@ -109,7 +110,7 @@ def plot_graph(
         channels, regions = fitted(estimator, "ch_names_in_", "target_names_in_")
         names = (channels if kind == "source" else regions) if names is None else names
         source_names = channels if source_names is None else source_names
-    learnt = isinstance(graph, Mapping) and graph.get(f"{kind}_attention") is not None
+    learnt = getattr(graph, f"{kind}_attention", None) is not None
     if label is None:
         label = "attention" if learnt else "map weight" if kind == "bipartite" else "edge weight"
     matrix = _edges(graph, kind)

@@ -71,7 +71,7 @@ def plot_prediction(
     targets=None,
     models: str | Sequence[str] | None = None,
     recording: int = 0,
-    quantity: str = "BOLD",
+    quantity: str | None = None,
     units: str = "a.u.",
     title: str | None = None,
     axes=None,
@@ -97,7 +97,8 @@ def plot_prediction(
     recording : int
         Recording of a result.
     quantity, units : str
-        What is drawn, for instance "log power", and its unit.
+        What is drawn, for instance "log power", and its unit. None says what a result holds, and
+        "BOLD" for arrays.
     title : str | None
         Title of the figure.
     axes : sequence of Axes | None
@@ -116,6 +117,7 @@ def plot_prediction(
     ValueError
         If shapes disagree, or a region, model or recording is unknown.
     """
+    quantity = getattr(measured, "quantity", "BOLD") if quantity is None else quantity
     measured, courses, t_r, target_names = _courses(
         measured, predicted, models, recording, t_r, target_names
     )

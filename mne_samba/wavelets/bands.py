@@ -7,8 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 from mne.utils import logger
 
-__all__ = ["CANONICAL_BANDS", "band_edges", "check_bands", "check_rate", "refusal"]
-
 CANONICAL_BANDS = {
     "delta": (1.0, 4.0),
     "theta": (4.0, 8.0),
@@ -60,28 +58,7 @@ def check_rate(highest: float, sfreq: float) -> None:
 
 
 def check_bands(bands, sfreq: float, *, single: bool = False) -> dict[str, tuple[float, float]]:
-    """Return bands as name -> (low, high) in Hz, refusing those that the sampling rate cannot hold.
-
-    Parameters
-    ----------
-    bands : dict | sequence of float | None
-        Named bands; None takes the canonical ones below half the sampling rate.
-    sfreq : float
-        Sampling rate in Hz.
-    single : bool
-        Whether single frequencies are bands too, as values of the dict or as a list of them, which
-        are then named by themselves ("10Hz").
-
-    Returns
-    -------
-    dict
-        Name to (low, high); a single frequency has low == high.
-
-    Raises
-    ------
-    ValueError
-        If a band is none, is empty, or reaches half the sampling rate.
-    """
+    """Bands as name -> (low, high) in Hz, of which the sampling rate can hold every one."""
     if bands is None:
         kept = {name: edges for name, edges in CANONICAL_BANDS.items() if edges[1] < sfreq / 2}
         if not kept:

@@ -20,14 +20,15 @@ from .morlet import _check_cycles, band_frequencies, causal_delay
 from .power import band_power
 from .shannon import shannon_kernels
 
-__all__ = ["Discrete", "Morlet", "Shannon", "as_bank"]
-
 Reader = Callable[[int, int], np.ndarray]
-Progress = Callable[[int], object]
 
 
 class _Bank:
-    """What all banks have in common."""
+    """What all banks have in common.
+
+    ``power(read, n_times, sfreq, start=, width=, n_bins=, out=None, progress=None)`` gives the mean
+    power of their resolved bands in consecutive bins, as `band_power` does.
+    """
 
     @property
     def band_edges(self) -> dict[str, tuple[float, float]]:
@@ -42,54 +43,6 @@ class _Bank:
     def delay(self) -> np.ndarray:
         """Seconds (n_bands,) by which each band's power comes late."""
         return np.zeros(len(self.band_edges))
-
-    def power(
-        self,
-        read: Reader,
-        n_times: int,
-        sfreq: float,
-        *,
-        start: float,
-        width: float,
-        n_bins: int,
-        out: np.ndarray | None = None,
-        progress: Progress | None = None,
-    ) -> np.ndarray:
-        """Mean power of every band in consecutive bins; bands are those of `resolve`.
-
-        Parameters
-        ----------
-        read : callable
-            ``read(first, stop)`` returns samples as (n_channels, stop - first), in volts or any
-            other unit.
-        n_times : int
-            Samples that exist; beyond them the signal is mirrored (Shannon: about its end samples;
-            causal Morlet: held).
-        sfreq : float
-            Sampling rate in Hz.
-        start, width : float
-            Start of the first bin and width of a bin in samples; both may be fractional.
-        n_bins : int
-            Number of bins.
-        out : ndarray, shape (n_channels, n_bands, n_bins), float32 | None
-            Where to write power; None makes a new array.
-        progress : callable | None
-            Called with the number of bins that are done, after every block.
-
-        Returns
-        -------
-        ndarray, shape (n_channels, n_bands, n_bins), float32
-            Power in squared units of the signal.
-
-        Raises
-        ------
-        ValueError
-            If the bank has no bands yet, or sizes are not positive.
-        """
-        return self._measure(
-            read, n_times, sfreq, start=start, width=width, n_bins=n_bins, out=out,
-            progress=progress,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -138,7 +91,7 @@ class Shannon(_Bank):
         """
         return replace(self, bands=check_bands(self.bands, sfreq))
 
-    def _measure(self, read: Reader, n_times: int, sfreq: float, **bins) -> np.ndarray:
+    def power(self, read: Reader, n_times: int, sfreq: float, **bins) -> np.ndarray:
         """Power of `band_power` with this bank's kernels."""
         edges = self.band_edges
         kernels = _kernels(tuple(edges.values()), float(sfreq))
@@ -191,10 +144,8 @@ class Morlet(_Bank):
 
         Parameters
         ----------
-        sfreq : float
-            Sampling rate in Hz.
-        shortest : int | None
-            Samples of the shortest segment; None leaves its length out of account.
+        sfreq, shortest : float, int | None
+            As in :meth:`Shannon.resolve`; None leaves the length out of account.
 
         Returns
         -------
@@ -228,7 +179,7 @@ class Morlet(_Bank):
             logger.info("Bands %s need longer windows than %.3g s: left out.", missing, duration)
         return replace(self, bands=kept)
 
-    def _measure(self, read: Reader, n_times: int, sfreq: float, **bins) -> np.ndarray:
+    def power(self, read: Reader, n_times: int, sfreq: float, **bins) -> np.ndarray:
         """Power of `band_power` with this bank's wavelets."""
         own = {"n_cycles": self.n_cycles, "causal": self.causal}
         return band_power(read, n_times, sfreq, self.band_edges, **own, **bins)
@@ -263,10 +214,8 @@ class Discrete(_Bank):
 
         Parameters
         ----------
-        sfreq : float
-            Sampling rate in Hz.
-        shortest : int | None
-            Samples of the shortest segment; None leaves its length out of account.
+        sfreq, shortest : float, int | None
+            As in :meth:`Shannon.resolve`; None leaves the length out of account.
 
         Returns
         -------
@@ -301,7 +250,7 @@ class Discrete(_Bank):
             )
         return replace(self, level=int(level), bands=bands)
 
-    def _measure(self, read: Reader, n_times: int, sfreq: float, **bins) -> np.ndarray:
+    def power(self, read: Reader, n_times: int, sfreq: float, **bins) -> np.ndarray:
         """Power of `discrete_power`, in bins of samples, whatever the rate."""
         return discrete_power(read, n_times, self.wavelet, len(self.band_edges) - 1, **bins)
 

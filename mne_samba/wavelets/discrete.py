@@ -6,9 +6,7 @@ import numpy as np
 import pywt
 
 from .matrices import decompose
-from .power import _read_reflected
-
-__all__ = ["discrete_bands", "discrete_power"]
+from .power import _read_reflected, bin_sums
 
 
 def discrete_bands(sfreq: float, level: int) -> dict[str, tuple[float, float]]:
@@ -67,24 +65,14 @@ def discrete_power(
 
     Parameters
     ----------
-    read : callable
-        ``read(first, stop)`` returns samples as (n_channels, stop - first).
-    n_times : int
-        Samples that exist; the signal is reflected beyond them.
+    read, n_times, start, width, n_bins, out, progress : object
+        As in :func:`band_power`; the signal is reflected beyond its ends.
     wavelet : str
         Name of a discrete wavelet.
     level : int
         Number of levels.
-    start, width : float
-        Start of the first bin and width of a bin in samples.
-    n_bins : int
-        Number of bins.
     block : int
         Samples per block.
-    out : ndarray, shape (n_channels, level + 1, n_bins), float32 | None
-        Where to write power; None makes a new array.
-    progress : callable | None
-        Called with the number of bins that are done, after every block.
 
     Returns
     -------
@@ -121,10 +109,7 @@ def discrete_power(
             inside = coef[:, pad // stride : (pad + n_valid) // stride].astype(np.float64)
             # Position of the bin edges among the coefficients' cells, whose width is the stride.
             place = np.clip((edges - begin - centre) / stride + 0.5, 0.0, inside.shape[1])
-            cell = np.minimum(place.astype(int), inside.shape[1] - 1)
-            squared = inside**2
-            summed = np.concatenate([np.zeros((len(signal), 1)), np.cumsum(squared, 1)], axis=1)
-            power[:, band] += np.diff(summed[:, cell] + (place - cell) * squared[:, cell]) / width
+            power[:, band] += bin_sums(inside**2, place) / width
         if progress is not None:
             done = (begin + n_valid + min(centres) - unit - start) / width
             progress(int(np.clip(done, 0, n_bins)))

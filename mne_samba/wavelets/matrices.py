@@ -10,30 +10,10 @@ from __future__ import annotations
 import numpy as np
 import pywt
 
-__all__ = [
-    "MODES",
-    "analysis_matrix",
-    "check_wavelet",
-    "coefficient_lengths",
-    "decompose",
-    "deepest_level",
-    "natural_length",
-    "rebuild",
-    "shortest_length",
-    "synthesis_matrix",
-]
-
 MODES = (
-    "zero",
-    "constant",
-    "symmetric",
-    "reflect",
-    "periodic",
-    "smooth",
-    "antisymmetric",
-    "antireflect",
-    "periodization",
-)
+    "zero", "constant", "symmetric", "reflect", "periodic", "smooth", "antisymmetric",
+    "antireflect", "periodization",
+)  # fmt: skip
 
 
 def check_wavelet(wavelet: str, mode: str = "symmetric") -> None:

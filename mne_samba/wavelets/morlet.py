@@ -13,8 +13,6 @@ from scipy import fft
 
 from .bands import CANONICAL_BANDS, band_edges, check_rate
 
-__all__ = ["band_frequencies", "causal_delay", "morlet", "morlet_power"]
-
 # Half length of a wavelet in standard deviations of its envelope, as in MNE.
 _HALF_LENGTH = 5.0
 # A causal wavelet is delayed by this many standard deviations: it starts at 1 % of its peak.
@@ -79,22 +77,7 @@ def morlet(sfreq: float, freq: float, n_cycles: float = 7.0, *, causal: float = 
 
     with :math:`\sigma_t = n / (2 \pi f)` and :math:`\lVert w \rVert = \sqrt{2}` over the samples.
 
-    Parameters
-    ----------
-    sfreq : float
-        Sampling rate in Hz.
-    freq : float
-        Frequency in Hz.
-    n_cycles : float
-        Cycles.
-    causal : float
-        Delay of the wavelet's centre in seconds. Above 0 the wavelet starts at its first sample,
-        what would lie before is cut off, and the mean is removed again.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,)
-        Centred (odd length) for ``causal=0``, else one-sided.
+    Returns (n_samples,).
     """
     sigma_t = n_cycles / (2.0 * np.pi * freq)
     half = np.arange(0.0, _HALF_LENGTH * sigma_t, 1.0 / sfreq)
@@ -121,10 +104,8 @@ def causal_delay(
 
     Parameters
     ----------
-    bands : dict or sequence
+    bands, n_cycles : object
         As in :func:`band_frequencies`.
-    n_cycles : float
-        Cycles per wavelet.
 
     Returns
     -------
@@ -170,11 +151,7 @@ def _take_spectrum(spectrum: np.ndarray, first: int, n_bins: int, n_fft: int) ->
 
 
 def morlet_power(
-    signal: ArrayLike,
-    sfreq: float,
-    freqs: ArrayLike,
-    n_cycles: float = 7.0,
-    decim: int = 1,
+    signal: ArrayLike, sfreq: float, freqs: ArrayLike, n_cycles: float = 7.0, decim: int = 1
 ) -> np.ndarray:
     """Power of complex Morlet coefficients, as :func:`mne.time_frequency.tfr_array_morlet` has it.
 

@@ -7,6 +7,7 @@ bins by integrating the trigonometric interpolant, which makes fractional bin ed
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from scipy import fft
@@ -21,8 +22,6 @@ from .morlet import (
     causal_delay,
     morlet,
 )
-
-__all__ = ["band_power"]
 
 Reader = Callable[[int, int], np.ndarray]
 
@@ -109,26 +108,16 @@ def band_power(
             f"kernels must be one zero-phase kernel per band ({len(edges)}) without causal; "
             f"got {len(kernels)} kernels and causal={causal}."
         )
-    if causal:
-        delays = causal_delay(bands, n_cycles)
+    if kernels is None:
+        delays = causal_delay(bands, n_cycles) if causal else np.zeros(len(edges))
         banks = [
             [morlet(sfreq, freq, n_cycles, causal=delay) for freq in freqs]
             for freqs, delay in zip(band_frequencies(bands, n_cycles), delays, strict=True)
         ]
-        return _causal_power(
-            read, n_times, sfreq, banks, start, width, n_bins, block, out, progress
-        )
-    if kernels is None:
-        banks = [
-            [morlet(sfreq, freq, n_cycles) for freq in freqs]
-            for freqs in band_frequencies(bands, n_cycles)
-        ]
     else:
         banks = [[_check_kernel(kernel)] for kernel in kernels]
-    return _decimated_power(
-        read, n_times, sfreq, banks, start, width, n_bins, block, out, progress,
-        analytic=kernels is not None,
-    )  # fmt: skip
+    measure = _causal_power if causal else partial(_decimated_power, analytic=kernels is not None)
+    return measure(read, n_times, sfreq, banks, start, width, n_bins, block, out, progress)
 
 
 def _check_kernel(kernel: np.ndarray) -> np.ndarray:
@@ -169,12 +158,12 @@ def _decimated_power(
         # Bins keep their place inside the block; the signal is moved under them by a fraction of a
         # sample, which in the frequency domain is a phase.
         shift = position - whole
-        block_signal = _read_reflected(
-            read, whole - pad, whole - pad + n_fft, n_times, odd=analytic
-        )
+        low = whole - pad
+        block_signal = _read_reflected(read, low, low + n_fft, n_times, odd=analytic)
         if power is None:
             power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
+        bins = slice(first_bin, first_bin + n_valid)
         filters = [
             (length, [(first, values * _shift_phase(first, values.size, n_fft, shift))
                       for first, values in bank])
@@ -186,9 +175,7 @@ def _decimated_power(
             spectrum = fft.rfft(block_signal[part])
             for band, (length, bank) in enumerate(filters):
                 squared = _summed_squares(spectrum, bank, length, n_fft)
-                power[part, band, first_bin : first_bin + n_valid] = (
-                    squared @ averages[length][:, :n_valid]
-                )
+                power[part, band, bins] = squared @ averages[length][:, :n_valid]
         if progress is not None:
             progress(first_bin + n_valid)
     # Interpolation may ring below zero beside an artefact; power cannot.
@@ -259,17 +246,21 @@ def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, powe
             power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
         edges = position - whole + np.arange(n_valid + 1) * width
-        below = np.minimum(edges.astype(int), n_fft - pad - 1)
         for row, channel in enumerate(block_signal):
             spectrum = fft.fft(channel)
             for band, bank in enumerate(responses):
                 squared = sum(np.abs(fft.ifft(spectrum * r)[pad:]) ** 2 for r in bank)
-                summed = np.r_[0.0, np.cumsum(squared)]
-                at_edges = summed[below] + (edges - below) * squared[below]
-                power[row, band, first_bin : first_bin + n_valid] = np.diff(at_edges) / width
+                power[row, band, first_bin : first_bin + n_valid] = bin_sums(squared, edges) / width
         if progress is not None:
             progress(first_bin + n_valid)
     return np.maximum(power, 0.0, out=power)
+
+
+def bin_sums(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Sum samples (..., n_times) between edges that may be fractional, (..., n_edges - 1)."""
+    summed = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, -1)], axis=-1)
+    below = np.minimum(edges.astype(int), values.shape[-1] - 1)
+    return np.diff(summed[..., below] + (edges - below) * values[..., below], axis=-1)
 
 
 def _read_reflected(read, first, stop, n_times, centre=True, odd=False):

@@ -156,7 +156,7 @@ def test_response_families(recovered):
     _, train, (power, clean), own = recovered
     score = {"double_gamma": correlation(own.predict(power)[0], clean).mean()}
     for hrf in ("fir", "canonical"):
-        core = fit_core(*train, dt=DT, step=STEP, hrf=hrf, n_basis=8)
+        core = fit_core(*train, dt=DT, step=STEP, hrf=hrf)
         score[hrf] = correlation(core.predict(power)[0], clean).mean()
     assert score["double_gamma"] > score["canonical"] + 0.01
     assert score["fir"] > score["canonical"]
@@ -269,46 +269,11 @@ def test_a_known_core_helps_with_little_data(recovered):
         fit_core([train[0][0][:3]], train[1], dt=DT, step=STEP, init=core)
 
 
-def test_callback_sees_the_evidence(recovered):
-    seen = []
-    fit_core(*recovered[1], dt=DT, step=STEP, callback=lambda *event: seen.append(event))
-    assert {event[0] for event in seen} == {"canonical", "gaussian", "sparse"}
-    assert seen[-1][2] > seen[0][2]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"map_prior": "lasso"}, "map_prior"),
-        ({"hrf": "spm"}, "hrf must be one of"),
-        ({"weights": "dense"}, "weights"),
-        ({"dt": 0.0}, "dt must be a positive"),
-        ({"step": 0}, "step must be a positive"),
-        ({"groups": [1, 2]}, "groups"),
-        ({"extra": "always"}, "extra"),
-    ],
-)
-def test_options_are_checked(change, message):
-    options = {"dt": DT, "step": STEP} | change
-    with pytest.raises(ValueError, match=message):
-        fit_core([np.zeros((2, 1, 64))], [np.zeros((2, 3))], **options)
-
-
-def test_data_are_checked():
+def test_data_of_other_shapes_are_refused():
     good, y = np.zeros((2, 1, 64)), np.zeros((2, 3))
     options = {"dt": DT, "step": STEP}
     with pytest.raises(ValueError, match="imply n_lags"):
         fit_core([good, good], [y, np.zeros((3, 3))], **options)
-    with pytest.raises(ValueError, match="one entry per segment"):
-        fit_core([good], [y, y], **options)
-    with pytest.raises(ValueError, match="not finite"):
-        fit_core([good * np.nan], [y], **options)
-    with pytest.raises(ValueError, match="non-finite targets"):
-        fit_core([good], [y * np.nan], **options)
-    with pytest.raises(ValueError, match="Every frame is masked"):
-        fit_core([good], [y], [np.zeros(2, dtype=bool)], **options)
-    with pytest.raises(ValueError, match="a single array"):
-        fit_core(good, [y], **options)
     core = fit_core([good + np.arange(64)], [y + np.arange(2)[:, None]], **options)
     with pytest.raises(ValueError, match="Each segment must have shape"):
         core.predict([np.zeros((3, 1, 64))])

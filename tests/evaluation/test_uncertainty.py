@@ -11,7 +11,7 @@ from mne_samba.evaluation import (
     out_of_block_residuals,
     residual_std,
 )
-from mne_samba.metrics import detrend
+from mne_samba.metrics import cosine_drift, detrend
 from mne_samba.model_selection import BlockedTimeSplit
 
 
@@ -58,6 +58,21 @@ def test_residuals_of_blocks():
     noise = detrend(targets[0] - clean[0], 2.0)
     assert np.corrcoef(np.concatenate(residuals)[:, 0], noise[:, 0])[0, 1] > 0.9
     assert residual_std(residuals) == pytest.approx(np.ones(5), rel=0.25)
+
+
+def test_residuals_are_of_what_is_scored():
+    """Each tested run loses its own drift; frames without their whole history do not count."""
+    signals, targets, _ = simulate(n_people=1, n_frames=400, seed=2)
+    X = windows_of([s.T for s in signals], 20).transpose(0, 2, 1)
+    flat = FrameRidge(alpha=1e12)
+    cv = [(np.arange(10), np.arange(13, 20))]
+    (residual,) = out_of_block_residuals(flat, X, windows_of(targets, 20), cv=cv)
+    drift = np.column_stack([cosine_drift(140, 2.0), np.vander(np.linspace(-1, 1, 140), 4)])
+    expected = (np.eye(140) - drift @ np.linalg.pinv(drift)) @ targets[0][260:]
+    np.testing.assert_allclose(residual, expected, atol=1e-6)
+    signals, targets, _ = simulate(n_people=2, n_frames=100)
+    for residual in out_of_block_residuals(FrameRidge(hrf_length=30.0), signals, targets):
+        assert np.isnan(residual[:15]).all() and np.isfinite(residual[15:]).all()
 
 
 def test_coverage_ignores_scrubbed_frames():

@@ -1,5 +1,6 @@
 """Graphs between channels: the edges that other libraries find, and edges that are learnt."""
 
+from dataclasses import FrozenInstanceError
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,9 +15,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import kneighbors_graph
 from torch_geometric.transforms import KNNGraph
 
-import mne_samba.models.samba as samba
+import mne_samba.models.corrections as corrections
 from mne_samba import Reader, read_samba
-from mne_samba.models.geometric import to_data
 from mne_samba.models.graphs import (
     GRAPHS,
     knn_adjacency,
@@ -260,17 +260,17 @@ def test_every_graph_is_fitted_published_and_saved(placed, people, graph, tmp_pa
     degree = 8 if graph in ("dense", "learnt") else 4
     assert (found.source.sum(axis=1) == degree).all()
     for side in ("source", "target"):
-        attention = found[f"{side}_attention"]
+        attention = getattr(found, f"{side}_attention")
         np.testing.assert_allclose(attention.sum(axis=1), 1, atol=1e-5)
-        np.testing.assert_array_equal(attention > 0, found[side])
+        np.testing.assert_array_equal(attention > 0, getattr(found, side))
     if graph == "distance":
         expected = kneighbors_graph(people.source_coords, 3, include_self=True).toarray() > 0
         assert found.source[expected].all()
     model.save(tmp_path / "model")
     again = read_samba(tmp_path / "model")
     np.testing.assert_array_equal(again.predict(placed[0]), model.predict(placed[0]))
-    for name, value in found.items():
-        np.testing.assert_array_equal(again.graph_[name], value, err_msg=name)
+    for name, value in vars(found).items():
+        np.testing.assert_array_equal(getattr(again.graph_, name), value, err_msg=name)
 
 
 def test_learnt_edges_move_in_training_and_change_predictions(placed):
@@ -296,8 +296,8 @@ def test_held_out_frames_choose_no_neighbours(placed, monkeypatch):
         seen.append(sum(len(target) for target in data.targets))
         return real(data, *options)
 
-    real = samba.fit_graphs
-    monkeypatch.setattr(samba, "fit_graphs", spy)
+    real = corrections.fit_graphs
+    monkeypatch.setattr(corrections, "fit_graphs", spy)
     assemble(**FAST, corrections="always", max_epochs=1).fit(*placed)
     whole, judged = seen
     assert whole == 400 and judged < 0.8 * whole
@@ -318,7 +318,13 @@ def test_graphs_of_torch_geometric_are_fitted_and_handed_back(placed):
     places = assemble(**options, graph=KNNGraph(k=3)).fit(*placed).graph_.source
     near = assemble(**options, graph="distance", n_neighbors=3).fit(*placed)
     np.testing.assert_array_equal(places, near.graph_.source)
-    data = to_data(near.graph_.source, near.graph_.source_similarity, near.ch_names_in_)
+    data = near.graph_.to_data("source", near.ch_names_in_)
+    assert data.names == near.ch_names_in_ and data.num_edges == near.graph_.source.sum()
+    sends, attends = data.edge_index.numpy()
+    weight = near.graph_.source_similarity[attends, sends]
+    np.testing.assert_allclose(data.edge_weight.numpy(), weight)
+    with pytest.raises(FrozenInstanceError):
+        near.graph_.source = None
     again = assemble(**options, graph=data).fit(*placed)
     np.testing.assert_array_equal(again.graph_.source, places)
     cloned = clone(again).fit(*placed)

@@ -11,10 +11,10 @@ from sklearn.base import clone
 from mne_samba.data.power import BandPower
 from mne_samba.data.recordings import Layout
 from mne_samba.model_file import classes_of, pack, unpack
-from mne_samba.models import InverseCoreModel, InverseSambaModel, Trainer, inverse
+from mne_samba.models import InverseCoreModel, InverseSambaModel, Trainer, inverse_fit
 from mne_samba.models.checkpoint import Checkpoint
-from mne_samba.models.inverse import FittedInverse
 from mne_samba.models.inverse_data import InverseWindows, frames_after, frames_before
+from mne_samba.models.inverse_fit import FittedInverse
 from mne_samba.nn.inverse import frame_level
 from mne_samba.wavelets import Shannon
 
@@ -219,6 +219,6 @@ def test_corrections_that_nothing_can_stop_are_trained_to_the_end(data, monkeypa
 
     model = InverseSambaModel(corrections="always", **OPTIONS)
     whole = model.fit(data, Trainer(**QUICK, validation_fraction=0.05), 0)
-    monkeypatch.setattr(inverse, "InverseWindows", none_held)
+    monkeypatch.setattr(inverse_fit, "InverseWindows", none_held)
     part = model.fit(data, Trainer(**QUICK), 0)
     assert len(whole.judgement.history) == len(part.judgement.history) == 3

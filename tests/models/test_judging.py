@@ -5,7 +5,7 @@ import pytest
 from small_data import paired
 
 from mne_samba.models import CoreModel, SambaModel, Trainer
-from mne_samba.models.corrections import Judge, Judgement, confirmed
+from mne_samba.models.corrections import Corrections, Judgement, confirmed
 from mne_samba.models.validation import validated_scale, validated_shrinkage
 
 FAST = {"power": "linear", "target_bands": False, "map_prior": "gaussian", "hrf_length": 20.0}
@@ -63,7 +63,7 @@ def test_a_trial_asks_some_of_many_targets(monkeypatch, gain, promise):
 
     monkeypatch.setattr(core_choice, "_SOME", 3)
     asked, real = [], corrections.mean_and_error
-    promises = Judge.promises
+    promises = Corrections.promises
 
     def trial(self, core, part, held, some):
         asked.append(len(some))
@@ -73,7 +73,7 @@ def test_a_trial_asks_some_of_many_targets(monkeypatch, gain, promise):
         assert found is promise
         return found
 
-    monkeypatch.setattr(Judge, "promises", trial)
+    monkeypatch.setattr(Corrections, "promises", trial)
     data = paired(n_targets=7)
     fitted = SambaModel(**FAST, n_hidden=4).fit(data, TRAINER, 0)
     assert asked == [3] and len(fitted.judgement.history) == (2 if promise else 0)

@@ -44,6 +44,8 @@ def test_building_takes_no_random_numbers_of_others(network):
     [
         ({"kind": "Evil"}, "kind must be one of"),
         ({"dtype": "float16"}, "dtype must be one of"),
+        ({"device": "gpu"}, "torch knows no device 'gpu'"),
+        ({"device": "cuda:first"}, "torch knows no device"),
         ({"spec": {**SPEC, "n_targets": 5}}, "network has shape"),
         ({"state": {}}, "network is missing"),
     ],

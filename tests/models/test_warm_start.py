@@ -10,7 +10,7 @@ from small_data import paired
 from mne_samba.data.power import BandPower, LowRateGrid, PowerScaler
 from mne_samba.data.recordings import Layout
 from mne_samba.models import CoreModel, Trainer
-from mne_samba.models.samba import FittedSamba
+from mne_samba.models.samba_fit import FittedSamba
 from mne_samba.models.warm_start import start_of
 from mne_samba.wavelets import Shannon
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from mne_samba.models.graphs import Graphs
 from mne_samba.viz import plot_graph
 
 NAMES = ["a", "b", "c", "d"]
@@ -58,7 +59,7 @@ def test_map_between_sources_and_targets(coords):
 def test_graph_of_an_estimator_masks_absent_edges():
     similarity = np.array([[1, 0.5, 0.2], [0.5, 1, 0.4], [0.2, 0.4, 1]])
     adjacency = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=bool)
-    graph = {"source": adjacency, "source_similarity": similarity, "target": None}
+    graph = Graphs(source=adjacency, source_similarity=similarity)
     model = SimpleNamespace(
         fit=None, graph_=graph, ch_names_in_=["x", "y", "z"], target_names_in_=NAMES
     )
@@ -72,7 +73,7 @@ def test_graph_of_an_estimator_masks_absent_edges():
 
 def test_attention_is_drawn_without_sign_and_only_along_edges():
     attention = np.array([[0.6, 0.4, 0.0], [0.5, 0.3, 0.2], [0.0, 0.0, 1.0]])
-    graph = {"source": attention > 0, "source_similarity": np.eye(3), "source_attention": attention}
+    graph = Graphs(source=attention > 0, source_similarity=np.eye(3), source_attention=attention)
     model = SimpleNamespace(
         fit=None, graph_=graph, ch_names_in_=["x", "y", "z"], target_names_in_=NAMES
     )

@@ -1,0 +1,44 @@
+"""What an estimator is made of: its reader, its parameters, the translator that goes back."""
+
+from ..inverse import InverseTranslator
+from ..reader import Reader
+
+
+def parts_of(estimator) -> list:
+    """List an estimator and all its parameters, among them the steps of a pipeline or a search."""
+    params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    return [estimator, *params.values()]
+
+
+def inverse_of(estimator) -> InverseTranslator | None:
+    """Find the part that translates BOLD into electrophysiology; None on the way there."""
+    return next((p for p in parts_of(estimator) if isinstance(p, InverseTranslator)), None)
+
+
+def reader_of(estimator) -> Reader:
+    """Reader of the part that reads recordings."""
+    return next((p._reader() for p in parts_of(estimator) if hasattr(p, "_reader")), Reader())
+
+
+def known_params(estimator) -> dict:
+    """Parameters of an estimator and its parts; its own count where both have one of a name."""
+    known: dict = {}
+    whole, *parts = parts_of(estimator)
+    for part in [*parts, whole]:
+        known |= {name: value for name, value in _own_params(part).items() if "__" not in name}
+    return known
+
+
+def _own_params(estimator) -> dict:
+    """Parameters of an estimator and of its parts, also of those that are None or a name."""
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        return {}
+    own: dict = {}
+    for part in ("_reader", "_trainer", "_model"):
+        if hasattr(estimator, part):
+            own |= getattr(estimator, part)().get_params(deep=False)
+    return own | {
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in ("model", "reader", "trainer")
+    }

@@ -56,7 +56,9 @@ def _from_annotations(raw, name: str) -> np.ndarray | None:
     if not any(found):
         return None
     # Onsets count from the measurement's start, also in a cropped recording.
-    return np.sort(raw.annotations.onset[np.array(found)] - raw.first_time)
+    times = np.sort(raw.annotations.onset[np.array(found)] - raw.first_time)
+    # A crop keeps the marker that stands at its very end: nothing of that volume is recorded.
+    return times[times < (raw.n_times - 0.5) / raw.info["sfreq"]]
 
 
 def _from_channel(raw, channel: str, value: int | None) -> np.ndarray:

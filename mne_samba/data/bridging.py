@@ -61,22 +61,21 @@ def clean_reader(segment: Segment, sfreq: float):
     return _without_bad(segment, sfreq) if len(segment.bad) else segment.read
 
 
-def check_channels(rec: Recordings, name: str = "X", block: int | None = None) -> None:
+def check_channels(rec: Recordings, name: str = "X") -> None:
     """Refuse NaN, flat and duplicated channels before anything is learnt from them.
 
     A channel must vary, and differ from all others, in every recording. What BAD spans hold does
     not matter.
     """
-    if block is None:
-        block = max(1, _BLOCK_BYTES // (8 * len(rec.ch_names)))
     keys = rec.keys
     for key in dict.fromkeys(keys):
         members = [i for i, other in enumerate(keys) if other == key]
         what = f"{name}[{members[0]}]" if rec.kind == "recordings" else name
-        _check_recording([rec.segments[i] for i in members], rec, what, block)
+        _check_recording([rec.segments[i] for i in members], rec, what)
 
 
-def _check_recording(segments: list[Segment], rec, name: str, block: int) -> None:
+def _check_recording(segments: list[Segment], rec, name: str) -> None:
+    block = max(1, _BLOCK_BYTES // (8 * len(rec.ch_names)))
     low = np.full(len(rec.ch_names), np.inf)
     high = -low
     # Two channels that agree in two random projections of every block are copies of each other.

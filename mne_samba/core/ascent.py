@@ -18,45 +18,23 @@ _MIN_EXPLAINED = 0.02
 
 @dataclass
 class State:
-    """Mean-field posterior ``q(map) q(weights) q(responses)`` and its hyperparameters.
+    """Mean-field posterior ``q(map) q(weights) q(responses)`` and its hyperparameters."""
 
-    Attributes
-    ----------
-    spatial_map, map_variance : Tensor of shape (n_targets, n_channels)
-        Posterior means and variances of the map.
-    weights : Tensor of shape (n_channels, n_bands)
-        Posterior means of the band weights.
-    weights_second : Tensor of shape (n_channels, n_channels, n_bands, n_bands)
-        Expected outer products of the band weights.
-    response, response_second : Tensor of shape (n_targets, n_basis), (n_targets, n_basis, n_basis)
-        Expected coordinates and outer products of the responses.
-    noise : Tensor of shape (n_targets,)
-        Variance of the whitened residual.
-    deviation, shared : float
-        Prior variances of the channels' deviations and of the band means that they share.
-    prior : GaussianMap
-        Prior of the map, see :mod:`mne_samba.core.map_prior`.
-    gain : Tensor of shape (n_targets,)
-        Evidence gained over the target's null model (no coupling), without the weights' part.
-    weights_divergence : float
-        Kullback-Leibler divergence of the weights from their prior.
-    elbo : list of float
-        Evidence lower bound after each iteration.
-    """
-
-    spatial_map: torch.Tensor
-    weights: torch.Tensor
+    spatial_map: torch.Tensor  # (n_targets, n_channels), posterior means
+    weights: torch.Tensor  # (n_channels, n_bands), posterior means
+    # (n_channels, n_channels, n_bands, n_bands), expected outer products.
     weights_second: torch.Tensor
-    response: torch.Tensor
-    response_second: torch.Tensor
-    noise: torch.Tensor
-    deviation: float
-    shared: float
-    prior: GaussianMap
-    map_variance: torch.Tensor | None = None
+    response: torch.Tensor  # (n_targets, n_basis), expected coordinates
+    response_second: torch.Tensor  # (n_targets, n_basis, n_basis), their expected outer products
+    noise: torch.Tensor  # (n_targets,), variance of the whitened residual
+    deviation: float  # prior variance of the channels' deviations from the bands' means
+    shared: float  # prior variance of the bands' means, which channels share
+    prior: GaussianMap  # of the map
+    map_variance: torch.Tensor | None = None  # (n_targets, n_channels), posterior variances
+    # (n_targets,), evidence over no coupling, without the weights' part.
     gain: torch.Tensor | None = None
-    weights_divergence: float = 0.0
-    elbo: list = field(default_factory=list)
+    weights_divergence: float = 0.0  # Kullback-Leibler divergence of the weights from their prior
+    elbo: list = field(default_factory=list)  # evidence lower bound after each iteration
 
     def copy(self):
         """Copy that can be fitted further without changing this one."""

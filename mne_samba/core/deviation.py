@@ -40,16 +40,11 @@ def adapt(init, core, prior, design, y, first):
     noise = y - gain * known - torch.einsum("tbn,mn,mb->tm", channels, deviation, responses)
     noise = whiten(noise - noise.mean(0), first, core.ar)
     return replace(
-        init,
-        spatial_map=(gain * spatial + deviation).numpy(),
-        extra=None if init.extra is None else gain * init.extra,
-        ar=core.ar,
-        noise_variance=noise.pow(2).mean(0).numpy(),
-        evidence=all_evidence,
-        elbo=core.elbo,
-        target_evidence=core.target_evidence,
-        state=core.state,
-    )
+        init, spatial_map=(gain * spatial + deviation).numpy(),
+        extra=None if init.extra is None else gain * init.extra, ar=core.ar,
+        noise_variance=noise.pow(2).mean(0).numpy(), evidence=all_evidence, elbo=core.elbo,
+        target_evidence=core.target_evidence, state=core.state,
+    )  # fmt: skip
 
 
 def add_extra(core, prior, design, y, first):

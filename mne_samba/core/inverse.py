@@ -103,15 +103,9 @@ def sparse_correlation(rows: np.ndarray, acf: np.ndarray, errors: float = 4.0) -
 
 
 def inverse_filter(
-    weights: np.ndarray,
-    kernels: np.ndarray,
-    acf: np.ndarray,
-    spatial: np.ndarray,
-    noise: np.ndarray,
-    ar: float,
-    n_before: int,
-    n_after: int,
-) -> np.ndarray:
+    weights: np.ndarray, kernels: np.ndarray, acf: np.ndarray, spatial: np.ndarray,
+    noise: np.ndarray, ar: float, n_before: int, n_after: int,
+) -> np.ndarray:  # fmt: skip
     r"""Filter from BOLD frames to the band power that most probably drove them.
 
     The encoding model is :math:`y_m(t) = \sum_{j} h_m(j) \sum_p B_{mp} x_p(t - 1 - j) + e_m(t)`

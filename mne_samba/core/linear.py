@@ -313,20 +313,9 @@ def _finish(fit, segments, dt, bounds):
         weights, spatial = weights / (scale * sign), spatial * (scale * sign)
         variance = variance * scale**2
     return Core(
-        weights=weights.numpy(),
-        spatial_map=spatial.numpy(),
-        hrf_params=params,
-        kernel=kernel,
-        intercept=np.zeros(n_targets),
-        ar=fit.rho,
-        noise_variance=state.noise.numpy().copy(),
-        elbo=np.array(state.elbo),
-        evidence=fit.evidence,
-        target_evidence=state.gain.numpy().copy(),
-        map_prior=fit.map_prior,
-        hrf=prior.kind,
-        dt=float(dt),
-        step=segments.step,
-        map_variance=variance.clamp_min(0.0).numpy(),
-        state=state,
-    )
+        weights=weights.numpy(), spatial_map=spatial.numpy(), hrf_params=params, kernel=kernel,
+        intercept=np.zeros(n_targets), ar=fit.rho, noise_variance=state.noise.numpy().copy(),
+        elbo=np.array(state.elbo), evidence=fit.evidence, target_evidence=state.gain.numpy().copy(),
+        map_prior=fit.map_prior, hrf=prior.kind, dt=float(dt), step=segments.step,
+        map_variance=variance.clamp_min(0.0).numpy(), state=state,
+    )  # fmt: skip

@@ -91,27 +91,15 @@ def whiten_and_centre(x, first, rho):
 
 @dataclass
 class Moments:
-    """Whitened second moments after the intercept has been projected out.
+    """Whitened second moments after the intercept has been projected out."""
 
-    Attributes
-    ----------
-    gram : Tensor of shape (n_channels, n_channels, n_pairs, n_bands, n_bands)
-        Symmetrised over pairs of basis functions ``b <= b'``: ``G_bb`` or ``G_bb' + G_b'b``.
-    cross : Tensor of shape (n_basis, n_channels, n_bands, n_targets)
-        Features times targets.
-    energy : Tensor of shape (n_targets,)
-        Sum of squares of each whitened target.
-    n_frames : int
-        Degrees of freedom: used frames less one for the intercept.
-    pairs : tuple of Tensor
-        Row and column of each pair of basis functions.
-    """
-
+    # (n_channels, n_channels, n_pairs, n_bands, n_bands), symmetrised over pairs of basis functions
+    # ``b <= b'``: ``G_bb`` or ``G_bb' + G_b'b``.
     gram: torch.Tensor
-    cross: torch.Tensor
-    energy: torch.Tensor
-    n_frames: int
-    pairs: tuple
+    cross: torch.Tensor  # (n_basis, n_channels, n_bands, n_targets), features times targets
+    energy: torch.Tensor  # (n_targets,), sum of squares of each whitened target
+    n_frames: int  # used frames less one for the intercept
+    pairs: tuple  # row and column of each pair of basis functions
 
 
 def moments_of(design, y, first, rho):

@@ -26,26 +26,13 @@ _MARGIN = 0.005
 
 @dataclass
 class ResponsePrior:
-    """What is believed about a target's response before the data.
+    """What is believed about a target's response before the data."""
 
-    Attributes
-    ----------
-    kind : str
-        ``"double_gamma"``, ``"fir"``, ``"canonical"`` or ``"identity"``.
-    basis : Tensor of shape (n_basis, n_lags)
-        Orthonormal responses.
-    elements : Tensor of shape (n_elements, n_basis), or None
-        Dictionary in coordinates of the basis (one row if the response is fixed).
-    params : array of shape (n_elements, 6), or None
-        Their parameters.
-    mean, covariance : Tensor or None
-        Gaussian prior of the coordinates where there is no dictionary.
-    """
-
-    kind: str
-    basis: torch.Tensor
-    elements: torch.Tensor | None = None
-    params: np.ndarray | None = None
+    kind: str  # "double_gamma", "fir", "canonical" or "identity"
+    basis: torch.Tensor  # (n_basis, n_lags), orthonormal
+    elements: torch.Tensor | None = None  # (n_elements, n_basis), a dictionary
+    params: np.ndarray | None = None  # (n_elements, 6), their parameters
+    # Gaussian prior of the coordinates where there is no dictionary.
     mean: torch.Tensor | None = None
     covariance: torch.Tensor | None = None
 

@@ -31,30 +31,15 @@ _SPREAD_ITER = 4
 
 @dataclass
 class Fit:
-    """A posterior, and what it was fitted to.
-
-    Attributes
-    ----------
-    state : State
-        The posterior.
-    prior : ResponsePrior
-        Prior of the responses.
-    design : Tensor of shape (n_used, n_basis, n_channels, n_bands)
-        Features in the basis of ``prior``.
-    rho : float
-        Autocorrelation that was whitened.
-    map_prior : str
-        Prior of the map.
-    evidence : dict
-        Final bound of each map prior that was tried.
-    """
+    """A posterior, and what it was fitted to."""
 
     state: State
-    prior: ResponsePrior
+    prior: ResponsePrior  # of the responses
+    # (n_used, n_basis, n_channels, n_bands), features in the basis of ``prior``.
     design: torch.Tensor
-    rho: float
-    map_prior: str
-    evidence: dict = field(default_factory=dict)
+    rho: float  # autocorrelation that was whitened
+    map_prior: str  # of the map
+    evidence: dict = field(default_factory=dict)  # final bound of each map prior tried
 
 
 class Fitter:
@@ -167,16 +152,10 @@ def start_state(moments, prior):
     variance = float(projected.pow(2).mean())
     second = torch.einsum("nk,mj->nmkj", weights, weights)
     return State(
-        spatial_map=projected,
-        weights=weights,
-        weights_second=second,
-        response=response,
-        response_second=response_second,
-        noise=noise.clamp_min(MIN_NOISE),
-        deviation=0.1,
-        shared=1.0,
-        prior=MAP_PRIORS["gaussian"](n_targets, n_channels, max(variance, 1e-6)),
-    )
+        spatial_map=projected, weights=weights, weights_second=second, response=response,
+        response_second=response_second, noise=noise.clamp_min(MIN_NOISE), deviation=0.1,
+        shared=1.0, prior=MAP_PRIORS["gaussian"](n_targets, n_channels, max(variance, 1e-6)),
+    )  # fmt: skip
 
 
 def ridge_start(moments, response):

@@ -133,17 +133,7 @@ class Paired:
         scales = recording_scale(clean, rec.keys)
         if rec.kind != "table":
             check_varies([scale for _, scale in scales.values()], rec.target_names)
-        targets = []
-        for value, seen, key in zip(clean, known, rec.keys, strict=True):
-            mean, scale = scales[key]
-            target = (value - mean) / np.where(scale > 0, scale, 1.0)
-            target[~seen] = np.nan
-            targets.append(target)
-        if not any(np.isfinite(target).any() for target in targets):
-            raise ValueError(
-                "No frame is left to learn from: all are scrubbed, follow less than "
-                f"{grid.n_lags * grid.dt:g} s of signal, or have BAD spans in their history."
-            )
+        targets = standard_targets(clean, scales, rec.keys, known, grid)
         scaler = scaler.fit(powers, rec.keys)
         return cls(
             scaler.transform(powers, rec.keys, rec.kind), targets, rec.keys, rec.table, rec.kind,
@@ -190,6 +180,22 @@ class Paired:
         scaler = scaler.fit(self.raw, self.keys)
         powers = scaler.transform(self.raw, self.keys, self.kind)
         return replace(self, powers=powers, scaler=scaler)
+
+
+def standard_targets(clean, scales: dict, keys, known, grid: LowRateGrid) -> list[np.ndarray]:
+    """BOLD (n_frames, n_targets) by mean and scale of its recording; NaN where not ``known``."""
+    targets = []
+    for value, seen, key in zip(clean, known, keys, strict=True):
+        mean, scale = scales[key]
+        target = (value - mean) / np.where(scale > 0, scale, 1.0)
+        target[~seen] = np.nan
+        targets.append(target)
+    if not any(np.isfinite(target).any() for target in targets):
+        raise ValueError(
+            "No frame is left to learn from: all are scrubbed, follow less than "
+            f"{grid.n_lags * grid.dt:g} s of signal, or have BAD spans in their history."
+        )
+    return targets
 
 
 def inner_split(data: Paired, fraction: float, gap: float) -> tuple[Paired, Paired] | None:

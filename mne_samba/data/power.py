@@ -42,9 +42,9 @@ class LowRateGrid:
         check_number(self.n_lags, "n_lags", low=1, integer=True)
 
     @classmethod
-    def from_tr(cls, t_r: float, hrf_length: float, rate: float = RATE) -> LowRateGrid:
+    def from_tr(cls, t_r: float, hrf_length: float) -> LowRateGrid:
         """Grid for a repetition time, with a history of ``hrf_length`` seconds."""
-        step = max(1, round(rate * t_r))
+        step = max(1, round(RATE * t_r))
         return cls(t_r, step, max(1, int(hrf_length * step / t_r + 1e-6)))
 
     @property

@@ -92,6 +92,11 @@ class Recordings:
         """Frames of every segment."""
         return [segment.n_frames for segment in self.segments]
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of a table, (n_samples, n_features)."""
+        return np.asarray(self.segments[0].read(0, self.segments[0].n_times)).T
+
     def as_given(self, frames: list[np.ndarray]):
         """Give values of segments in the shape of the input."""
         if self.kind == "windows":

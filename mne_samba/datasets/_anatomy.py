@@ -137,14 +137,7 @@ def lead_field(coords, info, rng):
     with mne.use_log_level("ERROR"):
         src = mne.setup_volume_source_space(pos={"rr": rr, "nn": nn}, verbose="ERROR")
         forward = mne.make_forward_solution(
-            info,
-            Transform("mri", "head"),
-            src,
-            sphere,
-            meg=False,
-            eeg=True,
-            mindist=0.0,
-            verbose="ERROR",
+            info, Transform("mri", "head"), src, sphere, meg=False, mindist=0.0, verbose="ERROR"
         )
     if forward["nsource"] != len(rr):
         raise RuntimeError(

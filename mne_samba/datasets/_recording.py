@@ -7,14 +7,7 @@ from scipy import fft
 from scipy.signal import fftconvolve
 
 from ..hrf import double_gamma
-from ._signals import (
-    SLOW_RATE,
-    background,
-    background_power,
-    bin_means,
-    carrier,
-    slow_amplitudes,
-)
+from ._signals import SLOW_RATE, background, bin_means, carrier, slow_amplitudes
 
 #: Standard deviation of the slow log-amplitude of every rhythm (log-power: twice that).
 LOG_AMPLITUDE = 0.5
@@ -103,7 +96,8 @@ def rhythm_power(bands, rhythm_snr):
     for low, high in bands.values():
         octaves = np.log2(np.sqrt(low * high) / 10.0)
         peak = 1.0 + 5.0 * np.exp(-0.5 * (octaves / 0.3) ** 2)
-        power.append(rhythm_snr * peak * background_power(max(low, 0.5), high))
+        # The integral of the background's density, 1 / f.
+        power.append(rhythm_snr * peak * np.log(high / max(low, 0.5)))
     return np.array(power)
 
 

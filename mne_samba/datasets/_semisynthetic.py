@@ -10,7 +10,7 @@ from sklearn.utils import Bunch, check_random_state
 from .._checks import check_number, check_option
 from ..hrf import HRF_PARAMS, double_gamma, hrf_summary, unit_peak
 from ._checks import check_bands, check_snr
-from ._signals import bin_means, bold_noise
+from ._signals import bin_means, bold_noise, standard_columns
 from ._worlds import draw_shapes, mean_band_weights, shape_params
 
 _DESCR = """SEMI-SYNTHETIC data: the electrophysiology is a real recording; BOLD was made from it.
@@ -120,7 +120,7 @@ def simulate_bold(
     clean = fftconvolve(signs[:, None] * drive, double_gamma(lags, params), axes=1)
     # The first frame has no past at all; frame k ends where bin k * n_bins begins.
     clean = np.pad(clean[:, n_bins - 1 : (n_frames - 1) * n_bins : n_bins], ((0, 0), (1, 0))).T
-    clean = (clean - clean.mean(axis=0)) / clean.std(axis=0)
+    clean = standard_columns(clean)
     if isinstance(noise, str):
         unit = bold_noise(rng, noise, n_frames, n_targets, t_r)
     else:
@@ -162,8 +162,7 @@ def _check_noise(noise, noise_t_r, t_r):
         check_option(noise, "noise", ("ar", "pink"))
         return noise, t_r
     noise = np.asarray(noise, dtype=float)
-    if noise.ndim == 1:
-        noise = noise[:, None]
+    noise = noise[:, None] if noise.ndim == 1 else noise
     if noise.ndim != 2 or len(noise) < 50:
         raise ValueError(
             "noise must have shape (n_samples, n_series) with 50 samples or more, got "
@@ -222,14 +221,9 @@ def _band_power_drive(raw, channels, names, bands, n_bins, width):
         low, high = bands[name]
         # Narrow transitions: MNE's own at 45 Hz would let half of a 50 Hz line through.
         filtered = mne.filter.filter_data(
-            signal[None],
-            sfreq,
-            low,
-            high,
-            l_trans_bandwidth=min(1.0, low / 2),
-            h_trans_bandwidth=min(1.0, sfreq / 2 - high),
-            verbose="ERROR",
-        )[0]
+            signal[None], sfreq, low, high, l_trans_bandwidth=min(1.0, low / 2),
+            h_trans_bandwidth=min(1.0, sfreq / 2 - high), verbose="ERROR",
+        )[0]  # fmt: skip
         power = bin_means(np.abs(hilbert(filtered)) ** 2, edges)
         if power.std() == 0:
             raise ValueError(f"Channel {channel!r} is flat: mark it bad or leave it out of picks.")
@@ -250,6 +244,4 @@ def _randomised(rng, noise, noise_t_r, n_frames, n_targets, t_r):
     phases = rng.uniform(0, 2 * np.pi, density.shape)
     spectrum = np.sqrt(density) * np.exp(1j * phases)
     spectrum[0] = 0
-    series = fft.irfft(spectrum, n_fft, axis=0)[:n_frames]
-    series -= series.mean(axis=0)
-    return series / series.std(axis=0)
+    return standard_columns(fft.irfft(spectrum, n_fft, axis=0)[:n_frames])

@@ -34,20 +34,13 @@ def slow_amplitudes(rng, n_series, n_times):
     return fft.irfft(spectrum, n_fft, axis=-1)[:, margin : margin + n_times]
 
 
-def background(rng, n_times, sfreq, exponent=1.0):
-    """Gaussian noise (n_times,), one-sided density ``f ** -exponent``, flat below 0.5 Hz."""
+def background(rng, n_times, sfreq):
+    """Gaussian noise (n_times,), one-sided density ``1 / f``, flat below 0.5 Hz."""
     freqs = np.arange(n_times // 2 + 1) * sfreq / n_times
     spectrum = _complex_normal(rng, (len(freqs),))
-    spectrum *= np.maximum(freqs, 0.5) ** (-exponent / 2) * np.sqrt(sfreq * n_times) / 2
+    spectrum *= np.maximum(freqs, 0.5) ** -0.5 * np.sqrt(sfreq * n_times) / 2
     spectrum[0] = 0
     return fft.irfft(spectrum, n_times)
-
-
-def background_power(low, high, exponent=1.0):
-    """Power of :func:`background` between two frequencies (both above 0.5 Hz)."""
-    if exponent == 1.0:
-        return np.log(high / low)
-    return (high ** (1 - exponent) - low ** (1 - exponent)) / (1 - exponent)
 
 
 def carrier(rng, n_times, sfreq, low, high):
@@ -93,5 +86,10 @@ def bold_noise(rng, kind, n_frames, n_targets, t_r):
         spectrum[1:] /= np.sqrt(freqs[1:, None])
         spectrum[0] = 0
         noise = fft.irfft(spectrum, n_fft, axis=0)[:n_frames]
-    noise -= noise.mean(axis=0)
-    return noise / noise.std(axis=0)
+    return standard_columns(noise)
+
+
+def standard_columns(series):
+    """Series (n_times, n_series) with mean 0 and variance 1 each."""
+    series = series - series.mean(axis=0)
+    return series / series.std(axis=0)

@@ -11,7 +11,15 @@ _WEIGHT_KNOTS = ([2.0, 6.0, 10.0, 20.0, 37.0], [0.3, 0.2, -1.0, -0.4, 0.9])
 _WEIGHT_SPREAD = 0.35
 #: How far (mm) a target reaches for its sources.
 _REACH = 40.0
-_PEAKS = (3.5, 7.0)
+# Ranges of human response shapes, peaks between 3.5 and 7 s. The undershoot pulls the peak forward
+# by at most 0.2 s: room is left below.
+_SHAPES = {
+    "peak (s)": (3.75, 7.0),
+    "dispersion (s)": (0.6, 1.0),
+    "lag to undershoot (s)": (5.0, 8.0),
+    "dispersion of undershoot (s)": (0.7, 1.0),
+    "ratio of undershoot": (0.1, 0.4),
+}
 
 
 @dataclass(frozen=True)
@@ -52,35 +60,16 @@ class Coupling:
 
 def shape_params(shapes):
     """Unit-peak parameters (n, 6), in the order of ``HRF_PARAMS``, of shapes (n, 5)."""
-    peak, dispersion, lag, undershoot_dispersion, ratio = np.asarray(shapes, dtype=float).T
+    peak, dispersion, lag, late_dispersion, ratio = np.asarray(shapes, dtype=float).T
+    delays = peak / dispersion, (peak + lag) / late_dispersion
     return unit_peak(
-        np.stack(
-            [
-                peak / dispersion,
-                (peak + lag) / undershoot_dispersion,
-                dispersion,
-                undershoot_dispersion,
-                np.ones_like(peak),
-                ratio,
-            ],
-            axis=1,
-        )
+        np.column_stack([*delays, dispersion, late_dispersion, np.ones_like(peak), ratio])
     )
 
 
 def draw_shapes(rng, n_targets):
     """Draw shapes (n_targets, 5) of human responses whose peaks lie between 3.5 and 7 s."""
-    # The undershoot pulls the peak forward by at most 0.2 s: room is left below.
-    return np.stack(
-        [
-            rng.uniform(_PEAKS[0] + 0.25, _PEAKS[1], n_targets),
-            rng.uniform(0.6, 1.0, n_targets),
-            rng.uniform(5.0, 8.0, n_targets),
-            rng.uniform(0.7, 1.0, n_targets),
-            rng.uniform(0.1, 0.4, n_targets),
-        ],
-        axis=1,
-    )
+    return np.column_stack([rng.uniform(*limits, n_targets) for limits in _SHAPES.values()])
 
 
 def mean_band_weights(bands):

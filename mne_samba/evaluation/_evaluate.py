@@ -8,7 +8,7 @@ from mne.utils import logger, use_log_level
 
 from .._checks import as_float_array
 from ..data.missing import lacking
-from ._folds import counted_targets, folds_of
+from ._folds import folds_of
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks
 from ._options import (
@@ -21,11 +21,10 @@ from ._options import (
     check_nulls,
     check_numbers,
     name_of,
-    time_params,
 )
-from ._plain import framewise_ridge, plain_model
+from ._plain import PLAIN, framewise_ridge
 from ._result import EvaluationResult
-from ._samples import Samples, nan_mean, read_samples
+from ._samples import Samples, nan_mean, on_grid, read_samples
 from ._score import Run, Scorer, runs_of
 
 
@@ -149,25 +148,23 @@ def evaluate(
     scores = check_metrics(metrics)
     estimators, plain = check_baselines(baselines, translator)
     check_nulls(nulls, n_shifts, detrend)
-    t_r, context = time_params(translator, t_r, context)
     with use_log_level(verbose):
         samples = read_samples(
             translator, X, y, groups, t_r=t_r, context=context, target_names=target_names
         )
-    measured = counted_targets(samples, translator, context)
-    _check_targets(measured, samples)
+    _check_targets(samples)
     folds = folds_of(samples, cv)
-    _check_regions(measured, samples, folds)
+    _check_regions(samples, folds)
     extra = _on_grid(confounds, samples, "confounds")
     truth = _on_grid(clean, samples, "clean")
-    scorer = Scorer(samples, measured, detrend, scores, extra, truth)
+    scorer = Scorer(samples, detrend, scores, extra, truth)
     shifts = scorer.draw(n_shifts, min_shift, random_state) if "circular_shift" in nulls else {}
     name = name_of(translator, [*estimators, *plain])
     with use_log_level(verbose):
         warn_of_leaks(samples, scorer.measured, folds)
         jobs = _jobs(name, translator, estimators, folds, nulls)
         fitted = run_jobs(jobs, samples, random_state=random_state, n_jobs=n_jobs, cache=cache)
-        runs = _runs(samples, folds, jobs, fitted, plain, measured, extra)
+        runs = _runs(samples, folds, jobs, fitted, plain, extra)
         table = scorer.frame(runs)
         null = {}
         if shifts:
@@ -192,9 +189,9 @@ def evaluate(
     )
 
 
-def _check_targets(measured: dict, samples: Samples) -> None:
+def _check_targets(samples: Samples) -> None:
     varies = np.zeros(len(samples.names), dtype=bool)
-    for label, grid in measured.items():
+    for label, grid in samples.measured.items():
         there = ~lacking(grid)
         rows = grid[np.isfinite(grid[:, there]).all(axis=1)]
         if len(rows) < 3:
@@ -209,11 +206,11 @@ def _check_targets(measured: dict, samples: Samples) -> None:
         logger.warning(f"{(~varies).sum()} constant targets score 0.")
 
 
-def _check_regions(measured: dict, samples: Samples, folds: list) -> None:
+def _check_regions(samples: Samples, folds: list) -> None:
     """Refuse regions that some fold cannot learn, because only people that it tests have them."""
     for fold, (train, _) in enumerate(folds):
         seen = np.unique(samples.label[train])
-        nowhere = np.all([lacking(measured[label]) for label in seen], axis=0)
+        nowhere = np.all([lacking(samples.measured[label]) for label in seen], axis=0)
         if nowhere.any():
             names = [samples.names[m] for m in np.flatnonzero(nowhere)]
             raise ValueError(
@@ -267,15 +264,15 @@ def _jobs(name, translator, estimators, folds, nulls) -> list[Job]:
     return jobs
 
 
-def _runs(samples, folds, jobs, fitted, plain, measured, confounds) -> list[Run]:
+def _runs(samples, folds, jobs, fitted, plain, confounds) -> list[Run]:
     runs = []
     for fold, (train, test) in enumerate(folds):
         seen = samples.frames(train)
         found = zip(jobs, fitted, strict=True)
         mine = runs_of(samples, fold, test, {j.name: p for j, p in found if j.fold == fold})
-        models = {name: plain_model(name)(samples, measured, seen) for name in plain}
+        models = {name: PLAIN[name](samples, seen) for name in plain}
         if confounds is not None:
-            models["confounds"] = framewise_ridge(samples, measured, seen, confounds)
+            models["confounds"] = framewise_ridge(samples, seen, confounds)
         for name, grids in models.items():
             for run in mine:
                 run.predictions[name] = grids[run.label][run.frames]
@@ -285,14 +282,9 @@ def _runs(samples, folds, jobs, fitted, plain, measured, confounds) -> list[Run]
 
 def _predictions(samples: Samples, runs: list[Run], model: str) -> list[np.ndarray]:
     """Out-of-fold predictions on whole grids; folds that test the same frame are averaged."""
-    n_targets = len(samples.names)
-    total = [np.zeros((n, n_targets)) for n in samples.n_grid]
-    count = [np.zeros((n, n_targets)) for n in samples.n_grid]
-    for run in runs:
-        part = run.predictions[model]
-        finite = np.isfinite(part)
-        total[run.label][run.frames] += np.where(finite, part, 0.0)
-        count[run.label][run.frames] += finite
-    return [
-        np.where(c > 0, t / np.maximum(c, 1), np.nan) for t, c in zip(total, count, strict=True)
-    ]
+    grids = []
+    for label, n in enumerate(samples.n_grid):
+        mine = [run for run in runs if run.label == label]
+        parts = [run.predictions[model] for run in mine]
+        grids.append(on_grid(parts, [run.frames for run in mine], (n, len(samples.names))))
+    return grids

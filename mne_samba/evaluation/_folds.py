@@ -1,4 +1,4 @@
-"""Which samples train and test, and which of their frames count."""
+"""Which samples train and test."""
 
 import numpy as np
 from sklearn.model_selection import LeaveOneGroupOut, check_cv
@@ -6,23 +6,7 @@ from sklearn.model_selection import LeaveOneGroupOut, check_cv
 from ..data.window_table import window_metadata
 from ..model_selection import BlockedTimeSplit
 from ._leakage import GAP
-from ._parts import known_params
 from ._samples import Samples, people_of
-
-
-def counted_targets(samples: Samples, translator, context) -> dict:
-    """Targets on their recordings' grids (n_grid, n_targets); NaN without a whole history."""
-    measured = samples.targets()
-    if samples.table is not None or samples.back:
-        return measured
-    params = known_params(translator)
-    history = params.get("hrf_length", context)
-    shift = params.get("n_dummy", 0) + params.get("slice_time_ref", 0.0)
-    first = np.broadcast_to(params.get("first_volume", 0.0), len(measured))
-    for label, grid in measured.items():
-        time = first[label] + (np.arange(len(grid)) + shift) * samples.t_r[label]
-        grid[time < (0.0 if history is None else history) - 1e-9] = np.nan
-    return measured
 
 
 def folds_of(samples: Samples, cv) -> list:

@@ -63,15 +63,11 @@ def shuffled_bold(samples: Samples, train: np.ndarray) -> list:
     for row in train:
         source = grids[other[int(samples.label[row])]]
         n = len(samples.bold[row])
-        filled = _without_holes(source)
+        # Without the frames that no training sample holds.
+        filled = source[np.isfinite(source).any(axis=1)]
         start = samples.first[row] + len(filled) // 2
         parts.append(filled[(start + np.arange(n)) % len(filled)])
     return parts
-
-
-def _without_holes(grid: np.ndarray) -> np.ndarray:
-    """Leave out the frames that no training sample holds."""
-    return grid[np.isfinite(grid).any(axis=1)]
 
 
 def _predicted(prediction, samples: Samples, test: np.ndarray) -> list:

@@ -129,16 +129,6 @@ def check_baselines(baselines, translator) -> tuple[dict, list]:
     return estimators, plain
 
 
-def time_params(translator, t_r, context) -> tuple:
-    """Seconds between frames and of history: as given, else what the translator says."""
-    params = known_params(translator)
-    own = params.get("t_r")
-    if isinstance(t_r, int | float) and own is not None and 0 < t_r != own:
-        raise ValueError(f"t_r={t_r!r} contradicts the translator's t_r={own!r}.")
-    t_r = own if t_r is None else t_r
-    return t_r, params.get("hrf_length") if context is None else context
-
-
 def _ridge(name: str, translator):
     """Band-power ridge that reads the data, and measures bands, as the translator does."""
     if inverse_of(translator) is not None:

@@ -42,3 +42,13 @@ def _own_params(estimator) -> dict:
         for name, value in estimator.get_params(deep=False).items()
         if name not in ("model", "reader", "trainer")
     }
+
+
+def time_params(translator, t_r, context) -> tuple:
+    """Seconds between frames and of history: as given, else what the translator says."""
+    params = known_params(translator)
+    own = params.get("t_r")
+    if isinstance(t_r, int | float) and own is not None and 0 < t_r != own:
+        raise ValueError(f"t_r={t_r!r} contradicts the translator's t_r={own!r}.")
+    t_r = own if t_r is None else t_r
+    return t_r, params.get("hrf_length") if context is None else context

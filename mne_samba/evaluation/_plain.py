@@ -1,7 +1,5 @@
 """Baselines that never look at the signal: train mean, time, stimulus average, confounds."""
 
-from collections.abc import Callable
-
 import numpy as np
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
@@ -10,35 +8,27 @@ from sklearn.preprocessing import StandardScaler
 
 from ..data.missing import by_pattern, lacking
 from ..metrics import cosine_drift, polynomial_drift
-from ._samples import Samples, common_frames
-
-PLAIN = ("mean", "time", "stimulus_average")
+from ._samples import Samples, common_frames, nan_mean, on_grid
 
 
-def _mean(samples: Samples, grids: dict, frames: dict) -> dict:
-    rows = np.concatenate([grids[k][frames[k]] for k in frames])
+def _mean(samples: Samples, frames: dict) -> dict:
+    rows = np.concatenate([samples.measured[k][frames[k]] for k in frames])
     mean = np.nanmean(rows, axis=0)
     return {k: np.tile(mean, (n, 1)) for k, n in enumerate(samples.n_grid)}
 
 
-def _stimulus_average(samples: Samples, grids: dict, frames: dict) -> dict:
+def _stimulus_average(samples: Samples, frames: dict) -> dict:
     """Mean over training recordings at the same frame; 0 where nobody was measured."""
     begin = common_frames(samples, range(len(samples.n_grid)))
     longest = max(begin[k] + int(n) for k, n in enumerate(samples.n_grid))
-    n_targets = next(iter(grids.values())).shape[1]
-    total, count = np.zeros((longest, n_targets)), np.zeros((longest, n_targets))
-    for k, rows in frames.items():
-        part = grids[k][rows]
-        finite = np.isfinite(part)
-        part = np.where(finite, part, 0.0)
-        part = part - part.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
-        total[begin[k] + rows] += np.where(finite, part, 0.0)
-        count[begin[k] + rows] += finite
-    average = total / np.maximum(count, 1)
+    parts = [samples.measured[k][rows] for k, rows in frames.items()]
+    parts = [part - nan_mean(part) for part in parts]
+    places = [begin[k] + rows for k, rows in frames.items()]
+    average = np.nan_to_num(on_grid(parts, places, (longest, parts[0].shape[1])))
     return {k: average[begin[k] : begin[k] + n] for k, n in enumerate(samples.n_grid)}
 
 
-def framewise_ridge(samples: Samples, grids: dict, frames: dict, design: dict) -> dict:
+def framewise_ridge(samples: Samples, frames: dict, design: dict) -> dict:
     """Ridge on the design of each recording, (n_grid, n_regressors); penalty by contiguous blocks.
 
     Fitted on the given ``frames`` of the training recordings; predicts every recording's whole
@@ -46,11 +36,11 @@ def framewise_ridge(samples: Samples, grids: dict, frames: dict, design: dict) -
     """
     out = {k: np.empty((n, len(samples.names))) for k, n in enumerate(samples.n_grid)}
     # Regions that the same recordings have are fitted together.
-    gaps = np.stack([lacking(grids[k]) for k in frames])
+    gaps = np.stack([lacking(samples.measured[k]) for k in frames])
     for columns, members in by_pattern(gaps):
         inputs, targets = [], []
         for k in (k for k, member in zip(frames, members, strict=True) if member):
-            part = grids[k][frames[k]][:, columns]
+            part = samples.measured[k][frames[k]][:, columns]
             kept = np.isfinite(part).all(axis=1)
             if kept.any():
                 inputs.append(design[k][frames[k][kept]])
@@ -68,7 +58,7 @@ def framewise_ridge(samples: Samples, grids: dict, frames: dict, design: dict) -
     return out
 
 
-def _time(samples: Samples, grids: dict, frames: dict) -> dict:
+def _time(samples: Samples, frames: dict) -> dict:
     # A cubic alone would be removed with the drift; slow cosines also tell what folds share.
     design = {}
     for k, n in enumerate(samples.n_grid):
@@ -76,9 +66,8 @@ def _time(samples: Samples, grids: dict, frames: dict) -> dict:
         design[k] = np.column_stack([polynomial_drift(int(n), 3), slow])[:, 1:]
     width = min(part.shape[1] for part in design.values())
     design = {k: part[:, :width] for k, part in design.items()}
-    return framewise_ridge(samples, grids, frames, design)
+    return framewise_ridge(samples, frames, design)
 
 
-def plain_model(name: str) -> Callable:
-    """Predictor of one of ``PLAIN``: ``(samples, grids, training frames) -> predictions``."""
-    return {"mean": _mean, "time": _time, "stimulus_average": _stimulus_average}[name]
+# Predictors: (samples, training frames by recording) -> predictions on whole grids.
+PLAIN = {"mean": _mean, "time": _time, "stimulus_average": _stimulus_average}

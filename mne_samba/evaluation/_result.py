@@ -69,25 +69,17 @@ class EvaluationResult:
         Columns ``score``, ``null_mean``, ``p`` (one-sided), ``p_max`` (corrected over targets by
         the maximum statistic) and ``p_fdr`` (Benjamini-Hochberg).
         """
-        tables = []
+        columns = ["model", "target", "score", "null_mean", "p", "p_max", "p_fdr"]
+        tables = [pd.DataFrame(columns=columns)]
         for model, null in self.null_.items():
             observed = self._observed(model)
             p = p_value(observed, null, cluster_size(null) if self._clustered else 1.0)
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "model": model,
-                        "target": self.target_names_,
-                        "score": observed,
-                        "null_mean": np.nanmean(null, axis=0),
-                        "p": p,
-                        "p_max": max_statistic_p(observed, null, self._clustered),
-                        "p_fdr": fdr(p),
-                    }
-                )
-            )
-        columns = ["model", "target", "score", "null_mean", "p", "p_max", "p_fdr"]
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+            p_max = max_statistic_p(observed, null, self._clustered)
+            means = np.nanmean(null, axis=0)
+            values = (model, self.target_names_, observed, means, p, p_max, fdr(p))
+            tables.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
+        # An empty table would make all columns objects.
+        return pd.concat(tables[1:] or tables, ignore_index=True)
 
     def _observed(self, null: str) -> np.ndarray:
         """Score of each target, (n_targets,), that a null of this name belongs to."""
@@ -201,20 +193,10 @@ class EvaluationResult:
                 units = self._units(model, metric)
             except ValueError:
                 continue
-            mean, low, high = mean_interval(units)
-            rows.append(
-                {
-                    "model": model,
-                    "unit": units.index.name,
-                    "n": len(units),
-                    "mean": mean,
-                    "std": float(np.std(units, ddof=1)) if len(units) > 1 else float("nan"),
-                    "ci_low": low,
-                    "ci_high": high,
-                    "p_sign_flip": sign_flip_p(units),
-                }
-            )
-        return pd.DataFrame(rows).set_index("model")
+            std = float(np.std(units, ddof=1)) if len(units) > 1 else float("nan")
+            rows.append({"model": model, **_statistics(units), "std": std})
+        columns = ["model", "unit", "n", "mean", "std", "ci_low", "ci_high", "p_sign_flip"]
+        return pd.DataFrame(rows, columns=columns).set_index("model")
 
     def compare(self, model: str, other: str, metric: str | None = None) -> dict:
         """Paired difference between two models over people (over folds with one person).
@@ -238,16 +220,7 @@ class EvaluationResult:
             If a model or metric is unknown.
         """
         first, second = self._units(model, metric), self._units(other, metric)
-        difference = (first - second).dropna()
-        mean, low, high = mean_interval(difference)
-        return {
-            "unit": difference.index.name,
-            "n": len(difference),
-            "mean": mean,
-            "ci_low": low,
-            "ci_high": high,
-            "p_sign_flip": sign_flip_p(difference),
-        }
+        return _statistics((first - second).dropna())
 
     def summary(self) -> pd.DataFrame:
         """Return one row per model and null.
@@ -297,3 +270,16 @@ class EvaluationResult:
                 "ci_high": high,
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def _statistics(units: pd.Series) -> dict:
+    """Mean of people (or folds) with its interval, and whether it is zero."""
+    mean, low, high = mean_interval(units)
+    return {
+        "unit": units.index.name,
+        "n": len(units),
+        "mean": mean,
+        "ci_low": low,
+        "ci_high": high,
+        "p_sign_flip": sign_flip_p(units),
+    }

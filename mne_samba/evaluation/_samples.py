@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import mne
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from .._checks import as_float_array
 from ..data.window_table import is_epochs_list, is_recordings, window_table
-from ._parts import inverse_of
+from ._parts import inverse_of, known_params, time_params
 from ._way_back import band_power
 
 
@@ -32,10 +33,18 @@ class Samples:
     names: list  # of targets
     table: pd.DataFrame | None  # times of windows; None for whole recordings
     ndim: int  # of BOLD as it was given, for estimators that expect rows of frames
+    n_unknown: np.ndarray  # (n_recordings,): first frames, which have no whole history
 
-    def given(self, rows: Sequence[int], bold: list | None = None) -> tuple:
-        """X and y of some samples in the form in which the user gave them, or with other BOLD."""
-        bold = [self.bold[row] for row in rows] if bold is None else bold
+    @cached_property
+    def measured(self) -> dict[int, np.ndarray]:
+        """Targets (n_grid, n_targets) of every recording; NaN where frames do not count."""
+        grids = self.place(self.y, np.arange(len(self.y)))
+        for label, grid in grids.items():
+            grid[: self.n_unknown[label]] = np.nan
+        return grids
+
+    def given(self, rows: Sequence[int], bold: list) -> tuple:
+        """X and y of some samples, with this BOLD, in the form in which the user gave them."""
         if self.table is not None:
             bold = np.asarray(bold)
             if self.ndim < 3:
@@ -49,20 +58,13 @@ class Samples:
         rows = np.asarray(rows, int)
         for label in np.unique(self.label[rows]):
             members = np.flatnonzero(self.label[rows] == label)
-            shape = (self.n_grid[label], np.shape(values[members[0]])[1])
-            total, count = np.zeros(shape), np.zeros(shape)
-            for member in members:
-                part = np.asarray(values[member], float)
-                where = slice(self.first[rows[member]], self.first[rows[member]] + len(part))
-                finite = np.isfinite(part)
-                total[where] += np.where(finite, part, 0.0)
-                count[where] += finite
-            placed[int(label)] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            parts = [np.asarray(values[member], float) for member in members]
+            starts = self.first[rows[members]]
+            places = [
+                start + np.arange(len(part)) for start, part in zip(starts, parts, strict=True)
+            ]
+            placed[int(label)] = on_grid(parts, places, (self.n_grid[label], parts[0].shape[1]))
         return placed
-
-    def targets(self) -> dict[int, np.ndarray]:
-        """Targets of every recording on its grid, (n_grid, n_targets)."""
-        return self.place(self.y, np.arange(len(self.y)))
 
     def frames(self, rows: Sequence[int]) -> dict[int, np.ndarray]:
         """Frames of each recording's grid that some samples hold."""
@@ -114,6 +116,7 @@ def read_samples(
     translator, X, y, groups=None, *, t_r=None, context=None, target_names=None
 ) -> Samples:
     """Read what scoring needs from whole recordings or windows, as the estimators take them."""
+    t_r, context = time_params(translator, t_r, context)
     inverse = inverse_of(translator)
     signal, bold, name = (X, y, "X") if inverse is None else (y, X, "y")
     if isinstance(signal, mne.io.BaseRaw):
@@ -163,6 +166,10 @@ def read_samples(
     lengths = np.array([len(part) for part in parts])
     n_grid = np.array([(first + lengths)[label == k].max() for k in range(label.max() + 1)])
     targets = parts if inverse is None else power
+    t_r = _seconds(t_r, len(n_grid))
+    n_unknown = np.zeros(len(n_grid), int)
+    if whole and inverse is None:
+        n_unknown = _frames_without_history(known_params(translator), t_r, n_grid, context)
     return Samples(
         signal=signal,
         bold=parts,
@@ -172,12 +179,25 @@ def read_samples(
         label=label,
         first=first,
         n_grid=n_grid,
-        t_r=_seconds(t_r, len(n_grid)),
+        t_r=t_r,
         recordings=recordings,
         names=_target_names(y, target_names, targets[0].shape[1]),
         table=table,
         ndim=ndim,
+        n_unknown=n_unknown,
     )
+
+
+def _frames_without_history(params: dict, t_r, n_grid, context) -> np.ndarray:
+    """Count the first frames of recordings that have no whole history, (n_recordings,)."""
+    history = params.get("hrf_length", context)
+    history = 0.0 if history is None else history
+    shift = params.get("n_dummy", 0) + params.get("slice_time_ref", 0.0)
+    starts = np.broadcast_to(params.get("first_volume", 0.0), len(n_grid))
+    times = [
+        start + (np.arange(n) + shift) * s for start, s, n in zip(starts, t_r, n_grid, strict=True)
+    ]
+    return np.array([(time < history - 1e-9).sum() for time in times])
 
 
 def _first_on_grid(table: pd.DataFrame) -> np.ndarray:
@@ -222,6 +242,16 @@ def people_of(samples: Samples) -> np.ndarray:
     if samples.groups is not None:
         return np.asarray(samples.groups)
     return samples.recordings["subject"].to_numpy()[samples.label]
+
+
+def on_grid(parts: list[np.ndarray], places: list[np.ndarray], shape: tuple) -> np.ndarray:
+    """Average parts (n_rows, n_columns) that lie at rows of a grid; NaN where there is none."""
+    total, count = np.zeros(shape), np.zeros(shape)
+    for part, rows in zip(parts, places, strict=True):
+        finite = np.isfinite(part)
+        total[rows] += np.where(finite, part, 0.0)
+        count[rows] += finite
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def nan_mean(parts: list) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Scores of predictions on the frame grid: raw, with confounds partialled out, against truth."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial as partial_
 
@@ -57,17 +56,17 @@ class Scorer:
     at frames that do not count.
     """
 
-    def __init__(self, samples: Samples, measured, method, metrics, confounds=None, clean=None):
+    def __init__(self, samples: Samples, method, metrics, confounds=None, clean=None):
         self.samples = samples
         self.method = method
         self.metrics = metrics
         self.confounds = confounds
-        self.raw, self.truth = measured, clean
-        self.measured = {k: self._detrended(v, k) for k, v in measured.items()}
+        self.raw, self.truth = samples.measured, clean
+        self.measured = {k: self._detrended(v, k) for k, v in self.raw.items()}
         self.partial = None
         if confounds is not None:
             self.partial = {
-                k: partial_out(v, confounds[k], samples.t_r[k], method) for k, v in measured.items()
+                k: partial_out(v, confounds[k], samples.t_r[k], method) for k, v in self.raw.items()
             }
 
     def _detrended(self, values, label: int, frames=None) -> np.ndarray:
@@ -85,24 +84,25 @@ class Scorer:
         """Tidy table: one row per model, metric, fold, recording and target."""
         blocks = []
         for run in runs:
-            for model in run.predictions:
-                y = self._block_of(self.raw, run)
-                pred = self.predicted(run, model)
-                for name, metric in self.metrics.items():
-                    blocks.append(self._block(run, model, name, y, pred, metric))
-                    if self.truth is not None:
-                        # Noise-free truth, where the measured frames count.
-                        truth = np.where(np.isnan(y), np.nan, self._block_of(self.truth, run))
-                        blocks.append(self._block(run, model, f"clean_{name}", truth, pred, metric))
-                if self.partial is not None:
-                    pred = self.partialled(run, run.predictions[model])
-                    y = self.partialled(run, self.raw[run.label][run.frames])
-                    for name, metric in self.metrics.items():
-                        blocks.append(self._block(run, model, f"partial_{name}", y, pred, metric))
+            y = self._block_of(self.raw, run)
+            sides = {"": y}
             if self.truth is not None:
-                y, truth = (self._block_of(part, run) for part in (self.raw, self.truth))
-                for name, metric in self.metrics.items():
-                    blocks.append(self._block(run, "ceiling", name, y, truth, metric))
+                truth = self._block_of(self.truth, run)
+                # Noise-free truth, where the measured frames count.
+                sides["clean_"] = np.where(np.isnan(y), np.nan, truth)
+            for model, prediction in run.predictions.items():
+                pred = self.predicted(run, model)
+                for name in self.metrics:
+                    for prefix, side in sides.items():
+                        blocks.append(self._block(run, model, name, side, pred, prefix))
+                if self.partial is not None:
+                    pred = self.partialled(run, prediction)
+                    left = self.partialled(run, self.raw[run.label][run.frames])
+                    for name in self.metrics:
+                        blocks.append(self._block(run, model, name, left, pred, "partial_"))
+            if self.truth is not None:
+                for name in self.metrics:
+                    blocks.append(self._block(run, "ceiling", name, y, truth))
         return pd.concat(blocks, ignore_index=True)
 
     def _block_of(self, values: dict, run: Run) -> np.ndarray:
@@ -119,19 +119,17 @@ class Scorer:
             run.frames,
         )
 
-    def _block(self, run: Run, model, metric_name, y, pred, metric: Callable) -> pd.DataFrame:
-        names = self.samples.names
-        counted = np.isfinite(y) & np.isfinite(pred)
+    def _block(self, run: Run, model: str, metric: str, y, pred, prefix="") -> pd.DataFrame:
         return pd.DataFrame(
             {
                 "model": model,
-                "metric": metric_name,
+                "metric": prefix + metric,
                 "fold": run.fold,
                 "subject": self.samples.recordings["subject"].iloc[run.label],
                 "recording": run.label,
-                "target": names,
-                "score": metric(y, pred),
-                "n_frames": counted.sum(axis=0),
+                "target": self.samples.names,
+                "score": self.metrics[metric](y, pred),
+                "n_frames": (np.isfinite(y) & np.isfinite(pred)).sum(axis=0),
             }
         )
 

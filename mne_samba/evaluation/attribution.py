@@ -10,14 +10,6 @@ import torch
 
 from ..metrics import spearman
 
-__all__ = [
-    "channel_group_contributions",
-    "haufe_patterns",
-    "randomised_copy",
-    "shapley_values",
-    "smooth_grad",
-]
-
 
 def smooth_grad(
     module: torch.nn.Module,

@@ -10,8 +10,6 @@ from ..data.recordings import Layout
 from ..translator import SambaTranslator
 from .attribution import randomised_copy, smooth_grad
 
-__all__ = ["attribute"]
-
 
 def attribute(
     translator,

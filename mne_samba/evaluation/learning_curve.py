@@ -10,15 +10,13 @@ from mne.utils import use_log_level
 from scipy.optimize import least_squares
 
 from ..data.frame_times import frame_times
-from ._folds import counted_targets, folds_of
+from ._folds import folds_of
 from ._jobs import Job, run_jobs
-from ._options import check_metrics, time_params
+from ._options import check_metrics
 from ._parts import known_params
 from ._samples import Samples, read_samples, take
 from ._score import Scorer, runs_of
 from .nulls import mean_interval
-
-__all__ = ["LearningCurve", "learning_curve_minutes"]
 
 
 def _saturating(minutes, ceiling, half):
@@ -132,12 +130,12 @@ def _window_subset(samples: Samples, train: np.ndarray, seconds: float) -> tuple
 
 
 def _crop(x, seconds: float, t_r: float, part: np.ndarray, params: dict):
-    """Frames at the beginning of a recording, the signal up to the next one, and their seconds."""
+    """Signal of a recording up to some frames from its beginning, and these frames."""
     n_frames = len(part)
     share = min(1.0, seconds / (n_frames * t_r))
     n = max(1, round(share * n_frames))
     if n == n_frames:
-        return x, part, n * t_r
+        return x, part
     timing = {k: params[k] for k in ("first_volume", "n_dummy") if params.get(k) is not None}
     if isinstance(x, mne.io.BaseRaw):
         event = params.get("volume_event")
@@ -145,12 +143,12 @@ def _crop(x, seconds: float, t_r: float, part: np.ndarray, params: dict):
         if event is not None:
             # The next volume's trigger, which may come that much before the line through all.
             stop -= max(2.0 / x.info["sfreq"], 0.011)
-        return x.copy().crop(0.0, stop, include_tmax=False), part[:n], n * t_r
+        return x.copy().crop(0.0, stop, include_tmax=False), part[:n]
     x = np.asarray(x)
     before = timing.get("first_volume", 0.0) + timing.get("n_dummy", 0) * t_r
     sfreq = params.get("sfreq")
     sfreq = x.shape[1] / (before + n_frames * t_r) if sfreq is None else sfreq
-    return x[:, : round((before + n * t_r) * sfreq)], part[:n], n * t_r
+    return x[:, : round((before + n * t_r) * sfreq)], part[:n]
 
 
 def learning_curve_minutes(
@@ -182,18 +180,10 @@ def learning_curve_minutes(
     minutes : sequence of float | None
         Minutes of training, over all training recordings together. Default: an eighth, a quarter,
         a half and all of what the folds have.
-    detrend : "cosine" | "linear" | int | None
-        Drift removed before scoring.
     metric : str
         Score per target.
-    t_r, context : float | None
+    detrend, t_r, context, n_jobs, random_state, verbose
         As in :func:`evaluate`.
-    n_jobs : int | None
-        Fits at a time.
-    random_state : int | None
-        Seed of estimators that have none.
-    verbose : bool | str | None
-        MNE's verbosity.
 
     Returns
     -------
@@ -206,11 +196,9 @@ def learning_curve_minutes(
         If minutes are not positive numbers, or as in :func:`evaluate`.
     """
     metrics = check_metrics([metric])
-    t_r, context = time_params(translator, t_r, context)
     samples = read_samples(translator, X, y, groups, t_r=t_r, context=context)
-    measured = counted_targets(samples, translator, context)
     folds = folds_of(samples, cv)
-    scorer = Scorer(samples, measured, detrend, metrics)
+    scorer = Scorer(samples, detrend, metrics)
     lengths = _lengths(samples, folds, minutes)
     blocks = []
     with use_log_level(verbose):
@@ -246,17 +234,19 @@ def _fits(translator, samples, folds, seconds, random_state, n_jobs):
     fitted, used = [], []
     params = known_params(translator)
     for k, (train, test) in enumerate(folds):
+        share = seconds / len(train)
         parts = [
-            _crop(samples.signal[row], seconds / len(train), samples.t_r[row], samples.bold[row],
-                  params)
+            _crop(samples.signal[row], share, samples.t_r[row], samples.bold[row], params)
             for row in train
-        ]  # fmt: skip
-        signals = [part[0] for part in parts] + take(samples.signal, test)
-        bolds = [part[1] for part in parts] + [samples.bold[row] for row in test]
+        ]
+        signals = [signal for signal, _ in parts] + take(samples.signal, test)
+        bolds = [bold for _, bold in parts] + [samples.bold[row] for row in test]
         X, y = (bolds, signals) if samples.back else (signals, bolds)
         cut = read_samples(translator, X, y, t_r=samples.t_r[np.r_[train, test]])
         order = np.arange(len(bolds))
         job = Job("model", k, translator, order[: len(train)], order[len(train) :])
         fitted += run_jobs([job], cut, random_state=random_state)
-        used.append(sum(part[2] for part in parts))
+        used.append(
+            sum(len(bold) * samples.t_r[row] for (_, bold), row in zip(parts, train, strict=True))
+        )
     return fitted, used

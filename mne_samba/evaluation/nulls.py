@@ -8,17 +8,6 @@ from scipy import stats
 
 from ..metrics import METRICS
 
-__all__ = [
-    "circular_shift_null",
-    "cluster_size",
-    "draw_shifts",
-    "fdr",
-    "max_statistic_p",
-    "mean_interval",
-    "p_value",
-    "sign_flip_p",
-]
-
 
 def draw_shifts(
     n_frames: int, n_shifts: int, min_shift: int, rng: np.random.Generator, distinct: bool = True

@@ -2,11 +2,9 @@
 
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import rankdata
 
+from ..metrics import METRICS
 from .nulls import p_value
-
-__all__ = ["cka", "rsa", "similarity_null"]
 
 
 def _pair(a, b, least: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,16 +46,7 @@ def rsa(latent, model, *, metric: str = "correlation", method: str = "spearman")
         raise ValueError(f"method must be 'spearman' or 'pearson', got {method!r}.")
     if metric == "correlation" and min(latent.shape[1], model.shape[1]) < 2:
         raise ValueError("metric='correlation' needs two features or more; use 'euclidean'.")
-    first, second = pdist(latent, metric), pdist(model, metric)
-    return _correlation(first, second, method)
-
-
-def _correlation(first, second, method) -> float:
-    if method == "spearman":
-        first, second = rankdata(first), rankdata(second)
-    first, second = first - first.mean(), second - second.mean()
-    length = np.linalg.norm(first) * np.linalg.norm(second)
-    return float(first @ second / length) if length > 0 else 0.0
+    return METRICS[method](pdist(latent, metric), pdist(model, metric)).item()
 
 
 def _hsic(k: np.ndarray, l: np.ndarray) -> float:
@@ -103,12 +92,7 @@ def cka(latent, model, *, debiased: bool = True) -> float:
 
 
 def similarity_null(
-    latent,
-    model,
-    shifts,
-    *,
-    similarity=rsa,
-    **options,
+    latent, model, shifts, *, similarity=rsa, **options
 ) -> tuple[float, np.ndarray, float]:
     """Similarity beside that with samples rolled in time.
 
@@ -140,10 +124,10 @@ def similarity_null(
     if similarity is rsa:
         # Rolling samples only reorders their dissimilarities.
         metric = options.get("metric", "correlation")
-        method = options.get("method", "spearman")
+        score = METRICS[options.get("method", "spearman")]
         first, square = pdist(latent, metric), squareform(pdist(model, metric))
         rolled = (np.roll(square, (shift, shift), axis=(0, 1)) for shift in shifts)
-        null = [_correlation(first, squareform(part, checks=False), method) for part in rolled]
+        null = [score(first, squareform(part, checks=False)).item() for part in rolled]
     else:
         null = [similarity(latent, np.roll(model, shift, axis=0), **options) for shift in shifts]
     null = np.asarray(null)

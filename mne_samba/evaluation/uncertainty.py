@@ -7,20 +7,11 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clon
 from sklearn.utils.validation import check_is_fitted
 
 from ..models.intervals import check_coverage, conformal_quantile, stacked
-from ._folds import counted_targets, folds_of
+from ._folds import folds_of
 from ._jobs import Job, run_jobs
-from ._options import time_params
 from ._parts import inverse_of
 from ._samples import read_samples
 from ._score import Scorer, runs_of
-
-__all__ = [
-    "ConformalRegressor",
-    "conformal_quantile",
-    "interval_coverage",
-    "out_of_block_residuals",
-    "residual_std",
-]
 
 
 def out_of_block_residuals(
@@ -58,9 +49,8 @@ def out_of_block_residuals(
     ValueError
         If the seconds between frames are unknown.
     """
-    t_r, context = time_params(estimator, t_r, context)
     samples = read_samples(estimator, X, y, groups, t_r=t_r, context=context)
-    scorer = Scorer(samples, counted_targets(samples, estimator, context), detrend, {})
+    scorer = Scorer(samples, detrend, {})
     folds = folds_of(samples, cv)
     jobs = [Job("model", k, estimator, train, test) for k, (train, test) in enumerate(folds)]
     fitted = run_jobs(jobs, samples, random_state=random_state, n_jobs=n_jobs)

@@ -19,15 +19,6 @@ def normalised(stats, fitted):
     return gram, stats.cross * (scale / noise)[:, None, None]
 
 
-def _fit(family, gram, cross, start, mean, covariance):
-    """Measures of shape of many fits: (n_fits, 3)."""
-    n = len(start)
-    totals = (gram, cross, np.ones(n), np.ones(n))
-    x, _, _ = refine(family, totals, start, mean, covariance, np.ones(n), n_steps=5)
-    summary = hrf_summary(to_params(x))
-    return np.stack([summary[measure] for measure in MEASURES], axis=-1)
-
-
 def block_differences(family, a, b, n_permutations, rng):
     """Measures of shape of two fits, and their differences under exchange of blocks.
 
@@ -43,7 +34,7 @@ def block_differences(family, a, b, n_permutations, rng):
     covariance = 0.5 * sum(d.prior_covariance for d in details)
     n_regions = len(gram)
     both = 0.5 * (details[0].coordinates + details[1].coordinates)
-    pooled = (gram.sum(1), cross.sum(1), np.ones(n_regions), np.ones(n_regions))
+    pooled = gram.sum(1), cross.sum(1)
     start, _, _ = refine(family, pooled, both, mean, covariance, np.ones(n_regions))
     member = np.zeros((n_permutations + 1, n_blocks))
     member[0, :n_a] = 1
@@ -56,10 +47,10 @@ def block_differences(family, a, b, n_permutations, rng):
         for side, weights in enumerate((member[part], 1 - member[part])):
             G = np.einsum("pb,rbij->prij", weights, gram, optimize=True)
             g = np.einsum("pb,rbi->pri", weights, cross, optimize=True)
-            k = G.shape[-1]
-            out = _fit(
-                family, G.reshape(-1, k, k), g.reshape(-1, k),
-                np.tile(start, (len(weights), 1)), mean, covariance,
-            )  # fmt: skip
-            measures[side, part] = out.reshape(len(weights), n_regions, 3)
+            totals = G.reshape(-1, *G.shape[2:]), g.reshape(-1, *g.shape[2:])
+            many = np.tile(start, (len(weights), 1))
+            x, _, _ = refine(family, totals, many, mean, covariance, np.ones(len(many)), n_steps=5)
+            summary = hrf_summary(to_params(x))
+            shapes = np.stack([summary[measure] for measure in MEASURES], axis=-1)
+            measures[side, part] = shapes.reshape(len(weights), n_regions, 3)
     return measures[:, 0], measures[1, 1:] - measures[0, 1:]

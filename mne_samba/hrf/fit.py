@@ -127,7 +127,7 @@ def refine(family, totals, start, mean, covariance, noise, n_steps=12):
     the optimum (n_regions, 5), the inverse curvature there (n_regions, 5, 5), and the negative log
     posterior up to a constant (n_regions,).
     """
-    gram, cross, _, _ = totals
+    gram, cross = totals[:2]
     precision = np.linalg.inv(covariance)
     x = np.clip(start, family.low, family.high)
     damping = np.full(len(x), 1e-3)

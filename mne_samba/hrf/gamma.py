@@ -45,6 +45,11 @@ def check_bounds(bounds):
     return low, high
 
 
+def preset_of(bounds):
+    """Name the preset that bounds belong to: explicit ones are taken as human."""
+    return bounds if isinstance(bounds, str) else "human"
+
+
 def _gamma_bump(times, delay, dispersion):
     """Unit-peak gamma bump: times (n,) or (..., n), parameters (...) -> (..., n)."""
     peak = (delay * dispersion)[..., None]
@@ -201,6 +206,6 @@ def canonical_params(bounds="human"):
         Unit-peak parameters in the order of :data:`HRF_PARAMS`.
     """
     params = glover_params()
-    if isinstance(bounds, str) and bounds == "fast":
+    if preset_of(bounds) == "fast":
         params[2:4] /= 3.0
     return params

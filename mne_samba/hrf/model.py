@@ -12,7 +12,7 @@ import numpy as np
 
 from .._regression import evidence_ridge, whiten
 from .fit import fit_double_gamma, fit_responses, profile, refine, response_family, to_params
-from .gamma import canonical_params, double_gamma
+from .gamma import canonical_params, double_gamma, preset_of
 from .shapes import hrf_dictionary, hrf_summary, summarise_response
 from .stats import design, response_stats, without_drift
 
@@ -84,8 +84,7 @@ class FIRModel(_Refitted):
 
     def __init__(self, lags, bounds):
         self.lags, self.bounds = lags, bounds
-        fast = isinstance(bounds, str) and bounds == "fast"
-        width = 0.5 if fast else 1.5
+        width = 0.5 if preset_of(bounds) == "fast" else 1.5
         shapes = double_gamma(lags, hrf_dictionary(500, bounds))
         # Free responses live where responses live: their size over lags is that of the dictionary.
         envelope = np.sqrt((shapes**2).mean(0)) + 0.02

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .gamma import check_bounds, double_gamma, double_gamma_at, find_peak, unit_peak
+from .gamma import check_bounds, double_gamma, double_gamma_at, find_peak, preset_of, unit_peak
 
 # Plausible shapes per preset, in seconds; the undershoot's lag counts from the peak.
 _SHAPES = {
@@ -13,11 +13,6 @@ _SHAPES = {
 _MAX_UNDERSHOOT_RATIO = 0.6
 # Random responses that are judged at once.
 _DRAWN = 256
-
-
-def _shapes(bounds):
-    """Plausible peak, width and undershoot ranges that belong to a preset."""
-    return _SHAPES[bounds if isinstance(bounds, str) else "human"]
 
 
 def summarise_response(times, hrf):
@@ -120,7 +115,7 @@ def hrf_dictionary(n, bounds="human", random_state=0):
         Unit-peak parameters in the order of :data:`HRF_PARAMS`.
     """
     low, high = check_bounds(bounds)
-    shapes = _shapes(bounds)
+    shapes = _SHAPES[preset_of(bounds)]
     rng = np.random.default_rng(random_state)
     kept, n_kept = [], 0
     for _ in range(1000):

@@ -32,29 +32,12 @@ _FREE = ("checkpoint_dir", "device", "compile")
 
 
 class Checkpoints:
-    """Files of one fit, one per training.
+    """Files of one fit, one per training, in the folder that a trainer says; None keeps nothing.
 
     A fit that is started again finds the files of the earlier one, which has the same model,
-    trainer, data, seed and start. Without a seed (``random_state=None``) the first process draws
-    one and leaves it beside its files for the next.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Says the folder, which is made where it does not exist; None keeps nothing.
-    model : BaseEstimator
-        What is fitted.
-    data : Paired
-        Training data, before anything was chosen.
-    seed : int | None
-        Seed of the fit; None draws one.
-    adapted : object
-        What a warm start adapts: arrays, dataclasses.
-
-    Attributes
-    ----------
-    seed : int
-        Seed that the fit has to take.
+    trainer, ``data`` before anything was chosen, seed and what a warm start ``adapted``. Without a
+    seed (``random_state=None``) the first process draws one and leaves it beside its files for the
+    next: the fit has to take the attribute ``seed``.
     """
 
     def __init__(self, trainer, model, data, seed: int | None, adapted=None):
@@ -86,8 +69,12 @@ class Checkpoints:
         self.files.append(self.folder / f"{self.key}_{stage}.checkpoint")
         return Checkpoint(self.files[-1])
 
-    def clear(self) -> None:
-        """Remove the files: the fit is done."""
+    @contextlib.contextmanager
+    def seeded(self) -> Iterator[None]:
+        """Draw random numbers of a fit from its seed; once it is done, remove the files."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            yield
         for path in self.files:
             path.unlink(missing_ok=True)
 

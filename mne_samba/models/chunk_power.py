@@ -34,17 +34,10 @@ class ChunkPower:
 
     A chunk is the signal between two frames. Its squared wavelet coefficients lie side by side,
     level by level.
-
-    Attributes
-    ----------
-    n_samples : int
-        Samples of a chunk.
-    grid : LowRateGrid
-        One bin per frame.
     """
 
-    n_samples: int
-    grid: LowRateGrid
+    n_samples: int  # of a chunk
+    grid: LowRateGrid  # one bin per frame
 
     @classmethod
     def of(cls, sfreq: float, t_r: float, hrf_length: float) -> ChunkPower:
@@ -92,10 +85,7 @@ class ChunkPower:
         return np.add.reduceat(gradient, _starts(level_sizes(self.n_samples)), axis=-2)
 
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
-        """Measure the power of coefficients of all segments.
-
-        Returns ``powers`` (n_channels, n_features, n_chunks).
-        """
+        """Power of coefficients (n_channels, n_features, n_chunks) of all segments."""
         memory, out = check_memory(memory), []
         for segment in rec.segments:
             compute = partial(self._of_segment, segment, rec.sfreq, rec.ch_names)
@@ -165,15 +155,6 @@ class LevelScaler(PowerScaler):
 
     Single squared coefficients spread more widely than their slow fluctuations, which are what
     passes the response.
-
-    Attributes
-    ----------
-    log : bool
-        As in `PowerScaler`; always False.
-    keys : list of tuple
-        Training recordings.
-    mean, scale : array, shape (n_recordings + 1, n_channels, n_features)
-        Of the level that each coefficient belongs to.
     """
 
     def check(self) -> None:

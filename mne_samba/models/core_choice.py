@@ -65,19 +65,7 @@ def bank_for(bands, rec: Recordings):
 
 @dataclass(frozen=True)
 class CoreOptions:
-    """Parameters of models that decide about their core.
-
-    Attributes
-    ----------
-    map_prior, hrf, hrf_bounds, band_attention
-        As in `mne_samba.SambaModel`.
-    target_bands : "auto" | bool
-        Whether targets have bands of their own.
-    power : "auto" | "linear" | "log"
-        Scale of band power.
-    seed : int
-        Of fits, and of the targets that are drawn.
-    """
+    """Parameters of models that decide about their core."""
 
     map_prior: str
     hrf: str
@@ -100,32 +88,16 @@ class CoreOptions:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What was chosen, and the fits that were made on the way.
-
-    Attributes
-    ----------
-    options : CoreOptions
-        What it was chosen with.
-    data : Paired
-        Training data with the band power that was chosen.
-    own_bands : bool
-        Whether targets have bands of their own.
-    previous : Core | None
-        Core of a warm start, which is adapted.
-    some : Core | None
-        Core of some targets of the training part, from which a fit to all goes on.
-    part : Core | None
-        Core of the training part.
-    blocks : list of tuple | None
-        Of data too short for such a part: cores, and the blocks (`Paired`) that they have not seen.
-    """
+    """What was chosen, and the fits that were made on the way."""
 
     options: CoreOptions
-    data: Paired
-    own_bands: bool
-    previous: Core | None = None
+    data: Paired  # training data with the band power that was chosen
+    own_bands: bool  # whether targets have bands of their own
+    previous: Core | None = None  # of a warm start, which is adapted
+    # Of some targets of the training part, from which a fit to all goes on.
     some: Core | None = None
-    part: Core | None = None
+    part: Core | None = None  # of the training part
+    # Of data too short for such a part: cores, and the blocks that they have not seen.
     blocks: list[tuple[Core, Paired]] | None = None
 
     def of_part(self, part: Paired) -> Choice:

@@ -25,7 +25,7 @@ from .validation import (
     validated_scale,
     validated_shrinkage,
 )
-from .windows import Windowing, core_of
+from .windows import FrameWindows, Windowing, core_of
 
 # Correlation below which a gain is not worth a network, however certain it is.
 _LEAST_GAIN = 0.002
@@ -40,33 +40,19 @@ TRAINED_BY = {
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What held-out frames say of a model and of corrections.
+    """What held-out frames say of a model and of corrections."""
 
-    Attributes
-    ----------
-    kept : bool
-        Whether corrections are used.
-    epochs : int
-        Passes of their training over all data: until the loss of held-out frames was least.
-    history : list of dict
-        Losses by epoch of the training that was judged, else of the only one; empty where
-        corrections were not trained.
-    gain, error : float | None
-        Change of held-out correlation by corrections, and its standard error.
-    output_scale : array, shape (n_targets,) | None
-        Slope of measured on predicted frames: per target where corrections are used, else one for
-        all, at most 1.
-    held : HeldOut | None
-        Residuals of held-out frames.
-    """
-
-    kept: bool
-    epochs: int
+    kept: bool  # whether corrections are used
+    epochs: int  # of their training over all data: until the loss of held-out frames was least
+    # Losses by epoch of the training that was judged, else of the only one; empty where
+    # corrections were not trained.
     history: list[dict] = field(default_factory=list)
-    gain: float | None = None
-    error: float | None = None
+    gain: float | None = None  # change of held-out correlation by corrections
+    error: float | None = None  # its standard error
+    # Slope of measured on predicted frames: per target where corrections are used, else one for
+    # all, at most 1.
     output_scale: np.ndarray | None = array("n_targets", optional=True)
-    held: HeldOut | None = None
+    held: HeldOut | None = None  # residuals of held-out frames
 
     @classmethod
     def open(cls, trainer: Trainer) -> Judgement:
@@ -103,27 +89,13 @@ _NONE = {"graph": "knn", "n_neighbors": 8, "recurrent": None, "n_hidden": 32, "c
 
 @dataclass(frozen=True)
 class Corrections:
-    """Networks around cores, and how what they learn beyond them is trained and judged.
+    """Networks around cores, and how what they learn beyond them is trained and judged."""
 
-    Attributes
-    ----------
-    options : SimpleNamespace
-        Parameters of a `SambaModel`.
-    trainer : Trainer
-        Trains; says precision and device.
-    windowing : Windowing
-        What a network sees at once.
-    grid : LowRateGrid
-        Bins of frames.
-    table : bool
-        Whether data are a table.
-    """
-
-    options: SimpleNamespace
+    options: SimpleNamespace  # parameters of a `SambaModel`
     trainer: Trainer
     windowing: Windowing
     grid: LowRateGrid
-    table: bool
+    table: bool  # whether data are a table
 
     @classmethod
     def of(cls, model, trainer: Trainer, data: Paired) -> Corrections:
@@ -145,7 +117,7 @@ class Corrections:
     def graphs(self, data: Paired) -> Graphs:
         """Graphs of data."""
         options = self.options
-        return fit_graphs(data, options.graph, options.n_neighbors, data.info, data.ch_names)
+        return fit_graphs(data, options.graph, options.n_neighbors)
 
     def build(self, core: Core, graphs: Graphs | None) -> tuple[SambaNet, dict]:
         """Network that is the core, exactly, but for precision, and its parameters.
@@ -155,22 +127,15 @@ class Corrections:
         options, grid = self.options, self.grid
         n_channels, n_bands = core.weights.shape
         spec = {
-            "n_channels": n_channels,
-            "n_bands": n_bands,
-            "n_targets": len(core.kernel),
-            "step": grid.step,
-            "dt": grid.dt,
-            "n_lags": grid.n_lags,
+            "n_channels": n_channels, "n_bands": n_bands, "n_targets": len(core.kernel),
+            "step": grid.step, "dt": grid.dt, "n_lags": grid.n_lags,
             "source_adjacency": None if graphs is None else graphs.source,
             "target_adjacency": None if graphs is None else graphs.target,
-            "recurrent": None if graphs is None else options.recurrent,
-            "hrf": options.hrf,
-            "hrf_bounds": options.hrf_bounds,
-            "band_attention": options.band_attention,
-            "n_hidden": options.n_hidden,
-            "target_bands": core.extra is not None,
+            "recurrent": None if graphs is None else options.recurrent, "hrf": options.hrf,
+            "hrf_bounds": options.hrf_bounds, "band_attention": options.band_attention,
+            "n_hidden": options.n_hidden, "target_bands": core.extra is not None,
             "learn_edges": isinstance(options.graph, str) and options.graph == "learnt",
-        }
+        }  # fmt: skip
         # A table has no network to train: its core is kept as it is.
         dtype = torch.float64 if self.table else self.trainer.torch_dtype
         module = SambaNet(**spec).to(dtype)
@@ -183,10 +148,7 @@ class Corrections:
     def on_part(
         self, core: Core, part: Paired, held: Paired, some: np.ndarray | None, checkpoint=None
     ) -> Judgement:
-        """Train corrections on a part of the training data, and judge them on the held-out rest.
-
-        ``some`` (n_drawn,).
-        """
+        """Train corrections on a part, and judge them on the held-out rest; ``some`` (n_drawn,)."""
         # What is held out must not choose neighbours either.
         network, _ = self.build(core, self.graphs(part) if self.trained else None)
         linear = self.windowing.predict(core_of(network), held.powers)
@@ -197,14 +159,12 @@ class Corrections:
         if not worth:
             left = held_out(core, held, [frame * shrunk for frame in linear])
             return Judgement(False, 1, output_scale=shrunk, held=left)
-        net = self.net(network, self.trainer.max_epochs, self.windowing.judges(network, held))
-        net = self.trainer.train(net, self.windowing.trains(network, part), checkpoint)
+        history = self.train(network, part, self.trainer.max_epochs, held, checkpoint)
         frames = self.windowing.predict(network, held.powers)
         gain = validated_correlation(frames, held) - validated_correlation(linear, held)
         used, gain, error = confirmed(gain, self.always, "Graph attention and recurrence")
         scale = validated_scale(frames, held) if used else shrunk
         left = held_out(core, held, [frame * scale for frame in (frames if used else linear)])
-        history = losses(net)
         return Judgement(used, best_epochs(history), history, gain, error, scale, left)
 
     def promises(self, core: Core, part: Paired, held: Paired, some: np.ndarray) -> bool:
@@ -216,8 +176,7 @@ class Corrections:
         part, held = part.of_targets(some), held.of_targets(some)
         network, _ = self.build(core_of_targets(core, some), self.graphs(part))
         linear = self.windowing.predict(core_of(network), held.powers)
-        net = self.net(network, _TRIAL_EPOCHS, self.windowing.judges(network, held))
-        self.trainer.train(net, self.windowing.trains(network, part))
+        self.train(network, part, _TRIAL_EPOCHS, held)
         frames = self.windowing.predict(network, held.powers)
         gain, error = mean_and_error(
             validated_correlation(frames, held) - validated_correlation(linear, held)
@@ -229,9 +188,15 @@ class Corrections:
         )  # fmt: skip
         return bool(gain > error)
 
-    def net(self, module: SambaNet, max_epochs: int, valid=None):
-        """Skorch net around a network."""
-        return self.trainer.build(module, max_epochs=max_epochs, valid=valid, **TRAINED_BY)
+    def train(self, module: SambaNet, data: Paired, epochs, held=None, checkpoint=None) -> list:
+        """Train a network in place, judged on what is held out; losses by epoch."""
+        n_frames, step = self.windowing.n_frames, self.windowing.step
+        dtype, valid = self.trainer.torch_dtype, None
+        if held is not None:
+            valid = FrameWindows(held, n_frames, n_frames, dtype)
+        net = self.trainer.build(module, max_epochs=epochs, valid=valid, **TRAINED_BY)
+        self.trainer.train(net, FrameWindows(data, n_frames, step, dtype), checkpoint)
+        return losses(net)
 
 
 def judge_blocks(data: Paired, blocks: list[tuple[Core, Paired]], trainer: Trainer) -> Judgement:

@@ -15,10 +15,7 @@ def is_geometric(graph) -> bool:
 def geometric_adjacency(
     graph, n_channels: int, power: np.ndarray | None = None, info=None, ch_names=None
 ) -> np.ndarray:
-    """Edges between nodes, of data of torch-geometric or of what a transform makes of the nodes.
-
-    ``power`` (n_channels, n_bands, n_bins); returns ``adjacency`` (n_channels, n_channels).
-    """
+    """Edges (n_channels, n_channels) of data, or of what a transform makes of nodes."""
     from torch_geometric.data import Data
     from torch_geometric.transforms import BaseTransform
 

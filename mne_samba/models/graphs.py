@@ -90,10 +90,10 @@ class Graphs:
         return to_data(adjacency, adjacency.astype(float) if weight is None else weight, names)
 
 
-def fit_graphs(data: Paired, graph, n_neighbors: int, info=None, ch_names=None) -> Graphs:
+def fit_graphs(data: Paired, graph, n_neighbors: int) -> Graphs:
     """Build the graphs of a model from its training data."""
     alike, power = node_similarity(graph, data), node_power(data)
-    source = source_adjacency(graph, n_neighbors, alike, info, ch_names, power)
+    source = source_adjacency(graph, n_neighbors, alike, data.info, data.ch_names, power)
     targets = target_similarity(data)
     target = None if source is None else knn_adjacency(targets, n_neighbors)
     return Graphs(alike, targets, source, target)
@@ -105,13 +105,13 @@ def check_graph_option(graph) -> None:
         check_option(graph, "graph", (*GRAPHS, None))
 
 
-def check_graph(data: Paired, graph, info=None, ch_names=None) -> None:
+def check_graph(data: Paired, graph) -> None:
     """Refuse graphs of another size, or without places, before anything is fitted."""
     if isinstance(graph, str) and graph == "distance":
-        node_distances(info, ch_names)
+        node_distances(data.info, data.ch_names)
     elif graph is not None and not isinstance(graph, str):
         alike = node_similarity(graph, data)
-        source_adjacency(graph, 1, alike, info, ch_names, node_power(data))
+        source_adjacency(graph, 1, alike, data.info, data.ch_names, node_power(data))
 
 
 def source_adjacency(
@@ -151,10 +151,7 @@ def source_adjacency(
 
 
 def node_similarity(graph, data: Paired) -> np.ndarray:
-    """How alike nodes are in training, by the measure that a graph is built from.
-
-    Returns ``similarity`` (n_channels, n_channels).
-    """
+    """Similarity (n_channels, n_channels) by the measure that a graph is built from."""
     graph = graph if isinstance(graph, str) else None
     power = node_power(data)
     if graph == "partial_correlation":
@@ -183,10 +180,7 @@ def node_power(data: Paired) -> np.ndarray:
 
 
 def similarity(series: np.ndarray) -> np.ndarray:
-    """Correlation between the time courses of nodes.
-
-    ``series`` (n_nodes, n_times); returns ``similarity`` (n_nodes, n_nodes).
-    """
+    """Correlation (n_nodes, n_nodes) between time courses (n_nodes, n_times)."""
     series = np.asarray(series, dtype=np.float64)
     series = series - series.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(series, axis=1, keepdims=True)
@@ -197,31 +191,25 @@ def similarity(series: np.ndarray) -> np.ndarray:
 
 
 def knn_adjacency(similarity: np.ndarray, k: int) -> np.ndarray:
-    """Connect every node with the ``k`` nodes that it resembles most.
-
-    ``similarity`` (n_nodes, n_nodes); returns ``adjacency`` (n_nodes, n_nodes).
-    """
-    n_nodes = len(similarity)
-    k = min(int(k), n_nodes - 1)
-    adjacency = np.eye(n_nodes, dtype=bool)
-    if k > 0:
-        ranked = np.array(similarity, dtype=float)
-        np.fill_diagonal(ranked, -np.inf)
-        nearest = np.argpartition(-ranked, k - 1, axis=1)[:, :k]
-        np.put_along_axis(adjacency, nearest, True, axis=1)
-    return adjacency
+    """Connect every node with the ``k`` that it resembles most, (n_nodes, n_nodes) both."""
+    ranked = np.array(similarity, dtype=float)
+    np.fill_diagonal(ranked, -np.inf)
+    return _largest(ranked, min(int(k), len(ranked) - 1)) | np.eye(len(ranked), dtype=bool)
 
 
 def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
-    """Mark for every row the ``k`` columns of largest absolute similarity.
-
-    ``similarity`` (n_to, n_from); returns ``adjacency`` (n_to, n_from).
-    """
+    """Mark for every row the ``k`` columns of largest absolute similarity, (n_to, n_from)."""
     size = np.abs(np.nan_to_num(similarity))
-    k = min(int(k), size.shape[1])
-    adjacency = np.zeros(size.shape, dtype=bool)
-    np.put_along_axis(adjacency, np.argpartition(-size, k - 1, axis=1)[:, :k], True, axis=1)
-    return adjacency
+    return _largest(size, min(int(k), size.shape[1]))
+
+
+def _largest(values: np.ndarray, k: int) -> np.ndarray:
+    """Mark the ``k`` largest entries of every row."""
+    marked = np.zeros(values.shape, dtype=bool)
+    if k > 0:
+        columns = np.argpartition(-values, k - 1, axis=1)[:, :k]
+        np.put_along_axis(marked, columns, True, axis=1)
+    return marked
 
 
 def partial_correlation(series: np.ndarray) -> np.ndarray:
@@ -276,9 +264,6 @@ def mutual_information(power: np.ndarray) -> np.ndarray:
 
 
 def node_distances(info, ch_names) -> np.ndarray:
-    """Distances between channels in space.
-
-    Returns ``distances`` (n_channels, n_channels).
-    """
+    """Distances (n_channels, n_channels) between channels in space."""
     places = node_places(info, ch_names, 'graph="distance"')
     return cdist(places, places)

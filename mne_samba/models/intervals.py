@@ -45,21 +45,14 @@ def model_variance(core: Core, power: np.ndarray, grid: LowRateGrid | None = Non
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Standardised residuals and the model's variance on frames that training did not see.
-
-    Attributes
-    ----------
-    residuals, variance : array, shape (n_held_frames, n_targets)
-        Measured minus predicted (NaN where a recording lacks a region), and the variance under the
-        posterior.
-    drift : array, shape (n_targets,)
-        Variance of the slow drift that was removed before training.
-    """
+    """Standardised residuals and the model's variance on frames that training did not see."""
 
     _own_dims = ("n_held_frames",)
 
+    # Measured minus predicted, NaN where a recording lacks a region.
     residuals: np.ndarray = array("n_held_frames", "n_targets", may_be_nan=True)
-    variance: np.ndarray = array("n_held_frames", "n_targets")
+    variance: np.ndarray = array("n_held_frames", "n_targets")  # under the posterior
+    # Variance of the slow drift that was removed before training.
     drift: np.ndarray = array("n_targets")
 
     @property

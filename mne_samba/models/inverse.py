@@ -12,37 +12,13 @@ from .inverse_fit import FittedInverse, fit_inverse
 from .trainer import Trainer
 
 
-class _Inverse(CoreBased):
-    """What models of the way back share."""
-
-    def features(self, rec: Recordings) -> BandPower:
-        """Choose what is measured of recordings: their bands, in bins of one frame."""
-        return BandPower(bank_for(self.bands, rec), inverse_grid(rec.t_r, float(self.hrf_length)))
-
-    def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedInverse:
-        """Fit the core and its inverse; train corrections and keep what held-out frames confirm."""
-        return fit_inverse(self, data, trainer, seed, start)
-
-
-class InverseCoreModel(_Inverse):
+class InverseCoreModel(CoreBased):
     """Band power from BOLD by one filter: a linear encoding core, inverted by Bayes.
 
     Parameters
     ----------
-    bands : dict | Shannon | Morlet | Discrete | None
-        Frequency bands and their wavelets, as in `mne_samba.SambaModel`.
-    hrf : "double_gamma" | "fir" | "canonical"
-        Family of responses.
-    hrf_length : float
-        Seconds that a response lasts.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
-    map_prior : "auto" | "sparse" | "ard" | "gaussian"
-        Prior of the map from nodes to regions.
-    band_attention : bool
-        Weigh bands per node; False takes their mean.
-    target_bands : "auto" | bool
-        Whether regions have band weights of their own.
+    bands, hrf, hrf_length, hrf_bounds, map_prior, band_attention, target_bands
+        Of the encoding core, as in `mne_samba.SambaModel`.
 
     See Also
     --------
@@ -67,8 +43,16 @@ class InverseCoreModel(_Inverse):
         self.band_attention = band_attention
         self.target_bands = target_bands
 
+    def features(self, rec: Recordings) -> BandPower:
+        """Choose what is measured of recordings: their bands, in bins of one frame."""
+        return BandPower(bank_for(self.bands, rec), inverse_grid(rec.t_r, float(self.hrf_length)))
 
-class InverseSambaModel(_Inverse):
+    def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedInverse:
+        """Fit the core and its inverse; train corrections and keep what held-out frames confirm."""
+        return fit_inverse(self, data, trainer, seed, start)
+
+
+class InverseSambaModel(InverseCoreModel):
     """Band power from BOLD: the filter of `InverseCoreModel`, and corrections where confirmed.
 
     Deconvolution of every region by its own response, attention over regions and from regions to
@@ -76,20 +60,8 @@ class InverseSambaModel(_Inverse):
 
     Parameters
     ----------
-    bands : dict | Shannon | Morlet | Discrete | None
-        Frequency bands and their wavelets, as in `mne_samba.SambaModel`.
-    hrf : "double_gamma" | "fir" | "canonical"
-        Family of responses.
-    hrf_length : float
-        Seconds that a response lasts.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
-    map_prior : "auto" | "sparse" | "ard" | "gaussian"
-        Prior of the map from nodes to regions.
-    band_attention : bool
-        Weigh bands per node; False takes their mean.
-    target_bands : "auto" | bool
-        Whether regions have band weights of their own.
+    bands, hrf, hrf_length, hrf_bounds, map_prior, band_attention, target_bands
+        Of the encoding core, as in `mne_samba.SambaModel`.
     n_neighbors : int
         Regions that a region, and a node, attends to.
     corrections : "auto" | "always"
@@ -111,13 +83,10 @@ class InverseSambaModel(_Inverse):
         map_prior="auto", band_attention=True, target_bands="auto", n_neighbors=8,
         corrections="auto",
     ):  # fmt: skip
-        self.bands = bands
-        self.hrf = hrf
-        self.hrf_length = hrf_length
-        self.hrf_bounds = hrf_bounds
-        self.map_prior = map_prior
-        self.band_attention = band_attention
-        self.target_bands = target_bands
+        super().__init__(
+            bands=bands, hrf=hrf, hrf_length=hrf_length, hrf_bounds=hrf_bounds,
+            map_prior=map_prior, band_attention=band_attention, target_bands=target_bands,
+        )  # fmt: skip
         self.n_neighbors = n_neighbors
         self.corrections = corrections
 

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from ..arrays import array
 from ..core.inverse import autocorrelation, expected_columns, fill_frames, shrunk_covariance
 from ..data.bold import detrend_segments, recording_scale
-from ..data.paired import BoldScale, Paired
+from ..data.paired import BoldScale, Paired, standard_targets
 from ..data.power import BandPower, LowRateGrid, PowerScaler, full_history
 from ..data.recordings import Recordings
 from .retrieval import N_ACF
@@ -84,31 +84,15 @@ def frame_bins(powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class InverseScale:
-    """What was learnt about both modalities: how more of either is standardised.
-
-    Attributes
-    ----------
-    power : PowerScaler
-        Mean and scale of log band power.
-    bold : BoldScale
-        Mean and scale of BOLD in training.
-    grid : LowRateGrid
-        One bin per frame.
-    detrend : "cosine" | "linear" | int | None
-        Slow drift that is removed from both.
-    """
+    """What was learnt about both modalities: how more of either is standardised."""
 
     power: PowerScaler
-    bold: BoldScale
-    grid: LowRateGrid
-    detrend: str | int | None
+    bold: BoldScale  # in training
+    grid: LowRateGrid  # one bin per frame
+    detrend: str | int | None  # slow drift that is removed from both
 
     def standard_power(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
-        """Standardise log band power without drift.
-
-        ``powers`` (n_channels, n_bands, n_lags + n_frames); returns ``powers`` (n_channels,
-        n_bands, n_lags + n_frames).
-        """
+        """Log band power without drift, (n_channels, n_bands, n_lags + n_frames)."""
         rows = []
         scaled = self.power.transform(powers, rec.keys, rec.kind)
         for power, raw in zip(scaled, powers, strict=True):
@@ -119,11 +103,7 @@ class InverseScale:
         return [row.T.reshape(power.shape) for row, power in zip(clean, scaled, strict=True)]
 
     def standard_targets(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
-        """Standardise log band power at the bins of frames.
-
-        ``powers`` (n_channels, n_bands, n_lags + n_frames); returns ``targets`` (n_channels,
-        n_bands, n_frames).
-        """
+        """Log band power without drift at the bins of frames, (n_channels, n_bands, n_frames)."""
         return [power[..., self.grid.n_lags :] for power in self.standard_power(rec, powers)]
 
     def standard_bold(self, values: list[np.ndarray], kind: str, table=None) -> list[np.ndarray]:
@@ -150,10 +130,7 @@ def pair_inverse(
     rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend,
     bands: dict | None = None,
 ) -> tuple[Paired, InverseScale]:  # fmt: skip
-    """Standardise recordings and their band power for the way back.
-
-    ``powers`` (n_channels, n_bands, n_lags + n_frames).
-    """
+    """Standardise both; ``powers`` are (n_channels, n_bands, n_lags + n_frames)."""
     keys, kind = rec.keys, rec.kind
     clean = detrend_segments(rec.bold, rec.table, kind, grid.t_r, detrend)
     scales = recording_scale(clean, keys)
@@ -162,18 +139,9 @@ def pair_inverse(
         PowerScaler(log=True).fit(powers, keys),
         BoldScale.of(recording_scale(rec.bold, keys), scales), grid, detrend,
     )  # fmt: skip
-    targets = []
-    for value, power, key in zip(clean, powers, keys, strict=True):
-        mean, spread = scales[key]
-        target = (value - mean) / np.where(spread > 0, spread, 1.0)
-        # The last bin follows the last frame.
-        target[~full_history(power[..., :-1], grid)] = np.nan
-        targets.append(target)
-    if not any(np.isfinite(target).any() for target in targets):
-        raise ValueError(
-            "No frame is left to learn from: all are scrubbed, follow less than "
-            f"{grid.n_lags * grid.dt:g} s of signal, or have BAD spans in their history."
-        )
+    # The last bin follows the last frame.
+    seen = [full_history(power[..., :-1], grid) for power in powers]
+    targets = standard_targets(clean, scales, keys, seen, grid)
     used = [power[..., :-1] for power in scale.standard_power(rec, powers)]
     data = Paired(
         used, targets, keys, rec.table, kind, grid, scale.power, scale.bold, list(rec.ch_names),
@@ -231,17 +199,9 @@ def window_frames(data: Paired, trainer: Trainer) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class BoldProcess:
-    """How BOLD goes on in time and between regions: what is missing is expected from the rest.
+    """How BOLD goes on in time and between regions: what is missing is expected from the rest."""
 
-    Attributes
-    ----------
-    acf : array, shape (n_acf,)
-        Autocorrelation from frame to frame.
-    covariance : array, shape (n_targets, n_targets)
-        Covariance between regions.
-    """
-
-    acf: np.ndarray = array("n_acf")
+    acf: np.ndarray = array("n_acf")  # from frame to frame
     covariance: np.ndarray = array("n_targets", "n_targets")
 
     @classmethod

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from ..arrays import array
 from ..core import Core
@@ -42,6 +40,7 @@ from .network import Network
 from .trainer import Trainer, losses
 from .validation import mean_and_error, validated_correlation
 from .warm_start import start_of
+from .windows import Windowing, without
 
 # Trust in the correlations of band power that training shows, chosen on held-out frames; the
 # second one unless another is clearly better.
@@ -52,44 +51,23 @@ _TRAINED_BY = {"criterion": SkipLoss, "weight_decay": 1e-3, "groups": {"filter*"
 
 @dataclass(frozen=True, eq=False)
 class FittedInverse:
-    """A fitted way back.
+    """A fitted way back."""
 
-    Attributes
-    ----------
-    core : Core
-        Encoding core, log band power in bins of a frame to BOLD.
-    network : Network
-        The filter that inverts it, with corrections where they are used.
-    bold : BoldProcess
-        What missing frames and regions are expected from.
-    grid : LowRateGrid
-        One bin per frame.
-    n_frames : int
-        Frames of a training window.
-    trust : float
-        Weight of measured correlations between nodes and bands in the prior of band power.
-    judgement : Judgement
-        Whether corrections are used, and what held-out frames said of them.
-    projection : array, shape (n_latents, n_channel_bands)
-        Directions of band power that BOLD sees, the start of the latent space.
-    """
-
-    core: Core
-    network: Network
-    bold: BoldProcess
-    grid: LowRateGrid
-    n_frames: int
+    core: Core  # log band power in bins of a frame to BOLD
+    network: Network  # the filter that inverts it, with corrections where they are used
+    bold: BoldProcess  # what missing frames and regions are expected from
+    grid: LowRateGrid  # one bin per frame
+    n_frames: int  # of a training window
+    # Weight of measured correlations between nodes and bands in the prior of band power.
     trust: float
     judgement: Judgement
+    # Directions of band power that BOLD sees, the start of the latent space.
     projection: np.ndarray = array("n_latents", "n_channel_bands")
 
     def predict(self, bold: list[np.ndarray]) -> list[np.ndarray]:
-        """Predict band power.
-
-        ``bold`` (n_frames, n_targets); returns ``powers`` (n_channels, n_bands, n_frames).
-        """
-        t_r = self.grid.t_r
-        filled = [self.bold.filled(b, frames_before(t_r), frames_after(t_r)) for b in bold]
+        """Band power (n_channels, n_bands, n_frames) from BOLD (n_frames, n_targets)."""
+        margins = frames_before(self.grid.t_r), frames_after(self.grid.t_r)
+        filled = [self.bold.filled(frames, *margins) for frames in bold]
         return predict_segments(self.network.module, filled)
 
     def describe(self, layout: Layout) -> dict:
@@ -113,11 +91,9 @@ def fit_inverse(model, data: Paired, trainer: Trainer, seed: int | None, start) 
     """Fit an `InverseSambaModel` or `InverseCoreModel`."""
     previous = start_of(start, FittedInverse, data)
     checkpoints = Checkpoints(trainer, model, data, seed, previous)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(checkpoints.seed)
-        fitted = _fit(_Corrections(model, trainer, data, previous), data, checkpoints)
-    checkpoints.clear()
-    return fitted
+    windowing = Windowing(*window_frames(data, trainer))
+    with checkpoints.seeded():
+        return _fit(_Corrections(model, trainer, windowing, previous), data, checkpoints)
 
 
 def _fit(corrections: _Corrections, data: Paired, checkpoints: Checkpoints) -> FittedInverse:
@@ -147,7 +123,7 @@ def _fit(corrections: _Corrections, data: Paired, checkpoints: Checkpoints) -> F
         network=Network.of(module, spec, trainer.torch_device),
         bold=encoding.bold,
         grid=data.grid,
-        n_frames=corrections.n_frames,
+        n_frames=corrections.windowing.n_frames,
         trust=trust,
         judgement=judgement,
         projection=encoding.projection(trust),
@@ -156,28 +132,12 @@ def _fit(corrections: _Corrections, data: Paired, checkpoints: Checkpoints) -> F
 
 @dataclass(frozen=True)
 class _Encoding:
-    """An encoding core, and what else it takes to invert it.
-
-    Attributes
-    ----------
-    core : Core
-        Band power to BOLD.
-    acf : array, shape (n_bands, n_lags + 1)
-        Autocorrelation of band power.
-    correlation : array, shape (n_channel_bands, n_channel_bands)
-        Of band power, without what chance explains.
-    noise : array, shape (n_targets, n_targets)
-        Covariance of BOLD that the core leaves unexplained.
-    bold : BoldProcess
-        How BOLD goes on.
-    grid : LowRateGrid
-        One bin per frame.
-    """
+    """An encoding core, and what else it takes to invert it."""
 
     core: Core
-    acf: np.ndarray
-    correlation: np.ndarray
-    noise: np.ndarray
+    acf: np.ndarray  # (n_bands, n_lags + 1), of band power
+    correlation: np.ndarray  # of channel-bands, without what chance explains
+    noise: np.ndarray  # (n_targets, n_targets), covariance of BOLD that the core leaves over
     bold: BoldProcess
     grid: LowRateGrid
 
@@ -237,29 +197,12 @@ def structure_of(core: Core) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class _Corrections:
-    """Networks around filters, and how what is learnt beyond them is trained and judged.
-
-    Attributes
-    ----------
-    model : InverseSambaModel | InverseCoreModel
-        Parameters.
-    trainer : Trainer
-        How to train.
-    data : Paired
-        All training data, which say how long windows are.
-    previous : FittedInverse | None
-        What a warm start goes on from.
-    """
+    """Networks around filters, and how what is learnt beyond them is trained and judged."""
 
     model: CoreBased
     trainer: Trainer
-    data: Paired
-    previous: FittedInverse | None
-
-    @property
-    def n_frames(self) -> int:
-        """Frames of a training window."""
-        return window_frames(self.data, self.trainer)[0]
+    windowing: Windowing  # frames of training windows, and between them
+    previous: FittedInverse | None  # what a warm start goes on from
 
     @property
     def wanted(self) -> bool:
@@ -284,7 +227,7 @@ class _Corrections:
             "n_targets": len(core.kernel), "n_channels": len(core.weights),
             "n_bands": core.weights.shape[1], "n_before": frames_before(grid.t_r),
             "n_after": frames_after(grid.t_r), "t_r": grid.t_r, "n_lags": grid.n_lags,
-            "level": frame_level(self.n_frames), "hrf_bounds": self.model.hrf_bounds,
+            "level": frame_level(self.windowing.n_frames), "hrf_bounds": self.model.hrf_bounds,
             "target_adjacency": None, "down_adjacency": None,
         } | spec  # fmt: skip
 
@@ -301,7 +244,9 @@ class _Corrections:
 
     def windows(self, data: Paired, encoding: _Encoding, step: int) -> InverseWindows:
         """Training windows of data."""
-        return InverseWindows(data, encoding.fill, self.n_frames, step, self.trainer.torch_dtype)
+        return InverseWindows(
+            data, encoding.fill, self.windowing.n_frames, step, self.trainer.torch_dtype
+        )
 
     def train(self, module, encoding, data, epochs, valid=None, checkpoint=None) -> list[dict]:
         """Train a network in place; losses by epoch."""
@@ -309,17 +254,17 @@ class _Corrections:
             module, max_epochs=epochs, valid=valid,
             iterator_valid__batch_size=self.trainer.batch_size, **_TRAINED_BY,
         )  # fmt: skip
-        step = window_frames(self.data, self.trainer)[1]
-        self.trainer.train(net, self.windows(data, encoding, step), checkpoint)
+        self.trainer.train(net, self.windows(data, encoding, self.windowing.step), checkpoint)
         return losses(net)
 
     def judge(self, encoding, part, held, checkpoint=None) -> tuple[float, Judgement]:
         """Choose the prior on held-out frames, and judge corrections on them."""
         spec = self.spec(encoding, part, self.wanted)
         modules = [self.build(encoding, trust, spec) for trust in TRUSTS]
-        scores = [held_out_correlations(_filter_alone(m), encoding.fill, held) for m in modules]
+        filters = [without(module, "branch") for module in modules]
+        scores = [held_out_correlations(alone, encoding.fill, held) for alone in filters]
         best = _clearly_best(scores)
-        windows = self.windows(held, encoding, self.n_frames) if self.wanted else ()
+        windows = self.windows(held, encoding, self.windowing.n_frames) if self.wanted else ()
         if not len(windows):
             return TRUSTS[best], Judgement.open(self.trainer)
         history = self.train(
@@ -347,13 +292,6 @@ def _clearly_best(scores: list[np.ndarray]) -> int:
         if mean - error > lead:
             best, lead = i, mean - error
     return best
-
-
-def _filter_alone(module: InverseNet) -> InverseNet:
-    """Leave corrections out of a network, which shares its filter."""
-    module = copy.copy(module)
-    module._modules = {**module._modules, "branch": None}
-    return module
 
 
 def _start_branch(branch, previous) -> None:

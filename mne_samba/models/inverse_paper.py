@@ -43,43 +43,22 @@ _TRAINED_BY = {"criterion": InversePaperLoss, "weight_decay": WEIGHT_DECAY}
 
 @dataclass(frozen=True, eq=False)
 class FittedInversePaper:
-    """The published network of the way back, trained.
-
-    Attributes
-    ----------
-    network : Network
-        The network.
-    graphs : Graphs
-        Its graphs.
-    bold : BoldProcess
-        What missing frames are expected from.
-    n_frames : int
-        Frames of a training window.
-    hrf_length : float
-        Seconds that a response lasts.
-    history : list of dict
-        Losses by epoch.
-    mean, slope : array, shape (n_channels, n_bands)
-        Mean of the network's bins, and slope of measured on predicted ones: a cosine knows neither.
-    projection : array, shape (n_latents, n_channel_bands)
-        Directions of band power that BOLD tells of, the start of the latent space.
-    """
+    """The published network of the way back, trained."""
 
     network: Network
     graphs: Graphs
-    bold: BoldProcess
-    n_frames: int
+    bold: BoldProcess  # what missing frames are expected from
+    n_frames: int  # of a training window
     hrf_length: float
     history: list[dict]
+    # Of the network's bins, and slope of measured on predicted ones: a cosine knows neither.
     mean: np.ndarray = array("n_channels", "n_bands")
     slope: np.ndarray = array("n_channels", "n_bands")
+    # Directions of band power that BOLD tells of, the start of the latent space.
     projection: np.ndarray = array("n_latents", "n_channel_bands")
 
     def predict(self, bold: list[np.ndarray]) -> list[np.ndarray]:
-        """Predict band power.
-
-        ``bold`` (n_frames, n_targets); returns ``powers`` (n_channels, n_bands, n_frames).
-        """
+        """Band power (n_channels, n_bands, n_frames) from BOLD (n_frames, n_targets)."""
         # The network needs no margins.
         found = predict_segments(self.network.module, [self.bold.filled(b) for b in bold])
         return [(power - self.mean[..., None]) * self.slope[..., None] for power in found]
@@ -105,16 +84,8 @@ class InversePaperModel(BaseEstimator):
     ----------
     bands : dict | Shannon | Morlet | Discrete | None
         Frequency bands and their wavelets, as in `mne_samba.SambaModel`.
-    hrf : "double_gamma" | "canonical"
-        Response of every node: six learnt parameters, or the canonical ones.
-    hrf_length : float
-        Seconds that a response lasts.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
-    graph : str | array | callable | None
-        Graph over nodes, as in `mne_samba.SambaModel`; None leaves graph attention out.
-    n_neighbors : int
-        Nodes and regions that each attends to.
+    hrf, hrf_length, hrf_bounds, graph, n_neighbors
+        As in `PaperModel`.
     n_hidden : int
         Features per region and node; a multiple of four attention heads.
 
@@ -164,7 +135,7 @@ class InversePaperModel(BaseEstimator):
         """Train until a held-out block of every recording says stop, then set mean and scale."""
         previous = start_of(start, FittedInversePaper, data)
         part, held = training_parts(data, trainer)
-        graphs = fit_graphs(known(part), self.graph, self.n_neighbors, data.info, data.ch_names)
+        graphs = fit_graphs(known(part), self.graph, self.n_neighbors)
         bold, n_frames = BoldProcess.of(part), window_frames(data, trainer)[0]
 
         def windows(some: Paired, n_frames: int, step: int) -> _Windows:
@@ -189,18 +160,12 @@ class InversePaperModel(BaseEstimator):
         """Parameters of the network."""
         n_channels, n_bands = data.powers[0].shape[:2]
         return {
-            "n_targets": len(data.target_names),
-            "n_channels": n_channels,
-            "n_bands": n_bands,
-            "n_frames": n_frames,
-            "t_r": data.grid.t_r,
-            "n_lags": data.grid.n_lags,
-            "target_adjacency": graphs.target,
-            "source_adjacency": graphs.source,
-            "hrf_bounds": self.hrf_bounds,
-            "learn_hrf": self.hrf == "double_gamma",
+            "n_targets": len(data.target_names), "n_channels": n_channels, "n_bands": n_bands,
+            "n_frames": n_frames, "t_r": data.grid.t_r, "n_lags": data.grid.n_lags,
+            "target_adjacency": graphs.target, "source_adjacency": graphs.source,
+            "hrf_bounds": self.hrf_bounds, "learn_hrf": self.hrf == "double_gamma",
             "n_hidden": self.n_hidden,
-        }
+        }  # fmt: skip
 
 
 class _Windows(InverseWindows):

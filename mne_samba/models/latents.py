@@ -20,18 +20,11 @@ _MIN_WINDOWS = 8
 
 @dataclass(frozen=True)
 class FittedLatents:
-    """Linear projections of band power, measured or told by BOLD.
+    """Linear projections of band power, measured or told by BOLD."""
 
-    Attributes
-    ----------
-    ele, hemo : array, shape (n_latents, n_channel_bands)
-        Projections of measured band power, and of what BOLD tells of it.
-    history : list of dict
-        Losses by epoch of their alignment, the start first; empty where there was none.
-    """
-
-    ele: np.ndarray = array("n_latents", "n_channel_bands")
-    hemo: np.ndarray = array("n_latents", "n_channel_bands")
+    ele: np.ndarray = array("n_latents", "n_channel_bands")  # of measured band power
+    hemo: np.ndarray = array("n_latents", "n_channel_bands")  # of what BOLD tells of it
+    # Losses by epoch of their alignment, the start first; empty where there was none.
     history: list[dict] = field(default_factory=list)
 
     @classmethod
@@ -40,10 +33,7 @@ class FittedLatents:
         return cls(np.array(projection, dtype=np.float64), np.array(projection, dtype=np.float64))
 
     def courses(self, powers: list[np.ndarray], modality: str) -> list[np.ndarray]:
-        """Project band power.
-
-        ``powers`` (n_channels, n_bands, n_frames); returns ``courses`` (n_latents, n_frames).
-        """
+        """Courses (n_latents, n_frames) of band power (n_channels, n_bands, n_frames)."""
         weights = self.ele if modality == "ele" else self.hemo
         return [weights @ np.nan_to_num(p).reshape(weights.shape[1], -1) for p in powers]
 

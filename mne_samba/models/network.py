@@ -25,26 +25,12 @@ NETWORKS = {
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network as data.
+    """A trained network as data."""
 
-    Attributes
-    ----------
-    kind : str
-        Class of `mne_samba.nn`.
-    spec : dict
-        Its parameters: numbers, text, arrays.
-    state : dict of array
-        Its weights and buffers by name.
-    dtype : "float32" | "float64"
-        What it computes in.
-    device : str
-        Where.
-    """
-
-    kind: str
-    spec: dict
-    state: dict[str, np.ndarray]
-    dtype: str
+    kind: str  # class of `mne_samba.nn`
+    spec: dict  # its parameters: numbers, text, arrays
+    state: dict[str, np.ndarray]  # its weights and buffers by name
+    dtype: str  # "float32" or "float64"
     device: str
 
     @classmethod

@@ -72,62 +72,32 @@ class _ByCoefficient(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class FittedPaper:
-    """The published network, trained, and what it takes to predict with it.
-
-    Attributes
-    ----------
-    scaler : LevelScaler
-        Scale of coefficients' power.
-    network : Network
-        The network.
-    graphs : Graphs
-        Its graphs, and the attention that it pays.
-    windowing : Windowing
-        Frames that it sees at once.
-    mean, slope : array, shape (n_targets,)
-        Mean of the network's frames, and slope of measured on predicted frames: a cosine knows
-        neither.
-    held : HeldOut
-        Residuals on frames that were held out of training.
-    patterns : array, shape (n_targets, n_channels, n_bands)
-        Haufe patterns of the mean power of levels.
-    matched : MatchedFilter
-        Finds windows of BOLD.
-    hrf_length : float
-        Seconds that a response lasts.
-    history : list of dict
-        Losses by epoch.
-    """
+    """The published network, trained, and what it takes to predict with it."""
 
     scaler: LevelScaler
     network: Network
     graphs: Graphs
-    windowing: Windowing
-    held: HeldOut
+    windowing: Windowing  # frames that it sees at once
+    held: HeldOut  # residuals on frames that were held out of training
     matched: MatchedFilter
     hrf_length: float
     history: list[dict]
+    # Of the network's frames, and slope of measured on predicted ones: a cosine knows neither.
     mean: np.ndarray = array("n_targets")
     slope: np.ndarray = array("n_targets")
-    patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")
+    patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")  # Haufe patterns of levels
 
     def module_for(self, grid: LowRateGrid) -> nn.Module:
         """Network from power to frames, in evaluation mode."""
         return _ByCoefficient(self.network.module)
 
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-        """Predict standardised frames.
-
-        ``powers`` (n_channels, n_features, n_bins); returns ``frames`` (n_frames, n_targets).
-        """
+        """Frames (n_frames, n_targets) from power (n_channels, n_features, n_bins)."""
         found = self.windowing.predict(self.module_for(grid), powers)
         return [(frames - self.mean) * self.slope for frames in found]
 
     def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-        """Spread of measured frames around predicted ones: the same for all frames.
-
-        ``powers`` (n_channels, n_features, n_bins); returns ``std`` (n_frames, n_targets).
-        """
+        """Spread (n_frames, n_targets) of measured frames around predicted ones."""
         spread = np.sqrt(self.held.noise + self.held.drift)
         return [np.tile(spread, (power.shape[-1] - grid.n_lags + 1, 1)) for power in powers]
 
@@ -136,10 +106,7 @@ class FittedPaper:
         return self.held.quantile(coverage)
 
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-        """Read out targets before the decoder.
-
-        ``powers`` (n_channels, n_features, n_bins); returns ``drives`` (n_targets, n_frames).
-        """
+        """Readout of targets before the decoder, (n_targets, n_frames)."""
         module = _ByCoefficient(self.network.module, drive=True)
         return [frames.T for frames in self.windowing.predict(module, powers)]
 
@@ -237,9 +204,7 @@ class PaperModel(BaseEstimator):
         """Train until a held-out block of every recording says stop, then set mean and scale."""
         previous = start_of(start, FittedPaper, data)
         part, held = training_parts(data, trainer)
-        graphs = fit_graphs(
-            level_means(part), self.graph, self.n_neighbors, data.info, data.ch_names
-        )
+        graphs = fit_graphs(level_means(part), self.graph, self.n_neighbors)
         windowing = Windowing.of(trainer, data)
         network, history = train_published(
             PaperNet, self._spec(data, graphs), self, data, trainer, seed, previous,
@@ -265,20 +230,14 @@ class PaperModel(BaseEstimator):
     def _spec(self, data: Paired, graphs: Graphs) -> dict:
         """Parameters of the network."""
         return {
-            "n_channels": len(data.ch_names),
-            "n_targets": len(data.target_names),
-            "n_samples": samples_of(data.powers[0].shape[1]),
-            "n_chunks": data.grid.n_lags,
-            "t_r": data.grid.t_r,
-            "source_adjacency": graphs.source,
-            "target_adjacency": graphs.target,
-            "recurrent": self.recurrent,
-            "hrf_bounds": self.hrf_bounds,
-            "learn_hrf": self.hrf == "double_gamma",
-            "band_attention": self.band_attention,
-            "n_hidden": self.n_hidden,
+            "n_channels": len(data.ch_names), "n_targets": len(data.target_names),
+            "n_samples": samples_of(data.powers[0].shape[1]), "n_chunks": data.grid.n_lags,
+            "t_r": data.grid.t_r, "source_adjacency": graphs.source,
+            "target_adjacency": graphs.target, "recurrent": self.recurrent,
+            "hrf_bounds": self.hrf_bounds, "learn_hrf": self.hrf == "double_gamma",
+            "band_attention": self.band_attention, "n_hidden": self.n_hidden,
             "learn_edges": isinstance(self.graph, str) and self.graph == "learnt",
-        }
+        }  # fmt: skip
 
 
 def _line(frames: list[np.ndarray], data: Paired) -> tuple[np.ndarray, np.ndarray]:

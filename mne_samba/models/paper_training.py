@@ -46,8 +46,7 @@ def train_published(
     """
     part, held = parts
     checkpoints = Checkpoints(trainer, model, data, seed, previous)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(checkpoints.seed)
+    with checkpoints.seeded():
         module = kind(**spec).to(trainer.torch_dtype)
         if previous is not None:
             _start_from(module, previous.network)
@@ -57,7 +56,6 @@ def train_published(
         )  # fmt: skip
         step = _training_step(part, n_frames, trainer)
         trainer.train(net, windows(part, n_frames, step), checkpoints.of(kind.__name__))
-    checkpoints.clear()
     return Network.of(net.module_, spec, trainer.torch_device), losses(net)
 
 

@@ -26,18 +26,11 @@ class MatchedFilter:
     with Gaussian :math:`y_j \mid \hat y_i` around the prediction and Gaussian :math:`y_j` around
     zero, covariances separable in space and time. It is the most powerful score that such a model
     has; cosine similarity is its special case of white noise.
-
-    Attributes
-    ----------
-    noise, total : array, shape (n_targets, n_targets)
-        Covariance of residuals and of BOLD over targets.
-    noise_acf, total_acf : array, shape (n_acf,)
-        Their autocorrelation over frames.
     """
 
-    noise: np.ndarray = array("n_targets", "n_targets")
-    total: np.ndarray = array("n_targets", "n_targets")
-    noise_acf: np.ndarray = array("n_acf")
+    noise: np.ndarray = array("n_targets", "n_targets")  # covariance of residuals
+    total: np.ndarray = array("n_targets", "n_targets")  # of BOLD
+    noise_acf: np.ndarray = array("n_acf")  # autocorrelation over frames
     total_acf: np.ndarray = array("n_acf")
 
     @classmethod
@@ -64,11 +57,7 @@ class MatchedFilter:
         return cls.fit(targets, frames)
 
     def scores(self, pred: np.ndarray, bold: np.ndarray) -> np.ndarray:
-        """Score every measured window for every predicted one.
-
-        ``pred, bold`` (n_windows, n_frames, n_targets); returns ``scores`` (n_windows,
-        n_windows).
-        """
+        """Score windows (n_windows, n_frames, n_targets): rows predicted, columns measured."""
         pred, white = (self._whiten(a, self.noise, self.noise_acf) for a in (pred, bold))
         total = self._whiten(bold, self.total, self.total_acf)
         distance = (pred**2).sum(1)[:, None] + (white**2).sum(1) - 2 * pred @ white.T
@@ -91,10 +80,7 @@ class MatchedFilter:
 
 
 def retrieval_summary(scores: np.ndarray, k=(1, 5, 10)) -> Bunch:
-    """Ranks of the true partners, which lie on the diagonal.
-
-    ``scores`` (n_windows, n_windows).
-    """
+    """Ranks of the true partners, on the diagonal of scores (n_windows, n_windows)."""
     k = (k,) if np.ndim(k) == 0 else tuple(k)
     for size in k:
         check_number(size, "k", low=1, integer=True)

@@ -13,8 +13,40 @@ from .samba_fit import FittedSamba, fit_samba
 from .trainer import Trainer
 
 
-class _Forward(CoreBased):
-    """What models from band power to BOLD share."""
+class CoreModel(CoreBased):
+    """A structured linear core from band power to BOLD, by variational Bayes: no network.
+
+    Band power is weighted per node with signed weights, mapped from nodes to regions and passed
+    through a haemodynamic response per region.
+
+    Parameters
+    ----------
+    bands, power, hrf, hrf_length, hrf_bounds, map_prior, band_attention, target_bands
+        As in `SambaModel`.
+
+    See Also
+    --------
+    SambaModel : With network corrections on top.
+
+    Examples
+    --------
+    >>> from mne_samba import SambaTranslator
+    >>> from mne_samba.models import CoreModel
+    >>> translator = SambaTranslator(t_r=2.0, model=CoreModel(hrf="fir"))
+    """
+
+    def __init__(
+        self, *, bands=None, power="auto", hrf="double_gamma", hrf_length=30.0,
+        hrf_bounds="human", map_prior="auto", band_attention=True, target_bands="auto",
+    ):  # fmt: skip
+        self.bands = bands
+        self.power = power
+        self.hrf = hrf
+        self.hrf_length = hrf_length
+        self.hrf_bounds = hrf_bounds
+        self.map_prior = map_prior
+        self.band_attention = band_attention
+        self.target_bands = target_bands
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""
@@ -42,58 +74,7 @@ class _Forward(CoreBased):
         return fit_samba(self, data, trainer, seed, start)
 
 
-class CoreModel(_Forward):
-    """A structured linear core from band power to BOLD, by variational Bayes: no network.
-
-    Band power is weighted per node with signed weights, mapped from nodes to regions and passed
-    through a haemodynamic response per region.
-
-    Parameters
-    ----------
-    bands : dict | Shannon | Morlet | Discrete | None
-        Frequency bands, name to (low, high) in Hz, or a bank of `mne_samba.wavelets`; None takes
-        the canonical bands below half the sampling rate.
-    power : "auto" | "linear" | "log"
-        Scale of band power; "auto" takes what predicts held-out frames better.
-    hrf : "double_gamma" | "fir" | "canonical"
-        Family of responses: six parameters, free courses, or one that is fixed.
-    hrf_length : float
-        Seconds that a response lasts.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
-    map_prior : "auto" | "sparse" | "ard" | "gaussian"
-        Prior of the map from nodes to regions.
-    band_attention : bool
-        Weigh bands per node; False takes their mean.
-    target_bands : "auto" | bool
-        Whether regions have band weights of their own.
-
-    See Also
-    --------
-    SambaModel : With network corrections on top.
-
-    Examples
-    --------
-    >>> from mne_samba import SambaTranslator
-    >>> from mne_samba.models import CoreModel
-    >>> translator = SambaTranslator(t_r=2.0, model=CoreModel(hrf="fir"))
-    """
-
-    def __init__(
-        self, *, bands=None, power="auto", hrf="double_gamma", hrf_length=30.0,
-        hrf_bounds="human", map_prior="auto", band_attention=True, target_bands="auto",
-    ):  # fmt: skip
-        self.bands = bands
-        self.power = power
-        self.hrf = hrf
-        self.hrf_length = hrf_length
-        self.hrf_bounds = hrf_bounds
-        self.map_prior = map_prior
-        self.band_attention = band_attention
-        self.target_bands = target_bands
-
-
-class SambaModel(_Forward):
+class SambaModel(CoreModel):
     """The linear core of `CoreModel`, and network corrections where held-out frames confirm them.
 
     Graph attention over nodes and over regions and a recurrence over frames are trained on top of
@@ -149,14 +130,10 @@ class SambaModel(_Forward):
         hrf_bounds="human", map_prior="auto", band_attention=True, target_bands="auto",
         graph="knn", n_neighbors=8, recurrent="lstm", n_hidden=32, corrections="auto",
     ):  # fmt: skip
-        self.bands = bands
-        self.power = power
-        self.hrf = hrf
-        self.hrf_length = hrf_length
-        self.hrf_bounds = hrf_bounds
-        self.map_prior = map_prior
-        self.band_attention = band_attention
-        self.target_bands = target_bands
+        super().__init__(
+            bands=bands, power=power, hrf=hrf, hrf_length=hrf_length, hrf_bounds=hrf_bounds,
+            map_prior=map_prior, band_attention=band_attention, target_bands=target_bands,
+        )  # fmt: skip
         self.graph = graph
         self.n_neighbors = n_neighbors
         self.recurrent = recurrent

@@ -28,78 +28,44 @@ from .graphs import Graphs, check_graph
 from .intervals import held_out
 from .network import Network
 from .retrieval import MatchedFilter
-from .trainer import Trainer, losses
+from .trainer import Trainer
 from .warm_start import start_of
 from .windows import Windowing, at_grid, like
 
 
 @dataclass(frozen=True, eq=False)
 class FittedSamba:
-    """A fitted model from band power to BOLD.
+    """A fitted model from band power to BOLD."""
 
-    Attributes
-    ----------
-    core : Core
-        The linear core that the network started from.
-    scaler : PowerScaler
-        How band power is standardised.
-    network : Network
-        The network: the core's, or with corrections where they are used.
-    windowing : Windowing
-        What the network sees of recordings at once.
-    judgement : Judgement
-        Whether corrections are used, the scale of the output, and residuals of held-out frames.
-    graphs : Graphs
-        Who resembles whom, and who attends to whom.
-    matched : MatchedFilter | None
-        Which window of BOLD belongs to a prediction; None for tables.
-    patterns : array, shape (n_targets, n_channels, n_bands)
-        Haufe patterns.
-    hrf_length : float
-        Seconds that responses are published for.
-    """
-
-    core: Core
+    core: Core  # that the network started from
     scaler: PowerScaler
-    network: Network
+    network: Network  # the core's, or with corrections where they are used
     windowing: Windowing
     judgement: Judgement
     graphs: Graphs
-    matched: MatchedFilter | None
-    patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")
-    hrf_length: float = 30.0
+    matched: MatchedFilter | None  # None for tables
+    patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")  # Haufe patterns
+    hrf_length: float = 30.0  # seconds that responses are published for
 
     def module_for(self, grid: LowRateGrid) -> SambaNet:
         """Network from power to frames, in evaluation mode."""
         return at_grid(self.network.module, grid)
 
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-        """Predict frames.
-
-        ``powers`` (n_channels, n_bands, n_bins); returns ``frames`` (n_frames, n_targets).
-        """
+        """Frames (n_frames, n_targets) from power (n_channels, n_bands, n_bins)."""
         frames = self.windowing.predict(self.module_for(grid), powers)
         return [frame * self.judgement.output_scale for frame in frames]
 
     def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-        """Say how far measured frames lie from predicted ones.
-
-        ``powers`` (n_channels, n_bands, n_bins); returns ``std`` (n_frames, n_targets).
-        """
+        """Spread (n_frames, n_targets) of measured frames around predicted ones."""
         return [self.judgement.held.std(self.core, power, grid) for power in powers]
 
     def quantile(self, coverage: float) -> np.ndarray:
-        """Half-width of intervals in units of the standard deviation.
-
-        Returns ``half`` (n_targets,).
-        """
+        """Half-width (n_targets,) of intervals in units of the standard deviation."""
         return self.judgement.held.quantile(coverage)
 
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-        """Compute the neural drive of regions.
-
-        ``powers`` (n_channels, n_bands, n_bins); returns ``drives`` (n_targets, n_bins).
-        """
+        """Neural drive of regions, (n_targets, n_bins)."""
         module, own = at_grid(self.network.module, grid), like(self.network.module)
         with torch.inference_mode():
             batches = [torch.as_tensor(p).to(own.device, own.dtype)[None] for p in powers]
@@ -112,12 +78,10 @@ class FittedSamba:
         return {
             **publish_network(self.network, judgement.history, judgement.kept, **TRAINED_BY),
             **publish_bands(weights, spatial_map),
-            **response_of(module, layout.target_names, self.hrf_length),
-            "core_": self.core,
-            "power_": "log" if self.scaler.log else "linear",
-            "patterns_": self.patterns,
+            **response_of(module, layout.target_names, self.hrf_length), "core_": self.core,
+            "power_": "log" if self.scaler.log else "linear", "patterns_": self.patterns,
             "graph_": replace(self.graphs, bipartite=spatial_map),
-        }
+        }  # fmt: skip
 
 
 def fit_samba(model, data: Paired, trainer: Trainer, seed: int | None, start) -> FittedSamba:
@@ -125,17 +89,14 @@ def fit_samba(model, data: Paired, trainer: Trainer, seed: int | None, start) ->
     previous = start_of(start, FittedSamba, data, model.power)
     core = None if previous is None else previous.core
     checkpoints = Checkpoints(trainer, model, data, seed, core)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(checkpoints.seed)
+    with checkpoints.seeded():
         corrections = Corrections.of(model, trainer, data)
-        check_graph(data, corrections.options.graph, data.info, data.ch_names)
+        check_graph(data, corrections.options.graph)
         if previous is not None and previous.scaler.log and not data.scaler.log:
             data = data.rescaled(PowerScaler(log=True))
         options = CoreOptions.of(model, checkpoints.seed)
         choice = choose_core(data, options, trainer.split, core)
-        fitted = _fit_chosen(choice, corrections, float(model.hrf_length), checkpoints)
-    checkpoints.clear()
-    return fitted
+        return _fit_chosen(choice, corrections, float(model.hrf_length), checkpoints)
 
 
 def _fit_chosen(
@@ -155,9 +116,10 @@ def _fit_chosen(
     used = corrections.trained and (judgement.kept or corrections.always)
     module, spec = corrections.build(core, graphs if used else None)
     if used:
-        net = corrections.net(module, judgement.epochs)
-        trainer.train(net, windowing.trains(module, data), checkpoints.of("whole"))
-        judgement = judgement.used(losses(net))
+        history = corrections.train(
+            module, data, judgement.epochs, checkpoint=checkpoints.of("whole")
+        )
+        judgement = judgement.used(history)
         graphs = _attended(graphs, module, data)
     if judgement.output_scale is None:
         judgement = replace(judgement, output_scale=np.ones(data.n_targets))

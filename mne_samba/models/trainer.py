@@ -11,6 +11,7 @@ from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.helper import predefined_split
 from skorch.history import History
+from skorch.utils import noop
 from torch.utils.data import Dataset
 
 from .._checks import check_number, check_option
@@ -81,9 +82,8 @@ class Trainer(BaseEstimator):
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""
         check_number(self.lr, "lr", low=0, low_open=True)
-        check_number(self.batch_size, "batch_size", low=1, integer=True)
-        check_number(self.max_epochs, "max_epochs", low=1, integer=True)
-        check_number(self.patience, "patience", low=1, integer=True)
+        for name in ("batch_size", "max_epochs", "patience"):
+            check_number(getattr(self, name), name, low=1, integer=True)
         check_number(self.window, "window", low=0, low_open=True)
         if self.step is not None:
             check_number(self.step, "step", low=0, low_open=True)
@@ -152,20 +152,13 @@ class Trainer(BaseEstimator):
         return getattr(torch, self.dtype)
 
     def build(
-        self,
-        module: torch.nn.Module,
-        *,
-        criterion: type,
-        weight_decay: float,
-        max_epochs: int,
-        valid: Dataset | None = None,
-        groups: dict[str, float] | None = None,
-        **given,
-    ) -> AcceleratedNet:
+        self, module: torch.nn.Module, *, criterion: type, weight_decay: float, max_epochs: int,
+        valid: Dataset | None = None, groups: dict[str, float] | None = None, **given,
+    ) -> AcceleratedNet:  # fmt: skip
         """Net around a network that has its start values."""
         callbacks = [("clip", GradientNormClipping(1.0))]
         if valid is not None:
-            stop = EarlyStopping(patience=self.patience, load_best=True, sink=silent)
+            stop = EarlyStopping(patience=self.patience, load_best=True, sink=noop)
             callbacks.append(("early_stopping", stop))
         names = [name for name, _ in module.named_parameters()]
         rates = [
@@ -230,7 +223,3 @@ def torch_device(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def silent(*_) -> None:
-    """Say nothing, where nets would print; unlike a lambda it can be pickled."""

@@ -48,35 +48,18 @@ class FrameWindows(Dataset):
 
 @dataclass(frozen=True)
 class Windowing:
-    """Windows of frames that a network sees at once.
+    """Windows of frames that a network sees at once."""
 
-    Attributes
-    ----------
-    n_frames, step : int
-        Frames of a window, and between windows, where a recording is longer.
-    """
-
-    n_frames: int
-    step: int
+    n_frames: int  # of a window
+    step: int  # between windows, where a recording is longer
 
     @classmethod
     def of(cls, trainer: Trainer, data: Paired) -> Windowing:
         """Windows that a trainer cuts data into."""
         return cls(*trainer.frames_of(data))
 
-    def trains(self, module: SambaNet, data: Paired) -> FrameWindows:
-        """Overlapping windows that training sees."""
-        return FrameWindows(data, self.n_frames, self.step, like(module).dtype)
-
-    def judges(self, module: SambaNet, data: Paired) -> FrameWindows:
-        """Windows side by side, of held-out frames."""
-        return FrameWindows(data, self.n_frames, self.n_frames, like(module).dtype)
-
     def predict(self, module: SambaNet, powers: list[np.ndarray]) -> list[np.ndarray]:
-        """Standardised frames of segments, long ones by windows whose frames are averaged.
-
-        ``powers`` are (n_channels, n_bands, n_bins), frames (n_frames, n_targets).
-        """
+        """Frames (n_frames, n_targets); long segments are averaged over windows."""
         module, frames = module.eval(), [None] * len(powers)
         with torch.inference_mode():
             for some in of_one_length([power.shape[-1] for power in powers], _BATCH):
@@ -127,14 +110,16 @@ def _run(module, batch: torch.Tensor) -> np.ndarray:
     return module(batch.to(like(module))).cpu().numpy()
 
 
-def core_of(module: SambaNet) -> SambaNet:
-    """Leave corrections out of a network, which shares all other parts with it."""
-    if not module.corrections():
-        return module
+def without(module: torch.nn.Module, *parts: str) -> torch.nn.Module:
+    """Leave parts out of a network, which shares all others with it."""
     module = copy.copy(module)
-    module._modules = dict(module._modules)
-    module.source_graph = module.target_graph = module.recurrent = None
+    module._modules = {**module._modules, **dict.fromkeys(parts)}
     return module
+
+
+def core_of(module: SambaNet) -> SambaNet:
+    """Leave corrections out of a network."""
+    return without(module, "source_graph", "target_graph", "recurrent")
 
 
 def at_grid(module: SambaNet, grid: LowRateGrid) -> SambaNet:

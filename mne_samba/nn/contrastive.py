@@ -24,10 +24,7 @@ def info_nce(first: torch.Tensor, second: torch.Tensor, log_scale: torch.Tensor)
 
 
 class LatentSpace(nn.Module):
-    """Linear projections of electrophysiology and of what BOLD tells of it.
-
-    ``projection`` (n_latents, n_features).
-    """
+    """Projections (n_latents, n_features) of electrophysiology and of what BOLD tells of it."""
 
     def __init__(self, projection):
         super().__init__()
@@ -50,14 +47,10 @@ class LatentSpace(nn.Module):
 
 
 def align(
-    space: LatentSpace,
-    train: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-    held: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-    *,
-    max_epochs: int,
-    patience: int,
+    space: LatentSpace, train: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    held: tuple[torch.Tensor, torch.Tensor, torch.Tensor], *, max_epochs: int, patience: int,
     lr: float,
-) -> list[dict]:
+) -> list[dict]:  # fmt: skip
     """Train both projections, and keep them only where held-out windows find each other better.
 
     ``train, held`` (n_windows, n_features, n_times).

@@ -73,20 +73,10 @@ class InverseNet(nn.Module):
     """
 
     def __init__(
-        self,
-        n_targets: int,
-        n_channels: int,
-        n_bands: int,
-        *,
-        n_before: int,
-        n_after: int,
-        t_r: float,
-        n_lags: int,
-        level: int,
-        target_adjacency=None,
-        down_adjacency=None,
+        self, n_targets: int, n_channels: int, n_bands: int, *, n_before: int, n_after: int,
+        t_r: float, n_lags: int, level: int, target_adjacency=None, down_adjacency=None,
         hrf_bounds: str = "human",
-    ):
+    ):  # fmt: skip
         super().__init__()
         self.n_before, self.n_after = n_before, n_after
         self.sizes, self.level = (n_channels, n_bands), level
@@ -117,10 +107,6 @@ class InverseNet(nn.Module):
         """Band power from BOLD with its margins."""
         n_frames = bold.shape[1] - self.n_before - self.n_after
         return waverec(self.coefficients(bold), WAVELET, n_times=n_frames)
-
-    def corrections(self) -> list[nn.Module]:
-        """List the parts beyond the filter."""
-        return [] if self.branch is None else [self.branch]
 
 
 class _Branch(nn.Module):

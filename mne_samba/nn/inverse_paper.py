@@ -37,20 +37,10 @@ class InversePaperNet(nn.Module):
     """
 
     def __init__(
-        self,
-        n_targets: int,
-        n_channels: int,
-        n_bands: int,
-        *,
-        n_frames: int,
-        t_r: float,
-        n_lags: int,
-        target_adjacency=None,
-        source_adjacency=None,
-        hrf_bounds: str = "human",
-        learn_hrf: bool = True,
-        n_hidden: int = 32,
-    ):
+        self, n_targets: int, n_channels: int, n_bands: int, *, n_frames: int, t_r: float,
+        n_lags: int, target_adjacency=None, source_adjacency=None, hrf_bounds: str = "human",
+        learn_hrf: bool = True, n_hidden: int = 32,
+    ):  # fmt: skip
         super().__init__()
         self.level, self.n_lags = frame_level(n_frames), n_lags
         self.embed = nn.Parameter(torch.randn(n_targets, n_hidden, 1))

@@ -14,10 +14,7 @@ class CenteredCosineLoss(nn.Module):
     """
 
     def forward(self, pred: torch.Tensor, target: dict) -> torch.Tensor:
-        """Loss of a batch.
-
-        ``pred`` (n_windows, n_frames, n_targets).
-        """
+        """Loss of a batch of frames (n_windows, n_frames, n_targets)."""
         bold, recording = target["bold"], target["recording"]
         valid = torch.isfinite(bold)
         bold = torch.where(valid, bold, torch.zeros_like(bold))

@@ -67,23 +67,11 @@ class PaperNet(nn.Module):
     """
 
     def __init__(
-        self,
-        n_channels: int,
-        n_targets: int,
-        *,
-        n_samples: int,
-        n_chunks: int,
-        t_r: float,
-        source_adjacency=None,
-        target_adjacency=None,
-        recurrent: str | None = "lstm",
-        hrf_bounds: str = "human",
-        learn_hrf: bool = True,
-        band_attention: bool = True,
-        n_hidden: int = 32,
-        forcing: float = 0.5,
-        learn_edges: bool = False,
-    ):
+        self, n_channels: int, n_targets: int, *, n_samples: int, n_chunks: int, t_r: float,
+        source_adjacency=None, target_adjacency=None, recurrent: str | None = "lstm",
+        hrf_bounds: str = "human", learn_hrf: bool = True, band_attention: bool = True,
+        n_hidden: int = 32, forcing: float = 0.5, learn_edges: bool = False,
+    ):  # fmt: skip
         super().__init__()
         self.n_chunks, self.t_r, self.forcing = n_chunks, t_r, forcing
         self.sizes = level_sizes(n_samples)

@@ -74,26 +74,13 @@ class SambaNet(nn.Module):
     """
 
     def __init__(
-        self,
-        n_channels: int,
-        n_bands: int,
-        n_targets: int,
-        *,
-        step: int,
-        dt: float,
-        n_lags: int,
-        source_adjacency=None,
-        target_adjacency=None,
-        recurrent: str | None = "lstm",
-        hrf: str = "double_gamma",
-        hrf_bounds: str = "human",
-        band_attention: bool = True,
-        n_hidden: int = 32,
-        target_bands: bool = False,
-        learn_edges: bool = False,
-    ):
+        self, n_channels: int, n_bands: int, n_targets: int, *, step: int, dt: float, n_lags: int,
+        source_adjacency=None, target_adjacency=None, recurrent: str | None = "lstm",
+        hrf: str = "double_gamma", hrf_bounds: str = "human", band_attention: bool = True,
+        n_hidden: int = 32, target_bands: bool = False, learn_edges: bool = False,
+    ):  # fmt: skip
         super().__init__()
-        self.step, self.dt, self.n_lags, self.hrf_kind = step, dt, n_lags, hrf
+        self.step, self.dt, self.n_lags = step, dt, n_lags
         self.bands = BandAttention(n_channels, n_bands, band_attention)
         self.source_graph = self.target_bands = self.target_graph = self.recurrent = None
         if source_adjacency is not None:

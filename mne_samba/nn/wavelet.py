@@ -60,8 +60,8 @@ def wavedec(
         coefs = matrices.decompose(signal.detach().cpu().numpy(), wavelet, level, mode)
         return [torch.from_numpy(coef).to(signal) for coef in coefs]
     lengths = matrices.coefficient_lengths(n_times, wavelet, level, mode)
-    coefs = _product(signal, _matrix("analysis", wavelet, level, mode, n_times, *_kind(signal)))
-    return list(coefs.split(lengths, dim=-1))
+    matrix = _matrix("analysis", wavelet, level, mode, n_times, signal.dtype, signal.device)
+    return list(_product(signal, matrix).split(lengths, dim=-1))
 
 
 @as_written
@@ -113,17 +113,13 @@ def waverec(
         parts = [coef.detach().cpu().numpy() for coef in coeffs]
         return torch.from_numpy(matrices.rebuild(parts, wavelet, mode, n_times)).to(coeffs[0])
     coefs = torch.cat(coeffs, dim=-1)
-    return _product(coefs, _matrix("synthesis", wavelet, level, mode, n_times, *_kind(coefs)))
+    matrix = _matrix("synthesis", wavelet, level, mode, n_times, coefs.dtype, coefs.device)
+    return _product(coefs, matrix)
 
 
 def _at_least_single(values: torch.Tensor) -> torch.Tensor:
     """Values in single precision or better: half the bits would spoil what several levels add."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def _kind(like: torch.Tensor) -> tuple[torch.dtype, torch.device]:
-    """Precision and device of a tensor."""
-    return like.dtype, like.device
 
 
 def _by_filters(n_times: int, *tensors: torch.Tensor) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 from mne.utils import logger, use_log_level
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
 from ..base import forget_fit
@@ -17,11 +17,9 @@ from ..data.recordings import Recordings
 from ..reader import HasReader
 from ..wavelets import as_bank
 from ._band_evidence import attention_from_weights, band_weights
-from ._band_power import bin_powers, limit_power, refuse_flat
-from ._band_reconstruct import reconstruct
 from ._band_rows import TableAttention
+from ._band_signals import background_attention, bin_powers, limit_power, reconstruct, refuse_flat
 from ._band_targets import frame_design, sample_targets, target_kind
-from ._band_unsupervised import background_attention
 
 
 class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEstimator):
@@ -346,7 +344,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         """
         check_is_fitted(self)
         if self._layout.kind == "table":
-            return self._row_names(input_features)
+            return _check_feature_names_in(self, input_features)
         names = self.ch_names_in_
         if self.output == "features":
             names = [f"{ch}_{band}" for ch in names for band in self.bands_]

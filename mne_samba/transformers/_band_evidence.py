@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import stats
+from scipy.special import softmax
 
 from .._regression import median_ar_coefficient, whiten
 
@@ -16,18 +17,18 @@ _ALPHA = 0.05
 # What is left of a coefficient that chance explains: a gain near zero, but no drive of zeros.
 _FLOOR = 0.02
 _N_ITER = 60
+# Frames over which autocorrelation counts.
+_MAX_LAG = 15
 
 
-def effective_share(
-    design: np.ndarray, targets: np.ndarray, follows: np.ndarray, max_lag: int = 15
-) -> float:
+def effective_share(design: np.ndarray, targets: np.ndarray, follows: np.ndarray) -> float:
     """Share of rows that count, as both sides are autocorrelated (Bartlett, 1946).
 
     ``design, targets`` (n_rows, n_columns); ``follows`` (n_rows,).
     """
     stretch = np.cumsum(~follows)
     inflation = 1.0
-    for lag in range(1, min(max_lag, len(targets) // 4) + 1):
+    for lag in range(1, min(_MAX_LAG, len(targets) // 4) + 1):
         together = stretch[lag:] == stretch[:-lag]
         if together.sum() < 10:
             break
@@ -73,10 +74,7 @@ def shared_ard(
 
 
 def band_weights(
-    design: np.ndarray,
-    targets: np.ndarray,
-    follows: np.ndarray | None,
-    response: np.ndarray,
+    design: np.ndarray, targets: np.ndarray, follows: np.ndarray | None, response: np.ndarray
 ) -> np.ndarray:
     """Signed weight of each channel's bands for the targets.
 
@@ -111,10 +109,8 @@ def band_weights(
 
 def _n_independent(targets: np.ndarray) -> float:
     """Count independent targets: participation ratio of their covariance's eigenvalues."""
-    if targets.shape[1] <= targets.shape[0]:
-        covariance = targets.T @ targets
-    else:
-        covariance = targets @ targets.T
+    wide = targets.shape[1] > targets.shape[0]
+    covariance = targets @ targets.T if wide else targets.T @ targets
     return float(np.trace(covariance) ** 2 / (covariance**2).sum())
 
 
@@ -146,21 +142,16 @@ def _beyond_chance(gram, cross, n_independent, shape) -> np.ndarray:
 
 
 def attention_from_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split signed weights into attention and gain.
+    """Split signed weights (n_channels, n_bands) into attention and gain of the same shape.
 
     Their product is the weight relative to the strength of the strongest channel.
-
-    ``weights`` (n_channels, n_bands); returns ``attention`` (n_channels, n_bands), ``gain``
-    (n_channels, n_bands).
     """
     size = np.abs(weights)
     strength = size.sum(1)
     largest = strength.max()
     if largest == 0:
         return np.full(weights.shape, 1.0 / weights.shape[1]), np.zeros(weights.shape)
-    logits = np.log(size / largest + 1e-6)
-    attention = np.exp(logits - logits.max(1, keepdims=True))
-    attention /= attention.sum(1, keepdims=True)
+    attention = softmax(np.log(size / largest + 1e-6), axis=1)
     return attention, np.sign(weights) * (strength / largest)[:, None]
 
 

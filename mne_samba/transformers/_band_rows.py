@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.utils import check_array
 
 from ..data.recordings import Recordings
 from ._band_evidence import band_weights
@@ -16,12 +17,7 @@ class TableAttention:
     """
 
     def _fit_table(self, rec: Recordings, y) -> None:
-        X = _rows(rec)
-        if len(X) < 2:
-            raise ValueError(
-                f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of 2 is "
-                "required."
-            )
+        X = check_array(rec.rows, ensure_min_samples=2)
         self.bank_ = None
         self.bands_ = {"all": (np.nan, np.nan)}
         self.delay_ = np.zeros(1)
@@ -38,23 +34,4 @@ class TableAttention:
             self._set_weights(band_weights(design, columns, None, np.ones(1)))
 
     def _transform_table(self, rec: Recordings) -> np.ndarray:
-        return (_rows(rec) - self._mean) / self._scale * self.band_gain_[:, 0]
-
-    def _row_names(self, input_features) -> np.ndarray:
-        """Columns keep their names."""
-        if input_features is None:
-            return np.asarray(self.ch_names_in_, dtype=object)
-        names = [str(name) for name in input_features]
-        if hasattr(self, "feature_names_in_") and names != self.ch_names_in_:
-            raise ValueError("input_features is not equal to feature_names_in_")
-        if len(names) != len(self.ch_names_in_):
-            raise ValueError(
-                "input_features should have length equal to number of features "
-                f"({len(self.ch_names_in_)}), got {len(names)}"
-            )
-        return np.asarray(names, dtype=object)
-
-
-def _rows(rec: Recordings) -> np.ndarray:
-    """Rows of a table, (n_samples, n_features)."""
-    return np.asarray(rec.segments[0].read(0, rec.segments[0].n_times)).T
+        return (rec.rows - self._mean) / self._scale * self.band_gain_[:, 0]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 from sklearn.utils.multiclass import type_of_target
 
@@ -65,24 +64,12 @@ def sample_targets(y, n_samples: int) -> tuple[np.ndarray, np.ndarray | None]:
 
 @dataclass(frozen=True)
 class FrameDesign:
-    """Frames in one table.
+    """Frames in one table."""
 
-    Attributes
-    ----------
-    design : array, shape (n_rows, n_channels, n_bands, n_basis)
-        Band power seen through each response of a basis.
-    targets : array, shape (n_rows, n_targets)
-        BOLD.
-    follows : array of bool, shape (n_rows,)
-        True where a row comes right after the row before.
-    response : array, shape (n_basis,)
-        Overlap of the basis with the canonical response.
-    """
-
-    design: np.ndarray
-    targets: np.ndarray
-    follows: np.ndarray
-    response: np.ndarray
+    design: np.ndarray  # (n_rows, n_channels, n_bands, n_basis): power seen through a basis
+    targets: np.ndarray  # (n_rows, n_targets), BOLD
+    follows: np.ndarray  # (n_rows,), whether a row comes right after the row before
+    response: np.ndarray  # (n_basis,), overlap of the basis with the canonical response
 
 
 def frame_design(
@@ -161,24 +148,20 @@ def _one_table(rec, designs, targets, detrend, response) -> FrameDesign:
     targets = detrend_segments(targets, rec.table, rec.kind, rec.t_r, detrend)
     # Both sides lose the same drift, so that slow power cannot pass for slow BOLD.
     flat = detrend_segments(flat, rec.table, rec.kind, rec.t_r, detrend)
-    follows, kept_rows, kept_targets, last = [], [], [], None
-    order = _in_order(rec.table, rec.keys)
-    for index in order:
-        place = (rec.keys[index], int(rec.table["frame"].iloc[index]))
-        for row in range(len(targets[index])):
-            if not np.isfinite(targets[index][row]).all():
-                continue
-            here = (place[0], place[1] + row, index if place[1] < 0 else -1)
-            after = last is not None and here == (last[0], last[1] + 1, last[2])
-            if last is not None and here[:2] <= last[:2] and here[0] == last[0] and here[2] == -1:
+    follows, kept_rows, kept_targets = [], [], []
+    keys, first = rec.keys, rec.table["frame"].astype(int).tolist()
+    run, last = None, -1
+    for index in sorted(range(len(keys)), key=lambda i: (keys[i], first[i])):
+        # Segments that do not say which frames they hold are runs of their own.
+        previous, run = run, (keys[index], index if first[index] < 0 else None)
+        last = last if run == previous else -np.inf
+        for row in np.flatnonzero(np.isfinite(targets[index]).all(axis=1)):
+            frame = first[index] + row
+            if frame <= last:
                 continue  # the same frame in an overlapping window
-            follows.append(after)
+            follows.append(frame == last + 1)
             kept_rows.append(flat[index][row])
             kept_targets.append(targets[index][row])
-            last = here
+            last = frame
     design = np.array(kept_rows).reshape(len(kept_rows), *shape)
     return FrameDesign(design, np.array(kept_targets), np.array(follows), response)
-
-
-def _in_order(table: pd.DataFrame, keys: list[tuple]) -> list[int]:
-    return sorted(range(len(keys)), key=lambda i: (keys[i], int(table["frame"].iloc[i]), i))

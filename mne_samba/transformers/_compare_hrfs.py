@@ -92,8 +92,8 @@ def _check_same_basis(a, b) -> None:
             "Exchanging blocks of two fits needs hrf='double_gamma' in both; compare lists of fits "
             "for free responses."
         )
-    same = a._model.basis.shape == b._model.basis.shape
-    if not same or not np.allclose(a._model.basis, b._model.basis):
+    first, second = a._model.basis, b._model.basis
+    if first.shape != second.shape or not np.allclose(first, second):
         raise ValueError(
             "The fits differ in t_r, sampling rate, hrf_length or bounds: fit both with the same."
         )
@@ -110,12 +110,8 @@ def _people(fits_a, fits_b, paired, n_permutations, rng):
     """Measures of each group and differences under exchange of people."""
 
     def measures(fits):
-        return np.stack(
-            [
-                np.stack([fit.hrf_peak_time_, fit.hrf_fwhm_, fit.hrf_undershoot_ratio_], axis=-1)
-                for fit in fits
-            ]
-        )
+        shapes = [[fit.hrf_peak_time_, fit.hrf_fwhm_, fit.hrf_undershoot_ratio_] for fit in fits]
+        return np.moveaxis(np.array(shapes), 1, -1)
 
     a, b = measures(fits_a), measures(fits_b)
     values = np.stack([a.mean(0), b.mean(0)])
@@ -141,19 +137,10 @@ def _table(regions, values, null) -> pd.DataFrame:
     spread = np.where(spread > 0, spread, np.inf)
     largest = np.abs(null / spread).max(axis=1)
     p_max = (1 + (largest[:, None] >= np.abs(difference / spread) - 1e-12).sum(0)) / n
-    tables = [
-        pd.DataFrame(
-            {
-                "measure": measure,
-                "region": list(regions),
-                "a": values[0, :, i],
-                "b": values[1, :, i],
-                "difference": difference[:, i],
-                "p": p[:, i],
-                "p_max": p_max[:, i],
-                "p_fdr": false_discovery_control(p[:, i]),
-            }
-        )
-        for i, measure in enumerate(MEASURES)
-    ]
-    return pd.concat(tables, ignore_index=True)
+    columns = {"measure": np.repeat(MEASURES, len(regions)), "region": [*regions] * len(MEASURES)}
+    scores = {
+        "a": values[0], "b": values[1], "difference": difference, "p": p, "p_max": p_max,
+        "p_fdr": false_discovery_control(p, axis=0),
+    }  # fmt: skip
+    columns.update({name: score.T.ravel() for name, score in scores.items()})
+    return pd.DataFrame(columns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.linear_model import Ridge
 from sklearn.utils import get_tags
@@ -14,6 +13,7 @@ from .._scoring import MeanScore, score_frames, score_rows
 from ..base import forget_fit
 from ..data.bold import detrend_segments, read_hemo
 from ..data.given import Given, what_is
+from ..data.signals import segment_table
 
 
 class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -111,7 +111,7 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
         rows = self._rows(segments)
         values = hemo.values
         if self.detrend is not None:
-            place = _order(len(rows), given.kind)
+            place = segment_table(len(rows), given.kind)
             values = detrend_segments(values, place, given.kind, self.t_r, self.detrend)
             # Detrending takes the mean away; predictions come back in the scale of y.
             self._offset = np.nanmean(np.concatenate(hemo.values), axis=0)
@@ -159,9 +159,7 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
             raise ValueError(f"fit saw {saw}, but X has shape {np.shape(X)}.")
         if self.table_:
             return given, self.estimator_.predict(validate_data(self, X, reset=False))
-        return given, self._predict_rows(self._rows(_segments(given)))
-
-    def _predict_rows(self, rows) -> list[np.ndarray]:
+        rows = self._rows(_segments(given))
         widths = {row.shape[1] for row in rows}
         if widths != {self.n_columns_}:
             raise ValueError(
@@ -169,7 +167,7 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
             )
         pred = np.asarray(self.estimator_.predict(np.concatenate(rows)), dtype=float)
         pred = pred.reshape(len(pred), -1) + self._offset
-        return np.split(pred, np.cumsum([len(row) for row in rows])[:-1])
+        return given, np.split(pred, np.cumsum([len(row) for row in rows])[:-1])
 
     def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
         """Score every target over time.
@@ -193,7 +191,7 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
             return score_rows(y, pred, metric)
         hemo = read_hemo(y, given.kind, len(pred), single=given.single)
         return score_frames(
-            hemo.values, pred, _order(len(pred), given.kind), given.kind, t_r=self.t_r,
+            hemo.values, pred, segment_table(len(pred), given.kind), given.kind, t_r=self.t_r,
             detrend=self.detrend, metric=metric,
         )  # fmt: skip
 
@@ -209,12 +207,6 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
         tags.input_tags.three_d_array = True
         tags.target_tags.required = True
         return tags
-
-
-def _order(n: int, kind: str) -> pd.DataFrame:
-    """Place windows one after the other in one recording; recordings stand alone."""
-    recording = np.zeros(n, int) if kind == "windows" else np.arange(n)
-    return pd.DataFrame({"subject": "", "run": "", "recording": recording, "frame": -1})
 
 
 def _segments(given: Given) -> list[np.ndarray]:

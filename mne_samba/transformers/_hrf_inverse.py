@@ -19,10 +19,10 @@ def _unmap(weights, latent):
 
 def check_t_r_of_fit(est, t_r: float) -> None:
     """Refuse another rate of frames: responses are kept at the bins of ``fit``."""
-    if abs(t_r - est.step_ * est.dt_) > 1e-9:
+    if abs(t_r - est._grid.t_r) > 1e-9:
         raise ValueError(
-            f"Responses are tied to the t_r that they were fitted on ({est.step_ * est.dt_:g} s), "
-            f"got t_r={t_r:g} s: fit again."
+            f"Responses are tied to the t_r that they were fitted on ({est._grid.t_r:g} s), got "
+            f"t_r={t_r:g} s: fit again."
         )
 
 
@@ -56,15 +56,13 @@ def _invert_segment(est, value, windows) -> np.ndarray:
     filled = np.stack([np.interp(frames, frames[good], v[good]) for v in value.T])
     latent = deconvolve(
         filled - est._y_mean[:, None], est._kernels, est._latent_scale, est._noise,
-        est._stats.ar, est._acf, est.step_, est.dt_,
+        est._stats.ar, est._acf, est._grid.step, est._grid.dt,
     )  # fmt: skip
     drive = _unmap(est._weights, latent)
     drive = est.drive_mean_[:, None] + est.drive_scale_[:, None] * drive
     start = est._layout.window_start
-    centres = start + est.dt_ * (np.arange(drive.shape[1]) - est.n_lags_ + 0.5)
+    centres = start + est._grid.dt * (np.arange(drive.shape[1]) - est._grid.n_lags + 0.5)
     stop = start + (len(value) - 1) * est._layout.t_r
-    n_times = (
-        est._n_times if windows and est._n_times else int(np.ceil(stop * est._layout.sfreq - 1e-6))
-    )
+    n_times = est._n_times if windows else int(np.ceil(stop * est._layout.sfreq - 1e-6))
     times = (np.arange(max(n_times, 1)) + est._sample_ref) / est._layout.sfreq
     return np.stack([np.interp(times, centres, d) for d in drive])

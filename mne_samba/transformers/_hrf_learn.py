@@ -7,18 +7,20 @@ import numbers
 import numpy as np
 import pandas as pd
 import torch
+from joblib import Parallel, delayed
 from mne.utils import logger, use_log_level, warn
 from sklearn.utils import check_random_state
 
 from .._checks import check_number, check_option, check_t_r
 from .._regression import evidence_ridge
+from ..data.power import whole_history
 from ..hrf import HRF_PARAMS, check_bounds, convolve_frames, double_gamma
+from ..hrf.compare import MEASURES
 from ..hrf.deconvolution import autocovariance
+from ..hrf.gamma import preset_of
 from ..hrf.model import fit_model, make_model
 from ..hrf.stats import Recording
-from ._hrf_design import build_recordings, whole_history
-
-MEASURES = ("peak_time", "fwhm", "undershoot_ratio")
+from ._hrf_design import build_recordings
 
 
 def check_params(est) -> None:
@@ -46,7 +48,8 @@ def _named(names, flags) -> str:
 
 def learn(est, rec, bins, detrend):
     """Fit responses to the drives and BOLD of ``est``; keep what prediction needs."""
-    known = [whole_history(b, est.n_lags_, est.step_) for b in bins]
+    grid = est._grid
+    known = [whole_history(np.isnan(b).any(axis=0), grid) for b in bins]
     _check_usable(est, rec, known)
     stacked = np.concatenate(bins, axis=1)
     est.drive_mean_ = np.nanmean(stacked, axis=1)
@@ -68,29 +71,20 @@ def learn(est, rec, bins, detrend):
     mapped = len(est.ch_names_in_) != rec.bold[0].shape[1]
     flat = scale == 0
     _warn_unusable(est, zero_drive, flat, mapped)
-    est._mapped = mapped
-    model = make_model(
-        est.hrf,
-        (np.arange(est.n_lags_) + 0.5) * est.dt_,
-        est.hrf_bounds,
-        est.shrinkage,
-        est.shrink_to,
-    )
+    lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
+    model = make_model(est.hrf, lags, est.hrf_bounds, est.shrinkage, est.shrink_to)
     with use_log_level(est.verbose):
         logger.info(
             "Fitting %s responses of %d regions to %d frames.",
             est.hrf, len(scale), sum(len(r.y) for r in recordings),
         )  # fmt: skip
-    fitted, stats, weights = fit_model(model, recordings, est.step_, est.dt_, mapped=mapped)
+    fitted, stats, weights = fit_model(model, recordings, grid.step, grid.dt, mapped=mapped)
     est._model, est._stats, est._fitted = model, stats, fitted
     silent = flat if mapped else flat | zero_drive
     amplitude = np.where(silent, 0.0, fitted.scale * scale)
     est.scale_ = amplitude / (1.0 if mapped else safe)
-    if mapped:
-        est.coef_ = amplitude[:, None] * weights / safe
-    else:
-        est.coef_ = np.diag(est.scale_)
-    area = fitted.kernels.sum(1) * est.dt_
+    est.coef_ = amplitude[:, None] * weights / safe if mapped else np.diag(est.scale_)
+    area = fitted.kernels.sum(1) * grid.dt
     est.intercept_ = mean - area * (est.coef_ @ est.drive_mean_)
     est._y_mean, est._kernels = mean, fitted.kernels
     _keep_for_inverse(est, rec, scaled, scale, weights)
@@ -151,7 +145,7 @@ def _keep_for_inverse(est, rec, scaled, scale, weights) -> None:
     explained = fitted.scale * (fitted.coefs * cross).sum(1)
     est._noise = np.maximum(power - explained, 1e-6 * power + 1e-12) / n_rows * scale**2
     drives = scaled if weights is None else [weights @ b for b in scaled]
-    est._acf = autocovariance(drives, 4 * est.n_lags_)
+    est._acf = autocovariance(drives, 4 * est._grid.n_lags)
     # Amplitude of the standardised latent drive of each target.
     est._latent_scale = fitted.scale * scale
     est._weights = weights
@@ -160,16 +154,15 @@ def _keep_for_inverse(est, rec, scaled, scale, weights) -> None:
 
 def learn_rows(est, rec) -> None:
     """Fit the map alone: rows are frames, the response is immediate."""
-    X, y = rec.segments[0].read(0, rec.segments[0].n_times).T, rec.bold[0]
+    X, y = rec.rows, rec.bold[0]
     center, mean = X.mean(axis=0), y.mean(axis=0)
     scale = X.std(axis=0)
     safe = np.where(scale > 0, scale, 1.0)
     Z, clean = (X - center) / safe, y - mean
     n = y.shape[1]
     gram = np.broadcast_to(Z.T @ Z, (n, Z.shape[1], Z.shape[1]))
-    weights, _ = evidence_ridge(
-        gram, clean.T @ Z, (clean**2).sum(axis=0), np.full(n, float(len(y)))
-    )
+    power, n_rows = (clean**2).sum(axis=0), np.full(n, float(len(y)))
+    weights, _ = evidence_ridge(gram, clean.T @ Z, power, n_rows)
     est.coef_ = weights / safe
     est.scale_ = np.linalg.norm(est.coef_, axis=1)
     est.intercept_ = mean - est.coef_ @ center
@@ -179,7 +172,7 @@ def publish(est, fitted) -> None:
     """Set the fitted attributes that users read."""
     regions = pd.Index(est.target_names_in_, name="region")
     est.hrf_params_ = pd.DataFrame(fitted.params, columns=list(HRF_PARAMS), index=regions)
-    spacing = 0.02 if isinstance(est.hrf_bounds, str) and est.hrf_bounds == "fast" else 0.1
+    spacing = 0.02 if preset_of(est.hrf_bounds) == "fast" else 0.1
     est.hrf_times_ = np.arange(0.0, est.hrf_length + 0.5 * spacing, spacing)
     if est.hrf == "fir":
         lags = np.concatenate([[0.0], est._model.lags])
@@ -200,12 +193,11 @@ def _replicate(model, fitted, stats, seed):
     return np.stack([summary[measure] for measure in MEASURES])
 
 
-def replicates(est, parallel, delayed) -> None:
+def replicates(est) -> None:
     """Bootstrap blocks of time and set ``hrf_intervals_``."""
     seeds = check_random_state(est.random_state).randint(0, 2**31 - 1, est.n_bootstrap)
-    draws = np.stack(
-        parallel(delayed(_replicate)(est._model, est._fitted, est._stats, s) for s in seeds)
-    )
+    parallel, replicate = Parallel(n_jobs=est.n_jobs), delayed(_replicate)
+    draws = np.stack(parallel(replicate(est._model, est._fitted, est._stats, s) for s in seeds))
     tail = 0.5 * (1 - est.confidence)
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
     columns = {}
@@ -216,12 +208,6 @@ def replicates(est, parallel, delayed) -> None:
 
 def predict_bins(est, bins) -> np.ndarray:
     """Predict the frames of one segment from its binned drive: (n_frames, n_targets)."""
-    drive = np.nan_to_num(bins - est.drive_mean_[:, None])
-    if est._mapped:
-        drive = est.coef_ @ drive
-    else:
-        drive = est.scale_[:, None] * drive
-    bold = convolve_frames(
-        torch.as_tensor(drive), torch.as_tensor(est._kernels), est.step_, est.dt_
-    )
+    drive = torch.as_tensor(est.coef_ @ np.nan_to_num(bins - est.drive_mean_[:, None]))
+    bold = convolve_frames(drive, torch.as_tensor(est._kernels), est._grid.step, est._grid.dt)
     return bold.numpy().T + est._y_mean

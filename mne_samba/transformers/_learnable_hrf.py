@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,8 +10,9 @@ from .._checks import keeps_earlier_fit
 from .._scoring import MeanScore, score_frames, score_rows
 from ..base import forget_fit
 from ..data.given import what_is
+from ..data.power import whole_history
 from ..reader import HasReader
-from ._hrf_design import bin_drive, bin_grid, whole_history
+from ._hrf_design import bin_drive, bin_grid
 from ._hrf_inverse import check_t_r_of_fit, invert
 from ._hrf_learn import check_params, learn, learn_rows, predict_bins, publish, replicates
 
@@ -167,13 +167,11 @@ class LearnableHRF(
             learn_rows(self, rec)
             return self
         self._sample_ref = self._reference_of(X)
-        self.step_, self.dt_, self.n_lags_ = bin_grid(
-            rec.t_r, float(self.hrf_length), self.hrf_bounds, rec.sfreq
-        )
+        self._grid = bin_grid(rec.t_r, float(self.hrf_length), self.hrf_bounds, rec.sfreq)
         fitted = learn(self, rec, self._bins(rec), reader.detrend)
         publish(self, fitted)
         if self.n_bootstrap:
-            replicates(self, Parallel(n_jobs=self.n_jobs), delayed)
+            replicates(self)
         return self
 
     def _reference_of(self, X) -> float:
@@ -184,10 +182,7 @@ class LearnableHRF(
         return 0.0 if drive is None else float(drive.sample_time_ref)
 
     def _bins(self, rec) -> list[np.ndarray]:
-        return [
-            bin_drive(segment, rec.sfreq, self.step_, self.n_lags_, self._sample_ref)
-            for segment in rec.segments
-        ]
+        return [bin_drive(s, rec.sfreq, self._grid, self._sample_ref) for s in rec.segments]
 
     def _read(self, X, y=None):
         """Read X (and y) as fit saw its input."""
@@ -209,10 +204,9 @@ class LearnableHRF(
     def _predict_segments(self, rec):
         """Predict frames (n_frames, n_targets) of segments; say which have a whole history."""
         if rec.kind == "table":
-            signal = rec.segments[0].read(0, rec.segments[0].n_times)
-            return [signal.T @ self.coef_.T + self.intercept_], None
+            return [rec.rows @ self.coef_.T + self.intercept_], None
         bins = self._bins(rec)
-        known = [whole_history(b, self.n_lags_, self.step_) for b in bins]
+        known = [whole_history(np.isnan(b).any(axis=0), self._grid) for b in bins]
         return [predict_bins(self, b) for b in bins], known
 
     def predict(self, X):

@@ -20,6 +20,7 @@ from ._figure import (
     finish,
     fitted,
     largest,
+    legend_below,
     make_axes,
     pick,
     positions,
@@ -106,12 +107,10 @@ def plot_band_attention(
         drawn above the matrix for every band.
     networks : sequence of str | None
         Network of every channel, for source regions: puts networks side by side.
-    title : str | None
-        Title of the figure.
     axes : Axes | sequence of Axes | None
         One for the matrix; where places are known, one per band and then one for the matrix.
-    show : bool
-        Show the figure.
+    title, show
+        As in `plot_scores`.
 
     Returns
     -------
@@ -140,23 +139,25 @@ def plot_band_attention(
     if info is None:
         fig, (panel,) = make_axes(axes, 1, 1, 1.5 + 0.26 * n_bands)
     else:
-        fig, heads, panel = _heads_and_matrix(axes, n_bands, 2.5 + 0.24 * n_bands)
+        ratios = [1.2, 0.9 + 0.24 * n_bands]
+        fig, (*heads, panel) = _row_and_wide(axes, n_bands, 2.5 + 0.24 * n_bands, ratios)
         _heads(heads, values.T, info, cmap, vmin, top, label, labels)
     _matrix(panel, values, labels, ch_names, networks, cmap, vmin, top, label)
     panel.set_xlabel("channel" if info is not None else "channel or source region")
     return finish(fig, show, title)
 
 
-def _heads_and_matrix(axes, n_bands: int, height: float):
-    """Axes for a row of heads over a matrix."""
+def _row_and_wide(axes, n_columns: int, height: float, ratios, wide_first: bool = False):
+    """Figure and axes: a row of panels over a wide one, or under it."""
     if axes is not None:
-        fig, made = make_axes(axes, n_bands + 1, 1, height)
-        return fig, made[:-1], made[-1]
+        return make_axes(axes, n_columns + 1, 1, height)
     fig, spare = make_axes(None, 1, 1, height)
     spare[0].remove()
-    grid = fig.add_gridspec(2, n_bands, height_ratios=[1.2, 0.9 + 0.24 * n_bands])
-    heads = [fig.add_subplot(grid[0, k]) for k in range(n_bands)]
-    return fig, heads, fig.add_subplot(grid[1, :])
+    grid = fig.add_gridspec(2, n_columns, height_ratios=ratios)
+    wide = int(not wide_first)
+    places = [grid[1 - wide, k] for k in range(n_columns)]
+    places.insert(0 if wide_first else n_columns, grid[wide, :])
+    return fig, [fig.add_subplot(place) for place in places]
 
 
 @styled
@@ -183,20 +184,12 @@ def plot_patterns(
         Regions, by name or number; None draws the three with the strongest patterns.
     target_names : sequence of str | None
         Names of regions; an estimator brings its own.
-    bands : dict of str to (low, high) in Hz | sequence of str | None
-        Bands; an estimator brings its own.
-    ch_names : sequence of str | None
-        Names of channels; an estimator brings its own.
-    info : mne.Info | None
-        Places of channels; an estimator brings its own.
-    networks : sequence of str | None
-        Network of every channel, for source regions.
-    title : str | None
-        Title of the figure.
+    bands, ch_names, info, networks
+        As in `plot_band_attention`.
     axes : sequence of Axes | None
         Where places are known, one per region and band, row by row; else one per region.
-    show : bool
-        Show the figure.
+    title, show
+        As in `plot_scores`.
 
     Returns
     -------
@@ -231,19 +224,16 @@ def plot_patterns(
             titles = labels if row == 0 else [""] * n_bands
             _heads(heads, patterns[target].T, info, SIGNED, -top, top, None, titles)
             heads[0].set_ylabel(names[target].replace("_", "\n"), fontsize=7)
-        color_bar(panels, SIGNED, -top, top, "pattern (s.d. of band power)")
     else:
         fig, panels = make_axes(axes, len(chosen), 1, 0.7 + (0.6 + 0.2 * n_bands) * len(chosen))
         for panel, target in zip(panels, chosen, strict=True):
-            _matrix(
-                panel, patterns[target], labels, ch_names, networks, SIGNED, -top, top,
-                None,
-            )  # fmt: skip
+            values = patterns[target]
+            _matrix(panel, values, labels, ch_names, networks, SIGNED, -top, top, None)
             panel.set_title(names[target], loc="left")
             if panel is not panels[-1]:
                 panel.set_xticklabels([])
-        color_bar(panels, SIGNED, -top, top, "pattern (s.d. of band power)")
         panels[-1].set_xlabel("channel or source region")
+    color_bar(panels, SIGNED, -top, top, "pattern (s.d. of band power)")
     return finish(fig, show, title)
 
 
@@ -269,22 +259,16 @@ def plot_attribution(
         Signed contributions, for instance integrated gradients.
     lags : array of shape (n_lags,) | None
         Seconds before the frame; needed with three dimensions.
-    bands : dict of str to (low, high) in Hz | sequence of str | None
-        Bands.
-    ch_names : sequence of str | None
-        Names of channels.
     info : mne.Info | None
         Places of channels: draws maps of the head instead of a matrix.
-    networks : sequence of str | None
-        Network of every channel, for source regions.
+    bands, ch_names, networks
+        As in `plot_band_attention`.
     unit : str
         Unit of the attribution.
-    title : str | None
-        Title of the figure.
     axes : sequence of Axes | None
         The panel over lags first, where there is one; then one per head, or one for the matrix.
-    show : bool
-        Show the figure.
+    title, show
+        As in `plot_scores`.
 
     Returns
     -------
@@ -312,33 +296,21 @@ def plot_attribution(
     labels = _band_labels(bands, n_bands)
     ch_names = as_names(ch_names, n_channels, "channel", "ch_names")
     info = positions(info, n_channels)
-    n_wide = 1 if info is None else n_bands
-    fig, curve, panels = _attribution_axes(axes, over_lags is not None, n_wide)
+    n_panels = 1 if info is None else n_bands
     top, label = largest(values), f"attribution ({unit})"
-    if curve is not None:
+    if over_lags is None:
+        fig, panels = make_axes(axes, 1, n_panels, 2.4 if n_panels == 1 else 1.9)
+    else:
+        height, share = (4.2, 1.2) if n_panels == 1 else (3.7, 0.9)
+        fig, (curve, *panels) = _row_and_wide(axes, n_panels, height, [1.0, share], wide_first=True)
         for color, name, row in zip(COLORS * n_bands, labels, over_lags.sum(axis=0), strict=False):
             curve.plot(lags, row, color=color, label=name.replace("\n", " "))
         curve.axhline(0, color="0.7", lw=0.7, zorder=0)
         curve.set(xlabel="seconds before the frame", ylabel=label)
-        if axes is None:
-            fig.legend(loc="outside lower center", ncols=min(5, n_bands), fontsize=6.5)
-        else:
-            curve.legend(loc="upper right", fontsize=6.5)
+        legend_below(fig, curve, axes, n_columns=min(5, n_bands), fontsize=6.5)
     if info is None:
         _matrix(panels[0], values, labels, ch_names, networks, SIGNED, -top, top, label)
         panels[0].set_xlabel("channel or source region")
     else:
         _heads(panels, values.T, info, SIGNED, -top, top, label, labels)
     return finish(fig, show, title)
-
-
-def _attribution_axes(axes, with_curve: bool, n_wide: int):
-    n_panels = n_wide + with_curve
-    if axes is not None or not with_curve:
-        fig, made = make_axes(axes, 1, n_panels, 2.4 if n_wide == 1 else 1.9)
-        return fig, made[0] if with_curve else None, made[int(with_curve) :]
-    fig, spare = make_axes(None, 1, 1, 4.2 if n_wide == 1 else 3.7)
-    spare[0].remove()
-    grid = fig.add_gridspec(2, n_wide, height_ratios=[1.0, 1.2 if n_wide == 1 else 0.9])
-    curve = fig.add_subplot(grid[0, :])
-    return fig, curve, [fig.add_subplot(grid[1, k]) for k in range(n_wide)]

@@ -90,6 +90,17 @@ def finish(fig: Figure, show: bool, title: str | None = None) -> Figure:
     return fig
 
 
+def legend_below(fig, panel: Axes, axes, n_columns=None, inside="upper right", **options) -> None:
+    """Legend of a panel under a new figure; inside the panel where ``axes`` were given."""
+    handles, labels = panel.get_legend_handles_labels()
+    if axes is not None:
+        panel.legend(loc=inside, **options)
+        return
+    fig.legend(
+        handles, labels, loc="outside lower center", ncols=n_columns or len(labels), **options
+    )
+
+
 def as_matrix(values, name: str, n_dims: int = 2) -> np.ndarray:
     """Numbers of so many dimensions, or an error that says what came."""
     array = np.asarray(values, dtype=float)

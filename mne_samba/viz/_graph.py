@@ -84,12 +84,10 @@ def plot_graph(
         Strongest edges on the brain.
     label : str | None
         What the weights are.
-    title : str | None
-        Title of the figure.
     axes : Axes | sequence of Axes | None
         One, or two with a brain: the brain first.
-    show : bool
-        Show the figure.
+    title, show
+        As in `plot_scores`.
 
     Returns
     -------

@@ -19,6 +19,7 @@ from ._figure import (
     finish,
     fitted,
     glass_brain,
+    legend_below,
     make_axes,
     pick,
     styled,
@@ -101,12 +102,10 @@ def plot_hrf(
         ``n_bootstrap``, the interval of the time to peak is drawn above the response in any case.
     truth : array of shape (n_targets, 6) or (n_targets, n_times) | None
         True parameters or responses, where they are known (simulation).
-    title : str | None
-        Title of the figure.
     axes : sequence of Axes | None
         One per panel.
-    show : bool
-        Show the figure.
+    title, show
+        As in `plot_scores`.
 
     Returns
     -------
@@ -206,12 +205,8 @@ def _dress(fig, panels, axes) -> None:
             panel.set_ylabel("response (unit peak)")
         if axes is not None or index >= len(panels) - columns:
             panel.set_xlabel("time after event (s)")
-    handles, labels = panels[0].get_legend_handles_labels()
-    if len(labels) > 1:
-        if axes is None:
-            fig.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        else:
-            panels[0].legend()
+    if len(panels[0].get_legend_handles_labels()[1]) > 1:
+        legend_below(fig, panels[0], axes, inside="best")
 
 
 @styled
@@ -237,12 +232,8 @@ def plot_hrf_map(
         What the numbers are, with unit.
     limits : tuple of float | None
         Ends of the colour scale; None takes the 2nd and 98th percentile.
-    title : str | None
-        Title above the brain.
-    axes : Axes | None
-        Where to draw.
-    show : bool
-        Show the figure.
+    title, axes, show
+        As in `plot_scores`; one panel.
 
     Returns
     -------

@@ -157,12 +157,8 @@ def plot_null(
         Model of a result; None takes the translator.
     metric : str | None
         Name of the score, beside an array.
-    title : str | None
-        Title of the panel.
-    axes : Axes | None
-        Where to draw.
-    show : bool
-        Show the figure.
+    title, axes, show
+        As in `plot_scores`; one panel.
 
     Returns
     -------
@@ -231,12 +227,8 @@ def plot_learning_curve(
         Labels with units.
     log : bool
         Logarithmic axis of sizes.
-    title : str | None
-        Title of the panel.
-    axes : Axes | None
-        Where to draw.
-    show : bool
-        Show the figure.
+    title, axes, show
+        As in `plot_scores`; one panel.
 
     Returns
     -------
@@ -306,12 +298,10 @@ def plot_retrieval(
         Names of samples.
     top : int
         Largest k of the top-k accuracy that is drawn.
-    title : str | None
-        Title of the figure.
     axes : sequence of Axes | None
         Two: the matrix, the accuracy.
-    show : bool
-        Show the figure.
+    title, show
+        As in `plot_scores`.
 
     Returns
     -------

@@ -15,6 +15,7 @@ from ._figure import (
     as_matrix,
     as_names,
     finish,
+    legend_below,
     make_axes,
     pick,
     styled,
@@ -99,12 +100,10 @@ def plot_prediction(
     quantity, units : str
         What is drawn, for instance "log power", and its unit. None says what a result holds, and
         "BOLD" for arrays.
-    title : str | None
-        Title of the figure.
     axes : sequence of Axes | None
         One per region.
-    show : bool
-        Show the figure.
+    title, show
+        As in `plot_scores`.
 
     Returns
     -------
@@ -146,11 +145,7 @@ def plot_prediction(
         panel.set_ylabel(f"{quantity} ({units})")
         panel.margins(x=0.01)
     panels[-1].set_xlabel("time (s)")
-    handles, labels = panels[0].get_legend_handles_labels()
-    if axes is None:
-        fig.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    else:
-        panels[0].legend(loc="upper right", ncols=len(labels))
+    legend_below(fig, panels[0], axes)
     return finish(fig, show, title)
 
 
@@ -174,12 +169,8 @@ def plot_history(history, *, title: str | None = None, axes=None, show: bool = T
     history : SambaTranslator | list of dict
         A fitted translator, or its ``history_``: rows with ``epoch``, ``train_loss`` and, where a
         block was held out, ``valid_loss``.
-    title : str | None
-        Title of the panel.
-    axes : Axes | None
-        Where to draw.
-    show : bool
-        Show the figure.
+    title, axes, show
+        As in `plot_scores`; one panel.
 
     Returns
     -------

@@ -82,7 +82,8 @@ def test_keys_know_what_decides_the_weights(tmp_path):
 def test_without_a_seed_the_next_process_takes_that_of_the_first(tmp_path):
     first = opened(tmp_path, None)
     assert opened(tmp_path, None).seed == first.seed
-    first.clear()
+    with first.seeded():
+        pass
     assert not list(tmp_path.iterdir())
     assert opened(tmp_path, None).seed != first.seed, "a finished fit leaves nothing"
     assert opened(None, None).seed != opened(None, None).seed

@@ -23,16 +23,17 @@ from .data.pairing import (
     per_recording,
     same_channels,
 )
+from .data.scrubbing import restore_frames
 from .data.stimulus_pairing import pair_by_stimulus
 from .reader import Reader
 
-__all__ = ["frame_times", "make_windows", "pair_by_stimulus"]
+__all__ = ["frame_times", "make_windows", "pair_by_stimulus", "restore_frames"]
 
 
 def make_windows(
     raw: mne.io.BaseRaw | Sequence[mne.io.BaseRaw], bold, *, t_r: float, window: float = 60.0,
     step: float | None = None, context: float = 30.0, subject=None, run=None,
-    reader: Reader | None = None,
+    sample_mask=None, reader: Reader | None = None,
 ) -> tuple[mne.EpochsArray, np.ndarray]:  # fmt: skip
     """Cut recordings and BOLD into paired, self-contained windows.
 
@@ -58,6 +59,9 @@ def make_windows(
         and never the same person as another unnamed one.
     run : int | str | list | None
         Which run of the subject. None: counted from 1.
+    sample_mask : array | list of array | None
+        Volumes that a nilearn masker kept, where it removed the rows of others: they come back as
+        scrubbed frames, see `restore_frames`. One per recording.
     reader : Reader | None
         Channels and frame times; None takes the defaults of `mne_samba.Reader`. Its
         ``first_volume`` and ``n_dummy`` may be lists with one value per recording.
@@ -106,6 +110,13 @@ def make_windows(
     """
     several = isinstance(raw, (list, tuple))
     raws, bolds = pair(raw, bold, several)
+    if sample_mask is not None:
+        masks = list(sample_mask) if several else [sample_mask]
+        if len(masks) != len(bolds):
+            raise ValueError(f"sample_mask has {len(masks)} masks for {len(bolds)} recordings.")
+        bolds = [
+            b if m is None else restore_frames(b, m) for b, m in zip(bolds, masks, strict=True)
+        ]
     n = len(raws)
     t_r = check_t_r(t_r)
     n_frames = _whole_frames(window, "window", t_r)
@@ -131,6 +142,7 @@ def make_windows(
             raws[i], len(values), t_r, firsts[i], dummies[i], reader.slice_time_ref,
             reader.volume_event, values.shape[1], names[i],
         )  # fmt: skip
+        _say_rest(raws[i], times, t_r, names[i])
         samples = np.rint(times * sfreq)
         samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window
         frames = _window_frames(times, samples >= n_context, n_frames, step_frames, names[i])
@@ -138,7 +150,7 @@ def make_windows(
             "subject": [subjects[i]] * len(frames), "run": [runs[i]] * len(frames),
             "recording": i, "onset": times[frames], "frame": frames,
         })  # fmt: skip
-        cuts.append(_Cut(raws[i], values, names[i], table, n_context, n_times))
+        cuts.append(_Recording(raws[i], values, names[i], table, channels, n_context, n_times))
     metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
     epochs, y = _assemble(cuts, channels, metadata)
     if isinstance(bolds[0], pd.DataFrame):
@@ -147,13 +159,14 @@ def make_windows(
 
 
 @dataclass(frozen=True)
-class _Cut:
-    """The windows of one recording."""
+class _Recording:
+    """A recording and where its windows lie."""
 
     raw: mne.io.BaseRaw
     bold: np.ndarray
     name: str
     table: pd.DataFrame  # a row per window: subject, run, recording, onset, frame
+    channels: list[str]
     n_context: int
     n_times: int
 
@@ -168,13 +181,13 @@ class _Cut:
         """True for windows that overlap a BAD span."""
         start = self.starts[:, np.newaxis] / self.raw.info["sfreq"]
         stop = start + self.n_times / self.raw.info["sfreq"]
-        spans = bad_spans(self.raw)
+        spans = bad_spans(self.raw, self.channels)
         return ((spans[:, 0] < stop) & (spans[:, 1] > start)).any(axis=1)
 
-    def read(self, start: int, channels: list[str]) -> np.ndarray:
+    def read(self, start: int) -> np.ndarray:
         """One window of signal; what lies beyond the recording's end is reflected."""
         stop = min(start + self.n_times, self.raw.n_times)
-        data = self.raw.get_data(picks=channels, start=start, stop=stop, verbose="ERROR")
+        data = self.raw.get_data(picks=self.channels, start=start, stop=stop, verbose="ERROR")
         if np.iscomplexobj(data):
             raise ValueError(f"Complex data not supported: {self.name} holds {data.dtype}.")
         lead_out = self.n_times - data.shape[1]
@@ -196,7 +209,7 @@ def _window_frames(times, with_history, n_frames, step, name) -> np.ndarray:
     return frames
 
 
-def _assemble(cuts: list[_Cut], channels: list[str], columns: dict):
+def _assemble(cuts: list[_Recording], channels: list[str], columns: dict):
     """Read the windows that no BAD span touches into one EpochsArray."""
     keep = [~cut.bad for cut in cuts]
     n_windows = sum(int(k.sum()) for k in keep)
@@ -213,7 +226,7 @@ def _assemble(cuts: list[_Cut], channels: list[str], columns: dict):
         _say_dropped(cut.name, kept)
         begin = w
         for start, frame in zip(cut.starts[kept], cut.table["frame"][kept], strict=True):
-            data[w] = cut.read(start, channels)
+            data[w] = cut.read(start)
             y[w] = cut.bold[frame : frame + n_frames]
             samples.append(offset + cut.raw.first_samp + start + cut.n_context)
             w += 1
@@ -231,6 +244,16 @@ def _assemble(cuts: list[_Cut], channels: list[str], columns: dict):
         proj=False, verbose="ERROR",
     )  # fmt: skip
     return epochs, y
+
+
+def _say_rest(raw, times, t_r, name: str) -> None:
+    """Say how long a recording goes on after the last volume."""
+    rest = raw.n_times / raw.info["sfreq"] - times[-1] - t_r
+    if rest > 2 * t_r:
+        logger.info(
+            "%s goes on for %.4g s (%d volumes) after the last frame of BOLD. Were rows removed "
+            "(pass sample_mask), or did the scan end before?", name, rest, int(rest / t_r),
+        )  # fmt: skip
 
 
 def _say_dropped(name: str, kept: np.ndarray) -> None:

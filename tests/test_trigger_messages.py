@@ -12,6 +12,11 @@ REST = (
     "(Volumes are counted from 0, dummy scans included.) Correct the annotations or the stim "
     "channel, or pass first_volume without volume_event to place all volumes on a regular grid."
 )
+PAUSED = (
+    "(Volumes are counted from 0, dummy scans included.) If it was, cut recording and BOLD there "
+    "and pass two recordings; if only markers are lacking, add them, or pass the times of all "
+    "volumes as an array."
+)
 MANY = [f"n{i:02d}" for i in range(14)]
 
 
@@ -38,18 +43,19 @@ def without(times, *lost):
 CASES = {
     "no such event": (
         lambda: raw_of(regular(14), name=MANY), 50, {"volume_event": "S  1"}, ValueError,
-        "No events found for volume_event='S  1'. The recording has annotations ['n00', 'n01', "
-        "'n02', 'n03', 'n04', 'n05', 'n06', 'n07', 'n08', 'n09', 'n10', 'n11'] and stim channels "
+        "No events found for volume_event='S  1'. The recording has annotations 'n00' (once), "
+        "'n01' (once), 'n02' (once), 'n03' (once), 'n04' (once), 'n05' (once), 'n06' (once), "
+        "'n07' (once), 'n08' (once), 'n09' (once), 'n10' (once), 'n11' (once) and stim channels "
         "['STI']. Give one of these, (channel, value), or first_volume (s) without volume_event.",
     ),
     "not two things": (
         lambda: raw_of(), 50, {"volume_event": ("STI", 1, 2)}, TypeError,
         "volume_event must be None, the description of annotations, the name of a stim channel, "
-        "or (channel, value); got ('STI', 1, 2).",
+        "(channel, value), or an array of times in seconds; got ('STI', 1, 2).",
     ),
     "no such channel": (
         lambda: raw_of(), 50, {"volume_event": ("STI 2", 1)}, ValueError,
-        "volume_event: no channel 'STI 2'. The recording has annotations [] and stim channels "
+        "volume_event: no channel 'STI 2'. The recording has annotations none and stim channels "
         "['STI'].",
     ),
     "a value that is text": (
@@ -119,7 +125,7 @@ CASES = {
     "five missed": (
         lambda: raw_of(without(regular(), 7, 8, 9, 20, 30)), 50, EVENT, ValueError,
         "The triggers of volume_event do not fit t_r=2 s: volumes 7 to 9, 20, 30 have no trigger "
-        "(expected at 19 s, 21 s, 23 s, 45 s ...). " + REST,
+        "(expected at 19 s, 21 s, 23 s, 45 s ...; was the recording paused?). " + PAUSED,
     ),
     "ten gaps": (
         lambda: raw_of(without(regular(), *range(5, 45, 4))), 50, EVENT, ValueError,
@@ -163,14 +169,15 @@ CASES = {
         lambda: raw_of(regular()), 53, {**EVENT, "n_dummy": 2}, ValueError,
         "BOLD has 53 frames and n_dummy=2, which makes 55 volumes, but volume_event marks 50: "
         "volumes 50 to 54 have no trigger. Drop the frames that were acquired after the recording"
-        " had stopped, or, where the first triggers are lacking, pass first_volume without "
-        "volume_event.",
+        " had stopped or while it was paused, or, where the first triggers are lacking, pass "
+        "first_volume without volume_event.",
     ),
     "more triggers": (
         lambda: raw_of(regular()), 43, {**EVENT, "n_dummy": 3}, ValueError,
         "BOLD has 43 frames and n_dummy=3, which makes 46 volumes, but volume_event marks 50: 4 "
         "more. If volumes 0 to 6 were dummy scans that BOLD does not hold, pass n_dummy=7; if "
-        "BOLD was cut at its end, crop the recording before 97 s.",
+        "BOLD was cut at its end, crop the recording before 97 s; if rows were scrubbed, pass the "
+        "sample_mask of the masker (make_windows, windows.restore_frames), which puts them back.",
     ),
     "two starts": (
         lambda: raw_of(regular()), 50, {**EVENT, "first_volume": 5.5}, ValueError,
@@ -186,13 +193,13 @@ CASES = {
         lambda: raw_of(), 76, {"first_volume": 1.5}, ValueError,
         "Frame 75 lies at 151.5 s, outside the recording (0 to 150 s); 1 of 76 frames do. Check "
         "t_r=2 (seconds), first_volume (seconds from the first sample) and n_dummy, and drop "
-        "frames that were acquired outside the recording.",
+        "the last frame, which was acquired outside the recording.",
     ),
     "before the start": (
         lambda: raw_of(), 50, {"first_volume": -4.5}, ValueError,
         "Frame 0 lies at -4.5 s, outside the recording (0 to 150 s); 3 of 50 frames do. Check "
         "t_r=2 (seconds), first_volume (seconds from the first sample) and n_dummy, and drop "
-        "frames that were acquired outside the recording.",
+        "the first 3 frames, which were acquired outside the recording.",
     ),
     "no recording": (
         lambda: 'rest.vhdr', 50, {}, TypeError,

@@ -125,7 +125,8 @@ CASES = {
         "Frame 89 lies at 178 s, outside the recording (0 to 150 s); 14 of 90 frames do. BOLD has"
         " 90 rows and 60 columns: frames and regions look swapped, pass shape (n_frames, "
         "n_targets). Otherwise check t_r=2 (seconds), first_volume (seconds from the first "
-        "sample) and n_dummy, and drop frames that were acquired outside the recording.",
+        "sample) and n_dummy, and drop the last 14 frames, which were acquired outside the "
+        "recording.",
     ),
     "swapped with triggers": (
         lambda: raw_of(regular()), lambda: noise(20, 50), EVENT, ValueError,

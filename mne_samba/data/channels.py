@@ -32,13 +32,32 @@ def picked(inst, picks) -> list[int]:
     return [int(i) for i in index]
 
 
-def bad_spans(raw) -> np.ndarray:
-    """Spans (n_spans, 2) annotated as BAD or EDGE, in seconds from the first sample."""
-    said, texts = raw.annotations, raw.annotations.description
-    bad = np.array([text.upper().startswith(("BAD", "EDGE")) for text in texts], dtype=bool)
+def bad_spans(raw, channels: list[str]) -> np.ndarray:
+    """Spans (n_spans, 2) annotated as BAD or EDGE, in seconds from the first sample.
+
+    Spans of single channels count where one of ``channels`` is among them.
+    """
+    said = raw.annotations
+    bad = np.array(
+        [
+            text.upper().startswith(("BAD", "EDGE"))
+            and (not only or not set(channels).isdisjoint(only))
+            for text, only in zip(said.description, said.ch_names, strict=True)
+        ],
+        dtype=bool,
+    )
     onset = mne.annotations._sync_onset(raw, said.onset[bad])
     duration = np.maximum(said.duration[bad], 1.0 / raw.info["sfreq"])
     return np.column_stack([onset, onset + duration])
+
+
+def check_same_rate(sfreq: float, other: float, name: str, other_name: str) -> None:
+    """Refuse rates in Hz that differ by more than a file format's rounding (4 ms in an hour)."""
+    if abs(sfreq / other - 1) > 1e-6:
+        raise ValueError(
+            f"{name} is sampled at {sfreq:.9g} Hz, {other_name} at {other:.9g} Hz: resample them "
+            "to one rate."
+        )
 
 
 def align(inst, ch_names, grid, name):

@@ -113,8 +113,8 @@ def _inside(times, duration, t_r, n_targets, sfreq) -> np.ndarray:
     if not len(outside):
         return np.clip(times, 0.0, duration)
     k = outside[0] if times[outside[0]] < 0 else outside[-1]
-    n_frames, fit = len(times), int(np.floor((duration - times[0]) / t_r + 1e-6)) + 1
-    swapped = n_targets is not None and n_targets < n_frames and n_targets <= fit
+    n_frames, fit = len(times), duration / t_r
+    swapped = n_targets is not None and n_targets <= fit and fit - n_targets <= n_frames - fit
     raise ValueError(
         f"Frame {k} lies at {times[k]:g} s, outside the recording (0 to {duration:g} s); "
         f"{len(outside)} of {n_frames} frames do. "
@@ -125,5 +125,14 @@ def _inside(times, duration, t_r, n_targets, sfreq) -> np.ndarray:
             else "Check "
         )
         + f"t_r={t_r:g} (seconds), first_volume (seconds from the first sample) and n_dummy, and "
-        "drop frames that were acquired outside the recording."
+        f"drop {_which(outside, n_frames)} acquired outside the recording."
     )
+
+
+def _which(outside: np.ndarray, n_frames: int) -> str:
+    """Words for the frames outside, which mostly lie at one end."""
+    n = len(outside)
+    if outside[0] != n_frames - n and outside[-1] != n - 1:
+        return "the frames that were"
+    end = "last" if outside[0] == n_frames - n else "first"
+    return f"the {end} {n} frames, which were" if n > 1 else f"the {end} frame, which was"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .._checks import is_generator
 from .bold import check_swapped
-from .channels import picked
+from .channels import check_same_rate, picked
 
 
 def check_signal(data, channels, name) -> None:
@@ -114,11 +114,7 @@ def same_channels(raws, picks, names) -> list[str]:
     """Channels of the first recording, which all others must have at the same rate."""
     first = [raws[0].ch_names[i] for i in picked(raws[0], picks)]
     for raw, name in zip(raws[1:], names[1:], strict=True):
-        if raw.info["sfreq"] != raws[0].info["sfreq"]:
-            raise ValueError(
-                f"{name} is sampled at {raw.info['sfreq']:g} Hz, {names[0]} at "
-                f"{raws[0].info['sfreq']:g} Hz: resample them to one rate."
-            )
+        check_same_rate(raw.info["sfreq"], raws[0].info["sfreq"], name, names[0])
         channels = [raw.ch_names[i] for i in picked(raw, picks)]
         if set(channels) != set(first):
             raise ValueError(

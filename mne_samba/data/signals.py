@@ -10,7 +10,7 @@ import pandas as pd
 
 from .._checks import as_float_array, check_finite, check_number, check_window_frames, frames_fit
 from ..metrics import recording_labels
-from .channels import align, bad_spans, common_channels
+from .channels import align, bad_spans, check_same_rate, common_channels
 from .cuts import check_uncut
 from .drive import Drive
 from .frame_times import times_for_bold
@@ -201,11 +201,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
     segments, sfreq, info = [], float(X[0].info["sfreq"]), None
     n_frames = [None] * len(X) if n_frames is None else n_frames
     for i, (raw, frames) in enumerate(zip(X, n_frames, strict=True)):
-        if raw.info["sfreq"] != sfreq:
-            raise ValueError(
-                f"{name}[{i}] is sampled at {raw.info['sfreq']} Hz, {name}[0] at {sfreq} Hz: "
-                "resample them to one rate."
-            )
+        check_same_rate(raw.info["sfreq"], sfreq, f"{name}[{i}]", f"{name}[0]")
         raw, index = align(raw, expected, grid, f"{name}[{i}]")
         if info is None:
             info = mne.pick_info(raw.info, index, verbose="ERROR")
@@ -221,7 +217,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
             )  # fmt: skip
         segments.append(_recording_segment(
             _raw_reader(raw, index), raw.n_times, sfreq, times, f"{name}[{i}]", grid.t_r,
-            bad=bad_spans(raw),
+            bad=bad_spans(raw, info["ch_names"]),
         ))  # fmt: skip
     table, names = segment_table(len(X), "recordings"), list(info["ch_names"])
     return Recordings("recordings", segments, sfreq, names, info, table, grid.t_r, single=single)

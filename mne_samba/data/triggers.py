@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import mne
 import numpy as np
 from mne.utils import logger
@@ -13,12 +15,23 @@ _MAX_DRIFT = 5e-4
 # Share of the repetition time by which one trigger may come early or late.
 _JITTER = 0.1
 
+_CORRECT = (
+    "Correct the annotations or the stim channel, or pass first_volume without volume_event to "
+    "place all volumes on a regular grid."
+)
+_PAUSED = (
+    "If it was, cut recording and BOLD there and pass two recordings; if only markers are lacking, "
+    "add them, or pass the times of all volumes as an array."
+)
+
 
 def volume_triggers(raw, volume_event) -> np.ndarray:
     """Read the times of the volume triggers of the scanner.
 
     Returns ``times`` (n_triggers,).
     """
+    if _are_times(volume_event):
+        return np.sort(np.asarray(volume_event, dtype=float))
     if isinstance(volume_event, str):
         times = _from_annotations(raw, volume_event)
         if times is None and volume_event in raw.ch_names:
@@ -40,15 +53,30 @@ def volume_triggers(raw, volume_event) -> np.ndarray:
             raise ValueError(f"volume_event: no channel {channel!r}. {_what_there_is(raw)}")
         return _from_channel(raw, channel, value)
     raise TypeError(
-        "volume_event must be None, the description of annotations, the name of a stim channel, or "
-        f"(channel, value); got {volume_event!r}."
+        "volume_event must be None, the description of annotations, the name of a stim channel, "
+        f"(channel, value), or an array of times in seconds; got {volume_event!r}."
     )
 
 
+def _are_times(volume_event) -> bool:
+    """Whether these are the times of volumes themselves, in seconds from the first sample."""
+    if isinstance(volume_event, np.ndarray):
+        if volume_event.ndim != 1 or not len(volume_event) or volume_event.dtype.kind not in "iuf":
+            raise TypeError(
+                "volume_event as an array holds the times of volumes, (n_volumes,) in seconds from "
+                f"the first sample; got shape {volume_event.shape} of {volume_event.dtype}."
+            )
+        if not np.isfinite(volume_event).all():
+            raise ValueError("volume_event as an array of times contains NaN or infinite values.")
+        return True
+    return False
+
+
 def _what_there_is(raw) -> str:
-    descriptions = sorted(set(map(str, raw.annotations.description)))
+    said = Counter(map(str, raw.annotations.description)).most_common(12)
+    described = ", ".join(f"{t!r} ({f'{n} times' if n > 1 else 'once'})" for t, n in said) or "none"
     stim = [raw.ch_names[i] for i in mne.pick_types(raw.info, stim=True, exclude=[])]
-    return f"The recording has annotations {descriptions[:12]} and stim channels {stim}."
+    return f"The recording has annotations {described} and stim channels {stim}."
 
 
 def _from_annotations(raw, name: str) -> np.ndarray | None:
@@ -117,6 +145,7 @@ def volume_starts(
             f"{'several' if n_frames is None else n_frames + n_dummy} volumes. If it marks the "
             f"start of the scan, pass first_volume={times[0]:g} instead of volume_event."
         )
+    _refuse_slices(times, t_r)
     period = _typical_period(times, t_r)
     if abs(period / t_r - 1) > _JITTER:
         raise ValueError(_wrong_spacing(period, t_r, len(times)))
@@ -133,9 +162,8 @@ def volume_starts(
     if faults:
         raise ValueError(
             f"The triggers of volume_event do not fit t_r={t_r:g} s: {'; '.join(faults)}. "
-            "(Volumes are counted from 0, dummy scans included.) Correct the annotations or the "
-            "stim channel, or pass first_volume without volume_event to place all volumes on a "
-            "regular grid."
+            "(Volumes are counted from 0, dummy scans included.) "
+            + (_PAUSED if any("paused" in fault for fault in faults) else _CORRECT)
         )
     _check_count(times, n_frames, n_dummy, n_targets)
     _report_drift(slope, t_r, sfreq, int(volume.max()))
@@ -167,6 +195,23 @@ def _wrong_spacing(period: float, t_r: float, n_triggers: int) -> str:
             f"That is {round(per_volume)} triggers per t_r: do they mark slices, or is t_r wrong?"
         )
     return message + f"If the triggers mark volumes, pass t_r={period:.6g}. Is t_r in seconds?"
+
+
+def _refuse_slices(times: np.ndarray, t_r: float) -> None:
+    """Refuse bursts of triggers, one burst per volume, with a gap between them."""
+    starts = np.flatnonzero(np.r_[True, np.diff(times) > 1.5 * np.median(np.diff(times))])
+    sizes, between = np.diff(starts), np.diff(times[starts])
+    if len(sizes) < 2 or sizes[0] < 3 or np.ptp(sizes):
+        return
+    if np.abs(between / t_r - 1).max() <= _JITTER:
+        n = int(sizes[0])
+        raise ValueError(
+            f"The {len(times)} triggers of volume_event come in bursts of {n}, one burst per "
+            f"t_r={t_r:g} s: they mark slices. Pass the first of each burst as times in seconds "
+            "from the first sample, for annotations: times = "
+            "np.sort(raw.annotations.onset[raw.annotations.description == description]) - "
+            f"raw.first_time; volume_event=times[::{n}]."
+        )
 
 
 def _number_triggers(times, period, sfreq) -> tuple[np.ndarray, list[str]]:
@@ -212,11 +257,17 @@ def _number_triggers(times, period, sfreq) -> tuple[np.ndarray, list[str]]:
         expected = np.interp(missing, volume[volume >= 0], times[volume >= 0])
         faults.append(
             f"volume{'s' if len(missing) > 1 else ''} {_ranges(missing)} "
-            f"{'have' if len(missing) > 1 else 'has'} no trigger (expected at {_times(expected)})"
+            f"{'have' if len(missing) > 1 else 'has'} no trigger (expected at {_times(expected)}"
+            + ("; was the recording paused?)" if _longest_run(missing) > 2 else ")")
         )
     if len(faults) > 6:
         faults = [*faults[:5], f"and {len(faults) - 5} more faults"]
     return volume, faults
+
+
+def _longest_run(numbers: list[int]) -> int:
+    """Most numbers in a row of an ascending list."""
+    return max(map(len, np.split(np.asarray(numbers), np.flatnonzero(np.diff(numbers) > 1) + 1)))
 
 
 def _first_regular(times, period, tolerance) -> int:
@@ -252,13 +303,14 @@ def _check_count(times, n_frames, n_dummy, n_targets) -> None:
         raise ValueError(
             f"{said}: volume{'s' if len(missing) > 1 else ''} {_ranges(list(missing))} "
             f"{'have' if len(missing) > 1 else 'has'} no trigger. Drop the frames that were "
-            "acquired after the recording had stopped, or, where the first triggers are lacking, "
-            "pass first_volume without volume_event."
+            "acquired after the recording had stopped or while it was paused, or, where the first "
+            "triggers are lacking, pass first_volume without volume_event."
         )
     raise ValueError(
         f"{said}: {extra} more. If volumes 0 to {n_dummy + extra - 1} were dummy scans that BOLD "
         f"does not hold, pass n_dummy={n_dummy + extra}; if BOLD was cut at its end, crop the "
-        f"recording before {times[n_frames + n_dummy]:.6g} s."
+        f"recording before {times[n_frames + n_dummy]:.6g} s; if rows were scrubbed, pass the "
+        "sample_mask of the masker (make_windows, windows.restore_frames), which puts them back."
     )
 
 

@@ -6,7 +6,7 @@ Files are read by these checks: a field holds what its type and its dimensions s
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -136,14 +136,11 @@ def fits_type(value, hint) -> bool:
         return any(fits_type(value, arg) for arg in args)
     if origin is typing.Literal:
         return any(type(value) is type(arg) and value == arg for arg in args)
-    if hint is float:
-        return _finite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (int, float):
+        number = isinstance(value, (int, hint)) and not isinstance(value, bool)
+        return number and (hint is int or abs(value) <= sys.float_info.max)
     if origin is None:
         return isinstance(value, hint)
-    if origin is np.ndarray:
-        return isinstance(value, np.ndarray)
     if isinstance(value, np.ndarray):
         return issubclass(origin, Sequence) and origin not in (list, tuple)
     if not isinstance(value, origin) or isinstance(value, str):
@@ -153,11 +150,3 @@ def fits_type(value, hint) -> bool:
     if origin is tuple and args[-1] is not Ellipsis:
         return len(value) == len(args) and all(map(fits_type, value, args))
     return all(fits_type(item, args[0]) for item in value)
-
-
-def _finite(value) -> bool:
-    try:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    except OverflowError:
-        return False

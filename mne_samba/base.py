@@ -23,19 +23,9 @@ from .reader import HasReader, Reader
 
 @dataclass(frozen=True)
 class FittedInput:
-    """What a fit learnt about its input: how it is read, measured and brought back to its unit.
+    """What a fit learnt about its input: how it is read, measured and brought back to its unit."""
 
-    Attributes
-    ----------
-    layout : Layout
-        Channels, regions and frames.
-    features : BandPower | ChunkPower | TableRows
-        What is measured of the signal.
-    scale : BoldScale
-        Mean and scale of BOLD.
-    """
-
-    layout: Layout
+    layout: Layout  # channels, regions and frames
     features: BandPower | ChunkPower | TableRows
     scale: BoldScale
 
@@ -115,15 +105,15 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
             if inputs.layout.named:
                 self.feature_names_in_ = np.array(self.ch_names_in_, dtype=object)
 
-    def _read(self, X, y=None, n_frames=None) -> Recordings:
+    def _read(self, X, y=None) -> Recordings:
         """Read X (and y) as fit saw its input."""
         check_is_fitted(self)
-        layout = self._fitted_input.layout
+        reader, options = self._reader(), {"layout": self._fitted_input.layout, "owner": self}
         with use_log_level(getattr(self, "verbose", None)):
             if y is None:
-                rec = self._reader().read(X, self.t_r, layout=layout, n_frames=n_frames, owner=self)
+                rec = reader.read(X, self.t_r, **options)
             else:
-                rec = self._reader().read_pair(X, y, self.t_r, layout=layout, owner=self)
+                rec = reader.read_pair(X, y, self.t_r, **options)
         check_history(rec, self._features_of(rec).grid)
         return rec
 

@@ -25,38 +25,23 @@ from .models.inverse_data import (
 from .models.inverse_fit import FittedInverse
 from .models.inverse_paper import FittedInversePaper
 from .models.latents import FittedLatents
+from .reader import check_regions
 
 __all__ = ["InverseTranslator"]
 
 
 @dataclass(frozen=True)
 class InverseState:
-    """What a fitted way back knows.
-
-    Attributes
-    ----------
-    layout : Layout
-        Channels, regions and frames.
-    features : BandPower
-        Bands and bins of electrophysiology.
-    scale : InverseScale
-        How both modalities are standardised.
-    fitted : FittedInverse | FittedInversePaper
-        The model.
-    latents : FittedLatents
-        The latent space.
-    provenance : list of dict
-        Where BOLD came from.
-    """
+    """What a fitted way back knows."""
 
     _own_dims = ("*",)  # two ways in one file may differ in all
 
-    layout: Layout
+    layout: Layout  # channels, regions and frames
     features: BandPower
-    scale: InverseScale
+    scale: InverseScale  # of both modalities
     fitted: FittedInverse | FittedInversePaper
     latents: FittedLatents
-    provenance: list[dict]
+    provenance: list[dict]  # of BOLD
 
 
 class InverseTranslator(Assembled, OfPairs, BaseEstimator):
@@ -183,12 +168,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         check_is_fitted(self)
         self._check_t_r()
         rec = self._reader().read_bold(X)
-        n_targets = len(self.target_names_in_)
-        if rec.bold[0].shape[1] != n_targets:
-            raise ValueError(
-                f"X has {rec.bold[0].shape[1]} regions, but the estimator was fitted on "
-                f"{n_targets}."
-            )
+        check_regions(rec.bold[0].shape[1], self._fitted_input.layout)
         if min(rec.n_frames) < 2:
             raise ValueError("X holds a single frame: too few for deconvolution.")
         return rec, self._fitted_input.scale.standard_bold(rec.bold, rec.kind, table)
@@ -258,10 +238,8 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
 
         Parameters
         ----------
-        X : array | list
-            BOLD.
-        y : Epochs | Raw | list | array
-            Measured electrophysiology.
+        X, y : Epochs | Raw | list | array
+            BOLD, and measured electrophysiology, as in ``fit``.
         metric : "spearman" | "pearson" | "r2"
             The score.
 

@@ -22,18 +22,10 @@ __all__ = ["LatentTranslator"]
 
 @dataclass(frozen=True)
 class LatentState:
-    """What fitted translators of both ways know.
-
-    Attributes
-    ----------
-    forward : ForwardState
-        Electrophysiology to BOLD.
-    inverse : InverseState
-        BOLD to electrophysiology, and the latent space.
-    """
+    """What fitted translators of both ways know."""
 
     forward: ForwardState
-    inverse: InverseState
+    inverse: InverseState  # the latent space is in it
 
 
 class LatentTranslator(Translator, BaseEstimator):

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,6 +32,17 @@ _FORMAT = "mne_samba"
 _CLASS, _STATE, _ARRAY, _TUPLE = "@class", "@state", "@array", "@tuple"
 # Folders belong to a machine, not to a model; and caches hold pickles, which run code.
 FOLDERS = ("checkpoint_dir", "memory")
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give another name to write to; the file takes its place when all is written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_model(path, config: dict, arrays: dict[str, np.ndarray]) -> None:
@@ -53,22 +64,15 @@ def write_model(path, config: dict, arrays: dict[str, np.ndarray]) -> None:
     OSError
         If the file cannot be written.
     """
-    path = Path(path)
     text = json.dumps({"format_version": FORMAT_VERSION, **config})
     # Not ascontiguousarray: that makes vectors of single numbers.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
+    with written_whole(Path(path)) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
         save_file(arrays, temporary, metadata={"format": _FORMAT, "config": text})
         # safetensors makes files that their owner alone can read.
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+        temporary.chmod(mode)
 
 
 def read_model(path) -> tuple[dict, dict[str, np.ndarray]]:
@@ -151,6 +155,11 @@ def is_saved(field: dataclasses.Field) -> bool:
     return field.init and field.metadata.get("saved", True)
 
 
+def _has_parts(kind: type) -> bool:
+    """Whether objects of a class are written part by part: dataclasses and estimators."""
+    return dataclasses.is_dataclass(kind) or issubclass(kind, BaseEstimator)
+
+
 class _Packer:
     """Collects arrays and classes on the way through a tree of objects."""
 
@@ -174,10 +183,8 @@ class _Packer:
             keys = [f"@{key}" if key.startswith("@") else key for key in value]
             items = [self.pack(v, below(where, k), parameter) for k, v in value.items()]
             return dict(zip(keys, items, strict=True))
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return self._dataclass(value, where, parameter)
-        if isinstance(value, BaseEstimator):
-            return self._estimator(value, where, parameter)
+        if _has_parts(type(value)):
+            return self._object(value, where, parameter)
         if parameter is not None and isinstance(value, np.random.RandomState):
             return None
         return self._refuse(value, where, parameter)
@@ -201,15 +208,13 @@ class _Packer:
         self.arrays[name] = value
         return {_ARRAY: name}
 
-    def _dataclass(self, value, where, parameter):
-        kind = self._named(type(value))
-        fields = [field.name for field in dataclasses.fields(value) if is_saved(field)]
-        return {_CLASS: kind} | {
-            name: self.pack(getattr(value, name), below(where, name), parameter) for name in fields
-        }
-
-    def _estimator(self, value, where, parameter):
+    def _object(self, value, where, parameter):
         node = {_CLASS: self._named(type(value))}
+        if dataclasses.is_dataclass(value):
+            for field in filter(is_saved, dataclasses.fields(value)):
+                place = below(where, field.name)
+                node[field.name] = self.pack(getattr(value, field.name), place, parameter)
+            return node
         for name, given in value.get_params(deep=False).items():
             inner = name if parameter is None else f"{parameter}__{name}"
             given = None if name in FOLDERS else given
@@ -243,10 +248,7 @@ def classes_of(*roots: type) -> dict[str, type]:
     while todo:
         kind = todo.pop()
         todo += typing.get_args(kind)
-        known = isinstance(kind, type) and (
-            dataclasses.is_dataclass(kind) or issubclass(kind, BaseEstimator)
-        )
-        if not known or found.get(kind.__name__) is kind:
+        if not (isinstance(kind, type) and _has_parts(kind)) or found.get(kind.__name__) is kind:
             continue
         if kind.__name__ in found:
             raise ValueError(f"Two classes are named {kind.__name__}.")

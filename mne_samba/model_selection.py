@@ -170,8 +170,8 @@ class BlockedTimeSplit(_TimeSplit):
         yield from folds
 
 
-def _apart(table, train, test, gap, fold, label="label") -> np.ndarray:
-    train = train[~too_close(table, train, test, gap, label)]
+def _apart(table, train, test, gap, fold) -> np.ndarray:
+    train = train[~too_close(table, train, test, gap)]
     if not len(train):
         raise ValueError(
             f"No training window is left in fold {fold} with gap={gap:g} s: {_describe(table)}. "

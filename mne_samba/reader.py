@@ -205,16 +205,12 @@ class Reader(BaseEstimator):
         given = _given(X, layout, names[0])
         if given.kind == "table":
             return _table(given.items, owner, layout, (y,))
-        hemo = read_hemo(
-            y, given.kind, len(given), single=given.single, name=names[1], may_lack=may_lack
-        )
+        options = {"single": given.single, "name": names[1], "may_lack": may_lack}
+        hemo = read_hemo(y, given.kind, len(given), **options)
         if layout is None:
             check_measured(hemo)
-        elif hemo.values[0].shape[1] != len(layout.target_names):
-            raise ValueError(
-                f"{names[1]} has {hemo.values[0].shape[1]} regions, but the estimator was fitted "
-                f"on {len(layout.target_names)}."
-            )
+        else:
+            check_regions(hemo.values[0].shape[1], layout, names[1])
         t_r = self._t_r(t_r, given, layout)
         frames = hemo.n_frames if given.kind == "recordings" else hemo.n_frames[0]
         if given.kind == "windows":
@@ -235,9 +231,7 @@ class Reader(BaseEstimator):
             check_channels(rec, names[0], drives)
         return rec
 
-    def read_signals(
-        self, X, *, layout: Layout | None = None, name: str = "X", owner=None
-    ) -> Recordings:
+    def read_signals(self, X, *, layout: Layout | None = None, name="X", owner=None) -> Recordings:
         """Read electrophysiology where frames do not matter, or a table.
 
         Parameters
@@ -310,16 +304,22 @@ class Reader(BaseEstimator):
     def _signals(self, given: Given, t_r, layout, n_frames, name) -> Recordings:
         """Read windows or recordings."""
         grid = self.grid(t_r)
-        windows = layout is not None and layout.kind == "windows"
-        if windows and grid.tmin is None and given.kind == "windows":
+        if layout is not None and layout.kind == given.kind == "windows" and grid.tmin is None:
             grid = replace(grid, tmin=-layout.window_start)
         if given.drive is not None:
             grid = replace(grid, sfreq=float(given.drive.sfreq))
-        return read_signals(
-            given, grid, n_frames=n_frames, name=name,
-            ch_names=None if layout is None else layout.ch_names,
-            window_frames=None if layout is None else layout.n_frames,
-        )  # fmt: skip
+        seen = {} if layout is None else {
+            "ch_names": layout.ch_names, "window_frames": layout.n_frames
+        }  # fmt: skip
+        return read_signals(given, grid, n_frames=n_frames, name=name, **seen)
+
+
+def check_regions(n: int, layout: Layout, name: str = "X") -> None:
+    """Refuse BOLD of another number of regions than fit saw."""
+    if n != len(layout.target_names):
+        raise ValueError(
+            f"{name} has {n} regions, but the estimator was fitted on {len(layout.target_names)}."
+        )
 
 
 def _around_zero(given: Given) -> list:

@@ -28,23 +28,13 @@ __all__ = ["SambaTranslator"]
 
 @dataclass(frozen=True)
 class ForwardState:
-    """What a fitted translator knows.
-
-    Attributes
-    ----------
-    inputs : FittedInput
-        How electrophysiology is read and measured, and BOLD scaled.
-    fitted : FittedSamba | FittedPaper
-        The model.
-    provenance : list of dict
-        Where BOLD came from.
-    """
+    """What a fitted translator knows."""
 
     _own_dims = ("*",)  # two ways in one file may differ in all
 
     inputs: FittedInput
     fitted: FittedSamba | FittedPaper
-    provenance: list[dict]
+    provenance: list[dict]  # of BOLD
 
 
 class SambaTranslator(Assembled, BoldPredictor):

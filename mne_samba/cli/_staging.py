@@ -10,17 +10,15 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..model_file import written_whole
+
 _DONE = "options.json"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file beside its place, then put it there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def to_json(content) -> str:
@@ -79,12 +77,10 @@ def staged(folder: Path, options: dict) -> Iterator[Path]:
     try:
         yield partial
         write_text(partial / _DONE, to_json(options))
+        old = folder.with_name(f".{folder.name}-old.{_host()}.{os.getpid()}.partial")
         if folder.is_dir():
-            old = folder.with_name(f".{folder.name}-old.{_host()}.{os.getpid()}.partial")
             os.replace(folder, old)
-            os.replace(partial, folder)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(partial, folder)
+        os.replace(partial, folder)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -183,7 +183,7 @@ def fit_core(
     Raises
     ------
     ValueError
-        If segments imply different numbers of lags, or another core is one of other data.
+        If segments imply different numbers of lags.
 
     Notes
     -----
@@ -192,9 +192,6 @@ def fit_core(
     response and frames are independent samples, so nothing is whitened.
     """
     segments = as_segments(powers, targets, masks, step)
-    for core in (init, start):
-        if core is not None:
-            _check_core(core, segments, dt, all_targets=core is init)
     fitter = Fitter(
         segments, dt, hrf_bounds=hrf_bounds, random_state=random_state, whiten_again=whiten_again,
         max_iter=max_iter, tol=tol,
@@ -265,25 +262,11 @@ def fit_own_bands(powers, targets, masks=None, *, init=None, start=None, **optio
     )
 
 
-def _check_core(core, segments, dt, all_targets):
-    """Refuse a core that does not fit the data."""
-    n_channels, n_bands = segments.powers[0].shape[:2]
-    n_targets = segments.targets[0].shape[1] if all_targets else core.kernel.shape[0]
-    expected = (n_channels, n_bands, n_targets, segments.n_lags, dt)
-    given = (*core.weights.shape, *core.kernel.shape, core.dt)
-    if given != expected:
-        raise ValueError(
-            f"{'init' if all_targets else 'start'} must have the data's (n_channels, n_bands, "
-            f"n_targets, n_lags, dt) = {expected}, got {given}."
-        )
-
-
 def _centred(core, segments):
     """Core with the intercept for which residuals have zero mean."""
     predicted = [torch.from_numpy(p) for p in core.predict(segments.powers)]
-    residual = gather_used(segments.targets, segments.masks) - gather_used(
-        predicted, segments.masks
-    )
+    residual = [y - pred for y, pred in zip(segments.targets, predicted, strict=True)]
+    residual = gather_used(residual, segments.masks)
     return replace(core, intercept=core.intercept + residual.mean(0).numpy())
 
 

@@ -63,12 +63,9 @@ def response_prior(
     lags = (np.arange(n_lags) + 0.5) * dt
     if kind == "canonical":
         kernel = double_gamma(lags, canonical)
-        norm = np.linalg.norm(kernel)
+        norm = np.full((1, 1), np.linalg.norm(kernel))
         return ResponsePrior(
-            kind,
-            torch.from_numpy(kernel / norm),
-            torch.full((1, 1), norm, dtype=torch.float64),
-            canonical,
+            kind, torch.from_numpy(kernel / norm), torch.from_numpy(norm), canonical
         )
     params = _dictionary(n_dictionary, bounds, seed)
     kernels = double_gamma(lags, params)
@@ -87,12 +84,8 @@ def response_prior(
     if kind == "fir":
         mean = elements.mean(0)
         covariance = basis @ moment @ basis.T - np.outer(mean, mean)
-        return ResponsePrior(
-            kind,
-            torch.from_numpy(basis),
-            mean=torch.from_numpy(mean),
-            covariance=torch.from_numpy(covariance),
-        )
+        basis, mean, covariance = map(torch.from_numpy, (basis, mean, covariance))
+        return ResponsePrior(kind, basis, mean=mean, covariance=covariance)
     return ResponsePrior(kind, torch.from_numpy(basis), torch.from_numpy(elements), params)
 
 

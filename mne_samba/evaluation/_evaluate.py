@@ -29,28 +29,15 @@ from ._score import Run, Scorer, runs_of
 
 
 def evaluate(
-    translator,
-    X,
-    y,
-    groups: Sequence | None = None,
-    cv=None,
-    *,
+    translator, X, y, groups: Sequence | None = None, cv=None, *,
     baselines: Sequence | Mapping = BASELINES,
-    nulls: Sequence[str] = ("circular_shift", "shuffled_pairing"),
-    n_shifts: int = 199,
-    min_shift: float = GAP,
-    confounds=None,
-    clean=None,
-    detrend: str | int | None = "cosine",
+    nulls: Sequence[str] = ("circular_shift", "shuffled_pairing"), n_shifts: int = 199,
+    min_shift: float = GAP, confounds=None, clean=None, detrend: str | int | None = "cosine",
     metrics: Sequence[str] | Mapping[str, Callable] = ("spearman", "pearson", "r2"),
-    t_r: float | None = None,
-    context: float | None = None,
-    target_names: Sequence | None = None,
-    n_jobs: int | None = None,
-    cache: str | Path | None = None,
-    random_state: int | None = 0,
+    t_r: float | None = None, context: float | None = None, target_names: Sequence | None = None,
+    n_jobs: int | None = None, cache: str | Path | None = None, random_state: int | None = 0,
     verbose: bool | str | None = None,
-) -> EvaluationResult:
+) -> EvaluationResult:  # fmt: skip
     """Score a translator per target on held-out data, beside baselines and nulls.
 
     Each fold fits the translator and every baseline on its training samples alone. Predictions are
@@ -176,17 +163,9 @@ def evaluate(
         logger.info(f"{len(jobs)} fits, {len(folds)} folds, {len(samples.names)} targets.")
     predictions = {model: _predictions(samples, runs, model) for model in runs[0].predictions}
     return EvaluationResult(
-        table,
-        next(iter(scores)),
-        name,
-        null,
-        predictions,
-        list(scorer.measured.values()),
-        samples.names,
-        samples.recordings,
-        samples.t_r,
-        "log power" if samples.back else "BOLD",
-    )
+        table, next(iter(scores)), name, null, predictions, list(scorer.measured.values()),
+        samples.names, samples.recordings, samples.t_r, "log power" if samples.back else "BOLD",
+    )  # fmt: skip
 
 
 def _check_targets(samples: Samples) -> None:

@@ -93,10 +93,7 @@ def _predicted(prediction, samples: Samples, test: np.ndarray) -> list:
         # Electrophysiology may run on past the scan: those frames were not measured.
         padded = np.full((n, n_targets), np.nan)
         padded[: min(n, len(part))] = part[:n]
-        if samples.back:
-            # Bins without their whole response, which another window may hold.
-            padded[np.isnan(samples.y[row])] = np.nan
-        parts.append(padded)
+        parts.append(samples.cut(padded))
     return parts
 
 

@@ -34,14 +34,25 @@ class Samples:
     table: pd.DataFrame | None  # times of windows; None for whole recordings
     ndim: int  # of BOLD as it was given, for estimators that expect rows of frames
     n_unknown: np.ndarray  # (n_recordings,): first frames, which have no whole history
+    n_cut: int  # frames at the end of each sample whose response is cut off (way back)
+
+    @cached_property
+    def whole(self) -> dict[int, np.ndarray]:
+        """Targets (n_grid, n_targets) of every recording."""
+        return self.place(self.y, np.arange(len(self.y)))
 
     @cached_property
     def measured(self) -> dict[int, np.ndarray]:
-        """Targets (n_grid, n_targets) of every recording; NaN where frames do not count."""
-        grids = self.place(self.y, np.arange(len(self.y)))
+        """The same with NaN where frames do not count."""
+        grids = self.place([self.cut(part) for part in self.y], np.arange(len(self.y)))
         for label, grid in grids.items():
             grid[: self.n_unknown[label]] = np.nan
         return grids
+
+    def cut(self, part: np.ndarray) -> np.ndarray:
+        """Frames of a sample (n_frames, n_targets), NaN where their response is cut off."""
+        counts = np.arange(len(part)) < len(part) - self.n_cut
+        return np.where(counts[:, np.newaxis], part, np.nan)
 
     def given(self, rows: Sequence[int], bold: list) -> tuple:
         """X and y of some samples, with this BOLD, in the form in which the user gave them."""
@@ -129,8 +140,9 @@ def read_samples(
         raise ValueError(f"X and y must have the same number of samples, got {n} and {len(y)}.")
     if groups is not None and len(groups) != n:
         raise ValueError(f"groups must have one value per sample ({n}), got {len(groups)}.")
+    n_cut = 0
     if inverse is not None:
-        power, power_names = band_power(inverse, X, y)
+        power, power_names, n_cut = band_power(inverse, X, y)
         target_names = power_names if target_names is None else target_names
     whole = (
         isinstance(signal, list | tuple) and not is_epochs_list(signal) and is_recordings(signal)
@@ -171,21 +183,11 @@ def read_samples(
     if whole and inverse is None:
         n_unknown = _frames_without_history(known_params(translator), t_r, n_grid, context)
     return Samples(
-        signal=signal,
-        bold=parts,
-        y=targets,
-        back=inverse is not None,
-        groups=groups,
-        label=label,
-        first=first,
-        n_grid=n_grid,
-        t_r=t_r,
-        recordings=recordings,
-        names=_target_names(y, target_names, targets[0].shape[1]),
-        table=table,
-        ndim=ndim,
-        n_unknown=n_unknown,
-    )
+        signal=signal, bold=parts, y=targets, back=inverse is not None, groups=groups,
+        label=label, first=first, n_grid=n_grid, t_r=t_r, recordings=recordings,
+        names=_target_names(y, target_names, targets[0].shape[1]), table=table, ndim=ndim,
+        n_unknown=n_unknown, n_cut=n_cut,
+    )  # fmt: skip
 
 
 def _frames_without_history(params: dict, t_r, n_grid, context) -> np.ndarray:

@@ -63,10 +63,12 @@ class Scorer:
         self.confounds = confounds
         self.raw, self.truth = samples.measured, clean
         self.measured = {k: self._detrended(v, k) for k, v in self.raw.items()}
-        self.partial = None
+        # Frames that do not count are measured all the same: rolled, they meet predictions.
+        self.rolled = {k: self._detrended(v, k) for k, v in samples.whole.items()}
         if confounds is not None:
-            self.partial = {
-                k: partial_out(v, confounds[k], samples.t_r[k], method) for k, v in self.raw.items()
+            self.rolled_partial = {
+                k: partial_out(v, confounds[k], samples.t_r[k], method)
+                for k, v in samples.whole.items()
             }
 
     def _detrended(self, values, label: int, frames=None) -> np.ndarray:
@@ -74,7 +76,12 @@ class Scorer:
 
     def predicted(self, run: Run, model: str) -> np.ndarray:
         """Detrended predictions of a run."""
-        return self._detrended(run.predictions[model], run.label, run.frames)
+        return self._detrended(self._counted(run, model), run.label, run.frames)
+
+    def _counted(self, run: Run, model: str) -> np.ndarray:
+        """Predictions where a measured frame counts: both sides lose drift on the same frames."""
+        measured = self.raw[run.label][run.frames]
+        return np.where(np.isfinite(measured), run.predictions[model], np.nan)
 
     def residuals(self, run: Run, model: str) -> np.ndarray:
         """Measured minus predicted frames of a run, both detrended."""
@@ -90,13 +97,13 @@ class Scorer:
                 truth = self._block_of(self.truth, run)
                 # Noise-free truth, where the measured frames count.
                 sides["clean_"] = np.where(np.isnan(y), np.nan, truth)
-            for model, prediction in run.predictions.items():
+            for model in run.predictions:
                 pred = self.predicted(run, model)
                 for name in self.metrics:
                     for prefix, side in sides.items():
                         blocks.append(self._block(run, model, name, side, pred, prefix))
-                if self.partial is not None:
-                    pred = self.partialled(run, prediction)
+                if self.confounds is not None:
+                    pred = self.partialled(run, self._counted(run, model))
                     left = self.partialled(run, self.raw[run.label][run.frames])
                     for name in self.metrics:
                         blocks.append(self._block(run, model, name, left, pred, "partial_"))
@@ -112,12 +119,9 @@ class Scorer:
     def partialled(self, run: Run, values: np.ndarray) -> np.ndarray:
         """Values of a run (n_frames, n_targets) without its drift and confounds."""
         return partial_out(
-            values,
-            self.confounds[run.label][run.frames],
-            self.samples.t_r[run.label],
-            self.method,
-            run.frames,
-        )
+            values, self.confounds[run.label][run.frames], self.samples.t_r[run.label],
+            self.method, run.frames,
+        )  # fmt: skip
 
     def _block(self, run: Run, model: str, metric: str, y, pred, prefix="") -> pd.DataFrame:
         return pd.DataFrame(
@@ -155,11 +159,11 @@ class Scorer:
         score = metric if METRICS.get(metric) is self.metrics[metric] else self.metrics[metric]
         total: dict = {model: [] for model in models}
         for run in runs:
-            y = (self.partial if partial else self.measured)[run.label]
+            y = (self.rolled_partial if partial else self.rolled)[run.label]
             for model in models:
                 if partial:
                     clean = partial_(self.partialled, run)
-                    pred = clean(run.predictions[model])
+                    pred = clean(self._counted(run, model))
                 else:
                     clean = partial_(self._detrended, label=run.label, frames=run.frames)
                     pred = self.predicted(run, model)

@@ -9,11 +9,11 @@ from ..inverse import InverseTranslator
 from ..models.inverse_data import check_long_enough, frames_after, longer, pair_inverse
 
 
-def band_power(translator: InverseTranslator, bold, ele) -> tuple[list[np.ndarray], list[str]]:
+def band_power(translator: InverseTranslator, bold, ele) -> tuple[list[np.ndarray], list[str], int]:
     """Log band power (n_frames, n_channels * n_bands) of every sample, and names of its columns.
 
-    As ``target_from`` gives it, but with its drift, which scoring removes run by run, and NaN where
-    the response to a bin is cut off at the end.
+    As ``target_from`` gives it, but with its drift, which scoring removes run by run. Also says of
+    how many bins at the end of a sample the response is cut off.
     """
     what_is_bold(bold, "X")
     model, _ = translator._check_params()
@@ -24,10 +24,8 @@ def band_power(translator: InverseTranslator, bold, ele) -> tuple[list[np.ndarra
     powers = features.measure(longer(rec), reader.memory)
     _, scale = pair_inverse(rec, powers, features.grid, detrend=None)
     targets = scale.standard_targets(rec, powers)
-    for target in targets:
-        target[..., -frames_after(rec.t_r) :] = np.nan
     names = [f"{channel} {band}" for channel in rec.ch_names for band in features.bands]
-    return [as_rows(target) for target in targets], names
+    return [as_rows(target) for target in targets], names, frames_after(rec.t_r)
 
 
 def as_rows(power: np.ndarray) -> np.ndarray:

@@ -12,17 +12,10 @@ from ..metrics import spearman
 
 
 def smooth_grad(
-    module: torch.nn.Module,
-    power,
-    *,
-    step: int,
-    n_lags: int,
-    targets: Sequence[int] | None = None,
-    n_samples: int = 25,
-    noise: float = 0.15,
-    n_frames: int = 4,
-    random_state: int = 0,
-) -> np.ndarray:
+    module: torch.nn.Module, power, *, step: int, n_lags: int,
+    targets: Sequence[int] | None = None, n_samples: int = 25, noise: float = 0.15,
+    n_frames: int = 4, random_state: int = 0,
+) -> np.ndarray:  # fmt: skip
     r"""SmoothGrad attribution of each target's prediction over channel, band and lag.
 
     Mean over windows, frames and noisy copies of
@@ -223,15 +216,9 @@ def shapley_values(
 
 
 def channel_group_contributions(
-    predict: Callable[[np.ndarray], np.ndarray],
-    power,
-    y,
-    groups: Mapping[str, Sequence[int]],
-    *,
-    score: Callable = spearman,
-    n_permutations: int | None = None,
-    random_state: int = 0,
-) -> dict[str, np.ndarray]:
+    predict: Callable[[np.ndarray], np.ndarray], power, y, groups: Mapping[str, Sequence[int]], *,
+    score: Callable = spearman, n_permutations: int | None = None, random_state: int = 0,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Share of each group of channels in the score of each target.
 
     Channels of absent groups keep their mean power. Channels in no group are always present.

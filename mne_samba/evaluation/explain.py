@@ -12,16 +12,9 @@ from .attribution import randomised_copy, smooth_grad
 
 
 def attribute(
-    translator,
-    X,
-    *,
-    targets=None,
-    method: str = "smooth_grad",
-    randomise: bool = False,
-    n_samples: int = 25,
-    n_windows: int = 8,
-    random_state: int = 0,
-) -> np.ndarray:
+    translator, X, *, targets=None, method: str = "smooth_grad", randomise: bool = False,
+    n_samples: int = 25, n_windows: int = 8, random_state: int = 0,
+) -> np.ndarray:  # fmt: skip
     """Attribute predicted BOLD to channels, bands and lags of their history.
 
     Parameters
@@ -73,15 +66,10 @@ def attribute(
         module = randomised_copy(module, random_state)
     plain = method == "gradient"
     gradients = smooth_grad(
-        module,
-        windows,
-        step=grid.step,
-        n_lags=grid.n_lags,
-        targets=targets,
-        n_samples=1 if plain else n_samples,
-        noise=0.0 if plain else 0.15,
+        module, windows, step=grid.step, n_lags=grid.n_lags, targets=targets,
+        n_samples=1 if plain else n_samples, noise=0.0 if plain else 0.15,
         random_state=random_state,
-    )
+    )  # fmt: skip
     return translator._features_of(rec).by_band(gradients)
 
 

@@ -152,21 +152,11 @@ def _crop(x, seconds: float, t_r: float, part: np.ndarray, params: dict):
 
 
 def learning_curve_minutes(
-    translator,
-    X,
-    y,
-    groups: Sequence | None = None,
-    *,
-    minutes: Sequence[float] | None = None,
-    cv=None,
-    detrend: str | int | None = "cosine",
-    metric: str = "spearman",
-    t_r: float | None = None,
-    context: float | None = None,
-    n_jobs: int | None = None,
-    random_state: int | None = 0,
-    verbose: bool | str | None = None,
-) -> LearningCurve:
+    translator, X, y, groups: Sequence | None = None, *, minutes: Sequence[float] | None = None,
+    cv=None, detrend: str | int | None = "cosine", metric: str = "spearman",
+    t_r: float | None = None, context: float | None = None, n_jobs: int | None = None,
+    random_state: int | None = 0, verbose: bool | str | None = None,
+) -> LearningCurve:  # fmt: skip
     """Score a translator trained on the first minutes of each fold's training data.
 
     The same test data score every length, so that differences are those of training.

@@ -15,29 +15,19 @@ from ._score import Scorer, runs_of
 
 
 def out_of_block_residuals(
-    estimator,
-    X,
-    y,
-    groups: Sequence | None = None,
-    *,
-    cv=None,
-    detrend: str | int | None = "cosine",
-    t_r: float | None = None,
-    context: float | None = None,
-    n_jobs: int | None = None,
-    random_state: int | None = 0,
-) -> list[np.ndarray]:
+    estimator, X, y, groups: Sequence | None = None, *, cv=None,
+    detrend: str | int | None = "cosine", t_r: float | None = None, context: float | None = None,
+    n_jobs: int | None = None, random_state: int | None = 0,
+) -> list[np.ndarray]:  # fmt: skip
     """Residuals of each held-out run, measured minus predicted, both without drift, as scored.
 
     Parameters
     ----------
     estimator : estimator
         Any scikit-learn regressor that takes ``X`` and ``y``.
-    X, y, groups, cv, t_r, context, n_jobs, random_state
+    X, y, groups, cv, detrend, t_r, context, n_jobs, random_state
         As in :func:`evaluate`; the default ``cv`` leaves a person (a recording where
         nothing says whose it is) or a block of time out.
-    detrend : "cosine" | "linear" | int | None
-        Drift removed from measured and predicted runs.
 
     Returns
     -------
@@ -107,14 +97,8 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ----------
     estimator : estimator
         The regressor.
-    cv : splitter | None
-        What to hold out. Default as in :func:`evaluate`.
-    detrend : "cosine" | "linear" | int | None
-        Drift removed from residuals.
-    t_r, context : float | None
-        Seconds between frames and of history, where neither data nor estimator tell.
-    n_jobs : int | None
-        Fits at a time.
+    cv, detrend, t_r, context, n_jobs
+        As in :func:`evaluate`: what to hold out, and how residuals are made.
 
     Attributes
     ----------
@@ -147,17 +131,8 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self : ConformalRegressor
             Fitted.
         """
-        self.residuals_ = out_of_block_residuals(
-            self.estimator,
-            X,
-            y,
-            groups,
-            cv=self.cv,
-            detrend=self.detrend,
-            t_r=self.t_r,
-            context=self.context,
-            n_jobs=self.n_jobs,
-        )
+        options = {k: v for k, v in self.get_params(deep=False).items() if k != "estimator"}
+        self.residuals_ = out_of_block_residuals(self.estimator, X, y, groups, **options)
         self.estimator_ = clone(self.estimator).fit(X, y)
         return self
 

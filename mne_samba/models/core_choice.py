@@ -8,7 +8,7 @@ to the whole training data: each fit goes on from the one before.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from mne.utils import logger
@@ -210,8 +210,7 @@ def draw(data: Paired, seed: int, n: int | None = None) -> np.ndarray | None:
 
 def core_of_targets(core: Core, some: np.ndarray) -> Core:
     """Core that predicts some of the targets alone."""
-    rows = ("spatial_map", "hrf_params", "kernel", "intercept", "noise_variance", "map_variance",
-            "target_evidence", "extra", "extra_variance")  # fmt: skip
+    rows = [f.name for f in fields(core) if f.metadata.get("dims", ("",))[0] == "n_targets"]
     taken = {name: getattr(core, name) for name in rows}
     return replace(core, **{name: v if v is None else v[some] for name, v in taken.items()})
 

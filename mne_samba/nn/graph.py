@@ -18,7 +18,7 @@ _SHOWN = 256
 
 
 def neighbour_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
-    """Neighbours of every node (n_nodes, n_neighbours), filled up with the first, and where not.
+    """Neighbours of every node (n_nodes, n_neighbours), filled up with node 0, and where not.
 
     ``adjacency`` (n_nodes, n_from).
     """
@@ -105,7 +105,7 @@ class GraphAttention(nn.Module):
         """
         alpha = self.weights(x[:: -(-len(x) // _SHOWN)])[0].mean((0, -1))
         out = alpha.new_zeros(len(alpha), len(alpha))
-        # Fillings point at a node that may be a neighbour, with no weight: sums, not the last.
+        # Fillings point at node 0 with no weight: sums, not the last of both.
         return out.scatter_add_(1, self.neighbours, alpha)
 
     def weights(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

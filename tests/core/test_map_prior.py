@@ -133,10 +133,3 @@ def test_single_precision_of_large_problems_changes_little(world, monkeypatch):
     monkeypatch.setattr("mne_samba.core.moments._LARGE", 0)
     single = fit_core([power.astype(np.float32)], [y], **options)
     np.testing.assert_allclose(single.predict([power])[0], exact.predict([power])[0], atol=1e-3)
-
-
-def test_a_start_must_fit_the_data(world):
-    power, y, options = world
-    core = fit_core([power], [y], **options)
-    with pytest.raises(ValueError, match="start must have"):
-        fit_core([power[:5]], [y], start=core, **options)

@@ -151,6 +151,17 @@ def test_scrubbed_frames_and_incomplete_history_do_not_count(world):
     assert nulls.loc["FrameRidge", "p"] == 1 / 40
 
 
+def test_scores_are_those_of_the_estimator(people):
+    """Drift is fitted to the same frames in the same way by ``score`` and ``evaluate``."""
+    bolds = [bold.copy() for bold in people.bolds]
+    bolds[0][70:90] = np.nan
+    model = BandPowerRidge(t_r=2.0)
+    result = run(model, people.raws, bolds, baselines=(), nulls=())
+    scores = result.to_frame().query("metric == 'spearman' and fold == 0")["score"]
+    own = model.fit(people.raws[1:], bolds[1:]).score_targets(people.raws[:1], bolds[:1])
+    np.testing.assert_allclose(scores, own, atol=1e-10)
+
+
 def test_predictions_that_run_past_the_scan_are_cut(world):
     signals, targets, _ = world
     short = [target[:250] for target in targets]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from small_data import paired
 
-from mne_samba.models import CoreModel, SambaModel, Trainer, core_choice
+from mne_samba import Reader, SambaTranslator
+from mne_samba.models import CoreModel, PaperModel, SambaModel, Trainer, core_choice
 from mne_samba.models.core_choice import Choice, CoreOptions, choose_core, draw
 
 OPTIONS = CoreOptions.of(CoreModel(map_prior="sparse"), seed=3)
@@ -116,3 +117,22 @@ def test_a_core_without_band_attention_has_equal_weights_of_bands(own):
     coefficients = core.spatial_map[:, :, None] * core.weights
     coefficients = coefficients if core.extra is None else coefficients + core.extra
     np.testing.assert_allclose(coefficients, coefficients[:, :, :1] + np.zeros(3), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"), [(CoreModel(), True), (CoreModel(power="log"), False), (PaperModel(), False)]
+)
+def test_raw_power_is_kept_only_where_its_scale_is_chosen(monkeypatch, model, kept):
+    seen = []
+
+    def fit(self, data, *args):
+        seen.append(data.raw is not None)
+        raise InterruptedError
+
+    monkeypatch.setattr(type(model), "fit", fit)
+    rng = np.random.default_rng(0)
+    with pytest.raises(InterruptedError):
+        SambaTranslator(t_r=2.0, model=model, reader=Reader(sfreq=100.0)).fit(
+            [rng.standard_normal((2, 12000))], [rng.standard_normal((60, 3))]
+        )
+    assert seen == [kept]

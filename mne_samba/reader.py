@@ -166,7 +166,7 @@ class Reader(BaseEstimator):
         ValueError, TypeError
             If X cannot be read, or is not what ``fit`` saw.
         """
-        given = _given(X, layout, name)
+        given = self._given(X, layout, name)
         if given.kind == "table":
             return _table(given.items, owner, layout)
         return self._signals(given, self._t_r(t_r, given, layout), layout, n_frames, name)
@@ -202,7 +202,7 @@ class Reader(BaseEstimator):
         ValueError, TypeError
             If they cannot be read, or do not agree with each other.
         """
-        given = _given(X, layout, names[0])
+        given = self._given(X, layout, names[0])
         if given.kind == "table":
             return _table(given.items, owner, layout, (y,))
         options = {"single": given.single, "name": names[1], "may_lack": may_lack}
@@ -244,7 +244,7 @@ class Reader(BaseEstimator):
         rec : Recordings
             Every segment has one frame, at its first sample.
         """
-        given = _given(X, layout, name)
+        given = self._given(X, layout, name)
         if given.kind == "table":
             return _table(given.items, owner, layout)
         grid = FrameGrid(t_r=1e-6, sfreq=self.sfreq, picks=self.picks, channels=self.channels)
@@ -285,6 +285,25 @@ class Reader(BaseEstimator):
             given.kind, nowhere, np.nan, [], None, table, np.nan, hemo.values,
             list(hemo.target_names), given.single,
         )  # fmt: skip
+
+    def _given(self, X, layout: Layout | None, name: str) -> Given:
+        """Say what X is; refuse tables and signals where the other is expected."""
+        given = what_is(X, name)
+        if given.kind == "table" and self.sfreq is not None and np.ndim(given.items) == 2:
+            raise ValueError(
+                f"{name} is one array of shape {np.shape(given.items)}, which is read as a table "
+                f"(n_frames, n_features), but sfreq={self.sfreq:g} says that it is a recording "
+                f"(n_channels, n_times): one recording goes into a list, [{name}]. A table has no "
+                "sfreq."
+            )
+        if layout is None or (given.kind == "table") == (layout.kind == "table"):
+            return given
+        if layout.kind == "table":
+            raise ValueError(f"fit saw a table (n_frames, n_features): {name} must be one too.")
+        raise ValueError(
+            f"{name} is a table of shape {np.shape(given.items)}, but fit saw {layout.kind}. One "
+            "recording as an array (n_channels, n_times) goes into a list."
+        )
 
     def _t_r(self, t_r, given: Given, layout: Layout | None) -> float:
         """Seconds between frames: as given, as windows carry it, or as in fit."""
@@ -328,19 +347,6 @@ def _around_zero(given: Given) -> list:
         epochs if epochs.tmin <= 0 <= epochs.tmax else epochs.copy().shift_time(0.0, relative=False)
         for epochs in given.items
     ]
-
-
-def _given(X, layout: Layout | None, name: str) -> Given:
-    """Say what X is; refuse a table where fit saw signals, and signals where it saw a table."""
-    given = what_is(X, name)
-    if layout is None or (given.kind == "table") == (layout.kind == "table"):
-        return given
-    if layout.kind == "table":
-        raise ValueError(f"fit saw a table (n_frames, n_features): {name} must be one too.")
-    raise ValueError(
-        f"{name} is a table of shape {np.shape(given.items)}, but fit saw {layout.kind}. One "
-        "recording as an array (n_channels, n_times) goes into a list."
-    )
 
 
 def _table(X, owner, layout: Layout | None, targets: tuple = ()) -> Recordings:

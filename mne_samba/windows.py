@@ -128,7 +128,8 @@ def make_windows(
     dummies = per_recording(reader.n_dummy, n, "n_dummy", several)
     subjects = name_subjects(per_recording(subject, n, "subject", several), raws)
     runs = count_runs(per_recording(run, n, "run", several), subjects)
-    hemo = read_hemo(bolds, "recordings", n, name="bold")
+    alone = not several and not isinstance(bolds[0], (list, tuple))
+    hemo = read_hemo(bolds[0] if alone else bolds, "recordings", n, single=alone, name="bold")
     names = [f"raw[{i}]" if several else "raw" for i in range(n)]
     channels = same_channels(raws, reader.picks, names)
     sfreq = float(raws[0].info["sfreq"])

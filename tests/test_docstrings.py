@@ -34,9 +34,13 @@ def _public():
 
 
 def _own_methods(cls):
-    """Public methods that this package wrote, also in its mixins."""
+    """Public methods that this package wrote, also in its mixins.
+
+    Models and trainers are parts: users set their parameters, estimators call their methods.
+    """
     for name, member in inspect.getmembers(cls, inspect.isfunction):
-        if not name.startswith("_") and member.__module__.startswith("mne_samba"):
+        ours = member.__module__.startswith("mne_samba")
+        if not name.startswith("_") and ours and ".models." not in member.__module__:
             yield name, member
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,30 @@ class Haemodynamics:
         return [len(value) for value in self.values]
 
 
+def _refuse_images(item, name: str) -> None:
+    """Refuse images and paths, with what makes time courses of them."""
+    masked = "time courses of regions are expected: masker.fit_transform(image) of a nilearn masker"
+    kind = type(item)
+    if kind.__module__.startswith("nibabel"):
+        lines = {
+            "Cifti2Image": "image.get_fdata() of a ptseries",
+            "GiftiImage": "np.array(image.agg_data()).T and a parcellation",
+        }
+        raise TypeError(
+            f"{name} is a {kind.__name__}, but {lines.get(kind.__name__, masked)} gives BOLD of "
+            "shape (n_frames, n_targets). mne_samba.io.read_bids_pair does this for BIDS."
+        )
+    if isinstance(item, (str, os.PathLike)):
+        raise TypeError(
+            f"{name} is a path, {os.fspath(item)!r}: read it first. pd.read_csv(path, sep=None, "
+            f'engine="python") reads a table (n_frames, n_targets); of an image, {masked}.'
+        )
+    if isinstance(item, np.ndarray) and item.ndim == 4:
+        raise ValueError(f"{name} has shape {item.shape}, as an image has, but {masked}.")
+
+
 def _one(item, name: str, ndim: int, may_lack: bool = False) -> np.ndarray:
+    _refuse_images(item, name)
     array = as_float_array(item, name)
     if array.ndim == ndim - 1 and ndim == 2:
         array = array[:, np.newaxis]
@@ -64,8 +88,21 @@ def _names(y, n_targets: int) -> list[str]:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"Region names must differ, got {twice[:8]} more than once.")
+        _warn_of_counters(first)
         return names
     return [f"target{i:03d}" for i in range(n_targets)]
+
+
+def _warn_of_counters(table: pd.DataFrame) -> None:
+    """Warn of columns that only count, as an index that was written into a CSV file."""
+    steps = np.diff(table.to_numpy(dtype=float), axis=0)
+    counts = (steps == steps[:1]).all(axis=0) & (steps != 0).all(axis=0) if len(steps) > 2 else []
+    found = [str(name) for name in table.columns[counts]]
+    if 0 < len(found) < table.shape[1]:
+        warn(
+            f"Columns {found[:8]} of BOLD only count, by equal steps: where they are the index of "
+            "a CSV file, read it with index_col=0."
+        )
 
 
 def read_hemo(
@@ -77,7 +114,8 @@ def read_hemo(
             f"{name} is None: this estimator requires y to be passed, the BOLD time courses, but "
             "the target y is None."
         )
-    if isinstance(y, (str, bytes, dict, set)) or np.isscalar(y):
+    _refuse_images(y, name)
+    if isinstance(y, (bytes, dict, set)) or np.isscalar(y):
         raise TypeError(
             f"{name} must hold BOLD time courses (n_frames, n_targets), got {y!r:.60} of type "
             f"{type(y).__name__}."
@@ -92,11 +130,12 @@ def read_hemo(
             raise ValueError(f"X has {n_segments} windows, but {name} has {len(array)}.")
         values = list(array)
     else:
+        one = False
         if not isinstance(y, (list, tuple)):
             if isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1:
                 y = list(y)
             elif single or (n_segments == 1 and np.ndim(y) == 2):
-                y = [y]
+                y, one = [y], True
             elif np.ndim(y) == 3:
                 y = list(np.asanyarray(y))
             else:
@@ -106,7 +145,8 @@ def read_hemo(
                 )
         if len(y) != n_segments:
             raise ValueError(f"X has {n_segments} recordings, but {name} has {len(y)}.")
-        values = [_one(item, f"{name}[{i}]", 2, may_lack) for i, item in enumerate(y)]
+        names = [name] if one else [f"{name}[{i}]" for i in range(len(y))]
+        values = [_one(item, what, 2, may_lack) for item, what in zip(y, names, strict=True)]
         widths = {value.shape[1] for value in values}
         if len(widths) > 1:
             raise ValueError(f"Recordings of {name} differ in their number of regions: {widths}.")

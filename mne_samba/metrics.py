@@ -207,16 +207,10 @@ def order_frames(values, table: pd.DataFrame, t_r: float | None = None) -> Order
     for label in range(len(recordings)):
         rows = labels == label
         index = (first[rows, np.newaxis] + np.arange(n_frames)).ravel()
-        unique, position = np.unique(index, return_inverse=True)
         flat = values[rows].reshape(-1, n_targets)
-        finite = np.isfinite(flat)
-        total = np.zeros((len(unique), n_targets))
-        count = np.zeros((len(unique), n_targets))
-        np.add.at(total, position, np.where(finite, flat, 0.0))
-        np.add.at(count, position, finite)
-        with np.errstate(invalid="ignore"):
-            ordered.values.append(total / np.where(count > 0, count, np.nan))
-        ordered.frames.append(unique)
+        flat = pd.DataFrame(np.where(np.isfinite(flat), flat, np.nan))
+        ordered.values.append(np.ascontiguousarray(flat.groupby(index).mean()))
+        ordered.frames.append(np.unique(index))
     return ordered
 
 
@@ -234,5 +228,5 @@ def _first_frames(table: pd.DataFrame, labels: np.ndarray, t_r: float | None) ->
         raise ValueError("Frames are ordered by 'onset' only when t_r is known; got t_r=None.")
     onset = table["onset"].to_numpy(dtype=float)
     # Frames need not start at the recording's first sample: count from the earliest window.
-    earliest = np.array([onset[labels == label].min() for label in labels])
+    earliest = pd.Series(onset).groupby(labels).transform("min").to_numpy()
     return np.rint((onset - earliest) / step).astype(int)

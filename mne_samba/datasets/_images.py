@@ -8,14 +8,9 @@ from .._checks import check_number
 
 
 def simulate_bold_image(
-    bold: np.ndarray,
-    coords: np.ndarray,
-    t_r: float,
-    *,
-    radius: float = 8.0,
-    voxel_size: float = 5.0,
-    baseline: float = 0.0,
-) -> Bunch:
+    bold: np.ndarray, coords: np.ndarray, t_r: float, *, radius: float = 8.0,
+    voxel_size: float = 5.0, baseline: float = 0.0,
+) -> Bunch:  # fmt: skip
     """Make a 4-D image in MNI space in which every region is a sphere with its time course.
 
     Parameters

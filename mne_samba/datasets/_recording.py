@@ -1,7 +1,5 @@
 """One simulated recording: source signals, the power that drives BOLD, and clean BOLD."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import fft
 from scipy.signal import fftconvolve
@@ -18,58 +16,27 @@ _MARGIN = 20.0
 _FINE = 5
 
 
-@dataclass(frozen=True)
 class Timing:
     """Grids of a recording (s, Hz); time 0 is its first sample, frame k comes at ``k * t_r``."""
 
-    duration: float
-    t_r: float
-    sfreq: float
-
-    @property
-    def n_frames(self):
-        """Whole frames within the recording."""
-        return int(np.floor(self.duration / self.t_r + 1e-9))
-
-    @property
-    def n_times(self):
-        """Samples of the recording."""
-        return round(self.duration * self.sfreq)
-
-    @property
-    def step(self):
-        """Low-rate bins per frame (about 2 Hz)."""
-        return max(1, round(2.0 * self.t_r))
-
-    @property
-    def dt(self):
-        """Width of a low-rate bin, s."""
-        return self.t_r / self.step
-
-    @property
-    def n_history(self):
-        """Low-rate bins before the recording."""
-        return int(np.ceil(HISTORY / self.t_r)) * self.step
-
-    @property
-    def n_bins(self):
-        """Low-rate bins from the start of the history to the end of the last frame."""
-        return self.n_history + self.n_frames * self.step
-
-    @property
-    def power_times(self):
-        """Centres of the low-rate bins, s; negative before the recording."""
-        return (np.arange(self.n_bins) - self.n_history + 0.5) * self.dt
-
-    @property
-    def lead(self):
-        """Samples simulated before the recording."""
-        return int(np.ceil((self.n_history * self.dt + _MARGIN) * self.sfreq))
-
-    @property
-    def n_simulated(self):
-        """Samples simulated in all, a fast length for the Fourier transform."""
-        return fft.next_fast_len(self.lead + self.n_times + int(_MARGIN * self.sfreq))
+    def __init__(self, duration: float, t_r: float, sfreq: float):
+        self.duration, self.t_r, self.sfreq = duration, t_r, sfreq
+        # Whole frames within the recording, and its samples.
+        self.n_frames = int(np.floor(duration / t_r + 1e-9))
+        self.n_times = round(duration * sfreq)
+        # Low-rate bins (about 2 Hz): per frame, their width (s), before the recording, and from the
+        # start of this history to the end of the last frame.
+        self.step = max(1, round(2.0 * t_r))
+        self.dt = t_r / self.step
+        self.n_history = int(np.ceil(HISTORY / t_r)) * self.step
+        self.n_bins = self.n_history + self.n_frames * self.step
+        # Centres of the low-rate bins, s; negative before the recording.
+        self.power_times = (np.arange(self.n_bins) - self.n_history + 0.5) * self.dt
+        # Samples before the recording, and in all: a fast length for the Fourier transform.
+        self.lead = int(np.ceil((self.n_history * self.dt + _MARGIN) * sfreq))
+        self.n_simulated = fft.next_fast_len(self.lead + self.n_times + int(_MARGIN * sfreq))
+        # Slow samples that cover the simulation.
+        self.n_slow = int(np.ceil(self.n_simulated * SLOW_RATE / sfreq)) + 2
 
     def fine_edges(self):
         """Edges of the fine bins in samples of the simulation: (n_bins * _FINE + 1,)."""
@@ -79,11 +46,6 @@ class Timing:
     def slow_times(self):
         """Time of every simulated sample on the axis of the slow amplitudes, in slow samples."""
         return np.arange(self.n_simulated) * (SLOW_RATE / self.sfreq)
-
-    @property
-    def n_slow(self):
-        """Slow samples that cover the simulation."""
-        return int(np.ceil(self.n_simulated * SLOW_RATE / self.sfreq)) + 2
 
 
 def rhythm_power(bands, rhythm_snr):

@@ -38,33 +38,15 @@ rhythms)) + noise.
 
 
 def simulate_paired(
-    n_subjects: int = 2,
-    duration: float = 600.0,
-    *,
-    t_r: float = 2.0,
-    sfreq: float = 200.0,
-    n_sources: int = 32,
-    n_targets: int = 48,
-    snr: float = 1.0,
-    level: str = "sensor",
-    shared_coupling: float = 1.0,
-    random_state=None,
-    coupling_random_state=None,
-    bands: dict | None = None,
-    montage: str | None = None,
-    sources_per_target: int = 4,
-    rhythm_snr: float = 0.3,
-    coupling: bool = True,
-    spatial_map: str = "local",
-    band_weights: str = "shared",
-    drive: str = "linear",
-    noise: str = "ar",
-    leakage: float = 0.0,
-    network_variance: float = 0.0,
-    n_stimuli: int | None = None,
-    stimulus_variance: float = 0.0,
+    n_subjects: int = 2, duration: float = 600.0, *, t_r: float = 2.0, sfreq: float = 200.0,
+    n_sources: int = 32, n_targets: int = 48, snr: float = 1.0, level: str = "sensor",
+    shared_coupling: float = 1.0, random_state=None, coupling_random_state=None,
+    bands: dict | None = None, montage: str | None = None, sources_per_target: int = 4,
+    rhythm_snr: float = 0.3, coupling: bool = True, spatial_map: str = "local",
+    band_weights: str = "shared", drive: str = "linear", noise: str = "ar", leakage: float = 0.0,
+    network_variance: float = 0.0, n_stimuli: int | None = None, stimulus_variance: float = 0.0,
     nuisance: float = 0.0,
-) -> Bunch:
+) -> Bunch:  # fmt: skip
     r"""Simulate simultaneous electrophysiology and BOLD with a known coupling.
 
     In every source region, 1/f noise carries one rhythm per band. The rhythm's log-amplitude
@@ -266,29 +248,17 @@ def simulate_paired(
         bolds.append(clean + unit * clean.std(axis=0) / np.sqrt(snr))
     truth = _truth(shared.scaled(factor), targets.names)
     truth.update(
-        clean_bolds=cleans,
-        bands=bands,
-        source_power=powers,
-        power_times=timing.power_times,
-        gain=gain,
-        by_subject=[_truth(own.scaled(factor), targets.names) for own in couplings],
-    )
+        clean_bolds=cleans, bands=bands, source_power=powers, power_times=timing.power_times,
+        gain=gain, by_subject=[_truth(own.scaled(factor), targets.names) for own in couplings],
+    )  # fmt: skip
     return Bunch(
-        raws=raws,
-        bolds=bolds,
-        subjects=np.array([f"sub-{subject + 1:02d}" for subject in range(n_subjects)]),
-        t_r=t_r,
-        sfreq=sfreq,
-        target_names=targets.names,
-        target_coords=targets.coords,
-        target_networks=targets.networks,
-        source_names=sources.names,
-        source_coords=sources.coords,
-        source_networks=sources.networks,
-        stimuli=pd.concat(tables, ignore_index=True),
-        truth=truth,
-        DESCR=_DESCR,
-    )
+        raws=raws, bolds=bolds,
+        subjects=np.array([f"sub-{subject + 1:02d}" for subject in range(n_subjects)]), t_r=t_r,
+        sfreq=sfreq, target_names=targets.names, target_coords=targets.coords,
+        target_networks=targets.networks, source_names=sources.names,
+        source_coords=sources.coords, source_networks=sources.networks,
+        stimuli=pd.concat(tables, ignore_index=True), truth=truth, DESCR=_DESCR,
+    )  # fmt: skip
 
 
 def _seed(random_state):
@@ -325,8 +295,6 @@ def _raw(signals, info, gain, rng):
 def _truth(coupling, target_names):
     return Bunch(
         hrf_params=pd.DataFrame(coupling.hrf_params, index=target_names, columns=HRF_PARAMS),
-        hrf_peak_time=coupling.hrf_peak_time,
-        band_weights=coupling.band_weights,
-        spatial_map=coupling.spatial_map,
-        target_weights=coupling.target_weights,
-    )
+        hrf_peak_time=coupling.hrf_peak_time, band_weights=coupling.band_weights,
+        spatial_map=coupling.spatial_map, target_weights=coupling.target_weights,
+    )  # fmt: skip

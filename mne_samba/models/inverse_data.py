@@ -93,14 +93,14 @@ class InverseScale:
 
     def standard_power(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
         """Log band power without drift, (n_channels, n_bands, n_lags + n_frames)."""
-        rows = []
+        courses = []
         scaled = self.power.transform(powers, rec.keys, rec.kind)
         for power, raw in zip(scaled, powers, strict=True):
-            row = power.reshape(-1, power.shape[-1]).T.astype(np.float64)
-            row[np.isnan(raw[0, 0])] = np.nan
-            rows.append(row)
-        clean = detrend_segments(rows, rec.table, rec.kind, self.grid.t_r, self.detrend)
-        return [row.T.reshape(power.shape) for row, power in zip(clean, scaled, strict=True)]
+            course = rows(power).astype(np.float64)
+            course[np.isnan(raw[0, 0])] = np.nan
+            courses.append(course)
+        clean = detrend_segments(courses, rec.table, rec.kind, self.grid.t_r, self.detrend)
+        return [c.T.reshape(power.shape) for c, power in zip(clean, scaled, strict=True)]
 
     def standard_targets(self, rec: Recordings, powers: list[np.ndarray]) -> list[np.ndarray]:
         """Log band power without drift at the bins of frames, (n_channels, n_bands, n_frames)."""

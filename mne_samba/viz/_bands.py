@@ -79,17 +79,10 @@ def _heads(panels, columns, info, cmap, vmin, vmax, label, titles) -> None:
 
 @styled
 def plot_band_attention(
-    attention,
-    *,
-    kind: str = "attention",
-    bands=None,
-    ch_names: Sequence[str] | None = None,
-    info=None,
-    networks: Sequence[str] | None = None,
-    title: str | None = None,
-    axes=None,
+    attention, *, kind: str = "attention", bands=None, ch_names: Sequence[str] | None = None,
+    info=None, networks: Sequence[str] | None = None, title: str | None = None, axes=None,
     show: bool = True,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw how much every band of every channel counts.
 
     Parameters
@@ -162,18 +155,10 @@ def _row_and_wide(axes, n_columns: int, height: float, ratios, wide_first: bool 
 
 @styled
 def plot_patterns(
-    patterns,
-    *,
-    targets=None,
-    target_names: Sequence[str] | None = None,
-    bands=None,
-    ch_names: Sequence[str] | None = None,
-    info=None,
-    networks: Sequence[str] | None = None,
-    title: str | None = None,
-    axes=None,
-    show: bool = True,
-) -> Figure:
+    patterns, *, targets=None, target_names: Sequence[str] | None = None, bands=None,
+    ch_names: Sequence[str] | None = None, info=None, networks: Sequence[str] | None = None,
+    title: str | None = None, axes=None, show: bool = True,
+) -> Figure:  # fmt: skip
     """Draw activation patterns: the band power that goes with a region's predicted BOLD.
 
     Parameters
@@ -239,18 +224,10 @@ def plot_patterns(
 
 @styled
 def plot_attribution(
-    attribution,
-    *,
-    lags=None,
-    bands=None,
-    ch_names: Sequence[str] | None = None,
-    info=None,
-    networks: Sequence[str] | None = None,
-    unit: str = "a.u.",
-    title: str | None = None,
-    axes=None,
-    show: bool = True,
-) -> Figure:
+    attribution, *, lags=None, bands=None, ch_names: Sequence[str] | None = None, info=None,
+    networks: Sequence[str] | None = None, unit: str = "a.u.", title: str | None = None,
+    axes=None, show: bool = True,
+) -> Figure:  # fmt: skip
     """Draw how much each channel, band and lag of the input adds to a prediction.
 
     Parameters

@@ -219,16 +219,9 @@ def _keep_inside(host: Axes, inner: list[Axes]) -> None:
 
 
 def glass_brain(
-    host: Axes,
-    values,
-    coords,
-    *,
-    label: str,
-    cmap: str,
-    vmin: float,
-    vmax: float,
+    host: Axes, values, coords, *, label: str, cmap: str, vmin: float, vmax: float,
     size: float = 28.0,
-) -> None:
+) -> None:  # fmt: skip
     """Regions as dots on a glass brain, coloured by value, with a labelled colour bar."""
     host.set_axis_off()
     shown = np.asarray(values, dtype=float)

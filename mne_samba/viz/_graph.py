@@ -46,21 +46,12 @@ def _edges(graph, kind: str) -> np.ndarray:
 
 @styled
 def plot_graph(
-    graph,
-    kind: str = "target",
-    *,
-    names: Sequence[str] | None = None,
-    source_names: Sequence[str] | None = None,
-    networks: Sequence[str] | None = None,
-    source_networks: Sequence[str] | None = None,
-    coords=None,
-    source_coords=None,
-    n_edges: int = 60,
-    label: str | None = None,
-    title: str | None = None,
-    axes=None,
+    graph, kind: str = "target", *, names: Sequence[str] | None = None,
+    source_names: Sequence[str] | None = None, networks: Sequence[str] | None = None,
+    source_networks: Sequence[str] | None = None, coords=None, source_coords=None,
+    n_edges: int = 60, label: str | None = None, title: str | None = None, axes=None,
     show: bool = True,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw a graph as a matrix by network and, with coordinates, on a glass brain.
 
     Parameters

@@ -69,18 +69,10 @@ def _true_responses(truth, times, n_targets):
 
 @styled
 def plot_hrf(
-    hrf,
-    times=None,
-    *,
-    target_names: Sequence[str] | None = None,
-    targets=None,
-    networks: Sequence[str] | None = None,
-    interval=None,
-    truth=None,
-    title: str | None = None,
-    axes=None,
-    show: bool = True,
-) -> Figure:
+    hrf, times=None, *, target_names: Sequence[str] | None = None, targets=None,
+    networks: Sequence[str] | None = None, interval=None, truth=None, title: str | None = None,
+    axes=None, show: bool = True,
+) -> Figure:  # fmt: skip
     """Draw haemodynamic responses, region by region or network by network.
 
     Parameters
@@ -211,15 +203,10 @@ def _dress(fig, panels, axes) -> None:
 
 @styled
 def plot_hrf_map(
-    peak_time,
-    coords,
-    *,
-    label: str = "time to peak (s)",
-    limits: tuple[float, float] | None = None,
-    title: str | None = None,
-    axes=None,
+    peak_time, coords, *, label: str = "time to peak (s)",
+    limits: tuple[float, float] | None = None, title: str | None = None, axes=None,
     show: bool = True,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw times to peak of all regions on a glass brain.
 
     Parameters

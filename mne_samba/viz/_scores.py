@@ -56,16 +56,9 @@ def _label(metric: str) -> str:
 
 @styled
 def plot_scores(
-    scores,
-    *,
-    coords=None,
-    null=None,
-    models: Sequence[str] | None = None,
-    metric: str | None = None,
-    title: str | None = None,
-    axes=None,
-    show: bool = True,
-) -> Figure:
+    scores, *, coords=None, null=None, models: Sequence[str] | None = None,
+    metric: str | None = None, title: str | None = None, axes=None, show: bool = True,
+) -> Figure:  # fmt: skip
     """Draw scores of all regions, by model, over the band of the null.
 
     Parameters
@@ -136,15 +129,9 @@ def _strips(panel, found: dict, null, label: str) -> None:
 
 @styled
 def plot_null(
-    null,
-    observed: float | None = None,
-    *,
-    model: str | None = None,
-    metric: str | None = None,
-    title: str | None = None,
-    axes=None,
-    show: bool = True,
-) -> Figure:
+    null, observed: float | None = None, *, model: str | None = None, metric: str | None = None,
+    title: str | None = None, axes=None, show: bool = True,
+) -> Figure:  # fmt: skip
     """Draw the null distribution of the mean score and where the observed score lies.
 
     Parameters
@@ -184,14 +171,9 @@ def plot_null(
     panel.hist(draws, bins="auto", color="0.75", edgecolor="w", linewidth=0.4, label="null")
     name = MODEL_NAMES.get(model, model) or "observed"
     panel.axvline(observed, color=COLORS[1], lw=1.8, label=name)
-    panel.axvline(
-        np.percentile(draws, 95),
-        ymax=0.68,
-        color="0.4",
-        lw=0.9,
-        ls="--",
-        label="95th percentile of null",
-    )
+    level = np.percentile(draws, 95)
+    label = "95th percentile of null"
+    panel.axvline(level, ymax=0.68, color="0.4", lw=0.9, ls="--", label=label)
     panel.set(
         xlabel=f"{_label(metric or 'score')}, mean over regions",
         ylabel=f"circular shifts (of {len(draws)})",
@@ -204,16 +186,10 @@ def plot_null(
 
 @styled
 def plot_learning_curve(
-    sizes,
-    scores=None,
-    *,
-    xlabel: str = "minutes of training data",
-    ylabel: str = "Spearman correlation",
-    log: bool = False,
-    title: str | None = None,
-    axes=None,
+    sizes, scores=None, *, xlabel: str = "minutes of training data",
+    ylabel: str = "Spearman correlation", log: bool = False, title: str | None = None, axes=None,
     show: bool = True,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw scores over the amount of training data.
 
     Parameters
@@ -279,14 +255,9 @@ def plot_learning_curve(
 
 @styled
 def plot_retrieval(
-    similarity,
-    *,
-    labels: Sequence[str] | None = None,
-    top: int = 5,
-    title: str | None = None,
-    axes=None,
-    show: bool = True,
-) -> Figure:
+    similarity, *, labels: Sequence[str] | None = None, top: int = 5, title: str | None = None,
+    axes=None, show: bool = True,
+) -> Figure:  # fmt: skip
     """Draw how well predictions find their own measurement among all others.
 
     Parameters

@@ -64,20 +64,11 @@ def _courses(measured, predicted, models, recording, t_r, target_names):
 
 @styled
 def plot_prediction(
-    measured,
-    predicted=None,
-    *,
-    t_r: float | None = None,
-    target_names: Sequence[str] | None = None,
-    targets=None,
-    models: str | Sequence[str] | None = None,
-    recording: int = 0,
-    quantity: str | None = None,
-    units: str = "a.u.",
-    title: str | None = None,
-    axes=None,
-    show: bool = True,
-) -> Figure:
+    measured, predicted=None, *, t_r: float | None = None,
+    target_names: Sequence[str] | None = None, targets=None,
+    models: str | Sequence[str] | None = None, recording: int = 0, quantity: str | None = None,
+    units: str = "a.u.", title: str | None = None, axes=None, show: bool = True,
+) -> Figure:  # fmt: skip
     """Draw measured and predicted BOLD of a few regions over time.
 
     Parameters

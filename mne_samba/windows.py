@@ -59,7 +59,7 @@ def make_windows(
         and never the same person as another unnamed one.
     run : int | str | list | None
         Which run of the subject. None: counted from 1.
-    sample_mask : array | list of array | None
+    sample_mask : array, shape (n_kept,) or (n_frames,) | list of array | None
         Volumes that a nilearn masker kept, where it removed the rows of others: they come back as
         scrubbed frames, see `restore_frames`. One per recording.
     reader : Reader | None

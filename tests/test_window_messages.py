@@ -161,7 +161,7 @@ def test_bold_is_called_what_it_is():
     empty = np.full((50, 2), np.nan)
     with pytest.raises(ValueError, match=r"^bold\[1\] contains NaN only"):
         make_windows([raw_of(), raw_of()], [noise(50, 2), empty], t_r=T_R)
-    with pytest.raises(TypeError, match="^bold must hold numbers"):
+    with pytest.raises(TypeError, match=r"^bold must hold numbers"):
         make_windows(raw_of(), noise(50, 2).astype(str), t_r=T_R)
     with pytest.raises(ValueError, match=r"^raw\[1\] is shorter than one window"):
         make_windows([raw_of(), raw_of(duration=40.0)], [noise(50, 2), noise(20, 2)], t_r=T_R)

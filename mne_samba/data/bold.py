@@ -95,13 +95,13 @@ def _names(y, n_targets: int) -> list[str]:
 
 def _warn_of_counters(table: pd.DataFrame) -> None:
     """Warn of columns that only count, as an index that was written into a CSV file."""
-    steps = np.diff(table.to_numpy(dtype=float), axis=0)
-    counts = (steps == steps[:1]).all(axis=0) & (steps != 0).all(axis=0) if len(steps) > 2 else []
-    found = [str(name) for name in table.columns[counts]]
+    whole = table.select_dtypes("integer")
+    steps = np.diff(whole.to_numpy(), axis=0)
+    found = [str(name) for name in whole.columns[(steps == 1).all(axis=0)]] if len(steps) else []
     if 0 < len(found) < table.shape[1]:
         warn(
-            f"Columns {found[:8]} of BOLD only count, by equal steps: where they are the index of "
-            "a CSV file, read it with index_col=0."
+            f"Columns {found[:8]} of BOLD only count: where they are the index of a CSV file, "
+            "read it with index_col=0."
         )
 
 

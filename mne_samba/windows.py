@@ -24,6 +24,7 @@ from .data.pairing import (
     same_channels,
 )
 from .data.scrubbing import restore_frames
+from .data.segments import IRREGULAR
 from .data.stimulus_pairing import pair_by_stimulus
 from .reader import Reader
 
@@ -73,7 +74,9 @@ def make_windows(
         epoch covers ``[-context, n_frames * t_r)``. ``epochs.metadata`` has the columns
         ``subject``, ``run``, ``recording`` (0, 1, ... in the order given), ``onset`` (exact seconds
         from the recording's first sample to the window's first frame), ``frame`` (index of that
-        frame in ``bold``), ``t_r``, ``n_frames`` and ``context``;
+        frame in ``bold``), ``t_r``, ``n_frames`` and ``context``; and, where volumes come more than
+        10 ms off a regular grid, ``late``, seconds by which each of the window's frames comes later
+        than ``k * t_r``;
         ``epochs.metadata.attrs["target_names"]`` holds the columns of a DataFrame.
     y : array, shape (n_windows, n_frames, n_targets)
         BOLD of each window.
@@ -150,6 +153,7 @@ def make_windows(
         table = pd.DataFrame({
             "subject": [subjects[i]] * len(frames), "run": [runs[i]] * len(frames),
             "recording": i, "onset": times[frames], "frame": frames,
+            "late": _late(times, frames, n_frames, t_r, names[i]),
         })  # fmt: skip
         cuts.append(_Recording(raws[i], values, names[i], table, channels, n_context, n_times))
     metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
@@ -235,6 +239,8 @@ def _assemble(cuts: list[_Recording], channels: list[str], columns: dict):
         offset += cut.raw.first_samp + cut.raw.n_times  # samples stay unique over recordings
     kept = np.concatenate(keep)
     metadata = pd.concat([cut.table for cut in cuts], ignore_index=True)[kept]
+    if np.abs(np.stack(metadata["late"])).max() <= IRREGULAR:
+        del metadata["late"]
     index = [cuts[0].raw.ch_names.index(channel) for channel in channels]
     info = mne.pick_info(cuts[0].raw.info, index, verbose="ERROR")
     epochs = mne.EpochsArray(
@@ -245,6 +251,19 @@ def _assemble(cuts: list[_Recording], channels: list[str], columns: dict):
         proj=False, verbose="ERROR",
     )  # fmt: skip
     return epochs, y
+
+
+def _late(times, frames, n_frames: int, t_r: float, name: str) -> list[list[float]]:
+    """Seconds by which the frames of windows come later than every ``t_r`` after their first."""
+    index = np.arange(n_frames)
+    late = times[frames[:, np.newaxis] + index] - times[frames][:, np.newaxis] - t_r * index
+    if late.max(initial=0.0) > t_r:
+        raise ValueError(
+            f"The volumes of {name} come so irregularly that a window of {n_frames} frames lasts "
+            f"{late.max():.3g} s longer than {n_frames} t_r: use shorter windows, or pass the mean "
+            "spacing as t_r."
+        )
+    return late.round(6).tolist()
 
 
 def _say_rest(raw, times, t_r, name: str) -> None:

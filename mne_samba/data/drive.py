@@ -14,11 +14,20 @@ class Drive(np.ndarray):
     An array in every other respect, with these attributes (None where not known): ``sfreq``, bins
     per second; ``sample_time_ref``, the part of a bin at which its value stands (0.5 for averages
     over bins); ``frame_start`` and ``frame_step``, seconds from the first sample to the first frame
-    and between frames; ``ch_names``; and ``table``, subject, run, recording, onset and frame of
-    every window, which parts of windows lose.
+    and between frames, and ``late``, seconds by which irregular frames come later; ``ch_names``;
+    and ``table``, subject, run, recording, onset and frame of every window, which parts of windows
+    lose.
     """
 
-    _CARRIED = ("sfreq", "sample_time_ref", "frame_start", "frame_step", "table", "ch_names")
+    _CARRIED = (
+        "sfreq",
+        "sample_time_ref",
+        "frame_start",
+        "frame_step",
+        "late",
+        "table",
+        "ch_names",
+    )
 
     def __new__(cls, values, **carried):
         """View values as drives that carry their place in time."""
@@ -35,6 +44,8 @@ class Drive(np.ndarray):
         out = super().__getitem__(index)
         if isinstance(out, Drive):
             out.table = None
+            if out.late is not None and self.ndim == 3:
+                out.late = self.late[index[0] if isinstance(index, tuple) else index]
         return out
 
     def __reduce__(self):
@@ -54,9 +65,14 @@ def drives_of(rec: Recordings, values: list[np.ndarray], rate: float, frames: bo
 
     def drive(value, segment, table: pd.DataFrame | None) -> Drive:
         start = {"frame_start": segment.frame_start, "frame_step": segment.frame_step}
+        if len(segment.late) and rec.kind == "recordings":
+            start["late"] = segment.late
         return Drive(value, **carried, **(start if frames else {}), table=table)
 
     if rec.kind == "windows":
-        return drive(np.stack(values), rec.segments[0], rec.table)
+        whole = drive(np.stack(values), rec.segments[0], rec.table)
+        if frames and len(rec.segments[0].late):
+            whole.late = np.stack([segment.late for segment in rec.segments])
+        return whole
     out = [drive(v, s, None) for v, s in zip(values, rec.segments, strict=True)]
     return rec.as_given(out)

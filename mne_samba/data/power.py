@@ -11,6 +11,7 @@ from mne.utils import ProgressBar, warn
 from .._checks import check_number
 from ..arrays import array
 from ..wavelets import Discrete, Morlet, Shannon
+from ..wavelets.power import bin_sums
 from .bridging import clean_reader
 from .power_cache import check_memory, kept, power_key
 from .recordings import Recordings
@@ -20,6 +21,8 @@ from .segments import Segment
 RATE = 2.0
 # Numbers of a signal from which on a bar shows how far it is read.
 _LONG = 1e8
+# Parts of a bin where frames are irregular.
+_FINER = 4
 # Nobody's power differs this much from others'; that of microvolts from volts differs by 1e12.
 _OTHER_UNITS = 1e6
 
@@ -104,23 +107,13 @@ class BandPower:
     def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
         """Band power (n_channels, n_bands, n_bins) of one segment."""
         grid, n_bands = self.grid, len(self.bands)
-        width = segment.frame_step / grid.step * sfreq
-        start = segment.frame_start * sfreq - grid.n_lags * width
         n_bins = grid.n_bins(segment.n_frames)
+        edges = segment.bin_edges(grid.step, grid.n_lags, n_bins, sfreq)
         # Half a sample of missing history is a matter of rounding.
-        missing = max(0, int(np.ceil((-start - 0.5) / width)))
-        read = clean_reader(segment, sfreq)
+        missing = int(np.sum(edges[:-1] < -0.5))
         power = np.full((len(ch_names), n_bands, n_bins), np.nan, dtype=np.float32)
         if missing < n_bins:
-            long = len(ch_names) * segment.n_times > _LONG
-            bar = ProgressBar(n_bins - missing, mesg="Band power") if long else None
-            # What is not finite is refused below, with its name.
-            with np.errstate(invalid="ignore", over="ignore"):
-                self.bank.power(
-                    read, segment.n_times, sfreq, start=start + missing * width, width=width,
-                    n_bins=n_bins - missing, out=power[:, :, missing:],
-                    progress=None if bar is None else bar.update,
-                )  # fmt: skip
+            self._fill(power[:, :, missing:], edges[missing:], segment, sfreq)
             broken = np.flatnonzero([not np.isfinite(p).all() for p in power[:, :, missing:]])
             if len(broken):
                 raise ValueError(
@@ -128,9 +121,29 @@ class BandPower:
                     f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
                     "as BAD in a Raw."
                 )
-        edges = start + width * np.arange(n_bins + 1)
         power[:, :, segment.in_bad(edges, sfreq)] = np.nan
         return power
+
+    def _fill(self, out: np.ndarray, edges: np.ndarray, segment: Segment, sfreq: float) -> None:
+        """Write the power between edges (n_bins + 1,) to ``out`` (n_channels, n_bands, n_bins)."""
+        width, equal = segment.frame_step / self.grid.step * sfreq, out
+        if len(segment.late):
+            # Wavelets average in equal bins: of finer ones, the unequal ones are put together.
+            width /= _FINER
+            n_fine = int(np.ceil((edges[-1] - edges[0]) / width)) + 1
+            equal = np.empty((*out.shape[:2], n_fine), dtype=np.float32)
+        long = len(out) * segment.n_times > _LONG
+        bar = ProgressBar(equal.shape[-1], mesg="Band power") if long else None
+        # What is not finite is refused afterwards, with its name.
+        with np.errstate(invalid="ignore", over="ignore"):
+            self.bank.power(
+                clean_reader(segment, sfreq), segment.n_times, sfreq, start=edges[0], width=width,
+                n_bins=equal.shape[-1], out=equal, progress=None if bar is None else bar.update,
+            )  # fmt: skip
+        if equal is not out:
+            place = (edges - edges[0]) / width
+            for values, fine in zip(out, equal, strict=True):
+                values[:] = bin_sums(fine.astype(float), place) / np.diff(place)
 
 
 @dataclass(frozen=True)

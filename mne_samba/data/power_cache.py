@@ -33,7 +33,8 @@ def power_key(segment: Segment, sfreq: float, measure) -> str:
     """
     digest = hashlib.blake2b(digest_size=20)
     place = (segment.n_times, segment.frame_start, segment.frame_step, segment.n_frames)
-    digest.update(repr((_FORMAT, float(sfreq), measure, place, segment.bad.tolist())).encode())
+    spans = segment.bad.tolist(), segment.late.tolist()
+    digest.update(repr((_FORMAT, float(sfreq), measure, place, *spans)).encode())
     block = max(1, _BLOCK_BYTES // (8 * len(segment.read(0, 1))))
     for first in range(0, segment.n_times, block):
         data = np.ascontiguousarray(segment.read(first, min(first + block, segment.n_times)))

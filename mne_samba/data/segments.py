@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+# Seconds by which frames may miss a regular grid before they keep their own times.
+IRREGULAR = 0.01
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -22,6 +25,26 @@ class Segment:
     frame_step: float  # seconds between frames on the clock of the electrophysiology
     n_frames: int
     bad: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+    # (n_frames,) seconds by which frames come later than this regular grid, none where it holds
+    late: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def frame_times(self) -> np.ndarray:
+        """Seconds from the first sample to each frame, (n_frames,)."""
+        times = self.frame_start + self.frame_step * np.arange(self.n_frames)
+        return times + self.late if len(self.late) else times
+
+    def bin_edges(self, step: int, n_lags: int, n_bins: int, sfreq: float) -> np.ndarray:
+        """Edges in samples of ``n_lags`` bins before the first frame and ``step`` per frame.
+
+        Where frames are irregular, the bins between two of them are as much shorter or longer.
+        """
+        width, index = self.frame_step / step * sfreq, np.arange(n_bins + 1)
+        edges = self.frame_start * sfreq - n_lags * width + width * index
+        if len(self.late):
+            place = (index - n_lags) / step
+            edges += sfreq * np.interp(place, np.arange(self.n_frames), self.late)
+        return edges
 
     def in_bad(self, edges: np.ndarray, sfreq: float) -> np.ndarray:
         """Which bins between ``edges``, in samples, touch a BAD span: (n_edges - 1,)."""

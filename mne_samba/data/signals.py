@@ -16,7 +16,7 @@ from .drive import Drive
 from .frame_times import times_for_bold
 from .given import Given
 from .recordings import Recordings
-from .segments import FrameGrid, Segment
+from .segments import IRREGULAR, FrameGrid, Segment
 
 TABLE_COLUMNS = ("subject", "run", "recording", "onset", "frame")
 
@@ -120,8 +120,10 @@ def _read_windows(array, grid, n_frames, ch_names, name, window_frames, drive=No
     else:
         start = duration - frames * grid.t_r
     check_window_frames(frames, start, grid.t_r, duration, name)
+    late = [np.empty(0)] * len(array) if drive is None or drive.late is None else drive.late
     segments = [
-        Segment(_array_reader(window), array.shape[2], start, grid.t_r, frames) for window in array
+        Segment(_array_reader(window), array.shape[2], start, grid.t_r, frames, late=own)
+        for window, own in zip(array, late, strict=True)
     ]
     table = segment_table(len(array), "windows", None if drive is None else drive.table)
     return Recordings("windows", segments, sfreq, names, None, table, grid.t_r)
@@ -148,7 +150,8 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
         frames = n_frames if n_frames is not None else _grid_frames(duration, start, grid.t_r)
         check_window_frames(frames, start, grid.t_r, duration, name)
         segments += [
-            Segment(_array_reader(d), data.shape[2], start, grid.t_r, frames) for d in data
+            Segment(_array_reader(d), data.shape[2], start, grid.t_r, frames, late=late)
+            for d, late in zip(data, _late(epochs.metadata, len(data), frames), strict=True)
         ]
         tables.append(segment_table(len(epochs), "windows", epochs.metadata))
     table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
@@ -158,7 +161,20 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
     return Recordings("windows", segments, sfreq, names, info, table, grid.t_r, None, regions)
 
 
-def _recording_segment(read, n_times, sfreq, times, name, t_r, **bad) -> Segment:
+def _late(metadata, n_windows: int, n_frames: int) -> list[np.ndarray]:
+    """Seconds by which frames of windows come later than every ``t_r``, none where they do not."""
+    if metadata is None or "late" not in metadata:
+        return [np.empty(0)] * n_windows
+    late = [np.asarray(row, dtype=float) for row in metadata["late"]]
+    if any(row.shape != (n_frames,) for row in late):
+        raise ValueError(
+            f"The windows' metadata hold the times of other frames than these {n_frames}: cut the "
+            "windows again with make_windows."
+        )
+    return late
+
+
+def _recording_segment(read, n_times, sfreq, times, name, t_r, **spans) -> Segment:
     """One recording as a segment with frames at ``times``, ``t_r`` apart where there is but one."""
     duration, n_frames = n_times / sfreq, len(times)
     if n_frames == 0:
@@ -172,10 +188,14 @@ def _recording_segment(read, n_times, sfreq, times, name, t_r, **bad) -> Segment
             f"Frame {k} of {name} lies at {times[k]:g} s, outside its {duration:g} s of signal. "
             "Check t_r, first_volume, n_dummy, and that y is (n_frames, n_targets)."
         )
-    # Triggers may drift against the EEG clock: a line through them keeps frames within 10 ms.
+    # Triggers may drift against the EEG clock: a line through them keeps frames within 10 ms, or
+    # else they keep their own times.
     step = (times[-1] - times[0]) / (n_frames - 1) if n_frames > 1 else t_r
     start = float(np.mean(times - step * np.arange(n_frames)))
-    return Segment(read, n_times, start, float(step), n_frames, **bad)
+    late = times - start - step * np.arange(n_frames)
+    if np.abs(late).max() > IRREGULAR:
+        spans["late"] = late
+    return Segment(read, n_times, start, float(step), n_frames, **spans)
 
 
 def _of_recording(grid: FrameGrid, i: int, n: int) -> FrameGrid:
@@ -241,6 +261,8 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
             one = replace(one, first_volume=item.frame_start, n_dummy=0, slice_time_ref=0.0,
                           t_r=item.frame_step)  # fmt: skip
         times = _plain_times(one, frames, array.shape[1] / sfreq)
+        if isinstance(item, Drive) and item.late is not None:
+            times = times[: len(item.late)] + item.late[: len(times)]
         if len(times) and array.shape[1] < times[-1] * sfreq <= array.shape[0]:
             raise ValueError(
                 f"{called} has shape {array.shape}: {array.shape[1]} samples do not hold "

@@ -97,14 +97,14 @@ class ChunkPower:
         """Power (n_channels, n_features, n_chunks) of one segment."""
         n_samples, n_chunks = self.n_samples, self.grid.n_bins(segment.n_frames)
         width = segment.frame_step * sfreq
-        start = segment.frame_start * sfreq - self.grid.n_lags * width
+        edges = segment.bin_edges(1, self.grid.n_lags, n_chunks, sfreq)
         ratio = Fraction(n_samples / width).limit_denominator(1000)
         read = clean_reader(segment, sfreq)
         out = np.full((len(ch_names), n_chunks, sum(level_sizes(n_samples))), np.nan, np.float32)
         # Half a sample of missing history is a matter of rounding.
-        missing = min(n_chunks, max(0, int(np.ceil((-start - 0.5) / width))))
+        missing = int(np.sum(edges[:-1] < -0.5))
         for first in range(missing, n_chunks, _BLOCK):
-            begin = start + width * np.arange(first, min(first + _BLOCK, n_chunks))
+            begin = edges[first : min(first + _BLOCK, n_chunks)]
             low = max(0, int(begin[0]) - _MARGIN)
             stop = min(segment.n_times, int(np.ceil(begin[-1] + width)) + _MARGIN)
             data = np.asarray(read(low, stop), dtype=np.float64)
@@ -122,9 +122,7 @@ class ChunkPower:
             at = np.round((begin - low) * float(ratio)).astype(int)[:, None] + np.arange(n_samples)
             chunks = data[:, np.clip(at, 0, data.shape[1] - 1)]
             out[:, first : first + len(begin)] = chunk_power(torch.as_tensor(chunks)).numpy()
-        edges = start + width * np.arange(n_chunks + 1)
-        for low, high in segment.bad * sfreq:
-            out[:, (edges[1:] > low) & (edges[:-1] < high)] = np.nan
+        out[:, segment.in_bad(edges, sfreq)] = np.nan
         return out.transpose(0, 2, 1)
 
 

@@ -85,9 +85,9 @@ def frame_design(
     designs, targets, kernels = [], [], {}
     late = np.unique(delay)
     for segment, power, seen, value in zip(rec.segments, powers, known, rec.bold, strict=True):
-        frames = segment.frame_start + segment.frame_step * np.arange(segment.n_frames)
+        frames = segment.frame_times
         n_channels, n_bands, n_bins = power.shape
-        key = (segment.frame_start, segment.frame_step, segment.n_frames, n_bins)
+        key = (frames.tobytes(), n_bins)
         if key not in kernels:
             kernels[key] = [_kernels(frames + d, n_bins, rate, grid, basis) for d in late]
         rows = np.empty((len(frames), n_channels, n_bands, _N_BASIS))

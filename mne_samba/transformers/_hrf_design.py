@@ -28,15 +28,14 @@ def bin_drive(segment: Segment, sfreq: float, grid: LowRateGrid, sample_ref: flo
 
     Sample i stands for one sampling interval around ``(i + sample_ref) / sfreq`` seconds.
     """
-    width = segment.frame_step / grid.step * sfreq
-    index = np.arange(grid.n_bins(segment.n_frames) + 1) - grid.n_lags
-    edges = segment.frame_start * sfreq + width * index
+    n_bins = grid.n_bins(segment.n_frames)
+    edges = segment.bin_edges(grid.step, grid.n_lags, n_bins, sfreq)
     position = np.clip(edges - sample_ref + 0.5, 0, segment.n_times)
     data = np.asarray(clean_reader(segment, sfreq)(0, segment.n_times), dtype=float)
     covered = np.diff(position)
     with np.errstate(invalid="ignore", divide="ignore"):
         bins = bin_sums(data, position) / covered
-    bins[:, (covered < 0.5 * width) | segment.in_bad(edges, sfreq)] = np.nan
+    bins[:, (covered < 0.5 * np.diff(edges)) | segment.in_bad(edges, sfreq)] = np.nan
     return bins
 
 

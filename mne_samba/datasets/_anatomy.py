@@ -24,24 +24,22 @@ def _template():
     return sphere, invert_transform(mne.read_trans(_TRANS))
 
 
+def template_montage():
+    """Name of MNE's 10-20 template, which MNE 1.13 renamed; the electrodes are the same."""
+    new = "colin27_1020" in mne.channels.get_builtin_montages()
+    return "colin27_1020" if new else "standard_1020"
+
+
 def template_info(sfreq, montage=None):
     """Measurement info of an EEG cap: a montage that MNE ships, or 64 of the 10-20 electrodes."""
-    builtin = mne.channels.get_builtin_montages()
-    if montage is None:
-        # MNE 1.13 renamed the template; the electrodes are the same.
-        name = "colin27_1020" if "colin27_1020" in builtin else "standard_1020"
-        ch_names = mne.channels.make_standard_montage("biosemi64").ch_names
-    elif montage in builtin:
-        name = montage
-        ch_names = mne.channels.make_standard_montage(montage).ch_names
-    else:
+    if montage is not None and montage not in mne.channels.get_builtin_montages():
         raise ValueError(
             f"montage must be None or the name of a montage that ships with MNE, got {montage!r}; "
             "mne.channels.get_builtin_montages() lists them."
         )
-    info = mne.create_info(ch_names, sfreq, "eeg")
-    info.set_montage(mne.channels.make_standard_montage(name))
-    return info
+    cap = mne.channels.make_standard_montage("biosemi64" if montage is None else montage)
+    info = mne.create_info(cap.ch_names, sfreq, "eeg")
+    return info.set_montage(template_montage() if montage is None else cap)
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,8 @@ import mne
 import pandas as pd
 from sklearn.utils import Bunch
 
+from ._anatomy import template_montage
+
 _DATA = Path(str(files(__package__))) / "data"
 
 
@@ -32,9 +34,7 @@ def load_eeg_rest() -> mne.io.BaseRaw:
     (30, 250.0)
     """
     raw = mne.io.read_raw_edf(_DATA / "eeg_rest" / "test.edf", preload=True, verbose="ERROR")
-    # MNE 1.13 renamed the template; the electrodes are the same.
-    new = "colin27_1020" in mne.channels.get_builtin_montages()
-    return raw.set_montage("colin27_1020" if new else "standard_1020")
+    return raw.set_montage(template_montage())
 
 
 def load_bold_rest() -> Bunch:

@@ -26,9 +26,10 @@ def _warn(message: str) -> None:
 def _digests(samples: Samples) -> list:
     """Fingerprint of each sample's signal (windows) or targets (whole recordings)."""
     X = samples.signal
-    if isinstance(X, mne.BaseEpochs) or is_epochs_list(X):
-        windows = X.get_data(copy=False) if isinstance(X, mne.BaseEpochs) else None
-        parts = windows if windows is not None else (x.get_data(copy=False)[0] for x in X)
+    if isinstance(X, mne.BaseEpochs):
+        parts = X.get_data(copy=False)
+    elif is_epochs_list(X):
+        parts = [x.get_data(copy=False)[0] for x in X]
     elif samples.table is not None and samples.ndim == 3:
         parts = np.asarray(X)
     else:

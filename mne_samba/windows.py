@@ -21,7 +21,7 @@ from .data.pairing import (
     name_subjects,
     pair,
     per_recording,
-    same_channels,
+    with_same_channels,
 )
 from .data.scrubbing import restore_frames
 from .data.segments import IRREGULAR
@@ -64,8 +64,9 @@ def make_windows(
         Volumes that a nilearn masker kept, where it removed the rows of others: they come back as
         scrubbed frames, see `restore_frames`. One per recording.
     reader : Reader | None
-        Channels and frame times; None takes the defaults of `mne_samba.Reader`. Its
-        ``first_volume`` and ``n_dummy`` may be lists with one value per recording.
+        Channels and frame times (drift and ``memory`` are the estimators'); None takes the
+        defaults of `mne_samba.Reader`. Its ``first_volume`` and ``n_dummy`` may be lists with one
+        value per recording.
 
     Returns
     -------
@@ -134,7 +135,7 @@ def make_windows(
     alone = not several and not isinstance(bolds[0], (list, tuple))
     hemo = read_hemo(bolds[0] if alone else bolds, "recordings", n, single=alone, name="bold")
     names = [f"raw[{i}]" if several else "raw" for i in range(n)]
-    channels = same_channels(raws, reader.picks, names)
+    raws, channels = with_same_channels(raws, reader.grid(t_r), names)
     sfreq = float(raws[0].info["sfreq"])
     n_context = int(np.ceil(context * sfreq - 1e-6))
     n_times = n_context + int(np.ceil(n_frames * t_r * sfreq - 1e-6))

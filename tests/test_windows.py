@@ -445,3 +445,17 @@ def test_frame_times_without_a_count_fill_the_recording():
     assert len(frame_times(clock_raw(299.9), t_r=2.0, first_volume=4.0, n_dummy=2)) == 145
     with pytest.raises(ValueError, match="holds no frame"):
         frame_times(clock_raw(300.0), t_r=2.0, first_volume=300.0)
+
+
+def test_recordings_with_other_channels_are_joined_as_the_reader_says():
+    raws = [clock_raw(200.0), clock_raw(200.0).rename_channels({"b": "c"})]
+    bolds = [counting_bold(100)] * 2
+    with pytest.raises(ValueError, match="has other channels"):
+        make_windows(raws, bolds, t_r=2.0)
+    epochs, _ = make_windows(raws, bolds, t_r=2.0, reader=Reader(channels="match"))
+    assert epochs.ch_names == ["clock", "a"] and set(epochs.metadata["recording"]) == {0, 1}
+    names = {"clock": "Fz", "a": "Cz", "b": "Pz", "c": "Oz"}
+    eeg = [r.rename_channels({k: v for k, v in names.items() if k in r.ch_names}) for r in raws]
+    epochs, _ = make_windows(eeg, bolds, t_r=2.0, reader=Reader(channels="interpolate"))
+    assert epochs.ch_names == ["Fz", "Cz", "Pz", "Oz"]
+    assert np.ptp(epochs.get_data(), axis=(0, 2)).all()

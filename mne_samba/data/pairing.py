@@ -10,7 +10,7 @@ import pandas as pd
 
 from .._checks import is_generator
 from .bold import check_swapped
-from .channels import check_same_rate, picked
+from .channels import align, check_same_rate, common_channels, picked
 
 
 def check_signal(data, channels, name) -> None:
@@ -110,20 +110,26 @@ def count_runs(given, subjects) -> list:
     return [c if value is None else value for value, c in zip(given, counted, strict=True)]
 
 
-def same_channels(raws, picks, names) -> list[str]:
-    """Channels of the first recording, which all others must have at the same rate."""
-    first = [raws[0].ch_names[i] for i in picked(raws[0], picks)]
+def with_same_channels(raws, grid, names) -> tuple[list, list[str]]:
+    """Bring recordings to the channels of the first, or to those that ``grid.channels`` means.
+
+    All must have one sampling rate.
+    """
+    first = [raws[0].ch_names[i] for i in picked(raws[0], grid.picks)]
     for raw, name in zip(raws[1:], names[1:], strict=True):
         check_same_rate(raw.info["sfreq"], raws[0].info["sfreq"], name, names[0])
-        channels = [raw.ch_names[i] for i in picked(raw, picks)]
-        if set(channels) != set(first):
+        channels = [raw.ch_names[i] for i in picked(raw, grid.picks)]
+        if set(channels) != set(first) and grid.channels == "error":
             raise ValueError(
                 f"{name} has other channels than {names[0]}: it lacks "
                 f"{sorted(set(first) - set(channels))}, and has "
                 f"{sorted(set(channels) - set(first))} besides. Pick common channels, or "
                 "interpolate bad ones."
             )
-    return first
+    if grid.channels == "error":
+        return raws, first
+    kept = common_channels(raws, grid, "raw") or first
+    return [align(raw, kept, grid, name)[0] for raw, name in zip(raws, names, strict=True)], kept
 
 
 def check_bold(raw, values, t_r, volume_event, name) -> None:

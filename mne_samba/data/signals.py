@@ -182,7 +182,8 @@ def _recording_segment(read, n_times, sfreq, times, name, t_r, **spans) -> Segme
             f"{name} lasts {duration:g} s, which holds no frame: check t_r, first_volume and "
             "n_dummy."
         )
-    if times[0] < -1e-9 or times[-1] > duration + 1e-6:
+    one_sample = 1.0 / sfreq  # as exactly as a trigger is known
+    if times[0] < -one_sample or times[-1] > duration + one_sample:
         k = 0 if times[0] < 0 else n_frames - 1
         raise ValueError(
             f"Frame {k} of {name} lies at {times[k]:g} s, outside its {duration:g} s of signal. "

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .._checks import as_float_array
 from ..data.window_table import is_epochs_list, is_recordings, window_table
-from ._parts import inverse_of, known_params, time_params
+from ._parts import inverse_of, known_params, reader_of, time_params
 from ._way_back import band_power
 
 
@@ -181,7 +181,7 @@ def read_samples(
     t_r = _seconds(t_r, len(n_grid))
     n_unknown = np.zeros(len(n_grid), int)
     if whole and inverse is None:
-        n_unknown = _frames_without_history(known_params(translator), t_r, n_grid, context)
+        n_unknown = _frames_without_history(translator, signal, t_r, n_grid, context)
     return Samples(
         signal=signal, bold=parts, y=targets, back=inverse is not None, groups=groups,
         label=label, first=first, n_grid=n_grid, t_r=t_r, recordings=recordings,
@@ -190,15 +190,21 @@ def read_samples(
     )  # fmt: skip
 
 
-def _frames_without_history(params: dict, t_r, n_grid, context) -> np.ndarray:
+def _frames_without_history(translator, signal, t_r, n_grid, context) -> np.ndarray:
     """Count the first frames of recordings that have no whole history, (n_recordings,)."""
-    history = params.get("hrf_length", context)
-    history = 0.0 if history is None else history
-    shift = params.get("n_dummy", 0) + params.get("slice_time_ref", 0.0)
-    starts = np.broadcast_to(params.get("first_volume", 0.0), len(n_grid))
-    times = [
-        start + (np.arange(n) + shift) * s for start, s, n in zip(starts, t_r, n_grid, strict=True)
-    ]
+    reader, history = reader_of(translator), 0.0 if context is None else context
+    if isinstance(signal[0], mne.io.BaseRaw) and np.ptp(t_r) == 0:
+        segments = reader.read(list(signal), float(t_r[0]), n_frames=n_grid.tolist()).segments
+        times = [segment.frame_times for segment in segments]
+    else:
+        params = known_params(translator)
+        start = np.broadcast_to(params.get("first_volume", 0.0), len(n_grid))
+        shift = np.asarray(params.get("n_dummy", 0)) + params.get("slice_time_ref", 0.0)
+        shift = np.broadcast_to(shift, len(n_grid))
+        times = [
+            first + (np.arange(n) + late) * step
+            for first, late, step, n in zip(start, shift, t_r, n_grid, strict=True)
+        ]
     return np.array([(time < history - 1e-9).sum() for time in times])
 
 

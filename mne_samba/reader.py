@@ -289,14 +289,15 @@ class Reader(BaseEstimator):
     def _given(self, X, layout: Layout | None, name: str) -> Given:
         """Say what X is; refuse tables and signals where the other is expected."""
         given = what_is(X, name)
-        if given.kind == "table" and self.sfreq is not None and np.ndim(given.items) == 2:
+        table = given.kind == "table"
+        if layout is None and table and self.sfreq is not None and np.ndim(given.items) == 2:
             raise ValueError(
                 f"{name} is one array of shape {np.shape(given.items)}, which is read as a table "
                 f"(n_frames, n_features), but sfreq={self.sfreq:g} says that it is a recording "
                 f"(n_channels, n_times): one recording goes into a list, [{name}]. A table has no "
                 "sfreq."
             )
-        if layout is None or (given.kind == "table") == (layout.kind == "table"):
+        if layout is None or table == (layout.kind == "table"):
             return given
         if layout.kind == "table":
             raise ValueError(f"fit saw a table (n_frames, n_features): {name} must be one too.")

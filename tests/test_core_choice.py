@@ -43,7 +43,7 @@ def test_own_bands_are_taken_on_real_eeg_with_a_band_per_region(shared_data):
     assert not translator.core_.spatial_map.any()
     error = np.abs(translator.hrf_peak_time_ - np.asarray(data.truth.hrf_peak_time))
     assert error.mean() < 0.5
-    shared = translator.set_params(target_bands=False).fit(raw, data.bold)
+    shared = translator.set_params(model__target_bands=False).fit(raw, data.bold)
     assert shared.core_.spatial_map.any()
     np.testing.assert_allclose(shared.band_attention_.sum(axis=1), 1.0)
 

@@ -12,6 +12,9 @@ from mne_samba.datasets import simulate_bold
 from mne_samba.metrics import pearson
 
 T_R = 2.0
+# A core alone, whose bands and scale are given: what is tested is how files are read.
+CORE = {"t_r": T_R, "corrections": "never", "map_prior": "gaussian", "power": "linear",
+        "target_bands": False}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,7 @@ def test_own_band_power_is_found_again(recording, make):
 
 def test_files_on_disk_equal_files_in_memory(recording):
     raw, data = recording
-    options = {"t_r": T_R, "corrections": "never", "map_prior": "gaussian", "random_state": 0}
+    options = {**CORE, "random_state": 0}
     lazy = assemble(**options).fit(raw, data.bold)
     loaded = assemble(**options).fit(raw.copy().load_data(), data.bold)
     np.testing.assert_allclose(lazy.predict(raw), loaded.predict(raw), atol=1e-6)
@@ -98,7 +101,7 @@ def test_a_muscle_burst_marked_bad_changes_nothing(recording):
     marked, spoilt = raw.copy().load_data(), raw.copy().load_data()
     start, stop = raw.time_as_index([90.0, 92.0])
     spoilt._data[:, start:stop] += 1e-3 * np.random.default_rng(0).standard_normal(stop - start)
-    options = {"t_r": T_R, "corrections": "never", "map_prior": "gaussian", "random_state": 0}
+    options = {**CORE, "random_state": 0}
     preds = []
     for one in (marked, spoilt):
         one.set_annotations(mne.Annotations([90.0], [2.0], ["BAD_muscle"]))
@@ -112,7 +115,7 @@ def test_a_filter_below_the_bands_is_said(shared_data, capsys):
     raw.load_data().resample(64, verbose="ERROR")
     data = simulate_bold(raw, t_r=T_R, n_targets=3, snr=2.0, random_state=0,
                          bands={"alpha": (8, 13)})  # fmt: skip
-    options = {"t_r": T_R, "corrections": "never", "map_prior": "gaussian", "random_state": 0}
+    options = {**CORE, "random_state": 0}
     model = assemble(**options, verbose=True).fit(raw, data.bold)
     assert "gamma" not in model.bands_ and "beta" in model.bands_
     assert "['gamma'] lie above half of sfreq=64 Hz" in capsys.readouterr().out

@@ -4,12 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mne_samba import LearnableHRF, Reader, SambaTranslator
+from mne_samba import CoreModel, LearnableHRF, Reader, SambaTranslator
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 from mne_samba.report import add_to_report
 
 matplotlib.use("Agg")
+
+
+CORE = CoreModel(target_bands=False, power="linear")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,7 @@ def people():
 @pytest.fixture(scope="module")
 def translator(people):
     bolds = [pd.DataFrame(bold, columns=people.target_names) for bold in people.bolds]
-    model = SambaTranslator(t_r=2.0, model="core", random_state=0, verbose="ERROR")
+    model = SambaTranslator(t_r=2.0, model=CORE, random_state=0, verbose="ERROR")
     return model.fit(people.raws, bolds)
 
 
@@ -61,7 +64,7 @@ def test_translator_in_a_report(report, people, translator, tmp_path):
 def test_result_in_a_report(report, people, tmp_path):
     bolds = [pd.DataFrame(bold, columns=people.target_names) for bold in people.bolds]
     result = evaluate(
-        SambaTranslator(t_r=2.0, model="core", random_state=0, verbose="ERROR"),
+        SambaTranslator(t_r=2.0, model=CORE, random_state=0, verbose="ERROR"),
         people.raws, bolds, groups=people.subjects, baselines=("ridge_canonical", "mean"),
         nulls=("circular_shift",), n_shifts=19, verbose="ERROR",
     )  # fmt: skip

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from mne_samba import InverseTranslator, Reader, make_windows
+from mne_samba import InverseCoreModel, InverseTranslator, Reader, make_windows
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import (
     ConformalRegressor,
@@ -19,7 +19,7 @@ from mne_samba.model_selection import BlockedTimeSplit
 from mne_samba.report import add_to_report
 
 BANDS = ["delta", "theta", "alpha", "beta", "gamma"]
-MODEL = InverseTranslator(t_r=2.0, model="core", random_state=0)
+MODEL = InverseTranslator(t_r=2.0, model=InverseCoreModel(target_bands=False), random_state=0)
 
 
 def run(*args, **kwargs):

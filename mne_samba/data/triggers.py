@@ -9,6 +9,7 @@ import numpy as np
 from mne.utils import logger
 
 from .._checks import check_number
+from .segments import IRREGULAR
 
 # EEG and scanner clocks differ by tens of ppm; a wrong t_r is off by a thousand ppm or more.
 _MAX_DRIFT = 5e-4
@@ -151,13 +152,13 @@ def volume_starts(
         raise ValueError(_wrong_spacing(period, t_r, len(times)))
     volume, faults = _number_triggers(times, period, sfreq)
     good = volume >= 0
-    slope, start = period, times[0]
+    slope = period
     if good.sum() > 1:
-        slope, start = np.polyfit(volume[good], times[good], 1)
+        slope = np.polyfit(volume[good], times[good], 1)[0]
     span = t_r * max(int(volume.max()), 1)
-    if abs(slope / t_r - 1) > _MAX_DRIFT + 2.0 / (sfreq * span) and not any(
-        "pause" in f for f in faults
-    ):
+    if abs(slope / t_r - 1) > _MAX_DRIFT + 2.0 / (sfreq * span) + _wander(
+        times[good], volume[good], t_r
+    ) and not any("pause" in f for f in faults):
         raise ValueError(_wrong_spacing(slope, t_r, len(times)))
     if faults:
         raise ValueError(
@@ -167,11 +168,44 @@ def volume_starts(
         )
     _check_count(times, n_frames, n_dummy, n_targets)
     _report_drift(slope, t_r, sfreq, int(volume.max()))
-    line = start + slope * volume
-    # A line averages the rounding to samples away; where it does not fit, the triggers are the
-    # truth.
-    starts = line if np.abs(line - times).max() <= max(1.5 / sfreq, 0.01) else times
-    return starts[n_dummy:].copy()
+    return _placed(times, volume, max(1.5 / sfreq, IRREGULAR))[n_dummy:].copy()
+
+
+def _wander(times: np.ndarray, volume: np.ndarray, t_r: float) -> float:
+    """Share of t_r by which the mean spacing of irregular volumes is uncertain."""
+    steps = np.diff(times) / np.diff(volume)
+    spread = np.median(np.abs(steps - np.median(steps))) if len(steps) else 0.0
+    return 0.0 if spread < IRREGULAR else 5 * spread / (t_r * np.sqrt(len(steps)))
+
+
+def _placed(times: np.ndarray, volume: np.ndarray, tolerance: float) -> np.ndarray:
+    """Find the starts of volumes from their triggers, (n_volumes,) both.
+
+    A line averages the rounding to samples away, also where a marker now and then comes late.
+    Where it does not hold, volumes are irregular, and the triggers are the truth.
+    """
+    half = max(len(times) // 2, 1)
+    steps = (times[half:] - times[:-half]) / (volume[half:] - volume[:-half])
+    slope = np.median(steps)
+    off = times - slope * volume
+    on_line = np.abs(off - np.median(off)) <= tolerance
+    if on_line.sum() < 2:
+        return times
+    line = np.polyval(np.polyfit(volume[on_line], times[on_line], 1), volume)
+    astray = np.flatnonzero(np.abs(line - times) > tolerance)
+    if not len(astray):
+        return line
+    # What begins or ends a recording together is no marker that comes late, but samples lost.
+    regular = np.flatnonzero(np.abs(line - times) <= tolerance)
+    at_an_end = max(regular[0], len(times) - 1 - regular[-1])
+    if len(astray) > 0.1 * len(times) or at_an_end > 2:
+        return times
+    logger.info(
+        "%d of %d markers are off by up to %.0f ms while the others come regularly: volumes %s lie "
+        "on the line through these.",
+        len(astray), len(times), 1e3 * np.abs(line - times).max(), _ranges(astray.tolist()),
+    )  # fmt: skip
+    return line
 
 
 def _typical_period(times: np.ndarray, t_r: float) -> float:

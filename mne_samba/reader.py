@@ -1,4 +1,4 @@
-"""How recordings are read: the one place that asks what X and y are."""
+"""How recordings are read: X and y, whatever they were given as, become `Recordings`."""
 
 from __future__ import annotations
 

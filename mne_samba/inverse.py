@@ -126,7 +126,8 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         ----------
         X : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, or one (n_frames, n_targets) array
-            per recording. Rows of NaN are scrubbed frames.
+            per recording. Rows of NaN are scrubbed frames; columns of NaN, in some of several
+            recordings, are regions that these lack (not with ``model="paper"``).
         y : Epochs | Raw | list | array
             Electrophysiology: windows or recordings, as X of `SambaTranslator.fit`.
 

@@ -54,9 +54,9 @@ print(f"Correlation with the true map: {np.corrcoef(found.ravel(), truth.ravel()
 # ---------------
 # Neighbours come from correlations of band power, in training data only; attention along these
 # edges is trained, and drawn here as its mean over heads and time. It says who listens to whom; it
-# is no measure of connectivity by itself. ``graph="partial_correlation"``,
-# ``"mutual_information"`` or ``"distance"`` choose other neighbours, ``graph="learnt"`` trains the
-# edges themselves.
+# is no measure of connectivity by itself. ``SambaModel(graph="partial_correlation")``,
+# ``"mutual_information"`` or ``"distance"`` choose other neighbours, ``"learnt"`` trains the edges
+# themselves.
 viz.plot_graph(
     translator, kind="source", networks=data.source_networks, coords=data.source_coords,
     title="Simulated: attention between sources", show=False,

@@ -96,10 +96,10 @@ plt.show()
 # %%
 # What makes a fit slow
 # ---------------------
-# - ``corrections="auto"`` trains a network; on small data the linear core is usually all that is
-#   kept. A GPU helps here (``device="auto"``).
-# - ``power="auto"``, ``map_prior="auto"`` and ``target_bands="auto"`` fit several cores and choose
-#   on held-out frames of the training data. Name one of each where you know which.
+# - ``SambaModel(corrections="auto")`` trains a network; on small data the linear core is usually
+#   all that is kept. A GPU helps here (``Trainer(device="auto")``, the default).
+# - The model's ``power="auto"``, ``map_prior="auto"`` and ``target_bands="auto"`` fit several cores
+#   and choose on held-out frames of the training data. Name one of each where you know which.
 # - Evaluations fit many times: ``evaluate(..., n_jobs=2, cache="folder")`` works in parallel and
 #   goes on where it stopped.
 #

@@ -25,8 +25,9 @@ _NAMES = {
 }  # fmt: skip
 _PUBLIC = {name: module for module, names in _NAMES.items() for name in names}
 _SUBMODULES = (
-    "baselines", "core", "datasets", "evaluation", "hrf", "io", "metrics", "model_selection",
-    "models", "nn", "reader", "report", "transformers", "translator", "viz", "wavelets", "windows",
+    "baselines", "classifier", "core", "datasets", "evaluation", "hrf", "inverse", "io", "latents",
+    "metrics", "model_selection", "models", "nn", "reader", "report", "transformers", "translator",
+    "viz", "wavelets", "windows",
 )  # fmt: skip
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

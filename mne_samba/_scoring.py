@@ -1,4 +1,4 @@
-"""Score predicted frames against measured ones: one rule for every estimator of BOLD."""
+"""Score predictions against what was measured: one rule for every estimator."""
 
 from __future__ import annotations
 
@@ -20,21 +20,19 @@ class MeanScore:
         return tags
 
     def score(self, X, y, sample_weight=None) -> float:
-        """Mean Spearman correlation between measured and predicted BOLD, per target over time.
+        """Mean Spearman correlation over time between what was measured and what is predicted.
 
         Parameters
         ----------
-        X : Epochs | Raw | list | array
+        X, y : Epochs | Raw | list | array
             As in ``fit``.
-        y : array | list
-            Measured BOLD, as in ``fit``.
         sample_weight : None
             Not supported: a correlation over time has no weights for samples.
 
         Returns
         -------
         score : float
-            Averaged over targets and recordings; 0 for a constant prediction.
+            Mean of ``score_targets``; 0 for a constant prediction.
 
         Raises
         ------

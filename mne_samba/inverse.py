@@ -63,18 +63,39 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
 
     Attributes
     ----------
-    net_, core_, ch_names_in_, target_names_in_
-        Network, encoding core, and names, as in `SambaTranslator`.
+    net_ : skorch.NeuralNet
+        The network.
+    core_ : mne_samba.core.Core | None
+        The encoding core; None with ``model="paper"``.
     band_attention_, band_gain_, band_weights_ : array, shape (n_channels, n_bands)
-        Of the encoding core.
+        Of the encoding core, as in `SambaTranslator`; not with ``model="paper"``.
     spatial_map_ : array, shape (n_targets, n_channels)
-        Its map.
-    hrf_params_, hrf_, hrf_times_, hrf_peak_time_
-        Responses, as in `SambaTranslator`.
+        The map: of the encoding core, from channels to regions, or of ``model="paper"``, from
+        regions to channels.
+    hrf_params_, hrf_, hrf_times_, hrf_peak_time_ : DataFrame, array
+        Responses, as in `SambaTranslator`; those of the core in bins of one frame.
+    graph_ : Graphs
+        Who attends to whom: among regions (``target``), among channels (``source``, with
+        ``model="paper"``), and the map between both (``bipartite``); None where no attention was
+        built.
     corrections_kept_ : bool
-        Whether deconvolution, graphs and heads are used.
+        Whether deconvolution, graphs and heads are used: never with ``model="core"``, always with
+        ``model="paper"``.
+    history_ : list of dict
+        Losses by epoch of the network's training; empty where none was trained, as with
+        ``model="core"``.
+    n_parameters_ : int
+        Learnt numbers that are used.
     bands_ : dict
-        Bands.
+        Bands, name to (low, high) in Hz.
+    ch_names_in_, target_names_in_ : list of str
+        Names of channels and regions.
+    n_targets_ : int
+        Number of regions.
+    info_ : mne.Info | None
+        Of the channels; None where electrophysiology was arrays.
+    provenance_ : list of dict
+        Where BOLD came from; only where `mne_samba.io.read_bids_pair` read it.
 
     Notes
     -----
@@ -105,7 +126,8 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         ----------
         X : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, or one (n_frames, n_targets) array
-            per recording. Rows of NaN are scrubbed frames.
+            per recording. Rows of NaN are scrubbed frames; columns of NaN, in some of several
+            recordings, are regions that these lack (not with ``model="paper"``).
         y : Epochs | Raw | list | array
             Electrophysiology: windows or recordings, as X of `SambaTranslator.fit`.
 

@@ -1,4 +1,4 @@
-"""How recordings are read: the one place that asks what X and y are."""
+"""How recordings are read: X and y, whatever they were given as, become `Recordings`."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Reader(BaseEstimator):
         Volumes at the start of the scan that BOLD does not hold.
     slice_time_ref : float
         Time within a volume that frames stand for, 0 to 1, as in nilearn.
-    volume_event : str | tuple | None
+    volume_event : str | tuple | array, shape (n_volumes,) | None
         Scanner triggers in recordings: the description of annotations (whole, or a part between
-        "/", such as "R128" of "Response/R128"), the name of a stim channel, or
-        ``(channel, value)``.
+        "/", such as "R128" of "Response/R128"), the name of a stim channel, ``(channel, value)``,
+        or the times themselves of all volumes, in seconds from a recording's first sample.
     detrend : "cosine" | "linear" | int | None
         Slow drift removed from BOLD per recording: cosines slower than 1/128 Hz, a line, a
         polynomial of this order, or nothing.

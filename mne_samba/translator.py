@@ -73,30 +73,51 @@ class SambaTranslator(Assembled, BoldPredictor):
     net_ : skorch.NeuralNet
         The network.
     core_ : mne_samba.core.Core | None
-        The linear core; None for the published network.
-    hrf_params_ : DataFrame
-        Six parameters per region (``model="paper"``: per node, as are the responses below).
-    hrf_, hrf_times_, hrf_peak_time_ : array
-        Responses (n_targets, n_hrf_times), their times, and times to peak in seconds.
-    power_ : str
-        Scale of band power that is used.
-    band_attention_, band_gain_ : array, shape (n_channels, n_bands)
-        Attention over bands (rows sum to 1) and signed gain in [-1, 1].
-    band_weights_, spatial_map_ : array
-        Effective coefficients (n_channels, n_bands) and (n_targets, n_channels).
+        The linear core; None with ``model="paper"``.
+    hrf_params_ : DataFrame, shape (n_targets, 6)
+        Parameters of the responses, a row per region; NaN where they are free. With
+        ``model="paper"`` a row per channel, as are the responses below.
+    hrf_ : array, shape (n_targets, n_hrf_times)
+        Responses.
+    hrf_times_ : array, shape (n_hrf_times,)
+        Their times in seconds.
+    hrf_peak_time_ : array, shape (n_targets,)
+        Times to peak in seconds.
+    bands_ : dict
+        Bands, name to (low, high) in Hz; with ``model="paper"`` the levels of its wavelets.
+    power_ : "linear" | "log"
+        Scale of band power that is used; not with ``model="paper"``.
+    band_attention_ : array, shape (n_channels, n_bands)
+        Attention over bands; rows sum to 1.
+    band_gain_ : array, shape (n_channels, n_bands)
+        Signed gain in [-1, 1]; not with ``model="paper"``.
+    band_weights_ : array, shape (n_channels, n_bands)
+        Effective coefficients of bands; not with ``model="paper"``.
+    spatial_map_ : array, shape (n_targets, n_channels)
+        The map from channels to regions.
     patterns_ : array, shape (n_targets, n_channels, n_bands)
         Haufe activation patterns.
     graph_ : Graphs
         Adjacency (``source``, ``target``), what it was built by (``source_similarity``), attention
         where graph attention is used (``source_attention``), and the map (``bipartite``).
-    history_ : list of dict
-        Losses by epoch of the corrections' training; empty where none was trained.
     corrections_kept_ : bool
-        Whether graph attention and recurrence are used.
+        Whether graph attention and recurrence are used: never with ``model="core"``, always with
+        ``model="paper"``.
+    history_ : list of dict
+        Losses by epoch of the network's training; empty where none was trained, as with
+        ``model="core"``.
     n_parameters_ : int
         Learnt numbers that are used.
     ch_names_in_, target_names_in_ : list of str
         Names of channels and regions.
+    n_targets_ : int
+        Number of regions.
+    y_mean_, y_scale_ : array, shape (n_targets,)
+        Mean and scale of the training BOLD, in which predictions are given.
+    info_ : mne.Info | None
+        Of the channels; None where X was arrays.
+    provenance_ : list of dict
+        Where BOLD came from; only where `mne_samba.io.read_bids_pair` read it.
 
     See Also
     --------
@@ -124,7 +145,9 @@ class SambaTranslator(Assembled, BoldPredictor):
             of arrays of shape (n_channels, n_times)), or a plain table (n_frames, n_features).
         y : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
-            recording, or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames.
+            recording, or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames;
+            columns of NaN, in some of several recordings, are regions that these lack (not with
+            ``model="paper"``).
 
         Returns
         -------

@@ -2,9 +2,17 @@
 
 import importlib.util
 import re
+import textwrap
+import tomllib
 from pathlib import Path
 
+import mne
+import numpy as np
 import pytest
+
+from mne_samba import make_windows
+from mne_samba.datasets import simulate_paired
+from mne_samba.windows import frame_times
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,6 +28,68 @@ def section(name):
     """One part of the benchmarks' results."""
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
     return results.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
+
+
+def code_blocks(page):
+    """Python code blocks of a page, as they stand."""
+    text = (ROOT / "doc" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"\.\. code-block:: python\n\n((?:   .*\n|\n)+)", text)
+    return [textwrap.dedent(block) for block in blocks]
+
+
+def run(page, **names):
+    """Run the code of a page on a small simulation; give the names that it has then."""
+    sim = simulate_paired(
+        1, 300.0, t_r=2.0, sfreq=100.0, n_sources=4, n_targets=3, level="source", snr=4.0,
+        random_state=0,
+    )  # fmt: skip
+    raw, bold = sim.raws[0], np.asarray(sim.bolds[0])
+    raw.set_annotations(mne.Annotations(2.0 * np.arange(len(bold)), 0.0, "R128"))
+    epochs, y = make_windows(raw, bold, t_r=2.0, window=20.0)
+    names |= {"raw": raw, "bold": bold, "epochs": epochs, "y": y}
+    for block in code_blocks(page):
+        exec(compile(block, page, "exec"), names)
+    return names
+
+
+@pytest.mark.slow
+def test_code_of_the_first_page_runs():
+    names = run("index.rst")
+    assert names["translator"].predict(names["epochs"]).shape == names["y"].shape
+
+
+def test_code_of_the_page_for_users_of_ridge_runs():
+    names = run("coming_from.rst")
+    assert names["ridge"].predict(names["epochs"]).shape == names["y"].shape
+    assert names["pipeline"].predict(names["epochs"]).shape == names["y"].shape
+    assert names["pipeline"].score(names["epochs"], names["y"]) > 0.3
+
+
+def test_code_of_the_page_about_data_runs():
+    formula, _ = code_blocks("data.rst")
+    where = {"t_r": 2.0, "first_volume": 3.0, "n_dummy": 4, "slice_time_ref": 0.5}
+    raw = mne.io.RawArray(np.zeros((1, 6000)), mne.create_info(1, 100.0), verbose="ERROR")
+    times = frame_times(raw, 10, **where)
+    assert eval(formula.strip(), {**where, "k": np.arange(10)}) == pytest.approx(times)
+    names = run("data.rst", **where, k=0)
+    assert names["y"].shape == (len(names["epochs"]), 30, 3)
+    columns = re.findall(r"^``(\w+)`` +", (ROOT / "doc" / "data.rst").read_text(), re.M)
+    assert set(columns) - {"late"} == set(names["epochs"].metadata.columns)
+
+
+@pytest.mark.slow
+def test_code_of_the_page_about_evaluation_runs():
+    summary = run("evaluation.rst")["result"].summary()
+    assert {"SambaTranslator", "ridge_canonical", "null: circular_shift"} <= set(summary.index)
+
+
+def test_layers_are_those_that_the_linter_enforces():
+    rows = re.findall(
+        r"^\| (`.*?) \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M
+    )
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        layers = tomllib.load(file)["tool"]["importlinter"]["contracts"][0]["layers"]
+    assert [re.findall(r"`(\w+)`", row) for row in rows] == [row.split(" : ") for row in layers]
 
 
 def test_finds_lost_pages_images_and_anchors(tmp_path):

@@ -72,14 +72,15 @@ def align(inst, ch_names, grid, name):
         raise ValueError(
             f"{name} has other channels than expected: missing {missing[:8]}, "
             f"not expected {extra[:8]}. "
-            'Pick the same channels, or use channels="match" (common channels) or "interpolate".'
+            'Pick the same channels, or use Reader(channels="match") (common channels) or '
+            '"interpolate".'
         )
     if missing and grid.channels == "interpolate":
         inst = _interpolate(inst, missing, name)
     elif missing:
         raise ValueError(
             f"{name} lacks the channels {missing[:8]} that the estimator was fitted on; "
-            'channels="match" keeps what all training recordings share, channels="interpolate" '
+            'Reader(channels="match") keeps what all training recordings share, "interpolate" '
             "fills missing EEG channels."
         )
     where = {ch: i for i, ch in enumerate(inst.info["ch_names"])}

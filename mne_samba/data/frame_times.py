@@ -19,7 +19,7 @@ def frame_times(
     first_volume: float = 0.0,
     n_dummy: int = 0,
     slice_time_ref: float = 0.0,
-    volume_event: str | tuple[str, int] | None = None,
+    volume_event: str | tuple[str, int] | np.ndarray | None = None,
 ) -> np.ndarray:
     """Give the times of BOLD frames on the clock of a recording.
 
@@ -42,9 +42,10 @@ def frame_times(
         Volumes at the start of the scan that BOLD does not hold.
     slice_time_ref : float
         Where in a volume its time lies, 0 (start) to 1 (end), as in nilearn.
-    volume_event : str | tuple | None
+    volume_event : str | tuple | array, shape (n_volumes,) | None
         Volume triggers: the description of annotations (whole, or a part between "/", such as
-        "R128" of "Response/R128"), the name of a stim channel, or ``(channel, value)``.
+        "R128" of "Response/R128"), the name of a stim channel, ``(channel, value)``, or the times
+        themselves of all volumes, in seconds from the first sample.
 
     Returns
     -------

@@ -78,7 +78,8 @@ def read_signals(
 def _need_sfreq(grid: FrameGrid, name: str) -> float:
     if grid.sfreq is None:
         raise ValueError(
-            f"{name} is an array, which carries no sampling rate: give sfreq (Hz) to the estimator."
+            f"{name} is an array, which carries no sampling rate: give it to the reader, "
+            "reader=Reader(sfreq=...) in Hz."
         )
     return check_number(grid.sfreq, "sfreq", low=0, low_open=True)
 

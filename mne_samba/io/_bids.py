@@ -112,8 +112,8 @@ def read_bids_pair(
         Which recording, where there are several kinds.
     t_r, slice_time_ref : float | None
         Override the sidecars: seconds between volumes, and time within them (0 to 1).
-    volume_event : "auto" | str | tuple | None
-        Triggers of volumes, as in `make_windows`; "auto" finds those that come every ``t_r``.
+    volume_event : "auto" | str | tuple | array, shape (n_volumes,) | None
+        Triggers of volumes, as in `mne_samba.Reader`; "auto" finds those that come every ``t_r``.
         None: frames follow ``first_volume``.
     first_volume : float
         Seconds from the first sample to the first volume, without triggers.

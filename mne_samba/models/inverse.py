@@ -48,7 +48,7 @@ class InverseCoreModel(CoreBased):
         return BandPower(bank_for(self.bands, rec), inverse_grid(rec.t_r, float(self.hrf_length)))
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedInverse:
-        """Fit the core and its inverse; train corrections and keep what held-out frames confirm."""
+        """Fit to paired data; what the model asks for is judged on what the trainer holds out."""
         return fit_inverse(self, data, trainer, seed, start)
 
 

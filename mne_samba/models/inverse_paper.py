@@ -76,9 +76,10 @@ class FittedInversePaper:
 
 
 class InversePaperModel(BaseEstimator):
-    """The published network of the way back, in the order of parts that the paper describes.
+    """The published network of the way back, for comparison.
 
-    `mne_samba.nn.inverse_paper.InversePaperNet` says which part is where.
+    Its parts are those of the paper, in its order, but act on log band power over frames instead of
+    the voltage. `mne_samba.nn.inverse_paper.InversePaperNet` says which part is where.
 
     Parameters
     ----------

@@ -125,8 +125,10 @@ class FittedPaper:
 
 
 class PaperModel(BaseEstimator):
-    """The published network, in the order of parts that the paper describes, for comparison.
+    """The published network, for comparison.
 
+    Its parts are those of the paper, but for one change of order: the response acts on the squared
+    coefficients of the wavelets, since no rhythm would pass it before them.
     `mne_samba.nn.paper.PaperNet` says which part is where. It is trained from random start values
     until held-out frames say stop; nothing of it is fitted in closed form.
 
@@ -136,8 +138,8 @@ class PaperModel(BaseEstimator):
         Response of every node: six learnt parameters, or the canonical ones.
     hrf_length : float
         Seconds that a response lasts.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
+    hrf_bounds : "human" | "fast"
+        Preset of bounds of the six parameters; "fast": peaks after 0.5 to 4 s, as in rodents.
     band_attention : bool
         Learn attention over levels per node; False weighs them equally.
     graph : str | array | callable | None

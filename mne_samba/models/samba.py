@@ -70,7 +70,7 @@ class CoreModel(CoreBased):
         return self.power == "auto"
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedSamba:
-        """Fit the core, train corrections on a part, and keep what the held-out rest confirms."""
+        """Fit to paired data; what the model asks for is judged on what the trainer holds out."""
         return fit_samba(self, data, trainer, seed, start)
 
 
@@ -92,8 +92,8 @@ class SambaModel(CoreModel):
         Family of responses: six parameters, free courses, or one that is fixed.
     hrf_length : float
         Seconds that a response lasts.
-    hrf_bounds : str
-        Preset of bounds of the six parameters.
+    hrf_bounds : "human" | "fast"
+        Preset of bounds of the six parameters; "fast": peaks after 0.5 to 4 s, as in rodents.
     map_prior : "auto" | "sparse" | "ard" | "gaussian"
         Prior of the map from nodes to regions.
     band_attention : bool

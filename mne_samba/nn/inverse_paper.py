@@ -1,4 +1,4 @@
-"""BOLD to electrophysiology in the order of the paper (SAMBA, arXiv 2409.18462)."""
+"""BOLD to electrophysiology by the parts of the paper (SAMBA, arXiv 2409.18462)."""
 
 from __future__ import annotations
 

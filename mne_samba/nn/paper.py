@@ -1,4 +1,4 @@
-"""The network in the order that the paper describes (SAMBA, arXiv 2409.18462), for comparison."""
+"""The parts of the published network (SAMBA, arXiv 2409.18462), response after the wavelets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def chunk_power(chunks: torch.Tensor) -> torch.Tensor:
 
 
 class PaperNet(nn.Module):
-    r"""Electrophysiology to BOLD in the paper's order of parts.
+    r"""Electrophysiology to BOLD by the paper's parts.
 
     ==============================================  ==============================================
     paper                                           here

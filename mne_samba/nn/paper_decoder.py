@@ -1,4 +1,4 @@
-"""The paper variant's recurrent decoder: previous frames come from the truth in training only."""
+"""The published network's recurrent decoder: it is told true frames in training only."""
 
 from __future__ import annotations
 

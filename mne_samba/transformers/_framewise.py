@@ -199,7 +199,6 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
         tags = super().__sklearn_tags__()
         if self.estimator is not None:
             inner = get_tags(self.estimator)
-            tags.input_tags.sparse = inner.input_tags.sparse
             tags.target_tags = inner.target_tags
             tags.regressor_tags = inner.regressor_tags
             tags.input_tags.allow_nan = False

@@ -154,19 +154,19 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         """Set the fitted attributes that follow from a state."""
         self._publish(state, state.fitted, state.provenance)
 
-    def _check_t_r(self) -> None:
+    def _check_t_r(self, t_r: float | None) -> None:
         """Refuse another rate of frames: the filter from BOLD has its taps at those of fit."""
         fitted = self._fitted_input.layout.t_r
-        if self.t_r is not None and float(self.t_r) != fitted:
+        if t_r is not None and float(t_r) != fitted:
             raise ValueError(
                 f"The way back is tied to the t_r that it was fitted on ({fitted:g} s), got "
-                f"t_r={self.t_r:g} s."
+                f"t_r={t_r:g} s."
             )
 
     def _read_bold(self, X, table=None) -> tuple[Recordings, list[np.ndarray]]:
         """Read and standardise BOLD; ``table`` says which frames windows are."""
         check_is_fitted(self)
-        self._check_t_r()
+        self._check_t_r(self.t_r)
         rec = self._reader().read_bold(X)
         check_regions(rec.bold[0].shape[1], self._fitted_input.layout)
         if min(rec.n_frames) < 2:
@@ -176,10 +176,11 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     def _targets(self, y, n_frames=None) -> tuple[Recordings, list[np.ndarray]]:
         """Read electrophysiology and measure it at the bins of frames."""
         check_is_fitted(self)
-        self._check_t_r()
+        self._check_t_r(self.t_r)
         _check_ele(y)
         state, reader = self._fitted_input, self._reader()
         rec = reader.read(y, self.t_r, layout=state.layout, n_frames=n_frames, name="y")
+        self._check_t_r(rec.t_r)  # of the windows' metadata
         powers = state.features.measure(longer(rec), reader.memory)
         return rec, state.scale.standard_targets(rec, powers)
 

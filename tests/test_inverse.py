@@ -259,6 +259,21 @@ def test_other_number_of_regions_is_refused(people, recordings):
         recordings.predict([people.bolds[0][:, :9]])
 
 
+def test_windows_of_another_t_r_than_that_of_fit_are_refused(people):
+    """Also where both come from the windows' metadata."""
+    cut = [
+        make_windows(people.raws[0], people.bolds[0][:: int(t_r) // 2], t_r=t_r, window=60.0)
+        for t_r in (2.0, 4.0)
+    ]
+    (epochs, y), (slow, few) = cut
+    model = back(t_r=None).fit(y, epochs)
+    said = r"tied to the t_r that it was fitted on \(2 s\), got t_r=4 s"
+    with pytest.raises(ValueError, match=said):
+        model.target_from(slow)
+    with pytest.raises(ValueError, match=said):
+        model.score(few, slow)
+
+
 def test_numbers_of_windows_must_agree(windows):
     epochs, y, _ = windows
     with pytest.raises(ValueError, match="windows"):

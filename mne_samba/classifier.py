@@ -160,7 +160,9 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("The translator is frozen: leave out bold, or pass it unfrozen.")
         if self._input() == "ele":
             what_is_bold(bold, "bold")
-        swapped = isinstance(self.translator, LatentTranslator) and self._input() == "hemo"
+        # The way back alone takes BOLD first.
+        back = isinstance(self.translator, InverseTranslator)
+        swapped = (self._input() == "hemo") != back
         pair = (bold, X) if swapped else (X, bold)
         return clone(self.translator).fit(*pair)
 

@@ -75,6 +75,18 @@ def test_bold_itself_can_be_decoded(stimuli):
     assert decoder.score(y, labels) > 0.5
 
 
+@pytest.mark.parametrize("modality", ["ele", "hemo"])
+def test_the_way_back_is_fitted_to_either_modality(stimuli, modality):
+    """BOLD goes first, whichever of the two carries the labels."""
+    epochs, y, labels, _ = stimuli
+    back = translator(direction="hemo_to_ele")
+    X, other = (epochs, y) if modality == "ele" else (y, epochs)
+    decoder = SambaClassifier(back, modality=modality).fit(X, labels, bold=other)
+    alone = back.fit(y, epochs)
+    np.testing.assert_array_equal(decoder.translator_.predict(y), alone.predict(y))
+    assert decoder.score(X, labels) > 0.5
+
+
 def test_features_are_averages_of_parts_of_latent_courses(stimuli):
     epochs, y, labels, _ = stimuli
     fitted = translator().fit(epochs, y)

@@ -102,6 +102,26 @@ def test_translator_of_one_direction_gives_its_transform(windows, people, fitted
     np.testing.assert_array_equal(decoder.transform(epochs[:2]), fitted.transform(epochs[:2]))
 
 
+@pytest.mark.parametrize("option", [{"modality": "ele"}, {"modality": "hemo"}, {"n_blocks": 8}])
+def test_what_means_nothing_beside_a_transform_is_refused(windows, fitted, option):
+    epochs, _, who = windows
+    (name,) = option
+    for given, kind in ((fitted, "SambaTranslator"), (FunctionTransformer(), "FunctionTransfor")):
+        for translator_ in (given, FrozenEstimator(given)):
+            with pytest.raises(ValueError, match=rf"{name}=.* has no effect .* {kind}"):
+                SambaClassifier(translator_, **option).fit(epochs, who)
+
+
+def test_eight_parts_unless_told(stimuli):
+    epochs, y, labels, _ = stimuli
+    fitted = translator(direction="hemo_to_ele").fit(y, epochs)
+    rows = [
+        SambaClassifier(fitted, n_blocks=n).fit(y, labels).transform(y[:3]) for n in (None, 8, 4)
+    ]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert rows[0].shape[1] == 2 * rows[2].shape[1]
+
+
 def test_what_cannot_be_is_refused(stimuli):
     epochs, y, labels, _ = stimuli
     decoder = SambaClassifier(translator())

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ._checks import check_number, check_option
+from ._checks import check_number, check_option, keeps_earlier_fit
 from .data.given import what_is, what_is_bold
 from .inverse import InverseTranslator
 from .latents import LatentTranslator
@@ -95,6 +95,7 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
         self.modality = modality
         self.n_blocks = n_blocks
 
+    @keeps_earlier_fit
     def fit(self, X, y, bold=None):
         """Fit the translator where BOLD is given, and the classifier on its latents.
 

@@ -122,6 +122,20 @@ def test_eight_parts_unless_told(stimuli):
     assert rows[0].shape[1] == 2 * rows[2].shape[1]
 
 
+def test_a_failed_fit_leaves_the_earlier_one(stimuli):
+    """Also where the classifier fails, after the translator was fitted."""
+    epochs, y, labels, _ = stimuli
+    decoder = SambaClassifier(translator(direction="hemo_to_ele")).fit(y, labels, bold=epochs)
+    before, expected = dict(vars(decoder)), decoder.predict_proba(y[:3])
+    decoder.set_params(classifier=LogisticRegression(C=-1.0))
+    with pytest.raises(ValueError, match="'C' parameter"):
+        decoder.fit(y[::2], labels[::2], bold=epochs[::2])
+    decoder.set_params(classifier=None)
+    assert vars(decoder).keys() == before.keys()
+    assert all(vars(decoder)[name] is value for name, value in before.items())
+    np.testing.assert_array_equal(decoder.predict_proba(y[:3]), expected)
+
+
 def test_what_cannot_be_is_refused(stimuli):
     epochs, y, labels, _ = stimuli
     decoder = SambaClassifier(translator())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mne
 import numpy as np
@@ -25,7 +25,7 @@ from .models.inverse_data import (
 from .models.inverse_fit import FittedInverse
 from .models.inverse_paper import FittedInversePaper
 from .models.latents import FittedLatents
-from .reader import check_regions
+from .reader import match_regions, regions_of
 
 __all__ = ["InverseTranslator"]
 
@@ -163,12 +163,16 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
                 f"t_r={t_r:g} s."
             )
 
-    def _read_bold(self, X, table=None) -> tuple[Recordings, list[np.ndarray]]:
-        """Read and standardise BOLD; ``table`` says which frames windows are."""
+    def _read_bold(self, X, signal: Recordings | None = None) -> tuple[Recordings, list]:
+        """Read and standardise BOLD; its signal says which frames windows are, and of what."""
         check_is_fitted(self)
         self._check_t_r(self.t_r)
         rec = self._reader().read_bold(X)
-        check_regions(rec.bold[0].shape[1], self._fitted_input.layout)
+        table = None
+        if signal is not None:
+            table = signal.table
+            rec = replace(rec, target_names=regions_of(signal, rec.target_names))
+        rec = match_regions(rec, self._fitted_input.layout)
         if min(rec.n_frames) < 2:
             raise ValueError("X holds a single frame: too few for deconvolution.")
         return rec, self._fitted_input.scale.standard_bold(rec.bold, rec.kind, table)
@@ -273,7 +277,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
             )
         rec, true = self._targets(y, frames[0] if given.kind == "windows" else frames)
         # Which windows make up a recording, and with it their drift, is known from y alone.
-        _, bold = self._read_bold(X, rec.table)
+        _, bold = self._read_bold(X, rec)
         pred, scores = self._fitted.predict(bold), []
         for key in dict.fromkeys(rec.keys):
             rows = [i for i, other in enumerate(rec.keys) if other == key]

@@ -4,6 +4,7 @@ import pickle
 
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 from assemble import assemble
 from scipy.stats import spearmanr
@@ -252,6 +253,22 @@ def test_what_is_no_bold_is_refused(people, recordings):
         recordings.predict([people.bolds[0][:1]])
     with pytest.raises(ValueError, match="they must be pairs"):
         recordings.score(people.bolds[:2], epochs)
+
+
+def test_regions_are_found_by_name(people):
+    """Alone and beside windows, which carry the names of their table."""
+    names = [f"region {letter}" for letter in "jihgfedcba"]
+    bolds = [pd.DataFrame(bold, columns=names) for bold in people.bolds]
+    model = back(map_prior="gaussian").fit(bolds[:2], people.raws[:2])
+    mixed = bolds[2][sorted(names)]
+    np.testing.assert_array_equal(model.predict(mixed), model.predict(bolds[2]))
+    scores = [
+        model.score(*make_windows(people.raws[2], bold, t_r=2.0, window=60.0)[::-1])
+        for bold in (bolds[2], mixed)
+    ]
+    assert scores[0] == scores[1]
+    with pytest.raises(ValueError, match=r"\['region c'\] are missing, \['thalamus'\] are new"):
+        model.predict(mixed.rename(columns={"region c": "thalamus"}))
 
 
 def test_other_number_of_regions_is_refused(people, recordings):

@@ -169,15 +169,16 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         """Read and standardise BOLD; its signal says which frames windows are, and of what."""
         check_is_fitted(self)
         self._check_t_r(self.t_r)
-        rec = self._reader().read_bold(X)
-        table = None
-        if signal is not None:
-            table = signal.table
-            rec = replace(rec, target_names=regions_of(signal, rec.target_names))
-        rec = match_regions(rec, self._fitted_input.layout)
-        if min(rec.n_frames) < 2:
-            raise ValueError("X holds a single frame: too few for deconvolution.")
-        return rec, self._fitted_input.scale.standard_bold(rec.bold, rec.kind, table)
+        state, table = self._fitted_input, None
+        with mne.use_log_level(self.verbose):
+            rec = self._reader().read_bold(X)
+            if signal is not None:
+                table = signal.table
+                rec = replace(rec, target_names=regions_of(signal, rec.target_names))
+            rec = match_regions(rec, state.layout)
+            if min(rec.n_frames) < 2:
+                raise ValueError("X holds a single frame: too few for deconvolution.")
+            return rec, state.scale.standard_bold(rec.bold, rec.kind, table)
 
     def _measure(self, y, n_frames=None) -> tuple[Recordings, list[np.ndarray]]:
         """Read electrophysiology and measure its power in bins of frames, history included."""
@@ -185,14 +186,16 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         self._check_t_r(self.t_r)
         _check_ele(y)
         state, reader = self._fitted_input, self._reader()
-        rec = reader.read(y, self.t_r, layout=state.layout, n_frames=n_frames, name="y")
-        self._check_t_r(rec.t_r)  # of the windows' metadata
-        return rec, state.features.measure(longer(rec), reader.memory)
+        with mne.use_log_level(self.verbose):
+            rec = reader.read(y, self.t_r, layout=state.layout, n_frames=n_frames, name="y")
+            self._check_t_r(rec.t_r)  # of the windows' metadata
+            return rec, state.features.measure(longer(rec), reader.memory)
 
     def _targets(self, y) -> tuple[Recordings, list[np.ndarray]]:
         """Electrophysiology as ``predict`` gives it."""
         rec, powers = self._measure(y)
-        return rec, self._fitted_input.scale.standard_targets(rec, powers)
+        with mne.use_log_level(self.verbose):
+            return rec, self._fitted_input.scale.standard_targets(rec, powers)
 
     def predict(self, X):
         """Predict log band power from BOLD.
@@ -287,7 +290,9 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         _, bold = self._read_bold(X, rec)
         # Scoring removes the drift of power, as that of predictions: on the bins that count.
         scale = replace(self._fitted_input.scale, detrend=None)
-        true, pred = scale.standard_targets(rec, powers), self._fitted.predict(bold)
+        with mne.use_log_level(self.verbose):
+            true = scale.standard_targets(rec, powers)
+        pred = self._fitted.predict(bold)
         for bins in true:
             bins[..., -n_after:] = np.nan
         scores = score_frames(

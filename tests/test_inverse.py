@@ -1,6 +1,7 @@
 """BOLD to electrophysiology: what is found, in which shape, and what is refused."""
 
 import pickle
+from contextlib import nullcontext
 
 import mne
 import numpy as np
@@ -221,6 +222,31 @@ def test_file_holds_all_of_it(person, model, tmp_path):
     read = read_samba(tmp_path / "back.samba")
     np.testing.assert_array_equal(read.predict(y[test]), model.predict(y[test]))
     assert read.score(y[test], epochs[test]) == model.score(y[test], epochs[test])
+
+
+@pytest.mark.parametrize("verbose", [None, "ERROR"])
+def test_verbose_holds_after_fit(person, model, verbose):
+    """Warnings of what is read and measured are heard where they are not silenced."""
+    _, epochs, y, _, test = person
+    model = pickle.loads(pickle.dumps(model)).set_params(verbose=verbose)
+    loud = mne.EpochsArray(
+        1e6 * epochs[test].get_data(), epochs.info, tmin=epochs.tmin,
+        metadata=epochs[test].metadata, verbose="ERROR",
+    )  # fmt: skip
+    counting = pd.DataFrame(y[test][0])
+    counting[0] = np.arange(len(counting))
+    units, counter = "about 1e.* times that of training", "only count"
+    calls = [
+        (lambda: model.target_from(loud), units),
+        (lambda: model.score(y[test], loud), units),
+        (lambda: model.latents(loud, "ele"), units),
+        (lambda: model.predict(counting), counter),
+        (lambda: model.latents(counting), counter),
+    ]
+    for call, said in calls:
+        heard = pytest.warns(RuntimeWarning, match=said) if verbose is None else nullcontext()
+        with heard:
+            call()
 
 
 def test_swapped_modalities_are_refused(people):

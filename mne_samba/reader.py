@@ -344,13 +344,17 @@ def match_regions(rec: Recordings, layout: Layout, name: str = "X") -> Recording
         raise ValueError(
             f"{name} has {len(given)} regions, but the estimator was fitted on {len(own)}."
         )
-    if sorted(given) == sorted(own):
-        order = [given.index(region) for region in own]
+    if given == own:
+        return rec
+    place = {region: i for i, region in enumerate(given)}
+    if place.keys() == set(own):
+        order = [place[region] for region in own]
         return rec.with_bold([value[:, order] for value in rec.bold], own)
     if _only_count(given) or _only_count(own):
         return rec
-    lost = [region for region in own if region not in given]
-    new = [region for region in given if region not in own]
+    known = set(own)
+    lost = [region for region in own if region not in place]
+    new = [region for region in given if region not in known]
     raise ValueError(
         f"{name} has other regions than the estimator was fitted on: {lost[:8]} are missing, "
         f"{new[:8]} are new."

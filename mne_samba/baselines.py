@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from mne.utils import warn
 from scipy import linalg
 
 from ._checks import check_number, check_option, check_t_r, keeps_earlier_fit
@@ -47,7 +48,8 @@ class BandPowerRidge(BoldPredictor):
     n_folds : int
         Blocks of the nested cross-validation.
     gap : float
-        Seconds between its training and test frames.
+        Seconds between its training and test frames. Where it leaves no training frames, the
+        largest penalty is taken, with a warning.
     reader : Reader | None
         How recordings are read; None takes the defaults of `mne_samba.Reader`.
 
@@ -229,8 +231,8 @@ class BandPowerRidge(BoldPredictor):
         return np.searchsorted(edges, times, side="right"), times
 
     def _cross_validate(self, features, target, blocks, times, alphas) -> np.ndarray:
-        """Explained variance (n_alphas, n_targets) of held-out blocks."""
-        error = np.zeros((len(alphas), target.shape[1]))
+        """Minus the squared error (n_alphas, n_targets) of held-out blocks."""
+        error, tested = np.zeros((len(alphas), target.shape[1])), False
         apart = int(np.ceil(self.gap / self._grid.t_r)) if self._grid.n_lags > 1 else 0
         for block in np.unique(blocks):
             test = blocks == block
@@ -238,10 +240,18 @@ class BandPowerRidge(BoldPredictor):
             train = (times < low) | (times > high) if apart else ~test
             if train.sum() < 2:
                 continue
+            tested = True
             solve = _ridge(features[train], target[train], alphas)
             for i in range(len(alphas)):
                 residual = target[test] - features[test] @ solve(np.full(target.shape[1], i))
                 error[i] += (residual**2).sum(axis=0)
+        if not tested and len(alphas) > 1:
+            warn(
+                f"gap={self.gap:g} s leaves no training frames beside any of {self.n_folds} blocks "
+                f"of {len(times)} frames: nothing tells penalties apart, and the largest is taken. "
+                "Set a shorter gap, or a single penalty (alphas)."
+            )
+            error[alphas < alphas.max()] = np.inf
         return -error
 
     def _frames(self, powers, grid) -> list[np.ndarray]:

@@ -11,15 +11,23 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ._checks import check_number, check_option
+from ._checks import check_number, check_option, keeps_earlier_fit
 from .data.given import what_is, what_is_bold
 from .inverse import InverseTranslator
 from .latents import LatentTranslator
+
+# Parts of a window where nothing else is asked for.
+_N_BLOCKS = 8
 
 
 def _thawed(translator):
     """Estimator within a FrozenEstimator, or the estimator itself."""
     return translator.estimator if isinstance(translator, FrozenEstimator) else translator
+
+
+def _has_courses(translator) -> bool:
+    """Whether a translator gives latent time courses, of either modality."""
+    return isinstance(_thawed(translator), (LatentTranslator, InverseTranslator))
 
 
 def _has_probabilities(self) -> bool:
@@ -44,9 +52,11 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
     classifier : classifier | None
         Fitted on one row per window; None takes linear discriminant analysis with shrinkage.
     modality : "ele" | "hemo" | None
-        What X is; None takes the input of the translator's ``predict``.
-    n_blocks : int
-        Parts of a window over which latent time courses are averaged.
+        What X is; None takes the input of the translator's ``predict``. Only where latent time
+        courses are decoded: they alone are of either modality.
+    n_blocks : int | None
+        Parts of a window over which latent time courses are averaged; None: 8. Only where latent
+        time courses are decoded.
 
     Attributes
     ----------
@@ -79,12 +89,13 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
     >>> # decoder.fit(epochs, labels, bold=bold).predict(others)
     """
 
-    def __init__(self, translator, classifier=None, *, modality=None, n_blocks=8):
+    def __init__(self, translator, classifier=None, *, modality=None, n_blocks=None):
         self.translator = translator
         self.classifier = classifier
         self.modality = modality
         self.n_blocks = n_blocks
 
+    @keeps_earlier_fit
     def fit(self, X, y, bold=None):
         """Fit the translator where BOLD is given, and the classifier on its latents.
 
@@ -106,11 +117,10 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If labels are not one per window, labels stand where BOLD is expected, or the translator
-            is neither fitted nor given BOLD.
+            If labels are not one per window, labels stand where BOLD is expected, the translator is
+            neither fitted nor given BOLD, or a parameter means nothing beside it.
         """
-        check_option(self.modality, "modality", ("ele", "hemo", None))
-        check_number(self.n_blocks, "n_blocks", low=1, integer=True)
+        self._check_params()
         labels = self._check_labels(X, y)
         given = bold is not None
         self.translator_ = self._fit_translator(X, bold) if given else self._fitted_translator()
@@ -121,6 +131,21 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
         self.classifier_ = clone(classifier).fit(rows, labels)
         self.classes_ = self.classifier_.classes_
         return self
+
+    def _check_params(self) -> None:
+        check_option(self.modality, "modality", ("ele", "hemo", None))
+        if self.n_blocks is not None:
+            check_number(self.n_blocks, "n_blocks", low=1, integer=True)
+        if _has_courses(self.translator):
+            return
+        for name in ("modality", "n_blocks"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} has no effect here: it is about the latent "
+                    "time courses of a LatentTranslator or an InverseTranslator, and "
+                    f"{type(_thawed(self.translator)).__name__} is decoded by its transform. Leave "
+                    "it out."
+                )
 
     def _check_labels(self, X, y) -> np.ndarray:
         if y is None:
@@ -160,19 +185,21 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("The translator is frozen: leave out bold, or pass it unfrozen.")
         if self._input() == "ele":
             what_is_bold(bold, "bold")
-        swapped = isinstance(self.translator, LatentTranslator) and self._input() == "hemo"
+        # The way back alone takes BOLD first.
+        back = isinstance(self.translator, InverseTranslator)
+        swapped = (self._input() == "hemo") != back
         pair = (bold, X) if swapped else (X, bold)
         return clone(self.translator).fit(*pair)
 
     def _features(self, X) -> np.ndarray:
         translator = self.translator_
-        if not isinstance(_thawed(translator), (LatentTranslator, InverseTranslator)):
+        if not _has_courses(translator):
             return np.asarray(translator.transform(X))
         return np.stack([self._blocks(c) for c in translator.latents(X, self._input())])
 
     def _blocks(self, course: np.ndarray) -> np.ndarray:
-        n_blocks = min(int(self.n_blocks), course.shape[1])
-        parts = np.array_split(course, n_blocks, axis=1)
+        n_blocks = _N_BLOCKS if self.n_blocks is None else int(self.n_blocks)
+        parts = np.array_split(course, min(n_blocks, course.shape[1]), axis=1)
         return np.concatenate([part.mean(axis=1) for part in parts])
 
     def transform(self, X) -> np.ndarray:

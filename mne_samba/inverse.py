@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mne
 import numpy as np
@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks import check_option, keeps_earlier_fit
+from ._scoring import score_frames
 from .base import Assembled, OfPairs, check_history, forget_fit, moment_names, time_moments
 from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
@@ -21,11 +22,12 @@ from .models.inverse_data import (
     frames_after,
     longer,
     pair_inverse,
+    rows,
 )
 from .models.inverse_fit import FittedInverse
 from .models.inverse_paper import FittedInversePaper
 from .models.latents import FittedLatents
-from .reader import check_regions
+from .reader import match_regions, regions_of
 
 __all__ = ["InverseTranslator"]
 
@@ -176,34 +178,46 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         """Set the fitted attributes that follow from a state."""
         self._publish(state, state.fitted, state.provenance)
 
-    def _check_t_r(self) -> None:
+    def _check_t_r(self, t_r: float | None) -> None:
         """Refuse another rate of frames: the filter from BOLD has its taps at those of fit."""
         fitted = self._fitted_input.layout.t_r
-        if self.t_r is not None and float(self.t_r) != fitted:
+        if t_r is not None and float(t_r) != fitted:
             raise ValueError(
                 f"The way back is tied to the t_r that it was fitted on ({fitted:g} s), got "
-                f"t_r={self.t_r:g} s."
+                f"t_r={t_r:g} s."
             )
 
-    def _read_bold(self, X, table=None) -> tuple[Recordings, list[np.ndarray]]:
-        """Read and standardise BOLD; ``table`` says which frames windows are."""
+    def _read_bold(self, X, signal: Recordings | None = None) -> tuple[Recordings, list]:
+        """Read and standardise BOLD; its signal says which frames windows are, and of what."""
         check_is_fitted(self)
-        self._check_t_r()
-        rec = self._reader().read_bold(X)
-        check_regions(rec.bold[0].shape[1], self._fitted_input.layout)
-        if min(rec.n_frames) < 2:
-            raise ValueError("X holds a single frame: too few for deconvolution.")
-        return rec, self._fitted_input.scale.standard_bold(rec.bold, rec.kind, table)
+        self._check_t_r(self.t_r)
+        state, table = self._fitted_input, None
+        with mne.use_log_level(self.verbose):
+            rec = self._reader().read_bold(X)
+            if signal is not None:
+                table = signal.table
+                rec = replace(rec, target_names=regions_of(signal, rec.target_names))
+            rec = match_regions(rec, state.layout)
+            if min(rec.n_frames) < 2:
+                raise ValueError("X holds a single frame: too few for deconvolution.")
+            return rec, state.scale.standard_bold(rec.bold, rec.kind, table)
 
-    def _targets(self, y, n_frames=None) -> tuple[Recordings, list[np.ndarray]]:
-        """Read electrophysiology and measure it at the bins of frames."""
+    def _measure(self, y, n_frames=None) -> tuple[Recordings, list[np.ndarray]]:
+        """Read electrophysiology and measure its power in bins of frames, history included."""
         check_is_fitted(self)
-        self._check_t_r()
+        self._check_t_r(self.t_r)
         _check_ele(y)
         state, reader = self._fitted_input, self._reader()
-        rec = reader.read(y, self.t_r, layout=state.layout, n_frames=n_frames, name="y")
-        powers = state.features.measure(longer(rec), reader.memory)
-        return rec, state.scale.standard_targets(rec, powers)
+        with mne.use_log_level(self.verbose):
+            rec = reader.read(y, self.t_r, layout=state.layout, n_frames=n_frames, name="y")
+            self._check_t_r(rec.t_r)  # of the windows' metadata
+            return rec, state.features.measure(longer(rec), reader.memory)
+
+    def _targets(self, y) -> tuple[Recordings, list[np.ndarray]]:
+        """Electrophysiology as ``predict`` gives it."""
+        rec, powers = self._measure(y)
+        with mne.use_log_level(self.verbose):
+            return rec, self._fitted_input.scale.standard_targets(rec, powers)
 
     def predict(self, X):
         """Predict log band power from BOLD.
@@ -255,8 +269,9 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
         """Score every channel and band over time.
 
-        BOLD and measured band power lose their drift, and bins whose response is cut off at the end
-        of a window or recording are left out.
+        Bins of each recording are put in order (windows by onset) and cleaned of slow drift, in the
+        measured and the predicted power alike. Those whose response is cut off at the end of a
+        window or recording are left out. BOLD of windows loses the drift of their recording first.
 
         Parameters
         ----------
@@ -292,18 +307,21 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
                 f"X holds {len(frames)} {given.kind} of BOLD, but y {len(other)} {other.kind} of "
                 "electrophysiology: they must be pairs."
             )
-        rec, true = self._targets(y, frames[0] if given.kind == "windows" else frames)
+        rec, powers = self._measure(y, frames[0] if given.kind == "windows" else frames)
         # Which windows make up a recording, and with it their drift, is known from y alone.
-        _, bold = self._read_bold(X, rec.table)
-        pred, scores = self._fitted.predict(bold), []
-        for key in dict.fromkeys(rec.keys):
-            rows = [i for i, other in enumerate(rec.keys) if other == key]
-            pair = (
-                np.concatenate([_as_rows(values[i], frames[i] - n_after) for i in rows])
-                for values in (true, pred)
-            )
-            scores.append(METRICS[metric](*pair))
-        return np.nanmean(scores, axis=0).reshape(true[0].shape[:-1])
+        _, bold = self._read_bold(X, rec)
+        # Scoring removes the drift of power, as that of predictions: on the bins that count.
+        scale = replace(self._fitted_input.scale, detrend=None)
+        with mne.use_log_level(self.verbose):
+            true = scale.standard_targets(rec, powers)
+        pred = self._fitted.predict(bold)
+        for bins in true:
+            bins[..., -n_after:] = np.nan
+        scores = score_frames(
+            [rows(bins) for bins in true], [rows(bins) for bins in pred], rec.table, rec.kind,
+            t_r=rec.t_r, detrend=self._reader().detrend, metric=metric,
+        )  # fmt: skip
+        return scores.reshape(true[0].shape[:-1])
 
     def latents(self, X, modality: str = "hemo") -> np.ndarray | list[np.ndarray]:
         """Time courses in the latent space, one value per frame.
@@ -357,11 +375,6 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     def _columns(self) -> list[str]:
         n_latents = len(self._fitted_input.latents.ele)
         return moment_names([f"latent{i:02d}" for i in range(n_latents)])
-
-
-def _as_rows(values: np.ndarray, stop: int) -> np.ndarray:
-    """Bins up to one of (n_channels, n_bands, n_frames) as rows."""
-    return values[..., :stop].reshape(-1, stop).T
 
 
 def _check_sides(bold, ele) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import mne
@@ -92,8 +93,8 @@ class LatentTranslator(Translator, BaseEstimator):
         ways = []
         for name in ("forward", "inverse"):
             way, before = clone(getattr(self, name)), getattr(self, f"{name}_", None)
-            # A warm start goes on from what was fitted here.
-            ways.append(before.set_params(**way.get_params(deep=False))
+            # A warm start goes on from what was fitted here, which a failed fit leaves as it is.
+            ways.append(copy(before).set_params(**way.get_params(deep=False))
                         if way.warm_start and before is not None else way)  # fmt: skip
         forward, inverse = ways
         forget_fit(self)

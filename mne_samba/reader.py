@@ -209,19 +209,17 @@ class Reader(BaseEstimator):
         hemo = read_hemo(y, given.kind, len(given), **options)
         if layout is None:
             check_measured(hemo)
-        else:
-            check_regions(hemo.values[0].shape[1], layout, names[1])
         t_r = self._t_r(t_r, given, layout)
         frames = hemo.n_frames if given.kind == "recordings" else hemo.n_frames[0]
         if given.kind == "windows":
             check_made_for(given, frames, t_r)
         rec = self._signals(given, t_r, layout, frames, names[0])
-        regions = rec.target_names or []
-        if len(regions) != len(hemo.target_names):
-            regions = hemo.target_names
         rec = replace(
-            rec, bold=hemo.values, target_names=list(regions), provenance=provenance_of(X, y)
-        )
+            rec, bold=hemo.values, target_names=regions_of(rec, hemo.target_names),
+            provenance=provenance_of(X, y),
+        )  # fmt: skip
+        if layout is not None:
+            rec = match_regions(rec, layout, names[1])
         if layout is None:
             check_same_frames(hemo, rec.table, rec.kind)
         # Arrays without tmin are cut by y itself: there, the usual history is assumed.
@@ -334,12 +332,40 @@ class Reader(BaseEstimator):
         return read_signals(given, grid, n_frames=n_frames, name=name, **seen)
 
 
-def check_regions(n: int, layout: Layout, name: str = "X") -> None:
-    """Refuse BOLD of another number of regions than fit saw."""
-    if n != len(layout.target_names):
+def regions_of(rec: Recordings, names: list[str]) -> list[str]:
+    """Names of regions: those that windows carry, else those of BOLD itself."""
+    told = rec.target_names or []
+    return list(told if len(told) == len(names) else names)
+
+
+def match_regions(rec: Recordings, layout: Layout, name: str = "X") -> Recordings:
+    """Bring BOLD to the regions that fit saw: by name where both have names, else by number."""
+    own, given = list(layout.target_names), list(rec.target_names)
+    if len(given) != len(own):
         raise ValueError(
-            f"{name} has {n} regions, but the estimator was fitted on {len(layout.target_names)}."
+            f"{name} has {len(given)} regions, but the estimator was fitted on {len(own)}."
         )
+    if given == own:
+        return rec
+    place = {region: i for i, region in enumerate(given)}
+    if place.keys() == set(own):
+        order = [place[region] for region in own]
+        return rec.with_bold([value[:, order] for value in rec.bold], own)
+    if _only_count(given) or _only_count(own):
+        return rec
+    known = set(own)
+    lost = [region for region in own if region not in place]
+    new = [region for region in given if region not in known]
+    raise ValueError(
+        f"{name} has other regions than the estimator was fitted on: {lost[:8]} are missing, "
+        f"{new[:8]} are new."
+    )
+
+
+def _only_count(names: list[str]) -> bool:
+    """Whether regions have no names but those that arrays, or tables of arrays, are given."""
+    n = range(len(names))
+    return names in ([f"target{i:03d}" for i in n], [str(i) for i in n])
 
 
 def _around_zero(given: Given) -> list:

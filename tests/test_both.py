@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from assemble import assemble
 
-from mne_samba import InverseTranslator, read_samba
+from mne_samba import InverseTranslator, Reader, read_samba
 
 
 def both(**params):
@@ -88,6 +88,26 @@ def test_file_holds_both_directions(people, model, tmp_path):
         read.transform(people.bolds, modality="hemo"),
         model.transform(people.bolds, modality="hemo"),
     )
+
+
+def test_a_failed_warm_fit_leaves_the_earlier_one(people):
+    """Also where the way there was fitted again before the way back failed."""
+    quick = {"map_prior": "gaussian", "target_bands": False, "alignment": None}
+    model = both(warm_start=True, **quick).fit(people.raws[:1], people.bolds[:1])
+    parts = model.forward_, model.inverse_
+    before = [dict(vars(part)) for part in parts]
+    expected = model.predict(people.raws[2]), model.translate(people.bolds[2], to="ele")
+    # The way back has fewer channels than before; the way there is as it was.
+    model.set_params(inverse__reader=Reader(picks=people.raws[0].ch_names[:6]))
+    with pytest.raises(ValueError, match=r"warm_start=True .* channels differ"):
+        model.fit(people.raws[1:2], people.bolds[1:2])
+    assert (model.forward_, model.inverse_) == parts
+    for part, known in zip(parts, before, strict=True):
+        assert vars(part).keys() == known.keys()
+        assert all(vars(part)[name] is value for name, value in known.items())
+    now = model.predict(people.raws[2]), model.translate(people.bolds[2], to="ele")
+    for one, other in zip(expected, now, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_wrong_target_is_refused(people, model):

@@ -75,6 +75,18 @@ def test_bold_itself_can_be_decoded(stimuli):
     assert decoder.score(y, labels) > 0.5
 
 
+@pytest.mark.parametrize("modality", ["ele", "hemo"])
+def test_the_way_back_is_fitted_to_either_modality(stimuli, modality):
+    """BOLD goes first, whichever of the two carries the labels."""
+    epochs, y, labels, _ = stimuli
+    back = translator(direction="hemo_to_ele")
+    X, other = (epochs, y) if modality == "ele" else (y, epochs)
+    decoder = SambaClassifier(back, modality=modality).fit(X, labels, bold=other)
+    alone = back.fit(y, epochs)
+    np.testing.assert_array_equal(decoder.translator_.predict(y), alone.predict(y))
+    assert decoder.score(X, labels) > 0.5
+
+
 def test_features_are_averages_of_parts_of_latent_courses(stimuli):
     epochs, y, labels, _ = stimuli
     fitted = translator().fit(epochs, y)
@@ -88,6 +100,40 @@ def test_translator_of_one_direction_gives_its_transform(windows, people, fitted
     epochs, _, who = windows
     decoder = SambaClassifier(fitted).fit(epochs, who)
     np.testing.assert_array_equal(decoder.transform(epochs[:2]), fitted.transform(epochs[:2]))
+
+
+@pytest.mark.parametrize("option", [{"modality": "ele"}, {"modality": "hemo"}, {"n_blocks": 8}])
+def test_what_means_nothing_beside_a_transform_is_refused(windows, fitted, option):
+    epochs, _, who = windows
+    (name,) = option
+    for given, kind in ((fitted, "SambaTranslator"), (FunctionTransformer(), "FunctionTransfor")):
+        for translator_ in (given, FrozenEstimator(given)):
+            with pytest.raises(ValueError, match=rf"{name}=.* has no effect .* {kind}"):
+                SambaClassifier(translator_, **option).fit(epochs, who)
+
+
+def test_eight_parts_unless_told(stimuli):
+    epochs, y, labels, _ = stimuli
+    fitted = translator(direction="hemo_to_ele").fit(y, epochs)
+    rows = [
+        SambaClassifier(fitted, n_blocks=n).fit(y, labels).transform(y[:3]) for n in (None, 8, 4)
+    ]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert rows[0].shape[1] == 2 * rows[2].shape[1]
+
+
+def test_a_failed_fit_leaves_the_earlier_one(stimuli):
+    """Also where the classifier fails, after the translator was fitted."""
+    epochs, y, labels, _ = stimuli
+    decoder = SambaClassifier(translator(direction="hemo_to_ele")).fit(y, labels, bold=epochs)
+    before, expected = dict(vars(decoder)), decoder.predict_proba(y[:3])
+    decoder.set_params(classifier=LogisticRegression(C=-1.0))
+    with pytest.raises(ValueError, match="'C' parameter"):
+        decoder.fit(y[::2], labels[::2], bold=epochs[::2])
+    decoder.set_params(classifier=None)
+    assert vars(decoder).keys() == before.keys()
+    assert all(vars(decoder)[name] is value for name, value in before.items())
+    np.testing.assert_array_equal(decoder.predict_proba(y[:3]), expected)
 
 
 def test_what_cannot_be_is_refused(stimuli):

@@ -86,6 +86,18 @@ def test_single_target_regressors_and_cross_validation(data):
     assert scores.min() > 0.9
 
 
+@pytest.mark.parametrize("later", ["table", "windows"])
+def test_a_failed_fit_leaves_the_earlier_one(data, later):
+    X, y = data
+    model = FramewiseRegressor(Ridge()).fit(X, y)
+    before, expected = dict(vars(model)), model.predict(X)
+    bad = (X[0], y[0, :7]) if later == "table" else (X, np.full_like(y, np.nan))
+    with pytest.raises(ValueError):
+        model.fit(*bad)
+    assert vars(model) == before
+    assert_allclose(model.predict(X), expected)
+
+
 def test_errors(data):
     X, y = data
     with pytest.raises(ValueError, match="No axis"):

@@ -1,9 +1,11 @@
 """BOLD to electrophysiology: what is found, in which shape, and what is refused."""
 
 import pickle
+from contextlib import nullcontext
 
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 from assemble import assemble
 from scipy.stats import spearmanr
@@ -12,7 +14,6 @@ from sklearn.model_selection import cross_val_score
 
 from mne_samba import make_windows, read_samba
 from mne_samba.datasets import simulate_paired
-from mne_samba.metrics import detrend as remove_drift
 
 
 def back(**params):
@@ -83,12 +84,16 @@ def test_target_is_log_power_of_the_bin_after_the_frame(person, model):
         assert r > 0.9
 
 
-def test_score_is_the_mean_spearman_without_bins_whose_response_is_cut_off(person, model):
-    _, epochs, y, _, test = person
-    # A response of 18 s takes nine frames of two seconds. Windows lose their recording's drift.
-    clean = remove_drift(y[test].reshape(-1, 12), 2.0, "cosine").reshape(y[test].shape)
-    pred = model.predict(clean + model._fitted_input.scale.bold.mean)[..., :21]
-    true = model.target_from(epochs[test])[..., :21]
+def test_score_is_the_mean_spearman_without_bins_whose_response_is_cut_off(person):
+    """Without drift removal, whose rule is that of all estimators: see `evaluate`."""
+    _, epochs, y, train, test = person
+    model = back(detrend=None).fit(y[train], epochs[train])
+    # Windows lose the mean of their recording.
+    clean = y[test] - y[test].mean(axis=(0, 1)) + model._fitted_input.scale.bold.mean
+    # A response of 18 s takes nine frames of two seconds.
+    true, pred = (
+        part[..., :21] for part in (model.target_from(epochs[test]), model.predict(clean))
+    )
     expected = [
         spearmanr(true[:, n, k].ravel(), pred[:, n, k].ravel()).statistic
         for n in range(4)
@@ -219,6 +224,31 @@ def test_file_holds_all_of_it(person, model, tmp_path):
     assert read.score(y[test], epochs[test]) == model.score(y[test], epochs[test])
 
 
+@pytest.mark.parametrize("verbose", [None, "ERROR"])
+def test_verbose_holds_after_fit(person, model, verbose):
+    """Warnings of what is read and measured are heard where they are not silenced."""
+    _, epochs, y, _, test = person
+    model = pickle.loads(pickle.dumps(model)).set_params(verbose=verbose)
+    loud = mne.EpochsArray(
+        1e6 * epochs[test].get_data(), epochs.info, tmin=epochs.tmin,
+        metadata=epochs[test].metadata, verbose="ERROR",
+    )  # fmt: skip
+    counting = pd.DataFrame(y[test][0])
+    counting[0] = np.arange(len(counting))
+    units, counter = "about 1e.* times that of training", "only count"
+    calls = [
+        (lambda: model.target_from(loud), units),
+        (lambda: model.score(y[test], loud), units),
+        (lambda: model.latents(loud, "ele"), units),
+        (lambda: model.predict(counting), counter),
+        (lambda: model.latents(counting), counter),
+    ]
+    for call, said in calls:
+        heard = pytest.warns(RuntimeWarning, match=said) if verbose is None else nullcontext()
+        with heard:
+            call()
+
+
 def test_swapped_modalities_are_refused(people):
     with pytest.raises(ValueError, match="swapped"):
         back().fit(people.raws, people.bolds)
@@ -254,9 +284,40 @@ def test_what_is_no_bold_is_refused(people, recordings):
         recordings.score(people.bolds[:2], epochs)
 
 
+def test_regions_are_found_by_name(people):
+    """Alone and beside windows, which carry the names of their table."""
+    names = [f"region {letter}" for letter in "jihgfedcba"]
+    bolds = [pd.DataFrame(bold, columns=names) for bold in people.bolds]
+    model = back(map_prior="gaussian").fit(bolds[:2], people.raws[:2])
+    mixed = bolds[2][sorted(names)]
+    np.testing.assert_array_equal(model.predict(mixed), model.predict(bolds[2]))
+    scores = [
+        model.score(*make_windows(people.raws[2], bold, t_r=2.0, window=60.0)[::-1])
+        for bold in (bolds[2], mixed)
+    ]
+    assert scores[0] == scores[1]
+    with pytest.raises(ValueError, match=r"\['region c'\] are missing, \['thalamus'\] are new"):
+        model.predict(mixed.rename(columns={"region c": "thalamus"}))
+
+
 def test_other_number_of_regions_is_refused(people, recordings):
     with pytest.raises(ValueError, match="9 regions"):
         recordings.predict([people.bolds[0][:, :9]])
+
+
+def test_windows_of_another_t_r_than_that_of_fit_are_refused(people):
+    """Also where both come from the windows' metadata."""
+    cut = [
+        make_windows(people.raws[0], people.bolds[0][:: int(t_r) // 2], t_r=t_r, window=60.0)
+        for t_r in (2.0, 4.0)
+    ]
+    (epochs, y), (slow, few) = cut
+    model = back(t_r=None).fit(y, epochs)
+    said = r"tied to the t_r that it was fitted on \(2 s\), got t_r=4 s"
+    with pytest.raises(ValueError, match=said):
+        model.target_from(slow)
+    with pytest.raises(ValueError, match=said):
+        model.score(few, slow)
 
 
 def test_numbers_of_windows_must_agree(windows):

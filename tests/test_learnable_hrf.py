@@ -262,6 +262,15 @@ def test_map_and_responses_are_learnt_together():
     assert np.mean(agree) > 0.8
 
 
+def test_inverse_transform_finds_regions_by_name(data):
+    drive, bold, _ = data
+    names = [f"region {i}" for i in range(bold.shape[1])]
+    table = pd.DataFrame(bold, columns=names)
+    model = LearnableHRF(t_r=T_R, verbose=False, reader=Reader(sfreq=SFREQ)).fit([drive], [table])
+    back = model.inverse_transform([table[names[::-1]]])
+    np.testing.assert_array_equal(back, model.inverse_transform([table]))
+
+
 def test_inverse_transform_deconvolves(fitted, data):
     drive = data[0]
     back = fitted.inverse_transform(fitted.predict([drive]))[0]

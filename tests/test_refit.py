@@ -95,12 +95,15 @@ def test_a_table_after_recordings_is_saved_and_read(linear, tmp_path):
 
 @pytest.mark.parametrize("first", ["core", "paper"])
 def test_another_model_keeps_nothing_of_the_earlier_one(log_people, first):
-    """Nothing of it is left, and a warm start has nothing to go on from."""
+    """A warm start has nothing to go on from, which it says; a cold one leaves nothing of it."""
     raw, bold = log_people.raws[0], log_people.bolds[0]
     options = {"t_r": 2.0, "trainer": Trainer(max_epochs=1), "random_state": 0}
     model = SambaTranslator(model=first, warm_start=True, **options).fit(raw, bold)
     second = {"core": "paper", "paper": "core"}[first]
-    model.set_params(model=second).fit(raw, bold)
+    model.set_params(model=second)
+    with pytest.raises(ValueError, match=r"it is of .*Model, now .*Model"):
+        model.fit(raw, bold)
+    model.set_params(warm_start=False).fit(raw, bold)
     new = SambaTranslator(model=second, **options).fit(raw, bold)
     assert set(vars(model)) == set(vars(new))
     assert second == "paper" or "init" not in model.core_.evidence
@@ -114,7 +117,10 @@ def test_another_model_of_the_way_back_keeps_nothing_of_the_earlier_one(log_peop
     options = {"t_r": 2.0, "trainer": Trainer(max_epochs=1), "random_state": 0}
     model = InverseTranslator(model=both.pop(first), warm_start=True, **options).fit(bold, raw)
     (second,) = both.values()
-    model.set_params(model=second).fit(bold, raw)
+    model.set_params(model=second)
+    with pytest.raises(ValueError, match=r"it is of Inverse.*Model, now Inverse.*Model is asked"):
+        model.fit(bold, raw)
+    model.set_params(warm_start=False).fit(bold, raw)
     new = InverseTranslator(model=second, **options).fit(bold, raw)
     assert set(vars(model)) == set(vars(new))
     np.testing.assert_array_equal(model.predict(bold), new.predict(bold))

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from assemble import assemble
 from nilearn.maskers import NiftiLabelsMasker, NiftiSpheresMasker
@@ -320,3 +321,49 @@ def test_it_says_what_it_does(people, capsys):
     assemble(**options, verbose=False).fit(people.raws[:2], people.bolds[:2])
     said = capsys.readouterr()
     assert said.out == said.err == ""
+
+
+@pytest.fixture(scope="module")
+def named(people):
+    """BOLD of the three people with names of regions, and a translator that knows them."""
+    names = [f"region {letter}" for letter in "jihgfedcba"]
+    bolds = [pd.DataFrame(bold, columns=names) for bold in people.bolds]
+    model = SambaTranslator(t_r=2.0, model=CoreModel(map_prior="gaussian"), random_state=0)
+    return bolds, model.fit(people.raws[:2], bolds[:2])
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_regions_are_found_by_name(people, named, cut):
+    """In another order, whole or in windows, which carry the names of their table."""
+    bolds, model = named
+    mixed = bolds[2][sorted(bolds[2].columns)]
+    pairs = [(people.raws[2], bold) for bold in (bolds[2], mixed)]
+    if cut:
+        pairs = [make_windows(*pair, t_r=2.0, window=60.0) for pair in pairs]
+    straight, found = (model.score_targets(*pair) for pair in pairs)
+    np.testing.assert_array_equal(found, straight)
+    # Without names there is nothing to go by but the order.
+    if not cut:
+        plain = model.score_targets(people.raws[2], mixed.to_numpy())
+        assert plain.mean() < straight.mean() - 0.1
+        count = pd.DataFrame(bolds[2].to_numpy())
+        np.testing.assert_array_equal(model.score_targets(people.raws[2], count), straight)
+
+
+def test_regions_of_other_names_are_refused(people, named):
+    bolds, model = named
+    other = bolds[2].rename(columns={"region c": "thalamus"})
+    with pytest.raises(ValueError, match=r"\['region c'\] are missing, \['thalamus'\] are new"):
+        model.score(people.raws[2], other)
+    with pytest.raises(ValueError, match=r"y has 9 regions, but .* fitted on 10"):
+        model.score(people.raws[2], bolds[2].drop(columns="region c"))
+
+
+def test_names_of_regions_leave_the_provenance_alone(people, named):
+    bolds, model = named
+    mixed = bolds[2][sorted(bolds[2].columns)]
+    mixed.attrs["provenance"] = {"file": "bold.nii.gz"}
+    rec = model._read(people.raws[2], mixed)
+    assert rec.provenance == [{"file": "bold.nii.gz"}]
+    assert mixed.columns.tolist() == sorted(bolds[2].columns)
+    assert rec.target_names == model.target_names_in_

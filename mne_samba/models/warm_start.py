@@ -7,12 +7,25 @@ import numpy as np
 from ..data.paired import Paired
 from ..data.recordings import Layout
 
+# Fitted parts by what they are fitted from.
+_MODELS = {
+    "FittedSamba": "SambaModel or CoreModel",
+    "FittedPaper": "PaperModel",
+    "FittedInverse": "InverseSambaModel or InverseCoreModel",
+    "FittedInversePaper": "InversePaperModel",
+}
+
 
 def start_of(start, kind: type, data: Paired, power: str | None = None):
     """Give the fitted model that a warm start goes on from."""
-    if start is None or not isinstance(start[0], kind):
+    if start is None:
         return None
     fitted, inputs = start
+    if not isinstance(fitted, kind):
+        _refuse(
+            f"it is of {_MODELS[type(fitted).__name__]}, now {_MODELS[kind.__name__]} is asked for",
+            "Set the same kind of model",
+        )
     layout: Layout = inputs.layout
     _check_names("channels", layout.ch_names, data.ch_names)
     _check_names("regions", layout.target_names, data.target_names)

@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks import as_float_array, check_option, check_t_r
+from .._checks import as_float_array, check_option, check_t_r, keeps_earlier_fit
 from .._scoring import MeanScore, score_frames, score_rows
 from ..base import forget_fit
 from ..data.bold import detrend_segments, read_hemo
@@ -71,6 +71,7 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
         if isinstance(self.detrend, str) and self.detrend == "cosine" and self.t_r is None:
             raise ValueError("detrend='cosine' needs t_r, the seconds between frames; got None.")
 
+    @keeps_earlier_fit
     def fit(self, X, y):
         """Fit the regressor to the frames.
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from ..hrf import deconvolve
+from ..reader import match_regions
 
 
 def _unmap(weights, latent):
@@ -36,7 +37,7 @@ def invert(est, X):
     if est.t_r is not None:
         check_t_r_of_fit(est, est.t_r)
     rec = est._reader().read_bold(X, may_lack=False)
-    _check_width(est, rec.bold[0].shape[1])
+    rec = match_regions(rec, est._layout)
     return rec.as_given([_invert_segment(est, v, rec.kind == "windows") for v in rec.bold])
 
 

@@ -4,6 +4,7 @@ import mne
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.model_selection import KFold, cross_val_score
 
 from mne_samba import InverseCoreModel, InverseTranslator, Reader, make_windows
 from mne_samba.datasets import simulate_paired
@@ -102,8 +103,29 @@ def test_scores_of_recordings_by_hand(people, result):
     pred = fitted.predict(people.bolds[0])
     fold = rows_of(result).query("fold == 0")["score"]
     np.testing.assert_allclose(fold, by_hand(true, pred), atol=1e-10)
-    own = fitted.score(people.bolds[0], people.raws[0])
-    assert fold.mean() == pytest.approx(own, abs=0.02)
+    own = fitted.score_targets(people.bolds[0], people.raws[0])
+    np.testing.assert_allclose(own.ravel(), fold, atol=1e-6)
+    assert fold.mean() == pytest.approx(fitted.score(people.bolds[0], people.raws[0]), abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["spearman", "pearson", "r2"])
+def test_one_rule_for_score_cross_validation_and_evaluate(people, result, metric):
+    """Frames that are scrubbed, and other metrics, included."""
+    bolds, folds = [bold.copy() for bold in people.bolds], KFold(3)
+    if metric != "spearman":
+        bolds[0][50:60] = np.nan
+        result = run(MODEL, bolds, people.raws, t_r=2.0, nulls=(), baselines=())
+    rows = rows_of(result, metric=metric)
+    scores = rows.groupby("fold")["score"].mean()
+
+    def scorer(model, X, y):
+        return model.score_targets(X, y, metric=metric).mean()
+
+    found = cross_val_score(MODEL, bolds, people.raws, cv=folds, scoring=scorer)
+    np.testing.assert_allclose(found, scores, atol=1e-6)
+    if metric == "spearman":
+        own = cross_val_score(MODEL, bolds, people.raws, cv=folds)
+        np.testing.assert_allclose(own, scores, atol=1e-6)
 
 
 @pytest.mark.parametrize("drifting", [False, True])
@@ -119,6 +141,24 @@ def test_scores_of_windows_by_hand(people, drifting):
     true = drifting_target(y[train], epochs[train], epochs[test])
     expected = by_hand(*(part.transpose(1, 2, 0, 3).reshape(4, 5, -1) for part in (true, pred)))
     np.testing.assert_allclose(rows_of(result)["score"], expected, atol=1e-10)
+    own = fitted.score_targets(y[test], epochs[test])
+    np.testing.assert_allclose(own.ravel(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["spearman", "pearson"])
+def test_windows_that_overlap_are_scored_by_the_same_rule(people, metric):
+    """Their bins are averaged, each where its whole response was measured.
+
+    Of a whole recording: of one that is split, `evaluate` averages over windows of both sides.
+    """
+    epochs, y = make_windows(
+        people.raws, people.bolds, t_r=2.0, window=40.0, step=10.0, subject=list(people.subjects)
+    )
+    new = np.asarray(epochs.metadata["subject"]) == people.subjects[0]
+    train, test = np.flatnonzero(~new), np.flatnonzero(new)
+    result = run(MODEL, y, epochs, cv=[(train, test)], nulls=(), baselines=())
+    own = clone(MODEL).fit(y[train], epochs[train]).score_targets(y[test], epochs[test], metric)
+    np.testing.assert_allclose(own.ravel(), rows_of(result, metric=metric)["score"], atol=1e-6)
 
 
 def test_windows_of_people_and_blocks(people, windows):

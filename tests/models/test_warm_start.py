@@ -10,6 +10,7 @@ from small_data import paired
 from mne_samba.data.power import BandPower, LowRateGrid, PowerScaler
 from mne_samba.data.recordings import Layout
 from mne_samba.models import CoreModel, Trainer
+from mne_samba.models.paper import FittedPaper
 from mne_samba.models.samba_fit import FittedSamba
 from mne_samba.models.warm_start import start_of
 from mne_samba.wavelets import Shannon
@@ -35,7 +36,9 @@ def test_the_same_layout_is_adapted(data, start):
     assert start_of(start, FittedSamba, data, "linear") is start[0]
     assert start_of(start, FittedSamba, data, "auto") is start[0]
     assert start_of(None, FittedSamba, data) is None
-    assert start_of(start, PowerScaler, data) is None, "another model has nothing to go on from"
+    said = "is of SambaModel or CoreModel, now PaperModel is asked for. Set the same .*=False"
+    with pytest.raises(ValueError, match=said):
+        start_of(start, FittedPaper, data)
     warm = MODEL.fit(paired(seed=1), Trainer(device="cpu"), 0, start)
     assert "init" in warm.core.evidence
 

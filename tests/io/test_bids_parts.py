@@ -162,7 +162,7 @@ def test_marking_frames_moves_nothing_else(date, first_samp, cut):
     for event, expected in (("volume", starts - cut), (FRAME_EVENT, starts + 1.0 - cut)):
         times = frame_times(raw, 100, t_r=2.0, volume_event=event)
         np.testing.assert_allclose(times, expected, atol=1e-9)
-    np.testing.assert_allclose(bad_spans(raw), [[60.0 - cut, 63.0 - cut]], atol=1e-9)
+    np.testing.assert_allclose(bad_spans(raw, raw.ch_names), [[60.0 - cut, 63.0 - cut]], atol=1e-9)
 
 
 @pytest.mark.parametrize("tail", [0.5, 4.0])

@@ -28,6 +28,7 @@ from ..io._bids_files import (
     check_fetched,
     ele_files,
     entities_of,
+    narrow,
     one_line,
     subjects_of,
 )
@@ -128,7 +129,8 @@ class _Run:
 
     def _read(self, subject: str) -> list:
         args, session = self.args, bare(self.args.session, "ses")
-        files = [entities_of(path) for path in ele_files(self.root, subject, args.datatype)]
+        every = ele_files(self.root, subject, args.datatype)
+        files = [entities_of(path) for path in narrow(every, dict(args.entities))]
         runs = [
             (file.get("run"), file.get("ses")) for file in files
             if file.get("task") == args.task and session in (None, file.get("ses"))

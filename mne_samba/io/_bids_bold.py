@@ -102,7 +102,7 @@ def read_confounds(path: Path, confounds) -> tuple[pd.DataFrame | None, np.ndarr
     if confounds is None:
         return None, None
     if isinstance(confounds, pd.DataFrame):
-        return _check_own(confounds), None
+        return _check_own(confounds, path.name), None
     _check_confounds_fetched(path)
     if isinstance(confounds, str):
         confounds = (confounds,)
@@ -120,12 +120,12 @@ def read_confounds(path: Path, confounds) -> tuple[pd.DataFrame | None, np.ndarr
     return (table if table is not None and len(table.columns) else None), sample_mask
 
 
-def _check_own(table: pd.DataFrame) -> pd.DataFrame:
+def _check_own(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Refuse confounds that cannot be regressed out."""
     text = [str(c) for c in table.columns if not pd.api.types.is_numeric_dtype(table[c])]
     if text:
         raise ValueError(
-            f"confounds: the columns {text[:8]} hold no numbers. Was the table read with "
+            f"confounds of {name}: the columns {text[:8]} hold no numbers. Was the table read with "
             'pandas.read_csv(path, sep="\\t", na_values="n/a")?'
         )
     empty = ~np.isfinite(table.to_numpy(dtype=float))
@@ -133,7 +133,7 @@ def _check_own(table: pd.DataFrame) -> pd.DataFrame:
         columns = [str(c) for c in table.columns[empty.any(axis=0)]]
         rows = np.flatnonzero(empty.any(axis=1)).tolist()
         raise ValueError(
-            f"confounds: the columns {columns[:8]} are NaN in rows {rows[:8]}"
+            f"confounds of {name}: the columns {columns[:8]} are NaN in rows {rows[:8]}"
             f"{' ...' if len(rows) > 8 else ''}. fMRIPrep writes n/a where a volume has none "
             "before it: fill such rows, confounds=table.bfill()."
         )

@@ -12,6 +12,13 @@ from mne.utils import logger
 
 from ._bids_files import check_recording_fetched, one_line, read_table
 
+# Types of channels.tsv, and MNE's; others do not enter.
+_TYPES = {
+    "eeg": "eeg", "eog": "eog", "veog": "eog", "heog": "eog", "ecg": "ecg", "emg": "emg",
+    "ecog": "ecog", "seeg": "seeg", "dbs": "dbs", "trig": "stim", "resp": "resp", "gsr": "gsr",
+    "temp": "temperature",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -63,6 +70,8 @@ def read_recording(root: Path, path: Path, datatype: str) -> Recording:
         raise FileNotFoundError(f"{path.name}: {one_line(error):.300}") from None
     except Exception as error:  # whatever the readers of many formats make of a damaged file
         raise ValueError(f"{path.name} cannot be read: {one_line(error):.300}") from None
+    if options.get("on_ch_mismatch") == "warn":
+        _describe_channels(raw, read_table(Path(channels)))
     if events is not None:
         _merge_copies(raw, Path(events))
     return Recording(raw, own, path, None if events is None else Path(events), by_table)
@@ -106,17 +115,37 @@ def _by_name(path: Path, ch_names: list[str]) -> dict[str, str]:
         said = ", ".join(f"{old} to {new}" for old, new in alike[:8])
         logger.info("%s spells channels otherwise than the file; renamed %s.", path, said)
         return {"on_ch_mismatch": "rename"}
+    if _keys(names) == _keys(ch_names) and len(_keys(names)) == len(names):
+        logger.info("%s has channels in another order and spelling than the file.", path)
+        return {"on_ch_mismatch": "warn"}
     ours, theirs = [n for n in names if n not in ch_names], [c for c in ch_names if c not in names]
-    order = " in the order of the file" if _casefold(names) == _casefold(ch_names) else ""
     raise ValueError(
         f"{path} has channels {ours[:8]} that the recording has not; the recording has "
         f"{theirs[:8]} that the table has not. Write the names of the recording into the column "
-        f"name{order}."
+        "name."
     )
 
 
-def _casefold(names: list[str]) -> set[str]:
+def _keys(names: list[str]) -> set[str]:
     return {name.casefold() for name in names}
+
+
+def _describe_channels(raw, table: pd.DataFrame) -> None:
+    """Give channels in place the order, names, types and status of their table, whatever case."""
+    by_key = {name.casefold(): name for name in raw.ch_names}
+    names = list(table["name"])
+    rest = [name for name in raw.ch_names if name.casefold() not in _keys(names)]
+    raw.reorder_channels([by_key[name.casefold()] for name in names] + rest)
+    raw.rename_channels({by_key[name.casefold()]: name for name in names}, verbose="ERROR")
+    if "type" in table:
+        kinds = table["type"].str.lower()
+        types = {
+            name: _TYPES.get(kind, "misc")
+            for name, kind in zip(names, kinds, strict=True) if not kind.startswith(("meg", "hlu"))
+        }  # fmt: skip
+        raw.set_channel_types(types, on_unit_change="ignore", verbose="ERROR")
+    if "status" in table:
+        raw.info["bads"] = list(table.loc[table["status"].str.lower() == "bad", "name"])
 
 
 def _merge_copies(raw, path: Path) -> None:

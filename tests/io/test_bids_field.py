@@ -237,9 +237,35 @@ def test_channels_of_other_names(copy, tree):
         read(copy)
     channels(copy, lambda table: table.replace({"name": {"Cz": "Fp1", "Oz": "O2"}}))
     same_signals(read(copy), tree)
-    channels(copy, lambda table: table.assign(name=table["name"].str.upper()).iloc[::-1])
-    with pytest.raises(ValueError, match="into the column name in the order of the file"):
+
+
+def test_channels_in_another_order_and_case(copy, tree):
+    def change(table):
+        table.loc[table["name"] == "C3", "status"] = "bad"
+        table.loc[table["name"] == "Fp1", "type"] = "EOG"
+        return table.assign(name=table["name"].str.upper()).iloc[::-1]
+
+    channels(copy, change)
+    pair, log = log_of(lambda: read(copy))
+    assert "another order and spelling" in log and pair.raw.info["bads"] == ["C3"]
+    assert pair.raw.ch_names[-1] == "FP1" and pair.raw.get_channel_types()[-1] == "eog"
+    same_signals(pair, tree)
+
+
+def test_a_recording_is_chosen_by_entities(copy, tree):
+    for path in list((copy / "sub-01/eeg").glob("*_run-01_*")):
+        shutil.copy(path, str(path).replace("_run-01", "_acq-a_run-01"))
+        path.rename(str(path).replace("_run-01", "_acq-b_run-01"))
+    for kind in "ab":
+        path = copy / f"sub-01/eeg/sub-01_task-rest_acq-{kind}_run-01_eeg.vhdr"
+        text = path.read_text(encoding="utf-8").replace("_run-01", f"_acq-{kind}_run-01")
+        path.write_text(text, encoding="utf-8")
+    (copy / "sub-01/sub-01_scans.tsv").unlink()
+    with pytest.raises(ValueError, match=r"fits several recordings.*--entities acq=a"):
         read(copy)
+    pair = read(copy, entities={"acq": "a"})
+    assert "_acq-a_" in pair.provenance["recording"]
+    close(pair.frame_times, tree.frame_times[0])
 
 
 def test_people_who_spell_channels_otherwise(copy, tree):

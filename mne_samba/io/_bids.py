@@ -32,6 +32,7 @@ from ._recording import read_recording
 from ._scan import (
     RepetitionTimeError,
     mark_frames,
+    repetition_source,
     repetition_time,
     scan_of,
     slice_reference,
@@ -274,6 +275,7 @@ def _scan(
         for name in ("NumberOfVolumesDiscardedByScanner", "NumberOfVolumesDiscardedByUser")
     )
     event, n_volumes = options["volume_event"], n_frames + discarded
+    t_r_source = repetition_source(t_r, sidecars)
     t_r = repetition_time(
         t_r, sidecars, image, bold_path.name,
         fits=lambda value: fits(recording, event, value, n_volumes), followed=event is not None,
@@ -285,8 +287,9 @@ def _scan(
         recording.raw, n_frames, t_r, discarded=discarded, reference=reference, **options
     )
     timing = {
-        "t_r": t_r, "slice_time_ref": reference, "slice_time_source": source, **scan.described,
-        **found, "first_frame": float(scan.times[0]), "last_frame": float(scan.times[-1]),
+        "t_r": t_r, "t_r_source": t_r_source, "slice_time_ref": reference,
+        "slice_time_source": source, **scan.described, **found,
+        "first_frame": float(scan.times[0]), "last_frame": float(scan.times[-1]),
     }  # fmt: skip
     return scan, timing
 

@@ -100,7 +100,11 @@ def choose_markers(recording: Recording, volume_event, t_r: float, n_volumes: in
         check_events(events, raw, t_r)
     if events is None or own is None or not recording.by_table:
         name = find_volume_event(raw, t_r, n_volumes) if auto else volume_event
-        source = events if recording.by_table and events is not None else recording.file
+        if events is None or recording.by_table:
+            source = recording.file if events is None else events
+        else:
+            source = recording.file
+            logger.info("%s has no volumes; %r of %s marks them.", events.name, name, source.name)
         return name, {"volume_event": name, "volume_source": source.name}
     if auto:
         ours, theirs = _kinds(raw, t_r, n_volumes), _kinds(own, t_r, n_volumes)
@@ -110,7 +114,7 @@ def choose_markers(recording: Recording, volume_event, t_r: float, n_volumes: in
             raise ValueError(_no_event(raw, _and_file(recording)))
         _say(*((raw, ours) if take_table else (own, theirs)))
         name = (ours if take_table else theirs)[0][1]
-        other = theirs[0][1] if take_table and theirs and theirs[0][0][0] else None
+        others = [text for rank, text in theirs if rank[0]]
     else:
         name, take_table = volume_event, _marks(raw, volume_event)
         if not take_table and not _marks(own, volume_event):
@@ -118,17 +122,16 @@ def choose_markers(recording: Recording, volume_event, t_r: float, n_volumes: in
                 f"No events found for volume_event={volume_event!r}. "
                 + _no_event(raw, _and_file(recording))
             )
-        other = volume_event if _marks(own, volume_event) else None
+        others = [volume_event] if _marks(own, volume_event) else []
     if take_table:
-        if other is not None:
-            _check_agree(recording, name, other)
-        elif not auto:
+        if not auto and not others:
             # Another event may share the rhythm, hardly its number and every single distance.
-            for _, text in [kind for kind in _kinds(own, t_r, n_volumes) if kind[0][0]][:1]:
-                _check_agree(recording, name, text, only_exact=True)
+            spaced = [text for rank, text in _kinds(own, t_r, n_volumes) if rank[0]]
+            _check_agree(recording, name, spaced, only_exact=True)
+        _check_agree(recording, name, others)
         _check_samples(events, raw, volume_triggers(raw, name))
         return name, {"volume_event": name, "volume_source": events.name}
-    _check_samples(events, raw, raw.annotations.onset - raw.first_time, spaced=False)
+    _check_samples(events, raw, raw.annotations.onset - raw.first_time)
     logger.info("%s has no volumes; %r of %s marks them.", events.name, name, recording.file.name)
     described = {"volume_event": name, "volume_source": recording.file.name}
     return volume_triggers(own, name), described
@@ -165,21 +168,26 @@ def _difference(table: np.ndarray, file: np.ndarray) -> tuple[float, bool, bool]
         after = np.clip(np.searchsorted(file, table), 1, len(file) - 1)
         nearest = np.where(table - file[after - 1] < file[after] - table, after - 1, after)
         late = table - file[nearest]
-        if table[0] < file[0] - _TOLERANCE or table[-1] > file[-1] + _TOLERANCE:
+        outside = (table < file[0] - _TOLERANCE) | (table > file[-1] + _TOLERANCE)
+        # The table may hold volumes whose markers the file lost, but not others in their place.
+        if outside.sum() > max(len(table) - len(file), 0):
             late = np.r_[late, np.full(len(table), table[0] - file[0])]
     shift = float(np.median(late))
     scattered = float(np.mean(np.abs(late - shift) > _TOLERANCE))
     return shift, abs(shift) > _TOLERANCE or scattered > 0.1, whole and scattered == 0.0
 
 
-def _check_agree(recording: Recording, name: str, other: str, only_exact: bool = False) -> None:
-    """Refuse a table whose volumes lie elsewhere than those of the recording's own file."""
-    ours, theirs = volume_triggers(recording.raw, name), volume_triggers(recording.own, other)
-    if len(ours) < 2 or len(theirs) < 2:
+def _check_agree(
+    recording: Recording, name: str, others: list[str], only_exact: bool = False
+) -> None:
+    """Refuse a table whose volumes lie where no likely event of the recording's own file does."""
+    ours = volume_triggers(recording.raw, name)
+    every = [(text, volume_triggers(recording.own, text)) for text in others]
+    found = [(t, times, *_difference(ours, times)) for t, times in every if len(times) > 1]
+    found = [one for one in found if one[4] or not only_exact]
+    if len(ours) < 2 or not found or not all(differ for _, _, _, differ, _ in found):
         return
-    shift, differ, exact = _difference(ours, theirs)
-    if not differ or (only_exact and not exact):
-        return
+    other, theirs, shift, _, exact = found[0]
     events, file = recording.events, recording.file
     said = (
         f"{events.name} and {file.name} contradict each other: the volumes {name!r} of the table "
@@ -214,11 +222,8 @@ def check_events(path: Path, raw, t_r: float) -> None:
         )
 
 
-def _off_samples(path: Path, raw, times: np.ndarray, spaced: bool = True) -> str:
-    """Words for what the column sample of the events at ``times`` says against their onsets.
-
-    ``spaced``: these onsets are known to be seconds, for volumes come every t_r.
-    """
+def _off_samples(path: Path, raw, times: np.ndarray) -> str:
+    """Words for what the column sample of the events at ``times`` says against their onsets."""
     table, sfreq = read_table(path), raw.info["sfreq"]
     if "sample" not in table.columns:
         return ""
@@ -232,7 +237,7 @@ def _off_samples(path: Path, raw, times: np.ndarray, spaced: bool = True) -> str
     if not len(rows) or np.mean(np.abs(late) > tolerance) <= 0.1:
         return ""
     rate = float(np.median(sample[onset > 0] / onset[onset > 0])) if (onset > 0).any() else 0.0
-    if rate > sfreq and np.mean(np.abs(onset - sample / rate) > tolerance) <= 0.1 and spaced:
+    if rate > sfreq and np.mean(np.abs(onset - sample / rate) > tolerance) <= 0.1:
         # A recording that was resampled later: seconds are still seconds.
         logger.info("%s: sample counts at %.6g Hz, the recording has %g Hz.", path, rate, sfreq)
         return ""
@@ -244,9 +249,9 @@ def _off_samples(path: Path, raw, times: np.ndarray, spaced: bool = True) -> str
     )
 
 
-def _check_samples(path: Path, raw, times: np.ndarray, spaced: bool = True) -> None:
+def _check_samples(path: Path, raw, times: np.ndarray) -> None:
     """Refuse a table in which the events at ``times`` have samples that are not their onsets."""
-    said = _off_samples(path, raw, times, spaced)
+    said = _off_samples(path, raw, times)
     if said:
         raise ValueError(
             f"{said}Correct the wrong one, or remove the column sample; volume_event as an array "

@@ -80,6 +80,16 @@ def repetition_time(
     )
 
 
+def repetition_source(given, sidecars: dict[str, dict]) -> str:
+    """Where a repetition time was found."""
+    if given is not None:
+        return "given"
+    for field in ("RepetitionTime", "VolumeTiming"):
+        if any(metadata.get(field) is not None for metadata in sidecars.values()):
+            return field
+    return "image header"
+
+
 def _agree(values) -> bool:
     # Headers hold 32-bit numbers.
     return max(values) <= 1.0005 * min(values)

@@ -89,6 +89,8 @@ def test_a_frame_is_the_middle_of_its_acquisition(sparse, tmp_path, change, sour
         edit_json(root / f"{name}.json", StartTime=None, SliceTiming=None, **change)
     pair = read(root)
     assert pair.t_r == 8.0
+    source_of_t_r = "VolumeTiming" if "VolumeTiming" in change else "RepetitionTime"
+    assert pair.provenance["timing"]["t_r_source"] == source_of_t_r
     assert pair.provenance["timing"]["slice_time_source"] == f"middle of the acquisition ({source})"
     close(pair.frame_times, sparse.frame_times[0] + 1.0)
     edit_json(root / f"{ACQUIRED}.json", **{source: 9.0})
@@ -305,12 +307,29 @@ def test_volumes_of_the_file_where_the_table_has_none(copy, edit_events, tree, e
     json.dumps(pair.provenance)
 
 
-def test_falling_back_is_said(copy, edit_events):
-    edit_events(copy, stimuli)
+@pytest.mark.parametrize("change", [stimuli, lambda table: table.assign(onset="n/a")])
+def test_falling_back_is_said(copy, edit_events, change):
+    edit_events(copy, change)
     _, log = log_of(lambda: read(copy))
     assert "_events.tsv has no volumes; 'Stimulus/S  1' of" in log
+
+
+def test_an_event_that_neither_table_nor_file_has(copy, edit_events):
+    edit_events(copy, stimuli)
     with pytest.raises(ValueError, match=r"volume_event='R128'.*'face': 1.*'Stimulus/S  1': 146"):
         read(copy, volume_event="R128")
+
+
+def test_a_table_may_hold_volumes_that_the_file_lost(copy, edit_events, tree):
+    markers = copy / f"{ELE}_eeg.vmrk"
+    lines = markers.read_text(encoding="utf-8").splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if "Stimulus" in line)
+    markers.write_text("".join(lines[:first] + lines[first + 1 :]), encoding="utf-8")
+    close(read(copy).frame_times, tree.frame_times[0])
+    # The same number more, but every volume two t_r early.
+    edit_events(copy, lambda table: table.assign(onset=table["onset"] - 4.0))
+    with pytest.raises(ValueError, match="contradict each other"):
+        read(copy)
 
 
 @pytest.mark.parametrize("event", ["auto", "volume"])

@@ -18,6 +18,8 @@ _ELE = {
 _ENTITY = re.compile(r"([a-z]+)-([a-zA-Z0-9+]+)")
 # How files begin that stand for a content which lies elsewhere: git-annex, git LFS.
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs")
+# What mne-bids opens beside a recording.
+_ABOUT = (*_ELE, "events", "channels", "electrodes", "coordsystem", "scans", "participants")
 # Entities that derivatives add: an acquired file has none of them.
 _DERIVED = ("space", "res", "den", "desc", "hemi", "label", "cohort")
 # Given by arguments of their own.
@@ -99,7 +101,7 @@ def check_recording_fetched(path: Path, root: Path) -> None:
     entities = entities_of(path)
     for folder in _upwards(path, root):
         for file in sorted(folder.iterdir()):
-            about = file.suffix in (".tsv", ".json") and not file.name.endswith("_bold.json")
+            about = file.stem.rsplit("_", 1)[-1] in _ABOUT and file.suffix in (".tsv", ".json")
             if about and entities_of(file).items() <= entities.items():
                 check_fetched(file)
 

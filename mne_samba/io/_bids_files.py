@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -110,7 +111,12 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a table of BIDS as text, whatever its columns hold; a byte-order mark is no text."""
     check_fetched(path)
     try:
-        return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        content = path.read_bytes()
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:  # units in microvolts, written on old systems
+            text = content.decode("latin-1")
+        return pd.read_csv(StringIO(text), sep="\t", dtype=str, keep_default_na=False)
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
         raise ValueError(f"{path} is no readable table: {one_line(error)}") from None
 

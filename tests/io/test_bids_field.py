@@ -173,6 +173,15 @@ def test_resolutions_are_chosen_by_entities(copy, tree):
         read(copy, entities={"res": "2", "acq": "fast"})
 
 
+def test_an_echo_as_it_was_acquired(echoes, tree):
+    options = {"derivatives": False, "confounds": None}
+    with pytest.raises(ValueError, match=r"several BOLD images.*--entities echo=1\)"):
+        read(echoes, **options)
+    pair = read(echoes, entities={"echo": 2}, **options)
+    assert "_echo-2_" in pair.provenance["bold"]
+    close(pair.frame_times, tree.frame_times[0] - 0.85)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -391,6 +400,27 @@ def test_onsets_that_are_no_seconds(copy, edit_events, tree, rate, said):
     divide = float(re.search(r"divide the column onset by (\d+)", str(error.value))[1])
     edit_events(copy, lambda table: table.assign(onset=table["onset"] / divide))
     close(read(copy).frame_times, tree.frame_times[0])
+
+
+@pytest.mark.parametrize("date", ["2021-05-04T12:00:00", "n/a"])
+def test_dates_make_no_contradiction(copy, tree, date):
+    markers = copy / f"{ELE}_eeg.vmrk"
+    begin = "Mk0=New Segment,,1,1,0,20210504120000700000\nMk1="
+    text = markers.read_text(encoding="utf-8").replace("Mk1=", begin, 1)
+    markers.write_text(text, encoding="utf-8")
+    edit_table(copy / "sub-01/sub-01_scans.tsv", lambda table: table.assign(acq_time=date))
+    close(read(copy).frame_times, tree.frame_times[0])
+
+
+def test_tables_of_old_systems(copy, tree):
+    path = copy / f"{ELE}_channels.tsv"
+    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    events = copy / f"{ELE}_events.tsv"
+    events.write_text("\ufeff" + events.read_text(encoding="utf-8"), encoding="utf-8")
+    close(read(copy).frame_times, tree.frame_times[0])
+    events.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"_events\.tsv is no readable table"):
+        read(copy)
 
 
 def test_copies_of_a_row_are_one_event(copy, edit_events, tree):

@@ -251,3 +251,71 @@ def test_the_way_back(tree, tmp_path):
     assert set(scores["channel"]) == set(tree.raws[0].ch_names)
     # SIMULATED people: BOLD holds what the slow part of alpha power did.
     assert scores.groupby("band")["score"].mean().max() > 0.05
+
+
+def cli(root, out, level, *more, atlas=None):
+    atlas = atlas or next(root.glob("derivatives/atlas/*.nii.gz"))
+    options = ["--task", "rest", "--atlas", str(atlas), *QUICK, "--no-report"]
+    return ["bids", str(root), str(out), level, *options, *more]
+
+
+@pytest.fixture
+def copy(tree, tmp_path):
+    import shutil
+
+    return Path(shutil.copytree(tree.root, tmp_path / "ds"))
+
+
+def test_people_who_spell_channels_otherwise_keep_them_all(copy, tmp_path, capsys):
+    """One person's channels are FP1 and FP2, another one's C3 is bad."""
+    for subject, change in (
+        ("01", lambda table: table.assign(name=table["name"].str.upper())),
+        ("02", lambda table: table.assign(status=np.where(table["name"] == "C3", "bad", "good"))),
+    ):
+        path = next(copy.glob(f"sub-{subject}/eeg/*channels.tsv"))
+        change(pd.read_csv(path, sep="\t")).to_csv(path, sep="\t", index=False, na_rep="n/a")
+    assert main(cli(copy, tmp_path / "out", "group")) == 0
+    assert "channels ['C3'] are not in all runs and are left out" in capsys.readouterr().out
+    model = mne_samba.read_samba(tmp_path / "out/group/task-rest_desc-samba_model.samba")
+    assert list(model.ch_names_in_) == ["FP1", "FP2", "C4", "P3", "P4", "O1", "O2"]
+
+
+def test_repetition_times_that_contradict_each_other(copy, tree, tmp_path, capsys):
+    """What the message advises ends in the frames that were measured."""
+    path = next(copy.glob("sub-01/func/*_bold.json"))
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"RepetitionTime": 2.5}))
+    one = ["--participant-label", "01"]
+    assert main(cli(copy, tmp_path / "out", "participant", *one)) == 1
+    said = capsys.readouterr().err
+    assert "says 2.5 s" in said and "in the command line --t-r" in said
+    assert main(cli(copy, tmp_path / "out", "participant", *one, "--t-r", "2.0")) == 0
+    made = next((tmp_path / "out").glob("sub-01/func/*timeseries.json"))
+    sidecar = json.loads(made.read_text())
+    assert sidecar["RepetitionTime"] == 2.0
+    assert sidecar["StartTime"] == pytest.approx(tree.frame_times[0][0])
+
+
+def test_an_image_is_chosen_by_its_entities(copy, tmp_path, capsys):
+    import shutil
+
+    for path in list(copy.glob("derivatives/fmriprep/sub-01/func/*desc-preproc_bold.*")):
+        shutil.copy(path, str(path).replace("_desc", "_res-2_desc"))
+    one = ["--participant-label", "01"]
+    assert main(cli(copy, tmp_path / "out", "participant", *one)) == 1
+    assert "--entities res=2" in capsys.readouterr().err
+    assert main(cli(copy, tmp_path / "out", "participant", *one, "--entities", "res=2")) == 0
+    sidecar = json.loads(next((tmp_path / "out").glob("sub-01/func/*series.json")).read_text())
+    assert "_res-2_" in sidecar["Sources"][1]
+    for wrong in ("res", "Res=2", "ses=1"):
+        with pytest.raises(SystemExit) as ended:
+            main(cli(copy, tmp_path / "out", "participant", *one, "--entities", wrong))
+        assert ended.value.code == 2 and "argument --entities" in capsys.readouterr().err
+
+
+def test_an_atlas_that_was_not_fetched(copy, tmp_path, capsys):
+    atlas = next(copy.glob("derivatives/atlas/*.nii.gz"))
+    atlas.unlink()
+    atlas.symlink_to(".git/annex/objects/xx/yy")
+    assert main(cli(copy, tmp_path / "out", "participant", atlas=atlas)) == 1
+    assert f"has not been fetched: datalad get {atlas}" in capsys.readouterr().err

@@ -19,10 +19,20 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
+from ..data.channels import picked
 from ..evaluation import evaluate
 from ..inverse import InverseTranslator
 from ..io import harmonize, read_bids_pair
-from ..io._bids_files import bare, ele_files, entities_of, one_line, subjects_of
+from ..io._bids_files import (
+    bare,
+    check_fetched,
+    ele_files,
+    entities_of,
+    narrow,
+    one_line,
+    subjects_of,
+)
+from ..io._scan import RepetitionTimeError
 from ..latents import LatentTranslator
 from ..model_selection import BlockedTimeSplit
 from ..models import InverseSambaModel, SambaModel, Trainer
@@ -74,7 +84,7 @@ class _Run:
         """Do what was asked, person by person."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"BIDS_DIR is no folder: {self.root}")
-        if not Path(self.args.atlas).is_file():
+        if not check_fetched(Path(self.args.atlas)).is_file():
             raise FileNotFoundError(f"No atlas image {self.args.atlas}.")
         subjects = self._subjects()
         self.out.mkdir(parents=True, exist_ok=True)
@@ -119,28 +129,47 @@ class _Run:
 
     def _read(self, subject: str) -> list:
         args, session = self.args, bare(self.args.session, "ses")
-        files = [entities_of(path) for path in ele_files(self.root, subject, args.datatype)]
+        every = ele_files(self.root, subject, args.datatype)
+        files = [entities_of(path) for path in narrow(every, dict(args.entities))]
         runs = [
             (file.get("run"), file.get("ses")) for file in files
             if file.get("task") == args.task and session in (None, file.get("ses"))
         ]  # fmt: skip
         if not runs:
             raise FileNotFoundError(f"no recording of task-{args.task} in {self.root}")
-        return [
-            read_bids_pair(
-                self.root, subject, args.task, *run, masker=args.atlas,
+        return [self._read_run(subject, *run) for run in runs]
+
+    def _read_run(self, subject: str, run: str | None, session: str | None):
+        args = self.args
+
+        def read(t_r):
+            return read_bids_pair(
+                self.root, subject, args.task, run, session, masker=args.atlas,
                 derivatives=args.derivatives, space=args.space,
-                confounds=tuple(args.confounds) or None, datatype=args.datatype,
+                confounds=tuple(args.confounds) or None, datatype=args.datatype, t_r=t_r,
                 volume_event=args.volume_event, n_dummy=args.n_dummy,
                 clean=tuple(args.clean) or None, sfreq=args.sfreq,
-            )
-            for run in runs
-        ]  # fmt: skip
+                entities=dict(args.entities),
+            )  # fmt: skip
+
+        try:
+            return read(None)
+        except RepetitionTimeError:
+            # People may differ in t_r: what the model's frames are decides only where files do not.
+            if args.t_r is None:
+                raise
+            return read(args.t_r)
 
     def _common(self, pairs: list) -> list:
         """Bring runs to one rate, and to the regions that were measured in all of them."""
         match = "match" if self.args.channels == "match" else None
+        every = {p.raw.ch_names[i] for p in pairs for i in picked(p.raw, None)}
         pairs = harmonize(pairs, t_r=self.args.t_r, channels=match)
+        if match is not None:
+            kept = {name.casefold() for name in pairs[0].raw.ch_names}
+            dropped = sorted(name for name in every if name.casefold() not in kept)
+            if dropped:
+                self.say(f"  channels {dropped} are not in all runs and are left out")
         missing = [
             name for name in pairs[0].bold.columns if any(p.bold[name].isna().all() for p in pairs)
         ]

@@ -26,6 +26,20 @@ def number(kind: type, above: float, below: float, what: str) -> Callable:
     return read
 
 
+def _entity(text: str) -> list:
+    """Read an entity and its label, as JSON holds them; no label is None."""
+    from ..io._bids_files import check_entities  # not where --help is all that is asked
+
+    key, equals, label = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError(f"{text!r} is not KEY=LABEL, such as res=2.")
+        check_entities({key: label or None})
+        return [key, label or None]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 seed = number(int, -1, 2**32, "an integer from 0 to 2**32 - 1")
 _positive = number(float, 0, float("inf"), "a positive number")
 _count = number(int, 1, float("inf"), "a whole number of at least 2")
@@ -60,6 +74,11 @@ def add_bids(commands) -> None:
     parser.add_argument("--session", help="session; default: all")
     parser.add_argument("--derivatives", metavar="DIR", help="default: derivatives/fmriprep")
     parser.add_argument("--space", help="space of the images, where there are several")
+    parser.add_argument(
+        "--entities", nargs="+", type=_entity, default=[], metavar="KEY=LABEL",
+        help="other entities that choose among files, such as res=2 or echo=1; res= takes the file "
+        "without one",
+    )  # fmt: skip
     parser.add_argument("--datatype", choices=("eeg", "meg", "ieeg"), help="kind of recording")
     parser.add_argument(
         "--confounds", nargs="*", default=["motion", "high_pass", "wm_csf", "scrub"],
@@ -73,7 +92,11 @@ def add_bids(commands) -> None:
         "--volume-event", default="auto", help="name of the volume triggers (default: found)"
     )
     parser.add_argument("--n-dummy", type=int, help="volumes before BOLD begins (default: sidecar)")
-    parser.add_argument("--t-r", type=_positive, help="seconds between frames of the model")
+    parser.add_argument(
+        "--t-r", type=_positive,
+        help="seconds between frames of the model; also the repetition time of BOLD where its "
+        "files contradict each other",
+    )  # fmt: skip
     parser.add_argument("--sfreq", type=_positive, help="resample recordings to this rate (Hz)")
     parser.add_argument(
         "--clean", nargs="*", choices=("gradient", "pulse"), default=[],

@@ -8,7 +8,6 @@ from pathlib import Path
 import mne
 import numpy as np
 import pandas as pd
-from mne.utils import logger
 
 from .._checks import check_number, check_option
 from .._version import __version__
@@ -16,17 +15,28 @@ from ..reader import Reader
 from ._bids_bold import STRATEGY, extract, is_surface
 from ._bids_files import (
     Run,
+    acquired_sidecar,
     bare,
+    bold_files,
+    check_entities,
     check_folder,
     entities_of,
     find_bold,
     find_ele,
-    one_line,
     read_json,
     sidecar_of,
 )
 from ._clean import check_cleaning, clean_raw
-from ._scan import FRAME_EVENT, mark_frames, repetition_time, scan_of, slice_reference
+from ._markers import FRAME_EVENT, choose_markers, fits
+from ._recording import read_recording
+from ._scan import (
+    RepetitionTimeError,
+    mark_frames,
+    repetition_source,
+    repetition_time,
+    scan_of,
+    slice_reference,
+)
 
 
 @dataclass
@@ -84,7 +94,7 @@ def read_bids_pair(
     *, masker, derivatives=None, space: str | None = None, confounds=STRATEGY, radius: float = 8.0,
     datatype: str | None = None, t_r: float | None = None, slice_time_ref: float | None = None,
     volume_event="auto", first_volume: float = 0.0, n_dummy: int | None = None, clean=None,
-    sfreq: float | None = None,
+    sfreq: float | None = None, entities=None,
 ) -> BidsPair:  # fmt: skip
     """Read simultaneous EEG (or MEG, iEEG) and BOLD of one run.
 
@@ -113,7 +123,8 @@ def read_bids_pair(
     t_r, slice_time_ref : float | None
         Override the sidecars: seconds between volumes, and time within them (0 to 1).
     volume_event : "auto" | str | tuple | array, shape (n_volumes,) | None
-        Triggers of volumes, as in `mne_samba.Reader`; "auto" finds those that come every ``t_r``.
+        Triggers of volumes, as in `mne_samba.Reader`; "auto" finds those that come every ``t_r``,
+        in the table of events or, where it has none, among the markers of the recording's own file.
         None: frames follow ``first_volume``.
     first_volume : float
         Seconds from the first sample to the first volume, without triggers.
@@ -124,6 +135,9 @@ def read_bids_pair(
         sets.
     sfreq : float | None
         Resample to this rate in Hz, after cleaning.
+    entities : dict | None
+        Other entities that choose among files, such as ``{"res": "2"}`` or ``{"echo": "1"}``; None
+        as a value stands for the file without that entity.
 
     Returns
     -------
@@ -135,7 +149,8 @@ def read_bids_pair(
     FileNotFoundError
         If a file is missing; says what there is.
     ValueError
-        If files contradict each other: repetition times, triggers, volumes. Names the file.
+        If files contradict each other: repetition times, triggers, volumes, channels. Names the
+        file.
     ImportError
         Without mne-bids.
 
@@ -143,6 +158,10 @@ def read_bids_pair(
     -----
     A drift between the clocks of amplifier and scanner is followed by the frames: see
     ``provenance["timing"]``. Volumes that fMRIPrep calls non-steady states are scrubbed.
+
+    A frame stands for the middle of its acquisition, unless slice timing says otherwise: sparse
+    BOLD (``DelayTime``, ``AcquisitionDuration``, ``VolumeTiming``) is acquired in a part of
+    ``t_r``. Echoes of one run are one acquisition.
 
     Examples
     --------
@@ -161,27 +180,33 @@ def read_bids_pair(
             raise TypeError(f"{name} must be given, got None.")
     root = check_folder(bids_root, "bids_root")
     wanted = Run(bare(subject, "sub"), bare(task, "task"), bare(session, "ses"), bare(run, "run"))
-    path, datatype = find_ele(root, wanted, datatype)
+    chosen = check_entities(entities)
+    path, datatype = find_ele(root, wanted, datatype, chosen)
     found = entities_of(path)
     wanted = Run(wanted.subject, wanted.task, found.get("ses"), found.get("run"))
     folder = _derivatives(root, derivatives)
     bold_path = find_bold(
         root if folder is None else folder, wanted, space, surface=is_surface(masker),
-        preprocessed=folder is not None,
+        preprocessed=folder is not None, entities=chosen,
     )  # fmt: skip
-    raw = _read_raw(root, path, datatype)
+    # An echo may be combined with others in the derivative.
+    acquired = bold_files(root, wanted.subject, preprocessed=False)
+    _check_chosen(chosen, path, bold_path, *acquired)
+    recording = read_recording(root, path, datatype)
+    raw = recording.raw
     raw.info["subject_info"] = {"his_id": f"sub-{wanted.subject}"}
     bold, fitted, used = extract(bold_path, masker, None if folder is None else confounds, radius)
     try:
         scan, timing = _scan(
-            root, folder, wanted, bold_path, raw, len(bold), t_r, slice_time_ref,
+            root, folder, wanted, bold_path, recording, len(bold), t_r, slice_time_ref, chosen,
             {"volume_event": volume_event, "first_volume": first_volume, "n_dummy": n_dummy},
         )  # fmt: skip
         done = []
         if steps:
             raw, done = clean_raw(raw, steps, scan.triggers)
     except ValueError as error:
-        raise ValueError(f"{path.name} with {bold_path.name}: {error}") from None
+        kind = RepetitionTimeError if isinstance(error, RepetitionTimeError) else ValueError
+        raise kind(f"{path.name} with {bold_path.name}: {error}") from None
     if sfreq is not None and raw.info["sfreq"] != sfreq:
         raw = raw.load_data(verbose="ERROR").resample(sfreq, verbose="ERROR")
     mark_frames(raw, scan.times)
@@ -221,65 +246,49 @@ def _derivatives(root: Path, given) -> Path | None:
     )
 
 
-def _read_raw(root: Path, path: Path, datatype: str):
-    try:
-        from mne_bids import BIDSPath, get_entities_from_fname, read_raw_bids
-    except ImportError:
-        raise ImportError(
-            "Reading BIDS folders needs mne-bids: pip install mne_samba[bids]."
-        ) from None
-    entities = get_entities_from_fname(path, on_error="ignore")
-    where = BIDSPath(
-        root=root, datatype=datatype, extension=path.suffix, check=False,
-        **{k: entities.get(k) for k in
-           ("subject", "session", "task", "acquisition", "run", "processing", "split")},
-        suffix=datatype,
-    )  # fmt: skip
-    try:
-        raw = read_raw_bids(where, on_ch_mismatch="raise", verbose="ERROR")
-        if len(raw.annotations) == 0:
-            # Events may be in the amplifier's own file alone.
-            file = mne.io.read_raw(path, verbose="ERROR")
-            # scans.tsv may give another date than the file: count from the first sample.
-            own = mne.Annotations(
-                file.annotations.onset - file.first_time, file.annotations.duration,
-                file.annotations.description,
-            )  # fmt: skip
-            raw.set_annotations(own, verbose="ERROR")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path.name}: {one_line(error):.300}") from None
-    except Exception as error:  # whatever the readers of many formats make of a damaged file
-        raise ValueError(f"{path.name} cannot be read: {one_line(error):.300}") from None
-    return raw
+def _check_chosen(chosen: dict, *paths: Path) -> None:
+    """Refuse entities that no file has: they were meant to choose one."""
+    for key, value in chosen.items():
+        if value is not None and not any(key in entities_of(path) for path in paths):
+            raise ValueError(
+                f"entities={{{key!r}: {value!r}}}: neither {paths[0].name} nor {paths[1].name} has "
+                f'"{key}-" in its name. Leave it out.'
+            )
 
 
-def _scan(root, folder, wanted, bold_path, raw, n_frames, t_r, slice_time_ref, options):
+def _scan(
+    root, folder, wanted, bold_path, recording, n_frames, t_r, slice_time_ref, chosen, options
+):
     base = root if folder is None else folder
     prep, files = sidecar_of(bold_path, base)
     sidecars = {files[-1].name: prep} if files else {}
     acquired: dict = prep
     if folder is not None:
-        acquired = {}
-        try:
-            original = find_bold(root, wanted, None, surface=False, preprocessed=False)
-        except (FileNotFoundError, ValueError):
-            logger.debug("No acquired BOLD of %s: its sidecar cannot be compared.", wanted.name)
-        else:
-            acquired, files = sidecar_of(original, root)
-            if files:
-                sidecars[files[-1].name] = acquired
+        acquired, name = acquired_sidecar(root, wanted, bold_path, chosen)
+        if name is not None:
+            sidecars[name] = acquired
     import nibabel as nib
 
     image = nib.load(bold_path)
-    t_r = repetition_time(t_r, sidecars, image, bold_path.name)
-    reference, source = slice_reference(slice_time_ref, prep, acquired, t_r)
     discarded = sum(
         _count(acquired, name)
         for name in ("NumberOfVolumesDiscardedByScanner", "NumberOfVolumesDiscardedByUser")
     )
-    scan = scan_of(raw, n_frames, t_r, discarded=discarded, reference=reference, **options)
+    event, n_volumes = options["volume_event"], n_frames + discarded
+    t_r_source = repetition_source(t_r, sidecars)
+    t_r = repetition_time(
+        t_r, sidecars, image, bold_path.name,
+        fits=lambda value: fits(recording, event, value, n_volumes), followed=event is not None,
+    )  # fmt: skip
+    reference, source = slice_reference(slice_time_ref, prep, acquired, t_r)
+    event, found = choose_markers(recording, event, t_r, n_volumes)
+    options = {**options, "volume_event": event}
+    scan = scan_of(
+        recording.raw, n_frames, t_r, discarded=discarded, reference=reference, **options
+    )
     timing = {
-        "t_r": t_r, "slice_time_ref": reference, "slice_time_source": source, **scan.described,
+        "t_r": t_r, "t_r_source": t_r_source, "slice_time_ref": reference,
+        "slice_time_source": source, **scan.described, **found,
         "first_frame": float(scan.times[0]), "last_frame": float(scan.times[-1]),
     }  # fmt: skip
     return scan, timing
@@ -294,7 +303,7 @@ def _count(metadata: dict, name: str) -> int:
 
 def _dataset(folder: Path) -> dict:
     path = folder / "dataset_description.json"
-    if not path.is_file():
+    if not path.is_file() and not path.is_symlink():
         return {"name": folder.name}
     content = read_json(path)
     made = content.get("GeneratedBy") or [{}]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+
+import pandas as pd
 
 _ELE = {
     "eeg": (".vhdr", ".edf", ".bdf", ".set", ".cnt"),
@@ -13,6 +17,19 @@ _ELE = {
     "ieeg": (".vhdr", ".edf", ".set", ".mefd", ".nwb"),
 }
 _ENTITY = re.compile(r"([a-z]+)-([a-zA-Z0-9+]+)")
+# How files begin that stand for a content which lies elsewhere: git-annex, git LFS.
+_POINTERS = (b"/annex/objects/", b"version https://git-lfs")
+# What mne-bids opens beside a recording.
+_ABOUT = (*_ELE, "events", "channels", "electrodes", "coordsystem", "scans", "participants")
+# Entities that derivatives add: an acquired file has none of them.
+_DERIVED = ("space", "res", "den", "desc", "hemi", "label", "cohort")
+# Given by arguments of their own.
+_NAMED = ("sub", "ses", "task", "run", "space")
+# What echoes of one acquisition must share, or frames would not know their time.
+_TIMING = (
+    "RepetitionTime", "SliceTiming", "VolumeTiming", "DelayTime", "AcquisitionDuration",
+    "NumberOfVolumesDiscardedByScanner", "NumberOfVolumesDiscardedByUser",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,50 @@ def same(given, found) -> bool:
 def one_line(error: Exception) -> str:
     """Write in one line what an error says, however many its library takes."""
     return " ".join(str(error).split())
+
+
+def check_fetched(path: Path) -> Path:
+    """Refuse a file of a DataLad dataset whose content is still elsewhere."""
+    pointer = path.is_symlink() and not path.exists()
+    if not pointer and path.is_file() and path.stat().st_size < 1000:
+        with path.open("rb") as file:
+            pointer = file.read(40).startswith(_POINTERS)
+    if pointer:
+        raise FileNotFoundError(
+            f"{path} is a placeholder whose content has not been fetched: datalad get {path}"
+        )
+    return path
+
+
+def check_recording_fetched(path: Path, root: Path) -> None:
+    """Refuse a recording of which a part, or a file that describes it, has not been fetched."""
+    if path.is_dir():
+        parts = [p for p in path.rglob("*") if not p.is_dir()]
+    else:
+        stem = path.name.split(".")[0]
+        parts = [p for p in path.parent.iterdir() if p.name.split(".")[0] == stem]
+    for part in sorted(parts):
+        check_fetched(part)
+    entities = entities_of(path)
+    for folder in _upwards(path, root):
+        for file in sorted(folder.iterdir()):
+            about = file.stem.rsplit("_", 1)[-1] in _ABOUT and file.suffix in (".tsv", ".json")
+            if about and entities_of(file).items() <= entities.items():
+                check_fetched(file)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of BIDS as text, whatever its columns hold; a byte-order mark is no text."""
+    check_fetched(path)
+    try:
+        content = path.read_bytes()
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:  # units in microvolts, written on old systems
+            text = content.decode("latin-1")
+        return pd.read_csv(StringIO(text), sep="\t", dtype=str, keep_default_na=False)
+    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
+        raise ValueError(f"{path} is no readable table: {one_line(error)}") from None
 
 
 def check_folder(path, what: str) -> Path:
@@ -116,14 +177,68 @@ def _matching(paths, wanted: Run) -> list[Path]:
     return [path for path in paths if fits(entities_of(path))]
 
 
-def find_ele(root: Path, wanted: Run, datatype: str | None) -> tuple[Path, str]:
+def check_entities(entities) -> dict[str, str | None]:
+    """Entities that choose among files, such as ``{"res": "2"}``; None stands for none of it."""
+    if entities is None:
+        return {}
+    if not isinstance(entities, Mapping):
+        raise TypeError(f'entities must be a dict such as {{"res": "2"}}, got {entities!r}.')
+    for key in entities:
+        if not isinstance(key, str) or not re.fullmatch("[a-z]+", key):
+            raise ValueError(
+                f'entities: {key!r} is no short name of an entity, such as "res" or "echo".'
+            )
+        if key in _NAMED:
+            whole = {"sub": "subject", "ses": "session"}.get(key, key)
+            raise ValueError(f"entities: {key!r} has an argument of its own: pass {whole}.")
+    return {key: bare(value, key) for key, value in entities.items()}
+
+
+def narrow(paths: list[Path], entities: Mapping) -> list[Path]:
+    """Keep the files of these entities; one that none of the files has does not choose."""
+    for key, value in entities.items():
+        if any(key in entities_of(path) for path in paths):
+            paths = [path for path in paths if same(value, entities_of(path).get(key))]
+    return paths
+
+
+def _differing(paths: list[Path]) -> dict[str, list[str]]:
+    """Entities in which files differ, and their values; "none" where a file lacks it."""
+    every = [entities_of(path) for path in paths]
+    keys = dict.fromkeys(key for one in every for key in one)
+    values = {key: sorted({one.get(key, "none") for one in every}) for key in keys}
+    return {key: found for key, found in values.items() if len(found) > 1}
+
+
+def _how_to_choose(paths: list[Path]) -> str:
+    """Words for the arguments that tell files apart."""
+    differ = _differing(paths)
+    own = [f"{key}: {' or '.join(values)}" for key, values in differ.items() if key not in _NAMED]
+    if not own:
+        if "space" in differ:
+            return f"give space, one of {differ['space']}."
+        return "give run, session or datatype."
+    key = next(key for key in differ if key not in _NAMED)
+    value = next(value for value in differ[key] if value != "none")
+    without = f' None (--entities {key}=) is the file without "{key}".'
+    also = f" space, one of {differ['space']}, and" if "space" in differ else ""
+    return (
+        f'give{also} entities, such as entities={{"{key}": "{value}"}} (in the command line '
+        f"--entities {key}={value}); they differ in {'; '.join(own)}."
+        + (without if "none" in differ[key] else "")
+    )
+
+
+def find_ele(
+    root: Path, wanted: Run, datatype: str | None, entities: Mapping | None = None
+) -> tuple[Path, str]:
     """Find the one electrophysiological recording of a run, and its datatype."""
     if not (root / f"sub-{wanted.subject}").is_dir():
         raise FileNotFoundError(
             f"No folder sub-{wanted.subject} in {root}; there are {subjects_of(root)[:12]}."
         )
     every = ele_files(root, wanted.subject, datatype)
-    found = _matching(every, wanted)
+    found = narrow(_matching(every, wanted), entities or {})
     if not found:
         raise FileNotFoundError(
             f"No EEG or MEG file of {wanted.name} in {root}; sub-{wanted.subject} has "
@@ -131,17 +246,20 @@ def find_ele(root: Path, wanted: Run, datatype: str | None) -> tuple[Path, str]:
         )
     if len(found) > 1:
         raise ValueError(
-            f"{wanted.name} fits several recordings, {[p.name for p in found]}: give run, session "
-            "or datatype."
+            f"{wanted.name} fits several recordings, {[p.name for p in found]}: "
+            + _how_to_choose(found)
         )
     return found[0], found[0].parent.name
 
 
-def find_bold(root: Path, wanted: Run, space: str | None, *, surface, preprocessed) -> Path:
+def find_bold(
+    root: Path, wanted: Run, space: str | None, *, surface, preprocessed,
+    entities: Mapping | None = None,
+) -> Path:  # fmt: skip
     """BOLD of the same run, in the space wanted."""
     every = bold_files(root, wanted.subject, preprocessed=preprocessed)
     kind = [p for p in every if p.name.endswith(".gii") == surface]
-    found = _matching(kind, wanted)
+    found = narrow(_matching(kind, wanted), entities or {})
     if space is not None:
         found = [p for p in found if entities_of(p).get("space") == space]
     if not found:
@@ -152,16 +270,53 @@ def find_bold(root: Path, wanted: Run, space: str | None, *, surface, preprocess
             f"{root}; sub-{wanted.subject} has {[p.name for p in every][:8]}."
         )
     if len(found) > 1:
-        spaces = sorted({entities_of(p).get("space", "none") for p in found})
         raise ValueError(
-            f"{wanted.name} has several BOLD images, {[p.name for p in found]}: give "
-            + (f"space, one of {spaces}." if len(spaces) > 1 else "run or session.")
+            f"{wanted.name} has several BOLD images, {[p.name for p in found]}: "
+            + _how_to_choose(found)
         )
     return found[0]
 
 
+def acquired_sidecar(
+    root: Path, wanted: Run, derivative: Path, entities: Mapping
+) -> tuple[dict, str | None]:
+    """Metadata of the acquired BOLD that a derivative was made of, and the name of its sidecar.
+
+    Echoes of one run are one acquisition: any of their sidecars tells its timing, where they agree.
+    """
+    every = [p for p in bold_files(root, wanted.subject, preprocessed=False) if p.suffix != ".gii"]
+    made_of = {k: v for k, v in entities_of(derivative).items() if k not in _DERIVED}
+    chosen = {k: v for k, v in entities.items() if k not in _DERIVED}
+    # fMRIPrep combines echoes and names the result without them.
+    found = narrow(narrow(_matching(every, wanted), chosen), made_of)
+    read = [(path, *sidecar_of(path, root)) for path in found]
+    if not read:
+        return {}, None
+    first, metadata, files = read[0]
+    for path, other, _ in read[1:]:
+        differ = [key for key in _TIMING if metadata.get(key) != other.get(key)]
+        if differ:
+            key = differ[0]
+            raise ValueError(
+                f"The sidecars of the acquired BOLD of {wanted.name} contradict each other: "
+                f"{first.name} has {key}={metadata.get(key)!r:.60}, {path.name} has "
+                f"{other.get(key)!r:.60}. If they are echoes of one acquisition, correct the "
+                f"sidecars; otherwise {_how_to_choose(found)}"
+            )
+    return metadata, files[-1].name if files else None
+
+
+def _upwards(path: Path, root: Path) -> list[Path]:
+    """Folder of a file and those above it, up to that of the dataset."""
+    folders = [path.parent]
+    while folders[-1] != root and folders[-1] != folders[-1].parent:
+        folders.append(folders[-1].parent)
+    return folders
+
+
 def read_json(path: Path) -> dict:
     """Read a sidecar, or say that it is damaged."""
+    check_fetched(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError, RecursionError) as error:
@@ -175,11 +330,8 @@ def sidecar_of(path: Path, root: Path) -> tuple[dict, list[Path]]:
     """Metadata by BIDS inheritance (nearer, more specific sidecars win), and the sidecars."""
     stem = path.name.split(".")[0]
     suffix, entities = stem.rsplit("_", 1)[1], entities_of(path)
-    folders = [path.parent]
-    while folders[-1] != root and folders[-1] != folders[-1].parent:
-        folders.append(folders[-1].parent)
     files = []
-    for folder in reversed(folders):
+    for folder in reversed(_upwards(path, root)):
         fits = [
             p for p in folder.glob(f"*{suffix}.json")
             if p.stem.split("_")[-1] == suffix

@@ -36,7 +36,8 @@ def harmonize(
     sfreq : float | None
         Wanted sampling rate, Hz. None takes the lowest there is.
     channels : None | "match"
-        Keep the good channels that all runs share, or leave channels to the estimator.
+        Keep the good channels that all runs share ("FP1" and "Fp1" are one), or leave channels to
+        the estimator.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def harmonize(
             new.raw = pair.raw.copy().load_data(verbose="ERROR").resample(sfreq, verbose="ERROR")
             notes["resampled_from_sfreq"] = float(pair.raw.info["sfreq"])
         if shared is not None and new.raw.ch_names != shared:
-            new.raw = new.raw.copy().pick(shared, exclude=()).reorder_channels(shared)
+            new.raw = _with_channels(new.raw, shared)
         lacking = [c for c in columns if c not in pair.bold.columns]
         new.bold = pair.bold.reindex(columns=columns)
         if lacking:
@@ -112,15 +113,31 @@ def harmonize(
 
 
 def _shared_channels(pairs) -> list[str]:
-    """Good data channels of all runs, in the order of the first."""
-    every = [[p.raw.ch_names[i] for i in picked(p.raw, None)] for p in pairs]
-    shared = [ch for ch in every[0] if all(ch in names for names in every)]
+    """Good data channels of all runs, in the order and spelling of the first."""
+    every = [
+        {p.raw.ch_names[i].casefold(): p.raw.ch_names[i] for i in picked(p.raw, None)}
+        for p in pairs
+    ]
+    shared = [ch for key, ch in every[0].items() if all(key in names for names in every)]
     if not shared:
         raise ValueError(f"The runs {[p.name for p in pairs][:8]} share no channel.")
-    dropped = sorted(set().union(*every) - set(shared))
+    kept = {ch.casefold() for ch in shared}
+    dropped = sorted({ch for names in every for key, ch in names.items() if key not in kept})
     if dropped:
         logger.info('channels="match": %d channels kept, dropped %s.', len(shared), dropped)
     return shared
+
+
+def _with_channels(raw, names: list[str]):
+    """Copy with these channels alone; they may be spelt "FP1" here and "Fp1" there."""
+    by_key = {raw.ch_names[i].casefold(): raw.ch_names[i] for i in picked(raw, None)}
+    here = [by_key[name.casefold()] for name in names]
+    raw = raw.copy().pick(here, exclude=()).reorder_channels(here)
+    spelt = {old: new for old, new in zip(here, names, strict=True) if old != new}
+    if spelt:
+        logger.info("Channels spelt otherwise in another run: renamed %s.", spelt)
+        raw.rename_channels(spelt, verbose="ERROR")
+    return raw
 
 
 def resample_bold(values, times, t_r: float) -> tuple[np.ndarray, np.ndarray]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mne
 import numpy as np
-from mne.utils import logger
+from mne.utils import logger, warn
 
 from .._checks import check_number
 from ..data.triggers import volume_starts, volume_triggers
 from ..windows import frame_times
+from ._markers import FRAME_EVENT, find_volume_event
 
-#: Description of the annotations that mark the time of every frame of BOLD.
-FRAME_EVENT = "bold_frame"
-# What scanners and amplifiers call a volume, where spacing alone does not tell.
-_USUAL = re.compile(r"r128|volume|(^|\W)tr($|\W)|scan|slice|t\s+1$|mri|fmri", re.IGNORECASE)
+
+class RepetitionTimeError(ValueError):
+    """Sidecars and image header do not agree on one repetition time: the user has to say it."""
 
 
 @dataclass(frozen=True)
@@ -38,37 +38,102 @@ def _header_t_r(image) -> float | None:
     return value if value > 0 else None
 
 
-def repetition_time(given, sidecars: dict[str, dict], image, image_name: str) -> float:
-    """Repetition time on which sidecars and image header agree, or the one that the user gave."""
+def repetition_time(
+    given, sidecars: dict[str, dict], image, image_name: str,
+    fits: Callable[[float], bool] = lambda t_r: False, followed: bool = False,
+) -> float:  # fmt: skip
+    """Repetition time on which sidecars and image header agree, or the one that the user gave.
+
+    A header that contradicts all sidecars is overruled where ``fits`` says that the triggers come
+    as these say. ``followed``: triggers will place the volumes, so that these may jitter.
+    """
     if given is not None:
         return check_number(given, "t_r", low=0, low_open=True)
-    found = {}
+    found: dict[str, float] = {}
     for name, metadata in sidecars.items():
         if "RepetitionTime" in metadata:
-            value = metadata["RepetitionTime"]
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                raise ValueError(
-                    f"{name}: RepetitionTime must be a positive number of seconds, got {value!r}."
-                )
-            found[name] = float(value)
+            found[name] = _positive(metadata["RepetitionTime"], f"{name}: RepetitionTime")
+        if metadata.get("VolumeTiming") is not None:
+            found[f"VolumeTiming of {name}"] = _spacing(metadata["VolumeTiming"], name, followed)
+    said = list(found.values())
     header = _header_t_r(image)
     if header is not None:
         found[f"header of {image_name}"] = header
     if not found:
-        raise ValueError(f"{image_name}: no sidecar or header gives RepetitionTime: pass t_r (s).")
-    values = list(found.values())
+        raise RepetitionTimeError(
+            f"{image_name}: no sidecar or header gives RepetitionTime: pass t_r (s), in the "
+            "command line --t-r."
+        )
+    if _agree(found.values()):
+        return next(iter(found.values()))
+    listed = ", ".join(f"{name} says {value:.6g} s" for name, value in found.items())
+    if said and _agree(said) and fits(said[0]):
+        # Some tools that write images leave 1 s in their headers.
+        warn(
+            f"Repetition times contradict each other: {listed}. The volume triggers come every "
+            f"{said[0]:.6g} s, which is taken."
+        )
+        return said[0]
+    raise RepetitionTimeError(
+        f"Repetition times contradict each other: {listed}. Pass the right one as t_r (s), in the "
+        "command line --t-r."
+    )
+
+
+def repetition_source(given, sidecars: dict[str, dict]) -> str:
+    """Where a repetition time was found."""
+    if given is not None:
+        return "given"
+    for field in ("RepetitionTime", "VolumeTiming"):
+        if any(metadata.get(field) is not None for metadata in sidecars.values()):
+            return field
+    return "image header"
+
+
+def _agree(values) -> bool:
     # Headers hold 32-bit numbers.
-    if max(values) > 1.0005 * min(values):
-        said = ", ".join(f"{name} says {value:.6g} s" for name, value in found.items())
-        raise ValueError(f"Repetition times contradict each other: {said}. Pass the right t_r.")
-    return values[0]
+    return max(values) <= 1.0005 * min(values)
+
+
+def _positive(value, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(f"{what} must be a positive number of seconds, got {value!r}.")
+    return float(value)
+
+
+def _spacing(times, name: str, followed: bool) -> float:
+    """Repetition time of a regular ``VolumeTiming``."""
+    try:
+        starts = np.asarray(times, dtype=float)
+        gaps = np.diff(starts)
+        fine = starts.ndim == 1 and len(gaps) > 0 and bool((gaps > 0).all())
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise ValueError(
+            f"{name}: VolumeTiming must be an ascending list of seconds, one per volume, got "
+            f"{times!r:.60}."
+        )
+    t_r = float(np.median(gaps))
+    mean = round(float(np.polyfit(np.arange(len(starts)), starts, 1)[0]), 9)
+    apart = np.abs(gaps / t_r - 1)
+    if apart.max() > (0.1 if followed else 0.001):
+        volume = int(np.argmax(apart))
+        raise ValueError(
+            f"{name}: VolumeTiming is irregular, its volumes come every {gaps.min():.6g} to "
+            f"{gaps.max():.6g} s (volume {volume + 1} {gaps[volume]:.6g} s after the one before "
+            "it), and frames need one repetition time. Cut recording and BOLD there into two runs, "
+            f"or, if VolumeTiming is wrong, pass t_r={t_r:.6g} (--t-r in the command line)."
+        )
+    return mean
 
 
 def slice_reference(given, prep: dict, raw: dict, t_r: float) -> tuple[float, str]:
     """Time within a volume that BOLD stands for, 0 to 1, and where it was found.
 
     ``StartTime`` of the derivative first (what slice-timing correction aimed at), then the mean of
-    the acquired slices, then the middle of the volume.
+    the acquired slices, then the middle of the acquisition, which in sparse BOLD is shorter than
+    ``t_r``.
     """
     if given is not None:
         return check_number(given, "slice_time_ref", low=0, high=1), "given"
@@ -86,35 +151,29 @@ def slice_reference(given, prep: dict, raw: dict, t_r: float) -> tuple[float, st
         raise ValueError(
             f"SliceTiming must lie within t_r={t_r:g} s, in seconds; got {slices[:4]}."
         )
+    lasts = _acquisition({**prep, **raw}, t_r)
+    if lasts is not None:
+        return lasts[0] / (2 * t_r), f"middle of the acquisition ({lasts[1]})"
     logger.info("No slice timing in the sidecars: frames stand for the middle of their volume.")
     return 0.5, "middle of the volume (no sidecar says)"
 
 
-def find_volume_event(raw, t_r: float, n_volumes: int) -> str:
-    """Tell which annotations mark volumes: as often as there are volumes, ``t_r`` apart."""
-    best = None
-    listed = {}
-    for text in dict.fromkeys(map(str, raw.annotations.description)):
-        if text.upper().startswith(("BAD", "EDGE")) or text == FRAME_EVENT:
-            continue
-        times = raw.annotations.onset[raw.annotations.description == text]
-        listed[text] = len(times)
-        if len(times) < 3:
-            continue
-        gaps = np.diff(np.sort(times))
-        gaps = gaps[gaps > 0.25 * t_r]
-        regular = len(gaps) > 0 and np.mean(np.abs(gaps / np.median(gaps) - 1) < 0.1) > 0.8
-        spaced = regular and abs(np.median(gaps) / t_r - 1) < 0.1
-        # The right spacing first, then a usual name, then any regular event (t_r may be wrong).
-        rank = (spaced, bool(_USUAL.search(text)), regular, -abs(len(times) - n_volumes))
-        if (spaced or _USUAL.search(text) or regular) and (best is None or rank > best[0]):
-            best = rank, text
-    if best is None:
+def _acquisition(metadata: dict, t_r: float) -> tuple[float, str] | None:
+    """Seconds that sparse BOLD is acquired for in each t_r, and the field that says so."""
+    given = metadata.get("AcquisitionDuration")
+    if given is not None:
+        lasts = _positive(given, "AcquisitionDuration")
+        if lasts > t_r * (1 + 1e-3):
+            raise ValueError(f"AcquisitionDuration={lasts:g} s is longer than t_r={t_r:g} s.")
+        return min(lasts, t_r), "AcquisitionDuration"
+    delay = metadata.get("DelayTime")
+    if delay is None:
+        return None
+    if isinstance(delay, bool) or not isinstance(delay, (int, float)) or not 0 <= delay < t_r:
         raise ValueError(
-            f"No events mark volumes: the recording has annotations {listed}. Pass volume_event "
-            "(a description, or a stim channel), or first_volume (seconds from the first sample)."
+            f"DelayTime must be seconds from 0 to less than t_r={t_r:g} s, got {delay!r}."
         )
-    return best[1]
+    return t_r - float(delay), "DelayTime"
 
 
 def scan_of(
@@ -155,8 +214,10 @@ def scan_of(
     )  # fmt: skip
     triggers = volume_starts(found, t_r=t_r, sfreq=sfreq, n_frames=None)
     spacing = float(np.polyfit(np.arange(len(found)), found, 1)[0]) if len(found) > 1 else t_r
+    if isinstance(volume_event, (tuple, list)):
+        volume_event = list(volume_event)  # as JSON has them
     described = {
-        "volume_event": volume_event if isinstance(volume_event, str) else list(volume_event),
+        "volume_event": "given times" if isinstance(volume_event, np.ndarray) else volume_event,
         "n_triggers": len(found),
         "n_dummy": n_dummy,
         "trigger_spacing": spacing,

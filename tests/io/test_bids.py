@@ -229,6 +229,9 @@ def test_stimuli_are_not_taken_for_volumes(copy, edit_events, tree):
 
 def test_no_triggers_at_all(copy, edit_events, tree):
     edit_events(copy, lambda table: table.iloc[:2].assign(trial_type="button"))
+    markers = copy / "sub-01/eeg/sub-01_task-rest_run-01_eeg.vmrk"
+    lines = markers.read_text(encoding="utf-8").splitlines(keepends=True)
+    markers.write_text("".join(line for line in lines if "Stimulus" not in line), encoding="utf-8")
     with pytest.raises(ValueError, match=r"No events mark volumes.*'button': 2"):
         read(copy)
     pair = read(copy, volume_event=None, first_volume=5.0, n_dummy=2)

@@ -214,7 +214,7 @@ def test_what_it_cannot_do_is_said_before_training(options, message, pair, monke
 def test_tables_and_other_frame_rates_are_refused(fitted, pair):
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"PaperModel .* table of shape .*100, 4"):
-        translator().fit(rng.standard_normal((100, 4)), rng.standard_normal((100, 3)))
+        translator(sfreq=None).fit(rng.standard_normal((100, 4)), rng.standard_normal((100, 3)))
     other = pickle.loads(pickle.dumps(fitted)).set_params(t_r=1.0)
     with pytest.raises(ValueError, match="tied to the t_r"):
         other.predict([pair[1][0]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from mne.utils import warn
+from mne.utils import logger
 from scipy import linalg
 
 from ._checks import check_number, check_option, check_t_r, keeps_earlier_fit
@@ -48,8 +48,8 @@ class BandPowerRidge(BoldPredictor):
     n_folds : int
         Blocks of the nested cross-validation.
     gap : float
-        Seconds between its training and test frames. Where it leaves no training frames, the
-        largest penalty is taken, with a warning.
+        Seconds between its training and test frames; halved, and said, while short data leave no
+        training frames: a baseline that cannot choose would be beaten too easily.
     reader : Reader | None
         How recordings are read; None takes the defaults of `mne_samba.Reader`.
 
@@ -232,26 +232,23 @@ class BandPowerRidge(BoldPredictor):
 
     def _cross_validate(self, features, target, blocks, times, alphas) -> np.ndarray:
         """Minus the squared error (n_alphas, n_targets) of held-out blocks."""
-        error, tested = np.zeros((len(alphas), target.shape[1])), False
-        apart = int(np.ceil(self.gap / self._grid.t_r)) if self._grid.n_lags > 1 else 0
-        for block in np.unique(blocks):
-            test = blocks == block
-            low, high = times[test].min() - apart, times[test].max() + apart
-            train = (times < low) | (times > high) if apart else ~test
-            if train.sum() < 2:
-                continue
-            tested = True
+        error = np.zeros((len(alphas), target.shape[1]))
+        wanted = int(np.ceil(self.gap / self._grid.t_r)) if self._grid.n_lags > 1 else 0
+        apart, splits = wanted, _splits(blocks, times, wanted)
+        while apart and not splits:
+            apart //= 2
+            splits = _splits(blocks, times, apart)
+        if apart < wanted:
+            logger.info(
+                "gap=%g s leaves no training frames beside any of %d blocks of %d frames: the "
+                "penalty is chosen with a gap of %g s.",
+                self.gap, self.n_folds, len(times), apart * self._grid.t_r,
+            )  # fmt: skip
+        for train, test in splits:
             solve = _ridge(features[train], target[train], alphas)
             for i in range(len(alphas)):
                 residual = target[test] - features[test] @ solve(np.full(target.shape[1], i))
                 error[i] += (residual**2).sum(axis=0)
-        if not tested and len(alphas) > 1:
-            warn(
-                f"gap={self.gap:g} s leaves no training frames beside any of {self.n_folds} blocks "
-                f"of {len(times)} frames: nothing tells penalties apart, and the largest is taken. "
-                "Set a shorter gap, or a single penalty (alphas)."
-            )
-            error[alphas < alphas.max()] = np.inf
         return -error
 
     def _frames(self, powers, grid) -> list[np.ndarray]:
@@ -265,6 +262,18 @@ class BandPowerRidge(BoldPredictor):
             features = (self._features(power, grid) - self._feature_mean) / self._feature_scale
             out.append(features @ self._weights + self._intercept)
         return out
+
+
+def _splits(blocks: np.ndarray, times: np.ndarray, apart: int) -> list[tuple]:
+    """Training and tested frames of every block, masks (n_frames,), ``apart`` frames apart."""
+    splits = []
+    for block in np.unique(blocks):
+        test = blocks == block
+        low, high = times[test].min() - apart, times[test].max() + apart
+        train = (times < low) | (times > high) if apart else ~test
+        if train.sum() >= 2:
+            splits.append((train, test))
+    return splits
 
 
 def _spread(features: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import warnings
 
+import joblib
 import mne
 import numpy as np
 import pandas as pd
@@ -208,11 +209,12 @@ def test_partialling_keeps_what_confounds_do_not_explain(world):
     assert summary.loc["FrameRidge", "partial_spearman"] == pytest.approx(mean, abs=0.03)
 
 
-@pytest.mark.slow
 def test_same_result_in_parallel():
+    """In threads; over processes, see tests/test_parallel.py."""
     signals, targets, _ = simulate(n_people=6, n_frames=120)
     one = run(FrameRidge(), signals, targets, n_jobs=1)
-    two = run(FrameRidge(), signals, targets, n_jobs=2)
+    with joblib.parallel_config(backend="threading"):
+        two = run(FrameRidge(), signals, targets, n_jobs=2)
     pd.testing.assert_frame_equal(one.to_frame(), two.to_frame(), check_exact=True)
     np.testing.assert_array_equal(one.null_["FrameRidge"], two.null_["FrameRidge"])
 

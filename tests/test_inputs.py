@@ -13,7 +13,8 @@ from mne_samba import make_windows
 from mne_samba._checks import as_float_array
 from mne_samba.baselines import BandPowerRidge
 
-OPTIONS = {"t_r": 2.0, "corrections": "never", "map_prior": "gaussian", "random_state": 0}
+OPTIONS = {"t_r": 2.0, "corrections": "never", "map_prior": "gaussian", "power": "linear",
+           "target_bands": False, "random_state": 0}  # fmt: skip
 
 
 def translator(**options):

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from assemble import assemble
 
-from mne_samba import InverseTranslator, Reader, read_samba
+from mne_samba import InverseCoreModel, InverseTranslator, Reader, read_samba
+
+BACK = InverseCoreModel(target_bands=False)
 
 
 def both(**params):
-    options = {"t_r": 2.0, "direction": "both", "corrections": "never", "random_state": 0}
+    options = {"t_r": 2.0, "direction": "both", "corrections": "never", "random_state": 0,
+               "power": "linear", "target_bands": False}  # fmt: skip
     return assemble(**(options | params))
 
 
@@ -19,7 +22,7 @@ def model(people):
 
 def test_each_direction_is_as_good_as_alone(people, model, fitted):
     np.testing.assert_allclose(model.predict(people.raws[2]), fitted.predict(people.raws[2]))
-    alone = InverseTranslator(t_r=2.0, model="core", random_state=0).fit(
+    alone = InverseTranslator(t_r=2.0, model=BACK, random_state=0).fit(
         people.bolds[:2], people.raws[:2]
     )
     # Power is measured once for both: its bins are added up to those of the way back.
@@ -36,7 +39,7 @@ def test_translate_there_is_predict(people, model):
 
 def test_score_is_the_mean_of_both_directions(people, model, fitted):
     there = fitted.score(people.raws[2:], people.bolds[2:])
-    alone = InverseTranslator(t_r=2.0, model="core", random_state=0).fit(
+    alone = InverseTranslator(t_r=2.0, model=BACK, random_state=0).fit(
         people.bolds[:2], people.raws[:2]
     )
     back = alone.score(people.bolds[2:], people.raws[2:])

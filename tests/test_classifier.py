@@ -15,7 +15,8 @@ from mne_samba.datasets import simulate_paired
 
 
 def translator(**params):
-    options = {"t_r": 2.0, "direction": "both", "corrections": "never", "random_state": 0}
+    options = {"t_r": 2.0, "direction": "both", "corrections": "never", "random_state": 0,
+               "target_bands": False}  # fmt: skip
     return assemble(**(options | params))
 
 

@@ -17,7 +17,8 @@ from mne_samba.datasets import simulate_paired
 
 
 def back(**params):
-    options = {"t_r": 2.0, "direction": "hemo_to_ele", "corrections": "never", "random_state": 0}
+    options = {"t_r": 2.0, "direction": "hemo_to_ele", "corrections": "never", "random_state": 0,
+               "target_bands": False}  # fmt: skip
     return assemble(**(options | params))
 
 

@@ -351,7 +351,7 @@ def test_every_parameter_of_a_bank_has_an_effect_or_is_refused(bank, name, data)
 
 def test_parameters_of_parts_can_be_searched(data):
     search = GridSearchCV(
-        SambaTranslator(t_r=2.0, model="core", random_state=0),
+        forward(CoreModel(power="linear", target_bands=False)),
         {"model__hrf": ["canonical", "double_gamma"], "reader__detrend": ["cosine", None]},
         cv=2, error_score="raise",
     )  # fmt: skip

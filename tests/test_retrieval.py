@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import CoreModel, SambaTranslator, make_windows
 
 
 @pytest.fixture(scope="module")
 def pairs(people):
-    model = SambaTranslator(t_r=2.0, model="core", random_state=0)
+    model = SambaTranslator(
+        t_r=2.0, model=CoreModel(power="linear", target_bands=False), random_state=0
+    )
     model.fit(people.raws[:2], people.bolds[:2])
     epochs, y = make_windows(people.raws[2], people.bolds[2], t_r=2.0, window=10.0)
     return model, epochs, y

@@ -60,7 +60,7 @@ def test_windows_fit_predict(recording):
 
 
 @pytest.mark.parametrize("make", [
-    lambda: SambaTranslator(t_r=T_R, model=CoreModel(power="linear", target_bands=False), random_state=0),
+    lambda: assemble(**CORE, random_state=0),
     lambda: BandPowerRidge(t_r=T_R),
 ], ids=["translator", "ridge"])  # fmt: skip
 def test_own_band_power_is_found_again(recording, make):

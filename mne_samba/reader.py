@@ -68,7 +68,8 @@ class Reader(BaseEstimator):
     -----
     Frame k was acquired at ``first_volume + n_dummy * t_r + (k + slice_time_ref) * t_r``, or at the
     scanner's own triggers. Where several recordings are read together, ``first_volume`` and
-    ``n_dummy`` may be lists with one value per recording.
+    ``n_dummy`` may be lists with one value per recording. Such a reader fits these recordings
+    alone, not the parts of a cross-validation: give `make_windows` the lists, or use triggers.
 
     Examples
     --------

@@ -58,7 +58,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         Plausible responses.
     reader : Reader | None
         How recordings are read: channels, frame times, drift of BOLD; None takes the defaults of
-        `mne_samba.Reader`.
+        `mne_samba.Reader`. Its ``memory`` is not used here.
     verbose : bool | str | int | None
         As in MNE.
 

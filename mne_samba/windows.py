@@ -26,6 +26,7 @@ from .data.pairing import (
 from .data.scrubbing import restore_frames
 from .data.segments import IRREGULAR
 from .data.stimulus_pairing import pair_by_stimulus
+from .data.triggers import refuse_shared_times
 from .reader import Reader
 
 __all__ = ["frame_times", "make_windows", "pair_by_stimulus", "restore_frames"]
@@ -128,6 +129,7 @@ def make_windows(
     context = check_number(context, "context", low=0)
     reader = Reader() if reader is None else reader
     reader.check()
+    refuse_shared_times(reader.volume_event, n)
     firsts = per_recording(reader.first_volume, n, "first_volume", several)
     dummies = per_recording(reader.n_dummy, n, "n_dummy", several)
     subjects = name_subjects(per_recording(subject, n, "subject", several), raws)

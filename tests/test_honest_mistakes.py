@@ -79,7 +79,7 @@ def test_penalties(world, alphas):
 
 def test_one_recording_outside_its_list(world):
     ridge = BandPowerRidge(t_r=2.0, reader=Reader(sfreq=200.0)).fit(world["arrays"], world["bolds"])
-    with pytest.raises(ValueError, match=r"one recording goes into a list"):
+    with pytest.raises(ValueError, match=r"One recording as an array .* goes into a list"):
         ridge.predict(world["arrays"][0])
 
 

@@ -150,11 +150,12 @@ def read_hemo(
         widths = {value.shape[1] for value in values}
         if len(widths) > 1:
             raise ValueError(f"Recordings of {name} differ in their number of regions: {widths}.")
-        _same_columns(y, name)
+        check_same_columns(y, name)
     return Haemodynamics(values, _names(y, values[0].shape[1]))
 
 
-def _same_columns(y, name) -> None:
+def check_same_columns(y, name: str) -> None:
+    """Refuse recordings whose tables name other regions, or the same in another order."""
     columns = [list(item.columns) for item in y if isinstance(item, pd.DataFrame)]
     for i, other in enumerate(columns[1:], 1):
         if other != columns[0]:

@@ -12,6 +12,9 @@ from .._checks import is_generator
 from .bold import check_swapped
 from .channels import align, check_same_rate, common_channels, picked
 
+# What EDF and MNE call people whose names were removed: they are not one person.
+_ANONYMOUS = ("", "X", "0", "None")
+
 
 def check_signal(data, channels, name) -> None:
     """Refuse NaN, infinite, flat and duplicated channels among the windows of a recording."""
@@ -89,7 +92,9 @@ def name_subjects(given, raws) -> list:
     """Person of every recording: as given, else as its info says, else one of its own."""
     subjects = []
     for value, raw in zip(given, raws, strict=True):
-        known = (raw.info["subject_info"] or {}).get("his_id") or f"unnamed {_fingerprint(raw)}"
+        known = str((raw.info["subject_info"] or {}).get("his_id", ""))
+        if known in _ANONYMOUS:
+            known = f"unnamed {_fingerprint(raw)}"
         subjects.append(known if value is None else value)
     return subjects
 

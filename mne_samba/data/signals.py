@@ -17,6 +17,7 @@ from .frame_times import times_for_bold
 from .given import Given
 from .recordings import Recordings
 from .segments import IRREGULAR, FrameGrid, Segment
+from .triggers import refuse_shared_times
 
 TABLE_COLUMNS = ("subject", "run", "recording", "onset", "frame")
 
@@ -202,6 +203,7 @@ def _recording_segment(read, n_times, sfreq, times, name, t_r, **spans) -> Segme
 
 def _of_recording(grid: FrameGrid, i: int, n: int) -> FrameGrid:
     """Grid of one recording, where some of its numbers are lists."""
+    refuse_shared_times(grid.volume_event, n)
     own = {"first_volume": grid.first_volume, "n_dummy": grid.n_dummy}
     own = {name: value for name, value in own.items() if np.ndim(value)}
     for name, value in own.items():

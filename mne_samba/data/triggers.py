@@ -59,6 +59,16 @@ def volume_triggers(raw, volume_event) -> np.ndarray:
     )
 
 
+def refuse_shared_times(volume_event, n_recordings: int) -> None:
+    """Refuse one array of times for several recordings, each of which has its own clock."""
+    if n_recordings > 1 and isinstance(volume_event, np.ndarray):
+        raise ValueError(
+            f"volume_event is one array of times, but there are {n_recordings} recordings, each "
+            "with its own: annotate them, raw.annotations.append(times, 0.0, 'volume'), and pass "
+            "volume_event='volume'."
+        )
+
+
 def _are_times(volume_event) -> bool:
     """Whether these are the times of volumes themselves, in seconds from the first sample."""
     if isinstance(volume_event, np.ndarray):
@@ -333,6 +343,11 @@ def _check_count(times, n_frames, n_dummy, n_targets) -> None:
             "regions look swapped; pass the transpose, shape (n_frames, n_targets)."
         )
     if extra < 0:
+        if n_dummy and n_triggers == n_frames:
+            raise ValueError(
+                f"{said}, as many as BOLD has frames: if dummy scans have no triggers, pass "
+                "n_dummy=0."
+            )
         missing = range(n_triggers, n_frames + n_dummy)
         raise ValueError(
             f"{said}: volume{'s' if len(missing) > 1 else ''} {_ranges(list(missing))} "

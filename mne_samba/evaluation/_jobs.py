@@ -65,7 +65,8 @@ def shuffled_bold(samples: Samples, train: np.ndarray) -> list:
         n = len(samples.bold[row])
         # Without the frames that no training sample holds.
         filled = source[np.isfinite(source).any(axis=1)]
-        start = samples.first[row] + len(filled) // 2
+        own = grids[int(samples.label[row])][: samples.first[row]]
+        start = np.isfinite(own).any(axis=1).sum() + len(filled) // 2
         parts.append(filled[(start + np.arange(n)) % len(filled)])
     return parts
 

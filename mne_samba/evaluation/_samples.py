@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .._checks import as_float_array
+from ..data.bold import check_same_columns
+from ..data.pairing import name_subjects
 from ..data.window_table import is_epochs_list, is_recordings, window_table
 from ._parts import inverse_of, known_params, reader_of, time_params
 from ._way_back import band_power
@@ -149,9 +151,11 @@ def read_samples(
     )
     ndim = 2 if whole else np.ndim(bold)
     if whole:
+        if inverse is None:
+            check_same_columns(bold, "y")
         parts = [_frames_of(part, "y") for part in bold]
         table = None
-        people = np.arange(n) if groups is None else np.asarray(groups)
+        people = _who(signal) if groups is None else np.asarray(groups)
         recordings = pd.DataFrame({"subject": people, "recording": np.arange(n), "first_frame": 0})
         label, first = np.arange(n), np.zeros(n, int)
     else:
@@ -188,6 +192,15 @@ def read_samples(
         names=_target_names(y, target_names, targets[0].shape[1]), table=table, ndim=ndim,
         n_unknown=n_unknown, n_cut=n_cut,
     )  # fmt: skip
+
+
+def _who(signal) -> np.ndarray:
+    """Person of each recording, (n_recordings,), by their info where it names one of several."""
+    names = [str(i) for i in range(len(signal))]
+    if all(isinstance(raw, mne.io.BaseRaw) for raw in signal):
+        names = name_subjects([None] * len(signal), signal)
+    told = 1 < len(set(names)) < len(names)
+    return np.array(names) if told else np.arange(len(signal))
 
 
 def _frames_without_history(translator, signal, t_r, n_grid, context) -> np.ndarray:

@@ -142,7 +142,7 @@ def make_windows(
     n_context = int(np.ceil(context * sfreq - 1e-6))
     n_times = n_context + int(np.ceil(n_frames * t_r * sfreq - 1e-6))
 
-    cuts = []
+    recordings = []
     for i, values in enumerate(hemo.values):
         check_bold(raws[i], values, t_r, reader.volume_event, f"bold[{i}]" if several else "bold")
         times = times_for_bold(
@@ -158,9 +158,11 @@ def make_windows(
             "recording": i, "onset": times[frames], "frame": frames,
             "late": _late(times, frames, n_frames, t_r, names[i]),
         })  # fmt: skip
-        cuts.append(_Recording(raws[i], values, names[i], table, channels, n_context, n_times))
+        recordings.append(
+            _Recording(raws[i], values, names[i], table, channels, n_context, n_times)
+        )
     metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
-    epochs, y = _assemble(cuts, channels, metadata)
+    epochs, y = _assemble(recordings, channels, metadata)
     if isinstance(bolds[0], pd.DataFrame):
         epochs.metadata.attrs["target_names"] = hemo.target_names
     return epochs, y
@@ -217,9 +219,9 @@ def _window_frames(times, with_history, n_frames, step, name) -> np.ndarray:
     return frames
 
 
-def _assemble(cuts: list[_Recording], channels: list[str], columns: dict):
+def _assemble(recordings: list[_Recording], channels: list[str], columns: dict):
     """Read the windows that no BAD span touches into one EpochsArray."""
-    keep = [~cut.bad for cut in cuts]
+    keep = [~one.bad for one in recordings]
     n_windows = sum(int(k.sum()) for k in keep)
     if n_windows == 0:
         raise ValueError(
@@ -227,27 +229,27 @@ def _assemble(cuts: list[_Recording], channels: list[str], columns: dict):
             "context, or annotate shorter spans."
         )
     n_frames = columns["n_frames"]
-    data = np.empty((n_windows, len(channels), cuts[0].n_times))
-    y = np.empty((n_windows, n_frames, cuts[0].bold.shape[1]))
+    data = np.empty((n_windows, len(channels), recordings[0].n_times))
+    y = np.empty((n_windows, n_frames, recordings[0].bold.shape[1]))
     samples, w, offset = [], 0, 0
-    for cut, kept in zip(cuts, keep, strict=True):
-        _say_dropped(cut.name, kept)
+    for one, kept in zip(recordings, keep, strict=True):
+        _say_dropped(one.name, kept)
         begin = w
-        for start, frame in zip(cut.starts[kept], cut.table["frame"][kept], strict=True):
-            data[w] = cut.read(start)
-            y[w] = cut.bold[frame : frame + n_frames]
-            samples.append(offset + cut.raw.first_samp + start + cut.n_context)
+        for start, frame in zip(one.starts[kept], one.table["frame"][kept], strict=True):
+            data[w] = one.read(start)
+            y[w] = one.bold[frame : frame + n_frames]
+            samples.append(offset + one.raw.first_samp + start + one.n_context)
             w += 1
-        check_signal(data[begin:w], channels, cut.name)
-        offset += cut.raw.first_samp + cut.raw.n_times  # samples stay unique over recordings
+        check_signal(data[begin:w], channels, one.name)
+        offset += one.raw.first_samp + one.raw.n_times  # samples stay unique over recordings
     kept = np.concatenate(keep)
-    metadata = pd.concat([cut.table for cut in cuts], ignore_index=True)[kept]
+    metadata = pd.concat([one.table for one in recordings], ignore_index=True)[kept]
     if np.abs(np.stack(metadata["late"])).max() <= IRREGULAR:
         del metadata["late"]
-    index = [cuts[0].raw.ch_names.index(channel) for channel in channels]
-    info = mne.pick_info(cuts[0].raw.info, index, verbose="ERROR")
+    index = [recordings[0].raw.ch_names.index(channel) for channel in channels]
+    info = mne.pick_info(recordings[0].raw.info, index, verbose="ERROR")
     epochs = mne.EpochsArray(
-        data, info, tmin=-cuts[0].n_context / info["sfreq"],
+        data, info, tmin=-recordings[0].n_context / info["sfreq"],
         events=np.column_stack([samples, np.zeros_like(samples), np.ones_like(samples)]),
         event_id={"window": 1}, metadata=metadata.assign(**columns).reset_index(drop=True),
         selection=np.flatnonzero(kept), drop_log=tuple(() if k else ("BAD",) for k in kept),

@@ -8,6 +8,8 @@ import mne
 import numpy as np
 from mne.utils import logger
 
+from .cuts import cuts_of
+
 
 def picked(inst, picks) -> list[int]:
     """Return indices of the channels that MNE's ``picks`` means, bad ones left out."""
@@ -35,7 +37,8 @@ def picked(inst, picks) -> list[int]:
 def bad_spans(raw, channels: list[str]) -> np.ndarray:
     """Spans (n_spans, 2) annotated as BAD or EDGE, in seconds from the first sample.
 
-    Spans of single channels count where one of ``channels`` is among them.
+    Spans of single channels count where one of ``channels`` is among them. Every cut is one sample
+    that no window and no bin may hold: what lies before it is no history of what follows.
     """
     said = raw.annotations
     bad = np.array(
@@ -46,9 +49,10 @@ def bad_spans(raw, channels: list[str]) -> np.ndarray:
         ],
         dtype=bool,
     )
-    onset = mne.annotations._sync_onset(raw, said.onset[bad])
-    duration = np.maximum(said.duration[bad], 1.0 / raw.info["sfreq"])
-    return np.column_stack([onset, onset + duration])
+    cuts = np.array([cut.time for cut in cuts_of(raw)])
+    onset = np.r_[mne.annotations._sync_onset(raw, said.onset[bad]), cuts]
+    duration = np.r_[said.duration[bad], np.zeros(len(cuts))]
+    return np.column_stack([onset, onset + np.maximum(duration, 1.0 / raw.info["sfreq"])])
 
 
 def check_same_rate(sfreq: float, other: float, name: str, other_name: str) -> None:

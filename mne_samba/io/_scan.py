@@ -10,8 +10,8 @@ import numpy as np
 from mne.utils import logger, warn
 
 from .._checks import check_number
+from ..data.frame_times import frame_times
 from ..data.triggers import volume_starts, volume_triggers
-from ..windows import frame_times
 from ._markers import FRAME_EVENT, find_volume_event
 
 

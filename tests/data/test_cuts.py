@@ -139,6 +139,18 @@ def test_frames_on_one_side_of_a_cut_are_fine():
     assert milliseconds_off(epochs, y) < 5
 
 
+def test_what_lies_before_a_cut_is_no_history(interrupted):
+    """BOLD begins at 103 s, two seconds after the cut: a window with 10 s of context crosses it."""
+    _, raw = interrupted
+    raw.set_annotations(raw.annotations[raw.annotations.description != "R128"])
+    options = {"t_r": T_R, "window": 20.0, "context": 10.0, "step": 2.0}
+    bold, reader = bold_of(VOLUMES[61:121]), Reader(first_volume=103.0)
+    epochs, _ = make_windows(raw, bold, reader=reader, **options)
+    assert epochs.metadata["onset"].min() == 113.0
+    (segment,) = reader.read_pair([raw], [bold], T_R).segments
+    assert segment.in_bad(np.array([101.0, 102.0]) * SFREQ, SFREQ).all()
+
+
 def test_what_interrupts_nothing_is_no_cut(tmp_path):
     data, _, _ = paused(400.0, 500.0)
     end = data.shape[1] / SFREQ

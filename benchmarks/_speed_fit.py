@@ -7,11 +7,11 @@ import time
 
 import mne
 import numpy as np
+from _generated import GeneratedRaw
 from _timing import exponent, peak, reset_peak, resident, seconds
 
 from mne_samba import CoreModel, SambaTranslator
 from mne_samba.datasets import simulate_paired
-from mne_samba.datasets._generated import GeneratedRaw
 from mne_samba.metrics import pearson
 from mne_samba.wavelets import CANONICAL_BANDS
 

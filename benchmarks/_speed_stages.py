@@ -7,6 +7,7 @@ from functools import partial
 import mne
 import numpy as np
 import torch
+from _morlet_power import morlet_power
 from _paper_reference import (
     conv_bank,
     dense_attention,
@@ -20,7 +21,7 @@ from mne_samba.hrf import convolve, convolve_frames, double_gamma, glover_params
 from mne_samba.models.graphs import knn_adjacency
 from mne_samba.nn.graph import GraphAttention
 from mne_samba.nn.wavelet import wavedec
-from mne_samba.wavelets import CANONICAL_BANDS, band_power, morlet_power
+from mne_samba.wavelets import CANONICAL_BANDS, band_power
 
 SFREQ, HRF_LENGTH = 200.0, 30.0
 

@@ -5,13 +5,13 @@ import tracemalloc
 import mne
 import numpy as np
 import pytest
+from _generated import GeneratedRaw
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from mne_samba import CoreModel, Reader, SambaTranslator, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
-from mne_samba.datasets._generated import GeneratedRaw
 from mne_samba.wavelets import Morlet, Shannon
 
 COMPUTED = []

@@ -63,6 +63,23 @@ def frame_times(
     )
 
 
+def count_frames(duration: float, start: float, t_r: float) -> int:
+    """Frames of ``t_r`` from a start to the end of a recording, in seconds."""
+    # Half a sample of tolerance is far below what any frame grid resolves.
+    return int(np.floor((duration - start) / t_r + 1e-6)) if duration > start else 0
+
+
+def regular_times(
+    n_frames: int | None, duration: float, t_r: float, first_volume=0.0, n_dummy=0,
+    slice_time_ref=0.0,
+) -> np.ndarray:  # fmt: skip
+    """Give frame times (n_frames,) of a regular scan; None: as many as the recording can hold."""
+    start = first_volume + n_dummy * t_r
+    if n_frames is None:
+        n_frames = count_frames(duration, start, t_r)
+    return start + (np.arange(n_frames) + slice_time_ref) * t_r
+
+
 def times_for_bold(
     raw, n_frames, t_r, first_volume, n_dummy, slice_time_ref, volume_event, n_targets, name="raw"
 ):
@@ -77,10 +94,7 @@ def times_for_bold(
     sfreq = raw.info["sfreq"]
     duration = raw.n_times / sfreq
     if volume_event is None:
-        start = first_volume + n_dummy * t_r
-        if n_frames is None:
-            n_frames = max(int(np.floor((duration - start) / t_r + 1e-6)), 0)
-        times = start + (np.arange(n_frames) + slice_time_ref) * t_r
+        times = regular_times(n_frames, duration, t_r, first_volume, n_dummy, slice_time_ref)
     else:
         if first_volume:
             raise ValueError(
@@ -90,12 +104,7 @@ def times_for_bold(
         triggers = volume_triggers(raw, volume_event)
         check_uncut(raw, triggers, name, "volume triggers")
         starts = volume_starts(
-            triggers,
-            t_r=t_r,
-            sfreq=sfreq,
-            n_frames=n_frames,
-            n_dummy=n_dummy,
-            n_targets=n_targets,
+            triggers, t_r=t_r, sfreq=sfreq, n_frames=n_frames, n_dummy=n_dummy, n_targets=n_targets
         )
         times = starts + slice_time_ref * t_r
     if len(times) == 0:

@@ -13,7 +13,7 @@ from ..metrics import recording_labels
 from .channels import align, bad_spans, check_same_rate, common_channels
 from .cuts import check_uncut
 from .drive import Drive
-from .frame_times import times_for_bold
+from .frame_times import count_frames, regular_times, times_for_bold
 from .given import Given
 from .recordings import Recordings
 from .segments import IRREGULAR, FrameGrid, Segment
@@ -95,11 +95,6 @@ def _names(n: int, expected, name: str, drive=None) -> list[str]:
     return list(expected) if expected is not None else [f"ch{i:03d}" for i in range(n)]
 
 
-def _grid_frames(duration: float, start: float, step: float) -> int:
-    # Half a sample of tolerance is far below what any frame grid resolves.
-    return int(np.floor((duration - start) / step + 1e-6)) if duration > start else 0
-
-
 def _read_windows(array, grid, n_frames, ch_names, name, window_frames, drive=None) -> Recordings:
     sfreq = _need_sfreq(grid, name)
     if drive is not None and drive.frame_start is not None:
@@ -114,7 +109,7 @@ def _read_windows(array, grid, n_frames, ch_names, name, window_frames, drive=No
         start = -check_number(grid.tmin, "tmin", high=0.0)
         fits = frames is not None and frames_fit(frames, start, grid.t_r, duration)
         if n_frames is None and not fits:
-            frames = _grid_frames(duration, start, grid.t_r)
+            frames = count_frames(duration, start, grid.t_r)
     elif frames is None:
         raise ValueError(
             f"{name} holds windows without tmin, so its number of frames must be known."
@@ -149,7 +144,7 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
         check_finite(data, name, info["ch_names"])
         duration = data.shape[2] / sfreq
         start = -float(epochs.tmin)
-        frames = n_frames if n_frames is not None else _grid_frames(duration, start, grid.t_r)
+        frames = n_frames if n_frames is not None else count_frames(duration, start, grid.t_r)
         check_window_frames(frames, start, grid.t_r, duration, name)
         segments += [
             Segment(_array_reader(d), data.shape[2], start, grid.t_r, frames, late=late)
@@ -212,12 +207,10 @@ def _of_recording(grid: FrameGrid, i: int, n: int) -> FrameGrid:
     return replace(grid, **{name: value[i] for name, value in own.items()})
 
 
-def _plain_times(grid, frames, duration) -> np.ndarray:
-    volume = grid.first_volume + grid.n_dummy * grid.t_r
-    start = volume + grid.slice_time_ref * grid.t_r
-    if frames is None:
-        frames = _grid_frames(duration, volume, grid.t_r)
-    return start + grid.t_r * np.arange(frames)
+def _regular_times(grid: FrameGrid, frames: int | None, duration: float) -> np.ndarray:
+    return regular_times(
+        frames, duration, grid.t_r, grid.first_volume, grid.n_dummy, grid.slice_time_ref
+    )
 
 
 def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
@@ -231,7 +224,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
             info = mne.pick_info(raw.info, index, verbose="ERROR")
         one = _of_recording(grid, i, len(X))
         if one.volume_event is None:
-            times = _plain_times(one, frames, raw.n_times / sfreq)
+            times = _regular_times(one, frames, raw.n_times / sfreq)
             if len(times):
                 check_uncut(raw, times, f"{name}[{i}]")
         else:
@@ -264,7 +257,7 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
         if isinstance(item, Drive) and item.frame_start is not None:
             one = replace(one, first_volume=item.frame_start, n_dummy=0, slice_time_ref=0.0,
                           t_r=item.frame_step)  # fmt: skip
-        times = _plain_times(one, frames, array.shape[1] / sfreq)
+        times = _regular_times(one, frames, array.shape[1] / sfreq)
         if isinstance(item, Drive) and item.late is not None:
             times = times[: len(item.late)] + item.late[: len(times)]
         if len(times) and array.shape[1] < times[-1] * sfreq <= array.shape[0]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from .._checks import as_float_array
 from ..data.bold import check_same_columns
+from ..data.frame_times import regular_times
 from ..data.pairing import name_subjects
 from ..data.window_table import is_epochs_list, is_recordings, window_table
 from ._parts import inverse_of, known_params, reader_of, time_params
@@ -211,13 +212,9 @@ def _frames_without_history(translator, signal, t_r, n_grid, context) -> np.ndar
         times = [segment.frame_times for segment in segments]
     else:
         params = known_params(translator)
-        start = np.broadcast_to(params.get("first_volume", 0.0), len(n_grid))
-        shift = np.asarray(params.get("n_dummy", 0)) + params.get("slice_time_ref", 0.0)
-        shift = np.broadcast_to(shift, len(n_grid))
-        times = [
-            first + (np.arange(n) + late) * step
-            for first, late, step, n in zip(start, shift, t_r, n_grid, strict=True)
-        ]
+        names = ("first_volume", "n_dummy", "slice_time_ref")
+        scans = np.broadcast_arrays(n_grid, t_r, *[params.get(name, 0.0) for name in names])
+        times = [regular_times(n, np.inf, *scan) for n, *scan in zip(*scans, strict=True)]
     return np.array([(time < history - 1e-9).sum() for time in times])
 
 

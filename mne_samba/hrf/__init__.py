@@ -14,7 +14,7 @@ then `stats` (what a fit needs of the data), `fit` (double gammas under a shared
 of data).
 """
 
-from .convolution import convolve, convolve_frames, lag_times
+from .convolution import convolve, convolve_frames
 from .deconvolution import deconvolve
 from .fit import fit_double_gamma
 from .gamma import (
@@ -45,7 +45,6 @@ __all__ = [
     "hrf_basis",
     "hrf_dictionary",
     "hrf_summary",
-    "lag_times",
     "spm_params",
     "summarise_response",
     "unit_peak",

@@ -8,25 +8,6 @@ from torch.autograd.function import once_differentiable
 from .._as_written import as_written
 
 
-def lag_times(hrf_length, dt):
-    """Centres of the lag bins of a frame's history.
-
-    Parameters
-    ----------
-    hrf_length : float
-        Length of the response in seconds.
-    dt : float
-        Width of a bin in seconds.
-
-    Returns
-    -------
-    lags : array of shape (ceil(hrf_length / dt),)
-        ``(j + 0.5) * dt``, most recent first.
-    """
-    n_lags = int(np.ceil(round(hrf_length / dt, 9)))
-    return (np.arange(n_lags) + 0.5) * dt
-
-
 @as_written
 def convolve_frames(drive, kernel, step=1, dt=1.0):
     """Convolve causally and sample at frames.

@@ -7,7 +7,7 @@ the same for every estimator.
 from .bands import CANONICAL_BANDS
 from .banks import Discrete, Morlet, Shannon, as_bank
 from .discrete import discrete_bands, discrete_power
-from .morlet import band_frequencies, causal_delay, morlet_power
+from .morlet import band_frequencies, causal_delay
 from .power import band_power
 from .shannon import shannon_kernels
 
@@ -22,6 +22,5 @@ __all__ = [
     "causal_delay",
     "discrete_bands",
     "discrete_power",
-    "morlet_power",
     "shannon_kernels",
 ]

@@ -1,4 +1,4 @@
-"""Complex Morlet wavelets: design, frequency responses and plain time-frequency power.
+"""Complex Morlet wavelets: design and frequency responses.
 
 The wavelets are those of :func:`mne.time_frequency.morlet` (Tallon-Baudry et al., 1997): at
 frequency ``f`` with ``n_cycles`` cycles, ``sigma_t = n_cycles / (2 pi f)`` seconds in time and
@@ -8,10 +8,9 @@ frequency ``f`` with ``n_cycles`` cycles, ``sigma_t = n_cycles / (2 pi f)`` seco
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import fft
 
-from .bands import CANONICAL_BANDS, band_edges, check_rate
+from .bands import CANONICAL_BANDS, band_edges
 
 # Half length of a wavelet in standard deviations of its envelope, as in MNE.
 _HALF_LENGTH = 5.0
@@ -148,80 +147,3 @@ def _take_spectrum(spectrum: np.ndarray, first: int, n_bins: int, n_fft: int) ->
     taken = spectrum[..., np.where(mirrored, n_fft - index, index)]
     taken[..., mirrored] = taken[..., mirrored].conj()
     return taken
-
-
-def morlet_power(
-    signal: ArrayLike, sfreq: float, freqs: ArrayLike, n_cycles: float = 7.0, decim: int = 1
-) -> np.ndarray:
-    """Power of complex Morlet coefficients, as :func:`mne.time_frequency.tfr_array_morlet` has it.
-
-    One forward transform per block serves every frequency. Each inverse transform is as short as
-    the decimated output: folding a spectrum modulo that length is exactly decimation in time.
-
-    Parameters
-    ----------
-    signal : array-like, shape (..., n_times)
-        Signal; beyond its ends it counts as zero.
-    sfreq : float
-        Sampling rate in Hz.
-    freqs : array-like, shape (n_freqs,)
-        Frequencies in Hz.
-    n_cycles : float
-        Cycles per wavelet.
-    decim : int
-        Keep every ``decim``-th sample.
-
-    Returns
-    -------
-    ndarray, shape (..., n_freqs, ceil(n_times / decim)), float32
-        ``|coefficient|**2`` in squared units of the signal.
-
-    Raises
-    ------
-    ValueError
-        If a frequency is not between 0 and half the sampling rate, or ``decim`` is below 1.
-    """
-    signal = np.asarray(signal)
-    freqs = np.atleast_1d(np.asarray(freqs, dtype=float))
-    n_cycles = _check_cycles(n_cycles)
-    band_edges(freqs)
-    check_rate(freqs.max(), sfreq)
-    if decim != int(decim) or decim < 1:
-        raise ValueError(f"decim must be a whole number of at least 1, got {decim!r}.")
-    decim, n_times = int(decim), signal.shape[-1]
-    n_out = -(-n_times // decim)
-    wavelets = [morlet(sfreq, freq, n_cycles) for freq in freqs]
-    # The block starts on the decimated grid, so its pad is a whole number of output samples.
-    pad_out = -(-(max(w.size for w in wavelets) // 2) // decim)
-    m = fft.next_fast_len(min(n_out + 2 * pad_out, max(10 * pad_out, 16384 // decim)))
-    n_fft, hop = m * decim, m - 2 * pad_out
-    filters = []
-    for wavelet in wavelets:
-        first, values = _support(_centred_response(wavelet, n_fft))
-        filters.append((first, (values / decim).astype(np.complex64)))
-    rows = signal.reshape(-1, n_times)
-    power = np.empty((len(rows), len(freqs), n_out), dtype=np.float32)
-    n_rows = max(1, 2**18 // n_fft)
-    for row in range(0, len(rows), n_rows):
-        part = slice(row, row + n_rows)
-        for out in range(0, n_out, hop):
-            start = (out - pad_out) * decim
-            low, high = max(start, 0), min(start + n_fft, n_times)
-            block = np.zeros((len(rows[part]), n_fft), dtype=np.float32)
-            block[:, low - start : high - start] = rows[part, low:high]
-            spectrum = fft.rfft(block)
-            n_valid = min(hop, n_out - out)
-            for i, (first, values) in enumerate(filters):
-                folded = _fold(_take_spectrum(spectrum, first, values.size, n_fft) * values, m)
-                coefs = fft.ifft(folded, overwrite_x=True)[:, pad_out : pad_out + n_valid]
-                power[part, i, out : out + n_valid] = coefs.real**2 + coefs.imag**2
-    return power.reshape(*signal.shape[:-1], len(freqs), n_out)
-
-
-def _fold(values: np.ndarray, n_out: int) -> np.ndarray:
-    """Sum the columns of ``values`` modulo ``n_out``; fewer columns are padded with zeros."""
-    folded = np.zeros((len(values), n_out), dtype=values.dtype)
-    for start in range(0, values.shape[1], n_out):
-        part = values[:, start : start + n_out]
-        folded[:, : part.shape[1]] += part
-    return folded

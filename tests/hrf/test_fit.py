@@ -9,7 +9,6 @@ from mne_samba.hrf import (
     glover_params,
     hrf_dictionary,
     hrf_summary,
-    lag_times,
 )
 from mne_samba.hrf.fit import response_family, to_coordinates, to_params
 
@@ -44,7 +43,7 @@ def test_coordinates_round_trip():
 
 
 def test_jacobian_of_the_family_against_forward_differences():
-    family = response_family(lag_times(30.0, 0.5))
+    family = response_family((np.arange(60) + 0.5) * 0.5)
     x = family.atoms[:3]
     coefs, slopes = family.jacobian(x)
     assert_allclose(coefs, family.coefs(x))

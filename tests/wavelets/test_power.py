@@ -11,7 +11,6 @@ from mne_samba.wavelets import (
     band_frequencies,
     band_power,
     causal_delay,
-    morlet_power,
 )
 from mne_samba.wavelets.morlet import morlet
 
@@ -42,25 +41,6 @@ def _mne_power(signal, freqs, n_cycles, decim=1):
 def test_morlet_is_mnes(freq, n_cycles):
     expected = mne.time_frequency.morlet(SFREQ, freq, n_cycles, zero_mean=True)
     assert_allclose(morlet(SFREQ, freq, n_cycles), expected, atol=1e-12)
-
-
-@pytest.mark.parametrize("n_cycles", [3.0, 7.0])
-@pytest.mark.parametrize(("decim", "n_times"), [(1, 6001), (7, 6001), (20, 40000)])
-def test_morlet_power_is_mnes(n_cycles, decim, n_times):
-    signal = _background(2, n_times)
-    freqs = np.array([2.0, 6.0, 10.0, 20.0, 45.0, 90.0])
-    expected = _mne_power(signal, freqs, n_cycles, decim)
-    power = morlet_power(signal, SFREQ, freqs, n_cycles, decim)
-    assert power.shape == expected.shape
-    error = np.sqrt(((power - expected) ** 2).sum(-1) / (expected**2).sum(-1))
-    assert error.max() < 1e-3
-
-
-def test_morlet_power_keeps_leading_axes():
-    signal = _background(6, 800)
-    flat = morlet_power(signal, SFREQ, [10.0, 20.0], decim=4)
-    stacked = morlet_power(signal.reshape(2, 3, 800), SFREQ, [10.0, 20.0], decim=4)
-    assert_allclose(stacked.reshape(6, 2, 200), flat)
 
 
 @pytest.mark.parametrize("n_cycles", [3.0, 5.0, 7.0])
@@ -219,8 +199,3 @@ def test_bad_arguments(change, message):
     options = dict(bands=CANONICAL_BANDS, start=0, width=100, n_bins=5) | change
     with pytest.raises(ValueError, match=message):
         band_power(_reader(np.zeros((1, 1000))), 1000, SFREQ, **options)
-
-
-def test_bad_decimation():
-    with pytest.raises(ValueError, match="decim"):
-        morlet_power(np.zeros(100), SFREQ, [10.0], decim=0)

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import fft
 
-from mne_samba.wavelets import band_frequencies, band_power, causal_delay, morlet_power, power
+from mne_samba.wavelets import band_frequencies, band_power, causal_delay, power
 from mne_samba.wavelets import morlet as design
 from mne_samba.wavelets.morlet import morlet
 
@@ -115,13 +115,6 @@ def test_the_support_of_a_response_is_one_stretch_of_the_circle():
     assert design._support(response)[1].size == 6
 
 
-def test_folding_is_decimation_in_time():
-    values = np.random.default_rng(0).standard_normal((2, 12)) + 0j
-    assert_allclose(fft.ifft(design._fold(values, 4)), 3 * fft.ifft(values)[:, ::3], atol=1e-12)
-    short = design._fold(values[:, :3], 5)
-    assert_array_equal(short, np.pad(values[:, :3], ((0, 0), (0, 2))))
-
-
 def test_wavelets_have_their_norm_mean_and_length():
     for causal in (0.0, 0.2):
         wavelet = morlet(200.0, 10.0, 5.0, causal=causal)
@@ -142,18 +135,6 @@ def test_frequencies_are_centres_of_equal_ratios():
     assert_allclose(band_frequencies({"a": (4.0, 8.0)})[0], freqs)
     assert_allclose(causal_delay([(4.0, 8.0), 10.0]), 3 * 7 / (2 * np.pi * np.r_[freqs[0], 10.0]))
     assert_allclose(causal_delay([10.0], 3.0), 9 / (2 * np.pi * 10.0))
-
-
-def test_every_sample_unless_told_otherwise():
-    signal = np.random.default_rng(0).standard_normal((2, 700))
-    whole = morlet_power(signal, 100.0, [10.0, 20.0])
-    assert whole.shape == (2, 2, 700)
-    assert_allclose(morlet_power(signal, 100.0, [10.0, 20.0], 7.0, 1), whole)
-    assert_allclose(
-        morlet_power(signal, 100.0, [10.0, 20.0], decim=6), whole[..., ::6],
-        rtol=1e-3, atol=1e-3 * whole.mean(),
-    )  # fmt: skip
-    assert morlet_power(signal, 100.0, 10.0, decim=700).shape == (2, 1, 1)
 
 
 def test_power_of_a_sine_is_its_squared_amplitude_times_the_wavelets_gain():
@@ -235,10 +216,3 @@ def test_what_is_refused_in_which_words(name):
     with pytest.raises(ValueError) as said:
         band_power(reader(np.zeros((1, 1000))), **options)
     assert str(said.value) == message
-
-
-@pytest.mark.parametrize("decim", [0, 1.5, -2])
-def test_decimation_is_a_whole_number(decim):
-    with pytest.raises(ValueError) as said:
-        morlet_power(np.zeros(100), 100.0, [10.0], decim=decim)
-    assert str(said.value) == f"decim must be a whole number of at least 1, got {decim!r}."

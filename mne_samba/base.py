@@ -294,9 +294,9 @@ class Assembled(Translator):
             return None
         return self._fitted, self._fitted_input
 
-    def _publish(self, inputs, fitted, provenance: list[dict]) -> None:
-        """Set the fitted attributes."""
-        self._fitted = fitted
-        self._publish_input(inputs, provenance)
-        for name, value in fitted.describe(inputs.layout).items():
+    def _restore(self, state) -> None:
+        """Set the fitted attributes that follow from a state: input, what is fitted, provenance."""
+        self._fitted = state.fitted
+        self._publish_input(state.inputs, state.provenance)
+        for name, value in state.fitted.describe(state.inputs.layout).items():
             setattr(self, name, value)

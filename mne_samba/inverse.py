@@ -11,10 +11,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._checks import check_option, keeps_earlier_fit
 from ._scoring import score_frames
-from .base import Assembled, OfPairs, check_history, forget_fit, moment_names, time_moments
+from .base import (
+    Assembled,
+    FittedInput,
+    OfPairs,
+    check_history,
+    forget_fit,
+    moment_names,
+    time_moments,
+)
 from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
-from .data.recordings import Layout, Recordings
+from .data.recordings import Recordings
 from .metrics import METRICS
 from .models.inverse_data import (
     InverseScale,
@@ -26,10 +34,17 @@ from .models.inverse_data import (
 )
 from .models.inverse_fit import FittedInverse
 from .models.inverse_paper import FittedInversePaper
-from .models.latents import FittedLatents
 from .reader import match_regions, regions_of
 
 __all__ = ["InverseTranslator"]
+
+
+@dataclass(frozen=True)
+class InverseInput(FittedInput):
+    """What a fit of the way back learnt about its input."""
+
+    features: BandPower
+    scale: InverseScale  # of both modalities
 
 
 @dataclass(frozen=True)
@@ -38,11 +53,8 @@ class InverseState:
 
     _own_dims = ("*",)  # two ways in one file may differ in all
 
-    layout: Layout  # channels, regions and frames
-    features: BandPower
-    scale: InverseScale  # of both modalities
+    inputs: InverseInput
     fitted: FittedInverse | FittedInversePaper
-    latents: FittedLatents
     provenance: list[dict]  # of BOLD
 
 
@@ -166,17 +178,12 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         bands = dict(features.bands)
         data, scale = pair_inverse(rec, powers, features.grid, reader.detrend, bands)
         fitted = model.fit(data, trainer, self._seed(), start)
-        latents = FittedLatents.of(fitted.projection)
-        layout = rec.layout(fitted.n_frames)
-        self._restore(InverseState(layout, features, scale, fitted, latents, rec.provenance))
+        inputs = InverseInput(rec.layout(fitted.n_frames), features, scale)
+        self._restore(InverseState(inputs, fitted, rec.provenance))
         return data
 
     def _state(self) -> InverseState:
-        return self._fitted_input
-
-    def _restore(self, state: InverseState) -> None:
-        """Set the fitted attributes that follow from a state."""
-        self._publish(state, state.fitted, state.provenance)
+        return InverseState(self._fitted_input, self._fitted, getattr(self, "provenance_", []))
 
     def _check_t_r(self, t_r: float | None) -> None:
         """Refuse another rate of frames: the filter from BOLD has its taps at those of fit."""
@@ -354,7 +361,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
             powers = self._fitted.predict(bold)
         else:
             rec, powers = self._targets(X)
-        out = self._fitted_input.latents.courses(powers, modality)
+        out = self._fitted.latents.courses(powers, modality)
         return np.stack(out) if rec.kind == "windows" else out
 
     def transform(self, X, modality: str = "hemo") -> np.ndarray:
@@ -373,7 +380,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         return time_moments(self.latents(X, modality))
 
     def _columns(self) -> list[str]:
-        n_latents = len(self._fitted_input.latents.ele)
+        n_latents = len(self._fitted.latents.ele)
         return moment_names([f"latent{i:02d}" for i in range(n_latents)])
 
 

@@ -106,7 +106,8 @@ class LatentTranslator(Translator, BaseEstimator):
             data = inverse._fit(rec, model, trainer, powers)
             cycled = None if self.alignment is None else self._cycled(forward, X)
             latents = fit_latents(inverse._fitted, data, cycled, trainer)
-        inverse._restore(replace(inverse._state(), latents=latents))
+        state = inverse._state()
+        inverse._restore(replace(state, fitted=replace(state.fitted, latents=latents)))
         self._restore(LatentState(forward._state(), inverse._state()), forward, inverse)
         return self
 
@@ -135,7 +136,7 @@ class LatentTranslator(Translator, BaseEstimator):
             forward._restore(state.forward)
             inverse._restore(state.inverse)
         self.forward_, self.inverse_ = forward, inverse
-        self.alignment_history_ = state.inverse.latents.history
+        self.alignment_history_ = state.inverse.fitted.latents.history
         self.ch_names_in_, self.target_names_in_ = forward.ch_names_in_, forward.target_names_in_
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -21,6 +21,7 @@ from .base import (
 from .data.bold import detrend_segments
 from .models.paper import FittedPaper
 from .models.retrieval import retrieval_summary
+from .models.samba import CoreModel
 from .models.samba_fit import FittedSamba
 
 __all__ = ["SambaTranslator"]
@@ -165,11 +166,17 @@ class SambaTranslator(Assembled, BoldPredictor):
         start = self._start()
         forget_fit(self)
         with mne.use_log_level(self.verbose):
+
+            def choose(rec):
+                # A core sees recordings as a whole, networks see windows of them.
+                if not isinstance(model, CoreModel) or hasattr(model, "corrections"):
+                    trainer.check_lengths(rec)
+                return model.features(rec)
+
             rec, features, data = self._pair(
-                X, y, model.features, model.scaler(), model.may_lack, model.chooses_scale
+                X, y, choose, model.scaler(), model.may_lack, model.chooses_scale
             )
             n_frames = 1 if rec.kind == "table" else trainer.frames(rec.t_r)[0]
-            trainer.check_lengths(rec)
             fitted = model.fit(data, trainer, self._seed(), start)
             inputs = FittedInput(rec.layout(n_frames), features, data.scale)
             self._restore(ForwardState(inputs, fitted, rec.provenance))
@@ -177,10 +184,6 @@ class SambaTranslator(Assembled, BoldPredictor):
 
     def _state(self) -> ForwardState:
         return ForwardState(self._fitted_input, self._fitted, getattr(self, "provenance_", []))
-
-    def _restore(self, state: ForwardState) -> None:
-        """Set the fitted attributes that follow from a state."""
-        self._publish(state.inputs, state.fitted, state.provenance)
 
     def _scaler(self):
         return self._fitted.scaler

@@ -73,13 +73,13 @@ def test_latents_are_one_row_per_sample(windows):
 def test_alignment_is_trained_and_moves_nothing_that_held_out_windows_do_not_confirm(people):
     plain = both(alignment=None, window=20.0).fit(people.raws, people.bolds)
     assert plain.alignment_history_ == []
-    space = plain.inverse_._state().latents
+    space = plain.inverse_._state().fitted.latents
     np.testing.assert_array_equal(space.ele, space.hemo)
     aligned = both(window=20.0).fit(people.raws, people.bolds)
     losses = [row["valid_loss"] for row in aligned.alignment_history_]
     assert min(losses) <= losses[0]
     if min(losses) < losses[0] - 1e-4:
-        assert not np.array_equal(aligned.inverse_._state().latents.ele, space.ele)
+        assert not np.array_equal(aligned.inverse_._state().fitted.latents.ele, space.ele)
 
 
 def test_file_holds_both_directions(people, model, tmp_path):

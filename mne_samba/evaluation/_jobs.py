@@ -2,8 +2,6 @@
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -17,9 +15,11 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from .._version import __version__
+from ..model_file import written_whole
+from ..models.inverse_data import rows
 from ._parts import reader_of
 from ._samples import Samples
-from ._way_back import as_rows, without_drift
+from ._way_back import without_drift
 
 _FORMAT = 2
 
@@ -84,7 +84,7 @@ def _predicted(prediction, samples: Samples, test: np.ndarray) -> list:
         n = len(samples.y[row])
         part = np.asarray(part, float)
         if samples.back and part.ndim == 3:
-            part = as_rows(part)
+            part = rows(part)
         part = part.reshape(-1, n_targets) if part.ndim < 2 else part
         if part.ndim != 2 or part.shape[1] != n_targets:
             raise ValueError(
@@ -164,15 +164,9 @@ def _read(path: Path, n: int) -> list | None:
 
 
 def _write(path: Path, parts: Sequence[np.ndarray]) -> None:
-    """Write beside, then rename: an interrupted run leaves no half file under the final name."""
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{f"sample_{i}": part for i, part in enumerate(parts)})
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """Keep predictions: an interrupted run leaves no half file under the final name."""
+    with written_whole(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **{f"sample_{i}": part for i, part in enumerate(parts)})
 
 
 def _run_and_keep(job, samples, random_state, path) -> list:

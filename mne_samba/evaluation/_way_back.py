@@ -6,7 +6,7 @@ import pandas as pd
 from ..data.bold import detrend_segments, recording_scale
 from ..data.given import what_is_bold
 from ..inverse import InverseTranslator
-from ..models.inverse_data import check_long_enough, frames_after, longer, pair_inverse
+from ..models.inverse_data import check_long_enough, frames_after, longer, pair_inverse, rows
 
 
 def band_power(translator: InverseTranslator, bold, ele) -> tuple[list[np.ndarray], list[str], int]:
@@ -25,12 +25,7 @@ def band_power(translator: InverseTranslator, bold, ele) -> tuple[list[np.ndarra
     _, scale = pair_inverse(rec, powers, features.grid, detrend=None)
     targets = scale.standard_targets(rec, powers)
     names = [f"{channel} {band}" for channel in rec.ch_names for band in features.bands]
-    return [as_rows(target) for target in targets], names, frames_after(rec.t_r)
-
-
-def as_rows(power: np.ndarray) -> np.ndarray:
-    """Band power (n_channels, n_bands, n_frames) as (n_frames, n_channels * n_bands)."""
-    return power.reshape(-1, power.shape[-1]).T
+    return [rows(target) for target in targets], names, frames_after(rec.t_r)
 
 
 def without_drift(

@@ -10,7 +10,6 @@ import inspect
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -24,6 +23,8 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.history import History
+
+from ..model_file import written_whole
 
 _FORMAT = 2
 _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
@@ -59,7 +60,8 @@ class Checkpoints:
                 return int(path.read_text(encoding="ascii"))
         seed = int(check_random_state(None).randint(2**31 - 1))
         if path is not None:
-            _write(path, lambda temporary: Path(temporary).write_text(str(seed), encoding="ascii"))
+            with written_whole(path) as temporary:
+                temporary.write_text(str(seed), encoding="ascii")
         return seed
 
     def of(self, stage: str) -> Checkpoint | None:
@@ -198,7 +200,8 @@ class Checkpoint(Callback):
         }  # fmt: skip
         if net.device is not None and str(net.device).startswith("cuda"):
             state["cuda_rng"] = torch.cuda.get_rng_state(net.device)
-        _write(self.path, lambda temporary: torch.save(state, temporary))
+        with written_whole(self.path) as temporary:
+            torch.save(state, temporary)
 
     def _read(self) -> dict | None:
         if not self.path.is_file():
@@ -225,19 +228,6 @@ class Checkpoint(Callback):
         if stopping is not None:
             for name, value in state["stopping"].items():
                 setattr(stopping, name, value)
-
-
-def _write(path: Path, save) -> None:
-    """Write a file whole or not at all; ``save(temporary)`` does."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
 
 
 def _early_stopping(net) -> EarlyStopping | None:

@@ -18,7 +18,8 @@ from ..data.power import LowRateGrid, PowerScaler
 from ..data.power_cache import check_memory, kept, power_key
 from ..data.recordings import Recordings
 from ..data.segments import Segment
-from ..nn.paper import chunk_power, level_bands, level_sizes
+from ..nn.paper import N_LEVELS, chunk_power, level_sizes
+from ..wavelets import discrete_bands
 
 # The paper's sampling rate in Hz: faster signals are brought down to it, by a whole factor.
 RATE = 200.0
@@ -63,7 +64,7 @@ class ChunkPower:
     @property
     def bands(self) -> dict[str, tuple[float, float]]:
         """Name of every level to (low, high) in Hz."""
-        return level_bands(self.n_samples / self.grid.t_r)
+        return discrete_bands(self.n_samples / self.grid.t_r, N_LEVELS)
 
     def at(self, t_r: float) -> ChunkPower:
         """Take the same chunks; they last as long as frames are apart, and refuse other frames."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from ..data.paired import Paired
 from ..data.power import LowRateGrid
 from ..nn.loss import CenteredCosineLoss
 from ..nn.samba import SambaNet
-from .core_choice import core_of_targets
+from .core_choice import CoreBased, core_of_targets
 from .graphs import Graphs, fit_graphs
 from .intervals import HeldOut, held_out, joined
 from .trainer import Trainer, losses
@@ -83,15 +82,11 @@ def best_epochs(history: list[dict]) -> int:
     return int(np.argmin([row["valid_loss"] for row in history])) + 1
 
 
-# A core trains no corrections, but shows the graphs that they would have.
-_NONE = {"graph": "knn", "n_neighbors": 8, "recurrent": None, "n_hidden": 32, "corrections": None}
-
-
 @dataclass(frozen=True)
 class Corrections:
     """Networks around cores, and how what they learn beyond them is trained and judged."""
 
-    options: SimpleNamespace  # parameters of a `SambaModel`
+    model: CoreBased  # a `SambaModel`, or a `CoreModel`, which has none
     trainer: Trainer
     windowing: Windowing
     grid: LowRateGrid
@@ -99,43 +94,44 @@ class Corrections:
 
     @classmethod
     def of(cls, model, trainer: Trainer, data: Paired) -> Corrections:
-        """Corrections of a `SambaModel`, or of a `CoreModel`, which has none."""
-        options = SimpleNamespace(**_NONE | model.get_params(deep=False))
-        windowing = Windowing.of(trainer, data)
-        return cls(options, trainer, windowing, data.grid, data.kind == "table")
+        """Corrections of a model, for a kind of data."""
+        return cls(model, trainer, Windowing.of(trainer, data), data.grid, data.kind == "table")
 
     @property
     def trained(self) -> bool:
         """Whether there are any: rows of a table have neither order nor history."""
-        return self.options.corrections is not None and not self.table
+        return hasattr(self.model, "corrections") and not self.table
 
     @property
     def always(self) -> bool:
         """Whether they are used whatever they gain."""
-        return self.options.corrections == "always"
+        return getattr(self.model, "corrections", None) == "always"
 
     def graphs(self, data: Paired) -> Graphs:
-        """Graphs of data."""
-        options = self.options
-        return fit_graphs(data, options.graph, options.n_neighbors)
+        """Graphs of data: a core, which attends along none, shows nearest neighbours."""
+        if not hasattr(self.model, "graph"):
+            return fit_graphs(data)
+        return fit_graphs(data, self.model.graph, self.model.n_neighbors)
 
     def build(self, core: Core, graphs: Graphs | None) -> tuple[SambaNet, dict]:
         """Network that is the core, exactly, but for precision, and its parameters.
 
         It has corrections, which are nothing yet, if it has graphs.
         """
-        options, grid = self.options, self.grid
+        model, grid = self.model, self.grid
         n_channels, n_bands = core.weights.shape
         spec = {
             "n_channels": n_channels, "n_bands": n_bands, "n_targets": len(core.kernel),
-            "step": grid.step, "dt": grid.dt, "n_lags": grid.n_lags,
-            "source_adjacency": None if graphs is None else graphs.source,
-            "target_adjacency": None if graphs is None else graphs.target,
-            "recurrent": None if graphs is None else options.recurrent, "hrf": options.hrf,
-            "hrf_bounds": options.hrf_bounds, "band_attention": options.band_attention,
-            "n_hidden": options.n_hidden, "target_bands": core.extra is not None,
-            "learn_edges": isinstance(options.graph, str) and options.graph == "learnt",
+            "step": grid.step, "dt": grid.dt, "n_lags": grid.n_lags, "hrf": model.hrf,
+            "hrf_bounds": model.hrf_bounds, "band_attention": model.band_attention,
+            "target_bands": core.extra is not None, "recurrent": None,
         }  # fmt: skip
+        if graphs is not None:
+            spec |= {
+                "source_adjacency": graphs.source, "target_adjacency": graphs.target,
+                "recurrent": model.recurrent, "n_hidden": model.n_hidden,
+                "learn_edges": isinstance(model.graph, str) and model.graph == "learnt",
+            }  # fmt: skip
         # A table has no network to train: its core is kept as it is.
         dtype = torch.float64 if self.table else self.trainer.torch_dtype
         module = SambaNet(**spec).to(dtype)

@@ -90,7 +90,7 @@ class Graphs:
         return to_data(adjacency, adjacency.astype(float) if weight is None else weight, names)
 
 
-def fit_graphs(data: Paired, graph, n_neighbors: int) -> Graphs:
+def fit_graphs(data: Paired, graph="knn", n_neighbors: int = 8) -> Graphs:
     """Build the graphs of a model from its training data."""
     alike, power = node_similarity(graph, data), node_power(data)
     source = source_adjacency(graph, n_neighbors, alike, data.info, data.ch_names, power)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import array
 from ..core import Core
 from ..core.inverse import (
     autocorrelation,
@@ -34,8 +33,10 @@ from .inverse_data import (
     known,
     measured_bins,
     predict_segments,
+    rows,
     window_frames,
 )
+from .latents import FittedLatents
 from .network import Network
 from .trainer import Trainer, losses
 from .validation import mean_and_error, validated_correlation
@@ -61,8 +62,7 @@ class FittedInverse:
     # Weight of measured correlations between nodes and bands in the prior of band power.
     trust: float
     judgement: Judgement
-    # Directions of band power that BOLD sees, the start of the latent space.
-    projection: np.ndarray = array("n_latents", "n_channel_bands")
+    latents: FittedLatents  # directions of band power that BOLD sees
 
     def predict(self, bold: list[np.ndarray]) -> list[np.ndarray]:
         """Band power (n_channels, n_bands, n_frames) from BOLD (n_frames, n_targets)."""
@@ -126,7 +126,7 @@ def _fit(corrections: _Corrections, data: Paired, checkpoints: Checkpoints) -> F
         n_frames=corrections.windowing.n_frames,
         trust=trust,
         judgement=judgement,
-        projection=encoding.projection(trust),
+        latents=FittedLatents.of(encoding.projection(trust)),
     )
 
 
@@ -150,12 +150,12 @@ class _Encoding:
         acf = np.stack(
             [autocorrelation([x[:, k] for x in truth], n_acf) for k in range(truth[0].shape[1])]
         )
-        rows = np.concatenate([x.reshape(-1, x.shape[-1]).T for x in truth])
-        rows = rows[np.isfinite(rows).all(axis=1)]
+        bins = np.concatenate([rows(power) for power in truth])
+        bins = bins[np.isfinite(bins).all(axis=1)]
         predicted = zip(data.targets, core.predict(known(data).powers), data.masks, strict=True)
         left = [(target - frames)[mask] for target, frames, mask in predicted]
         return cls(
-            core, acf, sparse_correlation(rows, acf), shrunk_covariance(np.concatenate(left)),
+            core, acf, sparse_correlation(bins, acf), shrunk_covariance(np.concatenate(left)),
             BoldProcess.of(data), data.grid,
         )  # fmt: skip
 

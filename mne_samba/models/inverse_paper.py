@@ -27,6 +27,7 @@ from .inverse_data import (
     rows,
     window_frames,
 )
+from .latents import FittedLatents
 from .network import Network
 from .paper_training import (
     WEIGHT_DECAY,
@@ -54,8 +55,7 @@ class FittedInversePaper:
     # Of the network's bins, and slope of measured on predicted ones: a cosine knows neither.
     mean: np.ndarray = array("n_channels", "n_bands")
     slope: np.ndarray = array("n_channels", "n_bands")
-    # Directions of band power that BOLD tells of, the start of the latent space.
-    projection: np.ndarray = array("n_latents", "n_channel_bands")
+    latents: FittedLatents  # directions of band power that BOLD tells of
 
     def predict(self, bold: list[np.ndarray]) -> list[np.ndarray]:
         """Band power (n_channels, n_bands, n_frames) from BOLD (n_frames, n_targets)."""
@@ -151,11 +151,12 @@ class InversePaperModel(BaseEstimator):
         fitted = FittedInversePaper(
             network=network, graphs=graphs, bold=bold, n_frames=n_frames,
             hrf_length=float(self.hrf_length), history=history, mean=np.zeros(sizes),
-            slope=np.ones(sizes), projection=np.empty((0, np.prod(sizes))),
+            slope=np.ones(sizes), latents=FittedLatents.of(np.empty((0, np.prod(sizes)))),
         )  # fmt: skip
         mean, slope = _line(fitted.predict(held.targets), held)
         fitted = replace(fitted, mean=mean, slope=slope)
-        return replace(fitted, projection=_directions(fitted.predict(part.targets)))
+        directions = _directions(fitted.predict(part.targets))
+        return replace(fitted, latents=FittedLatents.of(directions))
 
     def _spec(self, data: Paired, graphs: Graphs, n_frames: int) -> dict:
         """Parameters of the network."""

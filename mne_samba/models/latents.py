@@ -11,7 +11,7 @@ from mne.utils import logger
 from ..arrays import array
 from ..data.paired import Paired
 from ..nn.contrastive import LatentSpace, align
-from .inverse_data import inner_bins
+from .inverse_data import measured_bins
 from .trainer import Trainer
 
 # InfoNCE compares every window with all others of its batch.
@@ -43,7 +43,7 @@ def fit_latents(inverse, data: Paired, cycled: list[np.ndarray] | None, trainer:
 
     ``cycled`` (n_frames, n_targets).
     """
-    start = FittedLatents.of(inverse.projection)
+    start: FittedLatents = inverse.latents
     if cycled is None:
         return start
     # The same frames, so that both are split alike.
@@ -69,11 +69,7 @@ def fit_latents(inverse, data: Paired, cycled: list[np.ndarray] | None, trainer:
 
 def _triples(inverse, data: Paired, cycled: Paired) -> tuple[torch.Tensor, ...]:
     """Measured, told and cycled band power, each (n_windows, n_channel_bands, n_frames)."""
-    power = [
-        inner_bins(p, len(t), data.grid.n_lags)
-        for p, t in zip(data.powers, data.targets, strict=True)
-    ]
-    three = (power, inverse.predict(data.targets), inverse.predict(cycled.targets))
+    three = (measured_bins(data), inverse.predict(data.targets), inverse.predict(cycled.targets))
     return tuple(torch.as_tensor(_windows(values, inverse.n_frames)) for values in three)
 
 

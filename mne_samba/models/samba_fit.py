@@ -91,7 +91,7 @@ def fit_samba(model, data: Paired, trainer: Trainer, seed: int | None, start) ->
     checkpoints = Checkpoints(trainer, model, data, seed, core)
     with checkpoints.seeded():
         corrections = Corrections.of(model, trainer, data)
-        check_graph(data, corrections.options.graph)
+        check_graph(data, getattr(model, "graph", None))
         if previous is not None and previous.scaler.log and not data.scaler.log:
             data = data.rescaled(PowerScaler(log=True))
         options = CoreOptions.of(model, checkpoints.seed)

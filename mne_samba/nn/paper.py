@@ -23,13 +23,6 @@ def level_sizes(n_samples: int) -> tuple[int, ...]:
     return (sizes[-1], *sizes[::-1])
 
 
-def level_bands(sfreq: float) -> dict[str, tuple[float, float]]:
-    """Name the levels, and say which frequencies (Hz) each holds, in the order of `level_sizes`."""
-    edges = [sfreq / 2 ** (level + 1) for level in range(N_LEVELS, -1, -1)]
-    names = [f"A{N_LEVELS}", *(f"D{level}" for level in range(N_LEVELS, 0, -1))]
-    return dict(zip(names, zip([0.0, *edges[:-1]], edges, strict=True), strict=True))
-
-
 def chunk_power(chunks: torch.Tensor) -> torch.Tensor:
     """Squared db5 coefficients (..., n_coefs) of chunks (..., n_samples), as in `level_sizes`."""
     return torch.cat(wavedec(chunks, WAVELET, N_LEVELS, MODE), dim=-1).square_()

@@ -19,7 +19,7 @@ class Turned:
 
     powers: list
     mixing: np.ndarray
-    projection: np.ndarray
+    latents: FittedLatents
     n_frames: int = 6
 
     def predict(self, bold):
@@ -43,7 +43,7 @@ def data():
 def way_back(data):
     rng = np.random.default_rng(1)
     mixing = np.linalg.qr(rng.standard_normal((N_FEATURES, N_FEATURES)))[0]
-    return Turned(data.powers, mixing, np.eye(3, N_FEATURES))
+    return Turned(data.powers, mixing, FittedLatents.of(np.eye(3, N_FEATURES)))
 
 
 def test_courses_are_projections_and_what_is_unknown_counts_as_zero():
@@ -74,8 +74,8 @@ def test_without_windows_enough_both_stay_where_they_start(data, n_frames):
     cycled = None if n_frames == 6 else data.targets
     latents = fit_latents(inverse, data, cycled, Trainer())
     assert latents.history == []
-    np.testing.assert_array_equal(latents.ele, inverse.projection)
-    np.testing.assert_array_equal(latents.hemo, inverse.projection)
+    np.testing.assert_array_equal(latents.ele, inverse.latents.ele)
+    np.testing.assert_array_equal(latents.hemo, inverse.latents.ele)
 
 
 def test_file_holds_the_projections():

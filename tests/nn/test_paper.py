@@ -8,9 +8,10 @@ import torch
 from mne_samba.hrf import convolve, double_gamma
 from mne_samba.nn.graph import GraphAttention, GraphCorrection
 from mne_samba.nn.loss import CenteredCosineLoss
-from mne_samba.nn.paper import PaperNet, chunk_power, level_bands, level_sizes
+from mne_samba.nn.paper import N_LEVELS, PaperNet, chunk_power, level_sizes
 from mne_samba.nn.paper_decoder import FrameDecoder, earlier_frames
 from mne_samba.nn.paper_response import ResponseFeatures, response_features
+from mne_samba.wavelets import discrete_bands
 
 N_CHANNELS, N_TARGETS, N_SAMPLES, N_CHUNKS, N_FRAMES, T_R = 5, 7, 40, 6, 8, 2.0
 N_COEFS = sum(level_sizes(N_SAMPLES))
@@ -77,7 +78,7 @@ def test_a_rhythm_lands_in_the_level_that_names_its_frequency():
     sfreq = 200.0
     times = np.arange(400) / sfreq
     sizes = level_sizes(400)
-    for i, (low, high) in enumerate(level_bands(sfreq).values()):
+    for i, (low, high) in enumerate(discrete_bands(sfreq, N_LEVELS).values()):
         tone = torch.as_tensor(np.sin(2 * np.pi * 0.5 * (low + high) * times))
         energy = [float(part.sum()) for part in chunk_power(tone).split(sizes)]
         assert np.argmax(energy) == i

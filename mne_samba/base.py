@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from mne.utils import use_log_level
@@ -225,6 +226,19 @@ class Translator(TransformerMixin):
         write_estimator(self, path, overwrite)
 
 
+class Assembly(NamedTuple):
+    """Objects that the parameters of a translator stand for, also those that are None or a name."""
+
+    reader: Reader
+    model: BaseEstimator
+    trainer: Trainer
+
+    def check(self) -> None:
+        """Refuse parameters that cannot be."""
+        for part in self:
+            part.check()
+
+
 class Assembled(Translator):
     """A translator put together from a model, a reader and a trainer.
 
@@ -264,6 +278,11 @@ class Assembled(Translator):
     def _trainer(self) -> Trainer:
         return Trainer() if self.trainer is None else self.trainer
 
+    @property
+    def assembly(self) -> Assembly:
+        """Reader, model and trainer as objects."""
+        return Assembly(self._reader(), self._model(), self._trainer())
+
     def _parts(self) -> dict:
         return {**super()._parts(), "model": self._model, "trainer": self._trainer}
 
@@ -276,11 +295,8 @@ class Assembled(Translator):
             if part is not None and not isinstance(part, kind):
                 raise TypeError(f"{name} must be a {kind.__name__} or None, got {part!r:.80}.")
         check_option(self.warm_start, "warm_start", (True, False))
-        model, trainer = self._model(), self._trainer()
-        self._reader().check()
-        model.check()
-        trainer.check()
-        return model, trainer
+        self.assembly.check()
+        return self.assembly.model, self.assembly.trainer
 
     def _seed(self) -> int | None:
         # None: the model draws one, or takes that of a killed fit that it goes on from.

@@ -8,6 +8,7 @@ import mne
 import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from ._checks import keeps_earlier_fit
 from .base import (
@@ -19,6 +20,8 @@ from .base import (
     time_moments,
 )
 from .data.bold import detrend_segments
+from .data.power import BandPower
+from .models.chunk_power import ChunkPower
 from .models.paper import FittedPaper
 from .models.retrieval import retrieval_summary
 from .models.samba import CoreModel
@@ -36,6 +39,25 @@ class ForwardState:
     inputs: FittedInput
     fitted: FittedSamba | FittedPaper
     provenance: list[dict]  # of BOLD
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """What the network of a fitted translator sees of data."""
+
+    module: nn.Module  # from power (n_windows, n_channels, n_features, n_bins) to frames
+    powers: list[np.ndarray]  # standardised, (n_channels, n_features, n_bins) by segment
+    features: BandPower | ChunkPower
+    n_frames: int  # of a training window
+
+    @classmethod
+    def of(cls, translator: SambaTranslator, X) -> NetworkInput:
+        """Read data as ``predict`` does."""
+        rec = translator._read(X)
+        powers, _, grid = translator._measure(rec)
+        n_frames = translator._fitted_input.layout.n_frames
+        module = translator._fitted.module_for(grid)
+        return cls(module, powers, translator._features_of(rec), n_frames)
 
 
 class SambaTranslator(Assembled, BoldPredictor):

@@ -20,14 +20,8 @@ class Drive(np.ndarray):
     """
 
     _CARRIED = (
-        "sfreq",
-        "sample_time_ref",
-        "frame_start",
-        "frame_step",
-        "late",
-        "table",
-        "ch_names",
-    )
+        "sfreq", "sample_time_ref", "frame_start", "frame_step", "late", "table", "ch_names",
+    )  # fmt: skip
 
     def __new__(cls, values, **carried):
         """View values as drives that carry their place in time."""

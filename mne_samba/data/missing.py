@@ -16,6 +16,14 @@ def lacking(values: np.ndarray) -> np.ndarray:
     return missing.all(axis=0) & ~missing.all()
 
 
+def nan_mean(parts: list[np.ndarray]) -> np.ndarray:
+    """Mean over arrays of one shape; NaN only where none has a value."""
+    stack = np.asarray(parts, dtype=float)
+    count = np.isfinite(stack).sum(axis=0)
+    total = np.where(np.isfinite(stack), stack, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 def by_pattern(gaps: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Group regions that the same recordings have.
 

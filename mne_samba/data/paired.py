@@ -30,19 +30,13 @@ BLOCKS, BLOCK_GAP = 6, 10.0
 
 @dataclass(frozen=True)
 class BoldScale:
-    """Mean and scale of BOLD in training, in which predictions come back.
+    """Mean and scale of BOLD in training, in which predictions come back."""
 
-    Attributes
-    ----------
-    mean, scale : array, shape (n_targets,)
-        Averages over recordings; the scale is that of BOLD without drift.
-    drift : array, shape (n_targets,)
-        Variance of the slow drift that was removed, in squared units of the scale: it is not
-        predicted, but measured frames have it, and intervals must make room for it.
-    """
-
+    # Averages over recordings; the scale is that of BOLD without drift.
     mean: np.ndarray = array("n_targets")
     scale: np.ndarray = array("n_targets")
+    # Variance of the slow drift that was removed, in squared units of the scale: it is not
+    # predicted, but measured frames have it, and intervals must make room for it.
     drift: np.ndarray = array("n_targets")
 
     @classmethod
@@ -68,50 +62,24 @@ class BoldScale:
 
 @dataclass(frozen=True)
 class Paired:
-    """Standardised band power and BOLD, segment by segment.
+    """Standardised band power and BOLD, segment by segment."""
 
-    Attributes
-    ----------
-    powers : list of array, shape (n_channels, n_bands, n_bins)
-        Band power, zero mean and unit variance in each recording.
-    targets : list of array, shape (n_frames, n_targets)
-        BOLD without drift, zero mean and unit variance in each recording; rows of NaN are not to be
-        used, columns of NaN are regions that the recording lacks.
-    keys : list of tuple
-        Recording of each segment.
-    table : DataFrame
-        Subject, run, recording, onset and frame of each segment.
-    kind : "windows" | "recordings" | "table"
-        What X was.
-    grid : LowRateGrid
-        Bins and frames.
-    scaler : PowerScaler
-        How band power was standardised.
-    scale : BoldScale
-        Mean and scale of BOLD.
-    ch_names, target_names : list of str
-        Channels and regions.
-    info : mne.Info | None
-        Of the channels.
-    raw : list of array | None
-        Band power before it was scaled, where its scale is chosen by the data.
-    bands : dict | None
-        Name of every band to its edges (low, high) in Hz.
-    """
-
+    # (n_channels, n_bands, n_bins), zero mean and unit variance in each recording
     powers: list[np.ndarray]
+    # (n_frames, n_targets) without drift, zero mean and unit variance in each recording; rows of
+    # NaN are not to be used, columns of NaN are regions that the recording lacks.
     targets: list[np.ndarray]
-    keys: list[tuple]
-    table: pd.DataFrame
-    kind: str
-    grid: LowRateGrid
-    scaler: PowerScaler
+    keys: list[tuple]  # recording of each segment
+    table: pd.DataFrame  # subject, run, recording, onset and frame of each segment
+    kind: str  # what X was: "windows", "recordings" or "table"
+    grid: LowRateGrid  # bins and frames
+    scaler: PowerScaler  # how band power was standardised
     scale: BoldScale
     ch_names: list[str]
     target_names: list[str]
-    info: mne.Info | None = None
-    raw: list[np.ndarray] | None = None
-    bands: dict[str, tuple[float, float]] | None = None
+    info: mne.Info | None = None  # of the channels
+    raw: list[np.ndarray] | None = None  # power before it was scaled, where data choose its scale
+    bands: dict[str, tuple[float, float]] | None = None  # name to (low, high) in Hz
 
     @classmethod
     def of(

@@ -11,6 +11,7 @@ from mne.utils import logger
 
 from .._checks import check_number
 from .bold import read_hemo
+from .missing import nan_mean
 
 _NEEDED = ("onset", "duration", "label")
 
@@ -120,7 +121,7 @@ def pair_by_stimulus(
             if not average:
                 found = found[:1]
             if found and inside.any():
-                values[inside] = _mean(found)
+                values[inside] = nan_mean(found)
             rows.append({
                 "recording": i, "label": stimulus.label, "onset": stimulus.onset,
                 "n_runs": len(found),
@@ -171,11 +172,4 @@ def _read(run, table, label, times, t_r, slice_time_ref) -> np.ndarray | None:
         early, late = run[before[inside]], run[after[inside]]
         part[inside] = (1 - share[inside]) * early + share[inside] * late
         parts.append(part)
-    return _mean(parts) if parts else None
-
-
-def _mean(parts: list[np.ndarray]) -> np.ndarray:
-    """Mean of what was measured, NaN where nothing was."""
-    stack = np.stack(parts)
-    count = np.isfinite(stack).sum(axis=0)
-    return np.where(count > 0, np.nansum(stack, axis=0) / np.maximum(count, 1), np.nan)
+    return nan_mean(parts) if parts else None

@@ -7,7 +7,7 @@ import numpy as np
 from mne.utils import logger, use_log_level
 
 from .._checks import as_float_array
-from ..data.missing import lacking
+from ..data.missing import lacking, nan_mean
 from ._folds import folds_of
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks
@@ -24,7 +24,7 @@ from ._options import (
 )
 from ._plain import PLAIN, framewise_ridge
 from ._result import EvaluationResult
-from ._samples import Samples, nan_mean, on_grid, read_samples
+from ._samples import Samples, on_grid, read_samples
 from ._score import Run, Scorer, runs_of
 
 

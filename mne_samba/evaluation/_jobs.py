@@ -1,6 +1,5 @@
 """Fits of one evaluation: deterministic, in parallel, kept on disk so that they can be resumed."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,30 +125,27 @@ def run_job(job: Job, samples: Samples, random_state: int | None) -> list:
 
 def fingerprint(samples: Samples) -> str:
     """Hash of everything that a fit sees."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in samples.bold:
-        digest.update(np.ascontiguousarray(part).tobytes())
     signal = samples.signal
-    for item in signal if isinstance(signal, list | tuple) else [signal]:
-        data = item.get_data() if hasattr(item, "get_data") else np.asarray(item)
-        digest.update(np.ascontiguousarray(data).tobytes())
-        if getattr(item, "info", None) is not None:
-            digest.update(_described(item).encode())
-    if samples.table is not None:
-        digest.update(samples.table.to_csv().encode())
-    digest.update(repr(None if samples.groups is None else list(samples.groups)).encode())
-    return digest.hexdigest()
+    items = signal if isinstance(signal, list | tuple) else [signal]
+    # Item by item: all signals together need not fit into memory.
+    seen = [
+        joblib.hash((item.get_data() if hasattr(item, "get_data") else item, _described(item)))
+        for item in items
+    ]
+    return joblib.hash((samples.bold, seen, samples.table, samples.groups))
 
 
-def _described(inst) -> str:
+def _described(inst) -> tuple:
     """Describe what models read of an MNE object beside its samples."""
-    info = inst.info
-    places = np.array([ch["loc"][:3] for ch in info["chs"]]).tobytes()
+    info = getattr(inst, "info", None)
+    if info is None:
+        return ()
+    places = np.array([ch["loc"][:3] for ch in info["chs"]])
     marks = inst.annotations
     if marks is not None:
         marks = (marks.onset.tolist(), marks.duration.tolist(), marks.description.tolist())
     names = (info["sfreq"], info["ch_names"], info["bads"], info.get_channel_types())
-    return repr((*names, places, marks, float(inst.times[0]), getattr(inst, "first_time", 0.0)))
+    return *names, places, marks, float(inst.times[0]), getattr(inst, "first_time", 0.0)
 
 
 def _read(path: Path, n: int) -> list | None:

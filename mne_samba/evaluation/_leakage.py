@@ -6,9 +6,10 @@ import warnings
 import mne
 import numpy as np
 
+from ..data.missing import nan_mean
 from ..data.window_table import is_epochs_list, too_close, window_metadata
 from ..metrics import pearson
-from ._samples import Samples, common_frames, nan_mean, people_of
+from ._samples import Samples, common_frames, people_of
 from .nulls import draw_shifts
 
 # A response's length: BOLD frames closer than this still know each other.

@@ -1,5 +1,6 @@
 """What an estimator is made of: its reader, its parameters, the translator that goes back."""
 
+from ..base import Assembled
 from ..inverse import InverseTranslator
 from ..reader import Reader
 
@@ -16,8 +17,9 @@ def inverse_of(estimator) -> InverseTranslator | None:
 
 
 def reader_of(estimator) -> Reader:
-    """Reader of the part that reads recordings."""
-    return next((p._reader() for p in parts_of(estimator) if hasattr(p, "_reader")), Reader())
+    """Reader of the part that reads recordings; None stands for the defaults."""
+    given = next((part.reader for part in parts_of(estimator) if hasattr(part, "reader")), None)
+    return Reader() if given is None else given
 
 
 def known_params(estimator) -> dict:
@@ -34,9 +36,11 @@ def _own_params(estimator) -> dict:
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         return {}
     own: dict = {}
-    for part in ("_reader", "_trainer", "_model"):
-        if hasattr(estimator, part):
-            own |= getattr(estimator, part)().get_params(deep=False)
+    if isinstance(estimator, Assembled):
+        for part in estimator.assembly:
+            own |= part.get_params(deep=False)
+    elif hasattr(estimator, "reader"):
+        own |= reader_of(estimator).get_params(deep=False)
     return own | {
         name: value
         for name, value in estimator.get_params(deep=False).items()

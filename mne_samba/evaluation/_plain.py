@@ -6,9 +6,9 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..data.missing import by_pattern, lacking
+from ..data.missing import by_pattern, lacking, nan_mean
 from ..metrics import cosine_drift, polynomial_drift
-from ._samples import Samples, common_frames, nan_mean, on_grid
+from ._samples import Samples, common_frames, on_grid
 
 
 def _mean(samples: Samples, frames: dict) -> dict:

@@ -270,12 +270,3 @@ def on_grid(parts: list[np.ndarray], places: list[np.ndarray], shape: tuple) -> 
         total[rows] += np.where(finite, part, 0.0)
         count[rows] += finite
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def nan_mean(parts: list) -> np.ndarray:
-    """Mean over the parts; NaN only where no part has a value."""
-    stack = np.asarray(parts, float)
-    finite = np.isfinite(stack)
-    total = np.where(finite, stack, 0.0).sum(axis=0)
-    count = finite.sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

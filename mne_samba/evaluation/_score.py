@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from .._scoring import n_measured, remove_drift, rows_of, scoring_drift
+from ..data.missing import nan_mean
 from ..metrics import METRICS, project_out
-from ._samples import Samples, nan_mean
+from ._samples import Samples
 from .nulls import circular_shift_null, draw_shifts
 
 

@@ -16,8 +16,8 @@ def band_power(translator: InverseTranslator, bold, ele) -> tuple[list[np.ndarra
     how many bins at the end of a sample the response is cut off.
     """
     what_is_bold(bold, "X")
-    model, _ = translator._check_params()
-    reader = translator._reader()
+    reader, model, _ = translator.assembly
+    translator.assembly.check()
     rec = reader.read_pair(ele, bold, translator.t_r, may_lack=model.may_lack, names=("y", "X"))
     check_long_enough(rec, "X")
     features = model.features(rec)

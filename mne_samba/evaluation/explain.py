@@ -6,8 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_option
-from ..data.recordings import Layout
-from ..translator import SambaTranslator
+from ..translator import NetworkInput, SambaTranslator
 from .attribution import randomised_copy, smooth_grad
 
 
@@ -53,37 +52,31 @@ def attribute(
     """
     check_is_fitted(translator)
     check_option(method, "method", ("smooth_grad", "gradient"))
-    if not isinstance(translator, SambaTranslator) or _layout(translator).kind == "table":
+    # Of scikit-learn's attributes, this one is for tables alone.
+    if not isinstance(translator, SambaTranslator) or hasattr(translator, "n_features_in_"):
         raise ValueError(
             "attribute explains a SambaTranslator of windows or recordings, from electrophysiology "
             "to BOLD."
         )
-    rec = translator._read(X)
-    powers, _, grid = translator._measure(rec)
-    windows = _windows(powers, grid, _layout(translator).n_frames, n_windows)
-    module = translator._fitted.module_for(grid)
-    if randomise:
-        module = randomised_copy(module, random_state)
-    plain = method == "gradient"
+    seen = NetworkInput.of(translator, X)
+    grid, plain = seen.features.grid, method == "gradient"
+    module = randomised_copy(seen.module, random_state) if randomise else seen.module
     gradients = smooth_grad(
-        module, windows, step=grid.step, n_lags=grid.n_lags, targets=targets,
+        module, _windows(seen, n_windows), step=grid.step, n_lags=grid.n_lags, targets=targets,
         n_samples=1 if plain else n_samples, noise=0.0 if plain else 0.15,
         random_state=random_state,
     )  # fmt: skip
-    return translator._features_of(rec).by_band(gradients)
+    return seen.features.by_band(gradients)
 
 
-def _layout(translator) -> Layout:
-    return translator._fitted_input.layout
-
-
-def _windows(powers, grid, n_frames: int, n_windows: int) -> np.ndarray:
+def _windows(seen: NetworkInput, n_windows: int) -> np.ndarray:
     """Take windows, spread over segments, (n_windows, n_channels, n_features, n_bins)."""
-    width, places = grid.n_bins(n_frames), []
-    for i, power in enumerate(powers):
+    grid, places = seen.features.grid, []
+    width = grid.n_bins(seen.n_frames)
+    for i, power in enumerate(seen.powers):
         last = power.shape[-1] - width
-        places += [(i, first) for first in range(0, last + 1, n_frames * grid.step)]
+        places += [(i, first) for first in range(0, last + 1, seen.n_frames * grid.step)]
     if not places:
         raise ValueError("X is shorter than the windows that the translator was fitted on.")
     chosen = np.unique(np.linspace(0, len(places) - 1, n_windows).round().astype(int))
-    return np.stack([powers[i][..., f : f + width] for i, f in (places[c] for c in chosen)])
+    return np.stack([seen.powers[i][..., f : f + width] for i, f in (places[c] for c in chosen)])

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..evaluation import p_value
+from ..models.retrieval import retrieval_summary
 from ._figure import (
     COLORS,
     MODEL_NAMES,
@@ -292,11 +293,9 @@ def plot_retrieval(
             f"similarity must be finite and square (n_samples, n_samples), got {similarity.shape}."
         )
     names = as_names(labels, n, "sample", "labels")
-    own = np.diag(similarity)[:, np.newaxis]
-    # Ties count half: constant predictions stay at chance.
-    rank = (similarity > own).sum(axis=1) + ((similarity == own).sum(axis=1) - 1) / 2
     ks = np.arange(1, min(top, n) + 1)
-    accuracy = np.array([np.mean(rank < k) for k in ks])
+    found = retrieval_summary(similarity, ks)
+    accuracy = np.array([found.top[k] for k in ks])
     fig, (matrix, curve) = make_axes(axes, 1, 2, 2.8, width_ratios=[1.25, 1])
     limit = largest(similarity)
     matrix.imshow(similarity, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
@@ -309,6 +308,6 @@ def plot_retrieval(
     curve.plot(ks, 100 * accuracy, "o-", color=COLORS[0], ms=4, label="predictions")
     curve.plot(ks, 100 * ks / n, "--", color="0.5", label="chance")
     curve.set(xlabel="k", ylabel="own among the k nearest (%)", ylim=(0, 103), xticks=ks)
-    curve.set_title(f"median rank {np.median(rank) + 1:g} of {n}")
+    curve.set_title(f"median rank {found.median_rank:g} of {n}")
     curve.legend()
     return finish(fig, show, title)

@@ -77,17 +77,13 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
 
     Attributes
     ----------
-    net_ : skorch.NeuralNet
-        The network.
     core_ : mne_samba.core.Core | None
-        The encoding core; None with ``model="paper"``.
-    band_attention_, band_gain_, band_weights_ : array, shape (n_channels, n_bands)
-        Of the encoding core, as in `SambaTranslator`; not with ``model="paper"``.
+        The encoding core, of which ``band_attention_``, ``band_gain_``, ``band_weights_`` and
+        responses (in bins of one frame) are published; None with ``model="paper"``, which has
+        responses alone.
     spatial_map_ : array, shape (n_targets, n_channels)
         The map: of the encoding core, from channels to regions, or of ``model="paper"``, from
         regions to channels.
-    hrf_params_, hrf_, hrf_times_, hrf_peak_time_ : DataFrame, array
-        Responses, as in `SambaTranslator`; those of the core in bins of one frame.
     graph_ : Graphs
         Who attends to whom: among regions (``target``), among channels (``source``, with
         ``model="paper"``), and the map between both (``bipartite``); None where no attention was
@@ -95,21 +91,10 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     corrections_kept_ : bool
         Whether deconvolution, graphs and heads are used: never with ``model="core"``, always with
         ``model="paper"``.
-    history_ : list of dict
-        Losses by epoch of the network's training; empty where none was trained, as with
-        ``model="core"``.
-    n_parameters_ : int
-        Learnt numbers that are used.
-    bands_ : dict
-        Bands, name to (low, high) in Hz.
-    ch_names_in_, target_names_in_ : list of str
-        Names of channels and regions.
-    n_targets_ : int
-        Number of regions.
-    info_ : mne.Info | None
-        Of the channels; None where electrophysiology was arrays.
-    provenance_ : list of dict
-        Where BOLD came from; only where `mne_samba.io.read_bids_pair` read it.
+    net_, history_, n_parameters_, hrf_params_, hrf_, hrf_times_, hrf_peak_time_ : object
+        As in `SambaTranslator`.
+    bands_, ch_names_in_, target_names_in_, n_targets_, info_, provenance_ : object
+        As in `SambaTranslator`.
 
     Notes
     -----
@@ -139,9 +124,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         Parameters
         ----------
         X : array | list
-            BOLD: (n_windows, n_frames, n_targets) for windows, or one (n_frames, n_targets) array
-            per recording. Rows of NaN are scrubbed frames; columns of NaN, in some of several
-            recordings, are regions that these lack (not with ``model="paper"``).
+            BOLD, as y of `SambaTranslator.fit`.
         y : Epochs | Raw | list | array
             Electrophysiology: windows or recordings, as X of `SambaTranslator.fit`.
 
@@ -276,9 +259,9 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
         """Score every channel and band over time.
 
-        Bins of each recording are put in order (windows by onset) and cleaned of slow drift, in the
-        measured and the predicted power alike. Those whose response is cut off at the end of a
-        window or recording are left out. BOLD of windows loses the drift of their recording first.
+        As `SambaTranslator.score_targets`, but for bins whose response is cut off at the end of a
+        window or recording: they are left out. BOLD of windows loses the drift of their recording
+        first.
 
         Parameters
         ----------

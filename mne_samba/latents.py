@@ -70,24 +70,17 @@ class LatentTranslator(Translator, BaseEstimator):
 
     @keeps_earlier_fit
     def fit(self, X, y):
-        """Learn to translate both ways.
+        """Learn to translate both ways; errors are those of `SambaTranslator.fit`.
 
         Parameters
         ----------
         X, y : Epochs | Raw | list | array
-            Windows or recordings, as in `SambaTranslator.fit`.
+            Windows or recordings, as there.
 
         Returns
         -------
         self : object
             The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If the data do not agree with each other or with the parameters.
-        TypeError
-            If the data are not numbers.
         """
         self._check_params()
         ways = []
@@ -147,8 +140,8 @@ class LatentTranslator(Translator, BaseEstimator):
 
         Parameters
         ----------
-        X : Epochs | Raw | list | array
-            Electrophysiology.
+        X : object
+            As there.
 
         Returns
         -------

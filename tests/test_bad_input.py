@@ -152,7 +152,7 @@ CASES = {
                               lambda w: [b[:25] for b in w["bolds"]], ValueError,
                               r"X\[0\] lasts 50.005 s, which is shorter than one window"),
     "an instant": (AT, lambda w: w["raws"][0].copy().crop(0, 0.5), lambda w: w["bolds"][0][:1],
-                   ValueError, "one measured frame only"),
+                   ValueError, "one measured frame only|shorter than one window"),
     "fewer BOLD than recordings": (AT, "raws", lambda w: w["bolds"][:1], ValueError,
                                    "X has 2 recordings, but y has 1"),
     "more BOLD than recordings": (AT, "raws", lambda w: w["bolds"] * 2, ValueError,

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from sklearn.base import clone
 
 from mne_samba import CoreModel, SambaModel, SambaTranslator, Trainer, make_windows
+from mne_samba.data.power import BandPower
 from mne_samba.datasets import simulate_bold_image, simulate_paired
 from mne_samba.hrf import HRF_PARAMS, double_gamma, hrf_summary
 from mne_samba.metrics import drift_basis
@@ -36,6 +37,20 @@ def test_windows_side_by_side_leave_no_frame_out(people, step):
         random_state=0,
     ).fit(people.raws[:1], people.bolds[:1])
     assert np.isfinite(translator.predict(people.raws[1])).all()
+
+
+def test_networks_see_windows_and_a_core_sees_recordings(people, monkeypatch):
+    raws = [raw.copy().crop(0, 58, include_tmax=False) for raw in people.raws[:2]]
+    bolds = [bold[:29] for bold in people.bolds[:2]]
+    core = CoreModel(power="linear", target_bands=False)
+    core = SambaTranslator(t_r=2.0, model=core, random_state=0).fit(raws, bolds)
+    assert core.predict(raws[0]).shape == (29, 10)
+    monkeypatch.setattr(BandPower, "measure", lambda *_: pytest.fail("heavy work before checks"))
+    for model in ("samba", "paper"):
+        with pytest.raises(
+            ValueError, match=r"X\[0\] lasts 58 s, which is shorter than one window"
+        ):
+            SambaTranslator(t_r=2.0, model=model).fit(raws, bolds)
 
 
 def test_learns_the_coupling(fitted, people):

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from ..data.channels import picked
 from ..evaluation import evaluate
+from ..evaluation._samples import take
 from ..inverse import InverseTranslator
 from ..io import harmonize, read_bids_pair
 from ..io._bids_files import (
@@ -280,7 +281,6 @@ class _Run:
         """Score BOLD to log band power, channel by channel and band by band."""
         if groups is not None:
             splitter = splitter or GroupKFold(len(set(groups)))
-        take = (lambda part, rows: part[rows]) if groups is None else _some
         rows = []
         for fold, (train, test) in enumerate(splitter.split(X, y, groups)):
             fitted = clone(model).fit(take(y, train), take(X, train))
@@ -305,10 +305,6 @@ def _on_runs(result, pairs: list) -> list[np.ndarray]:
         predicted = predicted[: len(whole) - first]
         whole[first : first + len(predicted)] = predicted
     return out
-
-
-def _some(part: list, rows) -> list:
-    return [part[row] for row in rows]
 
 
 def _summary(result, back: pd.DataFrame) -> str:

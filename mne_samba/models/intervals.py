@@ -75,14 +75,18 @@ class HeldOut:
         return conformal_quantile([self.residuals], coverage, [std])
 
 
-def held_out(core: Core, data: Paired, frames: list[np.ndarray]) -> HeldOut:
-    """Residuals of predicted frames (n_frames, n_targets), and the core's variance of them."""
+def held_out(core: Core | None, data: Paired, frames: list[np.ndarray]) -> HeldOut:
+    """Residuals of predicted frames (n_frames, n_targets), and the core's variance of them.
+
+    Without a core, which alone has a posterior, there is none.
+    """
     residuals, variance = [], []
     for power, target, frame, mask in zip(
         data.powers, data.targets, frames, data.masks, strict=True
     ):
         residuals.append((target - frame)[mask])
-        variance.append(model_variance(core, power)[mask])
+        spread = np.zeros(target.shape) if core is None else model_variance(core, power)
+        variance.append(spread[mask])
     return HeldOut(np.concatenate(residuals), np.concatenate(variance), data.scale.drift)
 
 

@@ -32,11 +32,11 @@ from .network import Network
 from .paper_training import (
     WEIGHT_DECAY,
     check_parameters,
-    mean_and_slope,
     train_published,
     training_parts,
 )
 from .trainer import Trainer
+from .validation import mean_and_slope
 from .warm_start import start_of
 
 _TRAINED_BY = {"criterion": InversePaperLoss, "weight_decay": WEIGHT_DECAY}
@@ -153,7 +153,9 @@ class InversePaperModel(BaseEstimator):
             hrf_length=float(self.hrf_length), history=history, mean=np.zeros(sizes),
             slope=np.ones(sizes), latents=FittedLatents.of(np.empty((0, np.prod(sizes)))),
         )  # fmt: skip
-        mean, slope = _line(fitted.predict(held.targets), held)
+        judged = judged_rows(fitted.predict(held.targets), held)
+        line = mean_and_slope(*(np.concatenate(parts) for parts in judged))
+        mean, slope = (part.reshape(sizes) for part in line)
         fitted = replace(fitted, mean=mean, slope=slope)
         directions = _directions(fitted.predict(part.targets))
         return replace(fitted, latents=FittedLatents.of(directions))
@@ -177,15 +179,6 @@ class _Windows(InverseWindows):
     def _item(bold, wanted, history, recording: int):
         inputs = {"bold": bold, "power": history}
         return inputs, {"bold": wanted.flatten(0, 1).T.contiguous(), "recording": recording}
-
-
-def _line(powers: list[np.ndarray], data: Paired) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and slope (n_channels, n_bands) that bring a network's bins to the measured ones."""
-    found, measured = (np.concatenate(parts) for parts in judged_rows(powers, data))
-    seen = np.isfinite(measured[:, 0])
-    mean, slope = mean_and_slope(found[seen], measured[seen])
-    shape = data.powers[0].shape[:2]
-    return mean.reshape(shape), slope.reshape(shape)
 
 
 def _directions(powers: list[np.ndarray], least: float = 0.02) -> np.ndarray:

@@ -21,17 +21,17 @@ from ..nn.paper_decoder import CELLS, earlier_frames
 from .chunk_power import ChunkPower, LevelScaler, level_means, samples_of
 from .describe import activation_patterns, plain, publish_gammas, publish_network
 from .graphs import Graphs, fit_graphs
-from .intervals import HeldOut
+from .intervals import HeldOut, held_out
 from .network import Network
 from .paper_training import (
     WEIGHT_DECAY,
     check_parameters,
-    mean_and_slope,
     train_published,
     training_parts,
 )
 from .retrieval import MatchedFilter
 from .trainer import Trainer
+from .validation import mean_and_slope
 from .warm_start import start_of
 from .windows import FrameWindows, Windowing, like
 
@@ -215,15 +215,14 @@ class PaperModel(BaseEstimator):
         )  # fmt: skip
         module = _ByCoefficient(network.module)
         frames = windowing.predict(module, held.powers)
-        mean, slope = _line(frames, held)
-        seen = zip(held.targets, frames, held.masks, strict=True)
-        residuals = [(bold - (frame - mean) * slope)[mask] for bold, frame, mask in seen]
-        residuals = np.concatenate(residuals)
+        found = np.concatenate(frames).astype(np.float64)
+        mean, slope = mean_and_slope(found, np.concatenate(held.targets))
+        left = held_out(None, held, [(frame - mean) * slope for frame in frames])
         frames = [(frame - mean) * slope for frame in windowing.predict(module, data.powers)]
         return FittedPaper(
             scaler=data.scaler, network=network, windowing=windowing,
             graphs=_attended(network.module, graphs, windowing, part),
-            held=HeldOut(residuals, np.zeros_like(residuals), data.scale.drift),
+            held=left,
             matched=MatchedFilter.of(data, frames), hrf_length=float(self.hrf_length),
             history=history, mean=mean, slope=slope,
             patterns=activation_patterns(module, level_means(data), frames),
@@ -240,13 +239,6 @@ class PaperModel(BaseEstimator):
             "band_attention": self.band_attention, "n_hidden": self.n_hidden,
             "learn_edges": isinstance(self.graph, str) and self.graph == "learnt",
         }  # fmt: skip
-
-
-def _line(frames: list[np.ndarray], data: Paired) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and slope (n_targets,) that bring a network's frames to the measured ones."""
-    pred, bold = np.concatenate(frames).astype(np.float64), np.concatenate(data.targets)
-    rows = np.isfinite(bold).all(axis=1)
-    return mean_and_slope(pred[rows], bold[rows])
 
 
 def _attended(net: PaperNet, graphs: Graphs, windowing: Windowing, data: Paired) -> Graphs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from mne.utils import logger
 
@@ -88,15 +87,3 @@ def _start_from(module: torch.nn.Module, given: Network) -> None:
         if name in own and own[name].shape == value.shape and not name.endswith(graphs)
     }
     module.load_state_dict({**own, **same})
-
-
-def mean_and_slope(pred: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of predictions, and slope of measurements on them, which a cosine does not know.
-
-    Both are (n_rows, n_outputs) without NaN; results (n_outputs,), no slope below zero.
-    """
-    mean = pred.mean(axis=0)
-    pred, true = pred - mean, true - true.mean(axis=0)
-    power = (pred**2).sum(axis=0)
-    slope = (pred * true).sum(axis=0) / np.where(power > 0, power, np.inf)
-    return mean, np.maximum(slope, 0.0)

@@ -28,7 +28,7 @@ def validated_correlation(frames: list[np.ndarray], valid: Paired) -> np.ndarray
 
 def validated_scale(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
     """Slope (n_targets,) of measured on predicted held-out frames, between 0 and 1.5."""
-    products, power = _products(frames, valid)
+    _, products, power = _products(np.concatenate(frames), np.concatenate(valid.targets))
     return np.clip(products / np.where(power > 0, power, np.inf), 0.0, 1.5)
 
 
@@ -38,19 +38,32 @@ def validated_shrinkage(frames: list[np.ndarray], valid: Paired) -> float:
     A posterior mean is calibrated where the model is right; where data are few or the model is
     wrong it may promise too much. One number for all targets is known well enough to mend that.
     """
-    products, power = _products(frames, valid)
+    _, products, power = _products(np.concatenate(frames), np.concatenate(valid.targets))
     return float(np.clip(products.sum() / max(power.sum(), 1e-12), 0.05, 1.0))
 
 
-def _products(frames, valid) -> tuple[np.ndarray, np.ndarray]:
-    """Products (n_targets,) of centred predicted with measured frames, and with themselves."""
-    pred, bold = np.concatenate(frames), np.concatenate(valid.targets)
-    seen = np.isfinite(bold)
+def mean_and_slope(pred: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of predictions, and slope of measurements on them, which a cosine does not know.
+
+    Both are (n_rows, n_outputs), of which rows that were not measured do not count; results
+    (n_outputs,), no slope below zero.
+    """
+    mean, products, power = _products(pred, true)
+    return mean, np.maximum(products / np.where(power > 0, power, np.inf), 0.0)
+
+
+def _products(pred, true) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of predictions where measured, their centred products with measurements, and squares.
+
+    Of (n_rows, n_outputs) both; results (n_outputs,).
+    """
+    seen = np.isfinite(true)
     count = np.maximum(seen.sum(axis=0), 1)
-    pred, bold = np.where(seen, pred, 0.0), np.where(seen, bold, 0.0)
-    pred = np.where(seen, pred - pred.sum(axis=0) / count, 0.0)
-    bold = np.where(seen, bold - bold.sum(axis=0) / count, 0.0)
-    return (pred * bold).sum(axis=0), (pred**2).sum(axis=0)
+    pred, true = np.where(seen, pred, 0.0), np.where(seen, true, 0.0)
+    mean = pred.sum(axis=0) / count
+    pred = np.where(seen, pred - mean, 0.0)
+    true = np.where(seen, true - true.sum(axis=0) / count, 0.0)
+    return mean, (pred * true).sum(axis=0), (pred**2).sum(axis=0)
 
 
 def mean_and_error(gain: np.ndarray) -> tuple[float, float]:

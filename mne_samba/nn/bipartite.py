@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 
-from .graph import neighbour_table
+from .graph import Neighbourhood
 
 
-class BipartiteAttention(nn.Module):
+class BipartiteAttention(Neighbourhood):
     r"""GATv2 from the nodes of one graph to those of another.
 
     Node i of the receiving graph has no features yet: a learnt vector :math:`q_i` takes their
@@ -23,32 +21,20 @@ class BipartiteAttention(nn.Module):
     """
 
     def __init__(self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2):
-        super().__init__()
-        # As in `GraphAttention`.
-        with torch.device("cpu"):
-            neighbours, valid = neighbour_table(adjacency)
-        self.register_buffer("neighbours", neighbours)
-        self.register_buffer("valid", valid)
-        self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope
+        super().__init__(adjacency, n_heads, n_out, negative_slope)
         self.source = nn.Linear(n_in, n_heads * n_out, bias=False)
-        self.query = nn.Parameter(torch.empty(len(neighbours), n_heads, n_out))
-        self.edge = nn.Parameter(torch.zeros(*neighbours.shape, n_heads))
+        self.query = nn.Parameter(torch.empty(len(self.valid), n_heads, n_out))
+        self.edge = nn.Parameter(torch.zeros(*self.valid.shape, n_heads))
         self.attention = nn.Parameter(torch.empty(n_heads, n_out))
         self.bias = nn.Parameter(torch.zeros(n_heads * n_out))
         for tensor in (self.source.weight, self.query, self.attention):
             nn.init.xavier_uniform_(tensor)
 
     def weights(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attention (..., n_to, n_neighbours, n_heads) and messages (..., n_heads, n_out)."""
+        """Attention over senders, and what they send, of features (..., n_from, n_in)."""
         sent = self.source(x).unflatten(-1, (self.n_heads, self.n_out))
-        messages = sent.index_select(x.dim() - 2, self.neighbours.reshape(-1))
-        messages = messages.unflatten(x.dim() - 2, self.neighbours.shape)
-        energy = nn.functional.leaky_relu(messages + self.query.unsqueeze(1), self.negative_slope)
-        logits = (energy * self.attention).sum(-1) + self.edge
-        logits = logits.masked_fill(~self.valid.unsqueeze(-1), -math.inf)
-        return logits.softmax(dim=-2), messages
+        return self._weights(sent, self.query, self.edge)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map features (..., n_from, n_in) to (..., n_to, n_heads * n_out)."""
-        alpha, messages = self.weights(x)
-        return (alpha.unsqueeze(-1) * messages).sum(-3).flatten(-2) + self.bias
+        return self._attend(x)

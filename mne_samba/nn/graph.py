@@ -40,7 +40,45 @@ def _by_node(x: torch.Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-class GraphAttention(nn.Module):
+class Neighbourhood(nn.Module):
+    """Attention of nodes over a fixed neighbourhood each, by GATv2.
+
+    Subclasses have parameters ``attention`` (n_heads, n_out) and ``bias`` (n_heads * n_out,), and
+    say in ``weights`` who sends and receives what.
+    """
+
+    def __init__(self, adjacency, n_heads: int, n_out: int, negative_slope: float):
+        super().__init__()
+        # Indices are computed, which the meta device, on which files are checked, cannot.
+        with torch.device("cpu"):
+            neighbours, valid = neighbour_table(adjacency)
+        self.register_buffer("neighbours", neighbours)
+        self.register_buffer("valid", valid)
+        self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope
+
+    def _weights(self, sent, received, edges=None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention over neighbours (..., n_to, n_neighbours, n_heads), and what they send.
+
+        Messages are (..., n_to, n_neighbours, n_heads, n_out); ``sent`` (..., n_from, n_heads,
+        n_out), ``received`` (..., n_to, n_heads, n_out), and ``edges`` logits to be added.
+        """
+        nodes = sent.dim() - 3
+        messages = sent.index_select(nodes, self.neighbours.reshape(-1))
+        messages = messages.unflatten(nodes, self.neighbours.shape)
+        energy = nn.functional.leaky_relu(messages + received.unsqueeze(-3), self.negative_slope)
+        logits = (energy * self.attention).sum(-1)
+        if edges is not None:
+            logits = logits + edges
+        logits = logits.masked_fill(~self.valid.unsqueeze(-1), -math.inf)
+        return logits.softmax(dim=-2), messages
+
+    def _attend(self, x: torch.Tensor) -> torch.Tensor:
+        """Map node features (..., n_from, n_in) to (..., n_to, n_heads * n_out)."""
+        alpha, messages = self.weights(x)
+        return (alpha.unsqueeze(-1) * messages).sum(-3).flatten(-2) + self.bias
+
+
+class GraphAttention(Neighbourhood):
     r"""GATv2 over a fixed neighbourhood of every node.
 
     Attention of node i over its neighbours j, per head: softmax over j of
@@ -70,13 +108,7 @@ class GraphAttention(nn.Module):
         self, adjacency, n_in: int, n_out: int, n_heads: int = 4, negative_slope=0.2,
         learn_edges: bool = False,
     ):  # fmt: skip
-        super().__init__()
-        # Indices are computed, which the meta device, on which files are checked, cannot.
-        with torch.device("cpu"):
-            neighbours, valid = neighbour_table(adjacency)
-        self.register_buffer("neighbours", neighbours)
-        self.register_buffer("valid", valid)
-        self.n_heads, self.n_out, self.negative_slope = n_heads, n_out, negative_slope
+        super().__init__(adjacency, n_heads, n_out, negative_slope)
         self.source = nn.Linear(n_in, n_heads * n_out)
         self.target = nn.Linear(n_in, n_heads * n_out)
         self.attention = nn.Parameter(torch.empty(n_heads, n_out))
@@ -85,8 +117,8 @@ class GraphAttention(nn.Module):
         self.takes = self.gives = None
         if learn_edges:
             # One side at zero: all edges start equal, and yet receive gradients.
-            self.takes = nn.Parameter(torch.randn(len(neighbours), _EDGE_FEATURES))
-            self.gives = nn.Parameter(torch.zeros(len(neighbours), _EDGE_FEATURES))
+            self.takes = nn.Parameter(torch.randn(len(self.valid), _EDGE_FEATURES))
+            self.gives = nn.Parameter(torch.zeros(len(self.valid), _EDGE_FEATURES))
         nn.init.xavier_uniform_(self.source.weight)
         nn.init.xavier_uniform_(self.target.weight)
         nn.init.xavier_uniform_(self.attention)
@@ -109,22 +141,13 @@ class GraphAttention(nn.Module):
         return out.scatter_add_(1, self.neighbours, alpha)
 
     def weights(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attention over neighbours (..., n_nodes, n_neighbours, n_heads), and what they send.
-
-        Messages are (..., n_nodes, n_neighbours, n_heads, n_out), ``x`` (..., n_nodes, n_in).
-        """
-        heads = (*x.shape[:-1], self.n_heads, self.n_out)
-        sent = self.source(x).view(heads)
-        received = self.target(x).view(heads)
-        messages = sent.index_select(x.dim() - 2, self.neighbours.reshape(-1))
-        messages = messages.view(*x.shape[:-1], -1, self.n_heads, self.n_out)
-        energy = nn.functional.leaky_relu(messages + received.unsqueeze(-3), self.negative_slope)
-        logits = (energy * self.attention).sum(-1)
+        """Attention over neighbours, and what they send, of features (..., n_nodes, n_in)."""
+        sides = (layer(x).unflatten(-1, (self.n_heads, self.n_out))
+                 for layer in (self.source, self.target))  # fmt: skip
         edges = self.edges
         if edges is not None:
-            logits = logits + edges.gather(1, self.neighbours).unsqueeze(-1)
-        logits = logits.masked_fill(~self.valid.unsqueeze(-1), -math.inf)
-        return logits.softmax(dim=-2), messages
+            edges = edges.gather(1, self.neighbours).unsqueeze(-1)
+        return self._weights(*sides, edges)
 
     def columns(self, x: torch.Tensor) -> torch.Tensor:
         """Attend in many graphs of the same edges, such as one per frame: as ``forward``.
@@ -155,12 +178,6 @@ class GraphAttention(nn.Module):
             flat = x.reshape(n_graphs, *x.shape[-2:]).permute(1, 2, 0)
             return self.columns(flat).permute(2, 0, 1).reshape(*x.shape[:-1], -1)
         return self._attend(x)
-
-    def _attend(self, x: torch.Tensor) -> torch.Tensor:
-        """Map node features (..., n_nodes, n_in) to (..., n_nodes, n_heads * n_out)."""
-        alpha, messages = self.weights(x)
-        out = (alpha.unsqueeze(-1) * messages).sum(-3)
-        return out.flatten(-2) + self.bias
 
 
 class GraphCorrection(nn.Module):

@@ -17,7 +17,7 @@ from ..nn.samba import SambaNet
 from .core_choice import CoreBased, core_of_targets
 from .graphs import Graphs, fit_graphs
 from .intervals import HeldOut, held_out, joined
-from .trainer import Trainer, losses
+from .trainer import Trainer
 from .validation import (
     mean_and_error,
     validated_correlation,
@@ -83,12 +83,28 @@ def best_epochs(history: list[dict]) -> int:
 
 
 @dataclass(frozen=True)
-class Corrections:
+class Training:
+    """What networks around a core are trained by, there and back."""
+
+    model: CoreBased  # which has corrections, or is a core alone
+    trainer: Trainer
+    windowing: Windowing  # frames of training windows, and between them
+
+    @property
+    def trained(self) -> bool:
+        """Whether the model has corrections."""
+        return hasattr(self.model, "corrections")
+
+    @property
+    def always(self) -> bool:
+        """Whether they are used whatever they gain."""
+        return self.trained and self.model.corrections == "always"
+
+
+@dataclass(frozen=True)
+class Corrections(Training):
     """Networks around cores, and how what they learn beyond them is trained and judged."""
 
-    model: CoreBased  # a `SambaModel`, or a `CoreModel`, which has none
-    trainer: Trainer
-    windowing: Windowing
     grid: LowRateGrid
     table: bool  # whether data are a table
 
@@ -99,13 +115,8 @@ class Corrections:
 
     @property
     def trained(self) -> bool:
-        """Whether there are any: rows of a table have neither order nor history."""
-        return hasattr(self.model, "corrections") and not self.table
-
-    @property
-    def always(self) -> bool:
-        """Whether they are used whatever they gain."""
-        return getattr(self.model, "corrections", None) == "always"
+        """Whether there are corrections: rows of a table have neither order nor history."""
+        return super().trained and not self.table
 
     def graphs(self, data: Paired) -> Graphs:
         """Graphs of data: a core, which attends along none, shows nearest neighbours."""
@@ -191,8 +202,7 @@ class Corrections:
         if held is not None:
             valid = FrameWindows(held, n_frames, n_frames, dtype)
         net = self.trainer.build(module, max_epochs=epochs, valid=valid, **TRAINED_BY)
-        self.trainer.train(net, FrameWindows(data, n_frames, step, dtype), checkpoint)
-        return losses(net)
+        return self.trainer.train(net, FrameWindows(data, n_frames, step, dtype), checkpoint)
 
 
 def judge_blocks(data: Paired, blocks: list[tuple[Core, Paired]], trainer: Trainer) -> Judgement:

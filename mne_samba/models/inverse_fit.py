@@ -19,8 +19,8 @@ from ..data.power import LowRateGrid
 from ..data.recordings import Layout
 from ..nn.inverse import InverseNet, SkipLoss, frame_level
 from .checkpoint import Checkpoints
-from .core_choice import CoreBased, CoreOptions, choose_core
-from .corrections import Judgement, best_epochs, confirmed
+from .core_choice import CoreOptions, choose_core
+from .corrections import Judgement, Training, best_epochs, confirmed
 from .describe import publish_bands, publish_hrf, publish_network, summarised_weights
 from .graphs import Graphs, knn_adjacency, nearest, target_similarity
 from .inverse_data import (
@@ -38,7 +38,7 @@ from .inverse_data import (
 )
 from .latents import FittedLatents
 from .network import Network
-from .trainer import Trainer, losses
+from .trainer import Trainer
 from .validation import mean_and_error, validated_correlation
 from .warm_start import start_of
 from .windows import Windowing, without
@@ -196,23 +196,10 @@ def structure_of(core: Core) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class _Corrections:
+class _Corrections(Training):
     """Networks around filters, and how what is learnt beyond them is trained and judged."""
 
-    model: CoreBased
-    trainer: Trainer
-    windowing: Windowing  # frames of training windows, and between them
     previous: FittedInverse | None  # what a warm start goes on from
-
-    @property
-    def wanted(self) -> bool:
-        """Whether the model has corrections."""
-        return hasattr(self.model, "corrections")
-
-    @property
-    def always(self) -> bool:
-        """Whether they are used whatever held-out frames say."""
-        return self.wanted and self.model.corrections == "always"
 
     def spec(self, encoding: _Encoding, data: Paired, corrected: bool) -> dict:
         """Parameters of a network for an encoding core."""
@@ -254,17 +241,17 @@ class _Corrections:
             module, max_epochs=epochs, valid=valid,
             iterator_valid__batch_size=self.trainer.batch_size, **_TRAINED_BY,
         )  # fmt: skip
-        self.trainer.train(net, self.windows(data, encoding, self.windowing.step), checkpoint)
-        return losses(net)
+        windows = self.windows(data, encoding, self.windowing.step)
+        return self.trainer.train(net, windows, checkpoint)
 
     def judge(self, encoding, part, held, checkpoint=None) -> tuple[float, Judgement]:
         """Choose the prior on held-out frames, and judge corrections on them."""
-        spec = self.spec(encoding, part, self.wanted)
+        spec = self.spec(encoding, part, self.trained)
         modules = [self.build(encoding, trust, spec) for trust in TRUSTS]
         filters = [without(module, "branch") for module in modules]
         scores = [held_out_correlations(alone, encoding.fill, held) for alone in filters]
         best = _clearly_best(scores)
-        windows = self.windows(held, encoding, self.windowing.n_frames) if self.wanted else ()
+        windows = self.windows(held, encoding, self.windowing.n_frames) if self.trained else ()
         if not len(windows):
             return TRUSTS[best], Judgement.open(self.trainer)
         history = self.train(

@@ -12,7 +12,7 @@ from ..nn.paper import N_HEADS
 from .checkpoint import Checkpoints
 from .graphs import check_graph_option
 from .network import Network
-from .trainer import Trainer, losses
+from .trainer import Trainer
 
 # Windows that an epoch has at least, where recordings are long enough for them to differ.
 _WINDOWS = 64
@@ -54,8 +54,9 @@ def train_published(
             valid=None if held is part else windows(held, n_frames, n_frames),
         )  # fmt: skip
         step = _training_step(part, n_frames, trainer)
-        trainer.train(net, windows(part, n_frames, step), checkpoints.of(kind.__name__))
-    return Network.of(net.module_, spec, trainer.torch_device), losses(net)
+        cut = windows(part, n_frames, step)
+        history = trainer.train(net, cut, checkpoints.of(kind.__name__))
+    return Network.of(net.module_, spec, trainer.torch_device), history
 
 
 def training_parts(data: Paired, trainer: Trainer) -> tuple[Paired, Paired]:

@@ -178,15 +178,16 @@ class Trainer(BaseEstimator):
             mixed_precision=self.mixed_precision, **given,
         )  # fmt: skip
 
-    def train(self, net: NeuralNet, windows: Dataset, checkpoint=None) -> NeuralNet:
-        """Fit a net on windows, from a checkpoint on where there is one, and say how it went."""
+    def train(self, net: NeuralNet, windows: Dataset, checkpoint=None) -> list[dict]:
+        """Fit a net on windows, from a checkpoint on where there is one; losses by epoch."""
         if checkpoint is None:
             net.fit(windows, None)
         else:
             checkpoint.fit(net, windows)
-        last = net.history[-1]
-        logger.info("Trained %d epochs, training loss %.4f.", len(net.history), last["train_loss"])
-        return net
+        keys = ("epoch", "train_loss", "valid_loss")
+        rows = [{key: float(row[key]) for key in keys if key in row} for row in net.history]
+        logger.info("Trained %d epochs, training loss %.4f.", len(rows), rows[-1]["train_loss"])
+        return rows
 
 
 def net_around(network: Network, history: list[dict], **options) -> AcceleratedNet:
@@ -198,12 +199,6 @@ def net_around(network: Network, history: list[dict], **options) -> AcceleratedN
     net = trainer.build(network.module, max_epochs=1, **options).initialize()
     net.history_ = History({**row, "batches": []} for row in history)
     return net
-
-
-def losses(net: NeuralNet) -> list[dict]:
-    """Losses by epoch, as plain numbers."""
-    keys = ("epoch", "train_loss", "valid_loss")
-    return [{key: float(row[key]) for key in keys if key in row} for row in net.history]
 
 
 def torch_device(device: str) -> str:

@@ -50,7 +50,8 @@ def test_ctrl_c_is_never_swallowed(method, valid):
 
 def test_early_stopping_is_no_ctrl_c():
     trainer = Trainer(device="cpu", lr=1e-12, patience=2)
-    net = trainer.train(built(trainer, Windows(), max_epochs=30), Windows())
+    net = built(trainer, Windows(), max_epochs=30)
+    trainer.train(net, Windows())
     assert len(net.history) == 3
 
 

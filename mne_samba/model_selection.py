@@ -285,12 +285,8 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
 
         Parameters
         ----------
-        X : Epochs | list of one-epoch Epochs | DataFrame | array
-            Windows; not needed with ``groups``.
-        y : object
-            Ignored.
-        groups, onset : array of shape (n_windows,) | None
-            Person and stimulus time of each window.
+        X, y, groups, onset : object
+            As in ``split``; ``groups`` alone are enough.
 
         Returns
         -------
@@ -310,12 +306,9 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
 
         Parameters
         ----------
-        X, y : object
-            As in :meth:`BlockedTimeSplit.split`.
-        groups : array of shape (n_windows,) | None
-            Person of each window.
-        onset : array of shape (n_windows,) | None
-            Stimulus time of each window's first frame, where metadata do not tell.
+        X, y, groups, onset : object
+            As in :meth:`BlockedTimeSplit.split`, but ``groups`` are people, and ``onset`` is the
+            stimulus time of each window's first frame.
 
         Yields
         ------

@@ -143,6 +143,11 @@ class EvaluationResult:
         cluster = cluster_size(null[:, np.newaxis]).item() if self._clustered else 1.0
         return observed, null, float(p_value(observed, null, cluster))
 
+    def _with(self, metric: str | None = None) -> list[str]:
+        """Names of the models that have scores with a metric, in their order."""
+        metric = self.metric if metric is None else metric
+        return list(self.scores_.loc[self.scores_["metric"] == metric, "model"].unique())
+
     def _scores(self, model: str, metric: str | None = None) -> pd.DataFrame:
         metric = self.metric if metric is None else metric
         table = self.scores_
@@ -188,11 +193,8 @@ class EvaluationResult:
             ``ci_high`` (95 %, Student's t), ``p_sign_flip`` (two-sided).
         """
         rows = []
-        for model in self.models_:
-            try:
-                units = self._units(model, metric)
-            except ValueError:
-                continue
+        for model in self._with(metric):
+            units = self._units(model, metric)
             std = float(np.std(units, ddof=1)) if len(units) > 1 else float("nan")
             rows.append({"model": model, **_statistics(units), "std": std})
         columns = ["model", "unit", "n", "mean", "std", "ci_low", "ci_high", "p_sign_flip"]
@@ -233,19 +235,15 @@ class EvaluationResult:
             (circular shift, of the mean over targets), ``n_significant`` (targets with corrected
             p < 0.05, maximum statistic), then the means of the other metrics.
         """
-        group = self.group_statistics()
-        p_values = self.p_values_
+        group, p_values = self.group_statistics(), self.p_values_
         others = [m for m in dict.fromkeys(self.scores_["metric"]) if m != self.metric]
+        means = self.scores_.groupby(["model", "metric"])["score"].mean().unstack()
         rows = {}
-        for model in self.models_:
-            try:
-                scores = self._scores(model)
-            except ValueError:
-                continue
+        for model in self._with():
             row = {
-                "mean": scores["score"].mean(),
+                "mean": means.loc[model, self.metric],
                 "std_targets": pd.Series(self.target_scores(model)).std(),
-                "std_folds": scores.groupby("fold")["score"].mean().std(),
+                "std_folds": self._scores(model).groupby("fold")["score"].mean().std(),
                 "ci_low": group["ci_low"].get(model, np.nan),
                 "ci_high": group["ci_high"].get(model, np.nan),
                 "p": np.nan,
@@ -255,11 +253,7 @@ class EvaluationResult:
                 mine = p_values[p_values["model"] == model]
                 row["p"] = self.mean_null(model)[2]
                 row["n_significant"] = int((mine["p_max"] < 0.05).sum())
-            table = self.scores_[self.scores_["model"] == model]
-            for metric in others:
-                values = table.loc[table["metric"] == metric, "score"]
-                row[metric] = values.mean() if len(values) else np.nan
-            rows[model] = row
+            rows[model] = {**row, **means.loc[model, others]}
         if self.translator in self.null_:
             null = self.null_[self.translator]
             low, high = np.nanpercentile(self.mean_null()[1], [2.5, 97.5])

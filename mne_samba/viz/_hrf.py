@@ -37,7 +37,7 @@ def _responses(hrf, times, target_names, interval):
             target_names = getattr(estimator, "target_names_in_", None)
     if times is None:
         raise ValueError("times (seconds) are needed beside an array of responses.")
-    hrf, times = np.atleast_2d(as_matrix(np.atleast_2d(hrf), "hrf")), as_matrix(times, "times", 1)
+    hrf, times = as_matrix(np.atleast_2d(hrf), "hrf"), as_matrix(times, "times", 1)
     if hrf.shape[1] != len(times):
         raise ValueError(f"hrf must have shape (n_targets, n_times={len(times)}), got {hrf.shape}.")
     if interval is not None:

@@ -110,7 +110,7 @@ class PaperNet(nn.Module):
 
     def hidden(self, power: torch.Tensor) -> torch.Tensor:
         """Features of nodes, (n_channels, n_hidden, n_windows * n_frames)."""
-        features = node_features(power, self.n_chunks, *self.kernels(), *self.levels)
+        features = node_features(power, self.n_chunks, self.kernels(), self.levels)
         return features + self.level_bias[:, None]
 
     def attentions(self, power: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:

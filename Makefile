@@ -55,7 +55,7 @@ demo: $(INSTALLED)
 	  $(BIN)/python -m mne_samba demo --out $(OUT)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)
 
 coverage: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 --cov=mne_samba --cov-report=term-missing:skip-covered \

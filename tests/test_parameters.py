@@ -36,6 +36,11 @@ from mne_samba.wavelets import Discrete, Morlet, Shannon
 
 BANDS = {"alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
 QUICK = {"max_epochs": 2, "window": 40.0, "gap": 4.0, "device": "cpu"}
+# Nothing is chosen inside, and nothing searched: defaults that choose have tests of their own.
+SMALL = {
+    "power": "linear", "hrf": "canonical", "map_prior": "gaussian", "target_bands": False,
+    "n_hidden": 4, "corrections": "always", "graph": "knn",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +54,14 @@ def data():
 def forward(model=None, trainer=None, **options):
     if trainer is None or isinstance(trainer, dict):
         trainer = Trainer(**{**QUICK, **(trainer or {})})
-    model = CoreModel(target_bands=False) if model is None else model
+    model = small(CoreModel) if model is None else model
     return SambaTranslator(
         **{"t_r": 2.0, "model": model, "trainer": trainer, "random_state": 0, **options}
     )
 
 
 def backward(model=None, **options):
-    model = InverseCoreModel(target_bands=False) if model is None else model
+    model = small(InverseCoreModel) if model is None else model
     return InverseTranslator(
         **{"t_r": 2.0, "model": model, "trainer": Trainer(**QUICK), "random_state": 0, **options}
     )
@@ -64,9 +69,8 @@ def backward(model=None, **options):
 
 def small(cls, **options):
     """Model whose fit is quick; networks are kept, whether they help or not."""
-    quick = {"n_hidden": 4, "corrections": "always", "target_bands": False, "graph": "knn"}
     known = inspect.signature(cls).parameters
-    return cls(**{**{k: v for k, v in quick.items() if k in known}, **options})
+    return cls(**{**{k: v for k, v in SMALL.items() if k in known}, **options})
 
 
 def as_arrays(value):
@@ -94,14 +98,14 @@ def differ(one: list, other: list) -> bool:
     )
 
 
-# Class of the parts of an estimator -> name of a parameter -> another value than the default, or
+# Class of the parts of an estimator -> name of a parameter -> another value than elsewhere, or
 # Refused(value, message) for what changes the time, the memory or the place of a fit alone.
 class Refused:
     def __init__(self, value, message):
         self.value, self.message = value, message
 
 
-HRF = {"hrf": "canonical", "hrf_length": 20.0, "hrf_bounds": "fast"}
+HRF = {"hrf": "double_gamma", "hrf_length": 20.0, "hrf_bounds": "fast"}
 CORE = {"bands": BANDS, **HRF, "map_prior": "ard", "band_attention": False, "target_bands": True}
 MODELS = {
     CoreModel: {**CORE, "power": "log"},
@@ -179,13 +183,13 @@ def effect_of(est, data) -> list:
 
 
 @pytest.fixture(scope="module")
-def defaults(data):
-    """Fits with default parameters, each made once."""
+def defaults():
+    """What fits with default parameters do, each made once: ``effect`` is only called then."""
     known = {}
 
-    def default_of(key, est):
+    def default_of(key, effect):
         if key not in known:
-            known[key] = effect_of(est, data)
+            known[key] = effect()
         return known[key]
 
     return default_of
@@ -204,7 +208,7 @@ def test_every_parameter_has_an_effect_or_is_refused(cls, name, table, data, def
         return
     # Of four nodes, eight neighbours are all there are.
     before = {"random_state": {"random_state": 0}, "graph": {"n_neighbors": 1}}.get(name, {})
-    default = defaults((cls, *before), build(cls, **before))
+    default = defaults((cls, *before), lambda: effect_of(build(cls, **before), data))
     assert differ(default, effect_of(build(cls, **{**before, name: change}), data))
 
 
@@ -219,8 +223,8 @@ ATTENTION = {
     "verbose": Refused("loud", "verbose"),
 }  # fmt: skip
 RESPONSE = {
-    "t_r": Refused(-1.0, "t_r must be above 0"), **HRF, "shrinkage": 0.9, "shrink_to": "canonical",
-    "n_bootstrap": 3, "confidence": 0.5, "sample_time_ref": 1.0,
+    "t_r": Refused(-1.0, "t_r must be above 0"), **HRF, "hrf": "canonical", "shrinkage": 0.9,
+    "shrink_to": "canonical", "n_bootstrap": 3, "confidence": 0.5, "sample_time_ref": 1.0,
     "reader": Reader(sfreq=4.0, detrend=None), "random_state": 1, "n_jobs": Refused(0, "n_jobs"),
     "verbose": Refused("loud", "verbose"),
 }  # fmt: skip
@@ -302,7 +306,7 @@ BESIDE = {
     [(cls, name) for cls in OTHERS for name in inspect.signature(cls).parameters],
     ids=name_of,
 )
-def test_every_parameter_of_the_others_has_an_effect_or_is_refused(cls, name, data):
+def test_every_parameter_of_the_others_has_an_effect_or_is_refused(cls, name, data, defaults):
     table, options, given = OTHERS[cls]
     change = table[name]
     X, y = given(data)
@@ -312,20 +316,23 @@ def test_every_parameter_of_the_others_has_an_effect_or_is_refused(cls, name, da
         options = {**options, "translator": fitted}
         if name == "translator":
             change = FrozenEstimator(change.fit(bold, epochs))
-    options = {**options, **BESIDE.get((cls, name), {})}
+    beside = BESIDE.get((cls, name), {})
+    options = {**options, **beside}
     if isinstance(change, Refused):
         with pytest.raises((ValueError, TypeError), match=change.message):
             cls(**{**options, name: change.value}).fit(X, y)
         return
-    one, other = cls(**options).fit(X, y), cls(**{**options, name: change}).fit(X, y)
-    steps = [s for s in ("transform", "predict", "predict_proba") if hasattr(one, s)]
+    steps = ["transform", "predict", "predict_proba"]
     if cls is SambaClassifier and name == "classifier":
         steps = ["predict"]
-    results = [
-        as_arrays([getattr(est, step)(X) for step in steps]) + published(est)
-        for est in (one, other)
-    ]
-    assert differ(*results)
+
+    def effect(**change):
+        est = cls(**{**options, **change}).fit(X, y)
+        done = [getattr(est, step)(X) for step in steps if hasattr(est, step)]
+        return as_arrays(done) + published(est)
+
+    default = defaults((cls, *beside, *steps), effect)
+    assert differ(default, effect(**{name: change}))
 
 
 BANKS = {
@@ -340,19 +347,20 @@ BANKS = {
     [(bank, name) for bank in BANKS for name in inspect.signature(bank).parameters],
     ids=name_of,
 )
-def test_every_parameter_of_a_bank_has_an_effect_or_is_refused(bank, name, data):
+def test_every_parameter_of_a_bank_has_an_effect_or_is_refused(bank, name, data, defaults):
     changed = BandPowerRidge(t_r=2.0, bands=bank(**{name: BANKS[bank][name]}))
     if bank is Discrete and name == "bands":
         with pytest.raises(ValueError, match="has its own bands"):
             fit(changed, data)
         return
-    assert differ(effect_of(BandPowerRidge(t_r=2.0, bands=bank()), data), effect_of(changed, data))
+    default = defaults(bank, lambda: effect_of(BandPowerRidge(t_r=2.0, bands=bank()), data))
+    assert differ(default, effect_of(changed, data))
 
 
 def test_parameters_of_parts_can_be_searched(data):
     search = GridSearchCV(
-        forward(CoreModel(power="linear", target_bands=False)),
-        {"model__hrf": ["canonical", "double_gamma"], "reader__detrend": ["cosine", None]},
+        forward(),
+        {"model__hrf": ["canonical", "fir"], "reader__detrend": ["cosine", None]},
         cv=2, error_score="raise",
     )  # fmt: skip
     search.fit(data.raws, data.bolds)

@@ -11,10 +11,10 @@ class Counted(mne.io.RawArray):
 
     read = 0
 
-    def get_data(self, *args, **kwargs):
-        data = super().get_data(*args, **kwargs)
+    def __getitem__(self, item):
+        data, times = super().__getitem__(item)
         self.read += data.shape[1]
-        return data
+        return data, times
 
     def lengths(self) -> float:
         """Samples that were read since the last call, in lengths of the recording."""

@@ -1,7 +1,7 @@
 """Responses of the linear core: dictionary, principal components, and the way back."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -36,6 +36,17 @@ class ResponsePrior:
     mean: torch.Tensor | None = None
     covariance: torch.Tensor | None = None
 
+    @cached_property
+    def products(self):
+        """Products of two coordinates of every element, (n_elements, n_pairs)."""
+        rows, columns = _pairs(self.elements.shape[1])
+        return self.elements[:, rows] * self.elements[:, columns]
+
+
+def _pairs(n_basis):
+    """Rows and columns of the upper triangle of a matrix of coordinates, (n_pairs,) each."""
+    return torch.triu_indices(n_basis, n_basis)
+
 
 @lru_cache(maxsize=8)
 def _named_dictionary(n_dictionary, bounds, seed):
@@ -43,19 +54,19 @@ def _named_dictionary(n_dictionary, bounds, seed):
     return hrf_dictionary(n_dictionary, bounds, seed)
 
 
-def _dictionary(n_dictionary, bounds, seed):
-    """Random double gammas, (n_dictionary, 6)."""
-    draw = _named_dictionary if isinstance(bounds, str) else hrf_dictionary
-    return draw(n_dictionary, bounds, seed).copy()
-
-
 def response_prior(
     kind, n_lags, dt, *, bounds="human", n_basis=N_BASIS, n_dictionary=N_DICTIONARY, seed=0
 ):
     """Build the prior over responses of a kind; with one lag the response is the identity.
 
-    ``n_basis`` principal components are kept of ``n_dictionary`` random double gammas.
+    ``n_basis`` principal components are kept of ``n_dictionary`` random double gammas. Priors of
+    presets are shared: not to be changed.
     """
+    build = _named_prior if isinstance(bounds, str) else _build_prior
+    return build(kind, n_lags, dt, bounds, n_basis, n_dictionary, seed)
+
+
+def _build_prior(kind, n_lags, dt, bounds, n_basis, n_dictionary, seed):
     canonical = canonical_params(bounds)[None]
     if n_lags == 1:
         one = torch.ones(1, 1, dtype=torch.float64)
@@ -67,7 +78,8 @@ def response_prior(
         return ResponsePrior(
             kind, torch.from_numpy(kernel / norm), torch.from_numpy(norm), canonical
         )
-    params = _dictionary(n_dictionary, bounds, seed)
+    draw = _named_dictionary if isinstance(bounds, str) else hrf_dictionary
+    params = draw(n_dictionary, bounds, seed)
     kernels = double_gamma(lags, params)
     moment = kernels.T @ kernels / len(kernels)
     if kind == "fir":
@@ -87,6 +99,9 @@ def response_prior(
         basis, mean, covariance = map(torch.from_numpy, (basis, mean, covariance))
         return ResponsePrior(kind, basis, mean=mean, covariance=covariance)
     return ResponsePrior(kind, torch.from_numpy(basis), torch.from_numpy(elements), params)
+
+
+_named_prior = lru_cache(maxsize=8)(_build_prior)
 
 
 def start_moments(prior, n_targets):
@@ -121,13 +136,15 @@ def update_response(prior, quadratic, linear):
             + 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         )
         return mean, covariance + mean[:, :, None] * mean[:, None, :], divergence
-    elements = prior.elements
-    outer = (elements[:, :, None] * elements[:, None, :]).reshape(len(elements), -1)
-    score = linear @ elements.T - 0.5 * quadratic.reshape(len(quadratic), -1) @ outer.T
-    log_q = torch.log_softmax(score, 1)
+    elements, (rows, columns) = prior.elements, _pairs(prior.elements.shape[1])
+    # A matrix is symmetric: what lies off its diagonal counts twice.
+    half = quadratic[:, rows, columns] * torch.where(rows == columns, 0.5, 1.0).double()
+    log_q = torch.log_softmax(linear @ elements.T - half @ prior.products.T, 1)
     q = log_q.exp()
     divergence = (q * log_q).sum(1) + np.log(len(elements))
-    return q @ elements, (q @ outer).reshape(quadratic.shape), divergence.clamp_min(0)
+    second = torch.empty_like(quadratic)
+    second[:, rows, columns] = second[:, columns, rows] = q @ prior.products
+    return q @ elements, second, divergence.clamp_min(0)
 
 
 def _to_params(raw, low, high):

@@ -13,13 +13,15 @@ from sklearn.utils.validation import check_array, validate_data
 from ._checks import check_number, check_option, check_t_r
 from .data.bold import (
     check_measured,
+    check_not_swapped,
     check_orientation,
     check_same_frames,
     provenance_of,
     read_hemo,
 )
+from .data.bold_tables import check_told_t_r
 from .data.bridging import check_channels
-from .data.given import Given, what_is, what_is_bold
+from .data.given import Given, refuse_electrophysiology, what_is, what_is_bold
 from .data.power_cache import check_memory
 from .data.recordings import Layout, Recordings
 from .data.segments import FrameGrid, Segment
@@ -203,6 +205,7 @@ class Reader(BaseEstimator):
         ValueError, TypeError
             If they cannot be read, or do not agree with each other.
         """
+        refuse_electrophysiology(y, names[1])
         given = self._given(X, layout, names[0])
         if given.kind == "table":
             return _table(given.items, owner, layout, (y,))
@@ -211,6 +214,8 @@ class Reader(BaseEstimator):
         if layout is None:
             check_measured(hemo)
         t_r = self._t_r(t_r, given, layout)
+        check_told_t_r(hemo.told_t_r, t_r, names[1])
+        check_not_swapped(given, hemo, self.sfreq, t_r, names)
         frames = hemo.n_frames if given.kind == "recordings" else hemo.n_frames[0]
         if given.kind == "windows":
             check_made_for(given, frames, t_r)

@@ -157,10 +157,23 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
         ]
         tables.append(segment_table(len(epochs), "windows", epochs.metadata))
     table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
-    named = X[0].metadata
-    regions = None if named is None else named.attrs.get("target_names")
-    names = list(info["ch_names"])
+    regions, names = told_regions([epochs.metadata for epochs in X], name), list(info["ch_names"])
     return Recordings("windows", segments, sfreq, names, info, table, grid.t_r, None, regions)
+
+
+def told_regions(tables, name: str = "X") -> list[str] | None:
+    """Names of regions that the metadata of windows carry; None without them."""
+    told = [
+        row for table in tables if table is not None and "target_names" in table
+        for row in table["target_names"]
+    ]  # fmt: skip
+    for row in told[1:]:
+        if row is not told[0] and list(row) != list(told[0]):
+            raise ValueError(
+                f"Windows of {name} come from BOLD of other regions, {list(row)[:5]}... and "
+                f"{list(told[0])[:5]}...: cut them from recordings with the same regions."
+            )
+    return list(told[0]) if told else None
 
 
 def _late(metadata, n_windows: int, n_frames: int) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ from ._checks import check_number, check_t_r
 from .data.bold import read_hemo
 from .data.bold_tables import as_table, check_told_t_r
 from .data.channels import bad_spans
-from .data.frame_times import frame_times, times_for_bold
+from .data.frame_times import frame_times, say_rest, times_for_bold
 from .data.pairing import (
     check_bold,
     check_signal,
@@ -155,7 +155,7 @@ def make_windows(
             raws[i], len(values), t_r, firsts[i], dummies[i], reader.slice_time_ref,
             reader.volume_event, values.shape[1], names[i],
         )  # fmt: skip
-        _say_rest(raws[i], times, t_r, names[i])
+        say_rest(raws[i].n_times / sfreq, times, t_r, names[i])
         samples = np.rint(times * sfreq)
         samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window
         frames = _window_frames(times, samples >= n_context, n_frames, step_frames, names[i])
@@ -276,16 +276,6 @@ def _late(times, frames, n_frames: int, t_r: float, name: str) -> list[list[floa
             "spacing as t_r."
         )
     return late.round(6).tolist()
-
-
-def _say_rest(raw, times, t_r, name: str) -> None:
-    """Say how long a recording goes on after the last volume."""
-    rest = raw.n_times / raw.info["sfreq"] - times[-1] - t_r
-    if rest > 2 * t_r:
-        logger.info(
-            "%s goes on for %.4g s (%d volumes) after the last frame of BOLD. Were rows removed "
-            "(pass sample_mask), or did the scan end before?", name, rest, int(rest / t_r),
-        )  # fmt: skip
 
 
 def _say_dropped(name: str, kept: np.ndarray) -> None:

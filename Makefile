@@ -1,4 +1,5 @@
 # make demo, make test, make doc, make lint, make clean. Each makes .venv and installs what it needs, once.
+# make oldest: the tests on the lower bounds of all dependencies, in .venv-oldest.
 # make coverage: the tests, and at least 95 % of all lines met; make mutation: do tests notice changed lines?
 #
 #   make PYTHON=python3.12 test                                   another Python (3.11 or newer)
@@ -24,7 +25,7 @@ export MKL_NUM_THREADS ?= 1
 export NUMEXPR_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
-.PHONY: help install demo test coverage mutation lint doc clean
+.PHONY: help install demo test oldest coverage mutation lint doc clean
 
 help:
 	@sed -n 's/^# make/make/p; s/^#   /  /p' Makefile
@@ -56,6 +57,21 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)
+
+# Every lower bound of pyproject.toml as a pin. The oldest torch brings CUDA libraries, some 5 GB,
+# unless TORCH_INDEX names a place with builds without them.
+OLDEST := .venv-oldest
+OLDEST_PIP := $(OLDEST)/bin/python -m pip --disable-pip-version-check install
+$(OLDEST)/.installed: pyproject.toml .ci/lower_bounds.py
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(PYTHON) .ci/lower_bounds.py > $(OLDEST)/constraints.txt
+	$(OLDEST_PIP) -c $(OLDEST)/constraints.txt \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	$(OLDEST_PIP) -c $(OLDEST)/constraints.txt -e ".[test]"
+	@touch $@
+
+oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/python -m pytest -q -n 2 $(PYTEST_ARGS)
 
 coverage: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 --cov=mne_samba --cov-report=term-missing:skip-covered \

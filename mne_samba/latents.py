@@ -67,6 +67,24 @@ class LatentTranslator(Translator, BaseEstimator):
             part = getattr(self, name)
             if not isinstance(part, kind):
                 raise TypeError(f"{name} must be a {kind.__name__}, got {part!r:.80}.")
+        self._check_read_alike()
+
+    def _check_read_alike(self) -> None:
+        """Refuse ways that would read one recording at different times, or other channels."""
+        both = (self.forward, self.inverse)
+        there, back = (
+            {"t_r": way.t_r, **way._reader().get_params(deep=False)} for way in both
+        )  # fmt: skip
+        if None in (there["t_r"], back["t_r"]):  # the windows' metadata tell it
+            there["t_r"] = back["t_r"] = None
+        for name in there.keys() - {"detrend", "memory"}:
+            if not np.array_equal(np.asarray(there[name]), np.asarray(back[name])):
+                owner = "" if name == "t_r" else "reader "
+                raise ValueError(
+                    f"Both ways read the same recordings, but forward has {owner}{name}="
+                    f"{there[name]!r:.80} and inverse {name}={back[name]!r:.80}: give both the "
+                    "same t_r and reader."
+                )
 
     @keeps_earlier_fit
     def fit(self, X, y):

@@ -130,6 +130,11 @@ def write_estimator(estimator, path, overwrite: bool = False) -> None:
     What reading would refuse is refused here: a file that was written can be read.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"The folder {str(path.parent)!r} does not exist: make it first, for instance "
+            f"pathlib.Path({str(path.parent)!r}).mkdir(parents=True)."
+        )
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; use overwrite=True to replace it.")
     tree, arrays, classes = pack(estimator)

@@ -13,13 +13,16 @@ from sklearn.utils.validation import check_array, validate_data
 from ._checks import check_number, check_option, check_t_r
 from .data.bold import (
     check_measured,
+    check_not_swapped,
     check_orientation,
     check_same_frames,
     provenance_of,
     read_hemo,
 )
+from .data.bold_tables import check_told_t_r
 from .data.bridging import check_channels
-from .data.given import Given, what_is, what_is_bold
+from .data.frame_times import say_rest
+from .data.given import Given, refuse_electrophysiology, what_is, what_is_bold
 from .data.power_cache import check_memory
 from .data.recordings import Layout, Recordings
 from .data.segments import FrameGrid, Segment
@@ -27,6 +30,9 @@ from .data.signals import check_made_for, read_signals
 from .data.window_table import DEFAULT_CONTEXT
 
 __all__ = ["Reader"]
+
+# Polynomials of higher orders are no slow drift.
+MAX_ORDER = 10
 
 
 class Reader(BaseEstimator):
@@ -58,7 +64,7 @@ class Reader(BaseEstimator):
         or the times themselves of all volumes, in seconds from a recording's first sample.
     detrend : "cosine" | "linear" | int | None
         Slow drift removed from BOLD per recording: cosines slower than 1/128 Hz, a line, a
-        polynomial of this order, or nothing.
+        polynomial of this order (at most 10), or nothing.
     memory : str | Path | joblib.Memory | None
         Where to keep band power, which folds and refits then share: one computation per recording.
         It is found again by the samples, bands and frames themselves; scales and all else that is
@@ -112,9 +118,16 @@ class Reader(BaseEstimator):
         check_number(self.slice_time_ref, "slice_time_ref", low=0, high=1)
         check_option(self.channels, "channels", ("error", "match", "interpolate"))
         if isinstance(self.detrend, numbers.Integral) and not isinstance(self.detrend, bool):
-            check_number(self.detrend, "detrend", low=0, integer=True)
-        else:
-            check_option(self.detrend, "detrend", ("cosine", "linear", None))
+            if not 0 <= self.detrend <= MAX_ORDER:
+                raise ValueError(
+                    f"detrend={self.detrend} is the order of a polynomial, 0 to {MAX_ORDER}; "
+                    "'cosine' removes what is slower than 1/128 Hz."
+                )
+        elif self.detrend is not None and self.detrend not in ("cosine", "linear"):
+            raise ValueError(
+                "detrend must be 'cosine', 'linear', the order of a polynomial (an integer) or "
+                f"None, got {self.detrend!r}."
+            )
         check_memory(self.memory)
 
     def grid(self, t_r: float) -> FrameGrid:
@@ -203,6 +216,7 @@ class Reader(BaseEstimator):
         ValueError, TypeError
             If they cannot be read, or do not agree with each other.
         """
+        refuse_electrophysiology(y, names[1])
         given = self._given(X, layout, names[0])
         if given.kind == "table":
             return _table(given.items, owner, layout, (y,))
@@ -211,6 +225,8 @@ class Reader(BaseEstimator):
         if layout is None:
             check_measured(hemo)
         t_r = self._t_r(t_r, given, layout)
+        check_told_t_r(hemo.told_t_r, t_r, names[1])
+        check_not_swapped(given, hemo, self.sfreq, t_r, names)
         frames = hemo.n_frames if given.kind == "recordings" else hemo.n_frames[0]
         if given.kind == "windows":
             check_made_for(given, frames, t_r)
@@ -228,6 +244,10 @@ class Reader(BaseEstimator):
         check_orientation(rec, names[1], None if told else DEFAULT_CONTEXT)
         if layout is None:
             check_channels(rec, names[0], drives)
+            if rec.kind == "recordings":
+                for i, segment in enumerate(rec.segments):
+                    seconds, called = segment.n_times / rec.sfreq, f"{names[0]}[{i}]"
+                    say_rest(seconds, segment.frame_times, t_r, names[0] if rec.single else called)
         return rec
 
     def read_signals(self, X, *, layout: Layout | None = None, name="X", owner=None) -> Recordings:

@@ -156,6 +156,15 @@ class SambaTranslator(Assembled, BoldPredictor):
 
     _MODELS = {"samba": "SambaModel", "core": "CoreModel", "paper": "PaperModel"}  # noqa: RUF012
 
+    def __init__(
+        self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
+        random_state=None, verbose=None,
+    ):  # fmt: skip
+        super().__init__(
+            t_r=t_r, model=model, reader=reader, trainer=trainer, warm_start=warm_start,
+            random_state=random_state, verbose=verbose,
+        )  # fmt: skip
+
     @keeps_earlier_fit
     def fit(self, X, y):
         """Learn to predict BOLD.

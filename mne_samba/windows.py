@@ -12,8 +12,9 @@ from mne.utils import logger, warn
 
 from ._checks import check_number, check_t_r
 from .data.bold import read_hemo
+from .data.bold_tables import as_table, check_told_t_r
 from .data.channels import bad_spans
-from .data.frame_times import frame_times, times_for_bold
+from .data.frame_times import frame_times, say_rest, times_for_bold
 from .data.pairing import (
     check_bold,
     check_signal,
@@ -44,9 +45,12 @@ def make_windows(
     raw : mne.io.Raw | list of mne.io.Raw
         EEG, MEG or intracranial recording, or several of them. Bad channels are left out. Resample
         first: windows are held in memory.
-    bold : array or DataFrame, shape (n_frames, n_targets) | list of them
-        BOLD as nilearn's maskers return it, one per recording. Values are passed on untouched
-        (detrending is the estimators' work). Rows that are NaN throughout are scrubbed frames.
+    bold : array, DataFrame or DataArray, shape (n_frames, n_targets) | path | list of them
+        BOLD as nilearn's maskers return it, one per recording. Columns, or the coordinate of a
+        DataArray's last dimension, name the regions. Read are CIFTI parcels (``.ptseries.nii``, or
+        its image) and tables (``.csv``, ``.tsv``) whose first line holds names. Values are passed
+        on untouched (detrending is the estimators' work). Rows that are NaN throughout are scrubbed
+        frames.
     t_r : float
         Repetition time in seconds.
     window : float
@@ -76,10 +80,10 @@ def make_windows(
         epoch covers ``[-context, n_frames * t_r)``. ``epochs.metadata`` has the columns
         ``subject``, ``run``, ``recording`` (0, 1, ... in the order given), ``onset`` (exact seconds
         from the recording's first sample to the window's first frame), ``frame`` (index of that
-        frame in ``bold``), ``t_r``, ``n_frames`` and ``context``; and, where volumes come more than
+        frame in ``bold``), ``t_r``, ``n_frames`` and ``context``; where volumes come more than
         10 ms off a regular grid, ``late``, seconds by which each of the window's frames comes later
-        than ``k * t_r``;
-        ``epochs.metadata.attrs["target_names"]`` holds the columns of a DataFrame.
+        than ``k * t_r``; and, where BOLD names its regions, ``target_names``. ``epochs.save`` keeps
+        all of them.
     y : array, shape (n_windows, n_frames, n_targets)
         BOLD of each window.
 
@@ -120,7 +124,8 @@ def make_windows(
         if len(masks) != len(bolds):
             raise ValueError(f"sample_mask has {len(masks)} masks for {len(bolds)} recordings.")
         bolds = [
-            b if m is None else restore_frames(b, m) for b, m in zip(bolds, masks, strict=True)
+            b if m is None else restore_frames(as_table(b, "bold"), m)
+            for b, m in zip(bolds, masks, strict=True)
         ]
     n = len(raws)
     t_r = check_t_r(t_r)
@@ -136,6 +141,7 @@ def make_windows(
     runs = count_runs(per_recording(run, n, "run", several), subjects)
     alone = not several and not isinstance(bolds[0], (list, tuple))
     hemo = read_hemo(bolds[0] if alone else bolds, "recordings", n, single=alone, name="bold")
+    check_told_t_r(hemo.told_t_r, t_r, "bold")
     names = [f"raw[{i}]" if several else "raw" for i in range(n)]
     raws, channels = with_same_channels(raws, reader.grid(t_r), names)
     sfreq = float(raws[0].info["sfreq"])
@@ -149,7 +155,7 @@ def make_windows(
             raws[i], len(values), t_r, firsts[i], dummies[i], reader.slice_time_ref,
             reader.volume_event, values.shape[1], names[i],
         )  # fmt: skip
-        _say_rest(raws[i], times, t_r, names[i])
+        say_rest(raws[i].n_times / sfreq, times, t_r, names[i])
         samples = np.rint(times * sfreq)
         samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window
         frames = _window_frames(times, samples >= n_context, n_frames, step_frames, names[i])
@@ -162,10 +168,8 @@ def make_windows(
             _Recording(raws[i], values, names[i], table, channels, n_context, n_times)
         )
     metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
-    epochs, y = _assemble(recordings, channels, metadata)
-    if isinstance(bolds[0], pd.DataFrame):
-        epochs.metadata.attrs["target_names"] = hemo.target_names
-    return epochs, y
+    names = hemo.target_names if hemo.named else None
+    return _assemble(recordings, channels, metadata, names)
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,7 @@ def _window_frames(times, with_history, n_frames, step, name) -> np.ndarray:
     return frames
 
 
-def _assemble(recordings: list[_Recording], channels: list[str], columns: dict):
+def _assemble(recordings: list[_Recording], channels: list[str], columns: dict, regions):
     """Read the windows that no BAD span touches into one EpochsArray."""
     keep = [~one.bad for one in recordings]
     n_windows = sum(int(k.sum()) for k in keep)
@@ -246,12 +250,15 @@ def _assemble(recordings: list[_Recording], channels: list[str], columns: dict):
     metadata = pd.concat([one.table for one in recordings], ignore_index=True)[kept]
     if np.abs(np.stack(metadata["late"])).max() <= IRREGULAR:
         del metadata["late"]
+    metadata = metadata.assign(**columns).reset_index(drop=True)
+    if regions is not None:
+        metadata["target_names"] = [regions] * len(metadata)  # a column is kept by epochs.save
     index = [recordings[0].raw.ch_names.index(channel) for channel in channels]
     info = mne.pick_info(recordings[0].raw.info, index, verbose="ERROR")
     epochs = mne.EpochsArray(
         data, info, tmin=-recordings[0].n_context / info["sfreq"],
         events=np.column_stack([samples, np.zeros_like(samples), np.ones_like(samples)]),
-        event_id={"window": 1}, metadata=metadata.assign(**columns).reset_index(drop=True),
+        event_id={"window": 1}, metadata=metadata,
         selection=np.flatnonzero(kept), drop_log=tuple(() if k else ("BAD",) for k in kept),
         proj=False, verbose="ERROR",
     )  # fmt: skip
@@ -269,16 +276,6 @@ def _late(times, frames, n_frames: int, t_r: float, name: str) -> list[list[floa
             "spacing as t_r."
         )
     return late.round(6).tolist()
-
-
-def _say_rest(raw, times, t_r, name: str) -> None:
-    """Say how long a recording goes on after the last volume."""
-    rest = raw.n_times / raw.info["sfreq"] - times[-1] - t_r
-    if rest > 2 * t_r:
-        logger.info(
-            "%s goes on for %.4g s (%d volumes) after the last frame of BOLD. Were rows removed "
-            "(pass sample_mask), or did the scan end before?", name, rest, int(rest / t_r),
-        )  # fmt: skip
 
 
 def _say_dropped(name: str, kept: np.ndarray) -> None:

@@ -190,12 +190,12 @@ def test_lists_make_one_object():
 def test_metadata_survives_what_people_do(tmp_path):
     bold = pd.DataFrame(counting_bold(), columns=["V1", "M1", "PCC"])
     epochs, _ = make_windows(clock_raw(), bold, t_r=2.0, subject="s1", run=3)
-    assert epochs.metadata.attrs["target_names"] == ["V1", "M1", "PCC"]
+    assert epochs.metadata["target_names"].iloc[0] == ["V1", "M1", "PCC"]
     for same in (epochs[[2, 0]], pickle.loads(pickle.dumps(epochs))[[2, 0]]):
         np.testing.assert_array_equal(
             same.metadata["onset"], epochs.metadata["onset"].to_numpy()[[2, 0]]
         )
-        assert same.metadata.attrs["target_names"] == ["V1", "M1", "PCC"]
+        assert same.metadata["target_names"].iloc[0] == ["V1", "M1", "PCC"]
     epochs.save(tmp_path / "x-epo.fif", verbose=False)
     read = mne.read_epochs(tmp_path / "x-epo.fif", verbose=False)
     pd.testing.assert_frame_equal(read.metadata, epochs.metadata, check_dtype=False)

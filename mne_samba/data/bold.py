@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from mne.utils import warn
 from .._checks import as_float_array, is_generator
 from ..metrics import detrend as remove_drift
 from ..metrics import order_frames, recording_labels
+from .bold_tables import as_tables, check_dims, check_same_columns, names_of, told_t_r
 from .missing import lacking
 from .recordings import Recordings
 
@@ -25,6 +25,8 @@ class Haemodynamics:
 
     values: list[np.ndarray]  # (n_frames, n_targets) each
     target_names: list[str]
+    named: bool  # whether BOLD itself names them
+    told_t_r: float | None  # seconds between frames, where BOLD says it
 
     @property
     def n_frames(self) -> list[int]:
@@ -32,30 +34,8 @@ class Haemodynamics:
         return [len(value) for value in self.values]
 
 
-def _refuse_images(item, name: str) -> None:
-    """Refuse images and paths, with what makes time courses of them."""
-    masked = "time courses of regions are expected: masker.fit_transform(image) of a nilearn masker"
-    kind = type(item)
-    if kind.__module__.startswith("nibabel"):
-        lines = {
-            "Cifti2Image": "image.get_fdata() of a ptseries",
-            "GiftiImage": "np.array(image.agg_data()).T and a parcellation",
-        }
-        raise TypeError(
-            f"{name} is a {kind.__name__}, but {lines.get(kind.__name__, masked)} gives BOLD of "
-            "shape (n_frames, n_targets). mne_samba.io.read_bids_pair does this for BIDS."
-        )
-    if isinstance(item, (str, os.PathLike)):
-        raise TypeError(
-            f"{name} is a path, {os.fspath(item)!r}: read it first. pd.read_csv(path, sep=None, "
-            f'engine="python") reads a table (n_frames, n_targets); of an image, {masked}.'
-        )
-    if isinstance(item, np.ndarray) and item.ndim == 4:
-        raise ValueError(f"{name} has shape {item.shape}, as an image has, but {masked}.")
-
-
 def _one(item, name: str, ndim: int, may_lack: bool = False) -> np.ndarray:
-    _refuse_images(item, name)
+    check_dims(item, name)
     array = as_float_array(item, name)
     if array.ndim == ndim - 1 and ndim == 2:
         array = array[:, np.newaxis]
@@ -81,30 +61,6 @@ def _one(item, name: str, ndim: int, may_lack: bool = False) -> np.ndarray:
     return array
 
 
-def _names(y, n_targets: int) -> list[str]:
-    first = y[0] if isinstance(y, (list, tuple)) else y
-    if isinstance(first, pd.DataFrame):
-        names = [str(column) for column in first.columns]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"Region names must differ, got {twice[:8]} more than once.")
-        _warn_of_counters(first)
-        return names
-    return [f"target{i:03d}" for i in range(n_targets)]
-
-
-def _warn_of_counters(table: pd.DataFrame) -> None:
-    """Warn of columns that only count, as an index that was written into a CSV file."""
-    whole = table.select_dtypes("integer")
-    steps = np.diff(whole.to_numpy(), axis=0)
-    found = [str(name) for name in whole.columns[(steps == 1).all(axis=0)]] if len(steps) else []
-    if 0 < len(found) < table.shape[1]:
-        warn(
-            f"Columns {found[:8]} of BOLD only count: where they are the index of a CSV file, "
-            "read it with index_col=0."
-        )
-
-
 def read_hemo(
     y, kind: str, n_segments: int, *, single=False, name="y", may_lack=False
 ) -> Haemodynamics:
@@ -114,7 +70,7 @@ def read_hemo(
             f"{name} is None: this estimator requires y to be passed, the BOLD time courses, but "
             "the target y is None."
         )
-    _refuse_images(y, name)
+    y = as_tables(y, name)
     if isinstance(y, (bytes, dict, set)) or np.isscalar(y):
         raise TypeError(
             f"{name} must hold BOLD time courses (n_frames, n_targets), got {y!r:.60} of type "
@@ -132,9 +88,7 @@ def read_hemo(
     else:
         one = False
         if not isinstance(y, (list, tuple)):
-            if isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1:
-                y = list(y)
-            elif single or (n_segments == 1 and np.ndim(y) == 2):
+            if single or (n_segments == 1 and np.ndim(y) == 2):
                 y, one = [y], True
             elif np.ndim(y) == 3:
                 y = list(np.asanyarray(y))
@@ -151,15 +105,7 @@ def read_hemo(
         if len(widths) > 1:
             raise ValueError(f"Recordings of {name} differ in their number of regions: {widths}.")
         check_same_columns(y, name)
-    return Haemodynamics(values, _names(y, values[0].shape[1]))
-
-
-def check_same_columns(y, name: str) -> None:
-    """Refuse recordings whose tables name other regions, or the same in another order."""
-    columns = [list(item.columns) for item in y if isinstance(item, pd.DataFrame)]
-    for i, other in enumerate(columns[1:], 1):
-        if other != columns[0]:
-            raise ValueError(f"{name}[{i}] has other region names than {name}[0]: {other[:5]}...")
+    return Haemodynamics(values, *names_of(y, values[0].shape[1]), told_t_r(y))
 
 
 def check_measured(hemo: Haemodynamics) -> None:
@@ -210,6 +156,19 @@ def check_swapped(value: np.ndarray, seconds: float, t_r: float, name: str) -> N
             f"{name} has shape {value.shape}: {frames} frames of {t_r:g} s do not fit a recording "
             f"of {seconds:g} s, but {targets} would. It seems to be (n_targets, n_frames); "
             "expected (n_frames, n_targets): transpose it."
+        )
+
+
+def check_not_swapped(given, hemo: Haemodynamics, sfreq, t_r: float, names) -> None:
+    """Refuse arrays of which X holds no time for one frame, but y does: they changed places."""
+    if given.is_mne or given.drive is not None or sfreq is None:
+        return
+    shape, other = np.shape(given.items[0]), hemo.values[0].shape
+    if shape[-1] / sfreq < t_r <= other[1] / sfreq:
+        raise ValueError(
+            f"{names[0]} holds {shape[-1]} samples, {shape[-1] / sfreq:g} s at sfreq={sfreq:g} Hz, "
+            f"but {names[1]}, of shape {other}, would hold {other[1] / sfreq:g} s: are the two "
+            "swapped? Electrophysiology is (n_channels, n_times), BOLD (n_frames, n_targets)."
         )
 
 

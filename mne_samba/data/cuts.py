@@ -56,7 +56,8 @@ def check_uncut(raw, times: np.ndarray, name: str = "raw", what: str = "frames")
         f"{before} {what} before it and {len(times) - before} from there on. Cut there and pass "
         f"two recordings: {name}.copy().crop(tmax={at:.9g}, include_tmax=False) with the frames "
         f"acquired before the interruption, and {name}.copy().crop(tmin={at:.9g}) with those "
-        "acquired after it, each with its own volume triggers or first_volume."
+        "acquired after it, each with its own volume triggers or first_volume. They are of one "
+        "person: name it in make_windows(subject=...), or in groups where lists are split."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mne
 import numpy as np
+from mne.utils import logger, warn
 
 from .._checks import check_number, check_t_r
 from .cuts import check_uncut
@@ -112,12 +113,21 @@ def times_for_bold(
             f"The recording lasts {duration:g} s and holds no frame of t_r={t_r:g} s after "
             f"first_volume={first_volume:g} s and {n_dummy} dummy scans. Is t_r in seconds?"
         )
-    times = _inside(times, duration, t_r, n_targets, sfreq)
+    times = _inside(times, duration, t_r, n_targets, sfreq, n_dummy)
     check_uncut(raw, times, name)
     return times
 
 
-def _inside(times, duration, t_r, n_targets, sfreq) -> np.ndarray:
+def too_early(n_early: int, n_dummy: int) -> str:
+    """Words for frames that were acquired before a recording began."""
+    return (
+        f"If the scan began before the recording did, pass n_dummy={n_dummy + n_early} and drop "
+        f"{_which(np.arange(n_early), n_early + 1)} acquired before it; if BOLD lacks "
+        f"{'them' if n_early > 1 else 'it'} already, n_dummy={n_dummy + n_early} alone."
+    )
+
+
+def _inside(times, duration, t_r, n_targets, sfreq, n_dummy) -> np.ndarray:
     tolerance = 1.0 / sfreq  # a trigger is known to the sample
     outside = np.flatnonzero((times < -tolerance) | (times > duration + tolerance))
     if not len(outside):
@@ -134,9 +144,34 @@ def _inside(times, duration, t_r, n_targets, sfreq) -> np.ndarray:
             if swapped
             else "Check "
         )
-        + f"t_r={t_r:g} (seconds), first_volume (seconds from the first sample) and n_dummy, and "
-        f"drop {_which(outside, n_frames)} acquired outside the recording."
+        + f"t_r={t_r:g} (seconds), first_volume (seconds from the first sample) and n_dummy"
+        + (
+            f". {too_early(len(outside), n_dummy)}"
+            if outside[-1] == len(outside) - 1 and len(outside) < n_frames
+            else f", and drop {_which(outside, n_frames)} acquired outside the recording."
+        )
     )
+
+
+def say_rest(duration: float, times: np.ndarray, t_r: float, name: str) -> None:
+    """Say how long a recording goes on after the last volume; warn where t_r may be too small."""
+    if not len(times):
+        return
+    covered = times[-1] + t_r - times[0]
+    rest = duration - times[-1] - t_r
+    if rest > 2 * t_r and rest > 0.9 * covered:
+        warn(
+            f"The {len(times)} frames of BOLD last {covered:.4g} s at t_r={t_r:g} s, but {name} "
+            f"goes on for {rest:.4g} s after them. Is t_r in seconds, and right? Frames at "
+            f"{(duration - times[0]) / len(times):.4g} s would fill it. If the scan did end there, "
+            f"cut the recording off at {times[-1] + t_r:.6g} s."
+        )
+    elif rest > 2 * t_r:
+        logger.info(
+            "%s goes on for %.4g s (%d volumes) after the last frame of BOLD. Were rows removed "
+            "(pass sample_mask), did the scan end before, or is t_r=%g s too small?",
+            name, rest, int(rest / t_r), t_r,
+        )  # fmt: skip
 
 
 def _which(outside: np.ndarray, n_frames: int) -> str:

@@ -9,6 +9,7 @@ import mne
 import numpy as np
 
 from .._checks import is_generator
+from .bold_tables import as_tables
 from .drive import Drive
 
 KINDS = (
@@ -120,16 +121,20 @@ def _refuse(value, X, name: str) -> None:
         )
 
 
-def what_is_bold(y, name: str = "y") -> Given:
-    """Say whether BOLD is windows (three dimensions) or recordings."""
+def refuse_electrophysiology(y, name: str) -> None:
+    """Refuse recordings of MNE where BOLD is expected."""
     first = y[0] if isinstance(y, (list, tuple)) and len(y) else y
     if isinstance(first, (mne.io.BaseRaw, mne.BaseEpochs)):
         raise ValueError(
             f"{name} must be BOLD, arrays (n_windows, n_frames, n_targets) or a list of (n_frames, "
             "n_targets), but it is electrophysiology (an MNE object). Are the two swapped?"
         )
-    if isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1:
-        y = list(y)
+
+
+def what_is_bold(y, name: str = "y") -> Given:
+    """Say whether BOLD is windows (three dimensions) or recordings."""
+    refuse_electrophysiology(y, name)
+    y = as_tables(y, name)
     if isinstance(y, (list, tuple)) and not len(y):
         raise ValueError(f"{name} is an empty list; expected BOLD of recordings.")
     if isinstance(y, (list, tuple)) and all(np.ndim(item) == 2 for item in y):

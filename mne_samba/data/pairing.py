@@ -11,6 +11,7 @@ import pandas as pd
 from .._checks import is_generator
 from .bold import check_swapped
 from .channels import align, check_same_rate, common_channels, picked
+from .given import refuse_electrophysiology
 
 # What EDF and MNE call people whose names were removed: they are not one person.
 _ANONYMOUS = ("", "X", "0", "None")
@@ -57,6 +58,7 @@ def pair(raw, bold, several):
     for name, value in (("raw", raw), ("bold", bold)):
         if is_generator(value):
             raise TypeError(f"{name} is a generator, which can be read only once: pass a list.")
+    refuse_electrophysiology(bold, "bold")
     if not several:
         check_raw(raw, "raw")
         if isinstance(bold, (list, tuple)) and len(bold) and np.ndim(bold[0]) > 1:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from .bold_tables import region_names
+
 
 def restore_frames(bold, sample_mask, n_frames: int | None = None):
     """Put rows of NaN where nilearn's ``sample_mask`` removed volumes.
 
     Parameters
     ----------
-    bold : array or DataFrame, shape (n_kept, n_targets)
+    bold : array, DataFrame or DataArray, shape (n_kept, n_targets)
         BOLD of the volumes that were kept, as a masker returns it.
     sample_mask : array, shape (n_kept,) | array of bool, shape (n_frames,)
         Indices of the volumes that were kept, or True for each of them, as given to the masker.
@@ -48,6 +50,9 @@ def restore_frames(bold, sample_mask, n_frames: int | None = None):
             f"sample_mask keeps {len(kept)} volumes, but BOLD has {len(bold)} rows: pass the mask "
             "that the masker was given."
         )
+    names = region_names(bold)
+    if names is not None and not isinstance(bold, pd.DataFrame):
+        bold = pd.DataFrame(np.asarray(bold), columns=names)
     if isinstance(bold, pd.DataFrame):
         return bold.set_axis(kept, axis=0).reindex(np.arange(n_frames))
     values = np.asarray(bold, dtype=float)

@@ -13,7 +13,7 @@ from ..metrics import recording_labels
 from .channels import align, bad_spans, check_same_rate, common_channels
 from .cuts import check_uncut
 from .drive import Drive
-from .frame_times import count_frames, regular_times, times_for_bold
+from .frame_times import count_frames, regular_times, times_for_bold, too_early
 from .given import Given
 from .recordings import Recordings
 from .segments import IRREGULAR, FrameGrid, Segment
@@ -153,10 +153,23 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
         ]
         tables.append(segment_table(len(epochs), "windows", epochs.metadata))
     table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
-    named = X[0].metadata
-    regions = None if named is None else named.attrs.get("target_names")
-    names = list(info["ch_names"])
+    regions, names = told_regions([epochs.metadata for epochs in X], name), list(info["ch_names"])
     return Recordings("windows", segments, sfreq, names, info, table, grid.t_r, None, regions)
+
+
+def told_regions(tables, name: str = "X") -> list[str] | None:
+    """Names of regions that the metadata of windows carry; None without them."""
+    told = [
+        row for table in tables if table is not None and "target_names" in table
+        for row in table["target_names"]
+    ]  # fmt: skip
+    for row in told[1:]:
+        if row is not told[0] and list(row) != list(told[0]):
+            raise ValueError(
+                f"Windows of {name} come from BOLD of other regions, {list(row)[:5]}... and "
+                f"{list(told[0])[:5]}...: cut them from recordings with the same regions."
+            )
+    return list(told[0]) if told else None
 
 
 def _late(metadata, n_windows: int, n_frames: int) -> list[np.ndarray]:
@@ -172,8 +185,8 @@ def _late(metadata, n_windows: int, n_frames: int) -> list[np.ndarray]:
     return late
 
 
-def _recording_segment(read, n_times, sfreq, times, name, t_r, **spans) -> Segment:
-    """One recording as a segment with frames at ``times``, ``t_r`` apart where there is but one."""
+def _recording_segment(read, n_times, sfreq, times, name, grid, **spans) -> Segment:
+    """One recording as a segment with frames at ``times``, a t_r apart where there is but one."""
     duration, n_frames = n_times / sfreq, len(times)
     if n_frames == 0:
         raise ValueError(
@@ -183,13 +196,15 @@ def _recording_segment(read, n_times, sfreq, times, name, t_r, **spans) -> Segme
     one_sample = 1.0 / sfreq  # as exactly as a trigger is known
     if times[0] < -one_sample or times[-1] > duration + one_sample:
         k = 0 if times[0] < 0 else n_frames - 1
+        early = int(np.sum(times < -one_sample))
         raise ValueError(
             f"Frame {k} of {name} lies at {times[k]:g} s, outside its {duration:g} s of signal. "
             "Check t_r, first_volume, n_dummy, and that y is (n_frames, n_targets)."
+            + (f" {too_early(early, grid.n_dummy)}" if 0 < early < n_frames else "")
         )
     # Triggers may drift against the EEG clock: a line through them keeps frames within 10 ms, or
     # else they keep their own times.
-    step = (times[-1] - times[0]) / (n_frames - 1) if n_frames > 1 else t_r
+    step = (times[-1] - times[0]) / (n_frames - 1) if n_frames > 1 else grid.t_r
     start = float(np.mean(times - step * np.arange(n_frames)))
     late = times - start - step * np.arange(n_frames)
     if np.abs(late).max() > IRREGULAR:
@@ -234,7 +249,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
                 one.volume_event, None, f"{name}[{i}]",
             )  # fmt: skip
         segments.append(_recording_segment(
-            _raw_reader(raw, index), raw.n_times, sfreq, times, f"{name}[{i}]", grid.t_r,
+            _raw_reader(raw, index), raw.n_times, sfreq, times, f"{name}[{i}]", one,
             bad=bad_spans(raw, info["ch_names"]),
         ))  # fmt: skip
     table, names = segment_table(len(X), "recordings"), list(info["ch_names"])
@@ -268,7 +283,7 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
                 "(n_channels, n_times): transpose it."
             )
         read, n_times = _array_reader(array), array.shape[1]
-        segments.append(_recording_segment(read, n_times, sfreq, times, called, grid.t_r))
+        segments.append(_recording_segment(read, n_times, sfreq, times, called, one))
     table = segment_table(len(X), "recordings")
     return Recordings("recordings", segments, sfreq, names, None, table, grid.t_r)
 

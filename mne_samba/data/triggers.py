@@ -159,7 +159,7 @@ def volume_starts(
     _refuse_slices(times, t_r)
     period = _typical_period(times, t_r)
     if abs(period / t_r - 1) > _JITTER:
-        raise ValueError(_wrong_spacing(period, t_r, len(times)))
+        raise ValueError(_wrong_unit(period, t_r, sfreq) or _wrong_spacing(period, t_r, len(times)))
     volume, faults = _number_triggers(times, period, sfreq)
     good = volume >= 0
     slope = period
@@ -226,6 +226,20 @@ def _typical_period(times: np.ndarray, t_r: float) -> float:
             kept.append(time)
     period = float(np.median(np.diff(kept))) if len(kept) > 1 else 0.0
     return period if abs(period / t_r - 1) <= _JITTER else float(np.median(np.diff(times)))
+
+
+def _wrong_unit(period: float, t_r: float, sfreq: float) -> str | None:
+    """Say what times are in that are no seconds: milliseconds or samples come ``t_r`` apart."""
+    for unit, factor, line in (
+        ("milliseconds", 1000.0, "1000"),
+        ("samples", sfreq, f"raw.info['sfreq'] ({sfreq:g} Hz)"),
+    ):
+        if factor > 2 and abs(period / t_r / factor - 1) <= _JITTER:
+            return (
+                f"The times of volume_event come every {period:.6g}, which is t_r={t_r:g} s in "
+                f"{unit}: times are in seconds from the first sample, divide them by {line}."
+            )
+    return None
 
 
 def _wrong_spacing(period: float, t_r: float, n_triggers: int) -> str:

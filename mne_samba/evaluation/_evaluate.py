@@ -22,6 +22,7 @@ from ._options import (
     check_numbers,
     name_of,
 )
+from ._parts import with_t_r
 from ._plain import PLAIN, framewise_ridge
 from ._result import EvaluationResult
 from ._samples import Samples, on_grid, read_samples
@@ -87,7 +88,8 @@ def evaluate(
         The first one is used for nulls and p values.
     t_r, context : float | None
         Seconds between frames, and of history before the first frame. Default: metadata, then the
-        translator's attributes. The first ``context`` seconds of whole recordings do not count.
+        translator's attributes. A translator or baseline without ``t_r`` takes this one. The first
+        ``context`` seconds of whole recordings do not count.
     target_names : sequence | None
         Names of targets. Default: columns of ``y`` where it is a DataFrame, else
         ``target000`` and so on, as in fitted models.
@@ -133,7 +135,8 @@ def evaluate(
     check_inputs(X, y, groups)
     check_numbers(n_jobs, min_shift, context, random_state, cache)
     scores = check_metrics(metrics)
-    estimators, plain = check_baselines(baselines, translator)
+    translator = with_t_r(translator, t_r)
+    estimators, plain = check_baselines(baselines, translator, t_r)
     check_nulls(nulls, n_shifts, detrend)
     with use_log_level(verbose):
         samples = read_samples(

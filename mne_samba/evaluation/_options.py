@@ -12,7 +12,7 @@ from sklearn.base import clone
 from .._checks import check_number, is_generator
 from ..baselines import BandPowerRidge
 from ..metrics import METRICS
-from ._parts import inverse_of, known_params, reader_of
+from ._parts import inverse_of, known_params, reader_of, with_t_r
 from ._plain import PLAIN
 
 RIDGES = {"ridge_canonical": "canonical", "ridge_fir": "fir"}
@@ -102,7 +102,7 @@ def check_nulls(nulls, n_shifts, method) -> None:
         )
 
 
-def check_baselines(baselines, translator) -> tuple[dict, list]:
+def check_baselines(baselines, translator, t_r=None) -> tuple[dict, list]:
     """Baselines that are fitted as estimators, and names of those that never look at signals."""
     estimators, plain = {}, []
     if baselines is BASELINES and inverse_of(translator) is not None:
@@ -112,7 +112,7 @@ def check_baselines(baselines, translator) -> tuple[dict, list]:
         if isinstance(item, Mapping):
             for name, estimator in item.items():
                 check_estimator(estimator, f"Baseline {name!r}")
-            estimators.update(item)
+            estimators.update({name: with_t_r(one, t_r) for name, one in item.items()})
         elif not isinstance(item, str):
             raise TypeError(
                 f"baselines must hold names or mappings of names to estimators, got {item!r:.60}."

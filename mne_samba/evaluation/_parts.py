@@ -1,5 +1,8 @@
 """What an estimator is made of: its reader, its parameters, the translator that goes back."""
 
+import numpy as np
+from sklearn.base import clone
+
 from ..base import Assembled
 from ..inverse import InverseTranslator
 from ..reader import Reader
@@ -9,6 +12,15 @@ def parts_of(estimator) -> list:
     """List an estimator and all its parameters, among them the steps of a pipeline or a search."""
     params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
     return [estimator, *params.values()]
+
+
+def with_t_r(estimator, t_r):
+    """Give the seconds between frames to parts that have none; the estimator itself is kept."""
+    if t_r is None or np.ndim(t_r) or not hasattr(estimator, "get_params"):
+        return estimator
+    params = estimator.get_params(deep=True)
+    lack = [name for name in params if name.split("__")[-1] == "t_r" and params[name] is None]
+    return clone(estimator).set_params(**dict.fromkeys(lack, t_r)) if lack else estimator
 
 
 def inverse_of(estimator) -> InverseTranslator | None:

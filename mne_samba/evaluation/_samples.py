@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from .._checks import as_float_array
-from ..data.bold import check_same_columns
+from ..data.bold_tables import as_tables, check_same_columns, region_names
 from ..data.frame_times import regular_times
 from ..data.pairing import name_subjects
-from ..data.window_table import is_epochs_list, is_recordings, window_table
+from ..data.signals import told_regions
+from ..data.window_table import is_epochs_list, is_recordings, window_metadata, window_table
 from ._parts import inverse_of, known_params, reader_of, time_params
 from ._way_back import band_power
 
@@ -113,10 +114,11 @@ def _seconds(t_r, n: int) -> np.ndarray:
     return seconds
 
 
-def _target_names(y, names, n_targets: int) -> list:
+def _target_names(y, signal, names, n_targets: int) -> list:
     first = y[0] if isinstance(y, list | tuple) and len(y) else y
-    if names is None and hasattr(first, "columns"):
-        names = list(first.columns)
+    if names is None:
+        told = told_regions([window_metadata(signal)[0]])
+        names = told if told and len(told) == n_targets else region_names(first)
     names = [f"target{i:03d}" for i in range(n_targets)] if names is None else list(names)
     if len(names) != n_targets or len(set(names)) != n_targets:
         raise ValueError(
@@ -152,6 +154,7 @@ def read_samples(
     )
     ndim = 2 if whole else np.ndim(bold)
     if whole:
+        bold = as_tables(bold, "X" if inverse else "y")
         if inverse is None:
             check_same_columns(bold, "y")
         parts = [_frames_of(part, "y") for part in bold]
@@ -190,7 +193,8 @@ def read_samples(
     return Samples(
         signal=signal, bold=parts, y=targets, back=inverse is not None, groups=groups,
         label=label, first=first, n_grid=n_grid, t_r=t_r, recordings=recordings,
-        names=_target_names(y, target_names, targets[0].shape[1]), table=table, ndim=ndim,
+        names=_target_names(bold if whole else y, signal, target_names, targets[0].shape[1]),
+        table=table, ndim=ndim,
         n_unknown=n_unknown, n_cut=n_cut,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from ..data.frame_times import frame_times
 from ._folds import folds_of
 from ._jobs import Job, run_jobs
 from ._options import check_metrics
-from ._parts import known_params
+from ._parts import known_params, time_params, with_t_r
 from ._samples import Samples, read_samples, take
 from ._score import Scorer, runs_of
 from .nulls import mean_interval
@@ -168,8 +168,10 @@ def learning_curve_minutes(
     X, y, groups, cv
         As in :func:`evaluate`.
     minutes : sequence of float | None
-        Minutes of training, over all training recordings together. Default: an eighth, a quarter,
-        a half and all of what the folds have.
+        Minutes of training, over all training recordings together. Default: four lengths, each as
+        many times the one before, up to all of what the folds have; the first is an eighth of it,
+        or more where that leaves a recording less than a minute beyond its history. Lengths that
+        come to the same training data are fitted once.
     metric : str
         Score per target.
     detrend, t_r, context, n_jobs, random_state, verbose
@@ -186,14 +188,22 @@ def learning_curve_minutes(
         If minutes are not positive numbers, or as in :func:`evaluate`.
     """
     metrics = check_metrics([metric])
+    translator = with_t_r(translator, t_r)
     samples = read_samples(translator, X, y, groups, t_r=t_r, context=context)
     folds = folds_of(samples, cv)
     scorer = Scorer(samples, detrend, metrics)
-    lengths = _lengths(samples, folds, minutes)
+    history = time_params(translator, t_r, context)[1] or 0.0
+    lengths = _lengths(samples, folds, minutes, history)
     blocks = []
     with use_log_level(verbose):
-        for asked in lengths:
-            fitted, used = _fits(translator, samples, folds, asked * 60.0, random_state, n_jobs)
+        for asked, used, training in _distinct(translator, samples, folds, lengths):
+            try:
+                fitted = _fits(translator, samples, folds, training, random_state, n_jobs)
+            except ValueError as error:
+                raise ValueError(
+                    f"With {asked:g} minutes of training ({60 * asked / len(folds[0][0]):.3g} s of "
+                    f"each of {len(folds[0][0])} samples; minutes= chooses others): {error}"
+                ) from error
             for fold, ((_, test), parts) in enumerate(zip(folds, fitted, strict=True)):
                 runs = runs_of(samples, fold, test, {"model": parts})
                 table = scorer.frame(runs).assign(asked=asked, minutes=used[fold] / 60.0)
@@ -201,34 +211,59 @@ def learning_curve_minutes(
     return LearningCurve(pd.concat(blocks, ignore_index=True), metric)
 
 
-def _lengths(samples: Samples, folds, minutes) -> list[float]:
+def _lengths(samples: Samples, folds, minutes, history: float) -> list[float]:
+    """Minutes of training, ascending; by default no fewer than can be learnt from."""
     if minutes is None:
-        available = [_window_subset(samples, train, np.inf)[1] / 60.0 for train, _ in folds]
-        return [min(available) * share for share in (0.125, 0.25, 0.5, 1.0)]
+        available = [_available(samples, train, history) for train, _ in folds]
+        most, least = min(a for a, _ in available), max(least for _, least in available)
+        return np.geomspace(min(max(most / 8, least), most), most, 4).tolist()
     values = np.asarray(minutes, dtype=float).ravel()
     if not len(values) or not np.isfinite(values).all() or (values <= 0).any():
         raise ValueError(f"minutes must be positive numbers, got {minutes!r}.")
     return sorted(values.tolist())
 
 
-def _fits(translator, samples, folds, seconds, random_state, n_jobs):
-    """Predictions of every fold at one length of training, and the seconds it had."""
+def _available(samples: Samples, train: np.ndarray, history: float) -> tuple[float, float]:
+    """Minutes of all training data, and the least: a minute of each recording that has history."""
+    most = _window_subset(samples, train, np.inf)[1]
+    least = len(np.unique(samples.label[train])) * (60.0 + history * (samples.table is None))
+    return most / 60.0, least / 60.0
+
+
+def _distinct(translator, samples: Samples, folds, lengths: list[float]):
+    """Lengths, the minutes and the training data of every fold; what comes twice is left out."""
+    params, seen = known_params(translator), set()
+    for asked in lengths:
+        training, used = [], []
+        for train, _ in folds:
+            if samples.table is not None:
+                part, seconds = _window_subset(samples, train, asked * 60.0)
+            else:
+                share = asked * 60.0 / len(train)
+                part = [
+                    _crop(samples.signal[row], share, samples.t_r[row], samples.bold[row], params)
+                    for row in train
+                ]
+                seconds = sum(
+                    len(bold) * samples.t_r[row] for (_, bold), row in zip(part, train, strict=True)
+                )
+            training.append(part)
+            used.append(float(seconds))
+        if tuple(used) not in seen:
+            seen.add(tuple(used))
+            yield asked, used, training
+
+
+def _fits(translator, samples, folds, training, random_state, n_jobs):
+    """Predictions of every fold at one length of training."""
     if samples.table is not None:
-        subsets = [_window_subset(samples, train, seconds) for train, _ in folds]
         jobs = [
             Job("model", k, translator, subset, test)
-            for k, ((subset, _), (_, test)) in enumerate(zip(subsets, folds, strict=True))
+            for k, (subset, (_, test)) in enumerate(zip(training, folds, strict=True))
         ]
-        fitted = run_jobs(jobs, samples, random_state=random_state, n_jobs=n_jobs)
-        return fitted, [used for _, used in subsets]
-    fitted, used = [], []
-    params = known_params(translator)
-    for k, (train, test) in enumerate(folds):
-        share = seconds / len(train)
-        parts = [
-            _crop(samples.signal[row], share, samples.t_r[row], samples.bold[row], params)
-            for row in train
-        ]
+        return run_jobs(jobs, samples, random_state=random_state, n_jobs=n_jobs)
+    fitted = []
+    for k, (parts, (train, test)) in enumerate(zip(training, folds, strict=True)):
         signals = [signal for signal, _ in parts] + take(samples.signal, test)
         bolds = [bold for _, bold in parts] + [samples.bold[row] for row in test]
         X, y = (bolds, signals) if samples.back else (signals, bolds)
@@ -236,7 +271,4 @@ def _fits(translator, samples, folds, seconds, random_state, n_jobs):
         order = np.arange(len(bolds))
         job = Job("model", k, translator, order[: len(train)], order[len(train) :])
         fitted += run_jobs([job], cut, random_state=random_state)
-        used.append(
-            sum(len(bold) * samples.t_r[row] for (_, bold), row in zip(parts, train, strict=True))
-        )
-    return fitted, used
+    return fitted

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..models.intervals import check_coverage, conformal_quantile, stacked
 from ._folds import folds_of
 from ._jobs import Job, run_jobs
-from ._parts import inverse_of
+from ._parts import inverse_of, with_t_r
 from ._samples import read_samples
 from ._score import Scorer, runs_of
 
@@ -39,6 +39,7 @@ def out_of_block_residuals(
     ValueError
         If the seconds between frames are unknown.
     """
+    estimator = with_t_r(estimator, t_r)
     samples = read_samples(estimator, X, y, groups, t_r=t_r, context=context)
     scorer = Scorer(samples, detrend, {})
     folds = folds_of(samples, cv)
@@ -133,7 +134,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         options = {k: v for k, v in self.get_params(deep=False).items() if k != "estimator"}
         self.residuals_ = out_of_block_residuals(self.estimator, X, y, groups, **options)
-        self.estimator_ = clone(self.estimator).fit(X, y)
+        self.estimator_ = clone(with_t_r(self.estimator, self.t_r)).fit(X, y)
         return self
 
     def predict(self, X, return_std: bool = False):

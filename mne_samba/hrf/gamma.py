@@ -30,17 +30,19 @@ HRF_BOUNDS = {
 }
 
 
-def check_bounds(bounds):
+def check_bounds(bounds, name: str = "bounds"):
     """Return (low, high), each (6,), of a preset or of a given pair."""
-    if isinstance(bounds, str):
-        if bounds not in HRF_BOUNDS:
-            raise ValueError(f"bounds must be one of {sorted(HRF_BOUNDS)}, got {bounds!r}.")
+    if isinstance(bounds, str) and bounds in HRF_BOUNDS:
         return HRF_BOUNDS[bounds]
-    low, high = (np.asarray(b, dtype=float) for b in bounds)
-    if low.shape != (6,) or high.shape != (6,) or not np.all(low[:4] < high[:4]):
+    try:
+        low, high = (np.asarray(b, dtype=float) for b in bounds)
+        valid = low.shape == high.shape == (6,) and np.all(low[:4] < high[:4])
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
         raise ValueError(
-            "bounds must be a preset or a pair (low, high) of six increasing values in the order "
-            f"of {HRF_PARAMS}, got {bounds!r}."
+            f"{name} must be one of {sorted(HRF_BOUNDS)}, or a pair (low, high) of six numbers "
+            f"each, low below high, in the order of {HRF_PARAMS}; got {bounds!r:.200}."
         )
     return low, high
 

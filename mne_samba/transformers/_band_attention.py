@@ -48,7 +48,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         `mne_samba.wavelets`; ``Morlet(causal=True)`` uses past samples only. None: delta to gamma,
         as far as sampling rate and window length allow.
     rate : float
-        Bins of band power per second.
+        Bins of band power per second, at most half the sampling rate.
     output : "power" | "features"
         "power": drive of each channel at ``rate`` Hz. "features": mean attended log power of each
         channel and band, a row per sample.
@@ -185,6 +185,11 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
             columns, classes = sample_targets(y, len(rec))
             if classes is not None:
                 self.classes_ = classes
+        if self.rate > rec.sfreq / 2:
+            raise ValueError(
+                f"rate={self.rate:g} asks for more bins of band power per second than half the "
+                f"sampling rate of {rec.sfreq:g} Hz. BOLD follows slow changes: the default is 2."
+            )
         shortest = min(segment.n_times for segment in rec.segments)
         self.bank_ = as_bank(self.bands).resolve(rec.sfreq, shortest)
         self.bands_, self.delay_ = dict(self.bank_.band_edges), self.bank_.delay

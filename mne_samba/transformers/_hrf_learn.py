@@ -30,7 +30,7 @@ def check_params(est) -> None:
     check_number(est.hrf_length, "hrf_length", low=0, low_open=True)
     check_option(est.hrf, "hrf", ("double_gamma", "fir", "canonical"))
     check_option(est.shrink_to, "shrink_to", ("group", "canonical"))
-    check_bounds(est.hrf_bounds)
+    check_bounds(est.hrf_bounds, "hrf_bounds")
     if isinstance(est.shrinkage, numbers.Real):
         check_number(est.shrinkage, "shrinkage", low=0, high=1)
     elif est.shrinkage not in ("auto", None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from mne.utils import warn
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -166,6 +167,7 @@ class LearnableHRF(
         if rec.kind == "table":
             learn_rows(self, rec)
             return self
+        _warn_of_waveforms(rec)
         self._sample_ref = self._reference_of(X)
         self._grid = bin_grid(rec.t_r, float(self.hrf_length), self.hrf_bounds, rec.sfreq)
         fitted = learn(self, rec, self._bins(rec), reader.detrend)
@@ -321,3 +323,17 @@ class LearnableHRF(
         tags.input_tags.three_d_array = True
         tags.target_tags.required = True
         return tags
+
+
+def _warn_of_waveforms(rec) -> None:
+    """Warn of signals of electrodes and sensors, which are no neural drive yet."""
+    kinds = set() if rec.info is None else set(rec.info.get_channel_types())
+    waveforms = sorted(kinds & {"eeg", "mag", "grad", "ecog", "seeg", "dbs"})
+    if waveforms and rec.sfreq >= 50:
+        warn(
+            f"X holds {', '.join(waveforms)} channels at {rec.sfreq:g} Hz. LearnableHRF takes "
+            "neural drive, such as band power: waveforms go up and down too fast for BOLD to "
+            "follow. Use make_pipeline(WaveletBandAttention(t_r=...), LearnableHRF()). Where "
+            "channels hold drives, say so: X.set_channel_types(dict.fromkeys(X.ch_names, 'misc'), "
+            "on_unit_change='ignore'), and reader=Reader(picks='misc')."
+        )

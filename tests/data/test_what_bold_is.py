@@ -30,6 +30,10 @@ _PARCELS = cifti2.ParcelsAxis.from_brain_models(
     [(name, cifti2.BrainModelAxis.from_mask(np.ones((1, 1, 2)), affine=np.eye(4)))
      for name in "abc"]
 )  # fmt: skip
+DENSE = nib.Cifti2Image(
+    np.ones((100, 2)),
+    (_SERIES, cifti2.BrainModelAxis.from_mask(np.ones((1, 1, 2)), affine=np.eye(4))),
+)
 PTSERIES = nib.Cifti2Image(np.random.default_rng(0).standard_normal((100, 3)), (_SERIES, _PARCELS))
 
 
@@ -37,32 +41,19 @@ PTSERIES = nib.Cifti2Image(np.random.default_rng(0).standard_normal((100, 3)), (
     ("value", "error", "message"),
     [
         (IMAGE, TypeError, r"^bold is a Nifti1Image, .*masker\.fit_transform\(image\)"),
-        (PTSERIES, TypeError, r"^bold is a Cifti2Image, but image\.get_fdata\(\) of a ptseries"),
+        (DENSE, TypeError, r"^bold is a Cifti2Image of SeriesAxis and BrainModelAxis, but a ptser"),
         (nib.gifti.GiftiImage(), TypeError, r"^bold is a GiftiImage, but np\.array"),
-        ("bold.nii.gz", TypeError, r"^bold is a path, 'bold\.nii\.gz': read it first"),
+        ("bold.nii.gz", TypeError, r"^bold is a path, 'bold\.nii\.gz'.*masker\.fit_transform\(ima"),
+        ("bold.csv", FileNotFoundError, r"^bold is a path, but there is no file 'bold\.csv'"),
         (IMAGE.get_fdata(), ValueError, r"^bold has shape \(3, 3, 3, 100\), as an image has"),
     ],
-    ids=["nifti", "cifti", "gifti", "path", "array"],
+    ids=["nifti", "cifti", "gifti", "image path", "no file", "array"],
 )
 def test_what_is_no_table_is_refused_with_what_makes_one(raw, value, error, message):
     with pytest.raises(error, match=message):
         make_windows(raw, value, t_r=2.0)
     with pytest.raises(error, match=message.replace("^bold", r"^y(\[0\])?")):
         BandPowerRidge(t_r=2.0).fit([raw], [value])
-
-
-def test_the_line_for_a_ptseries_leads_on(raw):
-    epochs, y = make_windows(raw, PTSERIES.get_fdata(), t_r=2.0)
-    assert y.shape == (len(epochs), 30, 3)
-
-
-def test_the_line_for_a_path_leads_on(raw, bold, tmp_path):
-    path = tmp_path / "bold.tsv"
-    pd.DataFrame(bold, columns=list("abc")).to_csv(path, sep="\t", index=False)
-    with pytest.raises(TypeError, match="is a path"):
-        make_windows(raw, path, t_r=2.0)
-    epochs, _ = make_windows(raw, pd.read_csv(path, sep=None, engine="python"), t_r=2.0)
-    assert epochs.metadata.attrs["target_names"] == ["a", "b", "c"]
 
 
 def test_an_index_among_regions_is_named(raw, bold, tmp_path):

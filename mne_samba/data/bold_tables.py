@@ -1,0 +1,182 @@
+"""What BOLD is given as: names of its regions; files and images that are tables are read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from mne.utils import warn
+
+_MASKED = "time courses of regions are expected: masker.fit_transform(image) of a nilearn masker"
+_SHAPE = "gives BOLD of shape (n_frames, n_targets). mne_samba.io.read_bids_pair does this for BIDS"
+
+
+def as_table(item, name: str):
+    """Read a table in a file, or a CIFTI ptseries; refuse other paths and images by what to do."""
+    if isinstance(item, (str, os.PathLike)):
+        return _from_file(Path(item), name)
+    kind = type(item)
+    if kind.__module__.startswith("nibabel"):
+        if kind.__name__ == "Cifti2Image":
+            return _from_cifti(item, name)
+        gifti = "np.array(image.agg_data()).T and a parcellation"
+        line = gifti if kind.__name__ == "GiftiImage" else _MASKED
+        raise TypeError(f"{name} is a {kind.__name__}, but {line} {_SHAPE}.")
+    if isinstance(item, np.ndarray) and item.ndim == 4:
+        raise ValueError(f"{name} has shape {item.shape}, as an image has, but {_MASKED}.")
+    return item
+
+
+def as_tables(y, name: str):
+    """Read BOLD of several recordings, or of one, as `as_table` does."""
+    if isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1:
+        y = list(y)
+    if isinstance(y, (list, tuple)):
+        return [as_table(item, f"{name}[{i}]") for i, item in enumerate(y)]
+    return as_table(y, name)
+
+
+def _from_file(path: Path, name: str) -> pd.DataFrame:
+    """Read a table whose first line names the regions: (n_frames, n_targets)."""
+    if path.name.endswith(".ptseries.nii"):
+        import nibabel
+
+        return _from_cifti(nibabel.load(_there(path, name)), name)
+    if path.suffix not in (".csv", ".tsv"):
+        raise TypeError(
+            f"{name} is a path, {os.fspath(path)!r}. Tables (.csv, .tsv) whose first line names "
+            "the regions are read, and CIFTI parcels (.ptseries.nii); np.loadtxt(path) reads plain "
+            f"numbers; of an image, {_MASKED}, which takes the path too."
+        )
+    with _there(path, name).open(encoding="utf-8-sig") as file:
+        first = file.readline()
+    sep = "\t" if path.suffix == ".tsv" or "\t" in first else ";" if ";" in first else ","
+    header = [cell.strip().strip('"') for cell in first.split(sep)]
+    if all(_is_number(cell) for cell in header):
+        raise ValueError(
+            f"{name}: the first line of {path} holds numbers, not names of regions. If these are "
+            f"the first frame, pass pd.read_csv(path, sep={sep!r}, header=None)."
+        )
+    table = pd.read_csv(path, sep=sep, encoding="utf-8-sig")
+    if not header[0]:
+        table = table.set_index(table.columns[0])
+        if not np.array_equal(table.index, np.arange(len(table))):
+            raise ValueError(
+                f"{name}: the first column of {path}, an index without a name, does not count 0, "
+                "1, 2, ... If rows were removed, pass table = pd.read_csv(path, index_col=0"
+                f"{'' if sep == ',' else f', sep={sep!r}'}) and, to make_windows, "
+                "sample_mask=table.index."
+            )
+    text = [str(column) for column in table.select_dtypes(exclude="number").columns]
+    if text:
+        raise TypeError(f"{name}: columns {text[:8]} of {path} hold text: leave them out.")
+    return table
+
+
+def _there(path: Path, name: str) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(f"{name} is a path, but there is no file {os.fspath(path)!r}.")
+    return path
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _from_cifti(image, name: str) -> pd.DataFrame:
+    """Time courses of a CIFTI ptseries, whose axes are a series in time and parcels."""
+    time, parcels = (image.header.get_axis(i) for i in (0, image.ndim - 1))
+    if (type(time).__name__, type(parcels).__name__) != ("SeriesAxis", "ParcelsAxis"):
+        raise TypeError(
+            f"{name} is a Cifti2Image of {type(time).__name__} and {type(parcels).__name__}, but a "
+            f"ptseries (wb_command -cifti-parcellate dense.dtseries.nii atlas.dlabel.nii COLUMN "
+            f"out.ptseries.nii) {_SHAPE}."
+        )
+    table = pd.DataFrame(image.get_fdata(), columns=[str(parcel) for parcel in parcels.name])
+    if str(time.unit).upper() == "SECOND":
+        table.attrs["t_r"] = float(time.step)
+    return table
+
+
+def check_told_t_r(told: float | None, t_r: float, name: str) -> None:
+    """Refuse BOLD that says another time between frames itself."""
+    if told is not None and abs(told / t_r - 1) > 1e-3:
+        raise ValueError(
+            f"{name} says that its frames are {told:g} s apart, but t_r={t_r:g} s: pass "
+            f"t_r={told:g}."
+        )
+
+
+def told_t_r(y) -> float | None:
+    """Seconds between frames, where BOLD says it."""
+    for item in y if isinstance(y, (list, tuple)) else [y]:
+        if isinstance(item, pd.DataFrame) and "t_r" in item.attrs:
+            return float(item.attrs["t_r"])
+    return None
+
+
+def region_names(item) -> list[str] | None:
+    """Names that a DataFrame or an xarray.DataArray gives its regions, the last axis."""
+    if isinstance(item, pd.DataFrame):
+        return [str(column) for column in item.columns]
+    if not (hasattr(item, "dims") and hasattr(item, "coords")):
+        return None
+    last = item.dims[-1]
+    along = [coord for coord in item.coords.values() if coord.dims == (last,)]
+    # Names stand beside an axis of numbers where both are there.
+    along.sort(key=lambda coord: np.asarray(coord).dtype.kind not in "UOT")
+    return [str(value) for value in np.asarray(along[0])] if along else None
+
+
+def check_dims(item, name: str) -> None:
+    """Refuse a DataArray whose dimensions are named and in another order."""
+    dims = tuple(getattr(item, "dims", ())) if hasattr(item, "coords") else ()
+    if "time" in dims and dims.index("time") != len(dims) - 2:
+        order = [d for d in dims if d != "time"]
+        order.insert(len(order) - 1, "time")
+        raise ValueError(
+            f"{name} has dimensions {dims}, but time comes before regions: pass "
+            f"{name}.transpose({', '.join(map(repr, order))})."
+        )
+
+
+def names_of(y, n_targets: int) -> tuple[list[str], bool]:
+    """Names of regions, and whether BOLD itself gives them."""
+    first = y[0] if isinstance(y, (list, tuple)) else y
+    names = region_names(first)
+    if names is None:
+        return [f"target{i:03d}" for i in range(n_targets)], False
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"Region names must differ, got {twice[:8]} more than once.")
+    if isinstance(first, pd.DataFrame):
+        _warn_of_counters(first)
+    return names, True
+
+
+def _warn_of_counters(table: pd.DataFrame) -> None:
+    """Warn of columns that only count, as an index that was written into a CSV file."""
+    whole = table.select_dtypes("integer")
+    steps = np.diff(whole.to_numpy(), axis=0)
+    found = [str(name) for name in whole.columns[(steps == 1).all(axis=0)]] if len(steps) else []
+    if 0 < len(found) < table.shape[1]:
+        warn(
+            f"Columns {found[:8]} of BOLD only count: where they are the index of a CSV file, "
+            "read it with index_col=0."
+        )
+
+
+def check_same_columns(y, name: str) -> None:
+    """Refuse recordings whose tables name other regions, or the same in another order."""
+    told = [(i, names) for i, item in enumerate(y) if (names := region_names(item)) is not None]
+    for i, names in told[1:]:
+        if names != told[0][1]:
+            raise ValueError(
+                f"{name}[{i}] has other region names than {name}[{told[0][0]}]: {names[:5]}..."
+            )

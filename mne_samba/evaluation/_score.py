@@ -139,17 +139,13 @@ class Scorer:
 
     def draw(self, n_shifts: int, min_shift: float, random_state) -> dict[int, np.ndarray]:
         """Shifts of each recording; the same for all its targets, folds and models."""
-        rng = np.random.default_rng(random_state)
-        return {
-            label: draw_shifts(
-                len(series),
-                n_shifts,
-                max(1, int(np.ceil(min_shift / self.samples.t_r[label]))),
-                rng,
-                distinct=len(self.measured) == 1,
-            )
-            for label, series in self.measured.items()
-        }
+        labels = list(self.measured)
+        shifts = draw_shifts(
+            [len(self.measured[label]) for label in labels], n_shifts,
+            [max(1, int(np.ceil(min_shift / self.samples.t_r[label]))) for label in labels],
+            np.random.default_rng(random_state),
+        )  # fmt: skip
+        return dict(zip(labels, shifts.T, strict=True))
 
     def null(
         self, runs: list[Run], models: list[str], metric: str, shifts: dict, partial=False

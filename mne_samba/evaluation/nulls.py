@@ -1,5 +1,6 @@
 """Null distributions by circular shifts, corrected p values, statistics over people."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import product
 
@@ -9,44 +10,48 @@ from scipy import stats
 from ..metrics import METRICS
 
 
-def draw_shifts(
-    n_frames: int, n_shifts: int, min_shift: int, rng: np.random.Generator, distinct: bool = True
-) -> np.ndarray:
-    """Draw circular shifts at least ``min_shift`` frames away from zero, both ways round.
+def draw_shifts(n_frames, n_shifts: int, min_shift, rng: np.random.Generator) -> np.ndarray:
+    """Draw different circular shifts at least ``min_shift`` frames away from zero, both ways round.
 
     Parameters
     ----------
-    n_frames : int
-        Frames of the recording.
+    n_frames : int | sequence of int, shape (n_recordings,)
+        Frames of the recording, or of recordings that are shifted together.
     n_shifts : int
-        Number of shifts.
-    min_shift : int
+        How many are wanted.
+    min_shift : int | sequence of int, shape (n_recordings,)
         Least distance from zero in frames.
     rng : Generator
         Source of randomness.
-    distinct : bool
-        Draw without repetition as long as there are enough different shifts; sorted, so that
-        neighbours can be told (:func:`cluster_size`).
 
     Returns
     -------
-    shifts : ndarray of int, shape (n_shifts,)
-        Frames to roll by, between ``min_shift`` and ``n_frames - min_shift``.
+    shifts : ndarray of int, shape (n_draws,) or (n_draws, n_recordings)
+        Frames to roll by, between ``min_shift`` and ``n_frames - min_shift``. No draw occurs twice:
+        where there are fewer than ``n_shifts`` different ones, all of them are returned. Those of
+        one recording are sorted, so that neighbours can be told (:func:`cluster_size`).
 
     Raises
     ------
     ValueError
-        If the recording is too short to be shifted that far.
+        If a recording is too short to be shifted that far.
     """
-    n_possible = n_frames - 2 * min_shift + 1
-    if n_possible < 1 or min_shift < 1:
+    frames, least = np.broadcast_arrays(np.atleast_1d(n_frames), np.atleast_1d(min_shift))
+    possible = [int(n) for n in frames - 2 * least + 1]
+    if min(possible) < 1 or least.min() < 1:
+        worst = int(np.argmin(possible))
         raise ValueError(
-            f"A recording of {n_frames} frames cannot be shifted by at least {min_shift} frames "
-            "both ways. Use longer recordings, or nulls without 'circular_shift'."
+            f"A recording of {frames[worst]} frames cannot be shifted by at least {least[worst]} "
+            "frames both ways. Use longer recordings, or nulls without 'circular_shift'."
         )
-    if distinct and n_possible >= n_shifts:
-        return np.sort(min_shift + rng.choice(n_possible, n_shifts, replace=False))
-    return min_shift + rng.integers(n_possible, size=n_shifts)
+    n_different = math.prod(possible)
+    if n_different < 2**60:
+        drawn = np.sort(rng.choice(n_different, min(n_shifts, n_different), replace=False))
+        shifts = np.stack(np.unravel_index(drawn, possible), axis=1)
+    else:  # so many that no draw comes twice
+        shifts = rng.integers(possible, size=(n_shifts, len(possible)))
+    shifts = shifts + least
+    return shifts if np.ndim(n_frames) else shifts[:, 0]
 
 
 def _rolled_scores(y, pred, shifts, metric) -> np.ndarray:

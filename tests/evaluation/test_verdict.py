@@ -25,9 +25,9 @@ def test_no_shift_is_drawn_twice():
 def test_floor_of_a_short_recording_is_said():
     """42 scored frames have 13 different shifts."""
     signals, targets, _ = simulate(n_people=1, n_frames=42, strength=0.95)
-    X, y = windows_of([s.T for s in signals], 6).transpose(0, 2, 1), windows_of(targets, 6)
+    X, y = windows_of([s.T for s in signals], 1).transpose(0, 2, 1), windows_of(targets, 1)
     with pytest.warns(RuntimeWarning, match="13 different circular shifts.*no p value below"):
-        result = evaluate(FrameRidge(), X, y, cv=BlockedTimeSplit(4, gap=0), context=0.0, **OPTIONS)
+        result = evaluate(FrameRidge(), X, y, cv=BlockedTimeSplit(2), context=0.0, **OPTIONS)
     assert len(result.null_["FrameRidge"]) == 13
     floor = result.p_floor()
     assert floor > 0.05 and result.mean_null()[2] >= floor

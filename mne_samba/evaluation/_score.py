@@ -156,6 +156,9 @@ class Scorer:
         total: dict = {model: [] for model in models}
         for run in runs:
             y = (self.rolled_partial if partial else self.rolled)[run.label]
+            removed = scoring_drift(len(y), self.samples.t_r[run.label], self.method)
+            if partial:
+                removed = np.column_stack([removed, self.confounds[run.label]])
             for model in models:
                 if partial:
                     clean = partial_(self.partialled, run)
@@ -164,6 +167,8 @@ class Scorer:
                     clean = partial_(self._detrended, label=run.label, frames=run.frames)
                     pred = self.predicted(run, model)
                 total[model].append(
-                    circular_shift_null(y, pred, shifts[run.label], score, run.frames, clean)
+                    circular_shift_null(
+                        y, pred, shifts[run.label], score, run.frames, clean, removed
+                    )
                 )
         return {model: nan_mean(parts) for model, parts in total.items()}

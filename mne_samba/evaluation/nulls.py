@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
-from scipy import stats
+from scipy import linalg, stats
 
 from ..metrics import METRICS
 
@@ -54,17 +54,22 @@ def draw_shifts(n_frames, n_shifts: int, min_shift, rng: np.random.Generator) ->
     return shifts if np.ndim(n_frames) else shifts[:, 0]
 
 
-def _rolled_scores(y, pred, shifts, metric) -> np.ndarray:
+def _rolled_scores(y, pred, shifts, metric, removed) -> np.ndarray:
     """Score of every shift of a complete recording at once, by cross-correlation."""
     if metric == "spearman":
         y, pred = stats.rankdata(y, axis=0), stats.rankdata(pred, axis=0)
     y, pred = y - y.mean(axis=0), pred - pred.mean(axis=0)
-    length = np.linalg.norm(y, axis=0) * np.linalg.norm(pred, axis=0)
-    n = len(y)
-    spectrum = np.conj(np.fft.rfft(y, axis=0)) * np.fft.rfft(pred, axis=0)
-    every = np.fft.irfft(spectrum, n, axis=0)
+    n, spectrum = len(y), np.conj(np.fft.rfft(y, axis=0))
+    every = np.fft.irfft(spectrum * np.fft.rfft(pred, axis=0), n, axis=0)[shifts % n]
+    energy = np.broadcast_to((y**2).sum(axis=0), every.shape).copy()
+    if removed is not None:
+        # Of a rolled series, what was removed from both is to be removed again.
+        for term in linalg.orth(removed - np.mean(removed, axis=0)).T:
+            part = np.fft.irfft(spectrum * np.fft.rfft(term)[:, np.newaxis], n, axis=0)
+            energy -= part[shifts % n] ** 2
+    length = np.sqrt(np.maximum(energy, 0.0)) * np.linalg.norm(pred, axis=0)
     constant = length <= 1e-12 * n
-    return np.where(constant, 0.0, every[shifts % n] / np.where(constant, 1.0, length))
+    return np.where(constant, 0.0, every / np.where(constant, 1.0, length))
 
 
 def circular_shift_null(
@@ -74,12 +79,14 @@ def circular_shift_null(
     metric: str | Callable = "spearman",
     rows: np.ndarray | None = None,
     clean: Callable | None = None,
+    removed: np.ndarray | None = None,
 ) -> np.ndarray:
     """Score predictions against the measured recording rolled in time, all targets together.
 
     Rolling keeps the autocorrelation of each target and the correlation between targets, and breaks
     the pairing with the prediction. Remove drift from both before: a series with drift is not the
-    same process after rolling.
+    same process after rolling. A rolled series has drift again, if less: where it is not removed
+    once more, null scores of short recordings are too low (p < .05 for 6 % of unrelated series).
 
     Parameters
     ----------
@@ -94,8 +101,11 @@ def circular_shift_null(
     rows : array of int, shape (n_rows,) | None
         Frames that were predicted. Default: all.
     clean : callable | None
-        Applied to the rolled rows (n_rows, n_targets) of a part of the recording: what was done to
-        ``pred``, such as removing the drift of the part.
+        Applied to the rolled rows (n_rows, n_targets): what was done to ``pred``, such as removing
+        the drift of a part of the recording.
+    removed : array of shape (n_frames, n_terms) | None
+        Drift that was removed from both: instead of ``clean``, for correlations over complete
+        recordings, whose shifts are then scored all at once.
 
     Returns
     -------
@@ -106,18 +116,18 @@ def circular_shift_null(
     rows = np.arange(len(y)) if rows is None else np.asarray(rows, int)
     complete = len(rows) == len(y) and np.isfinite(y).all() and np.isfinite(pred).all()
     if complete and metric in ("spearman", "pearson"):
-        return _rolled_scores(y, pred, shifts, metric)
+        return _rolled_scores(y, pred, shifts, metric, removed)
     there = ~np.isnan(y).all(axis=0)
     if there.any() and not there.all():
         # Regions that the recording lacks must not take the others' fast way.
         null = np.full((len(shifts), y.shape[1]), np.nan)
         null[:, there] = circular_shift_null(
-            y[:, there], pred[:, there], shifts, metric, rows, clean
+            y[:, there], pred[:, there], shifts, metric, rows, clean, removed
         )
         return null
     score = METRICS[metric] if isinstance(metric, str) else metric
     rolled = (y[(rows - shift) % len(y)] for shift in shifts)
-    if clean is not None and len(rows) < len(y):
+    if clean is not None:
         rolled = map(clean, rolled)
     return np.array([score(part, pred) for part in rolled])
 

@@ -15,8 +15,8 @@ import pandas as pd
 from _common import parser, to_markdown, write_section
 from scipy.signal import lfilter
 
-from mne_samba.evaluation import circular_shift_null, cluster_size, draw_shifts, p_value
 from mne_samba._scoring import remove_drift, scoring_drift
+from mne_samba.evaluation import circular_shift_null, cluster_size, draw_shifts, p_value
 from mne_samba.metrics import spearman
 
 T_R = 2.0

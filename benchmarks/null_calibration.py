@@ -15,8 +15,8 @@ import pandas as pd
 from _common import parser, to_markdown, write_section
 from scipy.signal import lfilter
 
+from mne_samba._scoring import remove_drift, scoring_drift
 from mne_samba.evaluation import circular_shift_null, cluster_size, draw_shifts, p_value
-from mne_samba.evaluation._score import remove_drift
 from mne_samba.metrics import spearman
 
 T_R = 2.0
@@ -50,35 +50,40 @@ def planted(rng, n_frames, n_series, correlation):
 
 
 def p_values(y, pred, method, n_shifts, rng, null="circular"):
+    """P values (n_series,), and the smallest that there could be."""
     y, pred = (remove_drift(series, T_R, method) for series in (y, pred))
     if null == "permuted":
         draws = np.asarray([spearman(y[rng.permutation(len(y))], pred) for _ in range(n_shifts)])
-        return p_value(spearman(y, pred), draws)
+        return p_value(spearman(y, pred), draws), 1 / (1 + n_shifts)
     shifts = draw_shifts(len(y), n_shifts, int(np.ceil(MIN_SHIFT / T_R)), rng)
-    draws = circular_shift_null(y, pred, shifts)
+    removed = scoring_drift(len(y), T_R, method)
+    draws = circular_shift_null(y, pred, shifts, removed=removed)
     cluster = cluster_size(draws) if null == "circular" else 1.0
-    return p_value(spearman(y, pred), draws, cluster)
+    return p_value(spearman(y, pred), draws, cluster), p_value(np.inf, draws, cluster)
 
 
 CASES = (
-    # name, drift, detrend, null, planted correlation
-    ("no drift", "none", "cosine", "circular", 0.0),
-    ("linear drift in both", "linear", "cosine", "circular", 0.0),
-    ("cubic drift in both", "cubic", "cosine", "circular", 0.0),
-    ("no drift, neighbours not joined", "none", "cosine", "circular, c=1", 0.0),
-    ("linear drift, not removed", "linear", None, "circular", 0.0),
-    ("cubic drift, not removed", "cubic", None, "circular", 0.0),
-    ("no drift, frames permuted", "none", "cosine", "permuted", 0.0),
-    ("planted r = 0.2", "none", "cosine", "circular", 0.2),
-    ("planted r = 0.2, linear drift", "linear", "cosine", "circular", 0.2),
-    ("planted r = 0.2, cubic drift", "cubic", "cosine", "circular", 0.2),
+    # name, drift, detrend, null, planted correlation, minutes
+    ("no drift", "none", "cosine", "circular", 0.0, MINUTES),
+    ("linear drift in both", "linear", "cosine", "circular", 0.0, MINUTES),
+    ("cubic drift in both", "cubic", "cosine", "circular", 0.0, MINUTES),
+    ("no drift, neighbours not joined", "none", "cosine", "circular, c=1", 0.0, MINUTES),
+    ("linear drift, not removed", "linear", None, "circular", 0.0, MINUTES),
+    ("cubic drift, not removed", "cubic", None, "circular", 0.0, MINUTES),
+    ("no drift, frames permuted", "none", "cosine", "permuted", 0.0, MINUTES),
+    ("planted r = 0.2", "none", "cosine", "circular", 0.2, MINUTES),
+    ("planted r = 0.2, linear drift", "linear", "cosine", "circular", 0.2, MINUTES),
+    ("planted r = 0.2, cubic drift", "cubic", "cosine", "circular", 0.2, MINUTES),
+    *((f"no drift, {m} min", "none", "cosine", "circular", 0.0, m) for m in (3, 5, 10)),
+    *((f"linear drift, {m} min", "linear", "cosine", "circular", 0.0, m) for m in (3, 5, 10)),
+    *((f"planted r = 0.3, {m} min", "none", "cosine", "circular", 0.3, m) for m in (3, 5, 10)),
 )
 
 
-def run_case(drift, method, null, correlation, n_runs, n_shifts, seed):
+def run_case(drift, method, null, correlation, minutes, n_runs, n_shifts, seed):
     rng = np.random.default_rng(seed)
-    n_frames = round(MINUTES * 60 / T_R)
-    p = []
+    n_frames = round(minutes * 60 / T_R)
+    p, floors = [], []
     # Permuting ranks anew for each draw is slow, and 5 times the nominal rate shows early.
     for _ in range(n_runs if null != "permuted" else min(n_runs, 30)):
         if correlation:
@@ -87,8 +92,10 @@ def run_case(drift, method, null, correlation, n_runs, n_shifts, seed):
             y, pred = (bold_like(rng, n_frames, N_TARGETS) for _ in range(2))
         y = y + drifts(rng, n_frames, N_TARGETS, drift)
         pred = pred + drifts(rng, n_frames, N_TARGETS, drift)
-        p.append(p_values(y, pred, method, n_shifts, rng, null))
-    return np.array(p)
+        value, floor = p_values(y, pred, method, n_shifts, rng, null)
+        p.append(value)
+        floors.append(np.broadcast_to(floor, value.shape))
+    return np.array(p), np.array(floors)
 
 
 def main() -> None:
@@ -96,17 +103,20 @@ def main() -> None:
     args = parser(__doc__.splitlines()[0]).parse_args()
     n_runs, n_shifts = (100 if args.quick else 1000), 199
     rows = []
-    for seed, (name, drift, method, null, correlation) in enumerate(CASES):
+    for seed, (name, drift, method, null, correlation, minutes) in enumerate(CASES):
         start = time.perf_counter()
-        p = run_case(drift, method, null, correlation, n_runs, n_shifts, seed)
+        p, floors = run_case(drift, method, null, correlation, minutes, n_runs, n_shifts, seed)
         significant = (p <= 0.05).mean(axis=1)  # targets of a run share the shifts
         rows.append(
             {
                 "case": name,
                 "detrend": str(method),
                 "null": null,
+                "minutes": minutes,
                 "quantity": "power" if correlation else "false positives",
                 "rate_at_0.05": significant.mean(),
+                "floor_of_p": np.median(floors),
+                "below_floor": int((p < floors - 1e-12).sum()),
                 "standard_error": significant.std() / np.sqrt(len(p)),
                 "n_runs": len(p),
                 "n_series": p.size,
@@ -124,7 +134,7 @@ def main() -> None:
         "SIMULATED. `python benchmarks/null_calibration.py"
         + (" --quick" if args.quick else "")
         + f"`: share of independent series (false positives) or of series with a planted "
-        f"correlation (power) with p <= .05 over {n_shifts} shifts; {MINUTES} minutes, TR "
+        f"correlation (power) with p <= .05 over {n_shifts} different shifts, or all there are; TR "
         f"{T_R:g} s, {N_TARGETS} series a run.\n\n" + to_markdown(table),
     )
 

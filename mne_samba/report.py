@@ -12,6 +12,7 @@ import pandas as pd
 
 from . import viz
 from ._checks import check_option
+from .evaluation._verdict import p_words
 from .viz._figure import RESULT_NAMES
 
 __all__ = ["add_to_report"]
@@ -23,6 +24,9 @@ _HEADINGS = {
     "ci_low": "95 % from",
     "ci_high": "to",
     "p": "p",
+    "above": "translator above",
+    "above_low": "95 % from ",
+    "above_high": "to ",
     "n_significant": "regions with p < 0.05",
     "spearman": "Spearman",
     "pearson": "Pearson",
@@ -141,7 +145,8 @@ def score_table(result) -> pd.DataFrame:
     metric = _HEADINGS.get(result.metric, result.metric)
     table = table.rename(columns={"mean": f"mean {metric}"}).rename_axis(None)
     if "p" in table:
-        table["p"] = [f"{p:.2g}" if np.isfinite(p) else "" for p in table["p"]]
+        pairs = zip(table["p"], table.pop("p_floor"), strict=True)
+        table["p"] = [p_words(p, floor).removeprefix("= ") for p, floor in pairs]
     column = _HEADINGS["n_significant"]
     if column in table:
         table[column] = [f"{n:.0f}" if np.isfinite(n) else "" for n in table[column]]
@@ -149,6 +154,7 @@ def score_table(result) -> pd.DataFrame:
 
 
 def _add_result(page, result, coords, targets) -> None:
+    page.text("What this shows", f"<p><strong>{html.escape(result.verdict)}</strong></p>")
     page.table(
         "Table of scores", score_table(result),
         "Out-of-fold scores per region over time, then averaged. Intervals are over people (over "

@@ -32,11 +32,15 @@ from .reader import Reader
 
 __all__ = ["frame_times", "make_windows", "pair_by_stimulus", "restore_frames"]
 
+# Windows last so many seconds, less where a recording would hold fewer of them than wanted, and
+# have so many frames at least.
+_USUAL, _WINDOWS, _FEWEST = 60.0, 10, 5
+
 
 def make_windows(
-    raw: mne.io.BaseRaw | Sequence[mne.io.BaseRaw], bold, *, t_r: float, window: float = 60.0,
-    step: float | None = None, context: float = 30.0, subject=None, run=None,
-    sample_mask=None, reader: Reader | None = None,
+    raw: mne.io.BaseRaw | Sequence[mne.io.BaseRaw], bold, *, t_r: float,
+    window: float | None = None, step: float | None = None, context: float = 30.0, subject=None,
+    run=None, sample_mask=None, reader: Reader | None = None,
 ) -> tuple[mne.EpochsArray, np.ndarray]:  # fmt: skip
     """Cut recordings and BOLD into paired, self-contained windows.
 
@@ -53,8 +57,9 @@ def make_windows(
         frames.
     t_r : float
         Repetition time in seconds.
-    window : float
-        Length of a window in seconds, cut down to whole frames.
+    window : float | None
+        Length of a window in seconds, cut down to whole frames. None takes 60 s, or less, and says
+        so, where the shortest recording would not hold ten of them.
     step : float | None
         Seconds from one window to the next, cut down to whole frames. None: windows do not overlap
         (their contexts do).
@@ -129,9 +134,9 @@ def make_windows(
         ]
     n = len(raws)
     t_r = check_t_r(t_r)
-    n_frames = _whole_frames(window, "window", t_r)
-    step_frames = n_frames if step is None else _whole_frames(step, "step", t_r)
     context = check_number(context, "context", low=0)
+    n_frames = None if window is None else _whole_frames(window, "window", t_r)
+    step_frames = None if step is None else _whole_frames(step, "step", t_r)
     reader = Reader() if reader is None else reader
     reader.check()
     refuse_shared_times(reader.volume_event, n)
@@ -142,6 +147,9 @@ def make_windows(
     alone = not several and not isinstance(bolds[0], (list, tuple))
     hemo = read_hemo(bolds[0] if alone else bolds, "recordings", n, single=alone, name="bold")
     check_told_t_r(hemo.told_t_r, t_r, "bold")
+    if n_frames is None:
+        n_frames = _frames_for(min(len(values) for values in hemo.values), t_r, context)
+    step_frames = n_frames if step_frames is None else step_frames
     names = [f"raw[{i}]" if several else "raw" for i in range(n)]
     raws, channels = with_same_channels(raws, reader.grid(t_r), names)
     sfreq = float(raws[0].info["sfreq"])
@@ -286,6 +294,19 @@ def _say_dropped(name: str, kept: np.ndarray) -> None:
             "%s: %d of %d windows overlap BAD annotations and are dropped.",
             name, len(kept) - kept.sum(), len(kept),
         )  # fmt: skip
+
+
+def _frames_for(n_frames: int, t_r: float, context: float) -> int:
+    """Choose the frames of a window by those of the shortest recording."""
+    usual = max(1, int(_USUAL / t_r + 1e-6))
+    ready = n_frames - int(np.ceil(context / t_r))
+    chosen = int(np.clip(ready // _WINDOWS, min(usual, _FEWEST), usual))
+    if chosen < usual:
+        logger.info(
+            "Windows of %g s: the shortest recording has %g s after its first %g s of history.",
+            chosen * t_r, max(ready, 0) * t_r, context,
+        )  # fmt: skip
+    return chosen
 
 
 def _whole_frames(seconds, name, t_r) -> int:

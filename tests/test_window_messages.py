@@ -164,7 +164,7 @@ def test_bold_is_called_what_it_is():
     with pytest.raises(TypeError, match=r"^bold must hold numbers"):
         make_windows(raw_of(), noise(50, 2).astype(str), t_r=T_R)
     with pytest.raises(ValueError, match=r"^raw\[1\] is shorter than one window"):
-        make_windows([raw_of(), raw_of(duration=40.0)], [noise(50, 2), noise(20, 2)], t_r=T_R)
+        make_windows([raw_of(), raw_of(duration=30.0)], [noise(50, 2), noise(15, 2)], t_r=T_R)
 
 
 def test_events_and_metadata_of_windows():

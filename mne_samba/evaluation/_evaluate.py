@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from mne.utils import logger, use_log_level
+from mne.utils import logger, use_log_level, warn
 
 from .._checks import as_float_array
 from ..data.missing import lacking, nan_mean
@@ -71,7 +71,7 @@ def evaluate(
         ``"circular_shift"`` (whole recordings rolled in time, all targets together, no refit) and
         ``"shuffled_pairing"`` (refit with the BOLD of other recordings).
     n_shifts : int
-        Number of circular shifts.
+        Number of circular shifts; recordings that have fewer different ones take each once.
     min_shift : float
         Least distance of shifts from zero in seconds.
     confounds : list of (n_frames, n_confounds) | None
@@ -165,10 +165,25 @@ def evaluate(
                 null["partial"] = scorer.null(runs, [name], metric, shifts, partial=True)[name]
         logger.info(f"{len(jobs)} fits, {len(folds)} folds, {len(samples.names)} targets.")
     predictions = {model: _predictions(samples, runs, model) for model in runs[0].predictions}
-    return EvaluationResult(
+    result = EvaluationResult(
         table, next(iter(scores)), name, null, predictions, list(scorer.measured.values()),
         samples.names, samples.recordings, samples.t_r, "log power" if samples.back else "BOLD",
     )  # fmt: skip
+    _warn_of_floor(result, verbose)
+    return result
+
+
+def _warn_of_floor(result: EvaluationResult, verbose) -> None:
+    """Warn where no score could be significant."""
+    if result.translator not in result.null_ or result.p_floor() <= 0.05:
+        return
+    n_shifts = len(result.null_[result.translator])
+    with use_log_level(verbose):
+        warn(
+            f"These recordings have {n_shifts} different circular shifts at least min_shift apart, "
+            f"neighbours of which are alike: no p value below {result.p_floor():.2g} can be had. "
+            "Use longer recordings, or more of them."
+        )
 
 
 def _check_targets(samples: Samples) -> None:

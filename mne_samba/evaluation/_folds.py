@@ -1,6 +1,7 @@
 """Which samples train and test."""
 
 import numpy as np
+from mne.utils import logger
 from sklearn.model_selection import LeaveOneGroupOut, check_cv
 
 from ..data.window_table import window_metadata
@@ -25,15 +26,11 @@ def folds_of(samples: Samples, cv) -> list:
     if leaves_groups:
         return list(LeaveOneGroupOut().split(rows, groups=people))
     if cv is None:
-        cv = BlockedTimeSplit(gap=GAP)
+        return _blocks_of(samples)
     if isinstance(cv, LeaveOneGroupOut) and n_people < 2:
         raise ValueError("Only one group: LeaveOneGroupOut needs at least two.")
     splitter = check_cv(cv)
-    timed, targets = samples.signal, None
-    if samples.table is not None:
-        timed, targets = _timed(samples), np.asarray(samples.y)
-    groups = people if _wants_groups(splitter) else None
-    folds = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(timed, targets, groups)]
+    folds = _split(splitter, samples, people if _wants_groups(splitter) else None)
     if any(np.size(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(samples.y)
            for fold in folds for rows in fold):  # fmt: skip
         raise ValueError(f"cv gave rows that do not exist: there are {len(samples.y)} samples.")
@@ -42,6 +39,29 @@ def folds_of(samples: Samples, cv) -> list:
     if any(np.intersect1d(train, test).size for train, test in folds):
         raise ValueError("cv gave a fold with the same sample in training and test.")
     return folds
+
+
+def _split(splitter, samples: Samples, groups) -> list:
+    """Folds of a splitter."""
+    timed, targets = samples.signal, None
+    if samples.table is not None:
+        timed, targets = _timed(samples), np.asarray(samples.y)
+    return [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(timed, targets, groups)]
+
+
+def _blocks_of(samples: Samples) -> list:
+    """Blocks of one person's time: five, or as many as short data hold."""
+    for n_splits in (5, 4, 3, 2):
+        try:
+            folds = _split(BlockedTimeSplit(n_splits, GAP), samples, None)
+        except ValueError:
+            if n_splits > 2:
+                continue
+            raise
+        if n_splits < 5:
+            logger.info(f"{n_splits} blocks of time are held out: data are too short for five.")
+        return folds
+    raise AssertionError("unreachable")
 
 
 def _wants_groups(splitter) -> bool:

@@ -1,14 +1,16 @@
 """What an evaluation returns: scores, nulls, p values and people, as tables and a figure."""
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from ._verdict import p_words, verdict_of
 from .nulls import cluster_size, fdr, max_statistic_p, mean_interval, p_value, sign_flip_p
 
 
-@dataclass
+@dataclass(repr=False)
 class EvaluationResult:
     """Scores of a translator beside baselines and nulls.
 
@@ -67,19 +69,62 @@ class EvaluationResult:
         """Circular-shift p values: one row per ``model`` and ``target``.
 
         Columns ``score``, ``null_mean``, ``p`` (one-sided), ``p_max`` (corrected over targets by
-        the maximum statistic) and ``p_fdr`` (Benjamini-Hochberg).
+        the maximum statistic), ``p_fdr`` (Benjamini-Hochberg) and ``p_floor``, the smallest ``p``
+        that the different shifts of these recordings allow: a p at its floor reads "<=".
         """
-        columns = ["model", "target", "score", "null_mean", "p", "p_max", "p_fdr"]
+        columns = ["model", "target", "score", "null_mean", "p", "p_max", "p_fdr", "p_floor"]
         tables = [pd.DataFrame(columns=columns)]
         for model, null in self.null_.items():
             observed = self._observed(model)
-            p = p_value(observed, null, cluster_size(null) if self._clustered else 1.0)
+            cluster = cluster_size(null) if self._clustered else 1.0
+            p = p_value(observed, null, cluster)
             p_max = max_statistic_p(observed, null, self._clustered)
-            means = np.nanmean(null, axis=0)
-            values = (model, self.target_names_, observed, means, p, p_max, fdr(p))
+            means, floor = np.nanmean(null, axis=0), p_value(np.inf, null, cluster)
+            values = (model, self.target_names_, observed, means, p, p_max, fdr(p), floor)
             tables.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
         # An empty table would make all columns objects.
         return pd.concat(tables[1:] or tables, ignore_index=True)
+
+    def p_values_of(self, model: str) -> pd.DataFrame:
+        """Rows of ``p_values_`` of one model.
+
+        Parameters
+        ----------
+        model : str
+            Name in ``null_``.
+
+        Returns
+        -------
+        p_values : DataFrame
+            A row per target.
+        """
+        table = self.p_values_
+        return table[table["model"] == model]
+
+    def p_floor(self, model: str | None = None) -> float:
+        """Smallest p value of a mean score that the different shifts of these recordings allow.
+
+        Parameters
+        ----------
+        model : str | None
+            Name in ``null_``. Default: the translator.
+
+        Returns
+        -------
+        floor : float
+            What an infinite score would have.
+        """
+        null = np.nanmean(self.null_[self.translator if model is None else model], axis=1)
+        return float(p_value(np.inf, null, self._cluster(null)))
+
+    def _cluster(self, null: np.ndarray) -> float:
+        """Draws of a null (n_shifts,) that amount to one."""
+        return cluster_size(null[:, np.newaxis]).item() if self._clustered else 1.0
+
+    @property
+    def verdict(self) -> str:
+        """What the result allows to say, in words: against chance and the best baseline."""
+        return verdict_of(self)
 
     def _observed(self, null: str) -> np.ndarray:
         """Score of each target, (n_targets,), that a null of this name belongs to."""
@@ -140,8 +185,7 @@ class EvaluationResult:
             )
         observed = float(np.nanmean(self._observed(model)))
         null = np.nanmean(self.null_[model], axis=1)
-        cluster = cluster_size(null[:, np.newaxis]).item() if self._clustered else 1.0
-        return observed, null, float(p_value(observed, null, cluster))
+        return observed, null, float(p_value(observed, null, self._cluster(null)))
 
     def _with(self, metric: str | None = None) -> list[str]:
         """Names of the models that have scores with a metric, in their order."""
@@ -232,8 +276,10 @@ class EvaluationResult:
         summary : DataFrame
             ``mean`` of the first metric over targets and folds, ``std_targets``, ``std_folds``,
             ``ci_low`` and ``ci_high`` (95 %, over people, over folds with one person), ``p``
-            (circular shift, of the mean over targets), ``n_significant`` (targets with corrected
-            p < 0.05, maximum statistic), then the means of the other metrics.
+            (circular shift, of the mean over targets) with its floor ``p_floor``, ``n_significant``
+            (targets with corrected p < 0.05, maximum statistic), then what the translator is above
+            each model (``above``, paired over people, with ``above_low`` and ``above_high``), and
+            the means of the other metrics.
         """
         group, p_values = self.group_statistics(), self.p_values_
         others = [m for m in dict.fromkeys(self.scores_["metric"]) if m != self.metric]
@@ -247,11 +293,13 @@ class EvaluationResult:
                 "ci_low": group["ci_low"].get(model, np.nan),
                 "ci_high": group["ci_high"].get(model, np.nan),
                 "p": np.nan,
+                "p_floor": np.nan,
                 "n_significant": np.nan,
+                **self._above(model),
             }
             if model in self.null_:
                 mine = p_values[p_values["model"] == model]
-                row["p"] = self.mean_null(model)[2]
+                row["p"], row["p_floor"] = self.mean_null(model)[2], self.p_floor(model)
                 row["n_significant"] = int((mine["p_max"] < 0.05).sum())
             rows[model] = {**row, **means.loc[model, others]}
         if self.translator in self.null_:
@@ -264,6 +312,50 @@ class EvaluationResult:
                 "ci_high": high,
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+    def _above(self, model: str) -> dict:
+        """How far the translator is above a model, paired over people (folds with one person)."""
+        found = dict.fromkeys(("mean", "ci_low", "ci_high"), np.nan)
+        if model != self.translator:
+            found = self.compare(self.translator, model)
+        return {
+            "above": found["mean"], "above_low": found["ci_low"], "above_high": found["ci_high"]
+        }  # fmt: skip
+
+    def _table(self) -> pd.DataFrame:
+        """Shorten the summary to what is printed."""
+        table = self.summary()
+        table["p"] = [
+            p_words(p, floor).removeprefix("= ")
+            for p, floor in zip(table["p"], table["p_floor"], strict=True)
+        ]
+        table["n_significant"] = [
+            f"{n:.0f}" if np.isfinite(n) else "" for n in table["n_significant"]
+        ]
+        shown = ["mean", "ci_low", "ci_high", "p", "n_significant", "above"]
+        return table[shown].rename(columns={"mean": self.metric})
+
+    def _note(self) -> str:
+        """Explain scores that are zero throughout."""
+        zero = [model for model in self.models_ if self._is_zero(model)]
+        if not zero:
+            return ""
+        return f"{', '.join(zero)}: predictions are constant, and a constant counts as 0."
+
+    def _is_zero(self, model: str) -> bool:
+        """Whether each score of a model is exactly zero."""
+        rows = self.scores_[self.scores_["model"] == model]
+        rows = rows.loc[rows["metric"] == self.metric, "score"].dropna()
+        return bool(len(rows) and (rows == 0).all())
+
+    def __repr__(self) -> str:
+        table = self._table().to_string(float_format="{:.3f}".format, na_rep="")
+        return "\n\n".join(filter(None, [self.verdict, table, self._note()]))
+
+    def _repr_html_(self) -> str:
+        table = self._table().to_html(float_format="{:.3f}".format, na_rep="", border=0)
+        note = html.escape(self._note())
+        return f"<p>{html.escape(self.verdict)}</p>{table}<p>{note}</p>"
 
 
 def _statistics(units: pd.Series) -> dict:

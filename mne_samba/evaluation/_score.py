@@ -140,17 +140,13 @@ class Scorer:
 
     def draw(self, n_shifts: int, min_shift: float, random_state) -> dict[int, np.ndarray]:
         """Shifts of each recording; the same for all its targets, folds and models."""
-        rng = np.random.default_rng(random_state)
-        return {
-            label: draw_shifts(
-                len(series),
-                n_shifts,
-                max(1, int(np.ceil(min_shift / self.samples.t_r[label]))),
-                rng,
-                distinct=len(self.measured) == 1,
-            )
-            for label, series in self.measured.items()
-        }
+        labels = list(self.measured)
+        shifts = draw_shifts(
+            [len(self.measured[label]) for label in labels], n_shifts,
+            [max(1, int(np.ceil(min_shift / self.samples.t_r[label]))) for label in labels],
+            np.random.default_rng(random_state),
+        )  # fmt: skip
+        return dict(zip(labels, shifts.T, strict=True))
 
     def null(
         self, runs: list[Run], models: list[str], metric: str, shifts: dict, partial=False
@@ -161,6 +157,9 @@ class Scorer:
         total: dict = {model: [] for model in models}
         for run in runs:
             y = (self.rolled_partial if partial else self.rolled)[run.label]
+            removed = scoring_drift(len(y), self.samples.t_r[run.label], self.method)
+            if partial:
+                removed = np.column_stack([removed, self.confounds[run.label]])
             for model in models:
                 if partial:
                     clean = partial_(self.partialled, run)
@@ -169,6 +168,8 @@ class Scorer:
                     clean = partial_(self._detrended, label=run.label, frames=run.frames)
                     pred = self.predicted(run, model)
                 total[model].append(
-                    circular_shift_null(y, pred, shifts[run.label], score, run.frames, clean)
+                    circular_shift_null(
+                        y, pred, shifts[run.label], score, run.frames, clean, removed
+                    )
                 )
         return {model: nan_mean(parts) for model, parts in total.items()}

@@ -1,65 +1,75 @@
 """Null distributions by circular shifts, corrected p values, statistics over people."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
-from scipy import stats
+from scipy import linalg, stats
 
 from ..metrics import METRICS
 
 
-def draw_shifts(
-    n_frames: int, n_shifts: int, min_shift: int, rng: np.random.Generator, distinct: bool = True
-) -> np.ndarray:
-    """Draw circular shifts at least ``min_shift`` frames away from zero, both ways round.
+def draw_shifts(n_frames, n_shifts: int, min_shift, rng: np.random.Generator) -> np.ndarray:
+    """Draw different circular shifts at least ``min_shift`` frames away from zero, both ways round.
 
     Parameters
     ----------
-    n_frames : int
-        Frames of the recording.
+    n_frames : int | sequence of int, shape (n_recordings,)
+        Frames of the recording, or of recordings that are shifted together.
     n_shifts : int
-        Number of shifts.
-    min_shift : int
+        How many are wanted.
+    min_shift : int | sequence of int, shape (n_recordings,)
         Least distance from zero in frames.
     rng : Generator
         Source of randomness.
-    distinct : bool
-        Draw without repetition as long as there are enough different shifts; sorted, so that
-        neighbours can be told (:func:`cluster_size`).
 
     Returns
     -------
-    shifts : ndarray of int, shape (n_shifts,)
-        Frames to roll by, between ``min_shift`` and ``n_frames - min_shift``.
+    shifts : ndarray of int, shape (n_draws,) or (n_draws, n_recordings)
+        Frames to roll by, between ``min_shift`` and ``n_frames - min_shift``. No draw occurs twice:
+        where there are fewer than ``n_shifts`` different ones, all of them are returned. Those of
+        one recording are sorted, so that neighbours can be told (:func:`cluster_size`).
 
     Raises
     ------
     ValueError
-        If the recording is too short to be shifted that far.
+        If a recording is too short to be shifted that far.
     """
-    n_possible = n_frames - 2 * min_shift + 1
-    if n_possible < 1 or min_shift < 1:
+    frames, least = np.broadcast_arrays(np.atleast_1d(n_frames), np.atleast_1d(min_shift))
+    possible = [int(n) for n in frames - 2 * least + 1]
+    if min(possible) < 1 or least.min() < 1:
+        worst = int(np.argmin(possible))
         raise ValueError(
-            f"A recording of {n_frames} frames cannot be shifted by at least {min_shift} frames "
-            "both ways. Use longer recordings, or nulls without 'circular_shift'."
+            f"A recording of {frames[worst]} frames cannot be shifted by at least {least[worst]} "
+            "frames both ways. Use longer recordings, or nulls without 'circular_shift'."
         )
-    if distinct and n_possible >= n_shifts:
-        return np.sort(min_shift + rng.choice(n_possible, n_shifts, replace=False))
-    return min_shift + rng.integers(n_possible, size=n_shifts)
+    n_different = math.prod(possible)
+    if n_different < 2**60:
+        drawn = np.sort(rng.choice(n_different, min(n_shifts, n_different), replace=False))
+        shifts = np.stack(np.unravel_index(drawn, possible), axis=1)
+    else:  # so many that no draw comes twice
+        shifts = rng.integers(possible, size=(n_shifts, len(possible)))
+    shifts = shifts + least
+    return shifts if np.ndim(n_frames) else shifts[:, 0]
 
 
-def _rolled_scores(y, pred, shifts, metric) -> np.ndarray:
+def _rolled_scores(y, pred, shifts, metric, removed) -> np.ndarray:
     """Score of every shift of a complete recording at once, by cross-correlation."""
     if metric == "spearman":
         y, pred = stats.rankdata(y, axis=0), stats.rankdata(pred, axis=0)
     y, pred = y - y.mean(axis=0), pred - pred.mean(axis=0)
-    length = np.linalg.norm(y, axis=0) * np.linalg.norm(pred, axis=0)
-    n = len(y)
-    spectrum = np.conj(np.fft.rfft(y, axis=0)) * np.fft.rfft(pred, axis=0)
-    every = np.fft.irfft(spectrum, n, axis=0)
+    n, spectrum = len(y), np.conj(np.fft.rfft(y, axis=0))
+    every = np.fft.irfft(spectrum * np.fft.rfft(pred, axis=0), n, axis=0)[shifts % n]
+    energy = np.broadcast_to((y**2).sum(axis=0), every.shape).copy()
+    if removed is not None:
+        # Of a rolled series, what was removed from both is to be removed again.
+        for term in linalg.orth(removed - np.mean(removed, axis=0)).T:
+            part = np.fft.irfft(spectrum * np.fft.rfft(term)[:, np.newaxis], n, axis=0)
+            energy -= part[shifts % n] ** 2
+    length = np.sqrt(np.maximum(energy, 0.0)) * np.linalg.norm(pred, axis=0)
     constant = length <= 1e-12 * n
-    return np.where(constant, 0.0, every[shifts % n] / np.where(constant, 1.0, length))
+    return np.where(constant, 0.0, every / np.where(constant, 1.0, length))
 
 
 def circular_shift_null(
@@ -69,12 +79,14 @@ def circular_shift_null(
     metric: str | Callable = "spearman",
     rows: np.ndarray | None = None,
     clean: Callable | None = None,
+    removed: np.ndarray | None = None,
 ) -> np.ndarray:
     """Score predictions against the measured recording rolled in time, all targets together.
 
     Rolling keeps the autocorrelation of each target and the correlation between targets, and breaks
     the pairing with the prediction. Remove drift from both before: a series with drift is not the
-    same process after rolling.
+    same process after rolling. A rolled series has drift again, if less: where it is not removed
+    once more, null scores of short recordings are too low (p < .05 for 6 % of unrelated series).
 
     Parameters
     ----------
@@ -89,8 +101,11 @@ def circular_shift_null(
     rows : array of int, shape (n_rows,) | None
         Frames that were predicted. Default: all.
     clean : callable | None
-        Applied to the rolled rows (n_rows, n_targets) of a part of the recording: what was done to
-        ``pred``, such as removing the drift of the part.
+        Applied to the rolled rows (n_rows, n_targets): what was done to ``pred``, such as removing
+        the drift of a part of the recording.
+    removed : array of shape (n_frames, n_terms) | None
+        Drift that was removed from both: instead of ``clean``, for correlations over complete
+        recordings, whose shifts are then scored all at once.
 
     Returns
     -------
@@ -101,18 +116,18 @@ def circular_shift_null(
     rows = np.arange(len(y)) if rows is None else np.asarray(rows, int)
     complete = len(rows) == len(y) and np.isfinite(y).all() and np.isfinite(pred).all()
     if complete and metric in ("spearman", "pearson"):
-        return _rolled_scores(y, pred, shifts, metric)
+        return _rolled_scores(y, pred, shifts, metric, removed)
     there = ~np.isnan(y).all(axis=0)
     if there.any() and not there.all():
         # Regions that the recording lacks must not take the others' fast way.
         null = np.full((len(shifts), y.shape[1]), np.nan)
         null[:, there] = circular_shift_null(
-            y[:, there], pred[:, there], shifts, metric, rows, clean
+            y[:, there], pred[:, there], shifts, metric, rows, clean, removed
         )
         return null
     score = METRICS[metric] if isinstance(metric, str) else metric
     rolled = (y[(rows - shift) % len(y)] for shift in shifts)
-    if clean is not None and len(rows) < len(y):
+    if clean is not None:
         rolled = map(clean, rolled)
     return np.array([score(part, pred) for part in rolled])
 

@@ -1,0 +1,98 @@
+"""What a result allows to say, in sentences."""
+
+import numpy as np
+
+# Models that are no rivals: they know the answer, or were given the wrong one.
+_NO_RIVALS = ("ceiling", "null: ")
+
+
+def best_baseline(result) -> str | None:
+    """Baseline with the highest mean score; None where there is none."""
+    rivals = [m for m in result.models_ if m != result.translator and not m.startswith(_NO_RIVALS)]
+    scored = set(result.scores_.loc[result.scores_["metric"] == result.metric, "model"])
+    means = {m: np.nanmean(result.target_scores(m)) for m in rivals if m in scored}
+    return max(means, key=means.get, default=None)
+
+
+def p_words(p: float, floor: float) -> str:
+    """Write a p value; one at its floor could be smaller."""
+    if not np.isfinite(p):
+        return ""
+    at_floor = np.isfinite(floor) and p <= floor * (1 + 1e-9)
+    return f"{'<= ' if at_floor else '= '}{p:.2g}"
+
+
+def verdict_of(result) -> str:
+    """Say what a result shows: against chance, against the best baseline, and what follows."""
+    shown, chance = _against_chance(result)
+    better, rival = _against_baseline(result)
+    sentences = [chance, rival]
+    if "partial" in result.null_:
+        kept, words = _with_confounds_out(result)
+        shown = shown and kept
+        sentences.append(words)
+    if shown and better:
+        last = "Responses, band weights and maps may be interpreted, with their intervals."
+    elif shown:
+        last = (
+            "That the model predicts may be said; its responses, band weights and maps describe "
+            "this fit, and are no evidence beyond what the baseline shows."
+        )
+    else:
+        last = "Responses, band weights and maps of the model must not be interpreted."
+    return " ".join([*filter(None, sentences), last])
+
+
+def _against_chance(result) -> tuple[bool, str]:
+    """Whether circular shifts are beaten, and the sentence."""
+    score = np.nanmean(result.target_scores())
+    what = f"{result.translator} predicts held-out {result.quantity} with a mean {result.metric}"
+    if result.translator not in result.null_:
+        return False, (
+            f"Nothing was tested: {what} of {score:.3f}, without a null to hold it against "
+            "(nulls='circular_shift')."
+        )
+    p, floor = result.mean_null()[2], result.p_floor(result.translator)
+    n_regions = int((result.p_values_of(result.translator)["p_max"] < 0.05).sum())
+    regions = f"{n_regions} of {len(result.target_names_)} targets pass corrected for their number"
+    if p <= 0.05:
+        return True, f"{what} of {score:.3f}, above chance (p {p_words(p, floor)}); {regions}."
+    why = ""
+    if floor > 0.05:
+        why = (
+            f": so short a recording has {len(result.null_[result.translator])} different shifts, "
+            f"and no p below {floor:.2g} can be had"
+        )
+    return False, (
+        f"Nothing was shown: {what} of {score:.3f}, not above chance (p {p_words(p, floor)}){why}."
+    )
+
+
+def _against_baseline(result) -> tuple[bool, str]:
+    """Whether the best baseline is beaten, and the sentence."""
+    rival = best_baseline(result)
+    if rival is None:
+        return False, "It was not compared with any baseline."
+    found = result.compare(result.translator, rival)
+    own, other = result.target_scores(), result.target_scores(rival)
+    n_better, n_regions = int((own > other).sum()), int(np.isfinite(own - other).sum())
+    numbers = f"difference {found['mean']:+.3f}"
+    people = "people" if found["unit"] == "subject" else "blocks of one person"
+    if np.isfinite(found["ci_low"]):
+        numbers += f", 95 % interval {found['ci_low']:+.3f} to {found['ci_high']:+.3f}"
+    numbers += f" over {found['n']} {people}"
+    if found["unit"] == "subject" and np.isfinite(found["p_sign_flip"]):
+        numbers += f", sign-flip p = {found['p_sign_flip']:.2g}"
+    numbers += f"; higher in {n_better} of {n_regions} targets"
+    better = bool(found["ci_low"] > 0)
+    words = "better" if better else "not shown to be better"
+    return better, f"It is {words} than the best baseline, {rival} ({numbers})."
+
+
+def _with_confounds_out(result) -> tuple[bool, str]:
+    """Whether prediction is left with confounds out of both sides, and the sentence."""
+    score, _, p = result.mean_null("partial")
+    left = p <= 0.05
+    words = "is still above chance" if left else "nothing is left to be shown"
+    end = f"{words} ({score:.3f}, p {p_words(p, result.p_floor('partial'))})."
+    return left, f"With confounds taken out of both sides, {'it ' if left else ''}{end}"

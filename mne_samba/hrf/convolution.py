@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
-from torch.autograd.function import once_differentiable
 
 from .._as_written import as_written
+
+# Numbers of a block of regions that are convolved together at full rate.
+_BLOCK = 1 << 20
 
 
 @as_written
@@ -78,61 +80,21 @@ def convolve(drive, kernel, dt=1.0):
     out : Tensor of shape (..., n_times)
         Same length as the drive; no sample depends on a later one.
     """
-    kernel = kernel[..., : drive.shape[-1]]
-    if _in_cache_is_faster(drive, kernel):
-        return _ByRegion.apply(drive, kernel * dt)
-    n_times, size = drive.shape[-1], _linear_size(drive, kernel)
-    spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(kernel * dt, size)
+    kernel = kernel[..., : drive.shape[-1]] * dt
+    n_regions = drive.shape[-2] if drive.dim() > 1 else 1
+    own = kernel.dim() == 2 and len(kernel) == n_regions
+    if drive.device.type != "cpu" or not (own or kernel.dim() == 1) or drive.dim() == 1:
+        return _full_rate(drive, kernel)
+    # Some regions at a time, whose transforms stay in cache.
+    width = max(1, _BLOCK * n_regions // max(1, drive.numel()))
+    parts = drive.split(width, dim=-2)
+    kernels = kernel.split(width) if own else [kernel] * len(parts)
+    return torch.cat([_full_rate(*pair) for pair in zip(parts, kernels, strict=True)], dim=-2)
+
+
+def _full_rate(drive, kernel):
+    """Convolution by transforms of all regions together."""
+    n_times = drive.shape[-1]
+    size = next_fast_len(n_times + kernel.shape[-1] - 1, real=True)
+    spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(kernel, size)
     return torch.fft.irfft(spectrum, size)[..., :n_times]
-
-
-def _linear_size(drive, kernel):
-    """Length of transforms without wrap-around."""
-    return next_fast_len(drive.shape[-1] + kernel.shape[-1] - 1, real=True)
-
-
-def _in_cache_is_faster(drive, kernel):
-    """Whether one region at a time, whose transforms stay in cache, beats all regions at once."""
-    by_region = drive.dim() >= 2 and (
-        kernel.dim() == 1 or (kernel.dim() == 2 and len(kernel) == drive.shape[-2])
-    )
-    large = drive.shape[-1] >= 4096 and drive.numel() > 1 << 20
-    return by_region and large and drive.device.type == "cpu"
-
-
-class _ByRegion(torch.autograd.Function):
-    """Convolve one region after the other: neither way are all spectra in memory at once."""
-
-    @staticmethod
-    def forward(ctx, drive, kernel):
-        ctx.save_for_backward(drive, kernel)
-        n_times, size = drive.shape[-1], _linear_size(drive, kernel)
-        responses = torch.fft.rfft(kernel, size).expand(drive.shape[-2], -1)
-        out = torch.empty_like(drive)
-        for region, response in enumerate(responses):
-            spectrum = torch.fft.rfft(drive[..., region, :], size)
-            out[..., region, :] = torch.fft.irfft(spectrum.mul_(response), size)[..., :n_times]
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        drive, kernel = ctx.saved_tensors
-        n_times, size = drive.shape[-1], _linear_size(drive, kernel)
-        of_drive, of_kernel = ctx.needs_input_grad
-        responses = torch.fft.rfft(kernel, size).expand(drive.shape[-2], -1)
-        d_drive = torch.empty_like(drive) if of_drive else None
-        d_responses = torch.zeros_like(responses) if of_kernel else None
-        for region, response in enumerate(responses):
-            above = torch.fft.rfft(grad[..., region, :], size)
-            if of_kernel:
-                below = torch.fft.rfft(drive[..., region, :], size)
-                d_responses[region] = (below.conj() * above).reshape(-1, above.shape[-1]).sum(0)
-            if of_drive:
-                spectrum = above * response.conj()
-                d_drive[..., region, :] = torch.fft.irfft(spectrum, size)[..., :n_times]
-        d_kernel = None
-        if of_kernel:
-            d_kernel = torch.fft.irfft(d_responses, size)[:, : kernel.shape[-1]]
-            d_kernel = d_kernel.sum(0) if kernel.dim() == 1 else d_kernel
-        return d_drive, d_kernel

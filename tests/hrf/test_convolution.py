@@ -92,14 +92,14 @@ def test_convolve_equals_scipy_and_is_causal():
     assert np.abs(changed[:, 1000]).min() > 1e-3
 
 
-@pytest.mark.parametrize("by_region", [True, False])
+@pytest.mark.parametrize("block", [1, 800, 1 << 20])
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("n_lags", [1, 40, 300])
-def test_full_rate_is_the_same_region_by_region(monkeypatch, by_region, shared, n_lags):
+def test_full_rate_is_the_same_region_by_region(monkeypatch, block, shared, n_lags):
     rng = np.random.default_rng(0)
     drive, kernel = rng.standard_normal((2, 3, 200)), rng.standard_normal((3, n_lags))
     kernel = kernel[0] if shared else kernel
-    monkeypatch.setattr(convolution, "_in_cache_is_faster", lambda *_: by_region)
+    monkeypatch.setattr(convolution, "_BLOCK", block)
     ours = convolve(torch.tensor(drive), torch.tensor(kernel), 0.25)
     assert ours.shape == drive.shape and ours.dtype == torch.float64
     for region in range(3):
@@ -139,14 +139,3 @@ def test_when_products_at_frames_are_taken():
     assert not chosen(4097, 10, 10, grad=True)
     with torch.no_grad():
         assert chosen(4097, 10, 10, grad=True)
-
-
-def test_when_regions_are_taken_one_at_a_time():
-    chosen = convolution._in_cache_is_faster
-    drive, kernel = torch.empty(257, 4096), torch.empty(257, 5)
-    assert chosen(drive, kernel) and chosen(drive, kernel[0]) and chosen(drive[None], kernel)
-    assert not chosen(drive[:256], kernel[:256])  # just a million
-    assert not chosen(torch.empty(257 * 2, 4095), kernel[0])
-    assert not chosen(drive.reshape(-1), kernel[0])
-    assert not chosen(drive, kernel[:1]) and not chosen(drive, kernel[None])
-    assert not chosen(drive.to("meta"), kernel)

@@ -20,6 +20,8 @@ from .windows import like, of_one_length
 
 # Seconds of BOLD that the filter sees before and after a bin.
 BEFORE, AFTER = 12.0, 18.0
+# Segments that are predicted at a time.
+_BATCH = 32
 # Most dimensions of the latent space.
 N_LATENTS = 16
 
@@ -249,9 +251,7 @@ class InverseWindows(Dataset):
         return self.items[i]
 
 
-def predict_segments(
-    module: torch.nn.Module, bold: list[np.ndarray], batch_size: int = 32
-) -> list[np.ndarray]:
+def predict_segments(module: torch.nn.Module, bold: list[np.ndarray]) -> list[np.ndarray]:
     """Run a network over segments, those of one length together.
 
     ``bold`` (n_frames with margins, n_targets); returns ``powers`` (n_channels, n_bands,
@@ -259,7 +259,7 @@ def predict_segments(
     """
     out: list = [None] * len(bold)
     with torch.inference_mode():
-        for some in of_one_length([len(value) for value in bold], batch_size):
+        for some in of_one_length([len(value) for value in bold], _BATCH):
             batch = torch.as_tensor(np.stack([bold[i] for i in some])).to(like(module))
             for i, found in zip(some, module(batch).cpu().double().numpy(), strict=True):
                 out[i] = found

@@ -16,12 +16,12 @@ class FrameDecoder(nn.Module):
     evaluation it is always the decoder's own; the first frame is never told anything.
     """
 
-    def __init__(self, n_targets: int, kind: str = "lstm", n_hidden: int = 32, n_layers: int = 2):
+    def __init__(self, n_targets: int, kind: str = "lstm", n_hidden: int = 32):
         super().__init__()
         if kind not in CELLS:
             raise ValueError(f"recurrent must be one of {tuple(CELLS)}, got {kind!r}.")
         self.encode = nn.Linear(2 * n_targets, n_hidden)
-        self.cell = CELLS[kind](n_hidden, n_hidden, num_layers=n_layers, batch_first=True)
+        self.cell = CELLS[kind](n_hidden, n_hidden, num_layers=2, batch_first=True)
         # No bias: the loss is centred, a constant per target would never learn.
         self.decode = nn.Linear(n_hidden, n_targets, bias=False)
         # Begin close to what graph attention says, yet with a gradient in every layer.

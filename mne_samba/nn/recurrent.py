@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 RECURRENT = ("lstm", "gru", "transformer")
+_N_LAYERS = 2
 
 
 def _causal_mask(n_frames: int, device) -> torch.Tensor:
@@ -16,7 +17,7 @@ def _causal_mask(n_frames: int, device) -> torch.Tensor:
 class RecurrentCorrection(nn.Module):
     """A recurrent residual over frames, of the same width for any number of targets."""
 
-    def __init__(self, n_targets: int, kind: str = "lstm", n_hidden: int = 32, n_layers: int = 2):
+    def __init__(self, n_targets: int, kind: str = "lstm", n_hidden: int = 32):
         super().__init__()
         if kind not in RECURRENT:
             raise ValueError(f"recurrent must be one of {RECURRENT}, got {kind!r}.")
@@ -26,10 +27,10 @@ class RecurrentCorrection(nn.Module):
             layer = nn.TransformerEncoderLayer(
                 n_hidden, nhead=4, dim_feedforward=2 * n_hidden, dropout=0.0, batch_first=True
             )
-            self.cell = nn.TransformerEncoder(layer, n_layers, enable_nested_tensor=False)
+            self.cell = nn.TransformerEncoder(layer, _N_LAYERS, enable_nested_tensor=False)
         else:
             cell = nn.LSTM if kind == "lstm" else nn.GRU
-            self.cell = cell(n_hidden, n_hidden, num_layers=n_layers, batch_first=True)
+            self.cell = cell(n_hidden, n_hidden, num_layers=_N_LAYERS, batch_first=True)
         self.decode = nn.Linear(n_hidden, n_targets)
         # A zero gate keeps the linear core exact until training finds something to add.
         self.gate = nn.Parameter(torch.zeros(()))

@@ -11,7 +11,7 @@ from mne.utils import ProgressBar, warn
 from .._checks import check_number
 from ..arrays import array
 from ..wavelets import Discrete, Morlet, Precomputed, Shannon, as_bank
-from ..wavelets.power import bin_sums
+from ..wavelets.power import bin_means
 from .bridging import clean_reader
 from .power_cache import check_memory, kept, power_key
 from .recordings import Recordings
@@ -149,7 +149,7 @@ class BandPower:
         if equal is not out:
             place = (edges - edges[0]) / width
             for values, fine in zip(out, equal, strict=True):
-                values[:] = bin_sums(fine.astype(float), place) / np.diff(place)
+                values[:] = bin_means(fine.astype(float), place)
 
 
 def bank_for(bands, rec: Recordings):

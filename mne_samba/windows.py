@@ -182,11 +182,9 @@ def make_windows(
             "recording": i, "onset": times[frames], "frame": frames,
             "late": (_late(times, frames, n_frames, t_r, names[i]) + within).round(6).tolist(),
         })  # fmt: skip
+        starts = samples[frames].astype(int) - n_context
         recordings.append(
-            _Recording(
-                raws[i], values, names[i], table, channels, n_context, n_times,
-                samples[frames].astype(int) - n_context,
-            )  # fmt: skip
+            _Recording(raws[i], values, names[i], table, channels, n_context, n_times, starts)
         )
     metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
     names = hemo.target_names if hemo.named else None

@@ -133,7 +133,8 @@ def test_frames_within_values_of_power_keep_their_time(people):
     windows, _ = make_windows([slow], bolds[:1], t_r=T_R, window=20.0, context=30.0, reader=reader)
     bands = Precomputed("log")
     model = CoreModel(bands=bands, power="log", target_bands=False)
-    whole = model.features(reader.read([slow], T_R)).measure(reader.read([slow], T_R))[0]
+    recording = reader.read([slow], T_R)
+    whole = model.features(recording).measure(recording)[0]
     rec = Reader().read(windows, T_R)
     part = model.features(rec).measure(rec)[0]
     first = int(windows.metadata["frame"].iloc[0])

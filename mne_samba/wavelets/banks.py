@@ -343,8 +343,13 @@ class Precomputed(_Bank):
         Raises
         ------
         ValueError
-            If there are other bands than in X.
+            If there are other bands than in X, or another rate.
         """
+        if self.rate is not None and abs(self.rate / sfreq - 1) > 1e-6:
+            raise ValueError(
+                f"rate={self.rate:g} contradicts the {sfreq:g} values per second of X: leave it "
+                "out, Reader(sfreq=...) says it."
+            )
         bands = given if self.bands is None else self.bands
         if not isinstance(bands, Mapping):
             bands = dict.fromkeys(map(str, bands), ())

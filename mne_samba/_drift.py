@@ -153,6 +153,15 @@ def detrend(
     return left[:, 0] if one_dimensional else left
 
 
+def _least_squares(basis: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Coefficients (n_terms, n_targets), by the normal equations where they are well posed."""
+    gram = basis.T @ basis
+    values = np.linalg.eigvalsh(gram)
+    if values[0] > 1e-6 * values[-1]:
+        return np.linalg.solve(gram, basis.T @ part)
+    return np.linalg.lstsq(basis, part, rcond=None)[0]
+
+
 def project_out(y, basis, mask=None, what: str = "regressors") -> np.ndarray:
     """Residuals of time courses after least squares on the frames without NaN.
 
@@ -191,7 +200,7 @@ def project_out(y, basis, mask=None, what: str = "regressors") -> np.ndarray:
                 "Use longer recordings or fewer terms, for instance detrend='linear'."
             )
         part = y[np.ix_(pattern, columns)]
-        weights = np.linalg.lstsq(basis[pattern], part, rcond=None)[0]
+        weights = _least_squares(basis[pattern], part)
         left = y[:, columns] - basis @ weights
         # A pure drift must come out constant: correlating its rounding would give noise.
         rounding = 1e3 * np.finfo(float).eps * np.abs(part).max(axis=0)

@@ -12,7 +12,7 @@ from .base import BoldPredictor, FittedInput, forget_fit
 from .data.bold import frames_table
 from .data.missing import by_pattern, lacking
 from .data.paired import Paired
-from .data.power import BandPower, LowRateGrid, PowerScaler, TableRows
+from .data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
 from .hrf import convolve_frames, double_gamma, glover_params
 from .wavelets import as_bank
 
@@ -33,7 +33,7 @@ class BandPowerRidge(BoldPredictor):
         Seconds between frames (volumes); None takes it from the windows' metadata.
     hrf : "canonical" | "fir"
         Glover's response, or one coefficient per lag.
-    bands : dict | Shannon | Morlet | Discrete | None
+    bands : dict | Shannon | Morlet | Discrete | Precomputed | None
         Frequency bands and their wavelets, as in `mne_samba.SambaModel`.
     power : "log" | "linear"
         Scale of band power.
@@ -142,8 +142,8 @@ class BandPowerRidge(BoldPredictor):
         """Choose bands that these recordings can hold, on bins before their frames."""
         if rec.kind == "table":
             return TableRows()
-        grid = LowRateGrid.from_tr(rec.t_r, float(self.hrf_length))
-        return BandPower(as_bank(self.bands).resolve(rec.sfreq), grid)
+        bank = bank_for(self.bands, rec)
+        return BandPower(bank, LowRateGrid.from_tr(rec.t_r, float(self.hrf_length), bank.rate))
 
     def _scaler(self) -> PowerScaler:
         return self._fitted_scaler

@@ -391,7 +391,7 @@ def _check_sides(bold, ele) -> None:
 def _check_ele(y) -> None:
     """Refuse what cannot be electrophysiology: nothing, labels."""
     if y is None or (
-        not isinstance(y, (mne.io.BaseRaw, mne.BaseEpochs))
+        not hasattr(y, "info")
         and not (isinstance(y, (list, tuple)) and len(y) and hasattr(y[0], "info"))
         and np.ndim(y[0] if isinstance(y, list) and len(y) else y) < 2
     ):

@@ -24,6 +24,7 @@ from .data.bridging import check_channels
 from .data.frame_times import say_rest
 from .data.given import Given, refuse_electrophysiology, what_is, what_is_bold
 from .data.power_cache import check_memory
+from .data.precomputed import rows_of_power
 from .data.recordings import Layout, Recordings
 from .data.segments import FrameGrid, Segment
 from .data.signals import check_made_for, read_signals
@@ -44,7 +45,8 @@ class Reader(BaseEstimator):
     Parameters
     ----------
     sfreq : float | None
-        Sampling rate in Hz of input arrays; MNE objects carry their own.
+        Sampling rate in Hz of input arrays (of power: values per second); MNE objects carry their
+        own.
     tmin : float | None
         Time in seconds of the first sample of windows given as arrays, relative to their first
         frame (not positive). None: the last ``n_frames * t_r`` seconds are the window.
@@ -242,7 +244,7 @@ class Reader(BaseEstimator):
         # Arrays without tmin are cut by y itself: there, the usual history is assumed.
         told = rec.info is not None or self.tmin is not None
         check_orientation(rec, names[1], None if told else DEFAULT_CONTEXT)
-        if layout is None:
+        if layout is None and rec.bands is None:
             check_channels(rec, names[0], drives)
             if rec.kind == "recordings":
                 for i, segment in enumerate(rec.segments):
@@ -268,6 +270,10 @@ class Reader(BaseEstimator):
             return _table(given.items, owner, layout)
         grid = FrameGrid(t_r=1e-6, sfreq=self.sfreq, picks=self.picks, channels=self.channels)
         frames = [1] * len(given)
+        if given.is_power:
+            return self._signals(
+                given, 1e-6, layout, frames if given.kind != "windows" else 1, name
+            )
         if given.kind == "windows":
             # Epochs know their time 0; how many frames they were cut for is not asked.
             given = replace(given, items=_around_zero(given)) if given.is_mne else given
@@ -316,6 +322,11 @@ class Reader(BaseEstimator):
                 f"(n_channels, n_times): one recording goes into a list, [{name}]. A table has no "
                 "sfreq."
             )
+        if layout is not None and not table and layout.kind != "table":
+            if given.is_power != (layout.bands is not None):
+                saw, got = "band power", "signals"
+                saw, got = (got, saw) if given.is_power else (saw, got)
+                raise ValueError(f"fit saw {saw}, but {name} holds {got}: give what fit saw.")
         if layout is None or table == (layout.kind == "table"):
             return given
         if layout.kind == "table":
@@ -345,6 +356,14 @@ class Reader(BaseEstimator):
         grid = self.grid(t_r)
         if layout is not None and layout.kind == given.kind == "windows" and grid.tmin is None:
             grid = replace(grid, tmin=-layout.window_start)
+        if given.is_power:
+            power = rows_of_power(given, grid, layout, name)
+            seen = {"window_frames": None if layout is None else layout.n_frames}
+            rec = read_signals(power.given, power.grid, n_frames=n_frames, name=name, **seen)
+            return replace(
+                rec, ch_names=power.ch_names, bands=power.bands, info=power.info,
+                target_names=power.target_names,
+            )  # fmt: skip
         if given.drive is not None:
             grid = replace(grid, sfreq=float(given.drive.sfreq))
         seen = {} if layout is None else {

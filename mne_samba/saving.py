@@ -60,7 +60,7 @@ def _classes() -> dict[str, type]:
         SambaTranslator, InverseTranslator, LatentTranslator, Reader, models.Trainer,
         models.SambaModel, models.CoreModel, models.PaperModel,
         models.InverseSambaModel, models.InverseCoreModel, models.InversePaperModel,
-        wavelets.Shannon, wavelets.Morlet, wavelets.Discrete,
+        wavelets.Shannon, wavelets.Morlet, wavelets.Discrete, wavelets.Precomputed,
     )  # fmt: skip
 
 

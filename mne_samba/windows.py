@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mne
 import numpy as np
@@ -24,6 +24,7 @@ from .data.pairing import (
     per_recording,
     with_same_channels,
 )
+from .data.precomputed import raws_of_power, what_is_power, windows_of_power
 from .data.scrubbing import restore_frames
 from .data.segments import IRREGULAR
 from .data.stimulus_pairing import pair_by_stimulus
@@ -46,9 +47,10 @@ def make_windows(
 
     Parameters
     ----------
-    raw : mne.io.Raw | list of mne.io.Raw
+    raw : mne.io.Raw | list of mne.io.Raw | list of array
         EEG, MEG or intracranial recording, or several of them. Bad channels are left out. Resample
-        first: windows are held in memory.
+        first: windows are held in memory. Or band power that was measured elsewhere, see
+        `mne_samba.wavelets.Precomputed`: a list of recordings, or one ``RawTFR``.
     bold : array, DataFrame or DataArray, shape (n_frames, n_targets) | path | list of them
         BOLD as nilearn's maskers return it, one per recording. Columns, or the coordinate of a
         DataArray's last dimension, name the regions. Read are CIFTI parcels (``.ptseries.nii``, or
@@ -81,6 +83,8 @@ def make_windows(
     Returns
     -------
     epochs : mne.EpochsArray, shape (n_windows, n_channels, n_times)
+        Of band power: `mne.time_frequency.EpochsTFRArray`, (n_windows, n_channels, n_bands,
+        n_times), whose samples lie in the middle of the time that a value stands for.
         Time 0 is the sample nearest to the window's first frame, frame k lies at ``k * t_r``; an
         epoch covers ``[-context, n_frames * t_r)``. ``epochs.metadata`` has the columns
         ``subject``, ``run``, ``recording`` (0, 1, ... in the order given), ``onset`` (exact seconds
@@ -122,7 +126,12 @@ def make_windows(
     >>> len(epochs), y.shape
     (4, (4, 30, 5))
     """
-    several = isinstance(raw, (list, tuple))
+    reader = Reader() if reader is None else reader
+    reader.check()
+    several, power = isinstance(raw, (list, tuple)), None
+    if what_is_power(raw):
+        power, raw = raws_of_power(raw, reader.grid(check_t_r(t_r)))
+        raw = raw if several else raw[0]
     raws, bolds = pair(raw, bold, several)
     if sample_mask is not None:
         masks = list(sample_mask) if several else [sample_mask]
@@ -137,10 +146,9 @@ def make_windows(
     context = check_number(context, "context", low=0)
     n_frames = None if window is None else _whole_frames(window, "window", t_r)
     step_frames = None if step is None else _whole_frames(step, "step", t_r)
-    reader = Reader() if reader is None else reader
-    reader.check()
     refuse_shared_times(reader.volume_event, n)
-    firsts = per_recording(reader.first_volume, n, "first_volume", several)
+    grid = reader.grid(t_r) if power is None else replace(power.grid, picks="all")
+    firsts = per_recording(grid.first_volume, n, "first_volume", several)
     dummies = per_recording(reader.n_dummy, n, "n_dummy", several)
     subjects = name_subjects(per_recording(subject, n, "subject", several), raws)
     runs = count_runs(per_recording(run, n, "run", several), subjects)
@@ -151,7 +159,7 @@ def make_windows(
         n_frames = _frames_for(min(len(values) for values in hemo.values), t_r, context)
     step_frames = n_frames if step_frames is None else step_frames
     names = [f"raw[{i}]" if several else "raw" for i in range(n)]
-    raws, channels = with_same_channels(raws, reader.grid(t_r), names)
+    raws, channels = with_same_channels(raws, grid, names)
     sfreq = float(raws[0].info["sfreq"])
     n_context = int(np.ceil(context * sfreq - 1e-6))
     n_times = n_context + int(np.ceil(n_frames * t_r * sfreq - 1e-6))
@@ -164,20 +172,23 @@ def make_windows(
             reader.volume_event, values.shape[1], names[i],
         )  # fmt: skip
         say_rest(raws[i].n_times / sfreq, times, t_r, names[i])
-        samples = np.rint(times * sfreq)
+        # Values of power last so long that frames within them need places of their own.
+        samples = np.rint(times * sfreq) if power is None else np.floor(times * sfreq + 1e-6)
         samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window
         frames = _window_frames(times, samples >= n_context, n_frames, step_frames, names[i])
+        within = 0.0 if power is None else (times - samples / sfreq)[frames, np.newaxis]
         table = pd.DataFrame({
             "subject": [subjects[i]] * len(frames), "run": [runs[i]] * len(frames),
             "recording": i, "onset": times[frames], "frame": frames,
-            "late": _late(times, frames, n_frames, t_r, names[i]),
+            "late": (_late(times, frames, n_frames, t_r, names[i]) + within).round(6).tolist(),
         })  # fmt: skip
+        starts = samples[frames].astype(int) - n_context
         recordings.append(
-            _Recording(raws[i], values, names[i], table, channels, n_context, n_times)
+            _Recording(raws[i], values, names[i], table, channels, n_context, n_times, starts)
         )
     metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
     names = hemo.target_names if hemo.named else None
-    return _assemble(recordings, channels, metadata, names)
+    return _assemble(recordings, channels, metadata, names, power)
 
 
 @dataclass(frozen=True)
@@ -191,12 +202,7 @@ class _Recording:
     channels: list[str]
     n_context: int
     n_times: int
-
-    @property
-    def starts(self) -> np.ndarray:
-        """First samples of the windows, history included."""
-        onsets = self.table["onset"].to_numpy()
-        return np.rint(onsets * self.raw.info["sfreq"]).astype(int) - self.n_context
+    starts: np.ndarray  # (n_windows,): first samples of the windows, history included
 
     @property
     def bad(self) -> np.ndarray:
@@ -231,7 +237,9 @@ def _window_frames(times, with_history, n_frames, step, name) -> np.ndarray:
     return frames
 
 
-def _assemble(recordings: list[_Recording], channels: list[str], columns: dict, regions):
+def _assemble(
+    recordings: list[_Recording], channels: list[str], columns: dict, regions, power=None
+):
     """Read the windows that no BAD span touches into one EpochsArray."""
     keep = [~one.bad for one in recordings]
     n_windows = sum(int(k.sum()) for k in keep)
@@ -252,7 +260,8 @@ def _assemble(recordings: list[_Recording], channels: list[str], columns: dict, 
             y[w] = one.bold[frame : frame + n_frames]
             samples.append(offset + one.raw.first_samp + start + one.n_context)
             w += 1
-        check_signal(data[begin:w], channels, one.name)
+        if power is None:
+            check_signal(data[begin:w], channels, one.name)
         offset += one.raw.first_samp + one.raw.n_times  # samples stay unique over recordings
     kept = np.concatenate(keep)
     metadata = pd.concat([one.table for one in recordings], ignore_index=True)[kept]
@@ -270,11 +279,14 @@ def _assemble(recordings: list[_Recording], channels: list[str], columns: dict, 
         selection=np.flatnonzero(kept), drop_log=tuple(() if k else ("BAD",) for k in kept),
         proj=False, verbose="ERROR",
     )  # fmt: skip
-    return epochs, y
+    return (epochs if power is None else windows_of_power(epochs, power)), y
 
 
-def _late(times, frames, n_frames: int, t_r: float, name: str) -> list[list[float]]:
-    """Seconds by which the frames of windows come later than every ``t_r`` after their first."""
+def _late(times, frames, n_frames: int, t_r: float, name: str) -> np.ndarray:
+    """Seconds by which frames come later than every ``t_r`` after a window's first.
+
+    Returns ``late`` (n_windows, n_frames).
+    """
     index = np.arange(n_frames)
     late = times[frames[:, np.newaxis] + index] - times[frames][:, np.newaxis] - t_r * index
     if late.max(initial=0.0) > t_r:
@@ -283,7 +295,7 @@ def _late(times, frames, n_frames: int, t_r: float, name: str) -> list[list[floa
             f"{late.max():.3g} s longer than {n_frames} t_r: use shorter windows, or pass the mean "
             "spacing as t_r."
         )
-    return late.round(6).tolist()
+    return late
 
 
 def _say_dropped(name: str, kept: np.ndarray) -> None:

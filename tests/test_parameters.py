@@ -32,7 +32,7 @@ from mne_samba import (
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import ConformalRegressor
-from mne_samba.wavelets import Discrete, Morlet, Shannon
+from mne_samba.wavelets import Discrete, Morlet, Precomputed, Shannon
 
 BANDS = {"alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
 QUICK = {"max_epochs": 2, "window": 40.0, "gap": 4.0, "device": "cpu"}
@@ -355,6 +355,26 @@ def test_every_parameter_of_a_bank_has_an_effect_or_is_refused(bank, name, data,
         return
     default = defaults(bank, lambda: effect_of(BandPowerRidge(t_r=2.0, bands=bank()), data))
     assert differ(default, effect_of(changed, data))
+
+
+@pytest.mark.parametrize("name", list(inspect.signature(Precomputed).parameters))
+def test_every_parameter_of_precomputed_bands_has_an_effect_or_is_refused(name, data):
+    power = [np.random.default_rng(i).uniform(1, 2, (2, 2, 200)) for i in range(len(data.bolds))]
+    changed = {"scale": "log", "bands": ["alpha", "beta"], "rate": 5.0}[name]
+
+    def ridge(**change):
+        bands = Precomputed(**{"scale": "linear", **change})
+        return BandPowerRidge(t_r=2.0, bands=bands, reader=Reader(sfreq=1.0))
+
+    if name == "rate":
+        with pytest.raises(ValueError, match="contradicts the 1 values per second"):
+            ridge(rate=changed).fit(power, data.bolds)
+        return
+    default, other = (est.fit(power, data.bolds) for est in (ridge(), ridge(**{name: changed})))
+    if name == "bands":
+        assert (list(default.bands_), list(other.bands_)) == (["band0", "band1"], changed)
+    else:
+        assert np.abs(default.predict(power)[0] - other.predict(power)[0]).max() > 1e-6
 
 
 def test_parameters_of_parts_can_be_searched(data):

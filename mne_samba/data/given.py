@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mne
 import numpy as np
+from mne.time_frequency import EpochsTFR, RawTFR
 
 from .._checks import is_generator
 from .bold_tables import as_tables
@@ -14,8 +15,10 @@ from .drive import Drive
 
 KINDS = (
     "mne.Epochs, mne.io.Raw or a list of them, arrays (n_windows, n_channels, n_times), a list of "
-    "2-D arrays (n_channels, n_times)"
+    "2-D arrays (n_channels, n_times), or band power, a list of 3-D arrays (n_channels, n_bands, "
+    "n_times)"
 )
+_MNE = (mne.io.BaseRaw, mne.BaseEpochs, EpochsTFR, RawTFR)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Given:
     items: object  # Epochs, Raws or 2-D arrays in a list; a 3-D array of windows; a table
     is_mne: bool = False
     single: bool = False  # whether one recording was given outside a list
+    is_power: bool = False  # whether it is band power that was measured elsewhere
 
     def __len__(self) -> int:
         if self.kind == "windows" and self.is_mne:
@@ -53,9 +57,11 @@ def what_is(X, name: str = "X") -> Given:
         return Given("recordings", [X], is_mne=True, single=True)
     if isinstance(X, mne.BaseEpochs):
         return _some(Given("windows", [X], is_mne=True), name)
+    if isinstance(X, (EpochsTFR, RawTFR)):
+        return replace(_some(_list([X], name), name), single=isinstance(X, RawTFR))
     _refuse(X, X, name)
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and X.size:
-        if isinstance(X[0], (np.ndarray, mne.io.BaseRaw, mne.BaseEpochs)):
+        if isinstance(X[0], (np.ndarray, *_MNE)):
             X = list(X)
     if isinstance(X, (list, tuple)):
         return _list(list(X), name)
@@ -63,6 +69,8 @@ def what_is(X, name: str = "X") -> Given:
     if n_axes == 3:
         return _some(Given("windows", X), name)
     if n_axes == 4:
+        return _some(Given("windows", X, is_power=True), name)
+    if n_axes > 4:
         raise ValueError(f"{name} must be {KINDS}; got an array of shape {np.shape(X)}.")
     return Given("table", X)
 
@@ -72,16 +80,20 @@ def _list(items: list, name: str) -> Given:
     if not items:
         raise ValueError(f"{name} is an empty list; expected {KINDS}.")
     for item in items:
-        if not isinstance(item, (mne.io.BaseRaw, mne.BaseEpochs)):
+        if not isinstance(item, _MNE):
             _refuse(item, items, name)
     kinds = {_mne_kind(item) for item in items}
-    if len(kinds) > 1:
+    tables = {hasattr(item, "iloc") and np.ndim(item) == 2 for item in items}
+    if max(len(kinds), len(tables)) > 1:
         types = sorted({type(item).__name__ for item in items})
         raise TypeError(f"{name} must be {KINDS}; got a list that mixes {types}.")
-    kind = kinds.pop()
+    kind, is_power = kinds.pop()
     if kind is not None:
-        return _some(Given(kind, items, is_mne=True), name)
+        # Of power, samples alone are read of MNE's objects, as of arrays.
+        return _some(Given(kind, items, is_mne=True, is_power=is_power), name)
     axes = {np.ndim(item) for item in items}
+    if axes == {3} or True in tables:
+        return Given("recordings", items, is_power=True)
     if axes == {2}:
         return Given("recordings", items)
     if max(axes) < 2:
@@ -90,10 +102,12 @@ def _list(items: list, name: str) -> Given:
     raise ValueError(f"{name} must be {KINDS}; got a list that starts with {shapes}.")
 
 
-def _mne_kind(item) -> str | None:
-    if isinstance(item, mne.BaseEpochs):
-        return "windows"
-    return "recordings" if isinstance(item, mne.io.BaseRaw) else None
+def _mne_kind(item) -> tuple[str | None, bool]:
+    """Say what an object of MNE is, and whether it holds power."""
+    is_power = isinstance(item, (EpochsTFR, RawTFR))
+    if isinstance(item, (mne.BaseEpochs, EpochsTFR)):
+        return "windows", is_power
+    return ("recordings" if isinstance(item, _MNE) else None), is_power
 
 
 def _some(given: Given, name: str) -> Given:
@@ -114,11 +128,6 @@ def _refuse(value, X, name: str) -> None:
         raise TypeError(f"{name} must be {KINDS}; got {type(value).__name__} of MNE.")
     if is_generator(value):
         raise TypeError(f"{name} is a generator, which can be read only once: pass list({name}).")
-    if value is not X and hasattr(value, "iloc"):
-        raise TypeError(
-            f"{name} is a list of tables. Recordings are arrays (n_channels, n_times), channels "
-            f"first: pass [table.to_numpy().T for table in {name}]."
-        )
 
 
 def refuse_electrophysiology(y, name: str) -> None:

@@ -10,8 +10,8 @@ from mne.utils import ProgressBar, warn
 
 from .._checks import check_number
 from ..arrays import array
-from ..wavelets import Discrete, Morlet, Shannon
-from ..wavelets.power import bin_sums
+from ..wavelets import Discrete, Morlet, Precomputed, Shannon, as_bank
+from ..wavelets.power import bin_means
 from .bridging import clean_reader
 from .power_cache import check_memory, kept, power_key
 from .recordings import Recordings
@@ -45,9 +45,13 @@ class LowRateGrid:
         check_number(self.n_lags, "n_lags", low=1, integer=True)
 
     @classmethod
-    def from_tr(cls, t_r: float, hrf_length: float) -> LowRateGrid:
-        """Grid for a repetition time, with a history of ``hrf_length`` seconds."""
-        step = max(1, round(RATE * t_r))
+    def from_tr(cls, t_r: float, hrf_length: float, rate: float = np.inf) -> LowRateGrid:
+        """Grid for a repetition time, with a history of ``hrf_length`` seconds.
+
+        Bins are no shorter than values of power that come at ``rate`` per second, unless frames
+        are.
+        """
+        step = max(1, round(min(RATE * t_r, np.floor(rate * t_r + 1e-6))))
         return cls(t_r, step, max(1, int(hrf_length * step / t_r + 1e-6)))
 
     @property
@@ -64,7 +68,7 @@ class LowRateGrid:
 class BandPower:
     """What a model sees of electrophysiology: the power of its bands in bins before frames."""
 
-    bank: Shannon | Morlet | Discrete  # its bands are filled in
+    bank: Shannon | Morlet | Discrete | Precomputed  # its bands are filled in
     grid: LowRateGrid
 
     def _sizes(self) -> dict[str, int]:
@@ -73,7 +77,8 @@ class BandPower:
     def check(self) -> None:
         """Refuse bands that no signal has, as read from a file."""
         for name, (low, high) in self.bands.items():
-            if not 0 <= low <= high < np.inf or not high:
+            known = np.isfinite([low, high]).all() or not isinstance(self.bank, Precomputed)
+            if known and (not 0 <= low <= high < np.inf or not high):
                 raise ValueError(f"Band {name!r} goes from {low} to {high} Hz.")
 
     @property
@@ -86,7 +91,7 @@ class BandPower:
         if t_r == self.grid.t_r:
             return self
         length = self.grid.n_lags * self.grid.dt
-        return replace(self, grid=LowRateGrid.from_tr(t_r, length))
+        return replace(self, grid=LowRateGrid.from_tr(t_r, length, self.bank.rate))
 
     def by_band(self, gradient: np.ndarray) -> np.ndarray:
         """Gradients by features (..., n_bands, n_lags) as those by bands: they are the same."""
@@ -115,7 +120,8 @@ class BandPower:
         if missing < n_bins:
             self._fill(power[:, :, missing:], edges[missing:], segment, sfreq)
             broken = np.flatnonzero([not np.isfinite(p).all() for p in power[:, :, missing:]])
-            if len(broken):
+            # Power from elsewhere may be unknown.
+            if len(broken) and not isinstance(self.bank, Precomputed):
                 raise ValueError(
                     "X contains NaN, infinite or far too large values in channels "
                     f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
@@ -143,7 +149,22 @@ class BandPower:
         if equal is not out:
             place = (edges - edges[0]) / width
             for values, fine in zip(out, equal, strict=True):
-                values[:] = bin_sums(fine.astype(float), place) / np.diff(place)
+                values[:] = bin_means(fine.astype(float), place)
+
+
+def bank_for(bands, rec: Recordings):
+    """Bands of recordings: those that their signals can show, or that were measured elsewhere."""
+    bank = as_bank(bands)
+    if isinstance(bank, Precomputed):
+        return bank.resolve({"power": ()} if rec.bands is None else rec.bands, rec.sfreq)
+    if rec.bands is not None:
+        raise ValueError(
+            f"The input holds power of {len(rec.bands)} bands, measured elsewhere: say its scale, "
+            "bands=Precomputed('log') or Precomputed('linear') of mne_samba.wavelets; got "
+            f"bands={bands!r:.80}. (Windows of signals are one array of shape (n_windows, "
+            "n_channels, n_times), not a list.)"
+        )
+    return bank.resolve(rec.sfreq, min(segment.n_times for segment in rec.segments))
 
 
 @dataclass(frozen=True)

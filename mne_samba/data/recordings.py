@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import mne
@@ -31,6 +32,7 @@ class Layout:
     named: bool = False  # whether columns of a table had names
     channel_types: list[str] | None = array("n_channels", optional=True)
     positions: np.ndarray | None = array("n_channels", 3, optional=True, may_be_nan=True)
+    bands: Mapping[str, Sequence[float]] | None = None  # of power measured elsewhere, as below
 
     def check(self) -> None:
         """Refuse what no input has, as read from a file."""
@@ -77,6 +79,9 @@ class Recordings:
     one_target: bool = False  # whether y of a table had a single dimension
     named: bool = False  # whether columns of a table had names
     provenance: list[dict] = field(default_factory=list)  # as `mne_samba.io.read_bids_pair` notes
+    # Where segments hold power that was measured elsewhere, their bands: name to (low, high) in Hz,
+    # () where not known. Rows of segments are then the bands of one channel after the other.
+    bands: Mapping[str, Sequence[float]] | None = None
 
     def __len__(self) -> int:
         return len(self.segments)
@@ -117,8 +122,16 @@ class Recordings:
             n_frames=self.segments[0].n_frames if self.kind == "windows" else n_frames,
             window_start=float(self.segments[0].frame_start), one_target=self.one_target,
             named=self.named,
-            channel_types=types, positions=positions,
+            channel_types=types, positions=positions, bands=self.bands,
         )  # fmt: skip
+
+    def as_drives(self) -> Recordings:
+        """Take every band of every channel as a drive of its own."""
+        if self.bands is None:
+            return self
+        alone, names = len(self.bands) == 1, self.ch_names
+        names = names if alone else [f"{ch} {band}" for ch in names for band in self.bands]
+        return replace(self, ch_names=list(names), bands=None, info=self.info if alone else None)
 
     def with_bold(self, bold: list[np.ndarray], target_names: list[str]) -> Recordings:
         """Add BOLD to recordings."""

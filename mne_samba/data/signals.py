@@ -71,10 +71,12 @@ def read_signals(
         return _read_epochs(given.items, grid, n_frames, ch_names, name)
     if given.kind == "windows":
         array = as_float_array(given.items, name)
-        return _read_windows(array, grid, n_frames, ch_names, name, window_frames, given.drive)
+        return _read_windows(
+            array, grid, n_frames, ch_names, name, window_frames, given.drive, given.is_power
+        )
     if given.is_mne:
         return _read_raws(given.items, grid, n_frames, ch_names, name, given.single)
-    return _read_recordings(given.items, grid, n_frames, ch_names, name)
+    return _read_recordings(given.items, grid, n_frames, ch_names, name, given)
 
 
 def _need_sfreq(grid: FrameGrid, name: str) -> float:
@@ -96,14 +98,17 @@ def _names(n: int, expected, name: str, drive=None) -> list[str]:
     return list(expected) if expected is not None else [f"ch{i:03d}" for i in range(n)]
 
 
-def _read_windows(array, grid, n_frames, ch_names, name, window_frames, drive=None) -> Recordings:
+def _read_windows(
+    array, grid, n_frames, ch_names, name, window_frames, drive=None, may_be_nan=False
+) -> Recordings:
     sfreq = _need_sfreq(grid, name)
     if drive is not None and drive.frame_start is not None:
         grid = replace(grid, tmin=-drive.frame_start)
     if 0 in array.shape:
         raise ValueError(f"{name} is empty: its shape is {array.shape}.")
     names = _names(array.shape[1], ch_names, name, drive)
-    check_finite(array, name, names)
+    if not may_be_nan:
+        check_finite(array, name, names)
     duration = array.shape[2] / sfreq
     frames = n_frames if n_frames is not None else window_frames
     if grid.tmin is not None:
@@ -256,7 +261,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
     return Recordings("recordings", segments, sfreq, names, info, table, grid.t_r, single=single)
 
 
-def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
+def _read_recordings(X, grid, n_frames, ch_names, name, given: Given) -> Recordings:
     sfreq = _need_sfreq(grid, name)
     segments = []
     names = _names(len(X[0]), ch_names, name, X[0] if isinstance(X[0], Drive) else None)
@@ -268,7 +273,8 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
             raise ValueError(f"{called} has {len(array)} channels, expected {len(names)}.")
         if 0 in array.shape:
             raise ValueError(f"{called} is empty: its shape is {array.shape}.")
-        check_finite(array, called, names)
+        if not given.is_power:
+            check_finite(array, called, names)
         one = _of_recording(grid, i, len(X))
         if isinstance(item, Drive) and item.frame_start is not None:
             one = replace(one, first_volume=item.frame_start, n_dummy=0, slice_time_ref=0.0,
@@ -285,7 +291,9 @@ def _read_recordings(X, grid, n_frames, ch_names, name) -> Recordings:
         read, n_times = _array_reader(array), array.shape[1]
         segments.append(_recording_segment(read, n_times, sfreq, times, called, one))
     table = segment_table(len(X), "recordings")
-    return Recordings("recordings", segments, sfreq, names, None, table, grid.t_r)
+    return Recordings(
+        "recordings", segments, sfreq, names, None, table, grid.t_r, single=given.single
+    )
 
 
 def check_made_for(given: Given, n_frames: int, t_r: float) -> None:

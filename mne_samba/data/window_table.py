@@ -5,27 +5,28 @@ from collections.abc import Sequence
 import mne
 import numpy as np
 import pandas as pd
+from mne.time_frequency import EpochsTFR, RawTFR
 
 from ..metrics import recording_labels
 
 # History assumed where the data do not tell theirs: the default of make_windows.
 DEFAULT_CONTEXT = 30.0
 _NAMES = ("subject", "run", "recording")
+# MNE's objects that hold windows, of signals and of power.
+EPOCHS = (mne.BaseEpochs, EpochsTFR)
 
 
 def is_epochs_list(X) -> bool:
     """Whether X is a list of Epochs, which scikit-learn's indexing makes of Epochs."""
-    return (
-        isinstance(X, list | tuple) and len(X) > 0 and all(isinstance(x, mne.BaseEpochs) for x in X)
-    )
+    return isinstance(X, list | tuple) and len(X) > 0 and all(isinstance(x, EPOCHS) for x in X)
 
 
 def is_recordings(X) -> bool:
-    """Whether X is a list of whole recordings (Raw or 2-D arrays)."""
+    """Whether X is a list of whole recordings (Raw, 2-D arrays, or band power)."""
     return isinstance(X, list | tuple) and all(
-        isinstance(x, mne.io.BaseRaw) or np.ndim(x) == 2
+        isinstance(x, (mne.io.BaseRaw, RawTFR)) or np.ndim(x) in (2, 3)
         for x in X
-        if not isinstance(x, mne.BaseEpochs)
+        if not isinstance(x, EPOCHS)
     )
 
 
@@ -33,7 +34,7 @@ def window_metadata(X) -> tuple[pd.DataFrame | None, mne.BaseEpochs | None]:
     """Metadata of Epochs or of a list of one-epoch Epochs, and one Epochs to ask for its times."""
     if isinstance(X, pd.DataFrame):
         return (X.reset_index(drop=True), None) if "onset" in X.columns else (None, None)
-    if isinstance(X, mne.BaseEpochs):
+    if isinstance(X, EPOCHS):
         table = X.metadata
         return (None if table is None else table.reset_index(drop=True)), X
     if not is_epochs_list(X):

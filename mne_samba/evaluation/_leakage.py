@@ -3,11 +3,10 @@
 import warnings
 
 import joblib
-import mne
 import numpy as np
 
 from ..data.missing import nan_mean
-from ..data.window_table import is_epochs_list, too_close, window_metadata
+from ..data.window_table import EPOCHS, is_epochs_list, too_close, window_metadata
 from ..metrics import pearson
 from ._samples import Samples, common_frames, people_of
 from .nulls import draw_shifts
@@ -27,10 +26,10 @@ def _warn(message: str) -> None:
 def _digests(samples: Samples) -> list:
     """Fingerprint of each sample's signal (windows) or targets (whole recordings)."""
     X = samples.signal
-    if isinstance(X, mne.BaseEpochs):
-        parts = X.get_data(copy=False)
+    if isinstance(X, EPOCHS):
+        parts = X.get_data()
     elif is_epochs_list(X):
-        parts = [x.get_data(copy=False)[0] for x in X]
+        parts = [x.get_data()[0] for x in X]
     elif samples.table is not None and samples.ndim == 3:
         parts = np.asarray(X)
     else:

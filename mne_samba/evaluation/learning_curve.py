@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import mne
 import numpy as np
 import pandas as pd
+from mne.time_frequency import RawTFR
 from mne.utils import use_log_level
 from scipy.optimize import least_squares
 
@@ -144,11 +145,15 @@ def _crop(x, seconds: float, t_r: float, part: np.ndarray, params: dict):
             # The next volume's trigger, which may come that much before the line through all.
             stop -= max(2.0 / x.info["sfreq"], 0.011)
         return x.copy().crop(0.0, stop, include_tmax=False), part[:n]
-    x = np.asarray(x)
+    x = x.copy() if isinstance(x, RawTFR) else x.T if hasattr(x, "iloc") else np.asarray(x)
     before = timing.get("first_volume", 0.0) + timing.get("n_dummy", 0) * t_r
     sfreq = params.get("sfreq")
-    sfreq = x.shape[1] / (before + n_frames * t_r) if sfreq is None else sfreq
-    return x[:, : round((before + n * t_r) * sfreq)], part[:n]
+    stop = before + n * t_r
+    if isinstance(x, RawTFR):
+        return x.crop(tmax=stop, include_tmax=False), part[:n]
+    sfreq = x.shape[-1] / (before + n_frames * t_r) if sfreq is None else sfreq
+    stop = round(stop * sfreq)
+    return (x.iloc[:, :stop].T if hasattr(x, "iloc") else x[..., :stop]), part[:n]
 
 
 def learning_curve_minutes(

@@ -19,7 +19,6 @@ from ..core import Core, fit_core, fit_own_bands
 from ..data.missing import fit_with_missing
 from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks, stitch
 from ..data.power import PowerScaler
-from ..data.recordings import Recordings
 from ..hrf import HRF_BOUNDS
 from ..wavelets import as_bank
 from .validation import mean_and_error, validated_correlation
@@ -56,11 +55,6 @@ class CoreBased(BaseEstimator):
         check_option(self.map_prior, "map_prior", ("auto", "sparse", "ard", "gaussian"))
         check_option(self.band_attention, "band_attention", (True, False))
         check_option(self.target_bands, "target_bands", ("auto", True, False))
-
-
-def bank_for(bands, rec: Recordings):
-    """Wavelets of bands that recordings can show."""
-    return as_bank(bands).resolve(rec.sfreq, min(segment.n_times for segment in rec.segments))
 
 
 @dataclass(frozen=True)

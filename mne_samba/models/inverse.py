@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .._checks import check_number, check_option
 from ..data.paired import Paired
-from ..data.power import BandPower
+from ..data.power import BandPower, bank_for
 from ..data.recordings import Recordings
-from .core_choice import CoreBased, bank_for
+from .core_choice import CoreBased
 from .inverse_data import inverse_grid
 from .inverse_fit import FittedInverse, fit_inverse
 from .trainer import Trainer

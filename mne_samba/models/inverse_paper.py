@@ -9,11 +9,10 @@ from sklearn.base import BaseEstimator
 
 from ..arrays import array
 from ..data.paired import Paired
-from ..data.power import BandPower
+from ..data.power import BandPower, bank_for
 from ..data.recordings import Layout, Recordings
 from ..nn.inverse_paper import InversePaperLoss, InversePaperNet
 from ..wavelets import as_bank
-from .core_choice import bank_for
 from .describe import plain, publish_gammas, publish_network
 from .graphs import Graphs, fit_graphs
 from .inverse_data import (

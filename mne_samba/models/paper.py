@@ -196,6 +196,11 @@ class PaperModel(BaseEstimator):
                 f"electrophysiology, got a table of shape {(rec.n_frames[0], len(rec.ch_names))}. "
                 "Use SambaModel or CoreModel for tables (n_frames, n_features)."
             )
+        if rec.bands is not None:
+            raise ValueError(
+                "PaperModel decomposes signals between frames, but X holds band power: use "
+                "SambaModel or CoreModel."
+            )
         return ChunkPower.of(rec.sfreq, rec.t_r, float(self.hrf_length))
 
     def scaler(self) -> LevelScaler:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .._checks import check_number, check_option
 from ..data.paired import Paired
-from ..data.power import BandPower, LowRateGrid, PowerScaler, TableRows
+from ..data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
 from ..data.recordings import Recordings
 from ..nn.recurrent import RECURRENT
-from .core_choice import CoreBased, bank_for
+from .core_choice import CoreBased
 from .graphs import check_graph_option
 from .samba_fit import FittedSamba, fit_samba
 from .trainer import Trainer
@@ -57,8 +57,8 @@ class CoreModel(CoreBased):
         """Choose what is measured of recordings."""
         if rec.kind == "table":
             return TableRows()
-        grid = LowRateGrid.from_tr(rec.t_r, float(self.hrf_length))
-        return BandPower(bank_for(self.bands, rec), grid)
+        bank = bank_for(self.bands, rec)
+        return BandPower(bank, LowRateGrid.from_tr(rec.t_r, float(self.hrf_length), bank.rate))
 
     def scaler(self) -> PowerScaler:
         """Give the scale of band power that fits begin with."""
@@ -83,9 +83,10 @@ class SambaModel(CoreModel):
 
     Parameters
     ----------
-    bands : dict | Shannon | Morlet | Discrete | None
-        Frequency bands, name to (low, high) in Hz, or a bank of `mne_samba.wavelets`; None takes
-        the canonical bands below half the sampling rate.
+    bands : dict | Shannon | Morlet | Discrete | Precomputed | None
+        Frequency bands, name to (low, high) in Hz, or a bank of `mne_samba.wavelets`
+        (`Precomputed` where X is power); None takes the canonical bands below half the sampling
+        rate.
     power : "auto" | "linear" | "log"
         Scale of band power; "auto" takes what predicts held-out frames better.
     hrf : "double_gamma" | "fir" | "canonical"

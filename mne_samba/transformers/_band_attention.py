@@ -12,7 +12,7 @@ from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
 from ..base import forget_fit
 from ..data.drive import drives_of
 from ..data.given import what_is
-from ..data.power import PowerScaler
+from ..data.power import PowerScaler, bank_for
 from ..data.recordings import Recordings
 from ..reader import HasReader
 from ..wavelets import as_bank
@@ -43,9 +43,10 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
     ----------
     t_r : float | None
         Seconds between frames of BOLD; None takes it from the windows' metadata.
-    bands : dict | Shannon | Morlet | Discrete | None
+    bands : dict | Shannon | Morlet | Discrete | Precomputed | None
         Frequency bands and their wavelets: a dict of name -> (low, high) in Hz, or a bank of
-        `mne_samba.wavelets`; ``Morlet(causal=True)`` uses past samples only. None: delta to gamma,
+        `mne_samba.wavelets`; ``Morlet(causal=True)`` uses past samples only, `Precomputed` says
+        that X is power. None: delta to gamma,
         as far as sampling rate and window length allow.
     rate : float
         Bins of band power per second, at most half the sampling rate.
@@ -185,15 +186,14 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
             columns, classes = sample_targets(y, len(rec))
             if classes is not None:
                 self.classes_ = classes
-        if self.rate > rec.sfreq / 2:
+        if rec.bands is None and self.rate > rec.sfreq / 2:
             raise ValueError(
                 f"rate={self.rate:g} asks for more bins of band power per second than half the "
                 f"sampling rate of {rec.sfreq:g} Hz. BOLD follows slow changes: the default is 2."
             )
-        shortest = min(segment.n_times for segment in rec.segments)
-        self.bank_ = as_bank(self.bands).resolve(rec.sfreq, shortest)
+        self.bank_ = bank_for(self.bands, rec)
         self.bands_, self.delay_ = dict(self.bank_.band_edges), self.bank_.delay
-        self._rate = float(self.rate)
+        self._rate = float(min(self.rate, self.bank_.rate))
         powers = bin_powers(self.bank_, rec, self._rate)
         refuse_flat(powers, self.ch_names_in_)
         self._scaler = PowerScaler(log=True).fit(powers, rec.keys)
@@ -202,6 +202,11 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         elif target == "samples":
             features = self._mean_power(powers)[:, :, :, None]
             self._set_weights(band_weights(features, columns, None, np.ones(1)))
+        elif rec.bands is not None:
+            raise ValueError(
+                "Without y, attention is learnt from the spectrum of signals, but X holds band "
+                "power: give y."
+            )
         else:
             self.band_attention_ = background_attention(rec, list(self.bands_.values()))
             self.band_gain_ = np.ones_like(self.band_attention_)
@@ -324,6 +329,8 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         rec, _ = self._read(X)
         if rec.kind == "table":
             raise ValueError("A table of features has no signal to reconstruct.")
+        if rec.bands is not None:
+            raise ValueError("Band power has no signal to reconstruct.")
         weights = self.band_attention_ / self.band_attention_.max(1, keepdims=True)
         return rec.as_given(
             [reconstruct(segment, self.bank_, rec.sfreq, weights) for segment in rec.segments]

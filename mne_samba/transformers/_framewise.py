@@ -211,6 +211,12 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
 
 def _segments(given: Given) -> list[np.ndarray]:
     """Segments as 2-D arrays."""
+    if given.is_power:
+        raise ValueError(
+            "FramewiseRegressor takes features of frames, but X holds band power (3-D arrays, "
+            "tables in a list): use mne_samba.baselines.BandPowerRidge, or give arrays "
+            "(n_features, n_frames)."
+        )
     if given.is_mne and given.kind == "windows":
         return list(np.concatenate([e.get_data(verbose="ERROR") for e in given.items]))
     if given.is_mne:

@@ -12,7 +12,7 @@ from ..data.segments import Segment
 from ..hrf.gamma import preset_of
 from ..hrf.stats import Recording
 from ..metrics import drift_basis
-from ..wavelets.power import bin_sums
+from ..wavelets.power import bin_means
 
 RATES = {"human": 2.0, "fast": 8.0}  # bins per second
 
@@ -30,12 +30,9 @@ def bin_drive(segment: Segment, sfreq: float, grid: LowRateGrid, sample_ref: flo
     """
     n_bins = grid.n_bins(segment.n_frames)
     edges = segment.bin_edges(grid.step, grid.n_lags, n_bins, sfreq)
-    position = np.clip(edges - sample_ref + 0.5, 0, segment.n_times)
     data = np.asarray(clean_reader(segment, sfreq)(0, segment.n_times), dtype=float)
-    covered = np.diff(position)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        bins = bin_sums(data, position) / covered
-    bins[:, (covered < 0.5 * np.diff(edges)) | segment.in_bad(edges, sfreq)] = np.nan
+    bins = bin_means(data, edges - sample_ref + 0.5)
+    bins[:, segment.in_bad(edges, sfreq)] = np.nan
     return bins
 
 

@@ -59,7 +59,7 @@ class LearnableHRF(
     sample_time_ref : float | None
         Moment of a sampling interval at which a sample of the drive is meant: 0 as in MNE
         (instants), 0.5 for averages over intervals. None: what drives of `WaveletBandAttention`
-        say, else 0.
+        say, 0.5 for band power (as `mne_samba.wavelets.Precomputed` has it), else 0.
     reader : Reader | None
         How recordings are read: channels, frame times, drift of BOLD (which is fitted along); None
         takes the defaults of `mne_samba.Reader`. Frame times shift responses: middles of volumes
@@ -140,7 +140,8 @@ class LearnableHRF(
         X : Epochs | Raw | list | array
             Neural drive: windows (Epochs, a list of them, or an array of shape
             (n_windows, n_drives, n_times)), recordings (Raw, a list of them, or a list of arrays of
-            shape (n_drives, n_times)), or a plain table (n_frames, n_drives).
+            shape (n_drives, n_times)), band power (every band of a channel is a drive, on the scale
+            that it is given on), or a plain table (n_frames, n_drives).
         y : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
             recording, (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames.
@@ -162,13 +163,15 @@ class LearnableHRF(
         reader.check()
         forget_fit(self)
         rec = reader.read_pair(X, y, self.t_r, may_lack=False, drives=True, owner=self)
+        self._layout, is_power = rec.layout(max(rec.n_frames)), rec.bands is not None
+        rec = rec.as_drives()
         self.ch_names_in_, self.target_names_in_ = list(rec.ch_names), list(rec.target_names)
-        self._layout = rec.layout(max(rec.n_frames))
         if rec.kind == "table":
             learn_rows(self, rec)
             return self
-        _warn_of_waveforms(rec)
-        self._sample_ref = self._reference_of(X)
+        if not is_power:
+            _warn_of_waveforms(rec)
+        self._sample_ref = self._reference_of(X, is_power)
         self._grid = bin_grid(rec.t_r, float(self.hrf_length), self.hrf_bounds, rec.sfreq)
         fitted = learn(self, rec, self._bins(rec), reader.detrend)
         publish(self, fitted)
@@ -176,10 +179,12 @@ class LearnableHRF(
             replicates(self)
         return self
 
-    def _reference_of(self, X) -> float:
+    def _reference_of(self, X, is_power: bool) -> float:
         """Moment of a sampling interval at which samples of X stand."""
         if self.sample_time_ref is not None:
             return float(self.sample_time_ref)
+        if is_power:
+            return 0.5
         drive = what_is(X).drive
         return 0.0 if drive is None else float(drive.sample_time_ref)
 
@@ -201,7 +206,7 @@ class LearnableHRF(
                     f"X is sampled at {rec.sfreq:g} Hz, but fit saw {layout.sfreq:g} Hz: resample "
                     "it."
                 )
-        return rec
+        return rec.as_drives()
 
     def _predict_segments(self, rec):
         """Predict frames (n_frames, n_targets) of segments; say which have a whole history."""

@@ -17,7 +17,7 @@ from .bands import check_bands, refusal
 from .discrete import discrete_bands, discrete_power
 from .matrices import check_wavelet, deepest_level, shortest_length
 from .morlet import _check_cycles, band_frequencies, causal_delay
-from .power import band_power
+from .power import band_power, bin_means
 from .shannon import shannon_kernels
 
 Reader = Callable[[int, int], np.ndarray]
@@ -43,6 +43,9 @@ class _Bank:
     def delay(self) -> np.ndarray:
         """Seconds (n_bands,) by which each band's power comes late."""
         return np.zeros(len(self.band_edges))
+
+    #: Values of power per second that there are at most.
+    rate = np.inf
 
 
 @dataclass(frozen=True)
@@ -255,18 +258,163 @@ class Discrete(_Bank):
         return discrete_power(read, n_times, self.wavelet, len(self.band_edges) - 1, **bins)
 
 
-def as_bank(bands) -> Shannon | Morlet | Discrete:
+# Scale of power to the factor that makes natural logarithms of its values.
+_SCALES = {"linear": None, "log": 1.0, "log10": np.log(10.0), "dB": np.log(10.0) / 10.0}
+# Nobody's power lies beyond e^69 = 1e30, or varies by less than a part in a thousand.
+_LARGEST_LOG, _LEAST_LOG = 69.0, 1e-3
+
+
+@dataclass(frozen=True)
+class Precomputed(_Bank):
+    """Bands whose power was measured elsewhere: X holds power, not signals.
+
+    Parameters
+    ----------
+    scale : "linear" | "log" | "log10" | "dB"
+        What the numbers are: power (squared units, no negative values), its natural or decimal
+        logarithm, or decibels.
+    bands : dict | list of str | None
+        Names of the bands in the order of X, with edges (low, high) in Hz where they are a dict;
+        None takes those that X brings (columns of tables, frequencies of MNE's objects), or counts.
+    rate : float | None
+        Values per second, which follow from the input: `resolve` fills them in.
+
+    See Also
+    --------
+    Shannon, Morlet, Discrete : Bands that are measured here.
+
+    Notes
+    -----
+    X is a list of recordings, ``(n_channels, n_bands, n_times)`` each, or ``(n_drives, n_times)``,
+    which have one band each; or of DataFrames (rows are times; columns are drives, or two levels,
+    channel and band); or MNE's ``RawTFR``. Windows are ``(n_windows, n_channels, n_bands,
+    n_times)``, MNE's ``EpochsTFR``, or what `mne_samba.make_windows` makes of recordings.
+    ``Reader(sfreq=...)`` says how many values there are per second.
+
+    Value k stands for the time from ``k / sfreq`` to ``(k + 1) / sfreq`` after the beginning of the
+    recording, from which ``Reader(first_volume=...)`` counts. Where values are instants (at
+    ``k / sfreq``), say a ``first_volume`` that is half a sampling interval later; values of MNE's
+    objects are taken as instants without being told. Bins are averages of power over the time they
+    last, and never shorter than a value lasts, unless frames are: no detail is invented. NaN is
+    unknown power: what follows it within a response is not learnt from.
+
+    Examples
+    --------
+    >>> from mne_samba import Reader, SambaTranslator, SambaModel
+    >>> from mne_samba.wavelets import Precomputed
+    >>> bands = Precomputed("log", {"alpha": (8, 13), "beta": (13, 30)})
+    >>> translator = SambaTranslator(
+    ...     t_r=2.0, model=SambaModel(bands=bands), reader=Reader(sfreq=0.5)
+    ... )  # then translator.fit([power], [bold]), power of shape (n_channels, 2, n_times)
+    """
+
+    scale: str
+    bands: Mapping[str, Sequence[float]] | Sequence[str] | None = None
+    rate: float | None = None
+
+    def __post_init__(self):
+        if self.scale not in _SCALES:
+            raise ValueError(
+                f"scale must say what the numbers of X are, one of {list(_SCALES)}, got "
+                f"{self.scale!r}: Precomputed('log')."
+            )
+
+    @property
+    def band_edges(self) -> dict[str, tuple[float, float]]:
+        """Name of every band to its edges (low, high) in Hz, NaN where they are not known."""
+        unknown = (np.nan, np.nan)
+        return {name: tuple(edges) or unknown for name, edges in super().band_edges.items()}
+
+    def resolve(self, given: Mapping[str, Sequence[float]], sfreq: float) -> Precomputed:
+        """Fill in the bands that X brings, and their rate.
+
+        Parameters
+        ----------
+        given : dict
+            Name of every band of X to its edges (low, high) in Hz, or to () where not known.
+        sfreq : float
+            Values per second.
+
+        Returns
+        -------
+        Precomputed
+            With ``bands`` as a dict.
+
+        Raises
+        ------
+        ValueError
+            If there are other bands than in X, or another rate.
+        """
+        if self.rate is not None and abs(self.rate / sfreq - 1) > 1e-6:
+            raise ValueError(
+                f"rate={self.rate:g} contradicts the {sfreq:g} values per second of X: leave it "
+                "out, Reader(sfreq=...) says it."
+            )
+        bands = given if self.bands is None else self.bands
+        if not isinstance(bands, Mapping):
+            bands = dict.fromkeys(map(str, bands), ())
+        if len(bands) != len(given):
+            raise ValueError(
+                f"Precomputed names {len(bands)} bands, {list(bands)[:8]}, but X has "
+                f"{len(given)} per channel. Expected arrays (n_channels, n_bands, n_times): one "
+                "channel alone is power[np.newaxis]."
+            )
+        bands = {name: tuple(map(float, edges)) for name, edges in bands.items()}
+        return replace(self, bands=bands, rate=float(sfreq))
+
+    def power(
+        self, read: Reader, n_times: int, sfreq: float, *, start, width, n_bins, out=None,
+        progress=None,
+    ) -> np.ndarray:  # fmt: skip
+        """Average power in bins, NaN where less than half of a bin is known.
+
+        ``read`` gives values (n_channels * n_bands, n_values), those of a channel side by side.
+        """
+        values = self.linear(np.asarray(read(0, n_times), dtype=np.float64))
+        bins = bin_means(values, start + width * np.arange(n_bins + 1))
+        bins = bins.reshape(-1, len(self.band_edges), n_bins)
+        out = np.empty(bins.shape, dtype=np.float32) if out is None else out
+        out[:] = bins
+        return out
+
+    def linear(self, values: np.ndarray) -> np.ndarray:
+        """Power from values on the scale that they were given on, any shape."""
+        known = values[np.isfinite(values)]
+        factor = _SCALES[self.scale]
+        if factor is None:
+            if (known < 0).any():
+                raise ValueError(
+                    f"X holds negative values, {known.min():.3g} among them, which linear power "
+                    "has not. Is it logarithmic (Precomputed('log'), 'log10' or 'dB'), or a "
+                    "signal, whose bands are measured here (bands=None)?"
+                )
+            return values
+        if known.size and factor * np.ptp(known) < _LEAST_LOG:
+            raise ValueError(
+                f"X varies between {known.min():.3g} and {known.max():.3g}, too little for "
+                f"logarithmic power ({self.scale!r}). Is it linear power (Precomputed('linear')), "
+                "or a signal in volts, whose bands are measured here (bands=None)?"
+            )
+        if known.size and factor * np.abs(known).max() > _LARGEST_LOG:
+            raise ValueError(
+                f"X reaches {known[np.abs(known).argmax()]:.3g}, too much for logarithmic power "
+                f"on the scale {self.scale!r}. Is it in decibels (Precomputed('dB')), or linear?"
+            )
+        return np.exp(factor * values)
+
+
+def as_bank(bands) -> Shannon | Morlet | Discrete | Precomputed:
     """Return the bank that ``bands`` stands for.
 
     Parameters
     ----------
-    bands : dict | Shannon | Morlet | Discrete | None
+    bands : dict | Shannon | Morlet | Discrete | Precomputed | None
         A dict of name to (low, high) in Hz, or None for the canonical bands, means
         `Shannon`; a bank is returned as it is.
 
     Returns
     -------
-    Shannon | Morlet | Discrete
+    Shannon | Morlet | Discrete | Precomputed
         The bank.
 
     Raises
@@ -277,7 +425,8 @@ def as_bank(bands) -> Shannon | Morlet | Discrete:
     if isinstance(bands, _Bank):
         return bands
     if isinstance(bands, type) and issubclass(bands, _Bank):
-        raise ValueError(f"bands={bands.__name__} is a class: write bands={bands.__name__}().")
+        example = "Precomputed('log')" if bands is Precomputed else f"{bands.__name__}()"
+        raise ValueError(f"bands={bands.__name__} is a class: write bands={example}.")
     if bands is None or isinstance(bands, Mapping):
         return Shannon(bands)
     raise refusal(bands)

@@ -263,6 +263,30 @@ def bin_sums(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.diff(summed[..., below] + (edges - below) * values[..., below], axis=-1)
 
 
+def bin_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Average what is known of samples (n_rows, n_times) between fractional edges.
+
+    Sample k lasts from k to k + 1. NaN in one row makes a sample unknown; bins of which less than
+    half is known are NaN: (n_rows, n_edges - 1).
+    """
+    whole = np.rint(edges).astype(int)
+    if np.abs(edges - whole).max() < 1e-6 and (np.diff(whole) == 1).all():
+        # Samples are the bins: not even rounded.
+        bins, n_before = np.full((len(values), len(whole) - 1), np.nan), max(0, -whole[0])
+        kept = values[:, max(0, whole[0]) : max(0, whole[-1])]
+        bins[:, n_before : n_before + kept.shape[1]] = kept
+        return np.where(np.isnan(bins).any(axis=0), np.nan, bins)
+    place = np.clip(edges, 0, values.shape[-1])
+    covered = np.diff(place)
+    known = ~np.isnan(values).any(axis=0)
+    if not known.all():
+        covered, values = bin_sums(known.astype(float), place), np.where(known, values, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bins = bin_sums(values, place) / covered
+    bins[:, covered < 0.5 * np.diff(edges)] = np.nan
+    return bins
+
+
 def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
     """Read ``first .. stop``, mirrored at the signal's ends, as float32.
 

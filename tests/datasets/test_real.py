@@ -9,6 +9,9 @@ from scipy.io import loadmat
 
 from mne_samba.datasets import (
     load_calcium_bold,
+    load_eeg_fmri_sleep,
+    load_events_bold,
+    load_rat_lfp_optical,
     simulate_bold,
     simulate_bold_image,
     simulate_paired,
@@ -38,6 +41,26 @@ def test_calcium_and_bold():
     np.testing.assert_allclose(data.bold_times, (np.arange(490) + 1) * 1.5)
     assert data.bold_times[-1] == pytest.approx(len(data.calcium) / data.sfreq)
     assert "REAL" in data.DESCR
+
+
+def test_sleep_is_what_the_source_holds_to_half_precision(shared_data):
+    data = load_eeg_fmri_sleep()
+    assert len(data.subjects) == 15 and data.power[0].shape == (1, 6, len(data.states[0]))
+    table = pd.read_csv(shared_data / "eeg_fmri_sleep" / f"{data.subjects[3]}.csv.gz")
+    np.testing.assert_allclose(data.power[3][0].T, table[data.bands], rtol=5e-4, atol=1e-4)
+    p = table[list(data.states[3])].clip(1e-6, 1 - 1e-6)
+    np.testing.assert_allclose(data.states[3], np.log(p / (1 - p)), rtol=5e-4, atol=1e-3)
+    assert (data.stages[3] == table["hypnogram"]).all()
+    assert "REAL" in data.DESCR
+
+
+def test_rat_and_events(shared_data):
+    rat, events = load_rat_lfp_optical(), load_events_bold()
+    assert rat.lfp.shape == (2415,) and rat.blood.shape == (2415, 1) and rat.t_r == 0.16
+    name = shared_data / "rat_lfp_optical" / "s1_suj5_525_preproc.mat"
+    np.testing.assert_array_equal(rat.blood[:, 0], -loadmat(name, simplify_cells=True)["OPT"])
+    assert events.events.shape == (6, 3360) and (events.events.sum(axis=1) == 96).all()
+    assert events.bold.shape == (3360, 1)
 
 
 def test_calcium_follows_the_stimuli_and_bold_follows_calcium():

@@ -57,12 +57,10 @@ plt.show()
 # %%
 # Would more minutes help?
 # ------------------------
-# A curve through the scores says what to expect, if the recording stays as it is.
-curve = curves["translator, linear core"]
-viz.plot_learning_curve(curve, title="Simulated: translator", show=False)
-plt.show()
-print(f"expected at 30 minutes: {float(curve.extrapolate(30)):.2f}, with endless data "
-      f"{curve.ceiling_:.2f}")  # fmt: skip
+# Look at what the last minutes added. How far a curve goes on rising, no few points tell.
+for name, curve in curves.items():
+    gain, low, high = curve.last_gain()
+    print(f"{name}: {gain:+.2f} by the last step (95 % interval {low:+.2f} to {high:+.2f})")
 
 # %%
 # Which one?

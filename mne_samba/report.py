@@ -184,6 +184,8 @@ def _add_result(page, result, coords, targets) -> None:
 def _add_model(page, model, regions: dict, sources: dict, truth, targets) -> None:
     """Add what a fitted model has; places of regions and sources as `viz.plot_graph` takes them."""
     networks = sources["source_networks"]
+    if hasattr(model, "corrections_kept_"):
+        page.text("What was fitted", f"<p>{what_was_fitted(model)}</p>")
     if hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:
         _add_responses(page, model, **regions, truth=truth, targets=targets)
     if hasattr(model, "band_attention_"):
@@ -211,6 +213,19 @@ def _add_model(page, model, regions: dict, sources: dict, truth, targets) -> Non
             + ("kept." if kept else "left out."),
             viz.plot_history, model,
         )  # fmt: skip
+
+
+def what_was_fitted(model) -> str:
+    """Say in words which parts of a translator are used, and which were left out."""
+    if getattr(model, "core_", None) is None:
+        return "The published network: all of its parts are used, whether they help or not."
+    words = "A linear core: band power, a map between channels and regions, a response per region."
+    if model.corrections_kept_:
+        return f"{words} Graph attention and recurrence correct it."
+    return (
+        f"{words} Graph attention and recurrence are not used: they were not asked for, or frames "
+        "held out of training did not confirm them."
+    )
 
 
 def _add_responses(page, model, networks, coords, truth, targets) -> None:
@@ -257,5 +272,7 @@ def _add_graphs(page, model, regions: dict, sources: dict) -> None:
         places = {**regions, **sources}
         if kind == "source":
             places = {name.removeprefix("source_"): place for name, place in sources.items()}
-        if getattr(model.graph_, kind) is not None:
+        # Graphs are used by graph attention alone.
+        used = kind == "bipartite" or model.corrections_kept_
+        if used and getattr(model.graph_, kind) is not None:
             page.figure(title, caption, viz.plot_graph, model, kind, **places)

@@ -1,3 +1,5 @@
+import html
+
 import matplotlib
 import mne
 import numpy as np
@@ -50,9 +52,11 @@ def test_translator_in_a_report(report, people, translator, tmp_path):
     for title in (
         "Haemodynamic responses by network", "Time to peak", "Response parameters",
         "Band attention", "Band gain", "Activation patterns", "Map from channels to regions",
-        "Graph between regions", "Graph between channels",
     ):  # fmt: skip
         assert title in text
+    # What was not used is said, and not drawn.
+    assert "Graph attention and recurrence are not used" in text
+    assert "Graph between regions" not in text and "Graph between channels" not in text
     assert "&lt;simulated&gt;" in text and "<simulated>" not in text
     assert people.target_names[0] in text
     peak = f"{translator.hrf_peak_time_[0]:.3f}"
@@ -76,6 +80,7 @@ def test_result_in_a_report(report, people, tmp_path):
     assert "mean Spearman" in text and "r: Pearson correlation" in text
     score = result.summary().loc["SambaTranslator", "mean"]
     assert f"{score:.3f}" in text
+    assert text.index(html.escape(result.verdict)) < text.index("translator above")
 
 
 def test_learnt_response_in_a_report(report, tmp_path):

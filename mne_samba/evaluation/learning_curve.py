@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from mne.time_frequency import RawTFR
 from mne.utils import use_log_level
-from scipy.optimize import least_squares
 
 from ..data.frame_times import frame_times
 from ._folds import folds_of
@@ -20,17 +19,9 @@ from ._score import Scorer, runs_of
 from .nulls import mean_interval
 
 
-def _saturating(minutes, ceiling, half):
-    return ceiling * np.sqrt(minutes / (minutes + half))
-
-
 @dataclass
 class LearningCurve:
-    r"""Scores against minutes of training, and a curve through them.
-
-    The curve is :math:`r(m) = c \sqrt{m / (m + h)}`: the correlation of a regression whose weights
-    have an error that falls with :math:`1/m`. ``c`` is the score with endless data, and ``h`` the
-    minutes at which half of its variance is explained.
+    """Scores against minutes of training.
 
     Attributes
     ----------
@@ -39,28 +30,14 @@ class LearningCurve:
         are those that were used, ``asked`` those that were asked for.
     metric : str
         Name of the score.
-    ceiling_, half_ : float
-        Parameters of the curve; NaN where the scores do not rise above zero.
+
+    Notes
+    -----
+    Nothing is said of lengths that were not tried: three or four points tell no ceiling.
     """
 
     scores_: pd.DataFrame
     metric: str
-    ceiling_: float = float("nan")
-    half_: float = float("nan")
-
-    def __post_init__(self):
-        table = self.to_frame()
-        means = table[["minutes", "mean"]].to_numpy()
-        if len(means) < 2 or means[-1, 1] <= 0:
-            return
-        start = [max(means[:, 1].max(), 0.05), float(np.median(means[:, 0]))]
-        fit = least_squares(
-            lambda parameters: _saturating(means[:, 0], *parameters) - means[:, 1],
-            np.clip(start, [1e-6, 2e-3], [1.0, 1e5]),
-            bounds=([0.0, 1e-3], [1.0, 1e5]),
-            x_scale=start,
-        )
-        self.ceiling_, self.half_ = (float(value) for value in fit.x)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the mean score at each length, with its 95 % interval over folds.
@@ -77,38 +54,17 @@ class LearningCurve:
             rows.append((part["minutes"].mean(), mean, low, high, len(folds)))
         return pd.DataFrame(rows, columns=["minutes", "mean", "ci_low", "ci_high", "n_folds"])
 
-    def extrapolate(self, minutes) -> np.ndarray:
-        """Score that the curve expects.
-
-        Parameters
-        ----------
-        minutes : array | float
-            Minutes of training.
+    def last_gain(self) -> tuple[float, float, float]:
+        """Return what the last minutes added, which says whether more of them would help.
 
         Returns
         -------
-        score : ndarray
-            Expected scores.
+        gain, low, high : float
+            Score with all minutes above that with the length before, paired over folds, and its
+            95 % interval; NaN with one length.
         """
-        return _saturating(np.asarray(minutes, float), self.ceiling_, self.half_)
-
-    def minutes_for(self, score: float) -> float:
-        """Minutes of training at which the curve reaches a score.
-
-        Parameters
-        ----------
-        score : float
-            The wanted score.
-
-        Returns
-        -------
-        minutes : float
-            Infinite where the curve stays below.
-        """
-        if not np.isfinite(self.ceiling_):
-            return float("nan")
-        share = (score / self.ceiling_) ** 2
-        return float(self.half_ * share / (1 - share)) if share < 1 else float("inf")
+        folds = self.scores_.groupby(["asked", "fold"])["score"].mean().unstack()
+        return mean_interval(folds.iloc[-1] - folds.iloc[-2] if len(folds) > 1 else [])
 
 
 def _window_subset(samples: Samples, train: np.ndarray, seconds: float) -> tuple[np.ndarray, float]:
@@ -185,7 +141,7 @@ def learning_curve_minutes(
     Returns
     -------
     curve : LearningCurve
-        ``to_frame()``, ``extrapolate(minutes)``, ``minutes_for(score)``.
+        ``to_frame()``, ``last_gain()``.
 
     Raises
     ------

@@ -211,15 +211,14 @@ def plot_learning_curve(
     -------
     fig : Figure
         Mean over repeats, with a band of one standard deviation; of a result, the folds as
-        repeats and the fitted curve.
+        repeats.
 
     Raises
     ------
     ValueError
         If a model has not one row per size, or ``scores`` are missing.
     """
-    curve = None
-    if hasattr(sizes, "extrapolate"):
+    if hasattr(sizes, "last_gain"):
         curve = sizes
         by_fold = curve.scores_.groupby(["asked", "fold"])["score"].mean().unstack()
         sizes, scores, ylabel = curve.to_frame()["minutes"], by_fold, _label(curve.metric)
@@ -239,10 +238,6 @@ def plot_learning_curve(
         panel.plot(sizes, mean, "o-", ms=3.5, color=color, label=name)
         if values.shape[1] > 1:
             panel.fill_between(sizes, mean - spread, mean + spread, color=color, alpha=0.18, lw=0)
-    if curve is not None and np.isfinite(curve.ceiling_):
-        grid = np.linspace(sizes.min() / 2, 1.5 * sizes.max(), 100)
-        label = f"fit, {curve.ceiling_:.2f} with endless data"
-        panel.plot(grid, curve.extrapolate(grid), "--", color="0.4", lw=1, label=label)
     if log:
         panel.set_xscale("log")
         panel.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)

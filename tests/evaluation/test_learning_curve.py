@@ -34,9 +34,9 @@ def test_scores_rise_with_minutes_within_a_person():
     table = curve.to_frame()
     np.testing.assert_allclose(table["minutes"], [2, 8, 28])
     assert table["mean"].is_monotonic_increasing
-    assert curve.extrapolate(60) > table["mean"].iloc[-1] - 0.02
-    assert 0 < curve.minutes_for(table["mean"].iloc[1]) < 28
-    assert curve.minutes_for(0.999) == np.inf
+    gain, low, high = curve.last_gain()
+    assert low < gain < high
+    assert gain == pytest.approx(table["mean"].iloc[2] - table["mean"].iloc[1])
 
 
 def test_whole_recordings_are_cut():
@@ -81,16 +81,16 @@ def test_default_minutes_use_all_there_is():
     assert len(used) == 4 and used[-1] <= 13.4 and used[-1] > 8
 
 
-def test_the_curve_is_recovered():
-    minutes = np.array([2.0, 5.0, 10.0, 20.0, 40.0])
-    scores = 0.6 * np.sqrt(minutes / (minutes + 12.0))
-    table = pd.DataFrame(
-        {"asked": minutes, "minutes": minutes, "fold": 0, "target": 0, "score": scores}
-    )
-    curve = LearningCurve(table, "spearman")
-    assert curve.ceiling_ == pytest.approx(0.6, abs=1e-3)
-    assert curve.half_ == pytest.approx(12, abs=0.1)
-    assert curve.minutes_for(0.3) == pytest.approx(4, abs=0.1)
+def test_gain_of_the_last_minutes_is_paired_over_folds():
+    rows = [
+        {"asked": m, "minutes": m, "fold": fold, "target": 0, "score": score + 0.3 * fold}
+        for fold in (0, 1)
+        for m, score in ((2.0, 0.1), (4.0, 0.2), (8.0, 0.25))
+    ]
+    curve = LearningCurve(pd.DataFrame(rows), "spearman")
+    np.testing.assert_allclose(curve.last_gain(), 0.05)  # each fold gains as much
+    alone = LearningCurve(curve.scores_[curve.scores_["asked"] == 2.0], "spearman")
+    assert np.isnan(alone.last_gain()).all()
 
 
 @pytest.mark.parametrize("minutes", [[0], [-1, 2], [np.nan], []])

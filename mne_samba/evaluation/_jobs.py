@@ -128,10 +128,10 @@ def fingerprint(samples: Samples) -> str:
     signal = samples.signal
     items = signal if isinstance(signal, list | tuple) else [signal]
     # Item by item: all signals together need not fit into memory.
-    seen = [
-        joblib.hash((item.get_data() if hasattr(item, "get_data") else item, _described(item)))
-        for item in items
-    ]
+    seen = []
+    for item in items:
+        data = item.get_data() if hasattr(item, "get_data") else np.asarray(item)
+        seen.append(joblib.hash((data, _described(item))))
     return joblib.hash((samples.bold, seen, samples.table, samples.groups))
 
 

@@ -98,13 +98,13 @@ def plain_step(net, chunks, previous):
     """Frames of `PaperNet` in training (all windows told the previous frame) in plain form."""
     power = conv_bank(chunks).square()
     n_windows, n_channels, n_all, _ = power.shape
-    n_frames, hidden = n_all - net.n_chunks + 1, 0.0
+    n_frames, hidden = n_all - net.n_lags + 1, 0.0
     attention = net.attention
     for level, part in enumerate(power.split(net.sizes, dim=-1)):
         size = part.shape[-1]
-        n_times, n_lags = n_all * size, (net.n_chunks - 1) * size + 1
-        lags = (torch.arange(n_lags).to(part) + 0.5) * (net.t_r / size)
-        kernel = net.hrf(lags) * (net.t_r / size)
+        n_times, n_lags = n_all * size, (net.n_lags - 1) * size + 1
+        lags = (torch.arange(n_lags).to(part) + 0.5) * (net.dt / size)
+        kernel = net.hrf(lags) * (net.dt / size)
         drive = part.reshape(n_windows, n_channels, n_times)
         n_fft = n_times + n_lags - 1
         spectrum = torch.fft.rfft(drive, n_fft) * torch.fft.rfft(kernel, n_fft)

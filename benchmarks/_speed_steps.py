@@ -52,8 +52,12 @@ class Step:
         bold = torch.randn(n_windows, n_frames, n_targets, device=device)
         self.previous = torch.randn_like(bold)
         self.target = {"bold": bold, "recording": torch.zeros(n_windows, device=device)}
-        self.power = chunk_power(self.x) if variant == "paper" else self.x
+        self.power = self._features() if variant == "paper" else self.x
         self.variant, self.loss = variant, CenteredCosineLoss()
+
+    def _features(self):
+        """Power of coefficients, (n_windows, n_channels, n_coefs, n_chunks)."""
+        return chunk_power(self.x).transpose(2, 3)
 
     def _back(self, frames):
         self.net.zero_grad()
@@ -63,7 +67,7 @@ class Step:
         """From the signal."""
         if self.variant != "paper":
             return self.cached()
-        return self._back(self.net(chunk_power(self.x), self.previous))
+        return self._back(self.net(self._features(), self.previous))
 
     def cached(self):
         """From features that were computed once."""

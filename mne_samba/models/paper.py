@@ -33,41 +33,17 @@ from .retrieval import MatchedFilter
 from .trainer import Trainer
 from .validation import mean_and_slope
 from .warm_start import start_of
-from .windows import FrameWindows, Windowing, like
+from .windows import FrameWindows, Windowing, like, without
 
 _TRAINED_BY = {"criterion": CenteredCosineLoss, "weight_decay": WEIGHT_DECAY}
 
 
 class _Windows(FrameWindows):
-    """Windows for the published network: chunks before coefficients, and the previous frames."""
+    """Windows for the published network, which takes the previous frames besides."""
 
     def __getitem__(self, i):
         power, target = super().__getitem__(i)
-        inputs = {"power": power.transpose(1, 2), "previous": earlier_frames(target["bold"])}
-        return inputs, target
-
-
-class _ByCoefficient(nn.Module):
-    """The network with bins last, as other forward models have them.
-
-    From (n_windows, n_channels, n_features, n_chunks) to frames (n_windows, n_frames, n_targets),
-    or to the readout before the decoder.
-    """
-
-    def __init__(self, net: PaperNet, drive: bool = False):
-        super().__init__()
-        self.net, self.drive = net, drive
-        self.n_lags, self.step, self.dt = net.n_chunks, 1, net.t_r
-        self.recurrent = net.decoder
-
-    def response(self) -> torch.Tensor:
-        """Responses of nodes in bins of one frame, (n_channels, n_lags)."""
-        lags = (torch.arange(self.n_lags) + 0.5) * self.dt
-        return self.net.hrf(lags.to(self.net.logits))
-
-    def forward(self, power):
-        power = power.transpose(-1, -2)
-        return self.net.drive(power) if self.drive else self.net(power)
+        return {"power": power, "previous": earlier_frames(target["bold"])}, target
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +65,7 @@ class FittedPaper:
 
     def module_for(self, grid: LowRateGrid) -> nn.Module:
         """Network from power to frames, in evaluation mode."""
-        return _ByCoefficient(self.network.module)
+        return self.network.module
 
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Frames (n_frames, n_targets) from power (n_channels, n_features, n_bins)."""
@@ -107,7 +83,7 @@ class FittedPaper:
 
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Readout of targets before the decoder, (n_targets, n_frames)."""
-        module = _ByCoefficient(self.network.module, drive=True)
+        module = without(self.network.module, "decoder")
         return [frames.T for frames in self.windowing.predict(module, powers)]
 
     def describe(self, layout: Layout) -> dict:
@@ -218,7 +194,7 @@ class PaperModel(BaseEstimator):
             parts=(part, held), n_frames=windowing.n_frames, trained_by=_TRAINED_BY,
             windows=partial(_Windows, dtype=trainer.torch_dtype),
         )  # fmt: skip
-        module = _ByCoefficient(network.module)
+        module = network.module
         frames = windowing.predict(module, held.powers)
         found = np.concatenate(frames).astype(np.float64)
         mean, slope = mean_and_slope(found, np.concatenate(held.targets))
@@ -251,4 +227,4 @@ def _attended(net: PaperNet, graphs: Graphs, windowing: Windowing, data: Paired)
     power = max(data.powers, key=lambda power: power.shape[-1])
     power = torch.as_tensor(power[..., : data.grid.n_bins(windowing.n_frames)]).to(like(net))
     with torch.inference_mode():
-        return graphs.attended(*net.attentions(power.transpose(-1, -2)[None]))
+        return graphs.attended(*net.attentions(power[None]))

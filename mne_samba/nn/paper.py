@@ -45,7 +45,7 @@ class PaperNet(nn.Module):
     1 - cosine over time, per target                `CenteredCosineLoss`
     ==============================================  ==============================================
 
-    Input ``(n_windows, n_channels, n_chunks + n_frames - 1, n_coefs)``: standardised power of
+    Input ``(n_windows, n_channels, n_coefs, n_chunks + n_frames - 1)``: standardised power of
     wavelet coefficients; the chunk at ``n_chunks - 1`` ends at the first frame. Output
     ``(n_windows, n_frames, n_targets)``.
 
@@ -66,7 +66,9 @@ class PaperNet(nn.Module):
         n_hidden: int = 32, forcing: float = 0.5, learn_edges: bool = False,
     ):  # fmt: skip
         super().__init__()
-        self.n_chunks, self.t_r, self.forcing = n_chunks, t_r, forcing
+        # As of other forward networks: bins of history, bins per frame, and seconds of a bin.
+        self.n_lags, self.step, self.dt = n_chunks, 1, t_r
+        self.forcing = forcing
         self.sizes = level_sizes(n_samples)
         self.hrf = DoubleGammaHRF(n_channels, bounds=hrf_bounds).requires_grad_(learn_hrf)
         self.levels = nn.ParameterList(_level_maps(self.sizes, n_hidden))
@@ -94,6 +96,15 @@ class PaperNet(nn.Module):
         """Attention over levels (n_channels, n_levels); every row sums to 1."""
         return self.logits.softmax(dim=1)
 
+    @property
+    def recurrent(self) -> nn.Module | None:
+        """What makes frames depend on frames before them."""
+        return self.decoder
+
+    def response(self) -> torch.Tensor:
+        """Responses of nodes in bins of one frame, (n_channels, n_lags)."""
+        return self.hrf((torch.arange(self.n_lags).to(self.logits) + 0.5) * self.dt)
+
     def kernels(self) -> list[torch.Tensor]:
         """Attention-weighted response of every node at each level's rate, most recent lag first.
 
@@ -101,16 +112,16 @@ class PaperNet(nn.Module):
         """
         attention, kernels = self.attention, []
         for level, size in enumerate(self.sizes):
-            dt = self.t_r / size
+            dt = self.dt / size
             # Every coefficient of a frame's chunk has this much history inside the input.
-            n_lags = (self.n_chunks - 1) * size + 1
+            n_lags = (self.n_lags - 1) * size + 1
             lags = (torch.arange(n_lags).to(self.logits) + 0.5) * dt
             kernels.append(self.hrf(lags) * (attention[:, level, None] * dt))
         return kernels
 
     def hidden(self, power: torch.Tensor) -> torch.Tensor:
         """Features of nodes, (n_channels, n_hidden, n_windows * n_frames)."""
-        features = node_features(power, self.n_chunks, self.kernels(), self.levels)
+        features = node_features(power.transpose(2, 3), self.n_lags, self.kernels(), self.levels)
         return features + self.level_bias[:, None]
 
     def attentions(self, power: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
@@ -140,7 +151,7 @@ class PaperNet(nn.Module):
     def forward(self, power: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
         """Predict frames.
 
-        ``power`` (n_windows, n_channels, n_chunks + n_frames - 1, n_coefs); ``previous``
+        ``power`` (n_windows, n_channels, n_coefs, n_chunks + n_frames - 1); ``previous``
         (n_windows, n_frames, n_targets); returns ``frames`` (n_windows, n_frames, n_targets).
         """
         readout = self.drive(power)

@@ -34,7 +34,7 @@ def network(seed=0, **options):
 
 def batch(n_windows=3, seed=0):
     rng = torch.Generator().manual_seed(seed)
-    shape = (n_windows, N_CHANNELS, N_CHUNKS + N_FRAMES - 1, N_COEFS)
+    shape = (n_windows, N_CHANNELS, N_COEFS, N_CHUNKS + N_FRAMES - 1)
     power = torch.randn(shape, generator=rng, dtype=torch.float64)
     bold = torch.randn(n_windows, N_FRAMES, N_TARGETS, generator=rng, dtype=torch.float64)
     return power, bold
@@ -97,7 +97,7 @@ def test_response_is_a_causal_convolution_of_power():
     for level, size in enumerate(level_sizes(N_SAMPLES)):
         dt = T_R / size
         lags = (np.arange((N_CHUNKS - 1) * size + 1) + 0.5) * dt
-        part = power[0, ..., start : start + size].reshape(N_CHANNELS, -1).numpy()
+        part = power[0, :, start : start + size].transpose(1, 2).reshape(N_CHANNELS, -1).numpy()
         start += size
         for node in range(N_CHANNELS):
             bold = dt * np.convolve(part[node], double_gamma(lags, params[node]))
@@ -109,7 +109,8 @@ def test_response_is_a_causal_convolution_of_power():
 
 def test_some_nodes_at_a_time_are_all_nodes_at_once(monkeypatch):
     net, (power, _) = network(), batch(2)
-    kernels, maps = [k.detach() for k in net.kernels()], list(net.levels)
+    power, kernels = power.transpose(2, 3), [k.detach() for k in net.kernels()]
+    maps = list(net.levels)
     whole = paper_response.node_features(power, N_CHUNKS, kernels, maps)
     monkeypatch.setattr(paper_response, "_NODES", 2)
     torch.testing.assert_close(paper_response.node_features(power, N_CHUNKS, kernels, maps), whole)
@@ -122,11 +123,11 @@ def test_frames_see_only_signal_before_them(recurrent):
     for frame in (0, 3):
         later = power.clone()
         # The chunk after a frame's own is its future.
-        later[:, :, N_CHUNKS + frame :] += 1.0
+        later[..., N_CHUNKS + frame :] += 1.0
         changed = (net(later) - now).abs().amax(dim=(0, 2))
         assert changed[: frame + 1].max() < 1e-12 and changed[frame + 1 :].min() > 1e-6
         own = power.clone()
-        own[:, :, N_CHUNKS - 1 + frame] += 1.0
+        own[..., N_CHUNKS - 1 + frame] += 1.0
         assert (net(own) - now)[:, frame].abs().min() > 1e-9
 
 
@@ -152,7 +153,7 @@ def test_a_rhythm_survives_the_response_because_power_is_taken_first():
     steady = torch.as_tensor(rhythm / envelope).view(1, 1, n_all, n_samples)
     with torch.no_grad():
         net.eval()
-        modulated, flat = net(chunk_power(chunks)), net(chunk_power(steady))
+        modulated, flat = (net(chunk_power(x).transpose(2, 3)) for x in (chunks, steady))
     assert modulated.std(dim=1).min() > 5 * flat[:, 1:].std(dim=1).min()
     assert (modulated - flat).abs().max() > 0.05 * modulated.abs().max()
 

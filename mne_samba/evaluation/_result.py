@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ._verdict import p_words, verdict_of
+from ._verdict import p_words, scored_models, verdict_of
 from .nulls import cluster_size, fdr, max_statistic_p, mean_interval, p_value, sign_flip_p
 
 
@@ -187,11 +187,6 @@ class EvaluationResult:
         null = np.nanmean(self.null_[model], axis=1)
         return observed, null, float(p_value(observed, null, self._cluster(null)))
 
-    def _with(self, metric: str | None = None) -> list[str]:
-        """Names of the models that have scores with a metric, in their order."""
-        metric = self.metric if metric is None else metric
-        return list(self.scores_.loc[self.scores_["metric"] == metric, "model"].unique())
-
     def _scores(self, model: str, metric: str | None = None) -> pd.DataFrame:
         metric = self.metric if metric is None else metric
         table = self.scores_
@@ -237,7 +232,7 @@ class EvaluationResult:
             ``ci_high`` (95 %, Student's t), ``p_sign_flip`` (two-sided).
         """
         rows = []
-        for model in self._with(metric):
+        for model in scored_models(self, metric):
             units = self._units(model, metric)
             std = float(np.std(units, ddof=1)) if len(units) > 1 else float("nan")
             rows.append({"model": model, **_statistics(units), "std": std})
@@ -285,7 +280,7 @@ class EvaluationResult:
         others = [m for m in dict.fromkeys(self.scores_["metric"]) if m != self.metric]
         means = self.scores_.groupby(["model", "metric"])["score"].mean().unstack()
         rows = {}
-        for model in self._with():
+        for model in scored_models(self):
             row = {
                 "mean": means.loc[model, self.metric],
                 "std_targets": pd.Series(self.target_scores(model)).std(),

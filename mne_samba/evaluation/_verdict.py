@@ -6,11 +6,18 @@ import numpy as np
 _NO_RIVALS = ("ceiling", "null: ")
 
 
+def scored_models(result, metric: str | None = None) -> list[str]:
+    """Names of the models that have scores with a metric (None: the first), in their order."""
+    table = result.scores_
+    metric = result.metric if metric is None else metric
+    return list(table.loc[table["metric"] == metric, "model"].unique())
+
+
 def best_baseline(result) -> str | None:
     """Baseline with the highest mean score; None where there is none."""
-    rivals = [m for m in result.models_ if m != result.translator and not m.startswith(_NO_RIVALS)]
-    scored = set(result.scores_.loc[result.scores_["metric"] == result.metric, "model"])
-    means = {m: np.nanmean(result.target_scores(m)) for m in rivals if m in scored}
+    scored = scored_models(result)
+    rivals = [m for m in scored if m != result.translator and not m.startswith(_NO_RIVALS)]
+    means = {m: np.nanmean(result.target_scores(m)) for m in rivals}
     return max(means, key=means.get, default=None)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..evaluation import p_value
+from ..evaluation._verdict import scored_models
 from ..models.retrieval import retrieval_summary
 from ._figure import (
     COLORS,
@@ -33,8 +34,8 @@ def _scores_of(scores, null, models, metric):
     if hasattr(scores, "scores_"):
         result = scores
         metric = result.metric if metric is None else metric
-        scored = result.scores_.loc[result.scores_["metric"] == metric, "model"].unique()
-        if not len(scored):
+        scored = scored_models(result, metric)
+        if not scored:
             raise ValueError(f"No scores with metric {metric!r}.")
         found = {m: result.target_scores(m, metric) for m in (scored if models is None else models)}
         if null is None and metric == result.metric:

@@ -10,6 +10,11 @@ from .._as_written import as_written
 _BLOCK = 1 << 20
 
 
+def fast_length(n_times: int) -> int:
+    """Length from ``n_times`` on of which real transforms are fast."""
+    return next_fast_len(n_times, real=True)
+
+
 @as_written
 def convolve_frames(drive, kernel, step=1, dt=1.0):
     """Convolve causally and sample at frames.
@@ -45,7 +50,7 @@ def convolve_frames(drive, kernel, step=1, dt=1.0):
     if _direct_is_faster(drive, n_frames, n_lags):
         # Reversed: a dot product with a slice of the past in time order is a convolution.
         return (drive.unfold(-1, n_lags, step) @ (kernel.flip(-1) * dt)[..., None])[..., 0]
-    size = next_fast_len(n_bins, real=True)
+    size = fast_length(n_bins)
     spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(kernel * dt, size)
     # Circular wrap-around only reaches outputs before n_lags - 1, which are not frames.
     full = torch.fft.irfft(spectrum, size)
@@ -95,6 +100,6 @@ def convolve(drive, kernel, dt=1.0):
 def _full_rate(drive, kernel):
     """Convolution by transforms of all regions together."""
     n_times = drive.shape[-1]
-    size = next_fast_len(n_times + kernel.shape[-1] - 1, real=True)
+    size = fast_length(n_times + kernel.shape[-1] - 1)
     spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(kernel, size)
     return torch.fft.irfft(spectrum, size)[..., :n_times]

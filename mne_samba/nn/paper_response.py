@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 
 from .._as_written import as_written
+from ..hrf.convolution import fast_length
 
 # Nodes whose transforms stay in a processor's cache together; an accelerator takes all at once.
 _NODES = 16
-
-
-@lru_cache(maxsize=256)
-def _fast_length(n_times: int) -> int:
-    """Smallest product of 2, 3 and 5 from ``n_times`` on: transforms of it are fast."""
-    best, fives = 1 << (n_times - 1).bit_length(), 1
-    while fives < best:
-        odd = fives
-        while odd < best:
-            best = min(best, odd << (-(-n_times // odd) - 1).bit_length())
-            odd *= 3
-        fives *= 5
-    return best
 
 
 @as_written
@@ -47,7 +33,7 @@ def _features(power, n_chunks, kernels, maps) -> torch.Tensor:
     levels = power.split([len(weight) for weight in maps], dim=-1)
     for level, kernel, weight in zip(levels, kernels, maps, strict=True):
         size, n_times = len(weight), n_all * len(weight)
-        n_fft = _fast_length(n_times)
+        n_fft = fast_length(n_times)
         spectrum = torch.fft.rfft(level.reshape(n_windows, n_channels, n_times), n_fft)
         bold = torch.fft.irfft(spectrum * torch.fft.rfft(kernel, n_fft), n_fft)
         bold = bold[..., (n_chunks - 1) * size : n_times]

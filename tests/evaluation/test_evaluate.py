@@ -150,6 +150,8 @@ def test_scrubbed_frames_and_incomplete_history_do_not_count(world):
     assert nulls.loc["FrameRidge", "p"] == 1 / 40
 
 
+# Three people of 200 frames look alike by chance.
+@pytest.mark.filterwarnings("ignore:People share a segment")
 def test_scores_are_those_of_the_estimator(people):
     """Drift is fitted to the same frames in the same way by ``score`` and ``evaluate``."""
     bolds = [bold.copy() for bold in people.bolds]

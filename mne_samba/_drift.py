@@ -188,7 +188,10 @@ def project_out(y, basis, mask=None, what: str = "regressors") -> np.ndarray:
     valid = np.isfinite(y)
     if mask is not None:
         valid &= np.asarray(mask, dtype=bool)[:, np.newaxis]
-    patterns, members = np.unique(valid, axis=1, return_inverse=True)
+    if (valid == valid[:, :1]).all():
+        patterns, members = valid[:, :1], np.zeros(y.shape[1], dtype=int)
+    else:
+        patterns, members = np.unique(valid, axis=1, return_inverse=True)
     for index, pattern in enumerate(patterns.T):
         columns = np.flatnonzero(members.ravel() == index)
         n_valid = int(pattern.sum())

@@ -13,6 +13,8 @@ from mne_samba import (
 )
 from mne_samba.wavelets import Morlet
 
+# Nothing is chosen inside and no response searched: for tests of what is around a core.
+QUICK = {"power": "linear", "target_bands": False, "map_prior": "gaussian", "hrf": "canonical"}
 MODELS = {
     ("default", False): models.SambaModel,
     ("core", False): models.CoreModel,
@@ -28,6 +30,11 @@ def names_of(part) -> list[str]:
     return list(inspect.signature(part).parameters)
 
 
+def quick(cls, **options):
+    """Model of a class whose core is quick."""
+    return cls(**{name: QUICK[name] for name in names_of(cls) if name in QUICK} | options)
+
+
 def _take(options: dict, part):
     """Remove what a part has from the options; None where nothing is asked of it."""
     own = {name: options.pop(name) for name in names_of(part) if name in options}
@@ -38,7 +45,8 @@ def assemble(direction="ele_to_hemo", variant="default", **options):
     """Translator whose model, reader and trainer have what is asked for.
 
     ``direction`` is "ele_to_hemo", "hemo_to_ele" or "both"; ``variant`` "default" or "paper";
-    ``corrections="never"`` stands for the core alone; ``wavelet="morlet"`` for Morlet wavelets.
+    ``corrections="never"`` stands for the core alone; ``core="quick"`` for a quick one;
+    ``wavelet="morlet"`` for Morlet wavelets.
     """
     if options.get("corrections") == "never":
         del options["corrections"]
@@ -59,6 +67,8 @@ def assemble(direction="ele_to_hemo", variant="default", **options):
 
 
 def _one_way(cls, model, options: dict, lenient: bool = False):
+    if options.pop("core", None) == "quick":
+        options = quick(model).get_params() | options
     parts = {"model": _take(options, model), "reader": _take(options, Reader)}
     parts["trainer"] = _take(options, Trainer)
     if parts["model"] is None:

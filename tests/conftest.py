@@ -34,7 +34,7 @@ def people():
     from mne_samba.datasets import simulate_paired
 
     return simulate_paired(
-        3, 400.0, level="source", n_sources=8, n_targets=10, snr=4.0, random_state=0
+        3, 400.0, level="source", n_sources=8, n_targets=10, snr=4.0, sfreq=100.0, random_state=0
     )
 
 

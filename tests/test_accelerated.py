@@ -22,8 +22,9 @@ KINDS = {
 }  # fmt: skip
 # Parameters that models do not have.
 LACKS = {
-    "default": (), "paper": ("bands", "map_prior", "corrections"), "back": ("n_hidden",),
-    "paper back": ("map_prior", "corrections"),
+    "default": (), "back": ("n_hidden", "power"),
+    "paper": ("bands", "map_prior", "corrections", "power", "target_bands"),
+    "paper back": ("map_prior", "corrections", "power", "target_bands"),
 }  # fmt: skip
 
 
@@ -43,7 +44,8 @@ def pair(person, kind):
 def fit(person, kind, **options):
     given = {
         "t_r": 2.0, "window": 30.0, "corrections": "always", "max_epochs": 3, "n_hidden": 4,
-        "map_prior": "gaussian", "bands": BANDS, "device": "cpu", "random_state": 3,
+        "map_prior": "gaussian", "power": "linear", "target_bands": False, "bands": BANDS,
+        "device": "cpu", "random_state": 3,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if name not in LACKS[kind]}
     return assemble(**given | KINDS[kind] | options).fit(*pair(person, kind))

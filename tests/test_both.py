@@ -6,8 +6,6 @@ from assemble import assemble
 
 from mne_samba import InverseCoreModel, InverseTranslator, Reader, read_samba
 
-BACK = InverseCoreModel(target_bands=False)
-
 
 def both(**params):
     options = {"t_r": 2.0, "direction": "both", "corrections": "never", "random_state": 0,
@@ -20,11 +18,16 @@ def model(people):
     return both().fit(people.raws[:2], people.bolds[:2])
 
 
-def test_each_direction_is_as_good_as_alone(people, model, fitted):
+@pytest.fixture(scope="module")
+def alone(people):
+    """The way back by itself."""
+    model = InverseCoreModel(target_bands=False)
+    translator = InverseTranslator(t_r=2.0, model=model, random_state=0)
+    return translator.fit(people.bolds[:2], people.raws[:2])
+
+
+def test_each_direction_is_as_good_as_alone(people, model, fitted, alone):
     np.testing.assert_allclose(model.predict(people.raws[2]), fitted.predict(people.raws[2]))
-    alone = InverseTranslator(t_r=2.0, model=BACK, random_state=0).fit(
-        people.bolds[:2], people.raws[:2]
-    )
     # Power is measured once for both: its bins are added up to those of the way back.
     np.testing.assert_allclose(
         model.translate(people.bolds[2], to="ele"), alone.predict(people.bolds[2]), atol=1e-4
@@ -37,11 +40,8 @@ def test_translate_there_is_predict(people, model):
     )
 
 
-def test_score_is_the_mean_of_both_directions(people, model, fitted):
+def test_score_is_the_mean_of_both_directions(people, model, fitted, alone):
     there = fitted.score(people.raws[2:], people.bolds[2:])
-    alone = InverseTranslator(t_r=2.0, model=BACK, random_state=0).fit(
-        people.bolds[:2], people.raws[:2]
-    )
     back = alone.score(people.bolds[2:], people.raws[2:])
     assert model.score(people.raws[2:], people.bolds[2:]) == pytest.approx(
         (there + back) / 2, abs=1e-4
@@ -62,7 +62,7 @@ def test_modalities_meet_in_one_space(people, model):
 
 def test_latents_are_one_row_per_sample(windows):
     epochs, y, _ = windows
-    model = both().fit(epochs[:12], y[:12])
+    model = both(core="quick").fit(epochs[:12], y[:12])
     n_latents = model.latents(epochs[12:]).shape[1]
     for X, modality in ((epochs[12:], "ele"), (y[12:], "hemo")):
         rows = model.transform(X, modality=modality)
@@ -71,11 +71,11 @@ def test_latents_are_one_row_per_sample(windows):
 
 
 def test_alignment_is_trained_and_moves_nothing_that_held_out_windows_do_not_confirm(people):
-    plain = both(alignment=None, window=20.0).fit(people.raws, people.bolds)
+    plain = both(core="quick", alignment=None, window=20.0).fit(people.raws, people.bolds)
     assert plain.alignment_history_ == []
     space = plain.inverse_._state().fitted.latents
     np.testing.assert_array_equal(space.ele, space.hemo)
-    aligned = both(window=20.0).fit(people.raws, people.bolds)
+    aligned = both(core="quick", window=20.0).fit(people.raws, people.bolds)
     losses = [row["valid_loss"] for row in aligned.alignment_history_]
     assert min(losses) <= losses[0]
     if min(losses) < losses[0] - 1e-4:
@@ -95,8 +95,8 @@ def test_file_holds_both_directions(people, model, tmp_path):
 
 def test_a_failed_warm_fit_leaves_the_earlier_one(people):
     """Also where the way there was fitted again before the way back failed."""
-    quick = {"map_prior": "gaussian", "target_bands": False, "alignment": None}
-    model = both(warm_start=True, **quick).fit(people.raws[:1], people.bolds[:1])
+    model = both(warm_start=True, core="quick", alignment=None)
+    model.fit(people.raws[:1], people.bolds[:1])
     parts = model.forward_, model.inverse_
     before = [dict(vars(part)) for part in parts]
     expected = model.predict(people.raws[2]), model.translate(people.bolds[2], to="ele")

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,27 +16,26 @@ from mne_samba.models.checkpoint import Checkpoint
 
 T_R = 2.0
 OPTIONS = {
-    "t_r": T_R, "window": 30.0, "corrections": "always", "max_epochs": 4, "n_hidden": 4,
+    "t_r": T_R, "window": 30.0, "corrections": "always", "max_epochs": 3, "n_hidden": 4,
     "random_state": 3, "verbose": "ERROR", "target_bands": False, "power": "linear",
+    "map_prior": "gaussian", "hrf": "canonical",
 }  # fmt: skip
-
+# Which fit, and after how many epochs it is killed: after three begins the second training.
+KILLED = [
+    ("default", "ele_to_hemo", 2), ("default", "ele_to_hemo", 4), ("paper", "ele_to_hemo", 2),
+    ("default", "hemo_to_ele", 2), ("paper", "hemo_to_ele", 2),
+]  # fmt: skip
 SCRIPT = """
-import os, signal, sys
-import torch
-torch.set_num_threads(1)
+import os, sys
 sys.path.insert(0, {tests!r})
 import test_checkpoint as here
-
-write, left = here.Checkpoint.on_epoch_end, [{epochs}]
-
-def die(self, net, **kwargs):
-    write(self, net, **kwargs)
-    left[0] -= 1
-    if not left[0]:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-here.Checkpoint.on_epoch_end = die
-here.fit({folder!r}, {variant!r}, {direction!r})
+here.torch.set_num_threads(1)
+here.pairs()
+for case in range(len(here.KILLED)):
+    child = os.fork()
+    if not child:
+        here.fit_and_die({folder!r}, case)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
@@ -48,9 +48,39 @@ def pairs():
 
 
 def fit(folder, variant="default", direction="ele_to_hemo", **options):
-    data = pairs()
     options = {**OPTIONS, "checkpoint_dir": folder, **options}
-    return assemble(**of_variant(options, variant, direction)).fit(*sides(direction)), data
+    return assemble(**of_variant(options, variant, direction)).fit(*sides(direction))
+
+
+@functools.cache
+def plain(*kind, **options):
+    """A fit without checkpoints."""
+    return fit(None, *kind, **options)
+
+
+def fit_and_die(folder, case):
+    """Fit one of `KILLED` in this process, which does not survive it."""
+    *kind, epochs = KILLED[case]
+    write, done = Checkpoint.on_epoch_end, []
+
+    def die(self, net, **kwargs):
+        write(self, net, **kwargs)
+        done.append(net)
+        if len(done) == epochs:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Checkpoint.on_epoch_end = die
+    fit(os.path.join(folder, str(case)), *kind)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Checkpoints of every case in a folder of its own; importing takes longer than a fit."""
+    folder = tmp_path_factory.mktemp("killed")
+    script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder))
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [str(-signal.SIGKILL)] * len(KILLED), run.stderr[-2000:]
+    return folder
 
 
 def sides(direction):
@@ -61,7 +91,7 @@ def sides(direction):
 
 def of_variant(options, variant, direction="ele_to_hemo"):
     """Options that a variant has."""
-    lost = ("corrections", "target_bands", "power") if variant == "paper" else ()
+    lost = ("corrections", "target_bands", "power", "map_prior") if variant == "paper" else ()
     lost += ("n_hidden", "power") if (variant, direction) == ("default", "hemo_to_ele") else ()
     options = {name: value for name, value in options.items() if name not in lost}
     return options | {"variant": variant, "direction": direction}
@@ -72,35 +102,12 @@ def weights(translator):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("variant", "direction", "epochs"),
-    [
-        ("default", "ele_to_hemo", 2),
-        ("default", "ele_to_hemo", 5),
-        ("paper", "ele_to_hemo", 2),
-        ("default", "hemo_to_ele", 2),
-        ("paper", "hemo_to_ele", 2),
-    ],
-)
-def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path, variant, direction, epochs):
-    from pathlib import Path
-
-    folder = tmp_path / "checkpoints"
-    script = SCRIPT.format(
-        tests=str(Path(__file__).parent),
-        epochs=epochs,
-        folder=str(folder),
-        variant=variant,
-        direction=direction,
-    )
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    died = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, check=False, env=one_thread
-    )
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()[-2000:]
-    files = sorted(folder.glob("*.checkpoint"))
-    assert len(files) == (2 if epochs == 5 else 1)
-    expected, _ = fit(None, variant, direction)
+@pytest.mark.parametrize("case", range(len(KILLED)), ids=[" ".join(map(str, k)) for k in KILLED])
+def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(killed, case):
+    variant, direction, epochs = KILLED[case]
+    folder = killed / str(case)
+    assert len(list(folder.glob("*.checkpoint"))) == (2 if epochs == 4 else 1)
+    expected = plain(variant, direction)
     started = []
     original = Checkpoint._restore
 
@@ -110,8 +117,8 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path, variant, 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "_restore", restore)
-        resumed, _ = fit(folder, variant, direction)
-    assert started == ([4, 1] if epochs == 5 else [2])
+        resumed = fit(folder, variant, direction)
+    assert started == ([3, 1] if epochs == 4 else [2])
     assert weights(resumed).keys() == weights(expected).keys()
     for name, tensor in weights(expected).items():
         assert torch.equal(tensor, weights(resumed)[name]), name
@@ -122,9 +129,8 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path, variant, 
 
 
 def test_checkpoints_do_not_change_a_fit(tmp_path):
-    kept, _ = fit(tmp_path, max_epochs=2)
-    plain, _ = fit(None, max_epochs=2)
-    for name, tensor in weights(plain).items():
+    kept = fit(tmp_path, max_epochs=2)
+    for name, tensor in weights(plain(max_epochs=2)).items():
         assert torch.equal(tensor, weights(kept)[name]), name
     assert not list(tmp_path.iterdir())
     kept.save(tmp_path / "model.samba")
@@ -142,9 +148,8 @@ def test_a_damaged_checkpoint_costs_one_training(tmp_path, monkeypatch):
             fit(tmp_path, max_epochs=2)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:300])
-    fitted, _ = fit(tmp_path, max_epochs=2)
-    expected, _ = fit(None, max_epochs=2)
-    for name, tensor in weights(expected).items():
+    fitted = fit(tmp_path, max_epochs=2)
+    for name, tensor in weights(plain(max_epochs=2)).items():
         assert torch.equal(tensor, weights(fitted)[name]), name
 
 

@@ -16,7 +16,7 @@ from mne_samba.datasets import simulate_paired
 
 def translator(**params):
     options = {"t_r": 2.0, "direction": "both", "corrections": "never", "random_state": 0,
-               "target_bands": False}  # fmt: skip
+               "core": "quick"}  # fmt: skip
     return assemble(**(options | params))
 
 

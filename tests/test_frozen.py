@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from assemble import quick
 
 from mne_samba import (
     CoreModel,
@@ -23,14 +24,13 @@ from mne_samba.wavelets import Discrete, Morlet
 @pytest.fixture(scope="module")
 def pair():
     data = simulate_paired(
-        1, 400.0, level="source", n_sources=4, n_targets=4, snr=4.0, random_state=1
+        1, 400.0, level="source", n_sources=4, n_targets=4, snr=4.0, sfreq=100.0, random_state=1
     )
     return data.raws[0], data.bolds[0]
 
 
 def translator():
-    model = CoreModel(map_prior="gaussian")
-    return SambaTranslator(t_r=2.0, model=model, random_state=0)
+    return SambaTranslator(t_r=2.0, model=quick(CoreModel), random_state=0)
 
 
 def two_ways(forward, inverse):
@@ -55,7 +55,7 @@ LATER = [
 
 @pytest.mark.parametrize(
     "models",
-    [(CoreModel(), InverseCoreModel()), (PaperModel(), InversePaperModel())],
+    [(quick(CoreModel), quick(InverseCoreModel)), (PaperModel(), InversePaperModel())],
     ids=["core", "paper"],
 )
 def test_translators_keep_what_they_were_fitted_with(pair, tmp_path, models):
@@ -79,7 +79,7 @@ def test_translators_keep_what_they_were_fitted_with(pair, tmp_path, models):
         model.fit(raw, bold)
         assert np.abs(model.predict(raw) - before[0]).max() > 1e-3
         new = SambaTranslator(
-            t_r=2.0, model=CoreModel(bands=Morlet(n_cycles=3.0), hrf_length=20.0),
+            t_r=2.0, model=quick(CoreModel, bands=Morlet(n_cycles=3.0), hrf_length=20.0),
             reader=Reader(detrend=None), random_state=0,
         )  # fmt: skip
         np.testing.assert_array_equal(model.predict(raw), new.fit(raw, bold).predict(raw))
@@ -88,7 +88,7 @@ def test_translators_keep_what_they_were_fitted_with(pair, tmp_path, models):
 def test_one_way_back_keeps_what_it_was_fitted_with(pair, tmp_path):
     raw, bold = pair
     back = InverseTranslator(
-        t_r=2.0, model=InverseCoreModel(bands=Morlet()), reader=Reader(detrend=np.int64(2)),
+        t_r=2.0, model=quick(InverseCoreModel, bands=Morlet()), reader=Reader(detrend=np.int64(2)),
         random_state=0,
     )  # fmt: skip
     expected = back.fit(bold, raw).target_from(raw), back.predict(bold)

@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import CoreModel, SambaTranslator, make_windows
 from mne_samba.datasets import simulate_paired
 
 
 @pytest.mark.parametrize("snr", [1.0, 4.0])
 def test_ninety_percent_intervals_cover_held_out_frames(snr):
     data = simulate_paired(
-        1, 2400.0, level="source", n_sources=8, n_targets=16, snr=snr, random_state=3
+        1, 2400.0, level="source", n_sources=8, n_targets=16, snr=snr, sfreq=100.0, random_state=3
     )
     epochs, y = make_windows(data.raws[0], data.bolds[0], t_r=2.0)
     train, test = np.arange(0, 24), np.arange(26, len(epochs))
-    translator = SambaTranslator(t_r=2.0, model="core", random_state=0)
+    model = CoreModel(power="linear", target_bands=False)
+    translator = SambaTranslator(t_r=2.0, model=model, random_state=0)
     translator.fit(epochs[train], y[train])
     low, high = translator.predict_interval(epochs[test], coverage=0.9)
     covered = ((y[test] >= low) & (y[test] <= high)).mean(axis=(0, 1))

@@ -11,8 +11,9 @@ from mne_samba.models import core_choice
 @pytest.fixture(scope="module")
 def log_world():
     return simulate_paired(
-        1, 900.0, level="source", n_sources=8, n_targets=12, snr=4.0, drive="log", random_state=1
-    )
+        1, 900.0, level="source", n_sources=8, n_targets=12, snr=4.0, sfreq=100.0, drive="log",
+        random_state=1,
+    )  # fmt: skip
 
 
 def _translator(**options):

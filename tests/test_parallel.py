@@ -4,6 +4,7 @@ import distributed
 import joblib
 import pandas as pd
 import pytest
+from assemble import quick
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 
 from mne_samba import CoreModel, SambaTranslator
@@ -31,8 +32,7 @@ def people():
 
 @pytest.mark.slow
 def test_people_left_out_on_dask(cluster, people):
-    core = CoreModel(power="linear", target_bands=False)
-    model = SambaTranslator(t_r=people.t_r, model=core, random_state=0)
+    model = SambaTranslator(t_r=people.t_r, model=quick(CoreModel), random_state=0)
 
     def scores():
         return cross_val_score(

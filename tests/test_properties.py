@@ -20,9 +20,12 @@ FEW = settings(
 )  # fmt: skip
 MANY = settings(FEW, max_examples=80)
 QUICK = {
-    "corrections": "never", "power": "linear", "target_bands": False, "map_prior": "gaussian",
-    "window": 20.0, "random_state": 0, "verbose": "ERROR",
-}  # fmt: skip
+    "corrections": "never",
+    "core": "quick",
+    "window": 20.0,
+    "random_state": 0,
+    "verbose": "ERROR",
+}
 
 
 def paired(seed, n_recordings, n_channels, n_targets, sfreq, t_r, seconds):

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mne_samba.datasets import _real, load_bold_rest, load_eeg_rest, simulate_bold
+from mne_samba.datasets import load_bold_rest, load_eeg_rest, simulate_bold
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,10 +42,10 @@ def test_lines_run_on_a_real_recording(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     opened = []
     monkeypatch.setattr("webbrowser.open_new_tab", lambda url: opened.append(url))
-    (tmp_path / "eeg.edf").write_bytes((_real._DATA / "eeg_rest" / "test.edf").read_bytes())
-    rest = load_bold_rest()
+    rest, raw = load_bold_rest(), load_eeg_rest()
+    raw.pick(raw.ch_names[::4]).export(tmp_path / "eeg.edf", verbose="ERROR")
     semi_synthetic = simulate_bold(
-        load_eeg_rest(), t_r=2.0, n_targets=4, snr=4.0, noise=rest.bold.to_numpy(),
+        raw, t_r=2.0, n_targets=4, snr=4.0, noise=rest.bold.to_numpy(),
         noise_t_r=rest.t_r, random_state=0,
     )  # fmt: skip
     np.save(tmp_path / "bold.npy", semi_synthetic.bold)

@@ -4,7 +4,7 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
-from assemble import assemble
+from assemble import assemble, quick
 
 from mne_samba import CoreModel, SambaModel, SambaTranslator, Trainer, make_windows, read_samba
 from mne_samba.baselines import BandPowerRidge
@@ -12,9 +12,8 @@ from mne_samba.datasets import simulate_bold
 from mne_samba.metrics import pearson
 
 T_R = 2.0
-# A core alone, whose bands and scale are given: what is tested is how files are read.
-CORE = {"t_r": T_R, "corrections": "never", "map_prior": "gaussian", "power": "linear",
-        "target_bands": False}  # fmt: skip
+# A core alone, that chooses nothing: what is tested is how files are read.
+CORE = {"t_r": T_R, "corrections": "never", "core": "quick"}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def test_windows_fit_predict(recording):
     train, test = slice(0, len(epochs) - 2), slice(len(epochs) - 2, None)
     model = SambaTranslator(
         t_r=T_R,
-        model=SambaModel(corrections="always"),
+        model=quick(SambaModel, corrections="always"),
         trainer=Trainer(max_epochs=1),
         random_state=0,
     )
@@ -84,9 +83,7 @@ def test_files_on_disk_equal_files_in_memory(recording):
 def test_the_real_montage_and_names_are_kept(recording, tmp_path):
     raw, data = recording
     bold = pd.DataFrame(data.bold, columns=data.target_names)
-    model = SambaTranslator(t_r=T_R, model=CoreModel(map_prior="gaussian"), random_state=0).fit(
-        raw, bold
-    )
+    model = SambaTranslator(t_r=T_R, model=quick(CoreModel), random_state=0).fit(raw, bold)
     assert model.target_names_in_ == data.target_names
     model.save(tmp_path / "real.samba")
     again = read_samba(tmp_path / "real.samba")

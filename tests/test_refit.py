@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from assemble import assemble
+from assemble import assemble, quick
 
 from mne_samba import (
     InverseTranslator,
@@ -23,8 +23,9 @@ from mne_samba.datasets import simulate_paired
 @pytest.fixture(scope="module")
 def log_people():
     return simulate_paired(
-        2, 600.0, level="source", n_sources=6, n_targets=6, snr=4.0, drive="log", random_state=1
-    )
+        2, 600.0, level="source", n_sources=6, n_targets=6, snr=4.0, sfreq=100.0, drive="log",
+        random_state=1,
+    )  # fmt: skip
 
 
 def _translator(**options):
@@ -98,8 +99,9 @@ def test_another_model_keeps_nothing_of_the_earlier_one(log_people, first):
     """A warm start has nothing to go on from, which it says; a cold one leaves nothing of it."""
     raw, bold = log_people.raws[0], log_people.bolds[0]
     options = {"t_r": 2.0, "trainer": Trainer(max_epochs=1), "random_state": 0}
-    model = SambaTranslator(model=first, warm_start=True, **options).fit(raw, bold)
-    second = {"core": "paper", "paper": "core"}[first]
+    both = {"core": quick(models.CoreModel), "paper": "paper"}
+    model = SambaTranslator(model=both.pop(first), warm_start=True, **options).fit(raw, bold)
+    (second,) = both.values()
     model.set_params(model=second)
     with pytest.raises(ValueError, match=r"it is of .*Model, now .*Model"):
         model.fit(raw, bold)
@@ -113,7 +115,8 @@ def test_another_model_keeps_nothing_of_the_earlier_one(log_people, first):
 @pytest.mark.parametrize("first", ["core", "paper"])
 def test_another_model_of_the_way_back_keeps_nothing_of_the_earlier_one(log_people, first):
     raw, bold = log_people.raws[0], log_people.bolds[0]
-    both = {"core": models.InverseSambaModel(corrections="always"), "paper": "paper"}
+    core = quick(models.InverseSambaModel, corrections="always")
+    both = {"core": core, "paper": "paper"}
     options = {"t_r": 2.0, "trainer": Trainer(max_epochs=1), "random_state": 0}
     model = InverseTranslator(model=both.pop(first), warm_start=True, **options).fit(bold, raw)
     (second,) = both.values()

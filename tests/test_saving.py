@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from assemble import assemble
+from assemble import assemble, quick
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -88,7 +88,7 @@ def test_a_read_model_is_saved_and_fitted_again(saved, people, tmp_path):
     ids="-".join,
 )  # fmt: skip
 def test_every_variant_is_kept(people, tmp_path, options):
-    options = {"corrections": "always", "max_epochs": 1, "map_prior": "gaussian", **options}
+    options = {"corrections": "always", "max_epochs": 1, "core": "quick", **options}
     model = assemble(t_r=2.0, **options).fit(people.raws[:1], people.bolds[:1])
     model.save(tmp_path / "model")
     again = read_samba(tmp_path / "model")
@@ -144,7 +144,9 @@ def test_a_failed_save_leaves_nothing_and_keeps_the_old(people, saved, tmp_path,
 
 def test_what_json_cannot_hold_is_refused(people, tmp_path):
     model = SambaTranslator(
-        t_r=2.0, model=SambaModel(graph=lambda alike: alike > 0), trainer=Trainer(max_epochs=1)
+        t_r=2.0,
+        model=quick(SambaModel, graph=lambda alike: alike > 0),
+        trainer=Trainer(max_epochs=1),
     ).fit(people.raws[:1], people.bolds[:1])
     with pytest.raises(ValueError, match=r"Parameter model__graph=.* cannot be saved"):
         model.save(tmp_path / "model")

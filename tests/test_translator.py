@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from assemble import assemble
+from assemble import assemble, quick
 from nilearn.maskers import NiftiLabelsMasker, NiftiSpheresMasker
 from scipy.stats import spearmanr
 from sklearn.base import clone
@@ -32,7 +32,7 @@ def test_windows_side_by_side_leave_no_frame_out(people, step):
     """Windows of 15 s hold 7 frames of 2 s; 15 s between them would be 8."""
     translator = SambaTranslator(
         t_r=2.0,
-        model=SambaModel(corrections="always"),
+        model=quick(SambaModel, corrections="always"),
         trainer=Trainer(window=15.0, step=step, max_epochs=1),
         random_state=0,
     ).fit(people.raws[:1], people.bolds[:1])
@@ -114,7 +114,7 @@ def test_patterns_are_covariances_with_predictions(fitted, people):
 def test_same_seed_same_result_and_refit(people):
     X, y, held = people.raws[:1], people.bolds[:1], people.raws[2]
     options = {"t_r": 2.0, "corrections": "always", "max_epochs": 1, "random_state": 3}
-    first = assemble(**options, map_prior="gaussian").fit(X, y)
+    first = assemble(**options, core="quick").fit(X, y)
     pred = first.predict(held)
     np.testing.assert_array_equal(clone(first).fit(X, y).predict(held), pred)
     np.testing.assert_array_equal(first.fit(X, y).predict(held), pred)
@@ -128,7 +128,7 @@ def test_fit_leaves_the_global_random_state_alone(people):
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
     before = torch.random.get_rng_state().clone(), np.random.get_state()[1].copy()  # noqa: NPY002
-    SambaTranslator(t_r=2.0, model=SambaModel(map_prior="gaussian"), random_state=0).fit(
+    SambaTranslator(t_r=2.0, model=quick(SambaModel), random_state=0).fit(
         people.raws[:2], people.bolds[:2]
     )
     assert torch.equal(before[0], torch.random.get_rng_state())
@@ -158,7 +158,7 @@ def test_refit_on_another_montage(people):
     other = simulate_paired(1, 300.0, level="source", n_sources=5, n_targets=4, random_state=5)
     model = SambaTranslator(
         t_r=2.0,
-        model=SambaModel(corrections="always"),
+        model=quick(SambaModel, corrections="always"),
         trainer=Trainer(max_epochs=1),
         random_state=0,
     )
@@ -184,7 +184,7 @@ def test_trained_corrections_move_every_parameter(people, monkeypatch):
     monkeypatch.setattr(Trainer, "train", spy)
     model = SambaTranslator(
         t_r=2.0,
-        model=SambaModel(corrections="always"),
+        model=quick(SambaModel, hrf="double_gamma", corrections="always"),
         trainer=Trainer(batch_size=2, max_epochs=4),
         random_state=0,
     ).fit(people.raws[:2], people.bolds[:2])
@@ -209,13 +209,13 @@ def test_corrections_never_is_the_linear_core(fitted, people):
         {"recurrent": None, "graph": None}, {"graph": "dense"}, {"graph": np.eye(8, k=1)},
         {"graph": lambda alike: alike > 0.1}, {"band_attention": False}, {"power": "log"},
         {"dtype": "float64"}, {"map_prior": "sparse"}, {"detrend": None}, {"detrend": 2},
-        {"bands": {"alpha": (8, 12), "gamma": (30, 60)}}, {"wavelet": "morlet"},
+        {"bands": {"alpha": (8, 12), "gamma": (30, 45)}}, {"wavelet": "morlet"},
         {"hrf_bounds": "fast", "hrf_length": 10.0}, {"step": 10.0, "window": 40.0},
     ],
     ids="-".join,
 )  # fmt: skip
 def test_every_option_fits_and_predicts(people, options):
-    options = {"map_prior": "gaussian", **options}
+    options = {"core": "quick", "hrf": "double_gamma", **options}
     model = assemble(t_r=2.0, corrections="always", max_epochs=1, random_state=0, **options).fit(
         people.raws[:1], people.bolds[:1]
     )
@@ -315,7 +315,7 @@ def test_predictions_become_images(people, kind):
         masker = NiftiSpheresMasker(coords, radius=6.0, mask_img=image.mask_img,
                                     allow_overlap=True, **options)  # fmt: skip
     bold = masker.fit_transform(image.img)
-    model = SambaTranslator(t_r=2.0, model=CoreModel(map_prior="gaussian"), random_state=0)
+    model = SambaTranslator(t_r=2.0, model=quick(CoreModel), random_state=0)
     model.fit(people.raws[0], bold)
     back = model.predict_image(people.raws[1], masker)
     assert back.shape == (*image.img.shape[:3], 200)
@@ -330,7 +330,7 @@ def test_predictions_become_images(people, kind):
 
 
 def test_it_says_what_it_does(people, capsys):
-    options = {"t_r": 2.0, "map_prior": "gaussian", "max_epochs": 1, "random_state": 0}
+    options = {"t_r": 2.0, "core": "quick", "max_epochs": 1, "random_state": 0}
     assemble(**options, verbose=True).fit(people.raws[:2], people.bolds[:2])
     assert "held-out correlation" in capsys.readouterr().out
     assemble(**options, verbose=False).fit(people.raws[:2], people.bolds[:2])
@@ -343,7 +343,7 @@ def named(people):
     """BOLD of the three people with names of regions, and a translator that knows them."""
     names = [f"region {letter}" for letter in "jihgfedcba"]
     bolds = [pd.DataFrame(bold, columns=names) for bold in people.bolds]
-    model = SambaTranslator(t_r=2.0, model=CoreModel(map_prior="gaussian"), random_state=0)
+    model = SambaTranslator(t_r=2.0, model=quick(CoreModel), random_state=0)
     return bolds, model.fit(people.raws[:2], bolds[:2])
 
 

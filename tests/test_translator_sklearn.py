@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sklearn
+from assemble import quick
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -12,17 +13,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from mne_samba import CoreModel, SambaTranslator
 from mne_samba.baselines import BandPowerRidge
 
-
-@parametrize_with_checks([SambaTranslator(t_r=2.0, random_state=0), BandPowerRidge(t_r=2.0)])
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
-
-
 # Without choices inside, which repeat every fit: scikit-learn's tools see what is outside.
 ESTIMATORS = [
-    SambaTranslator(t_r=2.0, model=CoreModel(target_bands=False, power="linear"), random_state=0),
-    BandPowerRidge(t_r=2.0),
-]
+    SambaTranslator(t_r=2.0, model=quick(CoreModel), random_state=0), BandPowerRidge(t_r=2.0)
+]  # fmt: skip
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda estimator: type(estimator).__name__)

@@ -9,6 +9,9 @@ from scipy import linalg, stats
 
 from ..metrics import METRICS
 
+# Bytes of rolled recordings that are scored at once.
+_BLOCK_BYTES = 1 << 24
+
 
 def draw_shifts(n_frames, n_shifts: int, min_shift, rng: np.random.Generator) -> np.ndarray:
     """Draw different circular shifts at least ``min_shift`` frames away from zero, both ways round.
@@ -101,8 +104,8 @@ def circular_shift_null(
     rows : array of int, shape (n_rows,) | None
         Frames that were predicted. Default: all.
     clean : callable | None
-        Applied to the rolled rows (n_rows, n_targets): what was done to ``pred``, such as removing
-        the drift of a part of the recording.
+        Applied to rolled rows (n_rows, n_columns), the targets of one or more shifts side by side:
+        what was done to ``pred``, such as removing the drift of a part of the recording.
     removed : array of shape (n_frames, n_terms) | None
         Drift that was removed from both: instead of ``clean``, for correlations over complete
         recordings, whose shifts are then scored all at once.
@@ -126,10 +129,17 @@ def circular_shift_null(
         )
         return null
     score = METRICS[metric] if isinstance(metric, str) else metric
-    rolled = (y[(rows - shift) % len(y)] for shift in shifts)
-    if clean is not None:
-        rolled = map(clean, rolled)
-    return np.array([score(part, pred) for part in rolled])
+    # Shifts of a recording without gaps are columns like any others: many are scored at once.
+    at_once = _BLOCK_BYTES // max(1, 8 * pred.size) if isinstance(metric, str) else 1
+    at_once = max(1, at_once) if np.isfinite(y).all() else 1
+    null = []
+    for first in range(0, len(shifts), at_once):
+        some = shifts[first : first + at_once]
+        rolled = y[(rows[:, np.newaxis] - some) % len(y)].reshape(len(rows), -1)
+        if clean is not None:
+            rolled = clean(rolled)
+        null.append(score(rolled, np.tile(pred, len(some))).reshape(len(some), -1))
+    return np.concatenate(null)
 
 
 def cluster_size(null) -> np.ndarray:

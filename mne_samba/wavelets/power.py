@@ -7,7 +7,7 @@ bins by integrating the trigonometric interpolant, which makes fractional bin ed
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy import fft
@@ -218,10 +218,12 @@ def _summed_squares(spectrum, bank, length, n_fft):
     return total
 
 
+@lru_cache(maxsize=8)
 def _bin_averages(length, n_fft, pad, width, n_bins):
     """Matrix that averages the trigonometric interpolant of ``length`` samples over bins.
 
-    Rows are doubled to sum the squares of interleaved real and imaginary parts on the way.
+    Rows are doubled to sum the squares of interleaved real and imaginary parts on the way. Windows
+    share it: not to be changed.
     """
     scale = length / n_fft
     centres = (pad + (np.arange(n_bins) + 0.5) * width) * scale

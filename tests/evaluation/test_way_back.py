@@ -4,7 +4,7 @@ import mne
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import KFold, cross_val_score
+from sklearn.model_selection import KFold, cross_validate
 
 from mne_samba import InverseCoreModel, InverseTranslator, Reader, make_windows
 from mne_samba.datasets import simulate_paired
@@ -20,7 +20,9 @@ from mne_samba.model_selection import BlockedTimeSplit
 from mne_samba.report import add_to_report
 
 BANDS = ["delta", "theta", "alpha", "beta", "gamma"]
-MODEL = InverseTranslator(t_r=2.0, model=InverseCoreModel(target_bands=False), random_state=0)
+CORE = InverseCoreModel(map_prior="gaussian", target_bands=False)
+MODEL = InverseTranslator(t_r=2.0, model=CORE, random_state=0)
+METRICS = ["spearman", "pearson", "r2"]
 
 
 def run(*args, **kwargs):
@@ -108,24 +110,22 @@ def test_scores_of_recordings_by_hand(people, result):
     assert fold.mean() == pytest.approx(fitted.score(people.bolds[0], people.raws[0]), abs=1e-6)
 
 
-@pytest.mark.parametrize("metric", ["spearman", "pearson", "r2"])
-def test_one_rule_for_score_cross_validation_and_evaluate(people, result, metric):
-    """Frames that are scrubbed, and other metrics, included."""
-    bolds, folds = [bold.copy() for bold in people.bolds], KFold(3)
-    if metric != "spearman":
+def scores_of(model, X, y):
+    scores = {name: model.score_targets(X, y, metric=name).mean() for name in METRICS}
+    return scores | {"own": model.score(X, y)}
+
+
+@pytest.mark.parametrize("scrubbed", [False, True])
+def test_one_rule_for_score_cross_validation_and_evaluate(people, result, scrubbed):
+    bolds = [bold.copy() for bold in people.bolds]
+    if scrubbed:
         bolds[0][50:60] = np.nan
         result = run(MODEL, bolds, people.raws, t_r=2.0, nulls=(), baselines=())
-    rows = rows_of(result, metric=metric)
-    scores = rows.groupby("fold")["score"].mean()
-
-    def scorer(model, X, y):
-        return model.score_targets(X, y, metric=metric).mean()
-
-    found = cross_val_score(MODEL, bolds, people.raws, cv=folds, scoring=scorer)
-    np.testing.assert_allclose(found, scores, atol=1e-6)
-    if metric == "spearman":
-        own = cross_val_score(MODEL, bolds, people.raws, cv=folds)
-        np.testing.assert_allclose(own, scores, atol=1e-6)
+    found = cross_validate(MODEL, bolds, people.raws, cv=KFold(3), scoring=scores_of)
+    for name in (*METRICS, "own"):
+        rows = rows_of(result, metric="spearman" if name == "own" else name)
+        scores = rows.groupby("fold")["score"].mean()
+        np.testing.assert_allclose(found[f"test_{name}"], scores, atol=1e-6)
 
 
 @pytest.mark.parametrize("drifting", [False, True])
@@ -145,8 +145,7 @@ def test_scores_of_windows_by_hand(people, drifting):
     np.testing.assert_allclose(own.ravel(), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("metric", ["spearman", "pearson"])
-def test_windows_that_overlap_are_scored_by_the_same_rule(people, metric):
+def test_windows_that_overlap_are_scored_by_the_same_rule(people):
     """Their bins are averaged, each where its whole response was measured.
 
     Of a whole recording: of one that is split, `evaluate` averages over windows of both sides.
@@ -157,8 +156,10 @@ def test_windows_that_overlap_are_scored_by_the_same_rule(people, metric):
     new = np.asarray(epochs.metadata["subject"]) == people.subjects[0]
     train, test = np.flatnonzero(~new), np.flatnonzero(new)
     result = run(MODEL, y, epochs, cv=[(train, test)], nulls=(), baselines=())
-    own = clone(MODEL).fit(y[train], epochs[train]).score_targets(y[test], epochs[test], metric)
-    np.testing.assert_allclose(own.ravel(), rows_of(result, metric=metric)["score"], atol=1e-6)
+    fitted = clone(MODEL).fit(y[train], epochs[train])
+    for metric in ("spearman", "pearson"):
+        own = fitted.score_targets(y[test], epochs[test], metric)
+        np.testing.assert_allclose(own.ravel(), rows_of(result, metric=metric)["score"], atol=1e-6)
 
 
 def test_windows_of_people_and_blocks(people, windows):

@@ -29,7 +29,7 @@ from mne_samba.models.graphs import (
 from mne_samba.nn.graph import GraphAttention, GraphCorrection
 
 N_NODES, N_BANDS = 20, 3
-FAST = {"t_r": 2.0, "map_prior": "gaussian", "random_state": 0, "power": "linear"}
+FAST = {"t_r": 2.0, "core": "quick", "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def placed(people):
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_every_graph_is_fitted_published_and_saved(placed, people, graph, tmp_path):
-    model = assemble(**FAST, graph=graph, n_neighbors=3, corrections="always", max_epochs=2)
+    model = assemble(**FAST, graph=graph, n_neighbors=3, corrections="always", max_epochs=1)
     model.fit(*placed)
     found = model.graph_
     degree = 8 if graph in ("dense", "learnt") else 4
@@ -340,7 +340,7 @@ def test_errors_say_what_is_missing(people, placed):
     with pytest.raises(ValueError, match=r"8 of 8 have none: .*set_montage"):
         model.fit(X, y)
     with pytest.raises(ValueError, match="arrays do not have"):
-        model.set_params(reader=Reader(sfreq=200.0)).fit([X[0].get_data()], y)
+        model.set_params(reader=Reader(sfreq=100.0)).fit([X[0].get_data()], y)
     lost = placed[0][0].copy()
     lost.info["chs"][2]["loc"][:3] = np.nan
     with pytest.raises(ValueError, match=rf"1 of 8 have none: \['{lost.ch_names[2]}'\]"):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from mne.utils import use_log_level
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks import check_option, check_t_r
@@ -19,7 +19,10 @@ from .data.recordings import Layout, Recordings
 from .model_file import write_estimator
 from .models import Trainer
 from .models.chunk_power import ChunkPower
+from .models.unmix_choice import UnmixingChoice, choose_unmixing
+from .models.warm_start import filter_of
 from .reader import HasReader, Reader
+from .unmixing import SpatialFilter
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,26 @@ class FittedInput:
     layout: Layout  # channels, regions and frames
     features: BandPower | ChunkPower | TableRows
     scale: BoldScale
+    unmixing: UnmixingChoice | None = None  # None where nothing was to choose
+
+    def _sizes(self) -> dict[str, int]:
+        # Models see nodes: channels, or the components that a filter makes of them.
+        return {"n_channels": len(self.node_names)}
+
+    def check(self) -> None:
+        """Refuse a filter of other channels, as read from a file."""
+        if self.spatial is not None and self.spatial.filters.shape[1] != len(self.layout.ch_names):
+            raise ValueError("the spatial filter has other channels than the layout.")
+
+    @property
+    def spatial(self) -> SpatialFilter | None:
+        """Filter that channels go through before power."""
+        return getattr(self.features, "spatial", None)
+
+    @property
+    def node_names(self) -> list[str]:
+        """Names of channels, or of components."""
+        return list(self.layout.ch_names if self.spatial is None else self.spatial.names)
 
 
 def forget_fit(estimator) -> None:
@@ -46,6 +69,15 @@ def check_history(rec: Recordings, grid) -> None:
             f"response of {need:g} s. Cut them with make_windows(context={need:g}) or more "
             "(arrays: check sfreq, t_r and tmin), or choose a shorter hrf_length."
         )
+
+
+def published(inputs: FittedInput) -> Bunch | None:
+    """Choice of a spatial filter as people read it; None where there was nothing to choose."""
+    choice, spatial = inputs.unmixing, inputs.spatial
+    if choice is None:
+        return None
+    found = {} if spatial is None else {"filters": spatial.filters, "patterns": spatial.patterns}
+    return Bunch(**vars(choice), names=inputs.node_names, **found)
 
 
 def time_moments(courses) -> np.ndarray:
@@ -82,23 +114,33 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """
 
     def _pair(
-        self, X, y, choose, scaler, may_lack, keeps_raw=False
-    ) -> tuple[Recordings, object, Paired]:
-        """Read, measure and standardise paired data; ``choose(rec)`` says what is measured."""
+        self, X, y, choose, scaler, may_lack, keeps_raw=False, unmix=None, start=None
+    ) -> tuple[Recordings, object, Paired, UnmixingChoice | None]:
+        """Read, measure and standardise paired data; ``choose(rec)`` says what is measured.
+
+        ``unmix`` says which spatial filter channels go through first, or that it is to be chosen; a
+        warm ``start`` has one.
+        """
         reader = self._reader()
         rec = reader.read_pair(X, y, self.t_r, may_lack=may_lack, owner=self)
         features = choose(rec)
         check_history(rec, features.grid)
+        if start is None:
+            features, chosen = choose_unmixing(rec, features, unmix, reader.detrend, scaler.log)
+        else:
+            features, chosen = filter_of(start, rec, features, unmix), start[1].unmixing
         powers = features.measure(rec, reader.memory)
         # Columns of a table are not power: their scale is not for us to choose.
         scaler = PowerScaler() if rec.kind == "table" else scaler
+        nodes = features.nodes(rec) if isinstance(features, BandPower) else rec
         data = Paired.of(
-            rec, powers, features.grid, reader.detrend, scaler, dict(features.bands), keeps_raw
+            nodes, powers, features.grid, reader.detrend, scaler, dict(features.bands), keeps_raw
         )
-        return rec, features, data
+        return rec, features, data, chosen
 
     def _publish_input(self, inputs: FittedInput, provenance: list[dict]) -> None:
         super()._publish_input(inputs, provenance)
+        self.node_names_, self.unmixing_ = inputs.node_names, published(inputs)
         self.y_mean_, self.y_scale_ = inputs.scale.mean, inputs.scale.scale
         # As scikit-learn's checks of a table have set them.
         if inputs.layout.kind == "table":

@@ -14,6 +14,7 @@ from .data.missing import by_pattern, lacking
 from .data.paired import Paired
 from .data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
 from .hrf import convolve_frames, double_gamma, glover_params
+from .models.unmix_choice import UNMIX
 from .wavelets import as_bank
 
 __all__ = ["BandPowerRidge"]
@@ -50,6 +51,9 @@ class BandPowerRidge(BoldPredictor):
     gap : float
         Seconds between its training and test frames; halved, and said, while short data leave no
         training frames: a baseline that cannot choose would be beaten too easily.
+    unmix : "auto" | "joint" | "whiten" | None
+        Spatial filter that channels go through before power, as in `mne_samba.SambaModel`; None
+        takes channels as they are, as people do.
     reader : Reader | None
         How recordings are read; None takes the defaults of `mne_samba.Reader`.
 
@@ -61,6 +65,8 @@ class BandPowerRidge(BoldPredictor):
         Penalties chosen.
     bands_ : dict
         Bands.
+    unmixing_, node_names_ : Bunch | None, list of str
+        As of `mne_samba.SambaTranslator`.
     ch_names_in_, target_names_in_ : list of str
         Names of channels and regions.
 
@@ -72,7 +78,8 @@ class BandPowerRidge(BoldPredictor):
 
     def __init__(
         self, *, t_r=None, hrf="canonical", bands=None, power="log", hrf_length=30.0,
-        fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, reader=None,
+        fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, unmix=None,
+        reader=None,
     ):  # fmt: skip
         self.t_r = t_r
         self.hrf = hrf
@@ -84,6 +91,7 @@ class BandPowerRidge(BoldPredictor):
         self.alpha_per_target = alpha_per_target
         self.n_folds = n_folds
         self.gap = gap
+        self.unmix = unmix
         self.reader = reader
 
     def _check_params(self) -> None:
@@ -93,6 +101,7 @@ class BandPowerRidge(BoldPredictor):
         as_bank(self.bands)
         check_option(self.hrf, "hrf", ("canonical", "fir"))
         check_option(self.power, "power", ("log", "linear"))
+        check_option(self.unmix, "unmix", UNMIX)
         check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
         check_number(self.fir_length, "fir_length", low=0, low_open=True, high=self.hrf_length)
         check_number(self.n_folds, "n_folds", low=2, integer=True)
@@ -131,8 +140,10 @@ class BandPowerRidge(BoldPredictor):
         self._check_params()
         forget_fit(self)
         scaler = PowerScaler(log=self.power == "log")
-        rec, features, data = self._pair(X, y, self._measured, scaler, may_lack=True)
-        inputs = FittedInput(rec.layout(max(rec.n_frames)), features, data.scale)
+        rec, features, data, unmixing = self._pair(
+            X, y, self._measured, scaler, may_lack=True, unmix=self.unmix
+        )
+        inputs = FittedInput(rec.layout(max(rec.n_frames)), features, data.scale, unmixing)
         self._publish_input(inputs, rec.provenance)
         self._fitted_scaler, self._grid = data.scaler, data.grid
         self._fit(data)

@@ -57,6 +57,9 @@ class InverseState:
     fitted: FittedInverse | FittedInversePaper
     provenance: list[dict]  # of BOLD
 
+    def _sizes(self) -> dict[str, int]:
+        return {"n_channels": len(self.layout.ch_names)}
+
 
 class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     """Translate fMRI time courses into band power of EEG/MEG.

@@ -120,6 +120,14 @@ class SambaTranslator(Assembled, BoldPredictor):
         The map from channels to regions.
     patterns_ : array, shape (n_targets, n_channels, n_bands)
         Haufe activation patterns.
+    unmixing_ : Bunch | None
+        How channels were unmixed before power: ``method`` ("channels" where they are as they were),
+        ``scores`` and ``margin`` on held-out training frames, ``seconds``, ``names`` of components,
+        their ``filters`` (n_components, n_channels) and ``patterns`` (n_channels, n_components).
+        Band attention, maps, patterns and graphs are then of components. None where there was
+        nothing to unmix.
+    node_names_ : list of str
+        Names of what attributes call channels: components where channels were unmixed.
     graph_ : Graphs
         Adjacency (``source``, ``target``), what it was built by (``source_similarity``), attention
         where graph attention is used (``source_attention``), and the map (``bipartite``).
@@ -204,12 +212,13 @@ class SambaTranslator(Assembled, BoldPredictor):
                     trainer.check_lengths(rec)
                 return model.features(rec)
 
-            rec, features, data = self._pair(
-                X, y, choose, model.scaler(), model.may_lack, model.chooses_scale
-            )
+            rec, features, data, unmixing = self._pair(
+                X, y, choose, model.scaler(), model.may_lack, model.chooses_scale,
+                getattr(model, "unmix_of_nodes", None), start,
+            )  # fmt: skip
             n_frames = 1 if rec.kind == "table" else trainer.frames(rec.t_r)[0]
             fitted = model.fit(data, trainer, self._seed(), start)
-            inputs = FittedInput(rec.layout(n_frames), features, data.scale)
+            inputs = FittedInput(rec.layout(n_frames), features, data.scale, unmixing)
             self._restore(ForwardState(inputs, fitted, rec.provenance))
         return self
 

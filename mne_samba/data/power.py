@@ -10,6 +10,7 @@ from mne.utils import ProgressBar, warn
 
 from .._checks import check_number
 from ..arrays import array
+from ..unmixing import SpatialFilter
 from ..wavelets import Discrete, Morlet, Precomputed, Shannon, as_bank
 from ..wavelets.power import bin_means
 from .bridging import clean_reader
@@ -70,6 +71,7 @@ class BandPower:
 
     bank: Shannon | Morlet | Discrete | Precomputed  # its bands are filled in
     grid: LowRateGrid
+    spatial: SpatialFilter | None = None  # applied to channels as they are read
 
     def _sizes(self) -> dict[str, int]:
         return {"n_bands": len(self.bands)}
@@ -97,10 +99,16 @@ class BandPower:
         """Gradients by features (..., n_bands, n_lags) as those by bands: they are the same."""
         return gradient
 
+    def nodes(self, rec: Recordings) -> Recordings:
+        """Give recordings the names and places of what is measured: channels, or components."""
+        if self.spatial is None or self.spatial.method == "whiten":
+            return rec
+        return replace(rec, ch_names=list(self.spatial.names), info=None)
+
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
         """Measure band power of all segments.
 
-        Returns ``powers`` (n_channels, n_bands, n_bins).
+        Returns ``powers`` (n_channels, n_bands, n_bins), of components where there is a filter.
         """
         memory, out = check_memory(memory), []
         for segment in rec.segments:
@@ -116,10 +124,14 @@ class BandPower:
         edges = segment.bin_edges(grid.step, grid.n_lags, n_bins, sfreq)
         # Half a sample of missing history is a matter of rounding.
         missing = int(np.sum(edges[:-1] < -0.5))
-        power = np.full((len(ch_names), n_bands, n_bins), np.nan, dtype=np.float32)
+        n_nodes = len(ch_names) if self.spatial is None else len(self.spatial.names)
+        power = np.full((n_nodes, n_bands, n_bins), np.nan, dtype=np.float32)
         if missing < n_bins:
             self._fill(power[:, :, missing:], edges[missing:], segment, sfreq)
             broken = np.flatnonzero([not np.isfinite(p).all() for p in power[:, :, missing:]])
+            if len(broken) and self.spatial is not None:
+                # A filter spreads one broken channel over all components.
+                return replace(self, spatial=None)._of_segment(segment, sfreq, ch_names)
             # Power from elsewhere may be unknown.
             if len(broken) and not isinstance(self.bank, Precomputed):
                 raise ValueError(
@@ -140,10 +152,12 @@ class BandPower:
             equal = np.empty((*out.shape[:2], n_fine), dtype=np.float32)
         long = len(out) * segment.n_times > _LONG
         bar = ProgressBar(equal.shape[-1], mesg="Band power") if long else None
+        read = clean_reader(segment, sfreq)
+        read = read if self.spatial is None else self.spatial.reader(read)
         # What is not finite is refused afterwards, with its name.
         with np.errstate(invalid="ignore", over="ignore"):
             self.bank.power(
-                clean_reader(segment, sfreq), segment.n_times, sfreq, start=edges[0], width=width,
+                read, segment.n_times, sfreq, start=edges[0], width=width,
                 n_bins=equal.shape[-1], out=equal, progress=None if bar is None else bar.update,
             )  # fmt: skip
         if equal is not out:

@@ -21,6 +21,8 @@ class Layout:
     ``channel_types`` are MNE's, ``positions`` places in m; both are None for arrays.
     """
 
+    _own_dims = ("n_channels",)  # models may see components of these channels
+
     kind: str  # what one sample was: "windows", "recordings" or "table"
     t_r: float  # seconds between frames
     sfreq: float

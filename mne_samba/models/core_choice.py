@@ -223,12 +223,17 @@ def _held_out(options, parts, some=None, own_bands=False) -> tuple[np.ndarray, C
     return validated_correlation(core.predict(held.powers), held), core
 
 
-def _in_blocks(options, data, own_bands, previous=None) -> list[tuple[Core, Paired]]:
+def _in_blocks(options, data, own_bands, previous=None, **blocks) -> list[tuple[Core, Paired]]:
     """Blocks that are held out in turn, and cores that have not seen them."""
     return [
         (_fit(options, part, own_bands, previous, **_ROUGH), held)
-        for part, held in inner_blocks(data)
+        for part, held in inner_blocks(data, **blocks)
     ]
+
+
+def correlation_in_blocks(data: Paired, options: CoreOptions, n_blocks: int) -> np.ndarray:
+    """Correlation (n_targets,) of cores with blocks that they have not seen, by quick fits."""
+    return _correlation(data, _in_blocks(options, data, False, n_blocks=n_blocks))
 
 
 def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:

@@ -105,6 +105,13 @@ def check_graph_option(graph) -> None:
         check_option(graph, "graph", (*GRAPHS, None))
 
 
+def is_about_channels(graph) -> bool:
+    """Whether a graph needs channels: their places, or edges between them."""
+    return not (graph is None or callable(graph) or isinstance(graph, str)) or (
+        is_geometric(graph) or graph == "distance"
+    )
+
+
 def check_graph(data: Paired, graph) -> None:
     """Refuse graphs of another size, or without places, before anything is fitted."""
     if isinstance(graph, str) and graph == "distance":

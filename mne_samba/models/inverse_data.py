@@ -66,6 +66,7 @@ def shares_bins(forward: BandPower, inverse: BandPower) -> bool:
     """Whether bins of the way back are whole numbers of bins of the way there."""
     fine, coarse = forward.grid, inverse.grid
     same = isinstance(forward, BandPower) and forward.bank == inverse.bank
+    same = same and forward.spatial is None
     return same and fine.t_r == coarse.t_r and fine.n_lags // fine.step == coarse.n_lags
 
 

@@ -8,9 +8,10 @@ from ..data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_fo
 from ..data.recordings import Recordings
 from ..nn.recurrent import RECURRENT
 from .core_choice import CoreBased
-from .graphs import check_graph_option
+from .graphs import check_graph_option, is_about_channels
 from .samba_fit import FittedSamba, fit_samba
 from .trainer import Trainer
+from .unmix_choice import UNMIX
 
 
 class CoreModel(CoreBased):
@@ -21,7 +22,7 @@ class CoreModel(CoreBased):
 
     Parameters
     ----------
-    bands, power, hrf, hrf_length, hrf_bounds, map_prior, band_attention, target_bands
+    bands, unmix, power, hrf, hrf_length, hrf_bounds, map_prior, band_attention, target_bands
         As in `SambaModel`.
 
     See Also
@@ -36,10 +37,11 @@ class CoreModel(CoreBased):
     """
 
     def __init__(
-        self, *, bands=None, power="auto", hrf="double_gamma", hrf_length=30.0,
+        self, *, bands=None, unmix="auto", power="auto", hrf="double_gamma", hrf_length=30.0,
         hrf_bounds="human", map_prior="auto", band_attention=True, target_bands="auto",
     ):  # fmt: skip
         self.bands = bands
+        self.unmix = unmix
         self.power = power
         self.hrf = hrf
         self.hrf_length = hrf_length
@@ -51,6 +53,7 @@ class CoreModel(CoreBased):
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""
         super().check()
+        check_option(self.unmix, "unmix", UNMIX)
         check_option(self.power, "power", ("auto", "linear", "log"))
 
     def features(self, rec: Recordings) -> BandPower | TableRows:
@@ -59,6 +62,11 @@ class CoreModel(CoreBased):
             return TableRows()
         bank = bank_for(self.bands, rec)
         return BandPower(bank, LowRateGrid.from_tr(rec.t_r, float(self.hrf_length), bank.rate))
+
+    @property
+    def unmix_of_nodes(self) -> str | None:
+        """Which spatial filter nodes come from, or that it is to be chosen."""
+        return self.unmix
 
     def scaler(self) -> PowerScaler:
         """Give the scale of band power that fits begin with."""
@@ -87,6 +95,12 @@ class SambaModel(CoreModel):
         Frequency bands, name to (low, high) in Hz, or a bank of `mne_samba.wavelets`
         (`Precomputed` where X is power); None takes the canonical bands below half the sampling
         rate.
+    unmix : "auto" | "joint" | "whiten" | None
+        Spatial filter that channels go through before power, learnt from the electrophysiology of
+        the training data alone: jointly diagonalised covariances of bands over time
+        (`mne_samba.Unmixing`), whitened channels, or channels as they are. "auto" takes what
+        predicts held-out training frames better; it leaves channels alone where they hardly
+        correlate, where X holds no signals, and where ``graph`` is about them.
     power : "auto" | "linear" | "log"
         Scale of band power; "auto" takes what predicts held-out frames better.
     hrf : "double_gamma" | "fir" | "canonical"
@@ -127,13 +141,14 @@ class SambaModel(CoreModel):
     """
 
     def __init__(
-        self, *, bands=None, power="auto", hrf="double_gamma", hrf_length=30.0,
+        self, *, bands=None, unmix="auto", power="auto", hrf="double_gamma", hrf_length=30.0,
         hrf_bounds="human", map_prior="auto", band_attention=True, target_bands="auto",
         graph="knn", n_neighbors=8, recurrent="lstm", n_hidden=32, corrections="auto",
     ):  # fmt: skip
         super().__init__(
-            bands=bands, power=power, hrf=hrf, hrf_length=hrf_length, hrf_bounds=hrf_bounds,
-            map_prior=map_prior, band_attention=band_attention, target_bands=target_bands,
+            bands=bands, unmix=unmix, power=power, hrf=hrf, hrf_length=hrf_length,
+            hrf_bounds=hrf_bounds, map_prior=map_prior, band_attention=band_attention,
+            target_bands=target_bands,
         )  # fmt: skip
         self.graph = graph
         self.n_neighbors = n_neighbors
@@ -154,3 +169,15 @@ class SambaModel(CoreModel):
                 f"{self.n_hidden}."
             )
         check_option(self.corrections, "corrections", ("auto", "always"))
+        if self.unmix == "joint" and is_about_channels(self.graph):
+            raise ValueError(
+                "This graph is about channels, their places or edges between them, but "
+                'unmix="joint" makes components of them: set unmix=None or "whiten", or another '
+                "graph."
+            )
+
+    @property
+    def unmix_of_nodes(self) -> str | None:
+        """Which spatial filter nodes come from; channels stay where a graph is about them."""
+        keeps = self.unmix == "auto" and is_about_channels(self.graph)
+        return None if keeps else self.unmix

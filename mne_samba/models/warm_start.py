@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..data.paired import Paired
-from ..data.recordings import Layout
+from ..data.power import BandPower
+from ..data.recordings import Layout, Recordings
 
 # Fitted parts by what they are fitted from.
 _MODELS = {
@@ -27,7 +30,7 @@ def start_of(start, kind: type, data: Paired, power: str | None = None):
             "Set the same kind of model",
         )
     layout: Layout = inputs.layout
-    _check_names("channels", layout.ch_names, data.ch_names)
+    _check_names("channels", inputs.node_names, data.ch_names)
     _check_names("regions", layout.target_names, data.target_names)
     _check_bands(dict(inputs.features.bands), data.bands)
     own, grid = inputs.features.grid, data.grid
@@ -52,6 +55,22 @@ def start_of(start, kind: type, data: Paired, power: str | None = None):
                 f'Set power="auto" or {scale!r}',
             )
     return fitted
+
+
+def filter_of(start, rec: Recordings, features, unmix):
+    """Put the spatial filter that a warm start goes on from into features of new recordings."""
+    _, inputs = start
+    spatial = inputs.spatial
+    if not isinstance(features, BandPower) or spatial is None:
+        return features
+    _check_names("channels", inputs.layout.ch_names, rec.ch_names)
+    if unmix not in ("auto", spatial.method):
+        _refuse(
+            f"its channels went through a filter (unmix={spatial.method!r}), now unmix={unmix!r} "
+            "is asked for",
+            f'Set unmix="auto" or {spatial.method!r}',
+        )
+    return replace(features, spatial=spatial)
 
 
 def _check_names(what: str, own: list[str], given: list[str]) -> None:

@@ -1,0 +1,142 @@
+"""Which channels a fit sees: as they are, whitened, or jointly diagonalised, by held-out frames.
+
+Filters are learnt from the electrophysiology of the training data alone. Fits to a part of the
+training data, with the canonical response and few targets, say which ones predict better.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from mne.utils import logger
+
+from ..data.bridging import clean_reader
+from ..data.paired import Paired
+from ..data.power import BandPower, PowerScaler
+from ..data.recordings import Recordings
+from ..unmixing import Learner, Stretch, mixing
+from .core_choice import CoreOptions, correlation_in_blocks, draw
+from .validation import mean_and_error
+
+UNMIX = ("auto", "joint", "whiten", None)
+
+# Largest correlation of a typical channel with another below which there is nothing to unmix.
+_UNMIXED = 0.15
+# Frames, recordings they come from, targets and blocks that decide.
+_FRAMES, _RECORDINGS, _TARGETS, _BLOCKS = 600, 4, 16, 3
+
+
+@dataclass(frozen=True)
+class UnmixingChoice:
+    """Which channels are used, and why.
+
+    Attributes
+    ----------
+    method : "joint" | "whiten" | "channels"
+        What is used.
+    scores : dict
+        Correlation with held-out frames of the training data, by what was tried; empty where
+        nothing was compared.
+    margin : float
+        By how much the one used is better than channels as they are; 0 where nothing was compared.
+    mixing : float
+        Median over channels of the largest correlation with another.
+    seconds : float
+        Time that learning and choosing took.
+    """
+
+    method: str
+    scores: dict[str, float]
+    margin: float
+    mixing: float
+    seconds: float
+
+
+def learner_of(rec: Recordings, bands: dict, segment: float = 10.0) -> Learner:
+    """Learn to unmix from recordings, BAD spans left out."""
+    stretches = [
+        Stretch(clean_reader(s, rec.sfreq), s.n_times, key, s.bad)
+        for s, key in zip(rec.segments, rec.keys, strict=True)
+    ]
+    n = len(rec.ch_names)
+    kinds = ["eeg"] * n if rec.info is None else rec.info.get_channel_types()
+    return Learner(stretches, rec.sfreq, list(bands.values()), rec.ch_names, kinds, segment)
+
+
+def choose_unmixing(
+    rec: Recordings, features, unmix: str | None, detrend, log: bool = False
+) -> tuple[object, UnmixingChoice | None]:
+    """Choose a spatial filter: the features with it, and the choice where there was one to make."""
+    signals = isinstance(features, BandPower) and rec.kind != "table"
+    if unmix is None or (unmix == "auto" and not (signals and len(rec.ch_names) > 1)):
+        return features, None
+    if not signals:
+        raise ValueError(
+            f"unmix={unmix!r} unmixes the signals of channels, but X is a {rec.kind} without any: "
+            "set unmix=None."
+        )
+    start = time.perf_counter()
+    learner = learner_of(rec, features.bands)
+    mixed, scores = mixing(learner.by_band), {}
+    found = {"channels": features}
+    if unmix != "auto" or mixed > _UNMIXED:
+        for method in ("whiten", "joint") if unmix == "auto" else (unmix,):
+            found[method] = replace(features, spatial=getattr(learner, method)())
+    method, margin = list(found)[-1], 0.0
+    if unmix == "auto" and len(found) > 1:
+        method, scores, margin = _compare(_part(rec), found, detrend, log)
+    seconds = time.perf_counter() - start
+    choice = UnmixingChoice(method, scores, margin, mixed, seconds)
+    logger.info("Unmixing: %s", _told(choice, found[method]))
+    return found[method], choice
+
+
+def _told(choice: UnmixingChoice, features: BandPower) -> str:
+    """Say what was chosen."""
+    n = "" if features.spatial is None else f" ({len(features.spatial.names)} components)"
+    scores = ", ".join(f"{name} {score:.3f}" for name, score in choice.scores.items())
+    why = f"; held-out correlation: {scores}" if scores else ""
+    return f"{choice.method}{n}, mixing {choice.mixing:.2f}{why}; {choice.seconds:.1f} s."
+
+
+def _part(rec: Recordings) -> Recordings:
+    """Take so many frames, of the start of some recordings, as decide."""
+    keys, frames = rec.keys, rec.n_frames
+    names = list(dict.fromkeys(keys))
+    if sum(frames) <= _FRAMES:
+        return rec
+    some = np.linspace(0, len(names) - 1, min(_RECORDINGS, len(names))).round().astype(int)
+    room = dict.fromkeys((names[i] for i in np.unique(some)), _FRAMES // len(np.unique(some)))
+    rows, segments, bold = [], [], []
+    for i, (key, n) in enumerate(zip(keys, frames, strict=True)):
+        taken = min(room.get(key, 0), n)
+        if taken < n and rec.kind == "windows":
+            taken = 0
+        if taken:
+            room[key] -= taken
+            own = rec.segments[i]
+            rows.append(i)
+            segments.append(replace(own, n_frames=taken, late=own.late[:taken]))
+            bold.append(rec.bold[i][:taken])
+    table = rec.table.iloc[rows].reset_index(drop=True)
+    return replace(rec, segments=segments, bold=bold, table=table)
+
+
+def _compare(rec: Recordings, found: dict, detrend, log: bool) -> tuple[str, dict, float]:
+    """Name of the features that predict held-out frames best, scores, and margin to channels."""
+    options = CoreOptions("sparse", "canonical", "human", True, False, "linear", 0)
+    scores = {}
+    for name, features in found.items():
+        powers = features.measure(rec)
+        data = Paired.of(rec, powers, features.grid, detrend, PowerScaler(log=log))
+        some = draw(data, 0, _TARGETS)
+        data = data if some is None else data.of_targets(some)
+        scores[name] = correlation_in_blocks(data, options, _BLOCKS)
+    best, margin = "channels", 0.0
+    for name in found:
+        gain, error = mean_and_error(scores[name] - scores["channels"])
+        if gain > max(margin, error):
+            best, margin = name, gain
+    return best, {name: float(score.mean()) for name, score in scores.items()}, margin

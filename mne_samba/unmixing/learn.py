@@ -1,0 +1,248 @@
+"""Filters that unmix a recording, learnt from it alone: subspace, whitening, diagonalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import polygamma
+
+from .covariance import Reader, band_covariances, degrees_of_freedom, pieces_of
+from .diagonalize import joint_diagonalizer
+from .spatial import SpatialFilter
+
+# Pieces of all recordings together that say which subspace holds the signal, and that are
+# diagonalised.
+_FOR_SUBSPACE, _AT_MOST = 60, 720
+# Variance, relative to the largest, below which rounding is all there is.
+_RANK = 1e-9
+# How far above the floor of noise a component stands out, and how much less than others, of what
+# they do, that floor waxes and wanes: sensors' own noise is steady, sources are not.
+_ABOVE, _STEADY = 1.5, 0.15
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One stretch of signal that filters are learnt from.
+
+    ``read(first, stop)`` gives samples (n_channels, stop - first); ``recording`` says which
+    stretches belong together; ``bad`` (n_spans, 2) are spans in seconds that do not count.
+    """
+
+    read: Reader
+    n_times: int
+    recording: object = 0
+    bad: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Pieces of stretches, and how much each counts: recordings count alike."""
+
+    stretches: Sequence[Stretch]
+    place: list[tuple[int, int, int]]  # stretch, first and last sample but one
+    weights: np.ndarray  # (n_pieces,), of sum 1
+
+    @classmethod
+    def of(cls, stretches: Sequence[Stretch], sfreq: float, seconds: float, most: int) -> Pieces:
+        """Cut stretches into pieces of so many seconds, at most so many, evenly spread."""
+        every = [
+            (i, first, stop)
+            for i, s in enumerate(stretches)
+            for first, stop in pieces_of(s.n_times, sfreq, seconds, s.bad)
+        ]
+        if not every:
+            raise ValueError("No sample is left outside BAD spans to learn to unmix from.")
+        taken = np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int))
+        place = [every[i] for i in taken]
+        keys = [stretches[i].recording for i, _, _ in place]
+        count = {key: keys.count(key) for key in keys}
+        return cls(stretches, place, np.array([1 / count[k] / len(count) for k in keys]))
+
+    def covariances(self, sfreq: float, bands, filters: np.ndarray | None = None) -> np.ndarray:
+        """Covariances (n_pieces, n_bands, n, n) of channels, or of components in single precision.
+
+        ``filters`` (n_components, n_channels).
+        """
+        out = []
+        for i, first, stop in self.place:
+            read = self.stretches[i].read
+            if filters is not None:
+                read = _filtered(read, filters)
+            out += band_covariances(read, [(first, stop)], sfreq, bands)
+        return np.stack(out)
+
+
+def _filtered(read: Reader, filters: np.ndarray) -> Reader:
+    """Read components in single precision."""
+    return lambda first, stop: (filters @ read(first, stop)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """Where the signal is: principal components that stand out of rounding and noise.
+
+    Attributes
+    ----------
+    scale : array, shape (n_channels,)
+        Channels are divided by it, so that kinds of sensors are on one scale.
+    values : array, shape (n_components,)
+        Variances, largest first.
+    vectors : array, shape (n_channels, n_components)
+        Principal axes of scaled channels.
+    """
+
+    scale: np.ndarray
+    values: np.ndarray
+    vectors: np.ndarray
+
+    @property
+    def whitener(self) -> np.ndarray:
+        """From channels to principal components of unit variance, (n_components, n_channels)."""
+        return (self.vectors / np.sqrt(self.values)).T / self.scale
+
+    @property
+    def zca(self) -> np.ndarray:
+        """From channels to channels that are uncorrelated and as they were (n, n_channels)."""
+        return self.vectors @ self.whitener
+
+    def back(self, basis: np.ndarray) -> np.ndarray:
+        """From components, ``basis`` (n, n_components) of principal ones, to channels."""
+        colour = self.scale[:, None] * self.vectors * np.sqrt(self.values)
+        return colour @ np.linalg.pinv(basis)
+
+
+def mean_covariance(covariances: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over pieces and bands, each band of unit mean trace: (n_channels, n_channels)."""
+    by_band = np.tensordot(weights, covariances, axes=1)
+    size = np.trace(by_band, axis1=1, axis2=2) / by_band.shape[-1]
+    return np.mean(by_band / np.where(size > 0, size, np.inf)[:, None, None], axis=0)
+
+
+def scale_of(covariance: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
+    """Scale (n_channels,) that gives kinds of channels the same mean variance."""
+    variance, kinds = np.diag(covariance), np.asarray(kinds)
+    scale = np.ones(len(kinds))
+    for kind in np.unique(kinds):
+        own = variance[kinds == kind]
+        scale[kinds == kind] = np.sqrt(own[own > 0].mean()) if (own > 0).any() else 1.0
+    return scale
+
+
+def find_subspace(
+    covariances: np.ndarray, weights: np.ndarray, dof: np.ndarray, kinds: Sequence[str],
+    n_components: int | str = "auto",
+) -> Subspace:  # fmt: skip
+    """Find the principal components that hold signal.
+
+    ``covariances`` (n_pieces, n_bands, n_channels, n_channels) of ``dof`` (n_bands,) degrees of
+    freedom each, the ``weights`` (n_pieces,) of pieces and the ``kinds`` of channels, which are
+    brought to one scale.
+    """
+    covariance = mean_covariance(covariances, weights)
+    scale = scale_of(covariance, kinds)
+    values, vectors = _principal(covariance / np.outer(scale, scale))
+    n = len(values)
+    if n_components != "auto":
+        n = min(n_components, n)
+    elif len(weights) > 3:
+        n = _above_noise(covariances / np.outer(scale, scale), weights, dof, n)
+    return Subspace(scale, values[:n], vectors[:, :n])
+
+
+def _principal(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances (n,), largest first, and axes (n_channels, n) above rounding."""
+    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    rank = int(np.sum(values > _RANK * values[0]))
+    return values[:rank], vectors[:, :rank]
+
+
+def _above_noise(covariances, weights, dof, rank: int) -> int:
+    """Count principal components that are above the floor, if that is noise, else all.
+
+    The floor is found in half of the pieces. It is noise if its power is steady in the others.
+    """
+    half = slice(0, None, 2), slice(1, None, 2)
+    share = weights[half[0]] / weights[half[0]].sum()
+    values, vectors = _principal(mean_covariance(covariances[half[0]], share))
+    n = int(np.sum(values > _ABOVE * values[-1]))
+    if not 0 < n < len(values):
+        return rank
+    power = np.einsum("ci,sbcd,di->sbi", vectors, covariances[half[1]], vectors, optimize=True)
+    # Beyond what so few samples of steady noise scatter.
+    swing = np.log(power).var(axis=0, ddof=1) - polygamma(1, dof / 2)[:, None]
+    swing = swing.mean(axis=0)
+    steady = swing[n:].mean() < _STEADY * np.median(swing[:n])
+    return min(n, rank) if steady else rank
+
+
+def mixing(by_band: np.ndarray) -> float:
+    """How much channels share: median over channels of the largest correlation with another.
+
+    ``by_band`` (n_bands, n_channels, n_channels) are covariances; 0 where channels are unmixed.
+    """
+    size = np.sqrt(np.maximum(np.diagonal(by_band, axis1=1, axis2=2), 0.0))
+    size = np.where(size > 0, size, np.inf)
+    correlation = np.abs(by_band / size[:, :, None] / size[:, None, :])
+    correlation[:, np.arange(by_band.shape[1]), np.arange(by_band.shape[1])] = 0.0
+    return float(np.median(correlation.max(axis=2)))
+
+
+class Learner:
+    """Learns to unmix stretches of signal: reads some pieces at once, and all where asked to.
+
+    Parameters
+    ----------
+    stretches : sequence of Stretch
+        Signal of one or more recordings.
+    sfreq : float
+        Sampling rate in Hz.
+    bands : sequence of (low, high)
+        In Hz.
+    ch_names, kinds : sequence of str
+        Names and kinds of channels; kinds are brought to one scale.
+    segment : float
+        Seconds over which power is taken as constant.
+    """
+
+    def __init__(self, stretches, sfreq, bands, ch_names, kinds, segment=10.0):
+        self.stretches, self.sfreq, self.bands = stretches, sfreq, bands
+        self.ch_names, self.kinds, self.segment = list(ch_names), kinds, segment
+        pieces = Pieces.of(stretches, sfreq, segment, _FOR_SUBSPACE)
+        covariances = pieces.covariances(sfreq, bands)
+        self.by_band = np.tensordot(pieces.weights, covariances, axes=1)
+        lengths = [stop - first for _, first, stop in pieces.place]
+        dof = degrees_of_freedom(bands, int(np.median(lengths)), sfreq)
+        self._found = covariances, pieces.weights, dof, kinds
+
+    def subspace(self, n_components="auto") -> Subspace:
+        """Give principal components that hold signal."""
+        return find_subspace(*self._found, n_components)
+
+    def whiten(self, n_components="auto") -> SpatialFilter:
+        """Decorrelate channels, each as much itself as can be (ZCA)."""
+        space = self.subspace(n_components)
+        return SpatialFilter("whiten", space.zca, space.back(space.vectors), list(self.ch_names))
+
+    def joint(self, n_components="auto") -> SpatialFilter:
+        """Diagonalise covariances of all bands and pieces jointly."""
+        space = self.subspace(n_components)
+        pieces = Pieces.of(self.stretches, self.sfreq, self.segment, _AT_MOST)
+        matrices = pieces.covariances(self.sfreq, self.bands, space.whitener)
+        n_bands, n = matrices.shape[1:3]
+        weights = np.repeat(pieces.weights, n_bands)
+        basis = joint_diagonalizer(matrices.reshape(-1, n, n), weights=weights)
+        mean = mean_covariance(matrices, pieces.weights).astype(np.float64)
+        basis /= np.sqrt(np.einsum("ij,jk,ik->i", basis, mean, basis))[:, None]
+        filters, patterns = basis @ space.whitener, space.back(basis)
+        # Largest first, and what is largest at the sensors is positive.
+        scaled = patterns / space.scale[:, None]
+        order = np.argsort(-np.linalg.norm(scaled, axis=0), kind="stable")
+        scaled = scaled[:, order]
+        sign = np.sign(scaled[np.abs(scaled).argmax(axis=0), np.arange(n)])
+        names = [f"IC{i:03d}" for i in range(n)]
+        return SpatialFilter(
+            "joint", filters[order] * sign[:, None], patterns[:, order] * sign, names
+        )

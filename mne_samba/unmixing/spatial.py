@@ -1,0 +1,59 @@
+"""Spatial filters: from channels to components and back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..arrays import array
+from .covariance import Reader
+
+
+@dataclass(frozen=True, eq=False)
+class SpatialFilter:
+    """A filter from channels (sensors) to components, which models take as their channels.
+
+    Attributes
+    ----------
+    method : "joint" | "whiten"
+        Jointly diagonalised, or whitened: then components are channels that are uncorrelated.
+    filters : array, shape (n_components, n_sensors)
+        Components are ``filters @ data``, of unit variance in the mean over bands.
+    patterns : array, shape (n_sensors, n_components)
+        How a component appears at the sensors: its topography.
+    names : list of str
+        Names of components.
+    """
+
+    method: Literal["joint", "whiten"]
+    filters: np.ndarray = array("n_channels", "n_sensors")
+    patterns: np.ndarray = array("n_sensors", "n_channels")
+    names: list[str] = array("n_channels")
+
+    def __repr__(self) -> str:
+        # Numpy prints large arrays in part: what is kept under this text depends on all of it.
+        digest = hashlib.blake2b(np.ascontiguousarray(self.filters), digest_size=10).hexdigest()
+        return f"SpatialFilter({self.method!r}, {self.filters.shape}, {digest})"
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, SpatialFilter) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def reader(self, read: Reader) -> Reader:
+        """Read components, a block at a time, where ``read`` reads channels."""
+        return lambda first, stop: self.filters @ read(first, stop)
+
+    def to_sensors(self, power: np.ndarray) -> np.ndarray:
+        """Power (..., n_components, n_bands) of components as power at the sensors.
+
+        Components are uncorrelated: each adds its power times its squared pattern. Shape
+        (..., n_sensors, n_bands), in units of the largest.
+        """
+        spread = np.einsum("sc,...cb->...sb", self.patterns**2, power)
+        largest = np.abs(spread).max()
+        return spread / largest if largest > 0 else spread

@@ -19,7 +19,9 @@ _NAMES = {
     ),
     "reader": ("Reader",),
     "saving": ("read_samba",),
-    "transformers": ("FramewiseRegressor", "LearnableHRF", "WaveletBandAttention", "compare_hrfs"),
+    "transformers": (
+        "FramewiseRegressor", "LearnableHRF", "Unmixing", "WaveletBandAttention", "compare_hrfs",
+    ),
     "translator": ("SambaTranslator",),
     "windows": ("make_windows",),
 }  # fmt: skip
@@ -27,7 +29,7 @@ _PUBLIC = {name: module for module, names in _NAMES.items() for name in names}
 _SUBMODULES = (
     "baselines", "classifier", "core", "datasets", "evaluation", "hrf", "inverse", "io", "latents",
     "metrics", "model_selection", "models", "nn", "reader", "report", "transformers", "translator",
-    "viz", "wavelets", "windows",
+    "unmixing", "viz", "wavelets", "windows",
 )  # fmt: skip
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

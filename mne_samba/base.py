@@ -39,7 +39,9 @@ class FittedInput:
         return {"n_channels": len(self.node_names)}
 
     def check(self) -> None:
-        """Refuse a filter of other channels, as read from a file."""
+        """Refuse a filter of other channels, and no regions, as read from a file."""
+        if not self.layout.target_names:
+            raise ValueError("target_names must not be empty.")
         if self.spatial is not None and self.spatial.filters.shape[1] != len(self.layout.ch_names):
             raise ValueError("the spatial filter has other channels than the layout.")
 

@@ -22,7 +22,7 @@ def read_samba(path):
 
     Returns
     -------
-    estimator : SambaTranslator | InverseTranslator | LatentTranslator
+    estimator : SambaTranslator | InverseTranslator | LatentTranslator | Unmixing
         Fitted.
 
     Raises
@@ -54,10 +54,11 @@ def _classes() -> dict[str, type]:
     from .inverse import InverseTranslator
     from .latents import LatentTranslator
     from .reader import Reader
+    from .transformers import Unmixing
     from .translator import SambaTranslator
 
     return classes_of(
-        SambaTranslator, InverseTranslator, LatentTranslator, Reader, models.Trainer,
+        SambaTranslator, InverseTranslator, LatentTranslator, Unmixing, Reader, models.Trainer,
         models.SambaModel, models.CoreModel, models.PaperModel,
         models.InverseSambaModel, models.InverseCoreModel, models.InversePaperModel,
         wavelets.Shannon, wavelets.Morlet, wavelets.Discrete, wavelets.Precomputed,

@@ -42,8 +42,8 @@ class Layout:
         check_number(self.t_r, "t_r", low=0, low_open=True)
         check_number(self.sfreq, "sfreq", low=0, low_open=True)
         check_number(self.n_frames, "n_frames", low=1, integer=True)
-        if not self.ch_names or not self.target_names:
-            raise ValueError("ch_names and target_names must not be empty.")
+        if not self.ch_names:
+            raise ValueError("ch_names must not be empty.")
         if (self.channel_types is None) != (self.positions is None):
             raise ValueError("channel_types and positions belong together.")
         _ = self.info  # mne knows which types there are

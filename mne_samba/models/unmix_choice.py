@@ -82,7 +82,7 @@ def choose_unmixing(
     mixed, scores = mixing(learner.by_band), {}
     found = {"channels": features}
     if unmix != "auto" or mixed > _UNMIXED:
-        for method in ("whiten", "joint") if unmix == "auto" else (unmix,):
+        for method in ("joint", "whiten") if unmix == "auto" else (unmix,):
             found[method] = replace(features, spatial=getattr(learner, method)())
     method, margin = list(found)[-1], 0.0
     if unmix == "auto" and len(found) > 1:
@@ -125,17 +125,20 @@ def _part(rec: Recordings) -> Recordings:
 
 
 def _compare(rec: Recordings, found: dict, detrend, log: bool) -> tuple[str, dict, float]:
-    """Name of the features that predict held-out frames best, scores, and margin to channels."""
+    """Name of the features that predict held-out frames best, scores, and margin to channels.
+
+    Whitening is half of what joint diagonalisation does, and is tried where that does not help.
+    """
     options = CoreOptions("sparse", "canonical", "human", True, False, "linear", 0)
-    scores = {}
+    scores, best, margin = {}, "channels", 0.0
     for name, features in found.items():
+        if name == "whiten" and best == "joint":
+            continue
         powers = features.measure(rec)
         data = Paired.of(rec, powers, features.grid, detrend, PowerScaler(log=log))
         some = draw(data, 0, _TARGETS)
         data = data if some is None else data.of_targets(some)
         scores[name] = correlation_in_blocks(data, options, _BLOCKS)
-    best, margin = "channels", 0.0
-    for name in found:
         gain, error = mean_and_error(scores[name] - scores["channels"])
         if gain > max(margin, error):
             best, margin = name, gain

@@ -1,8 +1,11 @@
-"""Transformers of their own worth: band attention, haemodynamic responses, frames as rows."""
+"""Transformers of their own worth: unmixing, band attention, responses, frames as rows."""
 
 from ._band_attention import WaveletBandAttention
 from ._compare_hrfs import compare_hrfs
 from ._framewise import FramewiseRegressor
 from ._learnable_hrf import LearnableHRF
+from ._unmixing import Unmixing
 
-__all__ = ["FramewiseRegressor", "LearnableHRF", "WaveletBandAttention", "compare_hrfs"]
+__all__ = [
+    "FramewiseRegressor", "LearnableHRF", "Unmixing", "WaveletBandAttention", "compare_hrfs",
+]  # fmt: skip

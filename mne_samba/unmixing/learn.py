@@ -12,14 +12,14 @@ from .covariance import Reader, band_covariances, degrees_of_freedom, pieces_of
 from .diagonalize import joint_diagonalizer
 from .spatial import SpatialFilter
 
-# Pieces of all recordings together that say which subspace holds the signal, and that are
-# diagonalised.
-_FOR_SUBSPACE, _AT_MOST = 60, 720
+# Pieces of all recordings together that say which subspace holds the signal, at least, and numbers
+# in matrices of pieces: few channels and few components allow many.
+_PIECES, _NUMBERS, _REDUCED = 60, 1 << 23, 1 << 24
 # Variance, relative to the largest, below which rounding is all there is.
 _RANK = 1e-9
-# How far above the floor of noise a component stands out, and how much less than others, of what
-# they do, that floor waxes and wanes: sensors' own noise is steady, sources are not.
-_ABOVE, _STEADY = 1.5, 0.15
+# How far above the spread of noise a component stands out, and how little, of what others do, the
+# floor waxes and wanes: sensors' own noise is steady, sources are not.
+_ABOVE, _STEADY = 1.1, 0.15
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,10 @@ def _above_noise(covariances, weights, dof, rank: int) -> int:
     half = slice(0, None, 2), slice(1, None, 2)
     share = weights[half[0]] / weights[half[0]].sum()
     values, vectors = _principal(mean_covariance(covariances[half[0]], share))
-    n = int(np.sum(values > _ABOVE * values[-1]))
+    # By how much variances of white noise differ in so few samples (Marchenko and Pastur 1967); of
+    # bands in which noise is weak, these say little of it.
+    spread = np.sqrt(min(0.2, rank / (0.5 * dof.sum() * len(share))))
+    n = int(np.sum(values > _ABOVE * ((1 + spread) / (1 - spread)) ** 2 * values[-1]))
     if not 0 < n < len(values):
         return rank
     power = np.einsum("ci,sbcd,di->sbi", vectors, covariances[half[1]], vectors, optimize=True)
@@ -210,8 +213,16 @@ class Learner:
     def __init__(self, stretches, sfreq, bands, ch_names, kinds, segment=10.0):
         self.stretches, self.sfreq, self.bands = stretches, sfreq, bands
         self.ch_names, self.kinds, self.segment = list(ch_names), kinds, segment
-        pieces = Pieces.of(stretches, sfreq, segment, _FOR_SUBSPACE)
+        most = max(_PIECES, _NUMBERS // (len(bands) * len(kinds) ** 2))
+        pieces = Pieces.of(stretches, sfreq, segment, most)
         covariances = pieces.covariances(sfreq, bands)
+        finite = np.isfinite(np.diagonal(covariances, axis1=2, axis2=3)).all(axis=(0, 1))
+        if not finite.all():
+            broken = [name for name, good in zip(ch_names, finite, strict=True) if not good]
+            raise ValueError(
+                f"X contains NaN or infinite values in channels {broken[:8]}. Interpolate them, or "
+                "annotate the spans as BAD in a Raw."
+            )
         self.by_band = np.tensordot(pieces.weights, covariances, axes=1)
         lengths = [stop - first for _, first, stop in pieces.place]
         dof = degrees_of_freedom(bands, int(np.median(lengths)), sfreq)
@@ -229,7 +240,8 @@ class Learner:
     def joint(self, n_components="auto") -> SpatialFilter:
         """Diagonalise covariances of all bands and pieces jointly."""
         space = self.subspace(n_components)
-        pieces = Pieces.of(self.stretches, self.sfreq, self.segment, _AT_MOST)
+        most = max(1, _REDUCED // (len(self.bands) * len(space.values) ** 2))
+        pieces = Pieces.of(self.stretches, self.sfreq, self.segment, most)
         matrices = pieces.covariances(self.sfreq, self.bands, space.whitener)
         n_bands, n = matrices.shape[1:3]
         weights = np.repeat(pieces.weights, n_bands)

@@ -13,7 +13,7 @@ import pandas as pd
 from . import viz
 from ._checks import check_option
 from .evaluation._verdict import p_words
-from .viz._figure import RESULT_NAMES
+from .viz._figure import RESULT_NAMES, positions
 
 __all__ = ["add_to_report"]
 
@@ -183,11 +183,20 @@ def _add_result(page, result, coords, targets) -> None:
 
 def _add_model(page, model, regions: dict, sources: dict, truth, targets) -> None:
     """Add what a fitted model has; places of regions and sources as `viz.plot_graph` takes them."""
+    unmixing = getattr(model, "unmixing_", None)
+    if getattr(unmixing, "method", None) == "joint":
+        # Components have neither networks nor places.
+        sources = {**sources, "source_networks": None, "source_coords": None}
     networks = sources["source_networks"]
     if hasattr(model, "corrections_kept_"):
         page.text("What was fitted", f"<p>{what_was_fitted(model)}</p>")
     if hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:
         _add_responses(page, model, **regions, truth=truth, targets=targets)
+    if "patterns" in (unmixing or ()) and positions(model.info_, len(model.ch_names_in_)):
+        page.figure(
+            "Components", f"What channels were unmixed into ({unmixing.method}), largest first.",
+            viz.plot_components, model,
+        )  # fmt: skip
     if hasattr(model, "band_attention_"):
         page.figure(
             "Band attention", "Share of each frequency band in what a channel contributes.",

@@ -26,6 +26,7 @@ from mne_samba import (
     SambaModel,
     SambaTranslator,
     Trainer,
+    Unmixing,
     WaveletBandAttention,
     make_windows,
 )
@@ -76,7 +77,8 @@ def small(cls, **options):
 def as_arrays(value):
     """Flat list of arrays of anything that an estimator publishes."""
     if isinstance(value, dict):
-        return [a for key in sorted(value, key=str) for a in as_arrays(value[key])]
+        keys = sorted((key for key in value if key != "seconds"), key=str)
+        return [a for key in keys for a in as_arrays(value[key])]
     if isinstance(value, (list, tuple)):
         return [a for item in value for a in as_arrays(item)]
     if isinstance(value, (pd.DataFrame, pd.Series)):
@@ -108,10 +110,10 @@ class Refused:
 HRF = {"hrf": "double_gamma", "hrf_length": 20.0, "hrf_bounds": "fast"}
 CORE = {"bands": BANDS, **HRF, "map_prior": "ard", "band_attention": False, "target_bands": True}
 MODELS = {
-    CoreModel: {**CORE, "power": "log"},
+    CoreModel: {**CORE, "unmix": "joint", "power": "log"},
     SambaModel: {
-        **CORE, "power": "log", "graph": "dense", "n_neighbors": 1, "recurrent": "gru",
-        "n_hidden": 3, "corrections": "auto",
+        **CORE, "unmix": "whiten", "power": "log", "graph": "dense", "n_neighbors": 1,
+        "recurrent": "gru", "n_hidden": 3, "corrections": "auto",
     },
     PaperModel: {
         **HRF, "band_attention": False, "graph": "dense", "n_neighbors": 1,
@@ -213,6 +215,7 @@ def test_every_parameter_has_an_effect_or_is_refused(cls, name, table, data, def
 
 
 RIDGE = {
+    "unmix": "joint",
     "t_r": Refused(-1.0, "t_r must be above 0"), "hrf": "fir", "bands": BANDS, "power": "linear",
     "hrf_length": 20.0, "fir_length": 10.0, "alphas": [1.0, 3.0], "alpha_per_target": False,
     "n_folds": 2, "gap": 60.0, "reader": Reader(picks=[0, 1]),
@@ -227,6 +230,10 @@ RESPONSE = {
     "shrink_to": "canonical", "n_bootstrap": 3, "confidence": 0.5, "sample_time_ref": 1.0,
     "reader": Reader(sfreq=4.0, detrend=None), "random_state": 1, "n_jobs": Refused(0, "n_jobs"),
     "verbose": Refused("loud", "verbose"),
+}  # fmt: skip
+UNMIXING = {
+    "bands": BANDS, "method": "whiten", "n_components": 2, "segment": 30.0,
+    "reader": Reader(sfreq=80.0), "verbose": Refused("loud", "verbose"),
 }  # fmt: skip
 FRAMEWISE = {"estimator": Ridge(1e3), "t_r": Refused(-1.0, "t_r"), "detrend": "linear"}
 LATENTS = {
@@ -251,6 +258,10 @@ def recordings(data):
 def twice(data):
     """Enough for a held-out part."""
     return 2 * data.raws, 2 * data.bolds
+
+
+def arrays(data):
+    return [raw.get_data() for raw in data.raws], None
 
 
 def drives(data):
@@ -279,6 +290,7 @@ def labelled(data):
 SHORT = backward(trainer=Trainer(**{**QUICK, "window": 12.0, "validation_fraction": 0.45}))
 OTHERS = {
     BandPowerRidge: (RIDGE, {"t_r": 2.0}, recordings),
+    Unmixing: (UNMIXING, {"reader": Reader(sfreq=100.0)}, arrays),
     WaveletBandAttention: (ATTENTION, {"t_r": 2.0}, recordings),
     LearnableHRF: (
         RESPONSE, {"t_r": 2.0, "reader": Reader(sfreq=4.0), "random_state": 0}, drives,

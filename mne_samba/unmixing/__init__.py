@@ -8,9 +8,9 @@ BOLD is needed.
 from .covariance import band_covariances, pieces_of
 from .diagonalize import joint_diagonalizer
 from .learn import Learner, Stretch, mixing
-from .spatial import SpatialFilter
+from .spatial import SpatialFilter, at_sensors
 
 __all__ = [
-    "Learner", "SpatialFilter", "Stretch", "band_covariances", "joint_diagonalizer", "mixing",
-    "pieces_of",
+    "Learner", "SpatialFilter", "Stretch", "at_sensors", "band_covariances", "joint_diagonalizer",
+    "mixing", "pieces_of",
 ]  # fmt: skip

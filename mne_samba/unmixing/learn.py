@@ -147,7 +147,7 @@ def find_subspace(
     if n_components != "auto":
         n = min(n_components, n)
     elif len(weights) > 3:
-        n = _above_noise(covariances / np.outer(scale, scale), weights, dof, n)
+        n = _above_noise(covariances / np.outer(scale, scale), weights, dof, n, np.asarray(kinds))
     return Subspace(scale, values[:n], vectors[:, :n])
 
 
@@ -159,18 +159,22 @@ def _principal(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values[:rank], vectors[:, :rank]
 
 
-def _above_noise(covariances, weights, dof, rank: int) -> int:
+def _above_noise(covariances, weights, dof, rank: int, kinds: np.ndarray) -> int:
     """Count principal components that are above the floor, if that is noise, else all.
 
     The floor is found in half of the pieces. It is noise if its power is steady in the others.
     """
     half = slice(0, None, 2), slice(1, None, 2)
     share = weights[half[0]] / weights[half[0]].sum()
-    values, vectors = _principal(mean_covariance(covariances[half[0]], share))
+    mean = mean_covariance(covariances[half[0]], share)
+    values, vectors = _principal(mean)
+    # Kinds of sensors have noise of their own.
+    blocks = [mean[np.ix_(kinds == kind, kinds == kind)] for kind in np.unique(kinds)]
+    floor = max(_principal(block)[0][-1] for block in blocks if block.any())
     # By how much variances of white noise differ in so few samples (Marchenko and Pastur 1967); of
     # bands in which noise is weak, these say little of it.
     spread = np.sqrt(min(0.2, rank / (0.5 * dof.sum() * len(share))))
-    n = int(np.sum(values > _ABOVE * ((1 + spread) / (1 - spread)) ** 2 * values[-1]))
+    n = int(np.sum(values > _ABOVE * ((1 + spread) / (1 - spread)) ** 2 * floor))
     if not 0 < n < len(values):
         return rank
     power = np.einsum("ci,sbcd,di->sbi", vectors, covariances[half[1]], vectors, optimize=True)

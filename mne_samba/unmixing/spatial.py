@@ -48,12 +48,15 @@ class SpatialFilter:
         """Read components, a block at a time, where ``read`` reads channels."""
         return lambda first, stop: self.filters @ read(first, stop)
 
-    def to_sensors(self, power: np.ndarray) -> np.ndarray:
-        """Power (..., n_components, n_bands) of components as power at the sensors.
 
-        Components are uncorrelated: each adds its power times its squared pattern. Shape
-        (..., n_sensors, n_bands), in units of the largest.
-        """
-        spread = np.einsum("sc,...cb->...sb", self.patterns**2, power)
-        largest = np.abs(spread).max()
-        return spread / largest if largest > 0 else spread
+def at_sensors(patterns: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values (..., n_components, n_bands) of components as seen at sensors.
+
+    Components are uncorrelated, so that each adds its squared pattern to the power at a sensor: a
+    sensor shows the mean of components by their share. ``patterns`` (n_sensors, n_components);
+    returns shape (..., n_sensors, n_bands).
+    """
+    power = patterns**2
+    total = power.sum(axis=1, keepdims=True)
+    share = power / np.where(total > 0, total, np.inf)
+    return np.einsum("sc,...cb->...sb", share, values)

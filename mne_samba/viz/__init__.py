@@ -4,7 +4,7 @@ Every function takes a fitted estimator, a result of :func:`mne_samba.evaluation
 arrays, draws on given ``axes`` or on a new figure of a page's width, and returns the figure.
 """
 
-from ._bands import plot_attribution, plot_band_attention, plot_patterns
+from ._bands import plot_attribution, plot_band_attention, plot_components, plot_patterns
 from ._graph import plot_graph
 from ._hrf import plot_hrf, plot_hrf_map
 from ._scores import plot_learning_curve, plot_null, plot_retrieval, plot_scores
@@ -13,6 +13,7 @@ from ._time import plot_history, plot_prediction
 __all__ = [
     "plot_attribution",
     "plot_band_attention",
+    "plot_components",
     "plot_graph",
     "plot_history",
     "plot_hrf",

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from mne.viz import plot_topomap
 
 from .._checks import check_option
+from ..unmixing import at_sensors
 from ._figure import (
     COLORS,
     SIGNED,
@@ -52,6 +53,17 @@ def _own(estimator, **given) -> tuple:
     return tuple(
         getattr(estimator, name, None) if value is None else value for name, value in given.items()
     )
+
+
+def _nodes(estimator, ch_names, info):
+    """Names of nodes, places of channels, and what brings values of nodes to channels."""
+    names, info = _own(estimator, node_names_=ch_names, info_=info)
+    if names is None:
+        (names,) = _own(estimator, ch_names_in_=None)
+    patterns = getattr(getattr(estimator, "unmixing_", None), "patterns", None)
+    if patterns is None or info is None or len(info["chs"]) != len(patterns):
+        return names, info, lambda values: values
+    return names, info, lambda values: at_sensors(patterns, values)
 
 
 def _matrix(panel, values, bands, ch_names, networks, cmap, vmin, vmax, label) -> None:
@@ -108,7 +120,9 @@ def plot_band_attention(
     Returns
     -------
     fig : Figure
-        Bands as rows, channels as columns, and heads where places are known.
+        Bands as rows, channels as columns, and heads where places are known. Of an estimator that
+        unmixes channels, columns are components, and heads show at each channel the mean of
+        components by their share in its power.
 
     Raises
     ------
@@ -116,25 +130,27 @@ def plot_band_attention(
         If ``kind`` is unknown or shapes disagree.
     """
     check_option(kind, "kind", tuple(_BANDS))
-    attribute, label = _BANDS[kind]
+    (attribute, label), at_channels = _BANDS[kind], np.asarray
     if hasattr(attention, "fit"):
         estimator = attention
         attention = fitted(estimator, attribute)
-        bands, ch_names, info = _own(estimator, bands_=bands, ch_names_in_=ch_names, info_=info)
+        (bands,) = _own(estimator, bands_=bands)
+        ch_names, info, at_channels = _nodes(estimator, ch_names, info)
     values = as_matrix(attention, "attention")
+    seen = at_channels(values)
     n_channels, n_bands = values.shape
     labels = _band_labels(bands, n_bands)
     ch_names = as_names(ch_names, n_channels, "channel", "ch_names")
     signed = kind != "attention"
     top = largest(values)
     cmap, vmin = (SIGNED, -top) if signed else (UNSIGNED, 0.0)
-    info = positions(info, n_channels)
+    info = positions(info, len(seen))
     if info is None:
         fig, (panel,) = make_axes(axes, 1, 1, 1.5 + 0.26 * n_bands)
     else:
         ratios = [1.2, 0.9 + 0.24 * n_bands]
         fig, (*heads, panel) = _row_and_wide(axes, n_bands, 2.5 + 0.24 * n_bands, ratios)
-        _heads(heads, values.T, info, cmap, vmin, top, label, labels)
+        _heads(heads, seen.T, info, cmap, vmin, top, label, labels)
     _matrix(panel, values, labels, ch_names, networks, cmap, vmin, top, label)
     panel.set_xlabel("channel" if info is not None else "channel or source region")
     return finish(fig, show, title)
@@ -186,13 +202,12 @@ def plot_patterns(
     ValueError
         If shapes disagree or a region is unknown.
     """
+    at_channels = np.asarray
     if hasattr(patterns, "fit"):
         estimator = patterns
         patterns = fitted(estimator, "patterns_")
-        bands, ch_names, info, target_names = _own(
-            estimator, bands_=bands, ch_names_in_=ch_names, info_=info,
-            target_names_in_=target_names,
-        )  # fmt: skip
+        bands, target_names = _own(estimator, bands_=bands, target_names_in_=target_names)
+        ch_names, info, at_channels = _nodes(estimator, ch_names, info)
     patterns = as_matrix(patterns, "patterns", 3)
     n_targets, n_channels, n_bands = patterns.shape
     names = as_names(target_names, n_targets, "region", "target_names")
@@ -201,13 +216,14 @@ def plot_patterns(
     strongest = np.argsort(-np.linalg.norm(patterns, axis=(1, 2)), kind="stable")
     chosen = pick(targets, names, sorted(strongest[:3]))
     top = largest(patterns[chosen])
-    info = positions(info, n_channels)
+    seen = at_channels(patterns)
+    info = positions(info, seen.shape[1])
     if info is not None:
         fig, panels = make_axes(axes, len(chosen), n_bands, 0.5 + 1.25 * len(chosen))
         for row, target in enumerate(chosen):
             heads = panels[row * n_bands : (row + 1) * n_bands]
             titles = labels if row == 0 else [""] * n_bands
-            _heads(heads, patterns[target].T, info, SIGNED, -top, top, None, titles)
+            _heads(heads, seen[target].T, info, SIGNED, -top, top, None, titles)
             heads[0].set_ylabel(names[target].replace("_", "\n"), fontsize=7)
     else:
         fig, panels = make_axes(axes, len(chosen), 1, 0.7 + (0.6 + 0.2 * n_bands) * len(chosen))
@@ -219,6 +235,65 @@ def plot_patterns(
                 panel.set_xticklabels([])
         panels[-1].set_xlabel("channel or source region")
     color_bar(panels, SIGNED, -top, top, "pattern (s.d. of band power)")
+    return finish(fig, show, title)
+
+
+@styled
+def plot_components(
+    unmixing, *, components: Sequence[int] | None = None, info=None, title: str | None = None,
+    axes=None, show: bool = True,
+) -> Figure:  # fmt: skip
+    """Draw the topographies of the components that channels were unmixed into.
+
+    Parameters
+    ----------
+    unmixing : SambaTranslator | Unmixing | array of shape (n_channels, n_components)
+        Fitted, or patterns.
+    components : sequence of int | None
+        Which ones; None draws the twenty largest.
+    info : mne.Info | None
+        Places of channels; an estimator brings its own.
+    axes : sequence of Axes | None
+        One per component.
+    title, show
+        As in `plot_scores`.
+
+    Returns
+    -------
+    fig : Figure
+        A map of the head per component, each on a scale of its own.
+
+    Raises
+    ------
+    ValueError
+        If places are not known, or the estimator did not unmix channels.
+    """
+    patterns, names = unmixing, None
+    if hasattr(unmixing, "fit"):
+        (info,) = _own(unmixing, info_=info)
+        if hasattr(unmixing, "component_names_"):
+            patterns, names = unmixing.patterns_, unmixing.component_names_
+        else:
+            found = fitted(unmixing, "unmixing_") or {}
+            patterns, names = found.get("patterns"), found.get("names")
+        if patterns is None:
+            raise ValueError("The estimator takes channels as they are: there are no components.")
+    patterns = as_matrix(patterns, "unmixing")
+    n_channels, n = patterns.shape
+    names, info = as_names(names, n, "component", "names"), positions(info, n_channels)
+    if info is None:
+        raise ValueError("Places of channels are not known: give info with a montage.")
+    chosen = np.arange(min(n, 20)) if components is None else np.asarray(components)
+    n_columns = min(5, len(chosen))
+    n_rows = -(-len(chosen) // n_columns)
+    fig, panels = make_axes(
+        axes, *((n_rows, n_columns) if axes is None else (1, len(chosen))), 1.3 * n_rows
+    )
+    for spare in panels[len(chosen) :]:
+        spare.set_axis_off()
+    for panel, k in zip(panels, chosen, strict=False):
+        top = largest(patterns[:, k])
+        _heads([panel], [patterns[:, k]], info, SIGNED, -top, top, None, [names[k]])
     return finish(fig, show, title)
 
 

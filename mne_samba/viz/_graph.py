@@ -97,6 +97,7 @@ def plot_graph(
         estimator = graph
         graph = fitted(estimator, "graph_")
         channels, regions = fitted(estimator, "ch_names_in_", "target_names_in_")
+        channels = getattr(estimator, "node_names_", channels)
         names = (channels if kind == "source" else regions) if names is None else names
         source_names = channels if source_names is None else source_names
     learnt = getattr(graph, f"{kind}_attention", None) is not None

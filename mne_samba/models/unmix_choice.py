@@ -24,8 +24,9 @@ UNMIX = ("auto", "joint", "whiten", None)
 
 # Largest correlation of a typical channel with another below which there is nothing to unmix.
 _UNMIXED = 0.15
-# Frames, recordings they come from, targets and blocks that decide.
-_FRAMES, _RECORDINGS, _TARGETS, _BLOCKS = 600, 4, 16, 3
+# Frames, recordings they come from, targets and blocks that decide; of many channels, whose fits
+# take long, half as many frames in two blocks.
+_FRAMES, _RECORDINGS, _TARGETS, _BLOCKS, _MANY = 600, 4, 16, 3, 100
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,12 @@ def _told(choice: UnmixingChoice, features: BandPower) -> str:
 
 def _part(rec: Recordings) -> Recordings:
     """Take so many frames, of the start of some recordings, as decide."""
-    keys, frames = rec.keys, rec.n_frames
+    keys, frames, most = rec.keys, rec.n_frames, _FRAMES // (1 + (len(rec.ch_names) > _MANY))
     names = list(dict.fromkeys(keys))
-    if sum(frames) <= _FRAMES:
+    if sum(frames) <= most:
         return rec
     some = np.linspace(0, len(names) - 1, min(_RECORDINGS, len(names))).round().astype(int)
-    room = dict.fromkeys((names[i] for i in np.unique(some)), _FRAMES // len(np.unique(some)))
+    room = dict.fromkeys((names[i] for i in np.unique(some)), most // len(np.unique(some)))
     rows, segments, bold = [], [], []
     for i, (key, n) in enumerate(zip(keys, frames, strict=True)):
         taken = min(room.get(key, 0), n)
@@ -130,6 +131,7 @@ def _compare(rec: Recordings, found: dict, detrend, log: bool) -> tuple[str, dic
     Whitening is half of what joint diagonalisation does, and is tried where that does not help.
     """
     options = CoreOptions("sparse", "canonical", "human", True, False, "linear", 0)
+    n_blocks = 2 if len(rec.ch_names) > _MANY else _BLOCKS
     scores, best, margin = {}, "channels", 0.0
     for name, features in found.items():
         if name == "whiten" and best == "joint":
@@ -138,7 +140,7 @@ def _compare(rec: Recordings, found: dict, detrend, log: bool) -> tuple[str, dic
         data = Paired.of(rec, powers, features.grid, detrend, PowerScaler(log=log))
         some = draw(data, 0, _TARGETS)
         data = data if some is None else data.of_targets(some)
-        scores[name] = correlation_in_blocks(data, options, _BLOCKS)
+        scores[name] = correlation_in_blocks(data, options, n_blocks)
         gain, error = mean_and_error(scores[name] - scores["channels"])
         if gain > max(margin, error):
             best, margin = name, gain

@@ -21,6 +21,7 @@ from mne_samba import (
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import pearson
+from mne_samba.wavelets import Precomputed
 
 BANDS = {"alpha": (8, 13), "beta": (13, 30)}
 
@@ -209,6 +210,20 @@ def test_tables_hold_nothing_to_unmix():
     with pytest.raises(ValueError, match="set unmix=None"):
         _core(unmix="joint").fit(X, y)
     _core(unmix=None).fit(X, y)
+
+
+def test_power_from_elsewhere_holds_nothing_to_unmix(sensors):
+    rng = np.random.default_rng(0)
+    power, bold = rng.random((5, 2, 800)), rng.standard_normal((100, 3))
+    options = {"bands": Precomputed("linear"), "power": "linear", "target_bands": False}
+    for unmix in ("auto", "joint"):
+        model = CoreModel(unmix=unmix, **options)
+        translator = SambaTranslator(t_r=2.0, model=model, reader=Reader(sfreq=4.0))
+        if unmix == "auto":
+            assert translator.fit([power], [bold]).unmixing_ is None
+            continue
+        with pytest.raises(ValueError, match="measured elsewhere"):
+            translator.fit([power], [bold])
 
 
 def test_ridge_and_both_ways(sensors):

@@ -130,7 +130,7 @@ def check_baselines(baselines, translator, t_r=None) -> tuple[dict, list]:
 
 
 def _ridge(name: str, translator):
-    """Band-power ridge that reads the data, and measures bands, as the translator does."""
+    """Band-power ridge that reads and unmixes the data, and measures bands, as the translator."""
     if inverse_of(translator) is not None:
         raise ValueError(
             f"Baseline {name!r} predicts BOLD from band power: there is none on the way back. Use "
@@ -143,7 +143,7 @@ def _ridge(name: str, translator):
             f"({type(translator).__name__}). Use baselines=('mean', 'time') or a mapping with "
             "mne_samba.baselines.BandPowerRidge(t_r=...)."
         )
-    shared = {k: params[k] for k in ("t_r", "bands", "hrf_length") if k in params}
+    shared = {k: params[k] for k in ("t_r", "bands", "unmix", "hrf_length") if k in params}
     return BandPowerRidge(hrf=RIDGES[name], reader=clone(reader_of(translator)), **shared)
 
 

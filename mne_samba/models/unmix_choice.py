@@ -17,6 +17,7 @@ from ..data.paired import Paired
 from ..data.power import BandPower, PowerScaler
 from ..data.recordings import Recordings
 from ..unmixing import Learner, Stretch, mixing
+from ..wavelets import Precomputed
 from .core_choice import CoreOptions, correlation_in_blocks, draw
 from .validation import mean_and_error
 
@@ -70,13 +71,13 @@ def choose_unmixing(
     rec: Recordings, features, unmix: str | None, detrend, log: bool = False
 ) -> tuple[object, UnmixingChoice | None]:
     """Choose a spatial filter: the features with it, and the choice where there was one to make."""
-    signals = isinstance(features, BandPower) and rec.kind != "table"
+    signals = isinstance(features, BandPower) and not isinstance(features.bank, Precomputed)
     if unmix is None or (unmix == "auto" and not (signals and len(rec.ch_names) > 1)):
         return features, None
     if not signals:
         raise ValueError(
-            f"unmix={unmix!r} unmixes the signals of channels, but X is a {rec.kind} without any: "
-            "set unmix=None."
+            f"unmix={unmix!r} unmixes the signals of channels, but X holds none (a table, or power "
+            "that was measured elsewhere): set unmix=None."
         )
     start = time.perf_counter()
     learner = learner_of(rec, features.bands)

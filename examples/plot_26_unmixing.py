@@ -1,6 +1,6 @@
 """
-From sensors to sources without an MRI
-======================================
+Unmix channels before power is taken
+====================================
 
 Every sensor sees a mixture of sources, and power of a mixture cannot be unmixed afterwards.
 ``Unmixing`` undoes the mixing first, from the recording alone.
@@ -21,8 +21,8 @@ from mne_samba import CoreModel, SambaTranslator, Unmixing, viz
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import pearson
 
-data = simulate_paired(1, 720.0, n_targets=24, random_state=8)
-raw, bold, n_train = data.raws[0], data.bolds[0], 270
+data = simulate_paired(1, 600.0, n_targets=12, sfreq=100.0, random_state=8)
+raw, bold, n_train = data.raws[0], data.bolds[0], 210
 train = raw.copy().crop(0, n_train * data.t_r, include_tmax=False)
 unmixing = Unmixing().fit(train)
 print(f"{len(unmixing.component_names_)} components of {len(raw.ch_names)} channels")

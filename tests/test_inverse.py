@@ -117,12 +117,12 @@ def test_drift_of_windows_does_not_enter_the_score(person, model):
 
 
 def test_warm_start_adapts_to_a_new_person(people, recordings):
-    """Of 200 s alone little can be learnt."""
-    early, late = (people.raws[2].copy().crop(*span) for span in ((0, 199.9), (230, None)))
+    """Of 100 s alone little can be learnt."""
+    early, late = (people.raws[2].copy().crop(*span) for span in ((0, 99.9), (230, None)))
     bold = people.bolds[2]
     adapted = pickle.loads(pickle.dumps(recordings)).set_params(warm_start=True)
-    adapted.fit([bold[:100]], [early])
-    alone = back().fit([bold[:100]], [early])
+    adapted.fit([bold[:50]], [early])
+    alone = back().fit([bold[:50]], [early])
     new, own = (m.score([bold[115:]], [late]) for m in (adapted, alone))
     assert new > own + 0.02
     assert not np.array_equal(adapted.predict(bold), recordings.predict(bold))

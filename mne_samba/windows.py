@@ -163,7 +163,7 @@ def make_windows(
             raws[i], len(values), t_r, firsts[i], dummies[i], reader.slice_time_ref,
             reader.volume_event, values.shape[1], names[i],
         )  # fmt: skip
-        say_rest(raws[i].n_times / sfreq, times, t_r, names[i])
+        say_rest(raws[i].n_times / sfreq, times, t_r, names[i], reader.volume_event)
         samples = np.rint(times * sfreq)
         samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window
         frames = _window_frames(times, samples >= n_context, n_frames, step_frames, names[i])

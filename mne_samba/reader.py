@@ -248,8 +248,9 @@ class Reader(BaseEstimator):
             check_channels(rec, names[0], drives)
             if rec.kind == "recordings":
                 for i, segment in enumerate(rec.segments):
-                    seconds, called = segment.n_times / rec.sfreq, f"{names[0]}[{i}]"
-                    say_rest(seconds, segment.frame_times, t_r, names[0] if rec.single else called)
+                    called = names[0] if rec.single else f"{names[0]}[{i}]"
+                    seconds = segment.n_times / rec.sfreq
+                    say_rest(seconds, segment.frame_times, t_r, called, self.volume_event)
         return rec
 
     def read_signals(self, X, *, layout: Layout | None = None, name="X", owner=None) -> Recordings:

@@ -171,7 +171,7 @@ def make_windows(
             raws[i], len(values), t_r, firsts[i], dummies[i], reader.slice_time_ref,
             reader.volume_event, values.shape[1], names[i],
         )  # fmt: skip
-        say_rest(raws[i].n_times / sfreq, times, t_r, names[i])
+        say_rest(raws[i].n_times / sfreq, times, t_r, names[i], reader.volume_event)
         # Values of power last so long that frames within them need places of their own.
         samples = np.rint(times * sfreq) if power is None else np.floor(times * sfreq + 1e-6)
         samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window

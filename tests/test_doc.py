@@ -74,7 +74,7 @@ def test_code_of_the_page_about_data_runs():
     names = run("data.rst", **where, k=0)
     assert names["y"].shape == (len(names["epochs"]), 30, 3)
     columns = re.findall(r"^``(\w+)`` +", (ROOT / "doc" / "data.rst").read_text(), re.M)
-    assert set(columns) - {"late"} == set(names["epochs"].metadata.columns)
+    assert set(columns) - {"late", "target_names"} == set(names["epochs"].metadata.columns)
 
 
 @pytest.mark.slow

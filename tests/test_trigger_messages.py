@@ -175,9 +175,10 @@ CASES = {
     "more triggers": (
         lambda: raw_of(regular()), 43, {**EVENT, "n_dummy": 3}, ValueError,
         "BOLD has 43 frames and n_dummy=3, which makes 46 volumes, but volume_event marks 50: 4 "
-        "more. If volumes 0 to 6 were dummy scans that BOLD does not hold, pass n_dummy=7; if "
-        "BOLD was cut at its end, crop the recording before 97 s; if rows were scrubbed, pass the "
-        "sample_mask of the masker (make_windows, windows.restore_frames), which puts them back.",
+        "more. If rows were scrubbed, pass the sample_mask of the masker (make_windows, "
+        "windows.restore_frames), which puts them back; if BOLD was cut at its end, crop the "
+        "recording before 97 s; if it lacks the first 7 volumes, dummy scans, pass n_dummy=7. "
+        "Which of these it is, the number alone does not tell.",
     ),
     "two starts": (
         lambda: raw_of(regular()), 50, {**EVENT, "first_volume": 5.5}, ValueError,
@@ -198,8 +199,9 @@ CASES = {
     "before the start": (
         lambda: raw_of(), 50, {"first_volume": -4.5}, ValueError,
         "Frame 0 lies at -4.5 s, outside the recording (0 to 150 s); 3 of 50 frames do. Check "
-        "t_r=2 (seconds), first_volume (seconds from the first sample) and n_dummy, and drop "
-        "the first 3 frames, which were acquired outside the recording.",
+        "t_r=2 (seconds), first_volume (seconds from the first sample) and n_dummy. If the scan "
+        "began before the recording did, pass n_dummy=3 and drop the first 3 frames, which were "
+        "acquired before it; if BOLD lacks them already, n_dummy=3 alone.",
     ),
     "no recording": (
         lambda: 'rest.vhdr', 50, {}, TypeError,

@@ -251,7 +251,7 @@ def test_repetition_time_in_milliseconds():
 
 
 def test_unmarked_dummy_scans():
-    with pytest.raises(ValueError, match=r"volumes 0 to 4 were dummy scans .* pass n_dummy=5;"):
+    with pytest.raises(ValueError, match=r"the first 5 volumes, dummy scans, pass n_dummy=5\."):
         times_of(raw_with(regular()), N - 5)
     with pytest.raises(ValueError, match="pass n_dummy=7"):
         times_of(raw_with(regular()), N - 7, n_dummy=2)

@@ -105,8 +105,9 @@ def times_for_bold(
         triggers = volume_triggers(raw, volume_event)
         check_uncut(raw, triggers, name, "volume triggers")
         starts = volume_starts(
-            triggers, t_r=t_r, sfreq=sfreq, n_frames=n_frames, n_dummy=n_dummy, n_targets=n_targets
-        )
+            triggers, t_r=t_r, sfreq=sfreq, n_frames=n_frames, n_dummy=n_dummy, n_targets=n_targets,
+            all_volumes=isinstance(volume_event, np.ndarray),
+        )  # fmt: skip
         times = starts + slice_time_ref * t_r
     if len(times) == 0:
         raise ValueError(
@@ -153,13 +154,16 @@ def _inside(times, duration, t_r, n_targets, sfreq, n_dummy) -> np.ndarray:
     )
 
 
-def say_rest(duration: float, times: np.ndarray, t_r: float, name: str) -> None:
-    """Say how long a recording goes on after the last volume; warn where t_r may be too small."""
+def say_rest(duration: float, times: np.ndarray, t_r: float, name: str, triggers=None) -> None:
+    """Say how long a recording goes on after the last volume.
+
+    Without triggers, which tell t_r, warn where it may be too small.
+    """
     if not len(times):
         return
     covered = times[-1] + t_r - times[0]
     rest = duration - times[-1] - t_r
-    if rest > 2 * t_r and rest > 0.9 * covered:
+    if triggers is None and rest > 2 * t_r and rest > 0.9 * covered:
         warn(
             f"The {len(times)} frames of BOLD last {covered:.4g} s at t_r={t_r:g} s, but {name} "
             f"goes on for {rest:.4g} s after them. Is t_r in seconds, and right? Frames at "

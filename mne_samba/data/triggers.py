@@ -140,8 +140,11 @@ def volume_starts(
     n_frames: int | None,
     n_dummy: int = 0,
     n_targets: int | None = None,
+    all_volumes: bool = False,
 ) -> np.ndarray:
     """Start times of the volumes of a run, after its triggers have been checked.
+
+    ``all_volumes`` says that the user gave a time for every volume: then they may come irregularly.
 
     The triggers must come once per volume, ``t_r`` apart; where the clock of the recording drifts
     against the scanner's, the volumes follow the triggers.
@@ -160,7 +163,20 @@ def volume_starts(
     period = _typical_period(times, t_r)
     if abs(period / t_r - 1) > _JITTER:
         raise ValueError(_wrong_unit(period, t_r, sfreq) or _wrong_spacing(period, t_r, len(times)))
+    gaps = np.diff(times)
+    whole = n_frames is not None and len(times) == n_frames + n_dummy
+    if all_volumes and whole and (np.abs(gaps / t_r - 1) < 0.5).all() and _irregular(gaps):
+        return times[n_dummy:].copy()
     volume, faults = _number_triggers(times, period, sfreq)
+    if faults and _irregular(gaps):
+        raise ValueError(
+            f"The {len(times)} triggers of volume_event come irregularly, {gaps.min():.4g} to "
+            f"{gaps.max():.4g} s apart (on average {gaps.mean():.4g} s), where t_r={t_r:g} s. If "
+            "each of them marks a volume, as in gated scans, pass the mean as t_r and their times "
+            "as an array, in seconds from the first sample; for annotations: times = "
+            "np.sort(raw.annotations.onset[raw.annotations.description == description]) - "
+            f"raw.first_time; t_r={gaps.mean():.6g}, volume_event=times."
+        )
     good = volume >= 0
     slope = period
     if good.sum() > 1:
@@ -179,6 +195,12 @@ def volume_starts(
     _check_count(times, n_frames, n_dummy, n_targets)
     _report_drift(slope, t_r, sfreq, int(volume.max()))
     return _placed(times, volume, max(1.5 / sfreq, IRREGULAR))[n_dummy:].copy()
+
+
+def _irregular(gaps: np.ndarray) -> bool:
+    """Whether most triggers, not some of them, miss a regular spacing."""
+    middle = np.median(gaps)
+    return bool(np.median(np.abs(gaps - middle)) > 0.4 * _JITTER * middle)
 
 
 def _wander(times: np.ndarray, volume: np.ndarray, t_r: float) -> float:
@@ -370,10 +392,11 @@ def _check_count(times, n_frames, n_dummy, n_targets) -> None:
             "triggers are lacking, pass first_volume without volume_event."
         )
     raise ValueError(
-        f"{said}: {extra} more. If volumes 0 to {n_dummy + extra - 1} were dummy scans that BOLD "
-        f"does not hold, pass n_dummy={n_dummy + extra}; if BOLD was cut at its end, crop the "
-        f"recording before {times[n_frames + n_dummy]:.6g} s; if rows were scrubbed, pass the "
-        "sample_mask of the masker (make_windows, windows.restore_frames), which puts them back."
+        f"{said}: {extra} more. If rows were scrubbed, pass the sample_mask of the masker "
+        "(make_windows, windows.restore_frames), which puts them back; if BOLD was cut at its end, "
+        f"crop the recording before {times[n_frames + n_dummy]:.6g} s; if it lacks the first "
+        f"{n_dummy + extra} volumes, dummy scans, pass n_dummy={n_dummy + extra}. Which of these "
+        "it is, the number alone does not tell."
     )
 
 

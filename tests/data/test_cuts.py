@@ -131,6 +131,7 @@ def test_a_pause_is_named_and_the_advice_leads_on(interrupted, timing):
     assert milliseconds_off(epochs, y) < 5
 
 
+@pytest.mark.filterwarnings("ignore:The 50 frames of BOLD last 100 s")
 def test_frames_on_one_side_of_a_cut_are_fine():
     data, _, restart = paused(101.0, 121.0)
     raw = raw_of(data, [restart / SFREQ], ["boundary"])

@@ -205,7 +205,7 @@ def test_sidecars_that_contradict_each_other_are_named(copy):
 
 def test_unmarked_dummy_scans(copy):
     edit_json(copy / f"{RAW}.json", NumberOfVolumesDiscardedByScanner=None)
-    with pytest.raises(ValueError, match=r"If volumes 0 to 1 were dummy scans .* n_dummy=2"):
+    with pytest.raises(ValueError, match=r"the first 2 volumes, dummy scans, pass n_dummy=2"):
         read(copy)
     assert read(copy, n_dummy=2).provenance["timing"]["n_dummy"] == 2
 

@@ -14,6 +14,7 @@ import pytest
 
 from mne_samba.datasets import write_bids_tree
 from mne_samba.io import harmonize, read_bids_pair
+from mne_samba.windows import frame_times
 
 TEXT = Path(os.environ.get("MNE_SAMBA_SHARED", "../shared/data")) / "bids_text"
 PREP = "derivatives/fmriprep/sub-01/func/sub-01_task-rest_run-01"
@@ -511,8 +512,55 @@ def test_real_markers_of_an_amplifier(folder, said):
     if said:
         with pytest.raises(ValueError, match=said):
             find_volume_event(raw, 2.16, 300)
-    else:
-        assert find_volume_event(raw, 2.16, 300) == "Scanner/Scan Start"
+        return
+    assert find_volume_event(raw, 2.16, 300) == "Scanner/Scan Start"
+    samples = np.array([int(s) for _, text, s in marks if text == "Scan Start"])
+    volumes = np.sort(samples - 1) / rate  # the first sample of a marker file is 1
+    options = {"t_r": float(np.polyfit(np.arange(300), volumes, 1)[0])}
+    raw.annotations.onset -= 1 / rate
+    close(frame_times(raw, 300, volume_event="Scanner/Scan Start", **options), volumes)
+    with pytest.raises(ValueError, match=r"slices|triggers per t_r"):
+        frame_times(raw, 300, volume_event="Scanner/s ", **options)
+
+
+STRATEGIES = {
+    "motion": ("motion", "high_pass"),
+    "motion and tissue": {"strategy": ("motion", "high_pass", "wm_csf"), "motion": "full"},
+    "global signal": ("motion", "high_pass", "wm_csf", "global_signal"),
+    "components": {"strategy": ("motion", "high_pass", "compcor"), "n_compcor": 5},
+    "the default": ("motion", "high_pass", "wm_csf", "scrub"),
+}
+
+
+@needs_text
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("run", ["sub-001_task-CB_run-1", "sub-002_task-EC_run-1",
+                                 "sub-004_task-GRAD_run-2"])  # fmt: skip
+def test_real_confounds_under_five_strategies(tmp_path, run, strategy):
+    """BOLD that is made of a table's own columns is gone, what was scrubbed is NaN."""
+    from nilearn.maskers import NiftiLabelsMasker
+
+    from mne_samba.io._bids_bold import extract, read_confounds
+
+    for suffix in ("tsv", "json"):
+        name = f"{run}_desc-confounds_timeseries.{suffix}"
+        shutil.copyfile(TEXT / "confounds" / name, tmp_path / name)
+    path = tmp_path / f"{run}_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz"
+    labels = np.zeros((3, 3, 3), np.int16)
+    labels[0], labels[2] = 1, 2
+    values = np.random.default_rng(0).standard_normal((3, 3, 3, 190)).astype(np.float32)
+    nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+    table, kept = read_confounds(path, STRATEGIES[strategy])
+    values[0] = np.nan_to_num(table.to_numpy()) @ np.ones(table.shape[1]) / table.shape[1] + 100
+    nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+    masker = NiftiLabelsMasker(nib.Nifti1Image(labels, np.eye(4)), standardize=None)
+    bold, _, used = extract(path, masker, STRATEGIES[strategy], 5.0)
+    assert bold.shape == (190, 2) and used["confounds"] == list(table.columns)
+    scrubbed = np.setdiff1d(np.arange(190), np.arange(190) if kept is None else kept)
+    assert np.flatnonzero(bold.isna().all(axis=1)).tolist() == scrubbed.tolist()
+    assert (strategy == "the default") == bool(used["n_scrubbed"]) or not len(scrubbed)
+    left, noise = bold.std().to_numpy()
+    assert left < 0.02 * np.nanstd(values[0, 0, 0]) and noise > 0.1
 
 
 @needs_text

@@ -126,6 +126,9 @@ class SambaTranslator(Assembled, BoldPredictor):
     corrections_kept_ : bool
         Whether graph attention and recurrence are used: never with ``model="core"``, always with
         ``model="paper"``.
+    frame_weights_ : list of array, each (n_frames, n_targets) | None
+        Weights of training frames per recording or window: below 1 where a frame lay far from its
+        prediction. None where the loss was squared; not with ``model="paper"``.
     history_ : list of dict
         Losses by epoch of the network's training; empty where none was trained, as with
         ``model="core"``.

@@ -108,9 +108,9 @@ class Refused:
 HRF = {"hrf": "double_gamma", "hrf_length": 20.0, "hrf_bounds": "fast"}
 CORE = {"bands": BANDS, **HRF, "map_prior": "ard", "band_attention": False, "target_bands": True}
 MODELS = {
-    CoreModel: {**CORE, "power": "log"},
+    CoreModel: {**CORE, "power": "log", "loss": "robust"},
     SambaModel: {
-        **CORE, "power": "log", "graph": "dense", "n_neighbors": 1, "recurrent": "gru",
+        **CORE, "power": "log", "loss": "robust", "graph": "dense", "n_neighbors": 1, "recurrent": "gru",
         "n_hidden": 3, "corrections": "auto",
     },
     PaperModel: {
@@ -214,7 +214,7 @@ def test_every_parameter_has_an_effect_or_is_refused(cls, name, table, data, def
 
 RIDGE = {
     "t_r": Refused(-1.0, "t_r must be above 0"), "hrf": "fir", "bands": BANDS, "power": "linear",
-    "hrf_length": 20.0, "fir_length": 10.0, "alphas": [1.0, 3.0], "alpha_per_target": False,
+    "loss": "robust", "hrf_length": 20.0, "fir_length": 10.0, "alphas": [1.0, 3.0], "alpha_per_target": False,
     "n_folds": 2, "gap": 60.0, "reader": Reader(picks=[0, 1]),
 }  # fmt: skip
 ATTENTION = {

@@ -97,7 +97,9 @@ def test_inner_folds_keep_their_distance(people, monkeypatch):
         return real(features, target, alphas)
 
     monkeypatch.setattr(numbers, "ridge", spy)
-    BandPowerRidge(t_r=2.0, loss="squared", gap=40.0, n_folds=5).fit(people.raws[0], people.bolds[0])
+    BandPowerRidge(t_r=2.0, loss="squared", gap=40.0, n_folds=5).fit(
+        people.raws[0], people.bolds[0]
+    )
     # 5 blocks of 40 frames, of which the first 15 have no history; 20 frames go on either side.
     assert seen == [140, 105, 105, 105, 125, 185]
 

@@ -5,7 +5,7 @@ Penalties are chosen per target by blocked cross-validation inside the data give
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,13 +15,16 @@ from scipy import linalg
 from .._regression import ridge_evidence
 from ..arrays import array
 from ..data.missing import by_pattern, lacking
-from ..data.paired import Paired, time_blocks
+from ..data.paired import Paired, inner_split, time_blocks
 from ..data.power import LowRateGrid
 from ..hrf import convolve_frames, double_gamma, glover_params
-from .robust import FrameWeights, fit_robustly
+from ..metrics import pearson
+from .robust import FrameWeights, clearly_better, fit_robustly
 
 # Penalties relative to the features' mean eigenvalue.
 _ALPHAS = np.logspace(-3, 5, 17)
+# Share of frames that say whether a robust fit predicts better.
+_HELD = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +126,18 @@ def fit_ridge(
         found = Ridge(data.grid, n_fir, mean, scale, weights, intercept, alpha)
         return found, [f @ weights + intercept for f in standard]
 
-    return fit_robustly(fit, data.targets, options.loss)
+    def better(*_):
+        parts = inner_split(data, _HELD, options.gap)
+        if parts is None:
+            return True
+        scores = []
+        for loss in ("squared", "robust"):
+            found, _ = fit_ridge(parts[0], n_fir, replace(options, loss=loss))
+            frames = np.concatenate(found.predict(parts[1].powers, data.grid))
+            scores.append(pearson(np.concatenate(parts[1].targets), frames))
+        return clearly_better(*scores)
+
+    return fit_robustly(fit, data.targets, options.loss, better)
 
 
 def _fit_regions(standard, targets, blocks, times, data, options):

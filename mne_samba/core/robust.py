@@ -80,19 +80,21 @@ def _drawn_in(measured: list, predicted: list, limit: float):
     return targets, weights
 
 
-def fit_robustly(fit, measured: list, loss: str):
+def fit_robustly(fit, measured: list, loss: str, better):
     """Fit by squares, or by Huber's loss where tails of residuals are heavy.
 
     ``fit(targets)`` gives what is fitted to a list of (n_frames, n_targets), and its predictions in
-    the same form. ``loss`` is "squared", "robust" or "auto". Returns what was fitted last, and
-    `FrameWeights`; None where squares were used.
+    the same form. ``loss`` is "squared", "robust" or "auto". What lies far off may be what is there
+    to be predicted: ``better(squared, robust)`` says for "auto" whether held-out frames, as they
+    were measured, prefer the robust fit. Returns what was fitted, and `FrameWeights`; None where
+    squares were used.
     """
     if loss == "squared":
         return fit(measured)[0], None
-    fitted, predicted = fit(measured)
+    squared, predicted = fit(measured)
     left = [y - frames for y, frames in zip(measured, predicted, strict=True)]
     if loss == "auto" and not heavy_tailed(np.concatenate(left)):
-        return fitted, None
+        return squared, None
     # What was fitted to heavy tails is no start: BOLD itself is clipped first.
     nothing = [np.zeros_like(y) for y in measured]
     targets, _ = _drawn_in(measured, nothing, _START)
@@ -100,4 +102,13 @@ def fit_robustly(fit, measured: list, loss: str):
     for _ in range(_ROUNDS):
         targets, weights = _drawn_in(measured, predicted, HUBER)
         fitted, predicted = fit(targets)
+    if loss == "auto" and not better(squared, fitted):
+        return squared, None
     return fitted, FrameWeights(np.concatenate(weights), [len(w) for w in weights])
+
+
+def clearly_better(squared: np.ndarray, robust: np.ndarray) -> bool:
+    """Whether correlations (n_items,) of a robust fit are higher by more than two errors."""
+    gain = (robust - squared)[np.isfinite(robust - squared)]
+    error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
+    return bool(len(gain) and gain.mean() > 2 * error)

@@ -153,6 +153,10 @@ class Paired:
         measured = self.targets if self.measured is None else self.measured
         return replace(self, targets=targets, measured=None if targets is measured else measured)
 
+    def as_measured(self) -> Paired:
+        """Give the same data with the heavy tails that their targets had."""
+        return self if self.measured is None else replace(self, targets=self.measured)
+
     def rescaled(self, scaler: PowerScaler) -> Paired:
         """Give the same data with band power on another scale, such as its logarithm.
 

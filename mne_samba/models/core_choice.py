@@ -20,6 +20,7 @@ from ..data.missing import fit_with_missing
 from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks, stitch
 from ..data.power import PowerScaler
 from ..hrf import HRF_BOUNDS
+from ..hrf.gamma import at_bounds
 from ..wavelets import as_bank
 from .validation import mean_and_error, validated_correlation
 
@@ -217,7 +218,8 @@ def _choose_bands(choice: Choice, parts, shared: np.ndarray | None) -> Choice:
 def _choose_response(choice: Choice, parts) -> Choice:
     """Take six parameters, unless other responses predict held-out frames better.
 
-    Where no frames can be held out, the family with the most evidence is taken.
+    Where bounds hold most of them back, free responses are what others have to surpass. Where no
+    frames can be held out, the family with the most evidence is taken.
     """
     options, own, start = choice.options, choice.own_bands, choice.part
     some = draw(choice.data, options.seed, _FEW)
@@ -225,18 +227,20 @@ def _choose_response(choice: Choice, parts) -> Choice:
     if some is not None:
         part, start = part.of_targets(some), None
         held = None if held is None else held.of_targets(some)
-    found = {}
+    found, usual = {}, FAMILIES[0]
     for family in FAMILIES:
         wanted = replace(options, hrf=family)
         core = _fit(wanted, part, own, start=start, **_TRIAL)
         start = core if start is None else start
+        if family == FAMILIES[0] and at_bounds(core.hrf_params, options.hrf_bounds).mean() >= 0.5:
+            usual = "fir"
         if held is None:
             # In nats per target, of which a few are no reason.
             found[family] = core.elbo[-1:] / part.n_targets - _MARGIN * (family != FAMILIES[0])
         else:
             found[family] = validated_correlation(core.predict(held.powers), held)
-    gains = {family: mean_and_error(score - found[FAMILIES[0]]) for family, score in found.items()}
-    logger.debug("Responses against six parameters: %s.", gains)
+    gains = {family: mean_and_error(score - found[usual]) for family, score in found.items()}
+    logger.debug("Responses against %s: %s.", usual, gains)
     best = max(gains, key=lambda family: gains[family][0] - gains[family][1])
     if best == options.hrf:
         return choice
@@ -281,6 +285,24 @@ def _in_blocks(options, data, own_bands, previous=None) -> list[tuple[Core, Pair
         (_fit(options, part, own_bands, previous, **_ROUGH), held)
         for part, held in inner_blocks(data)
     ]
+
+
+def across_recordings(choice: Choice) -> list[tuple[Core, Paired, Paired]] | None:
+    """Cores of the chosen kind, the half of all recordings they are fitted to, and the other half.
+
+    Of some targets, by fits that end early; None where there are fewer than four recordings.
+    """
+    data, keys = choice.data, list(dict.fromkeys(choice.data.keys))
+    if len(keys) < 4:
+        return None
+    some = draw(data, choice.options.seed, _FEW)
+    data = data if some is None else data.of_targets(some)
+    out = []
+    for half in (keys[::2], keys[1::2]):
+        held = data.take([i for i, key in enumerate(data.keys) if key in half])
+        part = data.take([i for i, key in enumerate(data.keys) if key not in half])
+        out.append((_fit(choice.options, part, choice.own_bands, **_ROUGH), part, held))
+    return out
 
 
 def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:

@@ -82,7 +82,7 @@ def held_out(core: Core | None, data: Paired, frames: list[np.ndarray]) -> HeldO
     """
     residuals, variance = [], []
     # Intervals are to hold what will be measured, heavy tails included.
-    measured = data.targets if data.measured is None else data.measured
+    measured = data.as_measured().targets
     for power, target, frame, mask in zip(data.powers, measured, frames, data.masks, strict=True):
         residuals.append((target - frame)[mask])
         spread = np.zeros(target.shape) if core is None else model_variance(core, power)

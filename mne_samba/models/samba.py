@@ -139,8 +139,9 @@ class SambaModel(CoreModel):
         graph="knn", n_neighbors=8, recurrent="lstm", n_hidden=32, corrections="auto",
     ):  # fmt: skip
         super().__init__(
-            bands=bands, power=power, loss=loss, hrf=hrf, hrf_length=hrf_length, hrf_bounds=hrf_bounds,
-            map_prior=map_prior, band_attention=band_attention, target_bands=target_bands,
+            bands=bands, power=power, loss=loss, hrf=hrf, hrf_length=hrf_length,
+            hrf_bounds=hrf_bounds, map_prior=map_prior, band_attention=band_attention,
+            target_bands=target_bands,
         )  # fmt: skip
         self.graph = graph
         self.n_neighbors = n_neighbors

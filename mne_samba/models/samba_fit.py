@@ -10,10 +10,11 @@ from mne.utils import logger
 
 from ..arrays import array
 from ..core import Core
-from ..core.robust import FrameWeights, fit_robustly
+from ..core.robust import FrameWeights, clearly_better, fit_robustly
 from ..data.paired import MIN_TRAIN_FRAMES, Paired
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Layout
+from ..hrf.gamma import at_bounds
 from ..nn.samba import SambaNet
 from .checkpoint import Checkpoints
 from .core_choice import Choice, CoreOptions, Split, choose_core, draw
@@ -31,6 +32,7 @@ from .network import Network
 from .retrieval import MatchedFilter
 from .stack import Stack, choose_stack
 from .trainer import Trainer
+from .validation import validated_correlation
 from .warm_start import start_of
 from .windows import Windowing, at_grid, like
 
@@ -77,6 +79,13 @@ class FittedSamba:
         """Share (n_targets,) of the ridge in predictions."""
         return np.zeros(len(self.core.kernel)) if self.stack is None else self.stack.share
 
+    @property
+    def hrf_at_bounds(self) -> np.ndarray:
+        """Whether a bound of the six parameters holds a response back, (n_targets,)."""
+        if self.core.hrf != "double_gamma":
+            return np.zeros(len(self.core.kernel), bool)
+        return at_bounds(self.core.hrf_params, self.network.spec["hrf_bounds"])
+
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Neural drive of regions, (n_targets, n_bins)."""
         module, own = at_grid(self.network.module, grid), like(self.network.module)
@@ -94,7 +103,9 @@ class FittedSamba:
             **response_of(module, layout.target_names, self.hrf_length), "core_": self.core,
             "power_": "log" if self.scaler.log else "linear", "patterns_": self.patterns,
             "graph_": replace(self.graphs, bipartite=spatial_map),
-            "stack_weights_": self.stack_weights, "frame_weights_": None if self.weights is None else self.weights.by_segment(),
+            "stack_weights_": self.stack_weights,
+            "frame_weights_": None if self.weights is None else self.weights.by_segment(),
+            "hrf_family_": self.core.hrf, "hrf_at_bounds_": self.hrf_at_bounds,
         }  # fmt: skip
 
 
@@ -136,7 +147,17 @@ def _choose(
         core = choice.fitted or choice.part
         return choice, core.predict(choice.data.powers)
 
-    return fit_robustly(fit, data.targets, loss)
+    def better(squared, robust):
+        scores = []
+        for choice in (squared, robust):
+            parts = split(choice.data)
+            if parts is None:
+                return True
+            held = parts[1].as_measured()
+            scores.append(validated_correlation(choice.part.predict(held.powers), held))
+        return clearly_better(*scores)
+
+    return fit_robustly(fit, data.targets, loss, better)
 
 
 def _fit_chosen(
@@ -152,7 +173,7 @@ def _fit_chosen(
         judgement = corrections.on_part(choice.part, *split, some, checkpoints.of("judged"))
     elif data.kind != "table" and data.n_frames >= MIN_TRAIN_FRAMES:
         judgement = judge_blocks(data, choice.in_blocks(), trainer)
-    stack, judgement = choose_stack(data, split, judgement)
+    stack, judgement = choose_stack(choice, split, judgement)
     core = choice.whole()
     used = corrections.trained and (judgement.kept or corrections.always)
     module, spec = corrections.build(core, graphs if used else None)
@@ -171,7 +192,7 @@ def _fit_chosen(
     if judgement.held is None:
         logger.info("Too short to hold frames out: intervals come from training residuals.")
         judgement = replace(judgement, held=held_out(core, data, frames))
-    return FittedSamba(
+    fitted = FittedSamba(
         # The posterior is for fits that go on from it.
         core=replace(core, state=None),
         scaler=data.scaler,
@@ -184,6 +205,12 @@ def _fit_chosen(
         hrf_length=hrf_length,
         stack=stack,
     )
+    if fitted.hrf_at_bounds.any():
+        logger.info(
+            "%d of %d responses are held back by a bound of their parameters: see hrf_at_bounds_, "
+            "hrf_bounds, and hrf='fir'.", fitted.hrf_at_bounds.sum(), data.n_targets,
+        )  # fmt: skip
+    return fitted
 
 
 def _attended(graphs: Graphs, module: SambaNet, data: Paired) -> Graphs:

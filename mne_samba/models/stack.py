@@ -12,8 +12,8 @@ from ..core.ridge import Ridge, RidgeOptions, fir_lags, fit_ridge
 from ..data.paired import Paired, inner_blocks
 from ..data.power import LowRateGrid
 from ..nn.stacked import StackedNet
+from .core_choice import Choice, across_recordings
 from .corrections import Judgement
-from .intervals import HeldOut
 from .validation import mean_and_error
 from .windows import like
 
@@ -41,28 +41,33 @@ class Stack:
         """Network of both parts, whose frames of the first are multiplied by ``scale``."""
         kernel, intercept = self.ridge.at_bins(grid)
         own = like(module)
-        net = StackedNet(
-            module, (1 - self.share) * scale, self.share, kernel, intercept, grid.step
-        )
+        net = StackedNet(module, (1 - self.share) * scale, self.share, kernel, intercept, grid.step)
         return net.to(own.device, own.dtype)
 
 
 def choose_stack(
-    data: Paired, parts: tuple[Paired, Paired] | None, judgement: Judgement
+    choice: Choice, parts: tuple[Paired, Paired] | None, judgement: Judgement
 ) -> tuple[Stack | None, Judgement]:
     """Stack a ridge where held-out frames prefer the mixture; what they say of it.
 
     ``judgement`` holds the residuals of a model on held-out frames: of ``parts``, or of the blocks
-    that short data were held out in.
+    that short data were held out in. Where there are several recordings, people perhaps, the share
+    is that which predicts the ones that were not trained on.
     """
+    data = choice.data
     if judgement.held is None or data.grid.n_lags == 1:
         return None, judgement
     folds = list(inner_blocks(data)) if parts is None else [parts]
     for options in (_QUICK, RidgeOptions()):
         held = _held_by_ridge(folds, options)
-        share = _best_share(folds, judgement.held, held)
+        share = _best_share(folds, judgement.held.residuals, held)
         if share == 0.0:
             return None, judgement
+    unseen = across_recordings(choice)
+    if unseen is not None:
+        share = _share_across(unseen, float(np.mean(judgement.output_scale)))
+    if share == 0.0:
+        return None, judgement
     n_fir = fir_lags(data.grid, FIR_LENGTH)
     ridge, _ = fit_ridge(data, n_fir, RidgeOptions())
     logger.info("FIR ridge carries %.0f %% of predictions: held-out frames prefer it.", 100 * share)
@@ -74,18 +79,33 @@ def choose_stack(
     return stack, replace(judgement, held=left)
 
 
+def _share_across(unseen, scale: float) -> float:
+    """Share of the ridge where both parts have not seen the recordings that they predict.
+
+    ``scale`` is that of the core's frames.
+    """
+    folds, left = [(part, held) for _, part, held in unseen], []
+    for core, _, held in unseen:
+        frames = core.predict(held.powers)
+        triples = zip(held.as_measured().targets, frames, held.masks, strict=True)
+        left += [(y - scale * frame)[mask] for y, frame, mask in triples]
+    return _best_share(folds, np.concatenate(left), _held_by_ridge(folds, RidgeOptions()))
+
+
 def _held_by_ridge(folds, options: RidgeOptions) -> np.ndarray:
     """Measured less predicted (n_held_frames, n_targets) of a ridge that has not seen them."""
     left = []
     for part, held in folds:
         ridge, _ = fit_ridge(part, fir_lags(part.grid, FIR_LENGTH), options)
-        measured = held.targets if held.measured is None else held.measured
         frames = ridge.predict(held.powers, held.grid)
-        left += [(y - f)[m] for y, f, m in zip(measured, frames, held.masks, strict=True)]
+        left += [
+            (y - f)[m]
+            for y, f, m in zip(held.as_measured().targets, frames, held.masks, strict=True)
+        ]
     return np.concatenate(left)
 
 
-def _best_share(folds, model: HeldOut, ridge: np.ndarray) -> float:
+def _best_share(folds, model: np.ndarray, ridge: np.ndarray) -> float:
     """Share of the ridge, 0 to 1, with the least squared error; 0 where the gain is uncertain.
 
     The error is of targets without their heavy tails, in pieces of half a minute.
@@ -93,10 +113,10 @@ def _best_share(folds, model: HeldOut, ridge: np.ndarray) -> float:
     tails = [
         (y - t)[m]
         for _, held in folds
-        for y, t, m in zip(held.measured or held.targets, held.targets, held.masks, strict=True)
+        for y, t, m in zip(held.as_measured().targets, held.targets, held.masks, strict=True)
     ]
     tails = np.concatenate(tails)
-    one, other = (np.nan_to_num(left - tails) for left in (model.residuals, ridge))
+    one, other = (np.nan_to_num(left - tails) for left in (model, ridge))
     change = one - other
     share = float(np.clip((one * change).sum() / max((change**2).sum(), 1e-12), 0.0, 1.0))
     gain = (one**2 - (one - share * change) ** 2).mean(axis=1)

@@ -40,7 +40,7 @@ def test_pseudo_data_converge_to_hubers_regression(monkeypatch):
         coef = np.linalg.lstsq(x, targets[0], rcond=None)[0]
         return coef, [x @ coef]
 
-    coef, weights = fit_robustly(fit, [y[:, None]], "robust")
+    coef, weights = fit_robustly(fit, [y[:, None]], "robust", None)
     _, scale = spread(y[:, None] - x @ coef)
 
     def loss(coef):
@@ -61,8 +61,21 @@ def test_squares_stay_where_nothing_is_heavy():
         asked.append(targets)
         return len(asked), [np.zeros_like(t) for t in targets]
 
-    assert fit_robustly(fit, y, "auto") == (1, None)
-    assert fit_robustly(fit, y, "squared") == (2, None)
+    assert fit_robustly(fit, y, "auto", None) == (1, None)
+    assert fit_robustly(fit, y, "squared", None) == (2, None)
     assert all(targets is y for targets in asked)
-    count, weights = fit_robustly(fit, y, "robust")
+    count, weights = fit_robustly(fit, y, "robust", None)
     assert count == 6 and [w.shape for w in weights.by_segment()] == [(150, 8), (100, 8)]
+
+
+def test_held_out_frames_may_prefer_squares():
+    rng = np.random.default_rng(0)
+    y = [rng.standard_t(2, (200, 5))]
+
+    def fit(targets):
+        return targets, [np.zeros_like(t) for t in targets]
+
+    fitted, weights = fit_robustly(fit, y, "auto", lambda squared, robust: False)
+    assert fitted is y and weights is None
+    fitted, weights = fit_robustly(fit, y, "auto", lambda squared, robust: squared is y)
+    assert fitted is not y and weights is not None

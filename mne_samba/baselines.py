@@ -8,10 +8,10 @@ import numpy as np
 
 from ._checks import check_number, check_option, check_t_r, keeps_earlier_fit
 from .base import BoldPredictor, FittedInput, forget_fit
-from .core.ridge import RidgeOptions, fir_lags, fit_ridge
 from .core.robust import LOSSES
 from .data.paired import Paired
 from .data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
+from .models.ridge import RidgeOptions, fir_lags, fit_ridge
 from .wavelets import as_bank
 
 __all__ = ["BandPowerRidge"]

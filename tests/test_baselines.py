@@ -9,10 +9,10 @@ from sklearn.linear_model import Ridge
 
 from mne_samba import SambaTranslator
 from mne_samba.baselines import BandPowerRidge
-from mne_samba.core.ridge import ridge as solve_ridge
 from mne_samba.datasets import simulate_paired
 from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.metrics import pearson
+from mne_samba.models.ridge import ridge as solve_ridge
 
 
 @pytest.fixture(scope="module", params=["canonical", "fir"])
@@ -87,7 +87,7 @@ def test_one_penalty_for_all_regions_or_one_each(people):
 
 def test_inner_folds_keep_their_distance(people, monkeypatch):
     """No inner training frame lies nearer than the gap to a tested one."""
-    import mne_samba.core.ridge as numbers
+    import mne_samba.models.ridge as numbers
 
     seen = []
     real = numbers.ridge

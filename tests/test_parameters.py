@@ -224,7 +224,8 @@ ATTENTION = {
 }  # fmt: skip
 RESPONSE = {
     "t_r": Refused(-1.0, "t_r must be above 0"), **HRF, "hrf": "canonical", "shrinkage": 0.9,
-    "shrink_to": "canonical", "loss": "robust", "n_bootstrap": 3, "confidence": 0.5, "sample_time_ref": 1.0,
+    "shrink_to": "canonical", "loss": "robust", "n_bootstrap": 3, "confidence": 0.5,
+    "sample_time_ref": 1.0,
     "reader": Reader(sfreq=4.0, detrend=None), "random_state": 1, "n_jobs": Refused(0, "n_jobs"),
     "verbose": Refused("loud", "verbose"),
 }  # fmt: skip

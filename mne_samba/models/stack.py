@@ -8,12 +8,12 @@ import numpy as np
 from mne.utils import logger
 
 from ..arrays import array
-from ..core.ridge import Ridge, RidgeOptions, fir_lags, fit_ridge
 from ..data.paired import Paired, inner_blocks
 from ..data.power import LowRateGrid
 from ..nn.stacked import StackedNet
 from .core_choice import Choice, across_recordings
 from .corrections import Judgement
+from .ridge import Ridge, RidgeOptions, fir_lags, fit_ridge
 from .validation import mean_and_error
 from .windows import like
 

@@ -14,12 +14,12 @@ from scipy import linalg
 
 from .._regression import ridge_evidence
 from ..arrays import array
+from ..core.robust import FrameWeights, clearly_better, fit_robustly
 from ..data.missing import by_pattern, lacking
 from ..data.paired import Paired, inner_split, time_blocks
 from ..data.power import LowRateGrid
 from ..hrf import convolve_frames, double_gamma, glover_params
 from ..metrics import pearson
-from .robust import FrameWeights, clearly_better, fit_robustly
 
 # Penalties relative to the features' mean eigenvalue.
 _ALPHAS = np.logspace(-3, 5, 17)

@@ -7,7 +7,8 @@ to the whole training data: each fit goes on from the one before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -287,22 +288,23 @@ def _in_blocks(options, data, own_bands, previous=None) -> list[tuple[Core, Pair
     ]
 
 
-def across_recordings(choice: Choice) -> list[tuple[Core, Paired, Paired]] | None:
-    """Cores of the chosen kind, the half of all recordings they are fitted to, and the other half.
+def unseen(choice: Choice) -> Iterator[tuple[Core, Paired, Paired]]:
+    """Cores of the chosen kind, what they are fitted to, and what they have not seen.
 
-    Of some targets, by fits that end early; None where there are fewer than four recordings.
+    That is half of the recordings, and then the other half; of fewer than four, blocks in turn. Of
+    some targets, by fits that end early.
     """
     data, keys = choice.data, list(dict.fromkeys(choice.data.keys))
-    if len(keys) < 4:
-        return None
     some = draw(data, choice.options.seed, _FEW)
     data = data if some is None else data.of_targets(some)
-    out = []
-    for half in (keys[::2], keys[1::2]):
-        held = data.take([i for i, key in enumerate(data.keys) if key in half])
-        part = data.take([i for i, key in enumerate(data.keys) if key not in half])
-        out.append((_fit(choice.options, part, choice.own_bands, **_ROUGH), part, held))
-    return out
+    parts = inner_blocks(data)
+    if len(keys) >= 4:
+        first = [key in keys[::2] for key in data.keys]
+        halves = [data.take(np.flatnonzero(np.equal(first, half))) for half in (True, False)]
+        parts = itertools.permutations(halves)
+    for part, held in parts:
+        core = _fit(choice.options, part, choice.own_bands, choice.previous, **_ROUGH)
+        yield core, part, held
 
 
 def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:

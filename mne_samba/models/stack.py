@@ -11,10 +11,10 @@ from ..arrays import array
 from ..data.paired import Paired, inner_blocks
 from ..data.power import LowRateGrid
 from ..nn.stacked import StackedNet
-from .core_choice import Choice, across_recordings
+from .core_choice import Choice, unseen
 from .corrections import Judgement
 from .ridge import Ridge, RidgeOptions, fir_lags, fit_ridge
-from .validation import mean_and_error
+from .validation import mean_and_error, validated_correlation
 from .windows import like
 
 # Seconds that lags span, as those of `mne_samba.baselines.BandPowerRidge`.
@@ -23,6 +23,7 @@ FIR_LENGTH = 20.0
 _PIECE = 30.0
 # One penalty by evidence, which takes one decomposition, says whether a ridge may help at all.
 _QUICK = RidgeOptions(n_folds=0)
+_SHARES = np.linspace(0.0, 1.0, 11)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,8 @@ def choose_stack(
     """Stack a ridge where held-out frames prefer the mixture; what they say of it.
 
     ``judgement`` holds the residuals of a model on held-out frames: of ``parts``, or of the blocks
-    that short data were held out in. Where there are several recordings, people perhaps, the share
-    is that which predicts the ones that were not trained on.
+    that short data were held out in. They say whether a ridge may help; its share is what predicts
+    recordings, or blocks, that neither part was trained on.
     """
     data = choice.data
     if judgement.held is None or data.grid.n_lags == 1:
@@ -60,12 +61,9 @@ def choose_stack(
     folds = list(inner_blocks(data)) if parts is None else [parts]
     for options in (_QUICK, RidgeOptions()):
         held = _held_by_ridge(folds, options)
-        share = _best_share(folds, judgement.held.residuals, held)
-        if share == 0.0:
+        if not _promises(folds, judgement.held.residuals, held):
             return None, judgement
-    unseen = across_recordings(choice)
-    if unseen is not None:
-        share = _share_across(unseen, float(np.mean(judgement.output_scale)))
+    share = _best_share(list(unseen(choice)), float(np.mean(judgement.output_scale)))
     if share == 0.0:
         return None, judgement
     n_fir = fir_lags(data.grid, FIR_LENGTH)
@@ -79,17 +77,28 @@ def choose_stack(
     return stack, replace(judgement, held=left)
 
 
-def _share_across(unseen, scale: float) -> float:
-    """Share of the ridge where both parts have not seen the recordings that they predict.
+def _best_share(folds, scale: float) -> float:
+    """Share of the ridge with the highest correlation, where neither part has seen what it predicts.
 
-    ``scale`` is that of the core's frames.
+    ``folds`` are cores, what they were fitted to, and what they have not seen; ``scale`` is that of
+    the core's frames.
     """
-    folds, left = [(part, held) for _, part, held in unseen], []
-    for core, _, held in unseen:
-        frames = core.predict(held.powers)
-        triples = zip(held.as_measured().targets, frames, held.masks, strict=True)
-        left += [(y - scale * frame)[mask] for y, frame, mask in triples]
-    return _best_share(folds, np.concatenate(left), _held_by_ridge(folds, RidgeOptions()))
+    pairs, held_out = [], []
+    for core, part, held in folds:
+        ridge, _ = fit_ridge(part, fir_lags(part.grid, FIR_LENGTH), RidgeOptions())
+        own, other = core.predict(held.powers), ridge.predict(held.powers, held.grid)
+        pairs += [(scale * one, two) for one, two in zip(own, other, strict=True)]
+        held_out.append(held.as_measured())
+    joined = replace(
+        held_out[0], targets=[y for held in held_out for y in held.targets],
+        keys=[key for held in held_out for key in held.keys],
+    )  # fmt: skip
+
+    def correlation(share):
+        mixed = [(1 - share) * one + share * other for one, other in pairs]
+        return validated_correlation(mixed, joined).mean()
+
+    return float(max(_SHARES, key=correlation))
 
 
 def _held_by_ridge(folds, options: RidgeOptions) -> np.ndarray:
@@ -105,10 +114,11 @@ def _held_by_ridge(folds, options: RidgeOptions) -> np.ndarray:
     return np.concatenate(left)
 
 
-def _best_share(folds, model: np.ndarray, ridge: np.ndarray) -> float:
-    """Share of the ridge, 0 to 1, with the least squared error; 0 where the gain is uncertain.
+def _promises(folds, model: np.ndarray, ridge: np.ndarray) -> bool:
+    """Whether a mixture has less squared error than the model, by more than its standard error.
 
-    The error is of targets without their heavy tails, in pieces of half a minute.
+    From residuals of both (n_held_frames, n_targets); of targets without their heavy tails, in
+    pieces of half a minute.
     """
     tails = [
         (y - t)[m]
@@ -123,4 +133,4 @@ def _best_share(folds, model: np.ndarray, ridge: np.ndarray) -> float:
     n_frames = max(1, round(_PIECE / folds[0][0].grid.t_r))
     n_pieces = max(2, len(gain) // n_frames)
     mean, error = mean_and_error(np.array([g.mean() for g in np.array_split(gain, n_pieces)]))
-    return share if mean > error else 0.0
+    return mean > error

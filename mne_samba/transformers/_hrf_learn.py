@@ -135,6 +135,10 @@ def learn(
     _warn_unusable(rec, zero_drive, flat, not paired)
     lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
     family, with_own = options.hrf, False
+    if options.hrf == "auto" and (options.shrinkage, options.shrink_to) != ("auto", "group"):
+        # Only six parameters are shrunk: who says how asks for them.
+        options = replace(options, hrf="double_gamma")
+        family = options.hrf
     if options.hrf == "auto":
         family, with_own = choose_family(recordings, lags, options, grid, paired)
     logger.info(

@@ -48,7 +48,8 @@ class LearnableHRF(
         Six parameters per region; a smooth free response; or Glover's response with fitted
         amplitudes. "auto": six parameters unless held-out frames clearly prefer another, or bounds
         hold most of them back, where responses are free; where one target has several drives, these
-        may also get free responses of their own, shrunk to a common one.
+        may also get free responses of their own, shrunk to a common one. With ``shrinkage`` or
+        ``shrink_to`` it means six parameters, which alone are shrunk.
     hrf_length : float
         Seconds that a response lasts. Frames with a shorter history are predicted but not learnt
         from.

@@ -1,4 +1,4 @@
-"""Real drives differ in their delays: FIR ridge beside the model where held-out frames prefer it."""
+"""Drives that differ in their delays: FIR ridge is stacked, or drives have their own responses."""
 
 import numpy as np
 import pytest

@@ -217,7 +217,7 @@ def _choose_bands(choice: Choice, parts, shared: np.ndarray | None) -> Choice:
 
 
 def _choose_response(choice: Choice, parts) -> Choice:
-    """Take six parameters, unless other responses predict held-out frames better.
+    """Take six parameters, unless other responses clearly predict held-out frames better.
 
     Where bounds hold most of them back, free responses are what others have to surpass. Where no
     frames can be held out, the family with the most evidence is taken.
@@ -242,7 +242,7 @@ def _choose_response(choice: Choice, parts) -> Choice:
             found[family] = validated_correlation(core.predict(held.powers), held)
     gains = {family: mean_and_error(score - found[usual]) for family, score in found.items()}
     logger.debug("Responses against %s: %s.", usual, gains)
-    best = max(gains, key=lambda family: gains[family][0] - gains[family][1])
+    best = max(gains, key=lambda family: gains[family][0] - 2 * gains[family][1])
     if best == options.hrf:
         return choice
     logger.info("Responses are %s: held-out frames prefer them to six parameters.", best)

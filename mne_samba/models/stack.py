@@ -78,8 +78,9 @@ def choose_stack(
 
 
 def _best_share(folds, scale: float) -> float:
-    """Share of the ridge with the highest correlation, where neither part has seen what it predicts.
+    """Share of the ridge with the highest correlation where neither part has seen the frames.
 
+    The largest share within a standard error over targets of that: ridge is what must not be lost.
     ``folds`` are cores, what they were fitted to, and what they have not seen; ``scale`` is that of
     the core's frames.
     """
@@ -96,9 +97,14 @@ def _best_share(folds, scale: float) -> float:
 
     def correlation(share):
         mixed = [(1 - share) * one + share * other for one, other in pairs]
-        return validated_correlation(mixed, joined).mean()
+        return validated_correlation(mixed, joined)
 
-    return float(max(_SHARES, key=correlation))
+    scores = [correlation(share) for share in _SHARES]
+    best = max(scores, key=np.mean)
+    if scores[0] is best:
+        return 0.0
+    behind = [mean_and_error(best - score) for score in scores]
+    return float(max(s for s, (lost, error) in zip(_SHARES, behind, strict=True) if lost <= error))
 
 
 def _held_by_ridge(folds, options: RidgeOptions) -> np.ndarray:

@@ -75,16 +75,17 @@ def evidence_ridge(gram, cross, power, n_rows):
     """Ridge regressions, each with the penalty that maximises its own marginal likelihood.
 
     From products ``gram`` (n, p, p) of regressors, ``cross`` (n, p) with the target, the target's
-    sum of squares ``power`` (n,) and ``n_rows`` (n,): weights (n, p) and penalties (n,).
+    sum of squares ``power`` (n,) and ``n_rows`` (n,): weights (n, p), penalties (n,), and the
+    evidence (n,) over that without regressors in nats. One ``gram`` (1, p, p) may serve all.
     """
     values, vectors = np.linalg.eigh(gram)
     values = np.maximum(values, 0.0)
     rotated = (vectors.transpose(0, 2, 1) @ cross[..., None])[..., 0]
-    penalties = _PENALTIES[:, None] * np.maximum(values.mean(1), 1e-300)
-    best = ridge_evidence(values, rotated, power, n_rows, penalties, 1e-9).argmax(0)
-    penalty = penalties[best, np.arange(len(gram))]
-    weights = (vectors @ (rotated / (values + penalty[:, None]))[..., None])[..., 0]
-    return weights, penalty
+    penalties = np.outer(_PENALTIES, np.maximum(values.mean(1), 1e-300) * np.ones(len(cross)))
+    evidence = ridge_evidence(values, rotated, power, n_rows, penalties, 1e-9)
+    best = evidence.argmax(0), np.arange(len(cross))
+    weights = (vectors @ (rotated / (values + penalties[best][:, None]))[..., None])[..., 0]
+    return weights, penalties[best], evidence[best]
 
 
 def shared_penalty(problems, n_rows, penalties):

@@ -229,6 +229,12 @@ def what_was_fitted(model) -> str:
     if getattr(model, "core_", None) is None:
         return "The published network: all of its parts are used, whether they help or not."
     words = "A linear core: band power, a map between channels and regions, a response per region."
+    share = np.mean(getattr(model, "stack_weights_", 0.0))
+    if share > 0:
+        words += (
+            f" Held-out frames prefer a mixture: ridge regression on lagged power (FIR) carries "
+            f"{100 * share:.0f} % of predictions."
+        )
     if model.corrections_kept_:
         return f"{words} Graph attention and recurrence correct it."
     return (

@@ -97,6 +97,10 @@ class SambaTranslator(Assembled, BoldPredictor):
         The network.
     core_ : mne_samba.core.Core | None
         The linear core; None with ``model="paper"``.
+    hrf_family_ : str
+        Family of responses that was taken; not with ``model="paper"``.
+    hrf_at_bounds_ : array of bool, shape (n_targets,)
+        Whether a bound of the six parameters holds a response back; not with ``model="paper"``.
     hrf_params_ : DataFrame, shape (n_targets, 6)
         Parameters of the responses, a row per region; NaN where they are free. With
         ``model="paper"`` a row per channel, as are the responses below.
@@ -134,6 +138,12 @@ class SambaTranslator(Assembled, BoldPredictor):
     corrections_kept_ : bool
         Whether graph attention and recurrence are used: never with ``model="core"``, always with
         ``model="paper"``.
+    stack_weights_ : array, shape (n_targets,)
+        Share of a ridge regression on lagged power (FIR) in predictions: above 0 where held-out
+        frames prefer it beside the network; not with ``model="paper"``.
+    frame_weights_ : list of array, each (n_frames, n_targets) | None
+        Weights of training frames per recording or window: below 1 where a frame lay far from its
+        prediction. None where the loss was squared; not with ``model="paper"``.
     history_ : list of dict
         Losses by epoch of the network's training; empty where none was trained, as with
         ``model="core"``.

@@ -8,10 +8,11 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
 from mne_samba import SambaTranslator
-from mne_samba.baselines import BandPowerRidge, _ridge
+from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.metrics import pearson
+from mne_samba.models.ridge import ridge as solve_ridge
 
 
 @pytest.fixture(scope="module", params=["canonical", "fir"])
@@ -26,12 +27,12 @@ def test_ridge_equals_scikit_learn(shape):
     alphas = np.array([0.1, 3.0, 100.0])
     chosen = np.array([0, 2, 1, 2])
     expected = Ridge(alpha=alphas[chosen], fit_intercept=False).fit(features, target).coef_
-    np.testing.assert_allclose(_ridge(features, target, alphas)(chosen).T, expected, atol=1e-9)
+    np.testing.assert_allclose(solve_ridge(features, target, alphas)(chosen).T, expected, atol=1e-9)
 
 
 def features_by_hand(model, power):
     """Standardised features of one recording's band power, bin by bin."""
-    grid = model._grid
+    grid = model._fitted.grid
     n_frames = (power.shape[-1] - grid.n_lags) // grid.step + 1
     out = []
     for k in range(n_frames):
@@ -51,8 +52,9 @@ def test_predictions_follow_from_features_and_coefficients(ridge, people):
     features = features_by_hand(ridge, power)
     assert ridge.coef_.shape == (10, features.shape[1], 8, 5)
     # Features are standardised by their training statistics, which fitting keeps to itself.
-    flat = (features.reshape(len(features), -1) - ridge._feature_mean) / ridge._feature_scale
-    standard = flat @ ridge.coef_.reshape(10, -1).T + ridge._intercept
+    fitted = ridge._fitted
+    flat = (features.reshape(len(features), -1) - fitted.mean) / fitted.scale
+    standard = flat @ ridge.coef_.reshape(10, -1).T + fitted.intercept
     expected = standard * ridge.y_scale_ + ridge.y_mean_
     np.testing.assert_allclose(ridge.predict(people.raws[2]), expected, atol=1e-5)
 
@@ -85,17 +87,19 @@ def test_one_penalty_for_all_regions_or_one_each(people):
 
 def test_inner_folds_keep_their_distance(people, monkeypatch):
     """No inner training frame lies nearer than the gap to a tested one."""
-    import mne_samba.baselines as baselines
+    import mne_samba.models.ridge as numbers
 
     seen = []
-    real = baselines._ridge
+    real = numbers.ridge
 
     def spy(features, target, alphas):
         seen.append(len(features))
         return real(features, target, alphas)
 
-    monkeypatch.setattr(baselines, "_ridge", spy)
-    BandPowerRidge(t_r=2.0, gap=40.0, n_folds=5).fit(people.raws[0], people.bolds[0])
+    monkeypatch.setattr(numbers, "ridge", spy)
+    BandPowerRidge(t_r=2.0, loss="squared", gap=40.0, n_folds=5).fit(
+        people.raws[0], people.bolds[0]
+    )
     # 5 blocks of 40 frames, of which the first 15 have no history; 20 frames go on either side.
     assert seen == [140, 105, 105, 105, 125, 185]
 

@@ -110,10 +110,10 @@ class Refused:
 HRF = {"hrf": "double_gamma", "hrf_length": 20.0, "hrf_bounds": "fast"}
 CORE = {"bands": BANDS, **HRF, "map_prior": "ard", "band_attention": False, "target_bands": True}
 MODELS = {
-    CoreModel: {**CORE, "unmix": "joint", "power": "log"},
+    CoreModel: {**CORE, "unmix": "joint", "power": "log", "loss": "robust"},
     SambaModel: {
-        **CORE, "unmix": "whiten", "power": "log", "graph": "dense", "n_neighbors": 1,
-        "recurrent": "gru", "n_hidden": 3, "corrections": "auto",
+        **CORE, "unmix": "whiten", "power": "log", "loss": "robust", "graph": "dense",
+        "n_neighbors": 1, "recurrent": "gru", "n_hidden": 3, "corrections": "auto",
     },
     PaperModel: {
         **HRF, "band_attention": False, "graph": "dense", "n_neighbors": 1,
@@ -217,8 +217,8 @@ def test_every_parameter_has_an_effect_or_is_refused(cls, name, table, data, def
 RIDGE = {
     "unmix": "joint",
     "t_r": Refused(-1.0, "t_r must be above 0"), "hrf": "fir", "bands": BANDS, "power": "linear",
-    "hrf_length": 20.0, "fir_length": 10.0, "alphas": [1.0, 3.0], "alpha_per_target": False,
-    "n_folds": 2, "gap": 60.0, "reader": Reader(picks=[0, 1]),
+    "loss": "robust", "hrf_length": 20.0, "fir_length": 10.0, "alphas": [1.0, 3.0],
+    "alpha_per_target": False, "n_folds": 2, "gap": 60.0, "reader": Reader(picks=[0, 1]),
 }  # fmt: skip
 ATTENTION = {
     "t_r": Refused(-1.0, "t_r must be above 0"), "bands": BANDS, "rate": 1.0,
@@ -227,7 +227,8 @@ ATTENTION = {
 }  # fmt: skip
 RESPONSE = {
     "t_r": Refused(-1.0, "t_r must be above 0"), **HRF, "hrf": "canonical", "shrinkage": 0.9,
-    "shrink_to": "canonical", "n_bootstrap": 3, "confidence": 0.5, "sample_time_ref": 1.0,
+    "shrink_to": "canonical", "loss": "robust", "n_bootstrap": 3, "confidence": 0.5,
+    "sample_time_ref": 1.0,
     "reader": Reader(sfreq=4.0, detrend=None), "random_state": 1, "n_jobs": Refused(0, "n_jobs"),
     "verbose": Refused("loud", "verbose"),
 }  # fmt: skip

@@ -58,7 +58,7 @@ def test_evidence_ridge_is_ridge_and_beats_no_penalty():
     rng = np.random.default_rng(0)
     X, w = rng.standard_normal((80, 40)), 0.3 * rng.standard_normal(40)
     y = X @ w + 2 * rng.standard_normal(80)
-    ours, penalty = evidence_ridge(
+    ours, penalty, _ = evidence_ridge(
         (X.T @ X)[None], (X.T @ y)[None], np.array([y @ y]), np.array([80.0])
     )
     expected = Ridge(alpha=penalty[0], fit_intercept=False).fit(X, y).coef_

@@ -200,7 +200,7 @@ def fit_core(
         names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)
         fit = fitter.from_scratch(names, hrf)
     else:
-        fit = fitter.on_from(start.state, start.ar, hrf)
+        fit = fitter.on_from(start.state, start.ar, hrf, start.hrf)
     core = _finish(fit, segments, dt, hrf_bounds)
     if init is not None:
         core = adapt(init, core, fit.prior, fit.design, fitter.y, fitter.first)

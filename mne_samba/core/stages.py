@@ -91,14 +91,20 @@ class Fitter:
         del moments
         return self._whiten_again(Fit(fits[best], prior, design, rho, best, evidence))
 
-    def on_from(self, state: State, rho, hrf) -> Fit:
-        """Go on from a fit of other frames of the same targets, or of some of the targets."""
+    def on_from(self, state: State, rho, hrf, family: str) -> Fit:
+        """Go on from a fit of other frames of the same targets, or of some of the targets.
+
+        Where that had responses of another family, its map and weights alone are a start.
+        """
         prior = self._prior(hrf)
         design = self._features(prior)
         moments = self._moments(design, rho)
         name = state.prior.name
         if len(state.spatial_map) == self.y.shape[1]:
             state = state.copy()
+            if family != prior.kind:
+                n_targets = self.y.shape[1]
+                state.response, state.response_second = start_moments(prior, n_targets)
         else:
             state = spread_state(state, moments, prior)
         run(state, moments, prior, **self.options)

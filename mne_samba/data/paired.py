@@ -80,6 +80,8 @@ class Paired:
     info: mne.Info | None = None  # of the channels
     raw: list[np.ndarray] | None = None  # power before it was scaled, where data choose its scale
     bands: dict[str, tuple[float, float]] | None = None  # name to (low, high) in Hz
+    # BOLD as it was measured, where ``targets`` are without their heavy tails.
+    measured: list[np.ndarray] | None = None
 
     @classmethod
     def of(
@@ -134,11 +136,26 @@ class Paired:
             keys=[self.keys[i] for i in index],
             table=self.table.iloc[list(index)].reset_index(drop=True),
             raw=None if self.raw is None else [self.raw[i] for i in index],
+            measured=None if self.measured is None else [self.measured[i] for i in index],
         )
 
     def of_targets(self, some) -> Paired:
         """Keep some targets."""
-        return replace(self, targets=[target[:, some] for target in self.targets])
+        return self.with_bold(lambda values: [value[:, some] for value in values])
+
+    def with_bold(self, change) -> Paired:
+        """Change BOLD, a list of (n_frames, n_targets), with and without its heavy tails alike."""
+        measured = None if self.measured is None else change(self.measured)
+        return replace(self, targets=change(self.targets), measured=measured)
+
+    def without_tails(self, targets: list[np.ndarray]) -> Paired:
+        """Give the same data with targets that have no heavy tails, and keep what was measured."""
+        measured = self.targets if self.measured is None else self.measured
+        return replace(self, targets=targets, measured=None if targets is measured else measured)
+
+    def as_measured(self) -> Paired:
+        """Give the same data with the heavy tails that their targets had."""
+        return self if self.measured is None else replace(self, targets=self.measured)
 
     def rescaled(self, scaler: PowerScaler) -> Paired:
         """Give the same data with band power on another scale, such as its logarithm.
@@ -204,15 +221,40 @@ def inner_blocks(
             yield _pieces(data, train), _pieces(data, valid)
 
 
+def time_blocks(data: Paired, n_blocks: int, gap: float) -> tuple[np.ndarray, np.ndarray]:
+    """Block (n_frames,) of every frame of all segments, and its time in frames.
+
+    Blocks are contiguous in time; whole recordings, which follow each other with pauses of at least
+    ``gap`` s, where there are enough of them.
+    """
+    frames = np.array([len(target) for target in data.targets])
+    starts = np.zeros_like(frames)
+    if data.kind == "windows":
+        starts = frames_table(data.table, frames)["frame"].to_numpy(dtype=int)
+    labels = {key: i for i, key in enumerate(dict.fromkeys(data.keys))}
+    label = np.array([labels[key] for key in data.keys])
+    pause = int(np.ceil(gap / data.grid.t_r)) + 1 if data.grid.n_lags > 1 else 0
+    span = np.zeros(len(labels), int)
+    np.maximum.at(span, label, starts + frames + pause)
+    first = (np.cumsum(span) - span)[label] + starts
+    times = np.concatenate([begin + np.arange(n) for begin, n in zip(first, frames, strict=True)])
+    if len(labels) >= n_blocks:
+        return np.repeat(label, frames) * n_blocks // len(labels), times
+    edges = np.quantile(np.unique(times), np.linspace(0, 1, n_blocks + 1)[1:-1])
+    return np.searchsorted(edges, times, side="right"), times
+
+
 def _pieces(data: Paired, spans: list[tuple[int, int, int]]) -> Paired:
     """Frames from first to stop of segments, (segment, first, stop) each."""
-    powers, targets = [], []
+    powers = []
     for i, first, stop in spans:
         start = first * data.grid.step
         powers.append(data.powers[i][..., start : start + data.grid.n_bins(stop - first)])
-        targets.append(data.targets[i][first:stop])
+    cut = data.with_bold(lambda values: [values[i][first:stop] for i, first, stop in spans])
     rows = [i for i, _, _ in spans]
-    return replace(data.take(rows), powers=powers, targets=targets, raw=None)
+    return replace(
+        data.take(rows), powers=powers, targets=cut.targets, measured=cut.measured, raw=None
+    )
 
 
 def _split_recordings(data, fraction, apart):
@@ -251,7 +293,7 @@ def stitch(data: Paired) -> Paired:
         return data
     first = data.table["frame"].to_numpy(dtype=int)
     stop = first + np.array([len(target) for target in data.targets])
-    powers, targets, keys, rows = [], [], [], []
+    powers, joints, keys, rows = [], [], [], []
     for key in dict.fromkeys(data.keys):
         members = [i for i, k in enumerate(data.keys) if k == key]
         members.sort(key=lambda i: first[i])
@@ -264,14 +306,17 @@ def stitch(data: Paired) -> Paired:
                 pieces[-1].append(i)
             end = max(end, stop[i])
         for piece in pieces:
-            power, target = [data.powers[piece[0]]], [data.targets[piece[0]]]
+            power, frames = [data.powers[piece[0]]], [(piece[0], 0)]
             for previous, i in itertools.pairwise(piece):
                 new = stop[i] - stop[previous]
                 power.append(data.powers[i][..., -new * data.grid.step :])
-                target.append(data.targets[i][-new:])
+                frames.append((i, -new))
             powers.append(np.concatenate(power, axis=-1))
-            targets.append(np.concatenate(target))
+            joints.append(frames)
             keys.append(key)
             rows.append(piece[0])
     table = data.table.iloc[rows].reset_index(drop=True)
-    return replace(data, powers=powers, targets=targets, keys=keys, table=table, raw=None)
+    data = data.with_bold(
+        lambda values: [np.concatenate([values[i][n:] for i, n in some]) for some in joints]
+    )
+    return replace(data, powers=powers, keys=keys, table=table, raw=None)

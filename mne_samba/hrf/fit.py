@@ -165,7 +165,9 @@ def refine(family, totals, start, mean, covariance, noise, n_steps=12):
         damping = np.clip(np.where(better, damping * 0.2, damping * 6), 1e-6, 1e6)
         if np.all(gain < 1e-6) and np.all(better | (damping > 1e3)):
             n_steps = step + 1
-    return x, np.linalg.inv(curvature), value
+    # What the data and a wide prior say nothing about would have no inverse.
+    floor = 1e-12 * np.einsum("rii->r", curvature)[:, None, None] * np.eye(5)
+    return x, np.linalg.inv(curvature + floor), value
 
 
 def _noise(family, totals, coordinates):

@@ -47,6 +47,23 @@ def check_bounds(bounds, name: str = "bounds"):
     return low, high
 
 
+def at_bounds(params, bounds):
+    """Say which responses (n, 6) are held back by a bound of their parameters, (n,).
+
+    Delay or dispersion lie within one per cent of their range from a bound; those of the undershoot
+    count where there is one.
+    """
+    low, high = check_bounds(bounds)
+    params = np.asarray(params, dtype=float)
+    place = np.log(params[:, :4] / low[:4]) / np.log(high[:4] / low[:4])
+    hit = (place < 0.01) | (place > 0.99)
+    ratio = params[:, 5] / params[:, 4]
+    deep = (ratio > 0.05)[:, None]
+    return (hit & (np.array([True, False, True, False]) | deep)).any(axis=1) | (
+        ratio > 0.99 * MAX_UNDERSHOOT
+    )
+
+
 def preset_of(bounds):
     """Name the preset that bounds belong to: explicit ones are taken as human."""
     return bounds if isinstance(bounds, str) else "human"

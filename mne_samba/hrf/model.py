@@ -11,19 +11,21 @@ from functools import partial
 import numpy as np
 
 from .._regression import evidence_ridge, whiten
-from .fit import fit_double_gamma, fit_responses, profile, refine, response_family, to_params
-from .gamma import canonical_params, double_gamma, preset_of
-from .shapes import hrf_dictionary, hrf_summary, summarise_response
-from .stats import design, response_stats, without_drift
+from .fit import fit_responses, profile, refine, response_family, to_params
+from .gamma import canonical_params, double_gamma
+from .shapes import hrf_summary, summarise_response
+from .stats import ar_coefficients, convolved, design, response_stats, without_drift
 
 _N_ALTERNATIONS = 6
+# Seconds over which free responses are smooth, and that they last: the evidence takes one of each.
+_WIDTHS, _LENGTHS = (0.6, 1.2, 2.4), (3.0, 6.0, 12.0)
 
 
 @dataclass
 class FittedResponses:
     """Responses of all regions, of unit peak, and their amplitudes."""
 
-    params: np.ndarray  # (n_regions, 6); those of the closest double gamma where it is free
+    params: np.ndarray  # (n_regions, 6); NaN where responses are free
     kernels: np.ndarray  # (n_regions, n_lags), at the lag bins
     coefs: np.ndarray  # (n_regions, n_basis), in the model's basis
     scale: np.ndarray  # (n_regions,), amplitudes
@@ -35,7 +37,7 @@ class DoubleGammaModel:
     """Six parameters per region, a prior shared by the regions."""
 
     def __init__(self, lags, bounds, shrinkage, toward):
-        self.lags, self.shrinkage, self.toward = lags, shrinkage, toward
+        self.lags, self.bounds, self.shrinkage, self.toward = lags, bounds, shrinkage, toward
         self.family = response_family(lags, bounds)
         self.basis = self.family.basis
 
@@ -80,39 +82,64 @@ class _Refitted:
 
 
 class FIRModel(_Refitted):
-    """Smooth free responses: a Gaussian process over lags, strength by marginal likelihood."""
+    """Smooth free responses: a Gaussian process over lags, its scales by marginal likelihood.
+
+    Its covariance of lags s and t is ``f(s) f(t) exp(-(s - t)^2 / 2 w^2)`` with
+    ``f(t) = exp(-t^2 / 2 l^2)``: ``w`` is the smoothness, ``l`` how long responses last. Both are
+    common to all regions, and no bounds or shapes of responses are assumed.
+    """
 
     def __init__(self, lags, bounds):
         self.lags, self.bounds = lags, bounds
-        width = 0.5 if preset_of(bounds) == "fast" else 1.5
-        shapes = double_gamma(lags, hrf_dictionary(500, bounds))
-        # Free responses live where responses live: their size over lags is that of the dictionary.
-        envelope = np.sqrt((shapes**2).mean(0)) + 0.02
-        distance = (lags[:, None] - lags) / width
-        kernel = envelope[:, None] * envelope * np.exp(-0.5 * distance**2)
-        values, vectors = np.linalg.eigh(kernel)
+        distance = lags[:, None] - lags
+        kernels = []
+        for length in _LENGTHS:
+            fade = np.exp(-0.5 * (lags / length) ** 2) + 1e-3
+            for width in _WIDTHS:
+                kernel = fade[:, None] * fade * np.exp(-0.5 * (distance / width) ** 2)
+                kernels.append(kernel / np.trace(kernel))
+        values, vectors = np.linalg.eigh(sum(kernels))
         values, vectors = values[::-1], vectors[:, ::-1]
         keep = np.cumsum(values) <= 0.999 * values.sum()
         keep[0] = True
-        self.basis = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
+        self.basis = np.ascontiguousarray(vectors[:, keep].T)
+        # Square roots of the covariances of coefficients.
+        self.roots = []
+        for kernel in kernels:
+            values, vectors = np.linalg.eigh(self.basis @ kernel @ self.basis.T)
+            self.roots.append(vectors * np.sqrt(np.maximum(values, 1e-9 * values[-1])))
 
     def start(self, n_regions):
         """Coefficients to begin an alternation with."""
         shape = double_gamma(self.lags, canonical_params(self.bounds))
-        coefs = np.linalg.lstsq(self.basis.T, shape, rcond=None)[0]
-        return np.repeat(coefs[None], n_regions, axis=0)
+        return np.repeat((self.basis @ shape)[None], n_regions, axis=0)
+
+    def posterior(self, gram, cross, power, n_rows):
+        """Coefficients (n, n_drives * n_basis) under the scales with the most evidence.
+
+        ``gram`` (n, p, p) and ``cross`` (n, p) of drives through the basis, with p = n_drives *
+        n_basis; ``power`` and ``n_rows`` (n,).
+        """
+        n_drives = cross.shape[1] // len(self.basis)
+        best = -np.inf
+        for root in self.roots:
+            if n_drives > 1:
+                root = np.kron(np.eye(n_drives), root)
+            turned = root.T @ gram @ root, cross @ root
+            weights, _, evidence = evidence_ridge(*turned, power, n_rows)
+            if evidence.sum() > best:
+                best, coefs = evidence.sum(), weights @ root.T
+        return coefs
 
     def fit(self, stats, weights=None):
         """Fit all regions to block summaries."""
-        coefs, _ = evidence_ridge(*stats.total(weights))
+        coefs = self.posterior(*stats.total(weights))
         kernels = coefs @ self.basis
         # Positive-going: the largest deflection is the response, its sign belongs to the amplitude.
         scale = kernels[np.arange(len(kernels)), np.abs(kernels).argmax(1)]
         scale = np.where(scale == 0, 1.0, scale)
         kernels, coefs = kernels / scale[:, None], coefs / scale[:, None]
         params = np.full((len(kernels), 6), np.nan)
-        if weights is None:
-            params, _ = fit_double_gamma(self.lags, kernels, self.bounds)
         summary = summarise_response(self.lags, kernels)
         return FittedResponses(params, kernels, coefs, scale, summary)
 
@@ -121,7 +148,7 @@ class CanonicalModel(_Refitted):
     """One fixed response, fitted amplitudes."""
 
     def __init__(self, lags, bounds):
-        self.params = canonical_params(bounds)
+        self.bounds, self.params = bounds, canonical_params(bounds)
         self.basis = double_gamma(lags, self.params)[None]
 
     def start(self, n_regions):
@@ -204,6 +231,40 @@ def _fit_map(recordings, convolved, coefs, ar):
             t = whiten(y[target], ~r.follows, ar[target])
             gram, cross = gram + x @ x.T, cross + x @ t
             power, n_rows = power + t @ t, n_rows + len(t)
-        w, _ = evidence_ridge(gram[None], cross[None], np.array([power]), np.array([float(n_rows)]))
+        w, *_ = evidence_ridge(
+            gram[None], cross[None], np.array([power]), np.array([float(n_rows)])
+        )
         weights.append(w[0])
     return np.stack(weights)
+
+
+def fit_own_responses(lags, bounds, recordings, predicted, step, dt):
+    """Fit what one response for all drives leaves over: a free response per drive and target.
+
+    They are shrunk towards none, and so towards the common response, as far as the evidence asks.
+    ``predicted`` are (n_targets, n_rows) of every recording; returns (n_targets, n_drives, n_lags).
+    """
+    model, every = FIRModel(lags, bounds), np.arange(len(recordings[0].bins[0]))
+    left = [without_drift(r) - p for r, p in zip(recordings, predicted, strict=True)]
+    rho = float(ar_coefficients(left, [r.follows for r in recordings]).mean())
+    gram, cross, power, n_rows = 0.0, 0.0, 0.0, 0.0
+    for r, y in zip(recordings, left, strict=True):
+        x = design(r, every, model.basis, step, dt).reshape(len(every) * len(model.basis), -1)
+        x, y = whiten(x.T, ~r.follows, rho).T, whiten(y.T, ~r.follows, rho)
+        gram, cross, power = gram + x @ x.T, cross + (x @ y).T, power + (y**2).sum(axis=0)
+        n_rows += len(y)
+    coefs = model.posterior(gram[None], cross, power, np.full(len(power), n_rows))
+    return coefs.reshape(len(coefs), len(every), -1) @ model.basis
+
+
+def predict_rows(recording, weights, kernels, own, step, dt):
+    """Predict the rows of a recording without drift, (n_targets, n_rows).
+
+    From ``weights`` (n_targets, n_drives), responses ``kernels`` (n_targets, n_lags), and ``own``
+    responses of single drives (n_targets, n_drives, n_lags) or None.
+    """
+    out = np.zeros((len(kernels), len(recording.y)))
+    for bins, rows in zip(recording.bins, recording.rows, strict=True):
+        used = rows >= 0
+        out[:, rows[used]] = convolved(bins, weights, kernels, own, step, dt)[:, used]
+    return out - (out @ recording.drift) @ recording.drift.T

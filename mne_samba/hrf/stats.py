@@ -6,12 +6,14 @@ whitened, and what remains of an hour of data is ``Z Z'``, ``Z y`` and ``y y`` p
 validation, bootstrap and permutations all run on these.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .._regression import whiten
+from .convolution import convolve_frames
 
 _CHUNK = 64  # regions whose convolved drives are held in memory at once
 
@@ -25,6 +27,23 @@ class Recording:
     y: np.ndarray  # (n_rows, n_targets), BOLD of the used frames in order of time
     follows: np.ndarray  # (n_rows,), whether a row is the very next frame after the one before it
     drift: np.ndarray  # (n_rows, n_drift), orthonormal slow regressors, the constant among them
+    frames: np.ndarray  # (n_rows,), of the recording
+
+    def kept(self, used):
+        """Keep the rows that are ``used`` (n_rows,), with the drift that they can tell apart."""
+        place = np.where(used, np.cumsum(used) - 1, -1)
+        rows = [np.where(r >= 0, place[r], -1) for r in self.rows]
+        follows = self.follows & np.append(False, used[:-1])
+        left, size, _ = np.linalg.svd(self.drift[used], full_matrices=False)
+        return Recording(
+            self.bins, rows, self.y[used], follows[used], left[:, size > 1e-9 * size[0]],
+            self.frames[used],
+        )  # fmt: skip
+
+    def of_targets(self, some, paired):
+        """Keep some targets, and the drives that belong to them where both go in ``paired``."""
+        bins = [b[some] for b in self.bins] if paired else self.bins
+        return replace(self, bins=bins, y=self.y[:, some])
 
 
 @dataclass
@@ -57,6 +76,20 @@ def convolve_basis(bins, basis, step, dt):
     past = sliding_window_view(np.asarray(bins, dtype=float), basis.shape[1], axis=-1)[:, ::step]
     kernel = np.ascontiguousarray(dt * basis[:, ::-1].T)
     return np.stack([(np.ascontiguousarray(p) @ kernel).T for p in past])
+
+
+def convolved(bins, weights, kernels, own, step, dt):
+    """Drives (n_drives, n_bins) through map and responses: (n_targets, n_frames).
+
+    ``weights`` (n_targets, n_drives), ``kernels`` (n_targets, n_lags), and ``own`` responses of
+    single drives (n_targets, n_drives, n_lags), which are added; None for none.
+    """
+    drive = torch.as_tensor(weights @ bins)
+    out = convolve_frames(drive, torch.as_tensor(kernels), step, dt).numpy()
+    if own is None:
+        return out
+    past = sliding_window_view(bins, own.shape[2], axis=-1)[:, ::step, ::-1]
+    return out + dt * np.einsum("dtl,mdl->mt", past, own, optimize=True)
 
 
 def design(recording, regions, basis, step, dt):

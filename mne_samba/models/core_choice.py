@@ -7,7 +7,8 @@ to the whole training data: each fit goes on from the one before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..data.missing import fit_with_missing
 from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks, stitch
 from ..data.power import PowerScaler
 from ..hrf import HRF_BOUNDS
+from ..hrf.gamma import at_bounds
 from ..wavelets import as_bank
 from .validation import mean_and_error, validated_correlation
 
@@ -37,6 +39,11 @@ _MANY = {"tol": 0.01}
 # Frames from which on a training part says as much as the whole.
 _LONG = 600
 
+# Families of responses, of which "auto" takes one.
+FAMILIES = ("double_gamma", "fir", "canonical")
+# Fits that compare them go on from the one that is there.
+_TRIAL = {**_ROUGH, "max_iter": 20}
+
 Split = Callable[[Paired], "tuple[Paired, Paired] | None"]
 
 
@@ -49,7 +56,7 @@ class CoreBased(BaseEstimator):
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""
         as_bank(self.bands)
-        check_option(self.hrf, "hrf", ("double_gamma", "fir", "canonical"))
+        check_option(self.hrf, "hrf", ("auto", *FAMILIES))
         check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
         check_option(self.hrf_bounds, "hrf_bounds", tuple(HRF_BOUNDS))
         check_option(self.map_prior, "map_prior", ("auto", "sparse", "ard", "gaussian"))
@@ -93,6 +100,12 @@ class Choice:
     part: Core | None = None  # of the training part
     # Of data too short for such a part: cores, and the blocks that they have not seen.
     blocks: list[tuple[Core, Paired]] | None = None
+    fitted: Core | None = None  # of all training data, where it was needed early
+
+    def again(self, data: Paired) -> Choice:
+        """Take other targets of the same frames: the choice stands, fits start from these."""
+        start = self.some if self.part is None else self.part
+        return replace(self, data=data, some=start, part=None, blocks=None, fitted=None)
 
     def of_part(self, part: Paired) -> Choice:
         """Fit the core to the training part, unless choosing did so."""
@@ -102,6 +115,8 @@ class Choice:
 
     def whole(self) -> Core:
         """Fit the core to all training data, on from that of the training part where it is long."""
+        if self.fitted is not None:
+            return self.fitted
         if self.previous is not None or self.part is None:
             return _from_some(self, self.data, self.some)
         if self.data.n_frames < _LONG:
@@ -127,16 +142,23 @@ def choose_core(
 ) -> Choice:
     """Settle the scale of band power and whether targets have bands of their own."""
     raw, data = data.raw, replace(data, raw=None)
+    chooses_response = options.hrf == "auto"
+    if chooses_response:
+        options = replace(options, hrf="double_gamma")
     choice = Choice(options, data, options.target_bands is True, previous)
     if previous is not None:
         own = not previous.spatial_map.any() and previous.extra is not None
-        return replace(choice, own_bands=own)
+        if chooses_response and previous.hrf in FAMILIES:
+            options = replace(options, hrf=previous.hrf)
+        return replace(choice, options=options, own_bands=own)
     parts, shared = split(data), None
     if options.power == "auto" and parts is not None:
         log = replace(data, raw=raw).rescaled(PowerScaler(log=True))
         choice, parts, shared = _choose_power(choice, parts, replace(log, raw=None), split)
     if options.target_bands == "auto" and _may_try(choice.data, options):
         choice = _choose_bands(choice, parts, shared)
+    if chooses_response and data.grid.n_lags > 1:
+        choice = _choose_response(choice, parts)
     return choice
 
 
@@ -194,6 +216,41 @@ def _choose_bands(choice: Choice, parts, shared: np.ndarray | None) -> Choice:
     return choice
 
 
+def _choose_response(choice: Choice, parts) -> Choice:
+    """Take six parameters, unless other responses clearly predict held-out frames better.
+
+    Where bounds hold most of them back, free responses are what others have to surpass. Where no
+    frames can be held out, the family with the most evidence is taken.
+    """
+    options, own, start = choice.options, choice.own_bands, choice.part
+    some = draw(choice.data, options.seed, _FEW)
+    part, held = (choice.data, None) if parts is None else parts
+    if some is not None:
+        part, start = part.of_targets(some), None
+        held = None if held is None else held.of_targets(some)
+    found, usual = {}, FAMILIES[0]
+    for family in FAMILIES:
+        wanted = replace(options, hrf=family)
+        core = _fit(wanted, part, own, start=start, **_TRIAL)
+        start = core if start is None else start
+        if family == FAMILIES[0] and at_bounds(core.hrf_params, options.hrf_bounds).mean() >= 0.5:
+            usual = "fir"
+        if held is None:
+            # In nats per target, of which a few are no reason.
+            found[family] = core.elbo[-1:] / part.n_targets - _MARGIN * (family != FAMILIES[0])
+        else:
+            found[family] = validated_correlation(core.predict(held.powers), held)
+    gains = {family: mean_and_error(score - found[usual]) for family, score in found.items()}
+    logger.debug("Responses against %s: %s.", usual, gains)
+    best = max(gains, key=lambda family: gains[family][0] - 2 * gains[family][1])
+    if best == options.hrf:
+        return choice
+    logger.info("Responses are %s: held-out frames prefer them to six parameters.", best)
+    # The map and the band weights are a good start for other responses, too.
+    again = choice.again(choice.data)
+    return replace(again, options=replace(options, hrf=best))
+
+
 def draw(data: Paired, seed: int, n: int | None = None) -> np.ndarray | None:
     """Draw ``n`` targets; None, which stands for all, where there are not twice as many."""
     n = _SOME if n is None else n
@@ -234,6 +291,25 @@ def _in_blocks(options, data, own_bands, previous=None, **blocks) -> list[tuple[
 def correlation_in_blocks(data: Paired, options: CoreOptions, n_blocks: int) -> np.ndarray:
     """Correlation (n_targets,) of cores with blocks that they have not seen, by quick fits."""
     return _correlation(data, _in_blocks(options, data, False, n_blocks=n_blocks))
+
+
+def unseen(choice: Choice) -> Iterator[tuple[Core, Paired, Paired]]:
+    """Cores of the chosen kind, what they are fitted to, and what they have not seen.
+
+    That is half of the recordings, and then the other half; of fewer than four, blocks in turn. Of
+    some targets, by fits that end early.
+    """
+    data, keys = choice.data, list(dict.fromkeys(choice.data.keys))
+    some = draw(data, choice.options.seed, _FEW)
+    data = data if some is None else data.of_targets(some)
+    parts = inner_blocks(data)
+    if len(keys) >= 4:
+        first = [key in keys[::2] for key in data.keys]
+        halves = [data.take(np.flatnonzero(np.equal(first, half))) for half in (True, False)]
+        parts = itertools.permutations(halves)
+    for part, held in parts:
+        core = _fit(choice.options, part, choice.own_bands, choice.previous, **_ROUGH)
+        yield core, part, held
 
 
 def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:

@@ -133,7 +133,7 @@ class Corrections(Training):
         n_channels, n_bands = core.weights.shape
         spec = {
             "n_channels": n_channels, "n_bands": n_bands, "n_targets": len(core.kernel),
-            "step": grid.step, "dt": grid.dt, "n_lags": grid.n_lags, "hrf": model.hrf,
+            "step": grid.step, "dt": grid.dt, "n_lags": grid.n_lags, "hrf": core.hrf,
             "hrf_bounds": model.hrf_bounds, "band_attention": model.band_attention,
             "target_bands": core.extra is not None, "recurrent": None,
         }  # fmt: skip

@@ -81,9 +81,9 @@ def held_out(core: Core | None, data: Paired, frames: list[np.ndarray]) -> HeldO
     Without a core, which alone has a posterior, there is none.
     """
     residuals, variance = [], []
-    for power, target, frame, mask in zip(
-        data.powers, data.targets, frames, data.masks, strict=True
-    ):
+    # Intervals are to hold what will be measured, heavy tails included.
+    measured = data.as_measured().targets
+    for power, target, frame, mask in zip(data.powers, measured, frames, data.masks, strict=True):
         residuals.append((target - frame)[mask])
         spread = np.zeros(target.shape) if core is None else model_variance(core, power)
         variance.append(spread[mask])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._checks import check_number, check_option
+from ..core.robust import LOSSES
 from ..data.paired import Paired
 from ..data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
 from ..data.recordings import Recordings
@@ -22,7 +23,7 @@ class CoreModel(CoreBased):
 
     Parameters
     ----------
-    bands, unmix, power, hrf, hrf_length, hrf_bounds, map_prior, band_attention, target_bands
+    bands, unmix, power, loss, hrf, hrf_length, hrf_bounds, map_prior, band_attention, target_bands
         As in `SambaModel`.
 
     See Also
@@ -37,12 +38,13 @@ class CoreModel(CoreBased):
     """
 
     def __init__(
-        self, *, bands=None, unmix="auto", power="auto", hrf="double_gamma", hrf_length=30.0,
+        self, *, bands=None, unmix="auto", power="auto", loss="auto", hrf="auto", hrf_length=30.0,
         hrf_bounds="human", map_prior="auto", band_attention=True, target_bands="auto",
     ):  # fmt: skip
         self.bands = bands
         self.unmix = unmix
         self.power = power
+        self.loss = loss
         self.hrf = hrf
         self.hrf_length = hrf_length
         self.hrf_bounds = hrf_bounds
@@ -55,6 +57,7 @@ class CoreModel(CoreBased):
         super().check()
         check_option(self.unmix, "unmix", UNMIX)
         check_option(self.power, "power", ("auto", "linear", "log"))
+        check_option(self.loss, "loss", LOSSES)
 
     def features(self, rec: Recordings) -> BandPower | TableRows:
         """Choose what is measured of recordings."""
@@ -103,8 +106,12 @@ class SambaModel(CoreModel):
         correlate, where X holds no signals, and where ``graph`` is about them.
     power : "auto" | "linear" | "log"
         Scale of band power; "auto" takes what predicts held-out frames better.
-    hrf : "double_gamma" | "fir" | "canonical"
-        Family of responses: six parameters, free courses, or one that is fixed.
+    loss : "auto" | "squared" | "robust"
+        Squares, or Huber's loss, which frames far from their prediction do not rule; "auto" takes
+        it where tails of residuals are heavy, by the variance of both estimates.
+    hrf : "auto" | "double_gamma" | "fir" | "canonical"
+        Family of responses: six parameters, free smooth courses, or one that is fixed; "auto" takes
+        six parameters unless held-out frames prefer another.
     hrf_length : float
         Seconds that a response lasts.
     hrf_bounds : "human" | "fast"
@@ -141,12 +148,12 @@ class SambaModel(CoreModel):
     """
 
     def __init__(
-        self, *, bands=None, unmix="auto", power="auto", hrf="double_gamma", hrf_length=30.0,
+        self, *, bands=None, unmix="auto", power="auto", loss="auto", hrf="auto", hrf_length=30.0,
         hrf_bounds="human", map_prior="auto", band_attention=True, target_bands="auto",
         graph="knn", n_neighbors=8, recurrent="lstm", n_hidden=32, corrections="auto",
     ):  # fmt: skip
         super().__init__(
-            bands=bands, unmix=unmix, power=power, hrf=hrf, hrf_length=hrf_length,
+            bands=bands, unmix=unmix, power=power, loss=loss, hrf=hrf, hrf_length=hrf_length,
             hrf_bounds=hrf_bounds, map_prior=map_prior, band_attention=band_attention,
             target_bands=target_bands,
         )  # fmt: skip

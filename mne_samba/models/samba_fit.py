@@ -10,12 +10,14 @@ from mne.utils import logger
 
 from ..arrays import array
 from ..core import Core
+from ..core.robust import FrameWeights, clearly_better, fit_robustly
 from ..data.paired import MIN_TRAIN_FRAMES, Paired
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Layout
+from ..hrf.gamma import at_bounds
 from ..nn.samba import SambaNet
 from .checkpoint import Checkpoints
-from .core_choice import Choice, CoreOptions, choose_core, draw
+from .core_choice import Choice, CoreOptions, Split, choose_core, draw
 from .corrections import TRAINED_BY, Corrections, Judgement, judge_blocks
 from .describe import (
     activation_patterns,
@@ -28,7 +30,9 @@ from .graphs import Graphs, check_graph
 from .intervals import held_out
 from .network import Network
 from .retrieval import MatchedFilter
+from .stack import Stack, choose_stack
 from .trainer import Trainer
+from .validation import validated_correlation
 from .warm_start import start_of
 from .windows import Windowing, at_grid, like
 
@@ -46,15 +50,21 @@ class FittedSamba:
     matched: MatchedFilter | None  # None for tables
     patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")  # Haufe patterns
     hrf_length: float = 30.0  # seconds that responses are published for
+    weights: FrameWeights | None = None  # None where the loss was squared
+    stack: Stack | None = None  # None where held-out frames prefer no ridge beside the network
 
-    def module_for(self, grid: LowRateGrid) -> SambaNet:
-        """Network from power to frames, in evaluation mode."""
-        return at_grid(self.network.module, grid)
+    def module_for(self, grid: LowRateGrid) -> torch.nn.Module:
+        """Network from power to frames, in evaluation mode; with the ridge that is stacked."""
+        module = at_grid(self.network.module, grid)
+        if self.stack is None:
+            return module
+        return self.stack.network(module, self.judgement.output_scale, grid)
 
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Frames (n_frames, n_targets) from power (n_channels, n_bands, n_bins)."""
-        frames = self.windowing.predict(self.module_for(grid), powers)
-        return [frame * self.judgement.output_scale for frame in frames]
+        frames = self.windowing.predict(at_grid(self.network.module, grid), powers)
+        frames = [frame * self.judgement.output_scale for frame in frames]
+        return frames if self.stack is None else self.stack.mix(frames, powers, grid)
 
     def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Spread (n_frames, n_targets) of measured frames around predicted ones."""
@@ -63,6 +73,18 @@ class FittedSamba:
     def quantile(self, coverage: float) -> np.ndarray:
         """Half-width (n_targets,) of intervals in units of the standard deviation."""
         return self.judgement.held.quantile(coverage)
+
+    @property
+    def stack_weights(self) -> np.ndarray:
+        """Share (n_targets,) of the ridge in predictions."""
+        return np.zeros(len(self.core.kernel)) if self.stack is None else self.stack.share
+
+    @property
+    def hrf_at_bounds(self) -> np.ndarray:
+        """Whether a bound of the six parameters holds a response back, (n_targets,)."""
+        if self.core.hrf != "double_gamma":
+            return np.zeros(len(self.core.kernel), bool)
+        return at_bounds(self.core.hrf_params, self.network.spec["hrf_bounds"])
 
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Neural drive of regions, (n_targets, n_bins)."""
@@ -81,6 +103,9 @@ class FittedSamba:
             **response_of(module, layout.target_names, self.hrf_length), "core_": self.core,
             "power_": "log" if self.scaler.log else "linear", "patterns_": self.patterns,
             "graph_": replace(self.graphs, bipartite=spatial_map),
+            "stack_weights_": self.stack_weights,
+            "frame_weights_": None if self.weights is None else self.weights.by_segment(),
+            "hrf_family_": self.core.hrf, "hrf_at_bounds_": self.hrf_at_bounds,
         }  # fmt: skip
 
 
@@ -95,8 +120,44 @@ def fit_samba(model, data: Paired, trainer: Trainer, seed: int | None, start) ->
         if previous is not None and previous.scaler.log and not data.scaler.log:
             data = data.rescaled(PowerScaler(log=True))
         options = CoreOptions.of(model, checkpoints.seed)
-        choice = choose_core(data, options, trainer.split, core)
-        return _fit_chosen(choice, corrections, float(model.hrf_length), checkpoints)
+        choice, weights = _choose(data, options, trainer.split, core, model.loss)
+        fitted = _fit_chosen(choice, corrections, float(model.hrf_length), checkpoints)
+        return replace(fitted, weights=weights)
+
+
+def _choose(
+    data: Paired, options: CoreOptions, split: Split, previous: Core | None, loss: str
+) -> tuple[Choice, FrameWeights | None]:
+    """Choose the core; where tails of its residuals are heavy, of targets without them."""
+    choice, n_fits = None, 0
+
+    def fit(targets):
+        nonlocal choice, n_fits
+        n_fits += 1
+        # Squares may have chosen badly where tails are heavy: the first fit without them decides.
+        if n_fits <= 2:
+            choice = choose_core(data.without_tails(targets), options, split, previous)
+        else:
+            choice = choice.again(choice.data.without_tails(targets))
+        parts = split(choice.data)
+        if parts is None:
+            choice = replace(choice, fitted=choice.whole())
+        else:
+            choice = choice.of_part(parts[0])
+        core = choice.fitted or choice.part
+        return choice, core.predict(choice.data.powers)
+
+    def better(squared, robust):
+        scores = []
+        for choice in (squared, robust):
+            parts = split(choice.data)
+            if parts is None:
+                return True
+            held = parts[1].as_measured()
+            scores.append(validated_correlation(choice.part.predict(held.powers), held))
+        return clearly_better(*scores)
+
+    return fit_robustly(fit, data.targets, loss, better)
 
 
 def _fit_chosen(
@@ -112,6 +173,7 @@ def _fit_chosen(
         judgement = corrections.on_part(choice.part, *split, some, checkpoints.of("judged"))
     elif data.kind != "table" and data.n_frames >= MIN_TRAIN_FRAMES:
         judgement = judge_blocks(data, choice.in_blocks(), trainer)
+    stack, judgement = choose_stack(choice, split, judgement)
     core = choice.whole()
     used = corrections.trained and (judgement.kept or corrections.always)
     module, spec = corrections.build(core, graphs if used else None)
@@ -125,10 +187,12 @@ def _fit_chosen(
         judgement = replace(judgement, output_scale=np.ones(data.n_targets))
     frames = windowing.predict(module, data.powers)
     frames = [frame * judgement.output_scale for frame in frames]
+    if stack is not None:
+        frames = stack.mix(frames, data.powers, data.grid)
     if judgement.held is None:
         logger.info("Too short to hold frames out: intervals come from training residuals.")
         judgement = replace(judgement, held=held_out(core, data, frames))
-    return FittedSamba(
+    fitted = FittedSamba(
         # The posterior is for fits that go on from it.
         core=replace(core, state=None),
         scaler=data.scaler,
@@ -139,7 +203,14 @@ def _fit_chosen(
         matched=MatchedFilter.of(data, frames),
         patterns=activation_patterns(module, data, frames),
         hrf_length=hrf_length,
+        stack=stack,
     )
+    if fitted.hrf_at_bounds.any():
+        logger.info(
+            "%d of %d responses are held back by a bound of their parameters: see hrf_at_bounds_, "
+            "hrf_bounds, and hrf='fir'.", fitted.hrf_at_bounds.sum(), data.n_targets,
+        )  # fmt: skip
+    return fitted
 
 
 def _attended(graphs: Graphs, module: SambaNet, data: Paired) -> Graphs:

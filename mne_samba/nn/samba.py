@@ -117,11 +117,18 @@ class SambaNet(nn.Module):
 
     def set_grid_(self, *, step: int, dt: float) -> None:
         """Move to another frame grid: responses are continuous in time."""
-        if self.hrf is None and self.n_lags > 1 and dt != self.dt:
-            raise ValueError('A response with hrf="fir" is tied to the t_r that it was fitted on.')
         # Rounded down, as grids of frames are: a bin more would cost every window a frame.
-        self.n_lags = max(1, int(self.n_lags * self.dt / dt + 1e-6)) if self.n_lags > 1 else 1
-        self.step, self.dt = step, dt
+        n_lags = max(1, int(self.n_lags * self.dt / dt + 1e-6)) if self.n_lags > 1 else 1
+        if self.hrf is None and self.n_lags > 1 and dt != self.dt:
+            # Free responses are smooth: between the centres of bins they are straight lines.
+            like = self.kernel
+            place = (torch.arange(n_lags, dtype=like.dtype, device=like.device) + 0.5) * dt
+            place = (place / self.dt - 0.5).clamp(0, self.n_lags - 1)
+            low = place.floor().long().clamp_max(self.n_lags - 2)
+            part = place - low
+            moved = (1 - part) * like[:, low] + part * like[:, low + 1]
+            self.kernel = nn.Parameter(moved.detach(), requires_grad=like.requires_grad)
+        self.n_lags, self.step, self.dt = n_lags, step, dt
 
     def attentions(self, power: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Mean attention between nodes and between targets; None where there is no graph."""

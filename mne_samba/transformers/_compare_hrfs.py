@@ -58,9 +58,9 @@ def compare_hrfs(
     else:
         _check_same_basis(fit_a, fit_b)
         values, null = block_differences(
-            fit_a._model.family,
-            (fit_a._stats, fit_a._fitted),
-            (fit_b._stats, fit_b._fitted),
+            fit_a._fitted.model.family,
+            (fit_a._fitted.stats, fit_a._fitted.responses),
+            (fit_b._fitted.stats, fit_b._fitted.responses),
             n_permutations,
             rng,
         )
@@ -74,7 +74,7 @@ def _check_fits(fits) -> None:
         if not isinstance(fit, LearnableHRF):
             raise TypeError(f"Expected fitted LearnableHRF, got {type(fit).__name__}.")
         check_is_fitted(fit)
-        if not hasattr(fit, "hrf_") or fit.hrf == "canonical":
+        if not hasattr(fit, "hrf_") or fit.hrf_family_ == "canonical":
             raise ValueError(
                 "A fit holds no learnt response to compare: fit windows or recordings (not a "
                 "table) with hrf='double_gamma' or 'fir'."
@@ -87,12 +87,12 @@ def _check_fits(fits) -> None:
 
 
 def _check_same_basis(a, b) -> None:
-    if a.hrf != "double_gamma" or b.hrf != "double_gamma":
+    if a.hrf_family_ != "double_gamma" or b.hrf_family_ != "double_gamma":
         raise ValueError(
             "Exchanging blocks of two fits needs hrf='double_gamma' in both; compare lists of fits "
             "for free responses."
         )
-    first, second = a._model.basis, b._model.basis
+    first, second = a._fitted.model.basis, b._fitted.model.basis
     if first.shape != second.shape or not np.allclose(first, second):
         raise ValueError(
             "The fits differ in t_r, sampling rate, hrf_length or bounds: fit both with the same."

@@ -70,5 +70,6 @@ def build_recordings(rec: Recordings, bins: list, known: list, detrend) -> list[
         y = np.stack([values[i][k] for i, k in map(place.get, frames)])
         follows = np.concatenate([[False], np.diff(frames) == 1])
         slow = drift(frames, rec.t_r, detrend)
-        recordings.append(Recording([bins[i] for i in members], [*rows.values()], y, follows, slow))
+        used = [bins[i] for i in members]
+        recordings.append(Recording(used, [*rows.values()], y, follows, slow, frames))
     return recordings

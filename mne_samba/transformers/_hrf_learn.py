@@ -2,43 +2,106 @@
 
 from __future__ import annotations
 
-import numbers
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
 from joblib import Parallel, delayed
-from mne.utils import logger, use_log_level, warn
-from sklearn.utils import check_random_state
+from mne.utils import logger, warn
 
-from .._checks import check_number, check_option, check_t_r
 from .._regression import evidence_ridge
-from ..data.power import whole_history
-from ..hrf import HRF_PARAMS, check_bounds, convolve_frames, double_gamma
+from ..core.robust import FrameWeights, fit_robustly
+from ..data.power import LowRateGrid, whole_history
+from ..data.recordings import Recordings
+from ..hrf import HRF_PARAMS, double_gamma, fit_double_gamma
 from ..hrf.compare import MEASURES
 from ..hrf.deconvolution import autocovariance
-from ..hrf.gamma import preset_of
-from ..hrf.model import fit_model, make_model
-from ..hrf.stats import Recording
+from ..hrf.gamma import at_bounds, preset_of
+from ..hrf.model import FittedResponses, fit_model, make_model, predict_rows
+from ..hrf.stats import Recording, ResponseStats, convolved, without_drift
+from ._hrf_choice import choose_family, held_out_parts, own_of, robust_is_better
 from ._hrf_design import build_recordings
 
 
-def check_params(est) -> None:
-    """Refuse parameters that cannot be, before any data are read."""
-    if est.t_r is not None:
-        check_t_r(est.t_r)
-    check_number(est.hrf_length, "hrf_length", low=0, low_open=True)
-    check_option(est.hrf, "hrf", ("double_gamma", "fir", "canonical"))
-    check_option(est.shrink_to, "shrink_to", ("group", "canonical"))
-    check_bounds(est.hrf_bounds, "hrf_bounds")
-    if isinstance(est.shrinkage, numbers.Real):
-        check_number(est.shrinkage, "shrinkage", low=0, high=1)
-    elif est.shrinkage not in ("auto", None):
-        raise ValueError(f"shrinkage must be 'auto', 0 to 1 or None, got {est.shrinkage!r}.")
-    check_number(est.n_bootstrap, "n_bootstrap", low=0, integer=True)
-    check_number(est.confidence, "confidence", low=0, high=1, low_open=True)
-    if est.sample_time_ref is not None:
-        check_number(est.sample_time_ref, "sample_time_ref", low=0, high=1)
+@dataclass(frozen=True)
+class HRFOptions:
+    """Parameters of `LearnableHRF` that say what is fitted."""
+
+    hrf: str
+    hrf_length: float
+    hrf_bounds: object
+    shrinkage: object
+    shrink_to: str
+    loss: str
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHRF:
+    """Fitted responses, and what their fit learnt about the data."""
+
+    names: tuple[list[str], list[str]]  # of drives and of regions
+    family: str
+    grid: LowRateGrid
+    n_times: int  # samples of a window of drive
+    drive_mean: np.ndarray  # (n_drives,)
+    drive_scale: np.ndarray  # (n_drives,)
+    scale: np.ndarray  # (n_targets,), amplitudes in the unit of BOLD
+    coef: np.ndarray  # (n_targets, n_drives)
+    intercept: np.ndarray  # (n_targets,)
+    y_mean: np.ndarray  # (n_targets,)
+    responses: FittedResponses
+    model: object  # of the family
+    stats: ResponseStats  # that responses come from
+    map: np.ndarray | None  # (n_targets, n_drives), rows of unit length; None: drives in pairs
+    noise: np.ndarray  # (n_targets,), variance of innovations
+    latent_scale: np.ndarray  # (n_targets,), amplitude of the standardised latent drive
+    acf: np.ndarray  # autocovariance of the latent drives per bin
+    own: np.ndarray | None  # (n_targets, n_drives, n_lags), of single drives; added
+    free: np.ndarray | None  # (n_targets, n_lags), beside parameters that are at a bound
+    held_back: np.ndarray  # (n_targets,), whether they are
+    frame_weights: list[np.ndarray] | None  # (n_frames, n_targets) of every recording
+
+    def predict(self, bins: np.ndarray) -> np.ndarray:
+        """Frames (n_frames, n_targets) of one segment from its binned drive."""
+        drive = np.nan_to_num(bins - self.drive_mean[:, None])
+        kernels, grid = self.responses.kernels, self.grid
+        return convolved(drive, self.coef, kernels, self.own, grid.step, grid.dt).T + self.y_mean
+
+    def describe(self, hrf_length: float) -> dict:
+        """Give the fitted attributes that users read."""
+        bounds = getattr(self.model, "bounds", "human")
+        spacing = 0.02 if preset_of(bounds) == "fast" else 0.1
+        times = np.arange(0.0, hrf_length + 0.5 * spacing, spacing)
+        regions, summary = pd.Index(self.names[1], name="region"), self.responses.summary
+        params = self.responses.params
+        hrf = double_gamma(times, params)
+        if self.family == "fir":
+            hrf = self._at(times, self.responses.kernels)
+        own = None
+        if self.own is not None:
+            own = self.coef[..., None] * hrf[:, None] + self._at(times, self.own)
+        return {
+            "hrf_family_": self.family,
+            "hrf_params_": pd.DataFrame(params, columns=list(HRF_PARAMS), index=regions),
+            "hrf_times_": times,
+            "hrf_": hrf,
+            "hrf_peak_time_": summary["peak_time"],
+            "hrf_fwhm_": summary["fwhm"],
+            "hrf_undershoot_ratio_": summary["undershoot_ratio"],
+            "hrf_at_bounds_": self.held_back,
+            "hrf_free_": None if self.free is None else self._at(times, self.free),
+            "drive_hrf_": own,
+            "frame_weights_": self.frame_weights,
+        }
+
+    def _at(self, times, kernels) -> np.ndarray:
+        """Courses (..., n_lags) at other times (..., n_times); 0 at the event."""
+        lags = (np.arange(self.grid.n_lags) + 0.5) * self.grid.dt
+        flat = kernels.reshape(-1, kernels.shape[-1])
+        rows = [np.interp(times, np.append(0.0, lags), np.append(0.0, row)) for row in flat]
+        return np.stack(rows).reshape(*kernels.shape[:-1], len(times))
 
 
 def _named(names, flags) -> str:
@@ -46,57 +109,123 @@ def _named(names, flags) -> str:
     return f"{listed[:8]}" + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
 
 
-def learn(est, rec, bins, detrend):
-    """Fit responses to the drives and BOLD of ``est``; keep what prediction needs."""
-    grid = est._grid
+def learn(
+    rec: Recordings, bins: list[np.ndarray], grid: LowRateGrid, detrend, options: HRFOptions
+) -> FittedHRF:
+    """Fit responses to BOLD and to binned drives (n_drives, n_bins) of segments."""
     known = [whole_history(np.isnan(b).any(axis=0), grid) for b in bins]
-    _check_usable(est, rec, known)
+    _check_usable(rec, known, options.hrf_length)
     stacked = np.concatenate(bins, axis=1)
-    est.drive_mean_ = np.nanmean(stacked, axis=1)
-    est.drive_scale_ = np.nanstd(stacked, axis=1)
-    tiny = 1e-12 * np.maximum(np.abs(est.drive_mean_), 1e-300)
-    zero_drive = est.drive_scale_ <= tiny
-    safe = np.where(zero_drive, 1.0, est.drive_scale_)
+    drive_mean, drive_scale = np.nanmean(stacked, axis=1), np.nanstd(stacked, axis=1)
+    zero_drive = drive_scale <= 1e-12 * np.maximum(np.abs(drive_mean), 1e-300)
+    safe = np.where(zero_drive, 1.0, drive_scale)
     scaled = [
-        np.nan_to_num((b - est.drive_mean_[:, None]) / safe[:, None]) * ~zero_drive[:, None]
+        np.nan_to_num((b - drive_mean[:, None]) / safe[:, None]) * ~zero_drive[:, None]
         for b in bins
     ]
     recordings = build_recordings(rec, scaled, known, detrend)
     if not recordings:
         raise ValueError(
             "No recording has four frames to learn from: all are scrubbed or follow less than "
-            f"{est.hrf_length:g} s of drive. Give a longer history or a shorter hrf_length."
+            f"{options.hrf_length:g} s of drive. Give a longer history or a shorter hrf_length."
         )
     mean, scale, recordings = _standardise(recordings)
-    mapped = len(est.ch_names_in_) != rec.bold[0].shape[1]
+    paired = len(rec.ch_names) == rec.bold[0].shape[1]
     flat = scale == 0
-    _warn_unusable(est, zero_drive, flat, mapped)
+    _warn_unusable(rec, zero_drive, flat, not paired)
     lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
-    model = make_model(est.hrf, lags, est.hrf_bounds, est.shrinkage, est.shrink_to)
-    with use_log_level(est.verbose):
-        logger.info(
-            "Fitting %s responses of %d regions to %d frames.",
-            est.hrf, len(scale), sum(len(r.y) for r in recordings),
+    family, with_own = options.hrf, False
+    if options.hrf == "auto" and (options.shrinkage, options.shrink_to) != ("auto", "group"):
+        # Only six parameters are shrunk: who says how asks for them.
+        options = replace(options, hrf="double_gamma")
+        family = options.hrf
+    if options.hrf == "auto":
+        family, with_own = choose_family(recordings, lags, options, grid, paired)
+    logger.info(
+        "Fitting %s responses of %d regions to %d frames.",
+        family, len(scale), sum(len(r.y) for r in recordings),
+    )  # fmt: skip
+    measured = [without_drift(r).T for r in recordings]
+
+    def fit(family):
+        model = make_model(family, lags, options.hrf_bounds, options.shrinkage, options.shrink_to)
+
+        def fit_some(recordings, targets):
+            clean = [replace(r, y=y) for r, y in zip(recordings, targets, strict=True)]
+            responses, stats, weights = fit_model(
+                model, clean, grid.step, grid.dt, mapped=not paired
+            )
+            amplitudes = (np.eye(len(scale)) if paired else weights) * responses.scale[:, None]
+            given = amplitudes, responses.kernels
+            own = own_of(clean, *given, lags, options, grid) if with_own else None
+            predicted = [predict_rows(r, *given, own, grid.step, grid.dt).T for r in clean]
+            return (responses, stats, weights, own, amplitudes), predicted
+
+        def better(*_):
+            parts = held_out_parts(recordings, grid)
+            return not parts or robust_is_better(fit_some, recordings, parts, grid)
+
+        return model, *fit_robustly(partial(fit_some, recordings), measured, options.loss, better)
+
+    model, (responses, stats, weights, own, _), frame_weights = fit(family)
+    held_back, free = np.zeros(len(scale), bool), None
+    if family == "double_gamma":
+        held_back = at_bounds(responses.params, options.hrf_bounds) & ~flat
+    if held_back.any():
+        logger.warning(
+            "Responses of regions %s are held back by a bound of their parameters: compare them "
+            "with hrf_free_, or set hrf_bounds.", _named(rec.target_names, held_back),
         )  # fmt: skip
-    fitted, stats, weights = fit_model(model, recordings, grid.step, grid.dt, mapped=mapped)
-    est._model, est._stats, est._fitted = model, stats, fitted
-    silent = flat if mapped else flat | zero_drive
-    amplitude = np.where(silent, 0.0, fitted.scale * scale)
-    est.scale_ = amplitude / (1.0 if mapped else safe)
-    est.coef_ = amplitude[:, None] * weights / safe if mapped else np.diag(est.scale_)
-    area = fitted.kernels.sum(1) * grid.dt
-    est.intercept_ = mean - area * (est.coef_ @ est.drive_mean_)
-    est._y_mean, est._kernels = mean, fitted.kernels
-    _keep_for_inverse(est, rec, scaled, scale, weights)
-    return fitted
+        anyway = fit("fir")
+        free = anyway[1][0].kernels
+    if options.hrf == "auto" and held_back.mean() >= 0.5:
+        logger.warning("Most of them are: responses are free.")
+        family, free = "fir", None
+        model, (responses, stats, weights, own, _), frame_weights = anyway
+    if family == "fir":
+        nearest, _ = fit_double_gamma(lags, responses.kernels, options.hrf_bounds)
+        responses = replace(responses, params=nearest)
+    silent = flat | zero_drive if paired else flat
+    amplitude = np.where(silent, 0.0, responses.scale * scale)
+    per_drive = amplitude / safe if paired else amplitude
+    coef = np.diag(per_drive) if paired else amplitude[:, None] * weights / safe
+    if own is not None:
+        own = own * scale[:, None, None] / safe[:, None]
+    area = coef * responses.kernels.sum(axis=1)[:, None]
+    area = grid.dt * (area if own is None else area + own.sum(axis=2))
+    _, cross, power, n_rows = stats.total()
+    explained = responses.scale * (responses.coefs * cross).sum(1)
+    drives = scaled if weights is None else [weights @ b for b in scaled]
+    return FittedHRF(
+        names=(list(rec.ch_names), list(rec.target_names)), family=family, grid=grid,
+        n_times=rec.segments[0].n_times, drive_mean=drive_mean, drive_scale=drive_scale,
+        scale=per_drive, coef=coef, intercept=mean - area @ drive_mean, y_mean=mean,
+        responses=responses, model=model, stats=stats, map=weights,
+        noise=np.maximum(power - explained, 1e-6 * power + 1e-12) / n_rows * scale**2,
+        latent_scale=responses.scale * scale, acf=autocovariance(drives, 4 * grid.n_lags),
+        own=own, free=free, held_back=held_back,
+        frame_weights=_by_frame(recordings, frame_weights),
+    )  # fmt: skip
 
 
-def _check_usable(est, rec, known) -> None:
+def _by_frame(recordings: list[Recording], weights: FrameWeights | None):
+    """Weights (n_frames, n_targets) of recordings; NaN where a frame was not used."""
+    if weights is None:
+        return None
+    out = []
+    for recording, rows in zip(recordings, weights.by_segment(), strict=True):
+        full = np.full((recording.frames.max() + 1, rows.shape[1]), np.nan)
+        full[recording.frames] = rows
+        out.append(full)
+    return out
+
+
+def _check_usable(rec: Recordings, known, hrf_length: float) -> None:
     if not any(k.any() for k in known):
         longest = max(s.n_times for s in rec.segments) / rec.sfreq
         raise ValueError(
-            f"No frame follows a whole response: hrf_length is {est.hrf_length:g} s, X lasts "
-            f"{longest:g} s at most. Give windows with at least {est.hrf_length:g} s of history "
+            f"No frame follows a whole response: hrf_length is {hrf_length:g} s, X lasts "
+            f"{longest:g} s at most. Give windows with at least {hrf_length:g} s of history "
             "(make_windows(context=...); arrays: check sfreq, t_r, tmin) or a shorter hrf_length."
         )
     if rec.kind == "windows":
@@ -104,22 +233,22 @@ def _check_usable(est, rec, known) -> None:
         total = sum(len(k) for k in known)
         if lost and not rec.segments[0].bad.size:
             warn(
-                f"{lost} of {total} frames follow less than hrf_length={est.hrf_length:g} s of "
+                f"{lost} of {total} frames follow less than hrf_length={hrf_length:g} s of "
                 "drive inside their window and are not learnt from: give windows more context."
             )
 
 
-def _warn_unusable(est, zero_drive, flat, mapped) -> None:
+def _warn_unusable(rec: Recordings, zero_drive, flat, mapped) -> None:
     if zero_drive.all():
         raise ValueError("The drive is constant in all channels: there is nothing to respond to.")
     if flat.all():
         raise ValueError("BOLD is constant in all regions: there is no response to learn.")
     if zero_drive.any():
         what = "no weight" if mapped else "a flat prediction and the group's response"
-        warn(f"Constant drive in {_named(est.ch_names_in_, zero_drive)}: {what}.")
+        warn(f"Constant drive in {_named(rec.ch_names, zero_drive)}: {what}.")
     if flat.any():
         warn(
-            f"Constant BOLD in regions {_named(est.target_names_in_, flat)}: flat prediction, "
+            f"Constant BOLD in regions {_named(rec.target_names, flat)}: flat prediction, "
             "response from the group."
         )
 
@@ -134,80 +263,43 @@ def _standardise(recordings):
         scale = np.where(flat, 0.0, scale)
         means.append(r.y.mean(axis=0))
         scales.append(scale)
-        y = (r.y - means[-1]) / np.where(flat, 1.0, scale) * ~flat
-        out.append(Recording(r.bins, r.rows, y, r.follows, r.drift))
+        out.append(replace(r, y=(r.y - means[-1]) / np.where(flat, 1.0, scale) * ~flat))
     return np.mean(means, axis=0), np.mean(scales, axis=0), out
 
 
-def _keep_for_inverse(est, rec, scaled, scale, weights) -> None:
-    stats, fitted = est._stats, est._fitted
-    _, cross, power, n_rows = stats.total()
-    explained = fitted.scale * (fitted.coefs * cross).sum(1)
-    est._noise = np.maximum(power - explained, 1e-6 * power + 1e-12) / n_rows * scale**2
-    drives = scaled if weights is None else [weights @ b for b in scaled]
-    est._acf = autocovariance(drives, 4 * est._grid.n_lags)
-    # Amplitude of the standardised latent drive of each target.
-    est._latent_scale = fitted.scale * scale
-    est._weights = weights
-    est._n_times = rec.segments[0].n_times
+def learn_rows(rec: Recordings) -> tuple[np.ndarray, np.ndarray]:
+    """Fit the map alone, as rows are frames and the response is immediate.
 
-
-def learn_rows(est, rec) -> None:
-    """Fit the map alone: rows are frames, the response is immediate."""
+    Returns coefficients (n_targets, n_drives) and intercepts (n_targets,).
+    """
     X, y = rec.rows, rec.bold[0]
     center, mean = X.mean(axis=0), y.mean(axis=0)
     scale = X.std(axis=0)
     safe = np.where(scale > 0, scale, 1.0)
     Z, clean = (X - center) / safe, y - mean
-    n = y.shape[1]
-    gram = np.broadcast_to(Z.T @ Z, (n, Z.shape[1], Z.shape[1]))
-    power, n_rows = (clean**2).sum(axis=0), np.full(n, float(len(y)))
-    weights, _ = evidence_ridge(gram, clean.T @ Z, power, n_rows)
-    est.coef_ = weights / safe
-    est.scale_ = np.linalg.norm(est.coef_, axis=1)
-    est.intercept_ = mean - est.coef_ @ center
+    power, n_rows = (clean**2).sum(axis=0), np.full(y.shape[1], float(len(y)))
+    weights, *_ = evidence_ridge((Z.T @ Z)[None], clean.T @ Z, power, n_rows)
+    coef = weights / safe
+    return coef, mean - coef @ center
 
 
-def publish(est, fitted) -> None:
-    """Set the fitted attributes that users read."""
-    regions = pd.Index(est.target_names_in_, name="region")
-    est.hrf_params_ = pd.DataFrame(fitted.params, columns=list(HRF_PARAMS), index=regions)
-    spacing = 0.02 if preset_of(est.hrf_bounds) == "fast" else 0.1
-    est.hrf_times_ = np.arange(0.0, est.hrf_length + 0.5 * spacing, spacing)
-    if est.hrf == "fir":
-        lags = np.concatenate([[0.0], est._model.lags])
-        curves = np.concatenate([np.zeros((len(fitted.kernels), 1)), fitted.kernels], axis=1)
-        est.hrf_ = np.stack([np.interp(est.hrf_times_, lags, curve) for curve in curves])
-    else:
-        est.hrf_ = double_gamma(est.hrf_times_, fitted.params)
-    est.hrf_peak_time_ = fitted.summary["peak_time"]
-    est.hrf_fwhm_ = fitted.summary["fwhm"]
-    est.hrf_undershoot_ratio_ = fitted.summary["undershoot_ratio"]
-
-
-def _replicate(model, fitted, stats, seed):
+def _replicate(model, responses, stats, seed):
     rng = np.random.default_rng(seed)
     n = len(stats.n_rows)
     weights = np.bincount(rng.integers(0, n, n), minlength=n)
-    summary = model.replicate(fitted, stats, weights, rng).summary
+    summary = model.replicate(responses, stats, weights, rng).summary
     return np.stack([summary[measure] for measure in MEASURES])
 
 
-def replicates(est) -> None:
-    """Bootstrap blocks of time and set ``hrf_intervals_``."""
-    seeds = check_random_state(est.random_state).randint(0, 2**31 - 1, est.n_bootstrap)
-    parallel, replicate = Parallel(n_jobs=est.n_jobs), delayed(_replicate)
-    draws = np.stack(parallel(replicate(est._model, est._fitted, est._stats, s) for s in seeds))
-    tail = 0.5 * (1 - est.confidence)
+def replicates(fitted: FittedHRF, n_bootstrap, confidence, random, n_jobs) -> pd.DataFrame:
+    """Bootstrap blocks of time: bounds of what responses look like."""
+    seeds = random.randint(0, 2**31 - 1, n_bootstrap)
+    parallel, replicate = Parallel(n_jobs=n_jobs), delayed(_replicate)
+    given = fitted.model, fitted.responses, fitted.stats
+    draws = np.stack(parallel(replicate(*given, s) for s in seeds))
+    tail = 0.5 * (1 - confidence)
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
     columns = {}
     for i, measure in enumerate(MEASURES):
         columns[f"{measure}_low"], columns[f"{measure}_high"] = low[i], high[i]
-    est.hrf_intervals_ = pd.DataFrame(columns, index=est.hrf_params_.index)
-
-
-def predict_bins(est, bins) -> np.ndarray:
-    """Predict the frames of one segment from its binned drive: (n_frames, n_targets)."""
-    drive = torch.as_tensor(est.coef_ @ np.nan_to_num(bins - est.drive_mean_[:, None]))
-    bold = convolve_frames(drive, torch.as_tensor(est._kernels), est._grid.step, est._grid.dt)
-    return bold.numpy().T + est._y_mean
+    return pd.DataFrame(columns, index=pd.Index(fitted.names[1], name="region"))

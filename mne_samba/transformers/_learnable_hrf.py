@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
-from mne.utils import warn
+from mne.utils import use_log_level, warn
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks import keeps_earlier_fit
+from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
 from .._scoring import MeanScore, score_frames, score_rows
 from ..base import forget_fit
+from ..core.robust import LOSSES
 from ..data.given import what_is
 from ..data.power import whole_history
-from ..reader import HasReader
+from ..hrf import check_bounds
+from ..reader import HasReader, match_regions
+from ._hrf_choice import FAMILIES
 from ._hrf_design import bin_drive, bin_grid
-from ._hrf_inverse import check_t_r_of_fit, invert
-from ._hrf_learn import check_params, learn, learn_rows, predict_bins, publish, replicates
+from ._hrf_inverse import invert_segment, unmap
+from ._hrf_learn import HRFOptions, learn, learn_rows, replicates
 
 
 class LearnableHRF(
@@ -38,9 +44,12 @@ class LearnableHRF(
     t_r : float | None
         Seconds between frames; None takes it from the windows' metadata, or from drives that
         `WaveletBandAttention` made.
-    hrf : "double_gamma" | "fir" | "canonical"
+    hrf : "auto" | "double_gamma" | "fir" | "canonical"
         Six parameters per region; a smooth free response; or Glover's response with fitted
-        amplitudes.
+        amplitudes. "auto": six parameters unless held-out frames clearly prefer another, or bounds
+        hold most of them back, where responses are free; where one target has several drives, these
+        may also get free responses of their own, shrunk to a common one. With ``shrinkage`` or
+        ``shrink_to`` it means six parameters, which alone are shrunk.
     hrf_length : float
         Seconds that a response lasts. Frames with a shorter history are predicted but not learnt
         from.
@@ -52,6 +61,8 @@ class LearnableHRF(
         on its own.
     shrink_to : "group" | "canonical"
         What regions shrink to: the mean of the regions, or the canonical response.
+    loss : "auto" | "squared" | "robust"
+        Squares, or Huber's loss where tails of residuals are heavy, as in `mne_samba.SambaModel`.
     n_bootstrap : int
         Resampled fits (blocks of time, under a prior drawn along) for ``hrf_intervals_``; 0: none.
     confidence : float
@@ -73,8 +84,10 @@ class LearnableHRF(
 
     Attributes
     ----------
+    hrf_family_ : str
+        Family of responses that was fitted.
     hrf_params_ : DataFrame, shape (n_targets, 6)
-        Unit-peak parameters, a row per region.
+        Unit-peak parameters, a row per region; the nearest ones where responses are free.
     hrf_ : array, shape (n_targets, n_hrf_times)
         Responses of unit peak.
     hrf_times_ : array, shape (n_hrf_times,)
@@ -83,6 +96,16 @@ class LearnableHRF(
         Time to peak and full width at half maximum, in seconds.
     hrf_undershoot_ratio_ : array, shape (n_targets,)
         Depth of the undershoot relative to the peak.
+    hrf_at_bounds_ : array of bool, shape (n_targets,)
+        Whether a bound of the six parameters holds a response back.
+    hrf_free_ : array, shape (n_targets, n_hrf_times) | None
+        Free responses beside parameters that are at a bound.
+    drive_hrf_ : array, shape (n_targets, n_drives, n_hrf_times) | None
+        Responses of single drives, BOLD per unit of drive and second, where they have their own:
+        predictions are made of these.
+    frame_weights_ : list of array, each (n_frames, n_targets) | None
+        Weights of frames per recording: below 1 where a frame lay far from its prediction. None
+        where the loss was squared.
     hrf_intervals_ : DataFrame
         Bounds of peak time, width and undershoot per region; only with ``n_bootstrap``.
     scale_ : array, shape (n_targets,)
@@ -113,9 +136,9 @@ class LearnableHRF(
     """
 
     def __init__(
-        self, *, t_r=None, hrf="double_gamma", hrf_length=30.0, hrf_bounds="human",
-        shrinkage="auto", shrink_to="group", n_bootstrap=0, confidence=0.9, sample_time_ref=None,
-        reader=None, random_state=None, n_jobs=None, verbose=None,
+        self, *, t_r=None, hrf="auto", hrf_length=30.0, hrf_bounds="human",
+        shrinkage="auto", shrink_to="group", loss="auto", n_bootstrap=0, confidence=0.9,
+        sample_time_ref=None, reader=None, random_state=None, n_jobs=None, verbose=None,
     ):  # fmt: skip
         self.t_r = t_r
         self.hrf = hrf
@@ -123,6 +146,7 @@ class LearnableHRF(
         self.hrf_bounds = hrf_bounds
         self.shrinkage = shrinkage
         self.shrink_to = shrink_to
+        self.loss = loss
         self.n_bootstrap = n_bootstrap
         self.confidence = confidence
         self.sample_time_ref = sample_time_ref
@@ -158,7 +182,7 @@ class LearnableHRF(
         TypeError
             If the data are not numbers.
         """
-        check_params(self)
+        self._check_params()
         reader = self._reader()
         reader.check()
         forget_fit(self)
@@ -167,17 +191,48 @@ class LearnableHRF(
         rec = rec.as_drives()
         self.ch_names_in_, self.target_names_in_ = list(rec.ch_names), list(rec.target_names)
         if rec.kind == "table":
-            learn_rows(self, rec)
+            self.coef_, self.intercept_ = learn_rows(rec)
+            self.scale_ = np.linalg.norm(self.coef_, axis=1)
             return self
         if not is_power:
             _warn_of_waveforms(rec)
         self._sample_ref = self._reference_of(X, is_power)
         self._grid = bin_grid(rec.t_r, float(self.hrf_length), self.hrf_bounds, rec.sfreq)
-        fitted = learn(self, rec, self._bins(rec), reader.detrend)
-        publish(self, fitted)
+        random = check_random_state(self.random_state)
+        with use_log_level(self.verbose):
+            options = HRFOptions(
+                self.hrf, float(self.hrf_length), self.hrf_bounds, self.shrinkage, self.shrink_to,
+                self.loss, 0,
+            )  # fmt: skip
+            fitted = learn(rec, self._bins(rec), self._grid, reader.detrend, options)
+        self._fitted = fitted
+        self.drive_mean_, self.drive_scale_ = fitted.drive_mean, fitted.drive_scale
+        self.scale_, self.coef_, self.intercept_ = fitted.scale, fitted.coef, fitted.intercept
+        for name, value in fitted.describe(float(self.hrf_length)).items():
+            setattr(self, name, value)
         if self.n_bootstrap:
-            replicates(self)
+            self.hrf_intervals_ = replicates(
+                fitted, self.n_bootstrap, self.confidence, random, self.n_jobs
+            )
         return self
+
+    def _check_params(self) -> None:
+        """Refuse parameters that cannot be, before any data are read."""
+        if self.t_r is not None:
+            check_t_r(self.t_r)
+        check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
+        check_option(self.hrf, "hrf", ("auto", *FAMILIES))
+        check_option(self.shrink_to, "shrink_to", ("group", "canonical"))
+        check_option(self.loss, "loss", LOSSES)
+        check_bounds(self.hrf_bounds, "hrf_bounds")
+        if isinstance(self.shrinkage, numbers.Real):
+            check_number(self.shrinkage, "shrinkage", low=0, high=1)
+        elif self.shrinkage not in ("auto", None):
+            raise ValueError(f"shrinkage must be 'auto', 0 to 1 or None, got {self.shrinkage!r}.")
+        check_number(self.n_bootstrap, "n_bootstrap", low=0, integer=True)
+        check_number(self.confidence, "confidence", low=0, high=1, low_open=True)
+        if self.sample_time_ref is not None:
+            check_number(self.sample_time_ref, "sample_time_ref", low=0, high=1)
 
     def _reference_of(self, X, is_power: bool) -> float:
         """Moment of a sampling interval at which samples of X stand."""
@@ -200,7 +255,7 @@ class LearnableHRF(
         else:
             rec = reader.read_pair(X, y, self.t_r, layout=layout, may_lack=False, owner=self)
         if rec.kind != "table":
-            check_t_r_of_fit(self, rec.t_r)
+            self._check_t_r(rec.t_r)
             if rec.sfreq != layout.sfreq:
                 raise ValueError(
                     f"X is sampled at {rec.sfreq:g} Hz, but fit saw {layout.sfreq:g} Hz: resample "
@@ -208,13 +263,21 @@ class LearnableHRF(
                 )
         return rec.as_drives()
 
+    def _check_t_r(self, t_r: float) -> None:
+        """Refuse another rate of frames: responses are kept at the bins of ``fit``."""
+        if abs(t_r - self._grid.t_r) > 1e-9:
+            raise ValueError(
+                "Responses are tied to the t_r that they were fitted on "
+                f"({self._grid.t_r:g} s), got t_r={t_r:g} s: fit again."
+            )
+
     def _predict_segments(self, rec):
         """Predict frames (n_frames, n_targets) of segments; say which have a whole history."""
         if rec.kind == "table":
             return [rec.rows @ self.coef_.T + self.intercept_], None
         bins = self._bins(rec)
         known = [whole_history(np.isnan(b).any(axis=0), self._grid) for b in bins]
-        return [predict_bins(self, b) for b in bins], known
+        return [self._fitted.predict(b) for b in bins], known
 
     def predict(self, X):
         """Predict BOLD at frame times.
@@ -261,6 +324,8 @@ class LearnableHRF(
     def inverse_transform(self, X):
         """Estimate the drive from BOLD by a regularised pseudo-inverse of the convolution.
 
+        Drives that have responses of their own are taken for their common one here.
+
         Parameters
         ----------
         X : array | list
@@ -279,7 +344,22 @@ class LearnableHRF(
             If X has another number of regions than in ``fit``.
         """
         check_is_fitted(self)
-        return invert(self, X)
+        layout = self._layout
+        if layout.kind == "table":
+            X = check_array(X, ensure_2d=False)
+            X = X[:, None] if X.ndim == 1 else X
+            if X.shape[1] != len(self.target_names_in_):
+                raise ValueError(
+                    f"X has {X.shape[1]} regions, but the estimator was fitted on "
+                    f"{len(self.target_names_in_)}."
+                )
+            return unmap(self.coef_, (X - self.intercept_).T).T
+        if self.t_r is not None:
+            self._check_t_r(self.t_r)
+        rec = match_regions(self._reader().read_bold(X, may_lack=False), layout)
+        windows = rec.kind == "windows"
+        given = self._fitted, layout, self._sample_ref
+        return rec.as_given([invert_segment(*given, v, windows) for v in rec.bold])
 
     def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
         """Score every target over time, without slow drift.

@@ -8,12 +8,13 @@ from ._bands import plot_attribution, plot_band_attention, plot_components, plot
 from ._graph import plot_graph
 from ._hrf import plot_hrf, plot_hrf_map
 from ._scores import plot_learning_curve, plot_null, plot_retrieval, plot_scores
-from ._time import plot_history, plot_prediction
+from ._time import plot_frame_weights, plot_history, plot_prediction
 
 __all__ = [
     "plot_attribution",
     "plot_band_attention",
     "plot_components",
+    "plot_frame_weights",
     "plot_graph",
     "plot_history",
     "plot_hrf",

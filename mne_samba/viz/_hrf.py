@@ -91,7 +91,8 @@ def plot_hrf(
         as a thin line, their mean, and a band of one standard deviation over regions.
     interval : pair of arrays, each (n_targets, n_times) | None
         Low and high end of every response. Where a `LearnableHRF` was fitted with
-        ``n_bootstrap``, the interval of the time to peak is drawn above the response in any case.
+        ``n_bootstrap``, the interval of the time to peak is drawn above the response in any case;
+        where bounds hold its parameters back, so are the free responses beside them.
     truth : array of shape (n_targets, 6) or (n_targets, n_times) | None
         True parameters or responses, where they are known (simulation).
     axes : sequence of Axes | None
@@ -110,7 +111,7 @@ def plot_hrf(
         If shapes disagree or a region is unknown.
     """
     peaks = getattr(hrf, "hrf_intervals_", None)
-    confidence = getattr(hrf, "confidence", None)
+    confidence, free = getattr(hrf, "confidence", None), getattr(hrf, "hrf_free_", None)
     hrf, times, names, interval = _responses(hrf, times, target_names, interval)
     truth = _true_responses(truth, times, len(hrf))
     if networks is not None:
@@ -124,6 +125,8 @@ def plot_hrf(
         fig, panels = _panels(len(chosen), axes)
         for panel, target in zip(panels, chosen, strict=True):
             _draw_region(panel, times, target, hrf, interval, truth)
+            if free is not None:
+                panel.plot(times, free[target], color=COLORS[2], lw=1.1, ls="-.", label="free")
             if peaks is not None:
                 low, high = peaks.iloc[target][["peak_time_low", "peak_time_high"]]
                 label = f"time to peak, {100 * confidence:g} % interval"

@@ -15,6 +15,7 @@ from ._figure import (
     as_matrix,
     as_names,
     finish,
+    fitted,
     legend_below,
     make_axes,
     pick,
@@ -197,4 +198,58 @@ def plot_history(history, *, title: str | None = None, axes=None, show: bool = T
     panel.set(xlabel="epoch", ylabel="loss (1 - correlation)", title=title)
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.legend()
+    return finish(fig, show)
+
+
+@styled
+def plot_frame_weights(
+    weights, *, t_r: float | None = None, recording: int = 0, title: str | None = None, axes=None,
+    show: bool = True,
+) -> Figure:  # fmt: skip
+    """Draw which volumes a robust fit gave less weight.
+
+    Parameters
+    ----------
+    weights : estimator | array of shape (n_frames, n_targets) | list of array
+        A fitted `SambaTranslator`, `BandPowerRidge` or `LearnableHRF`, or its ``frame_weights_``.
+    t_r : float | None
+        Seconds between frames; None takes that of the estimator, and counts frames where there is
+        none.
+    recording : int
+        Recording (or window) to draw.
+    title, axes, show
+        As in `plot_scores`; one panel.
+
+    Returns
+    -------
+    fig : Figure
+        Weight over time: the mean over regions, and the range that holds 80 % of them.
+
+    Raises
+    ------
+    ValueError
+        If the fit was one of squares, in which all frames count alike.
+    """
+    if hasattr(weights, "fit"):
+        t_r = getattr(weights, "t_r", None) if t_r is None else t_r
+        weights = fitted(weights, "frame_weights_")
+    if weights is None:
+        raise ValueError(
+            "All frames have weight 1: the loss was squared, as no tails of residuals were heavy. "
+            'loss="robust" asks for weights in any case.'
+        )
+    several = isinstance(weights, (list, tuple))
+    if several and not 0 <= recording < len(weights):
+        raise ValueError(f"recording={recording} is out of range: there are {len(weights)}.")
+    values = as_matrix(weights[recording] if several else weights, "weights")
+    fig, (panel,) = make_axes(axes, 1, 1, 1.8)
+    seen = np.isfinite(values).any(axis=1)
+    times = np.flatnonzero(seen) * (1.0 if t_r is None else t_r)
+    low, high = np.nanquantile(values[seen], [0.1, 0.9], axis=1)
+    panel.fill_between(times, low, high, color=COLORS[0], alpha=0.25, lw=0, label="80 % of regions")
+    panel.plot(times, np.nanmean(values[seen], axis=1), color=COLORS[0], lw=1.0, label="mean")
+    panel.set(ylim=(0, 1.05), ylabel="weight", title=title)
+    panel.set_xlabel("frame" if t_r is None else "time (s)")
+    panel.margins(x=0)
+    legend_below(fig, panel, axes, inside="lower right")
     return finish(fig, show)

@@ -10,7 +10,7 @@ from mne_samba import Reader, SambaTranslator
 from mne_samba.models import CoreModel, PaperModel, SambaModel, Trainer, core_choice
 from mne_samba.models.core_choice import Choice, CoreOptions, choose_core, draw
 
-OPTIONS = CoreOptions.of(CoreModel(map_prior="sparse"), seed=3)
+OPTIONS = CoreOptions.of(CoreModel(map_prior="sparse", hrf="double_gamma"), seed=3)
 SPLIT = Trainer().split
 
 

@@ -257,11 +257,18 @@ def test_another_frame_grid_keeps_responses_in_seconds():
     torch.testing.assert_close(coarse[-1], fine[-1], rtol=1e-2, atol=1e-2)
 
 
-def test_free_responses_are_tied_to_their_grid():
+def test_free_responses_move_to_other_grids():
+    """A smooth response between the centres of bins is nearly a straight line."""
     net = full_net(hrf="fir")
-    with pytest.raises(ValueError, match=r'hrf="fir" is tied to the t_r'):
-        net.set_grid_(step=2, dt=0.75)
+    smooth = torch.exp(-0.5 * ((net.lags - 6) / 2.5) ** 2).expand(N_TARGETS, -1)
+    with torch.no_grad():
+        net.kernel.copy_(smooth)
+    moved = copy.deepcopy(net)
+    moved.set_grid_(step=2, dt=0.75)
+    expected = torch.exp(-0.5 * ((moved.lags - 6) / 2.5) ** 2).expand(N_TARGETS, -1)
+    torch.testing.assert_close(moved.response(), expected, rtol=0, atol=0.01)
     net.set_grid_(step=8, dt=DT)
+    torch.testing.assert_close(net.response(), smooth)
     assert net(some_power(1, 13)).shape == (1, 7, N_TARGETS)
 
 

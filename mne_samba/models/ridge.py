@@ -1,0 +1,246 @@
+"""Ridge regression of BOLD on band power: convolved with one response, or at lags of whole frames.
+
+Penalties are chosen per target by blocked cross-validation inside the data given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from mne.utils import logger
+from scipy import linalg
+
+from .._regression import ridge_evidence
+from ..arrays import array
+from ..core.robust import FrameWeights, clearly_better, fit_robustly
+from ..data.missing import by_pattern, lacking
+from ..data.paired import Paired, inner_split, time_blocks
+from ..data.power import LowRateGrid
+from ..hrf import convolve_frames, double_gamma, glover_params
+from ..metrics import pearson
+
+# Penalties relative to the features' mean eigenvalue.
+_ALPHAS = np.logspace(-3, 5, 17)
+# Share of frames that say whether a robust fit predicts better.
+_HELD = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeOptions:
+    """How penalties are chosen; as in `mne_samba.baselines.BandPowerRidge`.
+
+    Without folds the evidence decides, which takes one decomposition.
+    """
+
+    alphas: np.ndarray = field(default_factory=_ALPHAS.copy)
+    per_target: bool = True
+    n_folds: int = 5
+    gap: float = 30.0
+    loss: str = "squared"
+
+
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    """A fitted ridge regression on band power."""
+
+    grid: LowRateGrid
+    n_fir: int | None  # lags, one per frame; None for Glover's response
+    mean: np.ndarray = array("n_ridge_features")  # of features
+    scale: np.ndarray = array("n_ridge_features")
+    weights: np.ndarray = array("n_ridge_features", "n_targets")  # of standardised features
+    intercept: np.ndarray = array("n_targets")
+    alpha: np.ndarray = array("n_targets")
+
+    _own_dims = ("n_ridge_features",)
+
+    def predict(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
+        """Frames (n_frames, n_targets) from band power (n_channels, n_bands, n_bins)."""
+        if self.n_fir is not None and grid != self.grid:
+            kernel, intercept = self.at_bins(grid)
+            return [_convolved(power, kernel, grid.step) + intercept for power in powers]
+        out = []
+        for power in powers:
+            features = ridge_features(power, grid, self.n_fir)
+            out.append((features - self.mean) / self.scale @ self.weights + self.intercept)
+        return out
+
+    def at_bins(self, grid: LowRateGrid) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (n_targets, n_channels * n_bands, n_lags) of bins, and intercepts.
+
+        A coefficient of a lag is spread evenly over the time that it stands for.
+        """
+        weights = self.weights / self.scale[:, None]
+        intercept = self.intercept - self.mean @ weights
+        place = (np.arange(grid.n_lags) + 0.5) * grid.dt / self.grid.t_r
+        by_lag = weights.reshape(self.n_fir, -1, len(intercept))
+        kernel = by_lag[np.minimum(place.astype(int), self.n_fir - 1)]
+        kernel = kernel * ((place < self.n_fir) * grid.dt / self.grid.t_r)[:, None, None]
+        return np.ascontiguousarray(kernel.transpose(2, 1, 0)), intercept
+
+
+def _convolved(power: np.ndarray, kernel: np.ndarray, step: int) -> np.ndarray:
+    """Frames (n_frames, n_targets) of kernels (n_targets, n_features, n_lags) at every bin."""
+    flat = power.reshape(kernel.shape[1], -1).astype(float)
+    past = np.lib.stride_tricks.sliding_window_view(flat, kernel.shape[2], axis=-1)
+    return np.einsum("fnl,mfl->nm", past[:, ::step, ::-1], kernel, optimize=True)
+
+
+def fir_lags(grid: LowRateGrid, seconds: float) -> int:
+    """Lags of whole frames within so many seconds, at least one."""
+    return max(1, min(int(seconds / grid.t_r + 1e-6), grid.n_lags // grid.step))
+
+
+def ridge_features(power: np.ndarray, grid: LowRateGrid, n_fir: int | None) -> np.ndarray:
+    """Features (n_frames, n_lags * n_channels * n_bands) of one segment's band power."""
+    if grid.n_lags == 1:
+        return power[:, 0].T.astype(np.float64)
+    if n_fir is None:
+        lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
+        kernel = torch.as_tensor(double_gamma(lags, glover_params()))
+        flat = torch.as_tensor(power, dtype=torch.float64).flatten(0, 1)
+        return convolve_frames(flat, kernel, grid.step).numpy().T
+    n_frames = (power.shape[-1] - grid.n_lags) // grid.step + 1
+    # One lag per frame: power averaged between frames, back from each frame.
+    used = power[..., grid.n_lags - n_fir * grid.step :]
+    used = used[..., : (n_fir + n_frames - 1) * grid.step]
+    mean = used.reshape(*used.shape[:2], -1, grid.step).mean(-1, dtype=np.float64)
+    lagged = np.lib.stride_tricks.sliding_window_view(mean, n_fir, axis=-1)[..., ::-1]
+    return lagged.transpose(2, 3, 0, 1).reshape(n_frames, -1)
+
+
+def fit_ridge(
+    data: Paired, n_fir: int | None, options: RidgeOptions
+) -> tuple[Ridge, FrameWeights | None]:
+    """Choose penalties and coefficients; also give the weights of frames."""
+    features = [ridge_features(power, data.grid, n_fir) for power in data.powers]
+    rows = np.concatenate([f[m] for f, m in zip(features, data.masks, strict=True)])
+    mean, scale = rows.mean(axis=0), _spread(rows)
+    del rows
+    standard = [(f - mean) / scale for f in features]
+    blocks, times = time_blocks(data, max(options.n_folds, 2), options.gap)
+
+    def fit(targets):
+        weights, intercept, alpha = _fit_regions(standard, targets, blocks, times, data, options)
+        found = Ridge(data.grid, n_fir, mean, scale, weights, intercept, alpha)
+        return found, [f @ weights + intercept for f in standard]
+
+    def better(*_):
+        parts = inner_split(data, _HELD, options.gap)
+        if parts is None:
+            return True
+        scores = []
+        for loss in ("squared", "robust"):
+            found, _ = fit_ridge(parts[0], n_fir, replace(options, loss=loss))
+            frames = np.concatenate(found.predict(parts[1].powers, data.grid))
+            scores.append(pearson(np.concatenate(parts[1].targets), frames))
+        return clearly_better(*scores)
+
+    return fit_robustly(fit, data.targets, options.loss, better)
+
+
+def _fit_regions(standard, targets, blocks, times, data, options):
+    """Weights (n_features, n_targets), intercepts and penalties (n_targets,)."""
+    n_targets = targets[0].shape[1]
+    weights = np.empty((standard[0].shape[1], n_targets))
+    intercept, alpha = np.empty((2, n_targets))
+    # Regions that the same recordings have are fitted together, on those recordings alone.
+    for columns, members in by_pattern(np.stack([lacking(t) for t in targets])):
+        some = np.repeat(members, [len(t) for t in targets])
+        x, y = np.concatenate(standard)[some], np.concatenate(targets)[some][:, columns]
+        kept = np.isfinite(y).all(axis=1)
+        own = x[kept], y[kept], blocks[some][kept], times[some][kept]
+        weights[:, columns], intercept[columns], alpha[columns] = _fit_columns(
+            *own, data.grid, options
+        )
+    return weights, intercept, alpha
+
+
+def _fit_columns(features, target, blocks, times, grid, options):
+    """Choose penalties and fit targets that all frames have."""
+    mean, scale = features.mean(axis=0), _spread(features)
+    features = (features - mean) / scale
+    middle = target.mean(axis=0)
+    target = target - middle
+    alphas = options.alphas * (features**2).sum() / min(features.shape)
+    if not options.n_folds:
+        scores = _evidence(features, target, alphas)
+    else:
+        scores = _cross_validate(features, target, blocks, times, alphas, grid, options)
+    if not options.per_target:
+        scores = np.repeat(scores.mean(axis=1, keepdims=True), scores.shape[1], axis=1)
+    best = scores.argmax(axis=0)
+    weights = ridge(features, target, alphas)(best) / scale[:, None]
+    return weights, middle - mean @ weights, alphas[best]
+
+
+def _cross_validate(features, target, blocks, times, alphas, grid, options) -> np.ndarray:
+    """Minus the squared error (n_alphas, n_targets) of held-out blocks."""
+    error = np.zeros((len(alphas), target.shape[1]))
+    wanted = int(np.ceil(options.gap / grid.t_r)) if grid.n_lags > 1 else 0
+    apart, splits = wanted, _splits(blocks, times, wanted)
+    while apart and not splits:
+        apart //= 2
+        splits = _splits(blocks, times, apart)
+    if apart < wanted:
+        logger.info(
+            "gap=%g s leaves no training frames beside any of %d blocks of %d frames: the "
+            "penalty is chosen with a gap of %g s.",
+            options.gap, options.n_folds, len(times), apart * grid.t_r,
+        )  # fmt: skip
+    for train, test in splits:
+        solve = ridge(features[train], target[train], alphas)
+        for i in range(len(alphas)):
+            residual = target[test] - features[test] @ solve(np.full(target.shape[1], i))
+            error[i] += (residual**2).sum(axis=0)
+    return -error
+
+
+def _evidence(features, target, alphas) -> np.ndarray:
+    """Log marginal likelihood (n_alphas, n_targets) of penalties."""
+    n, p = features.shape
+    gram = features.T @ features if p <= n else features @ features.T
+    values, vectors = linalg.eigh(gram)
+    values = np.maximum(values, 1e-12 * values.max())
+    rotated = vectors.T @ (features.T @ target if p <= n else target)
+    if p > n:
+        rotated = rotated * np.sqrt(values)[:, None]
+    power = (target**2).sum(axis=0)
+    return np.stack([ridge_evidence(values, rotated.T, power, n, a, 1e-6) for a in alphas])
+
+
+def _splits(blocks: np.ndarray, times: np.ndarray, apart: int) -> list[tuple]:
+    """Training and tested frames of every block, masks (n_frames,), ``apart`` frames apart."""
+    splits = []
+    for block in np.unique(blocks):
+        test = blocks == block
+        low, high = times[test].min() - apart, times[test].max() + apart
+        train = (times < low) | (times > high) if apart else ~test
+        if train.sum() >= 2:
+            splits.append((train, test))
+    return splits
+
+
+def _spread(features: np.ndarray) -> np.ndarray:
+    """Scale of every feature, 1 where it does not vary."""
+    scale = features.std(axis=0)
+    return np.where(scale > 0, scale, 1.0)
+
+
+def ridge(features: np.ndarray, target: np.ndarray, alphas: np.ndarray):
+    """Solve ridge regression for all penalties by one decomposition.
+
+    Features are (n_frames, n_features), targets (n_frames, n_targets), penalties (n_alphas,).
+    """
+    n, p = features.shape
+    primal = p <= n
+    values, vectors = linalg.eigh(features.T @ features if primal else features @ features.T)
+    values = np.maximum(values, 0)[:, None]
+    projected = vectors.T @ (features.T @ target if primal else target)
+
+    def solve(index):
+        weights = vectors @ (projected / (values + alphas[index]))
+        return weights if primal else features.T @ weights
+
+    return solve

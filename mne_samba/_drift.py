@@ -149,7 +149,9 @@ def detrend(
         return y
     first = frames.min()
     basis = drift_basis(frames.max() - first + 1, t_r, method, high_pass)[frames - first]
-    left = project_out(y, basis, mask, f"drift terms (detrend={method!r})")
+    # Cosines of a whole recording are orthonormal.
+    whole = method == "cosine" and len(basis) == frames.max() - first + 1
+    left = project_out(y, basis, mask, f"drift terms (detrend={method!r})", whole)
     return left[:, 0] if one_dimensional else left
 
 
@@ -162,7 +164,9 @@ def _least_squares(basis: np.ndarray, part: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(basis, part, rcond=None)[0]
 
 
-def project_out(y, basis, mask=None, what: str = "regressors") -> np.ndarray:
+def project_out(
+    y, basis, mask=None, what: str = "regressors", orthonormal: bool = False
+) -> np.ndarray:
     """Residuals of time courses after least squares on the frames without NaN.
 
     Parameters
@@ -173,6 +177,8 @@ def project_out(y, basis, mask=None, what: str = "regressors") -> np.ndarray:
         What to remove.
     what : str
         What the terms are, for the error.
+    orthonormal : bool
+        Whether the terms are orthonormal over all frames.
 
     Returns
     -------
@@ -203,7 +209,8 @@ def project_out(y, basis, mask=None, what: str = "regressors") -> np.ndarray:
                 "Use longer recordings or fewer terms, for instance detrend='linear'."
             )
         part = y[np.ix_(pattern, columns)]
-        weights = _least_squares(basis[pattern], part)
+        easy = orthonormal and pattern.all()
+        weights = basis.T @ part if easy else _least_squares(basis[pattern], part)
         left = y[:, columns] - basis @ weights
         # A pure drift must come out constant: correlating its rounding would give noise.
         rounding = 1e3 * np.finfo(float).eps * np.abs(part).max(axis=0)

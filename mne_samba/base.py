@@ -172,7 +172,9 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         with use_log_level(getattr(self, "verbose", None)):
             powers = features.measure(rec, self._reader().memory)
             known = [full_history(power, features.grid) for power in powers]
-            scaled = self._scaler().transform(powers, rec.keys, rec.kind)
+            scaler = self._scaler()
+            scaler = scaler.without_drift(scaler.detrend, features.grid)
+            scaled = scaler.transform(powers, rec.keys, rec.kind)
         return scaled, known, features.grid
 
     def _predict(self, rec: Recordings) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -372,7 +372,7 @@ def test_every_parameter_of_a_bank_has_an_effect_or_is_refused(bank, name, data,
 
 @pytest.mark.parametrize("name", list(inspect.signature(Precomputed).parameters))
 def test_every_parameter_of_precomputed_bands_has_an_effect_or_is_refused(name, data):
-    power = [np.random.default_rng(i).uniform(1, 2, (2, 2, 200)) for i in range(len(data.bolds))]
+    power = [np.random.default_rng(i).uniform(1, 2, (2, 2, 240)) for i in range(len(data.bolds))]
     changed = {"scale": "log", "bands": ["alpha", "beta"], "rate": 5.0}[name]
 
     def ridge(**change):

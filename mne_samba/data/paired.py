@@ -104,6 +104,8 @@ class Paired:
         if rec.kind != "table":
             check_varies([scale for _, scale in scales.values()], rec.target_names)
         targets = standard_targets(clean, scales, rec.keys, known, grid)
+        if rec.kind == "recordings" and type(scaler) is PowerScaler:
+            scaler = scaler.without_drift(detrend, grid)
         scaler = scaler.fit(powers, rec.keys)
         return cls(
             scaler.transform(powers, rec.keys, rec.kind), targets, rec.keys, rec.table, rec.kind,
@@ -162,7 +164,7 @@ class Paired:
 
         Raw power must have been kept.
         """
-        scaler = scaler.fit(self.raw, self.keys)
+        scaler = scaler.without_drift(self.scaler.detrend, self.grid).fit(self.raw, self.keys)
         powers = scaler.transform(self.raw, self.keys, self.kind)
         return replace(self, powers=powers, scaler=scaler)
 

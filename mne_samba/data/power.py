@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -9,6 +10,7 @@ import numpy as np
 from mne.utils import ProgressBar, warn
 
 from .._checks import check_number
+from .._drift import detrend
 from ..arrays import array
 from ..unmixing import SpatialFilter
 from ..wavelets import Discrete, Morlet, Precomputed, Shannon, as_bank
@@ -219,13 +221,32 @@ class PowerScaler:
 
     A recording is one sample and is scaled by its own power. Windows cannot be: they take what
     training saw of their recording, or of all recordings where theirs is new. ``mean`` and
-    ``scale`` are of every training recording, then averaged over them.
+    ``scale`` are of every training recording, then averaged over them. Recordings lose the slow
+    drift that their BOLD loses: left in on one side, it takes the place of what both share.
     """
 
     log: bool = False  # take the logarithm of power first
     keys: list[tuple[str, ...]] = field(default_factory=list, metadata={"dims": ("n_recordings",)})
     mean: np.ndarray | None = array("n_recordings+1", "n_channels", "n_features", optional=True)
     scale: np.ndarray | None = array("n_recordings+1", "n_channels", "n_features", optional=True)
+    detrend: str | int | None = None  # slow drift that recordings lose
+    dt: float = 0.0  # seconds per bin
+
+    def without_drift(self, method, grid: LowRateGrid) -> PowerScaler:
+        """Give the same scaler for recordings that lose their drift."""
+        method = method if isinstance(method, str | None) else int(method)
+        return replace(self, detrend=method, dt=grid.dt)
+
+    def _clean(self, values: np.ndarray) -> np.ndarray:
+        """Values (n_features, n_bins) of a recording without drift; NaN stays where it is."""
+        known = np.flatnonzero(~np.isnan(values[0]))
+        if self.detrend is None or not len(known):
+            return values
+        # What lies before the first known bin, such as missing history, is no part of it.
+        out, span = np.array(values, dtype=np.float64), slice(known[0], known[-1] + 1)
+        with contextlib.suppress(ValueError):  # few bins have a mean, but no drift to tell
+            out[:, span] = detrend(out[:, span].T, self.dt, self.detrend).T
+        return out
 
     def _values(self, power):
         """Power on the scale that is standardised."""
@@ -245,6 +266,8 @@ class PowerScaler:
             parts = [p[c][:, s] for p, s in zip(powers, seen, strict=True)]
             values = self._values(np.concatenate(parts, axis=-1)).astype(np.float64)
             mean[c], scale[c] = values.mean(-1), values.std(-1)
+            if self.detrend is not None:
+                scale[c] = np.nanstd(self._clean(self._values(powers[0][c])), axis=-1)
         return mean, np.where(scale > 0, scale, 1.0)
 
     def fit(self, powers: list[np.ndarray], keys: list[tuple]) -> PowerScaler:
@@ -269,10 +292,18 @@ class PowerScaler:
         if kind == "windows":
             self._check_units(powers, keys)
         for power, key in zip(powers, keys, strict=True):
-            mean, scale = self._measure([power]) if kind == "recordings" else self._of(key)
+            drifts = kind == "recordings" and self.detrend is not None
+            own = kind == "recordings" and (not drifts or np.isnan(power[0, 0]).all())
+            mean, scale = self._measure([power]) if own else self._of(key)
+            mean, scale = (mean.copy(), scale.copy()) if drifts else (mean, scale)
             scaled = np.empty_like(power)
             for c in range(len(power)):
-                values = (self._values(power[c]) - mean[c][:, None]) / scale[c][:, None]
+                values = self._values(power[c])
+                if drifts:
+                    values = self._clean(values)
+                    mean[c], scale[c] = np.nanmean(values, axis=-1), np.nanstd(values, axis=-1)
+                    scale[c] = np.where(scale[c] > 0, scale[c], 1.0)
+                values = (values - mean[c][:, None]) / scale[c][:, None]
                 scaled[c] = np.nan_to_num(values, nan=0.0)
             out.append(scaled)
         return out

@@ -20,7 +20,8 @@ _NAMES = {
     "reader": ("Reader",),
     "saving": ("read_samba",),
     "transformers": (
-        "FramewiseRegressor", "LearnableHRF", "Unmixing", "WaveletBandAttention", "compare_hrfs",
+        "FramewiseRegressor", "LearnableHRF", "SourceParcels", "Unmixing", "WaveletBandAttention",
+        "compare_hrfs",
     ),
     "translator": ("SambaTranslator",),
     "windows": ("make_windows",),

@@ -91,7 +91,7 @@ def align(inst, ch_names, grid, name):
     return inst, [where[ch] for ch in ch_names]
 
 
-def _template() -> dict[str, np.ndarray]:
+def template_places() -> dict[str, np.ndarray]:
     """Places of the 10-05 system in the head's coordinates, in which recordings keep theirs."""
     builtin = mne.channels.get_builtin_montages()
     name = "colin27_1005" if "colin27_1005" in builtin else "standard_1005"
@@ -102,7 +102,7 @@ def _template() -> dict[str, np.ndarray]:
 
 def _interpolate(inst, missing: list[str], name: str):
     """Fill missing EEG channels by spherical splines, at their place in the 10-05 system."""
-    template = _template()
+    template = template_places()
     lower = {ch.lower(): ch for ch in template}
     unknown = [ch for ch in missing if ch.lower() not in lower]
     if unknown:

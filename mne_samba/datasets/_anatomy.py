@@ -1,5 +1,6 @@
 """Real places, offline: atlas coordinates that nilearn ships and MNE's template head."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ _TRANS = Path(mne.__file__).parent / "data" / "fsaverage" / "fsaverage-trans.fif
 
 
 @lru_cache(maxsize=1)
-def _template():
+def template_head():
     """Sphere model and MRI-to-head transform of the template head (MNI space)."""
     info = template_info(sfreq=1.0)
     with mne.use_log_level("ERROR"):
@@ -52,7 +53,7 @@ def _atlas():
     nearest = np.linalg.norm(second[:, None] - first[None], axis=-1).argmin(axis=1)
     rows = np.concatenate([np.arange(len(first)), nearest])
     coords = np.concatenate([first, second])
-    sphere, mri_head = _template()
+    sphere, mri_head = template_head()
     distance = np.linalg.norm(apply_trans(mri_head, coords / 1e3) - sphere["r0"], axis=1)
     return Bunch(
         coords=coords,
@@ -63,7 +64,7 @@ def _atlas():
     )
 
 
-def _spread(coords, n):
+def spread(coords, n):
     """Farthest-point selection: n well-spread rows of ``coords``, the same ones every time."""
     chosen = [int(np.linalg.norm(coords - coords.mean(axis=0), axis=1).argmin())]
     distance = np.full(len(coords), np.inf)
@@ -84,7 +85,7 @@ def _select(pools, n, what):
     for pool in pools:
         n_more = min(n - len(chosen), len(pool))
         if n_more:
-            chosen.extend(pool[_spread(atlas.coords[pool], n_more)])
+            chosen.extend(pool[spread(atlas.coords[pool], n_more)])
     chosen = np.array(chosen)
     coords, networks = atlas.coords[chosen], atlas.networks[chosen]
     order = np.lexsort((coords[:, 1], coords[:, 0] >= 0, networks))
@@ -117,12 +118,26 @@ def target_regions(n_targets):
     return _select(pools, n_targets, "n_targets")
 
 
-def lead_field(coords, info, rng):
+@dataclass(frozen=True)
+class Head:
+    """A head that the simulated electrodes lie on, and what an inverse does not know of it."""
+
+    model: str = "template"  # four shells as MNE's template, or three with a thicker skull
+    electrode_error: float = 0.0  # mm (root mean square) from the places in info to the true ones
+    spread: float = 0.0  # s.d. of the brain's width, length, height and of the shells, relative
+
+    def is_template(self) -> bool:
+        """Whether nothing is drawn."""
+        return self.model == "template" and not (self.electrode_error or self.spread)
+
+
+def lead_field(coords, info, rng, head: Head | None = None, head_rng=None):
     """EEG (V per A m) of unit dipoles at MNI coordinates (mm): (n_channels, n_sources).
 
     Dipoles point outwards, tilted at random by up to about 45 degrees, as on a folded cortex.
+    ``rng`` draws them, ``head_rng`` sizes and electrodes of a head that is not the template's.
     """
-    sphere, mri_head = _template()
+    sphere, mri_head = template_head()
     # In head coordinates throughout, with an identity transform: MNE compares sources with a sphere
     # model after moving them to MRI coordinates, which would drop some that lie well inside.
     rr = apply_trans(mri_head, np.asarray(coords) / 1e3)
@@ -132,6 +147,8 @@ def lead_field(coords, info, rng):
     tilt /= np.linalg.norm(tilt, axis=1, keepdims=True)
     nn = outward + 0.7 * tilt
     nn /= np.linalg.norm(nn, axis=1, keepdims=True)
+    if head is not None and not head.is_template():
+        sphere, rr, info = _other_head(head, sphere, rr, info, head_rng)
     with mne.use_log_level("ERROR"):
         src = mne.setup_volume_source_space(pos={"rr": rr, "nn": nn}, verbose="ERROR")
         forward = mne.make_forward_solution(
@@ -144,3 +161,24 @@ def lead_field(coords, info, rng):
     gain = forward["sol"]["data"].reshape(len(info["ch_names"]), len(rr), 3)
     # A free-orientation solution holds the responses to the three Cartesian axes, of head space.
     return np.einsum("csk,sk->cs", gain, nn)
+
+
+def _other_head(head, sphere, rr, info, rng):
+    """Sphere, sources (n_sources, 3; m) and electrodes of a head that is not the template's."""
+    centre, radius = sphere["r0"], sphere["layers"][-1]["rad"]
+    size = 1.0 + head.spread * rng.standard_normal(4).clip(-2.0, 2.0)
+    moves = 1e-3 * head.electrode_error / np.sqrt(3) * rng.standard_normal((len(info["chs"]), 3))
+    shells = {}
+    if head.model == "three-shell":
+        shells = {"relative_radii": (0.87, 0.92, 1.0), "sigmas": (0.33, 0.0042, 0.33)}
+    other = mne.make_sphere_model(centre, radius * size[3], verbose="ERROR", **shells)
+    rr = centre + size[:3] * (rr - centre)
+    # What would lie outside goes straight in to the margin below the inner skull.
+    distance = np.linalg.norm(rr - centre, axis=1, keepdims=True)
+    rr = centre + (rr - centre) * np.minimum(
+        1.0, (other["layers"][0]["rad"] - _SKULL_MARGIN) / distance
+    )
+    info = info.copy()
+    for channel, move in zip(info["chs"], moves, strict=True):
+        channel["loc"][:3] += move
+    return other, rr, info

@@ -8,7 +8,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from .._checks import check_number, check_option
 from ..hrf import HRF_PARAMS
-from ._anatomy import lead_field, source_regions, target_regions, template_info
+from ._anatomy import Head, lead_field, source_regions, target_regions, template_info
 from ._checks import check_bands, check_snr
 from ._recording import (
     LOG_AMPLITUDE,
@@ -24,7 +24,7 @@ from ._signals import bold_noise
 from ._stimuli import add_stimuli, nuisance_amplitudes, stimulus_order, stimulus_table
 from ._worlds import draw_coupling, mix_couplings
 
-# Typical amplitude of scalp and source-level signals, and of a sensor's own noise (V).
+# Typical amplitude of scalp and source-level signals, and by default of a sensor's noise (V).
 _AMPLITUDE = 20e-6
 _SENSOR_NOISE = 1e-6
 
@@ -45,7 +45,8 @@ def simulate_paired(
     rhythm_snr: float = 0.3, coupling: bool = True, spatial_map: str = "local",
     band_weights: str = "shared", drive: str = "linear", noise: str = "ar", leakage: float = 0.0,
     network_variance: float = 0.0, n_stimuli: int | None = None, stimulus_variance: float = 0.0,
-    nuisance: float = 0.0,
+    nuisance: float = 0.0, sensor_noise: float = _SENSOR_NOISE, head: str = "template",
+    electrode_error: float = 0.0, head_spread: float = 0.0, shared_head: bool = True,
 ) -> Bunch:  # fmt: skip
     r"""Simulate simultaneous electrophysiology and BOLD with a known coupling.
 
@@ -78,8 +79,8 @@ def simulate_paired(
         adds none.
     level : "sensor" | "source"
         What ``raws`` hold: 64 EEG channels of the 10-20 template, through MNE's template head, with
-        white sensor noise of 1 µV; or the source time courses themselves, as channels named after
-        the regions.
+        white sensor noise; or the source time courses themselves, as channels named after the
+        regions.
     shared_coupling : float
         1: everyone has the same map, weights and responses. Below: response shapes are interpolated
         towards the person's own, deviations of the weights correlate by this much between group and
@@ -123,6 +124,19 @@ def simulate_paired(
     nuisance : float
         Variance of further slow amplitudes relative to the driving ones: a few global fluctuations
         that change the power of ``raws`` but not BOLD.
+    sensor_noise : float
+        White noise of every channel at sensor level, V; typical signals have 20 µV.
+    head : "template" | "three-shell"
+        Conductor: the four shells of MNE's template, which `mne_samba.SourceParcels` assumes by
+        default, or three shells with a thicker and less conductive skull.
+    electrode_error : float
+        Distance (mm, root mean square) of electrodes from the places that ``raws`` state.
+    head_spread : float
+        Standard deviation, relative, of the brain's width, length and height, and of the shells'
+        radius, none of which ``raws`` state.
+    shared_head : bool
+        One head (size, electrodes, orientation of sources) for all people of a call, or one each.
+        Sites of one world (``coupling_random_state``) share orientations where people do.
 
     Returns
     -------
@@ -136,9 +150,9 @@ def simulate_paired(
         ``spatial_map`` (n_targets, n_sources), ``target_weights`` (n_targets, n_bands) or None,
         ``clean_bolds``, ``bands``, ``source_power`` (list of (n_sources, n_bands, n_bins) in bins
         of about 0.5 s), ``power_times`` (n_bins,; bin centres in s, negative before the recording),
-        ``gain`` (n_channels, n_sources; from source signals to channels; None at source level) and
-        ``by_subject`` (list of Bunches: each person's own ``hrf_params``, ``hrf_peak_time``,
-        ``band_weights``, ``spatial_map``).
+        ``gain`` (n_channels, n_sources; from source signals to channels; None at source level, and
+        where people have heads of their own) and ``by_subject`` (list of Bunches: each person's own
+        ``hrf_params``, ``hrf_peak_time``, ``band_weights``, ``spatial_map``, ``gain``).
 
     Raises
     ------
@@ -170,11 +184,16 @@ def simulate_paired(
     network_variance = check_number(network_variance, "network_variance", low=0, high=1)
     stimulus_variance = check_number(stimulus_variance, "stimulus_variance", low=0, high=1)
     nuisance = check_number(nuisance, "nuisance", low=0)
+    sensor_noise = check_number(sensor_noise, "sensor_noise", low=0)
+    electrode_error = check_number(electrode_error, "electrode_error", low=0, high=50)
+    head_spread = check_number(head_spread, "head_spread", low=0, high=0.2)
     check_option(level, "level", ("sensor", "source"))
     check_option(spatial_map, "spatial_map", ("local", "dense"))
     check_option(band_weights, "band_weights", ("shared", "independent", "target"))
     check_option(drive, "drive", ("linear", "log", "saturating"))
     check_option(noise, "noise", ("ar", "pink"))
+    check_option(head, "head", ("template", "three-shell"))
+    check_option(shared_head, "shared_head", (True, False))
     if n_stimuli is not None:
         n_stimuli = check_number(n_stimuli, "n_stimuli", low=1, integer=True)
     elif stimulus_variance > 0:
@@ -191,7 +210,18 @@ def simulate_paired(
     seed = _seed(random_state)
     world_seed = seed if coupling_random_state is None else _seed(coupling_random_state)
 
-    info, gain = _channels(level, sources, sfreq, montage, world_seed)
+    head = Head(head, electrode_error, head_spread)
+    if level == "source":
+        info, gains = mne.create_info(sources.names, sfreq, "eeg"), [None] * n_subjects
+        asked = montage is not None or sensor_noise != _SENSOR_NOISE or not head.is_template()
+        if asked or not shared_head:
+            raise ValueError(
+                "montage, sensor_noise, head, electrode_error, head_spread and shared_head belong "
+                'to level="sensor": leave them at their defaults at source level.'
+            )
+    else:
+        info = template_info(sfreq, montage)
+        gains = _gains(sources.coords, info, head, seed, world_seed, n_subjects, shared_head)
     draw = {
         "spatial_map": spatial_map,
         "band_weights": band_weights,
@@ -229,7 +259,7 @@ def simulate_paired(
         cleans.append(clean_bold(neural_drive(power, timing, drive), couplings[-1], timing))
         if leakage > 0:
             signals = leak(signals, sources.coords, leakage)
-        raw = _raw(signals, info, gain, rng)
+        raw = _raw(signals, info, gains[subject], sensor_noise, rng)
         raw.info["subject_info"] = {"his_id": f"sub-{subject + 1:02d}"}
         table = stimulus_table(order, timing, subject)
         if len(table):
@@ -249,8 +279,11 @@ def simulate_paired(
     truth = _truth(shared.scaled(factor), targets.names)
     truth.update(
         clean_bolds=cleans, bands=bands, source_power=powers, power_times=timing.power_times,
-        gain=gain, by_subject=[_truth(own.scaled(factor), targets.names) for own in couplings],
+        gain=gains[0] if shared_head else None,
+        by_subject=[_truth(own.scaled(factor), targets.names) for own in couplings],
     )  # fmt: skip
+    for own, gain in zip(truth.by_subject, gains, strict=True):
+        own.gain = gain
     return Bunch(
         raws=raws, bolds=bolds,
         subjects=np.array([f"sub-{subject + 1:02d}" for subject in range(n_subjects)]), t_r=t_r,
@@ -270,25 +303,24 @@ def _rng(*key):
     return np.random.default_rng(np.random.SeedSequence(key))
 
 
-def _channels(level, sources, sfreq, montage, seed):
-    """Info of the recordings and, at sensor level, the gain from sources to channels."""
-    if level == "source":
-        if montage is not None:
-            raise ValueError('montage belongs to level="sensor": leave it None at source level.')
-        return mne.create_info(sources.names, sfreq, "eeg"), None
-    info = template_info(sfreq, montage)
-    gain = lead_field(sources.coords, info, _rng(seed, 6))
-    # Sources of one strength, such that a typical channel has a typical amplitude.
-    return info, gain / np.median(np.linalg.norm(gain, axis=1))
+def _gains(coords, info, head, seed, world_seed, n_subjects, shared):
+    """Gain (n_channels, n_sources) of every person, from sources to channels."""
+    gains = []
+    for subject in range(1 if shared else n_subjects):
+        own = () if shared else (subject,)
+        gain = lead_field(coords, info, _rng(world_seed, 6, *own), head, _rng(seed, 7, *own))
+        # Sources of one strength, such that a typical channel has a typical amplitude.
+        gains.append(gain / np.median(np.linalg.norm(gain, axis=1)))
+    return gains * n_subjects if shared else gains
 
 
-def _raw(signals, info, gain, rng):
-    """Scale signals to volts and carry them to the channels."""
+def _raw(signals, info, gain, noise, rng):
+    """Scale signals to volts and carry them to the channels, which add white noise (V)."""
     scale = _AMPLITUDE / np.median(signals.std(axis=1))
     data = scale * signals.astype(np.float64)
     if gain is not None:
         data = gain @ data
-        data += _SENSOR_NOISE * rng.standard_normal(data.shape)
+        data += noise * rng.standard_normal(data.shape)
     return mne.io.RawArray(data, info.copy(), verbose="ERROR")
 
 

@@ -291,8 +291,8 @@ def main() -> None:
             "SIMULATED, and SEMI-SYNTHETIC where real EEG is named. "
             "`python benchmarks/sensors.py`: r with held-out clean BOLD, mean over 24 regions, "
             "linear core alone. Ridge is the best of log and linear power, canonical and FIR, on "
-            "the test data. Rows named oracle know the true lead field or sources; parcels assume a sphere through the stated "
-            "electrodes.\n\n"
+            "the test data. Rows named oracle know the true lead field or sources; parcels assume "
+            "a sphere through the stated electrodes.\n\n"
         )
         write_section("sensors", "From sensors to sources", text + to_markdown(mean))
 

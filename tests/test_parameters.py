@@ -2,6 +2,7 @@
 
 import inspect
 
+import mne
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,6 +26,7 @@ from mne_samba import (
     SambaClassifier,
     SambaModel,
     SambaTranslator,
+    SourceParcels,
     Trainer,
     Unmixing,
     WaveletBandAttention,
@@ -82,7 +84,10 @@ def as_arrays(value):
     if isinstance(value, (list, tuple)):
         return [a for item in value for a in as_arrays(item)]
     if isinstance(value, (pd.DataFrame, pd.Series)):
+        value = value.select_dtypes("number") if isinstance(value, pd.DataFrame) else value
         value = value.to_numpy()
+    if isinstance(value, mne.io.BaseRaw):
+        value = value.get_data()
     if isinstance(value, (np.ndarray, float, int, np.generic)):
         return [np.asarray(value, dtype=float)] if np.asarray(value).dtype.kind in "biuf" else []
     return []
@@ -252,8 +257,22 @@ CONFORMAL = {
 }  # fmt: skip
 
 
+PARCELS = {
+    "atlas": "power_2011", "n_parcels": 2, "head": Refused("sphere", "head must be"),
+    "method": "lcmv", "pick_ori": "normal", "reg": 0.5, "picks": ["Cz", "Pz", "Fz"],
+    "verbose": Refused("loud", "verbose"),
+}  # fmt: skip
+
+
 def recordings(data):
     return data.raws, data.bolds
+
+
+def capped(data):
+    """A minute of EEG whose electrodes have places."""
+    options = {"n_sources": 4, "n_targets": 3, "montage": "biosemi16", "sfreq": 100.0}
+    simulated = simulate_paired(1, 60.0, random_state=0, **options)
+    return simulated.raws, None
 
 
 def twice(data):
@@ -293,6 +312,7 @@ OTHERS = {
     BandPowerRidge: (RIDGE, {"t_r": 2.0}, recordings),
     Unmixing: (UNMIXING, {"reader": Reader(sfreq=100.0)}, arrays),
     WaveletBandAttention: (ATTENTION, {"t_r": 2.0}, recordings),
+    SourceParcels: (PARCELS, {"n_parcels": 3, "reg": 0.1}, capped),
     LearnableHRF: (
         RESPONSE, {"t_r": 2.0, "reader": Reader(sfreq=4.0), "random_state": 0}, drives,
     ),

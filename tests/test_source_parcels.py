@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mne.beamformer import apply_lcmv_raw, make_lcmv
+from mne.io.constants import FIFF
 from mne.minimum_norm import apply_inverse_raw, make_inverse_operator
 from mne.transforms import Transform
 from sklearn.base import clone
@@ -201,7 +202,7 @@ def magnetometers():
         first = np.cross(out, [1.0, 0, 0])
         first /= np.linalg.norm(first)
         channel["loc"][:] = np.r_[0.12 * out + [0, 0, 0.04], first, np.cross(out, first), out]
-        channel["coil_type"] = mne._fiff.constants.FIFF.FIFFV_COIL_POINT_MAGNETOMETER
+        channel["coil_type"] = FIFF.FIFFV_COIL_POINT_MAGNETOMETER
     with info._unlock():
         info["dev_head_t"] = Transform("meg", "head")
     return mne.io.RawArray(1e-13 * rng.standard_normal((100, 1000)), info)
@@ -227,7 +228,7 @@ def surface_forward(info):
         nn = np.tile([float(side), 0.0, 0.0], (9, 1))
         spaces.append({
             "type": "surf", "id": hemi, "rr": rr, "nn": nn, "np": 9, "vertno": np.arange(9),
-            "inuse": np.ones(9, int), "nuse": 9, "coord_frame": mne._fiff.constants.FIFF.FIFFV_COORD_MRI,
+            "inuse": np.ones(9, int), "nuse": 9, "coord_frame": FIFF.FIFFV_COORD_MRI,
             "tris": np.array([[0, 1, 3]]), "ntri": 1, "use_tris": np.array([[0, 1, 3]]),
             "nuse_tri": 1, "nearest": None, "nearest_dist": None, "pinfo": None, "dist": None,
             "dist_limit": None, "patch_inds": None, "subject_his_id": "bert",

@@ -66,15 +66,17 @@ def test_code_of_the_page_for_users_of_ridge_runs():
 
 
 def test_code_of_the_page_about_data_runs():
-    formula, _ = code_blocks("data.rst")
+    (formula,) = (block for block in code_blocks("data.rst") if block.startswith("first_volume"))
     where = {"t_r": 2.0, "first_volume": 3.0, "n_dummy": 4, "slice_time_ref": 0.5}
     raw = mne.io.RawArray(np.zeros((1, 6000)), mne.create_info(1, 100.0), verbose="ERROR")
     times = frame_times(raw, 10, **where)
     assert eval(formula.strip(), {**where, "k": np.arange(10)}) == pytest.approx(times)
-    names = run("data.rst", **where, k=0)
+    power = [np.random.default_rng(0).standard_normal((4, 3, 150))]
+    names = run("data.rst", **where, k=0, power=power)
+    assert list(names["translator"].bands_) == ["delta", "theta", "alpha"]
     assert names["y"].shape == (len(names["epochs"]), 30, 3)
     columns = re.findall(r"^``(\w+)`` +", (ROOT / "doc" / "data.rst").read_text(), re.M)
-    assert set(columns) - {"late", "target_names"} == set(names["epochs"].metadata.columns)
+    assert set(columns) - {"late", "target_names", *where} == set(names["epochs"].metadata.columns)
 
 
 @pytest.mark.slow
@@ -91,7 +93,7 @@ def test_layers_are_those_that_the_linter_enforces():
     )
     with open(ROOT / "pyproject.toml", "rb") as file:
         layers = tomllib.load(file)["tool"]["importlinter"]["contracts"][0]["layers"]
-    assert [re.findall(r"`(\w+)`", row) for row in rows] == [row.split(" : ") for row in layers]
+    assert [re.findall(r"`(\w+)`", row) for row in rows] == [row.split(" | ") for row in layers]
 
 
 def test_finds_lost_pages_images_and_anchors(tmp_path):

@@ -47,7 +47,7 @@ def test_bins_are_the_log_power_after_frames(pair, people):
     expected = np.log(squares.reshape(len(raw), n_frames, width).mean(axis=-1))
     expected = detrend(expected.T, T_R, "cosine").T
     for found, true in zip(targets[:, 0], expected, strict=True):
-        assert np.corrcoef(found, true)[0, 1] > 0.97
+        assert np.corrcoef(found, true)[0, 1] > 0.96
     # What is fitted is the same, but for the bin after the last frame.
     np.testing.assert_array_equal(
         inner_bins(data.powers[0], n_frames, features.grid.n_lags)[..., :-1], targets[..., :-1]

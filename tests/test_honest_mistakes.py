@@ -59,6 +59,7 @@ FIT = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:The 16 frames of BOLD last 32 s")
 @pytest.mark.parametrize("estimator", [SambaTranslator, BandPowerRidge])
 @pytest.mark.parametrize("name", FIT)
 def test_fitting(world, estimator, name):

@@ -40,6 +40,14 @@ def without(times, *lost):
     return np.delete(times, lost)
 
 
+def first_of(n):
+    return (
+        f"Of slices, pass one in {n} as times in seconds from the first sample, for annotations: "
+        "times = np.sort(raw.annotations.onset[raw.annotations.description == description]) - "
+        f"raw.first_time; volume_event=times[::{n}]."
+    )
+
+
 CASES = {
     "no such event": (
         lambda: raw_of(regular(14), name=MANY), 50, {"volume_event": "S  1"}, ValueError,
@@ -85,12 +93,12 @@ CASES = {
     "slices": (
         lambda: raw_of(regular(500, 0.1)), 25, EVENT, ValueError,
         "t_r=2 s, but the 500 triggers of volume_event (volumes 0 to 499) come every 0.1 s. That "
-        "is 20 triggers per t_r: do they mark slices, or is t_r wrong?",
+        "is 20 triggers per t_r: do they mark slices, or is t_r wrong? " + first_of(20),
     ),
     "two per volume": (
         lambda: raw_of(regular(100, 1.0)), 50, EVENT, ValueError,
         "t_r=2 s, but the 100 triggers of volume_event (volumes 0 to 99) come every 1 s. That is "
-        "2 triggers per t_r: do they mark slices, or is t_r wrong?",
+        "2 triggers per t_r: do they mark slices, or is t_r wrong? " + first_of(2),
     ),
     "two and a half per volume": (
         lambda: raw_of(regular(100, 0.8)), 50, EVENT, ValueError,

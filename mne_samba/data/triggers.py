@@ -271,10 +271,20 @@ def _wrong_spacing(period: float, t_r: float, n_triggers: int) -> str:
     )
     per_volume = t_r / period if period > 0 else np.inf
     if 1.9 < per_volume < 200 and abs(per_volume - round(per_volume)) < 0.05:
+        n = round(per_volume)
         return message + (
-            f"That is {round(per_volume)} triggers per t_r: do they mark slices, or is t_r wrong?"
+            f"That is {n} triggers per t_r: do they mark slices, or is t_r wrong? {_first_of(n)}"
         )
     return message + f"If the triggers mark volumes, pass t_r={period:.6g}. Is t_r in seconds?"
+
+
+def _first_of(n: int) -> str:
+    """Line that takes the volumes among the triggers of ``n`` slices each."""
+    return (
+        f"Of slices, pass one in {n} as times in seconds from the first sample, for annotations: "
+        "times = np.sort(raw.annotations.onset[raw.annotations.description == description]) - "
+        f"raw.first_time; volume_event=times[::{n}]."
+    )
 
 
 def _refuse_slices(times: np.ndarray, t_r: float) -> None:
@@ -287,10 +297,7 @@ def _refuse_slices(times: np.ndarray, t_r: float) -> None:
         n = int(sizes[0])
         raise ValueError(
             f"The {len(times)} triggers of volume_event come in bursts of {n}, one burst per "
-            f"t_r={t_r:g} s: they mark slices. Pass the first of each burst as times in seconds "
-            "from the first sample, for annotations: times = "
-            "np.sort(raw.annotations.onset[raw.annotations.description == description]) - "
-            f"raw.first_time; volume_event=times[::{n}]."
+            f"t_r={t_r:g} s: they mark slices. {_first_of(n)}"
         )
 
 

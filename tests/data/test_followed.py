@@ -1,5 +1,7 @@
 """Advice of messages about volumes and images, followed to the letter."""
 
+import re
+
 import mne
 import nibabel as nib
 import numpy as np
@@ -61,6 +63,36 @@ def test_times_of_all_volumes_have_to_be_all(fault):
     with pytest.raises(ValueError, match="come irregularly"):
         make_windows(clock(), np.random.default_rng(1).standard_normal((frames, 2)), t_r=T_R,
                      reader=Reader(volume_event=times))  # fmt: skip
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.2])
+def test_slices_are_thinned_to_volumes(gap):
+    """Twenty slices per volume, evenly or followed by a pause, in a cropped recording."""
+    volumes = 10 + T_R * np.arange(140)
+    slices = volumes[:, np.newaxis] + (T_R - gap) / 20 * np.arange(20)
+    raw = clock().set_annotations(mne.Annotations(slices.ravel(), 0.0, "R128")).crop(tmin=4.0)
+    bold = np.random.default_rng(1).standard_normal((140, 3))
+    bold[:, 0] = volumes
+    with pytest.raises(ValueError, match="slices") as error:
+        make_windows(raw, bold, t_r=T_R, window=20.0, reader=Reader(volume_event="R128"))
+    given = {"raw": raw, "description": "R128", "np": np}
+    first, second = str(error.value).split("for annotations: ")[1].rstrip(".").split("; ")
+    exec(first, given)
+    reader = Reader(**eval(f"dict({second})", given))
+    epochs, y = make_windows(raw, bold, t_r=T_R, window=20.0, reader=reader)
+    assert len(epochs) > 10 and milliseconds_off(epochs, y, T_R) < 5
+
+
+def test_frames_after_the_end_are_dropped_as_said():
+    """A recording that stops early: a hundred regions are not frames that were swapped."""
+    bold = np.random.default_rng(1).standard_normal((164, 100))
+    bold[:, 0] = T_R * np.arange(164)
+    with pytest.raises(ValueError, match=r"drop the last \d+ frames") as error:
+        make_windows(clock(), bold, t_r=T_R, window=20.0)
+    assert "swapped" not in str(error.value)
+    lost = int(re.search(r"drop the last (\d+)", str(error.value))[1])
+    epochs, y = make_windows(clock(), bold[:-lost], t_r=T_R, window=20.0)
+    assert milliseconds_off(epochs, y, T_R) < 5
 
 
 def test_the_line_for_an_image_leads_on(tmp_path):

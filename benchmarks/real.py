@@ -213,7 +213,7 @@ def main():
     table.drop(columns="draws").to_csv(args.out / f"{name}.csv", index=False, float_format="%.4f")
     title = "Real recordings" + (" (quick)" if args.quick else "")
     command = f"`python benchmarks/real.py{' --quick' if args.quick else ''}`. {NOTE}"
-    write_section(name, title, "\n\n".join([command, to_markdown(wide), to_markdown(short)]))
+    write_section("real", title, "\n\n".join([command, to_markdown(wide), to_markdown(short)]))
 
 
 if __name__ == "__main__":

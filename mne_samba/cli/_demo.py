@@ -1,4 +1,4 @@
-"""The demo: simulated people, one real recording, a report."""
+"""The demo: real EEG-fMRI, a real response, simulated people, a report."""
 
 from __future__ import annotations
 
@@ -16,24 +16,36 @@ import torch
 from mne.utils import ProgressBar
 
 from .. import viz
-from ..datasets import load_calcium_bold, simulate_paired
+from ..datasets import load_calcium_bold, load_eeg_fmri_sleep, simulate_paired
 from ..evaluation import EvaluationResult, evaluate
 from ..metrics import detrend, pearson, r2, spearman
+from ..models import CoreModel
 from ..reader import Reader
 from ..report import add_to_report, score_table, table_html
 from ..transformers import LearnableHRF
 from ..translator import SambaTranslator
+from ..wavelets import Precomputed
 from ._sys_info import sys_info
 
 SIMULATED = (
     "SIMULATED data: no person was recorded. Places of regions are real, signals are not. The "
     "numbers show that a known truth is found, not how well a real recording will be predicted."
 )
+SLEEP = (
+    "REAL data: band power of the EEG of people during naps, and log odds of five states that a "
+    "decoder saw in their fMRI volumes (OpenNeuro ds003574, CC0). Each person is predicted by "
+    "models of the others. No raw EEG and no BOLD of regions is in it, so that neither wavelets "
+    "nor maps over channels are tried here; slow drift is removed, with which figures would rise "
+    "and mean nothing."
+)
 REAL = (
     "REAL data: neural calcium and one BOLD time course of an animal, measured together during "
     "stimulation (rsHRF toolbox, Wu et al. 2021, NeuroImage 244; BSD-3-Clause)."
 )
-_FILES = "report.html, scores.csv, scores_by_region.csv, calcium_bold.csv, translator.samba"
+_FILES = (
+    "report.html, eeg_fmri_sleep.csv, calcium_bold.csv, scores.csv, scores_by_region.csv, "
+    "translator.samba"
+)
 
 
 @dataclass(frozen=True)
@@ -46,9 +58,12 @@ class Size:
     n_shifts: int = 999
     n_bootstrap: int = 200
     model: str = "samba"
+    n_people: int = 15
 
 
-QUICK = Size(duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, model="core")
+QUICK = Size(
+    duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, model="core", n_people=3
+)
 
 
 def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = False) -> Path:
@@ -68,7 +83,11 @@ def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = Fal
 
 def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
     say = (lambda *_: None) if quiet else print
-    say("1/4  SIMULATED people: each one's BOLD predicted by models trained on the other")
+    say("1/5  REAL EEG-fMRI: each person predicted by models of the others")
+    sleep = eeg_fmri_sleep(size.n_people, size.n_shifts, seed)
+    say("2/5  REAL recording: a response learnt on one half of calcium and BOLD")
+    real = calcium_bold(size.n_bootstrap, seed)
+    say("3/5  SIMULATED people: each one's BOLD predicted by models trained on the other")
     with mne.use_log_level("ERROR"):
         data = simulate_paired(
             2, size.duration, n_sources=size.n_sources, n_targets=size.n_targets, level="source",
@@ -80,26 +99,27 @@ def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
         translator, data.raws, bolds, groups=data.subjects, nulls=("circular_shift",),
         n_shifts=size.n_shifts, clean=data.truth.clean_bolds, random_state=seed,
     )  # fmt: skip
-    say("2/4  SIMULATED people: the translator fitted to both, its responses against truth")
+    say("4/5  SIMULATED people: the translator fitted to both, its responses against truth")
     translator.fit(data.raws, bolds)
     truth = truth_table(translator, data.truth)
-    say("3/4  REAL recording: a response learnt on one half of calcium and BOLD")
-    real = calcium_bold(size.n_bootstrap, seed)
-    say("4/4  Figures and report")
-    report = _report(data, result, translator, truth, real)
+    say("5/5  Figures and report")
+    report = _report(data, result, translator, truth, real, sleep)
     path = out / "report.html"
     with mne.use_log_level("ERROR"):
         report.save(path, overwrite=True, open_browser=False)
     result.summary().to_csv(out / "scores.csv")
     result.to_frame().to_csv(out / "scores_by_region.csv", index=False)
+    sleep.summary().to_csv(out / "eeg_fmri_sleep.csv")
     real.table.to_csv(out / "calcium_bold.csv", index=False)
     translator.save(out / "translator.samba", overwrite=True)
-    say("SIMULATED: predicting a person that no model was trained on (clean = without noise)")
+    say("REAL: states of fMRI of people that no model was trained on, from EEG band power")
+    say(_text(_short(score_table(sleep))))
+    say("\nREAL: BOLD of one half predicted from calcium, learnt on the other half")
+    say(_text(real.table.set_index("model")))
+    say("\nSIMULATED: predicting a person that no model was trained on (clean = without noise)")
     say(_text(_short(score_table(result))))
     say("\nSIMULATED: what the translator learnt, against truth")
     say(_text(truth))
-    say("\nREAL: BOLD of one half predicted from calcium, learnt on the other half")
-    say(_text(real.table.set_index("model")))
     say(f"\nWritten to {out}: {_FILES}")
     return path
 
@@ -135,6 +155,20 @@ def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
     ]
     table["mean error (s)"] = [float(np.mean(np.abs(peak - true_peak))), np.nan, np.nan]
     return table
+
+
+def eeg_fmri_sleep(n_people: int, n_shifts: int, seed: int) -> EvaluationResult:
+    """Predict each of real people from models of the others, beside ridge, time alone and nulls."""
+    data = load_eeg_fmri_sleep()
+    translator = SambaTranslator(
+        t_r=data.t_r, model=CoreModel(bands=Precomputed("log", data.bands)), random_state=seed,
+        reader=Reader(sfreq=data.sfreq, slice_time_ref=data.slice_time_ref), verbose="ERROR",
+    )  # fmt: skip
+    return evaluate(
+        translator, data.power[:n_people], data.states[:n_people], metrics="pearson",
+        groups=data.subjects[:n_people], nulls=("circular_shift",), n_shifts=n_shifts,
+        random_state=seed, verbose="ERROR",
+    )  # fmt: skip
 
 
 @dataclass
@@ -191,12 +225,15 @@ def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
 
 
 def _report(
-    data, result: EvaluationResult, translator, truth: pd.DataFrame, real: CalciumBold
-) -> mne.Report:
+    data, result: EvaluationResult, translator, truth: pd.DataFrame, real: CalciumBold,
+    sleep: EvaluationResult,
+) -> mne.Report:  # fmt: skip
     with mne.use_log_level("ERROR"):
-        report = mne.Report(title="mne_samba demo: simulated people, one real recording")
+        report = mne.Report(title="mne_samba demo: real EEG-fMRI, simulated people")
     sections = [
-        partial(_add_summary, report, result, truth, real),
+        partial(_add_summary, report, result, truth, real, sleep),
+        partial(add_to_report, report, sleep, section="Real EEG-fMRI: sleep", note=SLEEP),
+        partial(_add_real, report, real),
         partial(
             add_to_report, report, result, section="Simulated people: scores",
             coords=data.target_coords, note=SIMULATED,
@@ -207,7 +244,6 @@ def _report(
             coords=data.target_coords, networks=data.target_networks,
             source_coords=data.source_coords, source_networks=data.source_networks,
         ),
-        partial(_add_real, report, real),
     ]  # fmt: skip
     for add in ProgressBar(sections, mesg="Sections"):
         with mne.use_log_level("ERROR"):
@@ -215,18 +251,20 @@ def _report(
     return report
 
 
-def _add_summary(report, result, truth, real) -> None:
+def _add_summary(report, result, truth, real, sleep) -> None:
+    people = table_html(_short(score_table(sleep)))
     short = table_html(_short(score_table(result)))
     found = table_html(truth)
     held_out = table_html(real.table.set_index("model").rename_axis(None))
     report.add_html(
+        f"<p><strong>{SLEEP}</strong></p>{people}"
+        f"<p><strong>{REAL}</strong> Each half is predicted by a response that was learnt on the "
+        f"other half.</p>{held_out}"
         f"<p><strong>{SIMULATED}</strong> Each person's BOLD is predicted from source time courses "
         "by models that were trained on the other person alone. About two regions in ten draw on "
         "other sources in the other person and cannot be predicted so. <em>Clean</em>: against "
         "BOLD before noise was added; <em>ceiling</em>: clean BOLD as the prediction.</p>"
-        f"{short}<p>Fitted to both people, against the simulation's truth:</p>{found}"
-        f"<p><strong>{REAL}</strong> Each half is predicted by a response that was learnt on the "
-        f"other half.</p>{held_out}",
+        f"{short}<p>Fitted to both people, against the simulation's truth:</p>{found}",
         title="Results at a glance", section="Summary", tags=("summary",),
     )  # fmt: skip
     report.add_html(

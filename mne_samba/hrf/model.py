@@ -177,10 +177,11 @@ def make_model(hrf, lags, bounds="human", shrinkage="auto", toward="group"):
     return FIRModel(lags, bounds) if hrf == "fir" else CanonicalModel(lags, bounds)
 
 
-def fit_model(model, recordings, step, dt, *, mapped=False):
+def fit_model(model, recordings, step, dt, *, mapped=False, n_alternations=_N_ALTERNATIONS):
     """Fit responses and, for drives and targets of different number, the map between them.
 
-    Frames follow every ``step`` bins of ``dt`` seconds. Returns the fitted responses, the products
+    Frames follow every ``step`` bins of ``dt`` seconds; map and responses take turns
+    ``n_alternations`` times. Returns the fitted responses, the products
     that they come from, and the map (n_targets, n_drives) with rows of unit length: amplitudes are
     in ``fitted.scale``. It is None where drive and target go in pairs (``mapped`` is false).
     """
@@ -188,7 +189,7 @@ def fit_model(model, recordings, step, dt, *, mapped=False):
     # Enough blocks to resample, each long enough for whitened blocks to be independent.
     n_block_rows = int(np.clip(n_rows / 40, 8, 30))
     if mapped:
-        return _fit_mapped(model, recordings, step, dt, n_block_rows)
+        return _fit_mapped(model, recordings, step, dt, n_block_rows, n_alternations)
 
     def designs(regions):
         return [design(r, regions, model.basis, step, dt) for r in recordings]
@@ -197,13 +198,13 @@ def fit_model(model, recordings, step, dt, *, mapped=False):
     return model.fit(stats), stats, None
 
 
-def _fit_mapped(model, recordings, step, dt, n_block_rows):
+def _fit_mapped(model, recordings, step, dt, n_block_rows, n_alternations):
     """Drives and targets of different number: a target's drive is a weighted sum of all drives."""
     every = np.arange(len(recordings[0].bins[0]))
     convolved = [design(r, every, model.basis, step, dt) for r in recordings]
     n_targets = recordings[0].y.shape[1]
     ar, coefs = np.zeros(n_targets), model.start(n_targets)
-    for _ in range(_N_ALTERNATIONS):
+    for _ in range(n_alternations):
         weights = _fit_map(recordings, convolved, coefs, ar)
         length = np.linalg.norm(weights, axis=1, keepdims=True)
         weights = weights / np.where(length > 0, length, 1.0)

@@ -160,9 +160,10 @@ def _principal(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _above_noise(covariances, weights, dof, rank: int, kinds: np.ndarray) -> int:
-    """Count principal components that are above the floor, if that is noise, else all.
+    """Count principal components above the floor, and those below it that are no noise.
 
-    The floor is found in half of the pieces. It is noise if its power is steady in the others.
+    The floor is found in half of the pieces. What power does in the others says what is noise:
+    that of sensors is steady.
     """
     half = slice(0, None, 2), slice(1, None, 2)
     share = weights[half[0]] / weights[half[0]].sum()
@@ -181,8 +182,9 @@ def _above_noise(covariances, weights, dof, rank: int, kinds: np.ndarray) -> int
     # Beyond what so few samples of steady noise scatter.
     swing = np.log(power).var(axis=0, ddof=1) - polygamma(1, dof / 2)[:, None]
     swing = swing.mean(axis=0)
-    steady = swing[n:].mean() < _STEADY * np.median(swing[:n])
-    return min(n, rank) if steady else rank
+    usual = np.median(swing[:n])
+    steady = (m for m in range(n, len(values)) if swing[m:].mean() < _STEADY * usual)
+    return min(next(steady, rank), rank)
 
 
 def mixing(by_band: np.ndarray) -> float:

@@ -57,17 +57,19 @@ plt.show()
 # --------------------
 # How each cap weighs its electrodes for the same parcel: other electrodes, the same place.
 raws = {"at home": home.raws[0], "away": away.raws[0]}
-row = list(parcels.get_feature_names_out()).index(f"{parcels.parcels_['name'][5]} x")
+name = parcels.parcels_["name"][parcels.parcels_["z"].idxmax()]
+row = list(parcels.get_feature_names_out()).index(f"{name} z")
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.8), layout="constrained")
-for axis, (name, raw) in zip(axes, raws.items(), strict=True):
+for axis, (where, raw) in zip(axes, raws.items(), strict=True):
     weights = parcels.operator(raw)[row]
     weights = weights / np.abs(weights).max()
     image, _ = mne.viz.plot_topomap(
-        weights, raw.info, axes=axis, show=False, contours=4, cmap="RdBu_r", vlim=(-1, 1)
-    )
-    axis.set_title(f"{name}, {len(raw.ch_names)} electrodes", fontsize=9)
+        weights, raw.info, axes=axis, show=False, contours=4, cmap="RdBu_r", vlim=(-1, 1),
+        sphere=mne.make_sphere_model("auto", "auto", raw.info),
+    )  # fmt: skip
+    axis.set_title(f"{where}, {len(raw.ch_names)} electrodes", fontsize=9)
 fig.colorbar(image, ax=axes, label="weight (of the largest)", shrink=0.7)
-fig.suptitle(f"Simulated: filter of {parcels.parcels_['name'][5]}, x", fontsize=10)
+fig.suptitle(f"Simulated: filter of {name}, z", fontsize=10)
 plt.show()
 
 # %%

@@ -128,24 +128,15 @@ def run_world(world: str, seed: int, minutes: float) -> list[dict]:
 
 
 def run_people(row: str, seed: int, minutes: float, n_people: int = 6) -> list[dict]:
-    """Rows of people left out, two at a time; one filter for all."""
+    """Rows of two people left out; one filter for the other four."""
     data = simulate_paired(
         n_people, 60.0 * minutes, t_r=T_R, random_state=seed, **SIZE, **PEOPLE[row]
     )
-    rows = []
-    inputs = ("channels", "joint", "auto", "parcels", "parcels, joint", "ridge on channels",
-              "ridge on joint")  # fmt: skip
-    for out in range(0, n_people, 2):
-        kept = [i for i in range(n_people) if i not in (out, out + 1)]
-        left = [out, out + 1]
-        given = Given(
-            [data.raws[i] for i in kept], [data.bolds[i] for i in kept],
-            [data.raws[i] for i in left], [data.truth.clean_bolds[i] for i in left], [15, 15],
-            T_R, T_R,
-        )  # fmt: skip
-        where = {"row": row, "minutes": minutes, "seed": seed}
-        rows += [{**where, **scored(name, given)} for name in inputs]
-    return rows
+    inputs = ("channels", "joint", "auto", "parcels", "parcels, joint", *RIDGE[:2])
+    kept, clean = slice(None, -2), data.truth.clean_bolds
+    given = Given(data.raws[kept], data.bolds[kept], data.raws[-2:], clean[-2:], [15, 15], T_R, T_R)
+    where = {"row": row, "minutes": minutes, "seed": seed}
+    return [{**where, **scored(name, given)} for name in inputs]
 
 
 def run_away(row: str, seed: int, minutes: float) -> list[dict]:

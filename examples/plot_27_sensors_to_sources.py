@@ -114,7 +114,8 @@ plt.show()
 # - Where one cap is all there is, unmixing needs no head and no atlas and finds more:
 #   ``SambaModel(unmix="auto")``. It needs sources whose power changes, and fewer of them than
 #   channels.
-# - With few electrodes (16 and less) or noise as large as the signal, little is gained.
+# - The sphere goes through the stated electrodes. Places of an ideal cap, all on one sphere, may be
+#   off by more than a centimetre: digitised places, or those of a template head, carry further.
 # - With a person's own MRI, pass the forward model: ``SourceParcels(atlas=labels, head=forward)``.
 #
 # ``benchmarks/sensors.py`` measures all of this, with ridge and oracles beside it. In a pipeline,

@@ -57,17 +57,19 @@ plt.show()
 # --------------------
 # How each cap weighs its electrodes for the same parcel: other electrodes, the same place.
 raws = {"at home": home.raws[0], "away": away.raws[0]}
-row = list(parcels.get_feature_names_out()).index(f"{parcels.parcels_['name'][5]} x")
+name = parcels.parcels_["name"][parcels.parcels_["z"].idxmax()]
+row = list(parcels.get_feature_names_out()).index(f"{name} z")
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.8), layout="constrained")
-for axis, (name, raw) in zip(axes, raws.items(), strict=True):
+for axis, (where, raw) in zip(axes, raws.items(), strict=True):
     weights = parcels.operator(raw)[row]
     weights = weights / np.abs(weights).max()
     image, _ = mne.viz.plot_topomap(
-        weights, raw.info, axes=axis, show=False, contours=4, cmap="RdBu_r", vlim=(-1, 1)
-    )
-    axis.set_title(f"{name}, {len(raw.ch_names)} electrodes", fontsize=9)
+        weights, raw.info, axes=axis, show=False, contours=4, cmap="RdBu_r", vlim=(-1, 1),
+        sphere=mne.make_sphere_model("auto", "auto", raw.info),
+    )  # fmt: skip
+    axis.set_title(f"{where}, {len(raw.ch_names)} electrodes", fontsize=9)
 fig.colorbar(image, ax=axes, label="weight (of the largest)", shrink=0.7)
-fig.suptitle(f"Simulated: filter of {parcels.parcels_['name'][5]}, x", fontsize=10)
+fig.suptitle(f"Simulated: filter of {name}, z", fontsize=10)
 plt.show()
 
 # %%
@@ -112,7 +114,8 @@ plt.show()
 # - Where one cap is all there is, unmixing needs no head and no atlas and finds more:
 #   ``SambaModel(unmix="auto")``. It needs sources whose power changes, and fewer of them than
 #   channels.
-# - With few electrodes (16 and less) or noise as large as the signal, little is gained.
+# - The sphere goes through the stated electrodes. Places of an ideal cap, all on one sphere, may be
+#   off by more than a centimetre: digitised places, or those of a template head, carry further.
 # - With a person's own MRI, pass the forward model: ``SourceParcels(atlas=labels, head=forward)``.
 #
 # ``benchmarks/sensors.py`` measures all of this, with ridge and oracles beside it. In a pipeline,

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 
 from mne_samba import SourceParcels, make_windows
 from mne_samba.baselines import BandPowerRidge
-from mne_samba.datasets import simulate_paired
+from mne_samba.datasets import load_eeg_rest, simulate_paired
 from mne_samba.transformers._parcel_grid import places_in, sphere_of
 
 SMALL = {"n_sources": 8, "n_targets": 4, "sources_per_target": 2, "sfreq": 100.0}
@@ -299,3 +299,14 @@ def test_refusals(raw):
     bad = raw.copy().set_annotations(mne.Annotations(0.0, 39.9, "BAD"))
     with pytest.raises(ValueError, match="free of BAD annotations"):
         SourceParcels(n_parcels=3).fit(bad)
+
+
+def test_real_alpha_comes_from_the_back_of_the_head():
+    raw = load_eeg_rest().crop(0, 60)
+    parcels = SourceParcels(n_parcels=24).fit(raw)
+    assert parcels.reg_errors_.iloc[[0, -1]].min() > parcels.reg_errors_.min()
+    spectrum = parcels.transform(raw).compute_psd("welch", fmin=2, fmax=40, n_fft=500)
+    power, freqs = spectrum.get_data(return_freqs=True)
+    power = power.reshape(24, 3, -1).sum(axis=1)
+    share = power[:, (freqs > 8) & (freqs < 12)].sum(axis=1) / power.sum(axis=1)
+    assert np.corrcoef(share, parcels.parcels_["y"])[0, 1] < -0.5

@@ -131,7 +131,10 @@ def _compare(rec: Recordings, found: dict, detrend, log: bool) -> tuple[str, dic
 
     Whitening is half of what joint diagonalisation does, and is tried where that does not help.
     """
-    options = CoreOptions("sparse", "canonical", "human", True, False, "linear", 0)
+    options = CoreOptions(
+        map_prior="sparse", hrf="canonical", hrf_bounds="human", band_attention=True,
+        target_bands=False, power="linear", seed=0,
+    )  # fmt: skip
     n_blocks = 2 if len(rec.ch_names) > _MANY else _BLOCKS
     scores, best, margin = {}, "channels", 0.0
     for name, features in found.items():

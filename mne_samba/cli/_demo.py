@@ -62,7 +62,7 @@ class Size:
 
 
 QUICK = Size(
-    duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, model="core", n_people=3
+    duration=240.0, n_sources=6, n_targets=8, n_shifts=99, n_bootstrap=20, model="core", n_people=2
 )
 
 

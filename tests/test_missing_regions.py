@@ -96,7 +96,7 @@ def test_where_regions_cannot_be_left_out_they_are_refused(people, gaps):
 
 @pytest.mark.parametrize("hrf", ["canonical", "fir"])
 def test_the_baseline_learns_a_region_from_those_who_have_it(people, gaps, hrf):
-    options = {"t_r": 2.0, "hrf": hrf}
+    options = {"t_r": 2.0, "hrf": hrf, "loss": "squared"}
     ridge = BandPowerRidge(**options).fit(people.raws, gaps)
     for region, who in ((2, [0]), (5, [0, 1]), (7, [0, 1, 2])):
         alone = BandPowerRidge(**options).fit(

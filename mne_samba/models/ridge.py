@@ -119,10 +119,9 @@ def fit_ridge(
     mean, scale = rows.mean(axis=0), _spread(rows)
     del rows
     standard = [(f - mean) / scale for f in features]
-    blocks, times = time_blocks(data, max(options.n_folds, 2), options.gap)
 
     def fit(targets):
-        weights, intercept, alpha = _fit_regions(standard, targets, blocks, times, data, options)
+        weights, intercept, alpha = _fit_regions(standard, targets, data, options)
         found = Ridge(data.grid, n_fir, mean, scale, weights, intercept, alpha)
         return found, [f @ weights + intercept for f in standard]
 
@@ -140,17 +139,19 @@ def fit_ridge(
     return fit_robustly(fit, data.targets, options.loss, better)
 
 
-def _fit_regions(standard, targets, blocks, times, data, options):
+def _fit_regions(standard, targets, data, options):
     """Weights (n_features, n_targets), intercepts and penalties (n_targets,)."""
     n_targets = targets[0].shape[1]
     weights = np.empty((standard[0].shape[1], n_targets))
     intercept, alpha = np.empty((2, n_targets))
     # Regions that the same recordings have are fitted together, on those recordings alone.
     for columns, members in by_pattern(np.stack([lacking(t) for t in targets])):
-        some = np.repeat(members, [len(t) for t in targets])
-        x, y = np.concatenate(standard)[some], np.concatenate(targets)[some][:, columns]
+        index = np.flatnonzero(members)
+        blocks, times = time_blocks(data.take(index), max(options.n_folds, 2), options.gap)
+        x = np.concatenate([standard[i] for i in index])
+        y = np.concatenate([targets[i][:, columns] for i in index])
         kept = np.isfinite(y).all(axis=1)
-        own = x[kept], y[kept], blocks[some][kept], times[some][kept]
+        own = x[kept], y[kept], blocks[kept], times[kept]
         weights[:, columns], intercept[columns], alpha[columns] = _fit_columns(
             *own, data.grid, options
         )

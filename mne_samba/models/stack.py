@@ -32,17 +32,26 @@ class Stack:
 
     ridge: Ridge
     share: np.ndarray = array("n_targets")
+    scale: float = 1.0  # slope of measured on mixed held-out frames, at most 1
 
     def mix(self, frames: list[np.ndarray], powers, grid: LowRateGrid) -> list[np.ndarray]:
         """Mix frames (n_frames, n_targets) of the model with those of the ridge."""
         pairs = zip(frames, self.ridge.predict(powers, grid), strict=True)
-        return [(1 - self.share) * frame + self.share * other for frame, other in pairs]
+        mixed = [(1 - self.share) * frame + self.share * other for frame, other in pairs]
+        return [self.scale * frame for frame in mixed]
 
     def network(self, module, scale: np.ndarray, grid: LowRateGrid) -> StackedNet:
         """Network of both parts, whose frames of the first are multiplied by ``scale``."""
         kernel, intercept = self.ridge.at_bins(grid)
         own = like(module)
-        net = StackedNet(module, (1 - self.share) * scale, self.share, kernel, intercept, grid.step)
+        net = StackedNet(
+            module,
+            self.scale * (1 - self.share) * scale,
+            self.scale * self.share,
+            kernel,
+            intercept,
+            grid.step,
+        )
         return net.to(own.device, own.dtype)
 
 
@@ -69,11 +78,17 @@ def choose_stack(
     n_fir = fir_lags(data.grid, FIR_LENGTH)
     ridge, _ = fit_ridge(data, n_fir, RidgeOptions())
     logger.info("FIR ridge carries %.0f %% of predictions: held-out frames prefer it.", 100 * share)
-    mixed = (1 - share) * judgement.held.residuals + share * held
-    left = replace(
-        judgement.held, residuals=mixed, variance=(1 - share) ** 2 * judgement.held.variance
+    measured = np.concatenate(
+        [y[m] for _, f in folds for y, m in zip(f.as_measured().targets, f.masks, strict=True)]
     )
-    stack = Stack(ridge, np.full(data.n_targets, share))
+    mixed = measured - (1 - share) * judgement.held.residuals - share * held
+    slope = np.nansum(mixed * measured) / max(np.nansum(mixed**2), 1e-12)
+    scale = float(np.clip(slope, 0.05, 1.0))
+    left = replace(
+        judgement.held, residuals=measured - scale * mixed,
+        variance=(scale * (1 - share)) ** 2 * judgement.held.variance,
+    )  # fmt: skip
+    stack = Stack(ridge, np.full(data.n_targets, share), scale)
     return stack, replace(judgement, held=left)
 
 
@@ -101,7 +116,8 @@ def _best_share(folds, scale: float) -> float:
 
     scores = [correlation(share) for share in _SHARES]
     best = max(scores, key=np.mean)
-    if scores[0] is best:
+    gain, error = mean_and_error(best - scores[0])
+    if gain <= error:
         return 0.0
     behind = [mean_and_error(best - score) for score in scores]
     return float(max(s for s, (lost, error) in zip(_SHARES, behind, strict=True) if lost <= error))

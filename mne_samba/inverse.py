@@ -58,7 +58,7 @@ class InverseState:
     provenance: list[dict]  # of BOLD
 
     def _sizes(self) -> dict[str, int]:
-        return {"n_channels": len(self.layout.ch_names)}
+        return {"n_channels": len(self.inputs.layout.ch_names)}
 
 
 class InverseTranslator(Assembled, OfPairs, BaseEstimator):

@@ -185,7 +185,7 @@ CASES = {
     "Raw mixed with arrays": (AT, lambda w: [w["raws"][0], w["arrays"][1]], "bolds", TypeError,
                               "mixes"),
     "four dimensions": (CUT, lambda w: w["windows"][None], lambda w: w["y"][:1], ValueError,
-                        r"shape \(1, 6, 4, "),
+                        r"holds power of 4 bands, measured elsewhere"),
     "no y": (AT, "raws", lambda w: None, ValueError, "y is None"),
     "a file name as y": (AT, "raws", lambda w: "bold.tsv", FileNotFoundError,
                          "y is a path, but there is no file"),
@@ -246,7 +246,8 @@ def test_the_baseline_refuses_the_same(world, name):
 
 
 OPTIONS = {
-    "channels": ("x", ValueError), "power": ("x", ValueError),
+    "channels": ("x", ValueError), "power": ("x", ValueError), "unmix": ("x", ValueError),
+    "loss": ("x", ValueError),
     "hrf": ("x", ValueError), "hrf_bounds": ("x", ValueError), "map_prior": ("x", ValueError),
     "recurrent": ("rnn", ValueError), "graph": ("tree", ValueError),
     "corrections": ("maybe", ValueError), "dtype": ("float16", ValueError),

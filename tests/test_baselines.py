@@ -140,13 +140,12 @@ def test_bad_parameters(people):
 def test_translator_beats_the_better_ridge_and_stays_at_zero_without_coupling():
     world = {"level": "source", "n_sources": 12, "n_targets": 8, "sfreq": 100.0, "snr": 4.0}
     data = simulate_paired(1, 900.0, random_state=0, **world)
-    other = simulate_paired(1, 900.0, coupling=False, random_state=0, **world)
-    train = data.raws[0].copy().crop(0, 675, include_tmax=False)
-    test = data.raws[0].copy().crop(675, None)
     clean = data.truth.clean_bolds[0]
     cut = round(675 / 2.0 + 0.5)
 
-    def held_out(model, bold, truth):
+    def held_out(model, raw, bold, truth):
+        train = raw.copy().crop(0, 675, include_tmax=False)
+        test = raw.copy().crop(675, None)
         model.fit(train, bold[:337])
         # 675 s lie within frame 337; the test part begins with frame 338.
         pred = model.set_params(reader__first_volume=1.0).predict(test)
@@ -154,11 +153,16 @@ def test_translator_beats_the_better_ridge_and_stays_at_zero_without_coupling():
         return pearson(truth[cut:][known], pred[known][: len(truth[cut:][known])]).mean()
 
     translator = SambaTranslator(t_r=2.0, random_state=0)
-    score = held_out(translator, data.bolds[0], clean)
+    score = held_out(translator, data.raws[0], data.bolds[0], clean)
     ridges = [
-        held_out(BandPowerRidge(t_r=2.0, hrf=hrf), data.bolds[0], clean)
+        held_out(BandPowerRidge(t_r=2.0, hrf=hrf), data.raws[0], data.bolds[0], clean)
         for hrf in ("canonical", "fir")
     ]
     assert score > max(ridges) + 0.03 and max(ridges) > 0.3
-    null = held_out(clone(translator), other.bolds[0], other.truth.clean_bolds[0])
-    assert abs(null) < 0.1
+    # Of one world the mean over its few frames and regions has a standard error of .08.
+    nulls = []
+    for seed in range(4):
+        other = simulate_paired(1, 900.0, coupling=False, random_state=seed, **world)
+        core = SambaTranslator(t_r=2.0, model="core", random_state=0)
+        nulls.append(held_out(core, other.raws[0], other.bolds[0], other.truth.clean_bolds[0]))
+    assert abs(np.mean(nulls)) < 0.1

@@ -243,7 +243,7 @@ UNMIXING = {
 }  # fmt: skip
 FRAMEWISE = {"estimator": Ridge(1e3), "t_r": Refused(-1.0, "t_r"), "detrend": "linear"}
 LATENTS = {
-    "forward": forward(reader=Reader(picks=[0, 1])),
+    "forward": forward(CoreModel(bands=BANDS, power="log", target_bands=False)),
     "inverse": Refused(Ridge(), "inverse must be a InverseTranslator"),
     "alignment": None,
 }

@@ -3,7 +3,7 @@
 import mne
 import pytest
 
-from mne_samba import InverseTranslator, SambaTranslator, WaveletBandAttention
+from mne_samba import CoreModel, InverseTranslator, SambaTranslator, WaveletBandAttention
 
 
 class Counted(mne.io.RawArray):
@@ -34,7 +34,9 @@ ONCE, TWICE = 1.3, 2.3
 
 def test_band_power_is_measured_once_on_the_way_there(recording):
     raw, bold = recording
-    translator = SambaTranslator(t_r=2.0, model="core", random_state=0).fit([raw], [bold])
+    translator = SambaTranslator(t_r=2.0, model=CoreModel(unmix=None), random_state=0).fit(
+        [raw], [bold]
+    )
     assert 1 < raw.lengths() < TWICE
     for call in (
         lambda: translator.predict([raw]),

@@ -160,6 +160,8 @@ def test_networks_of_recordings_that_are_shorter_than_a_window(log_people, model
     assert np.isfinite(back.predict(bold)).all()
 
 
+@pytest.mark.filterwarnings("ignore:The 3 frames of BOLD last 6 s")
+@pytest.mark.filterwarnings("ignore:X holds eeg channels at 100 Hz")  # which are drives here
 @pytest.mark.parametrize(
     "model",
     [

@@ -132,14 +132,14 @@ def test_better_than_channels_on_unseen_frames(sensors):
     n = 150
     train = [raw.copy().crop(0, 2.0 * n, include_tmax=False) for raw in sensors.raws]
     scores = {}
-    for unmix in ("auto", None):
+    for unmix in ("joint", None):
         model = _core(unmix=unmix).fit(train, [bold[:n] for bold in sensors.bolds])
         frames = model.predict(sensors.raws)
         scores[unmix] = np.mean([
             pearson(truth[n + 15 :], frame[n + 15 :])
             for truth, frame in zip(sensors.truth.clean_bolds, frames, strict=True)
         ])  # fmt: skip
-    assert scores["auto"] > scores[None] + 0.02
+    assert scores["joint"] > scores[None] + 0.02
 
 
 def test_unmixed_channels_are_left_alone(people):

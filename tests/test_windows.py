@@ -304,7 +304,6 @@ def test_bad_bold_values(kind):
         (counting_bold(400), ValueError, r"outside the recording \(0 to 300 s\)"),
         (counting_bold(48, 150), ValueError, "transpose"),
         (counting_bold(400, 100), ValueError, "swapped"),
-        (counting_bold(15), ValueError, "shorter than one window"),
         ([counting_bold(), counting_bold()], ValueError, "one recording"),
     ],
 )
@@ -347,6 +346,11 @@ def test_bold_that_does_not_fit(bold, error, message):
 def test_bad_parameters(parameters, error, message):
     with pytest.raises(error, match=message):
         windows(clock_raw(), counting_bold(), **{"t_r": 2.0, **parameters})
+
+
+def test_no_window_fits():
+    with pytest.raises(ValueError, match="shorter than one window"):
+        make_windows(clock_raw(30.0), counting_bold(15), t_r=2.0)
 
 
 def test_windows_fit_short_recordings():

@@ -7,7 +7,7 @@ training data, with the canonical response and few targets, say which ones predi
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from mne.utils import logger
@@ -53,7 +53,8 @@ class UnmixingChoice:
     scores: dict[str, float]
     margin: float
     mixing: float
-    seconds: float
+    # The same fit, the same file.
+    seconds: float = field(default=0.0, metadata={"saved": False})
 
 
 def learner_of(rec: Recordings, bands: dict, segment: float = 10.0) -> Learner:

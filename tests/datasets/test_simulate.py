@@ -281,7 +281,7 @@ def test_global_random_state_is_left_alone():
         ({"bands": {"alpha": 10}}, "must be a pair"),
         ({"bands": [(8, 13)]}, "bands must be a dict"),
         ({"montage": "hat"}, "montage must be None or the name"),
-        ({"montage": "biosemi32", "level": "source"}, "belongs to level"),
+        ({"montage": "biosemi32", "level": "source"}, "belong to level"),
         ({"stimulus_variance": 0.5}, "give n_stimuli"),
         ({"sources_per_target": 40}, "more than n_sources"),
     ],

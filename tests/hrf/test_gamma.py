@@ -83,17 +83,18 @@ def test_bounds_are_a_preset_or_a_pair():
     assert check_bounds("fast") is HRF_BOUNDS["fast"]
     with pytest.raises(ValueError) as said:
         check_bounds("rat")
-    assert str(said.value) == "bounds must be one of ['fast', 'human'], got 'rat'."
+    assert str(said.value).startswith("bounds must be one of ['fast', 'human'], or a pair (low, ")
+    assert str(said.value).endswith("; got 'rat'.")
     good = np.array([1.0, 2, 1, 1, 1, 1])
     wrong = [(good[:5], good + 1), (good, good[:5] + 1)]
     wrong += [(good, good + [i != k for i in range(6)]) for k in range(4)]  # one that stays
     for pair in wrong:
         with pytest.raises(ValueError) as said:
             check_bounds(pair)
-        assert str(said.value) == (
-            "bounds must be a preset or a pair (low, high) of six increasing values in the order "
-            f"of {HRF_PARAMS}, got {pair!r}."
+        assert str(said.value).startswith(
+            "bounds must be one of ['fast', 'human'], or a pair (low, "
         )
+        assert f"in the order of {HRF_PARAMS}; got" in str(said.value)
 
 
 def test_arrays_stay_arrays_and_tensors_keep_their_precision():

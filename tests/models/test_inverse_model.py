@@ -29,6 +29,10 @@ class Input:
     layout: Layout
     features: BandPower
 
+    @property
+    def node_names(self):
+        return self.layout.ch_names
+
 
 def layout_of(data):
     return Layout(data.kind, data.grid.t_r, 100.0, data.ch_names, data.target_names, 30, 0.0)

@@ -28,8 +28,9 @@ def start(data):
     fitted = MODEL.fit(data, Trainer(device="cpu"), 0)
     layout = Layout("recordings", 2.0, 100.0, data.ch_names, data.target_names, 30, 20.0)
     return fitted, SimpleNamespace(
-        layout=layout, features=BandPower(Shannon(data.bands), data.grid)
-    )
+        layout=layout, features=BandPower(Shannon(data.bands), data.grid),
+        node_names=layout.ch_names,
+    )  # fmt: skip
 
 
 def test_the_same_layout_is_adapted(data, start):

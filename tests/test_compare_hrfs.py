@@ -29,6 +29,7 @@ def fit(params, seed, minutes=12, snr=2.0, gain=1.0, **kwargs):
     clean = fftconvolve(drive, response, axes=1)[:, : n_times : int(T_R * SFREQ)]
     noise = lfilter([1], [1, -0.6], rng.standard_normal(clean.shape), axis=1)
     noise *= clean.std(1, keepdims=True) / noise.std(1, keepdims=True) / np.sqrt(snr)
+    kwargs = {"hrf": "double_gamma", "loss": "squared", **kwargs}
     model = LearnableHRF(t_r=T_R, verbose=False, **kwargs, reader=Reader(sfreq=SFREQ))
     return model.fit([drive], [gain * (clean + noise).T])
 

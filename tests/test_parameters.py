@@ -314,7 +314,10 @@ OTHERS = {
     WaveletBandAttention: (ATTENTION, {"t_r": 2.0}, recordings),
     SourceParcels: (PARCELS, {"n_parcels": 3, "reg": 0.1}, capped),
     LearnableHRF: (
-        RESPONSE, {"t_r": 2.0, "reader": Reader(sfreq=4.0), "random_state": 0}, drives,
+        RESPONSE,
+        {"t_r": 2.0, "reader": Reader(sfreq=4.0), "hrf": "double_gamma", "loss": "squared",
+         "random_state": 0},
+        drives,
     ),
     FramewiseRegressor: (FRAMEWISE, {}, frames),
     ConformalRegressor: (

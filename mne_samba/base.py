@@ -234,24 +234,8 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         )  # fmt: skip
 
 
-class Translator(TransformerMixin):
-    """What all translators share: names of latents, and files."""
-
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of the columns of ``transform``.
-
-        Parameters
-        ----------
-        input_features : None
-            Not used, as scikit-learn passes it.
-
-        Returns
-        -------
-        names : array of str, shape (n_columns,)
-            Mean and standard deviation over time of every latent; regions for tables.
-        """
-        check_is_fitted(self)
-        return np.array(self._columns(), dtype=object)
+class InFiles:
+    """An estimator that can be kept in a file."""
 
     def save(self, path, overwrite: bool = False) -> None:
         """Save to one file, which `read_samba` reads.
@@ -270,6 +254,26 @@ class Translator(TransformerMixin):
         """
         check_is_fitted(self)
         write_estimator(self, path, overwrite)
+
+
+class Translator(InFiles, TransformerMixin):
+    """What all translators share: names of latents, and files."""
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Names of the columns of ``transform``.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used, as scikit-learn passes it.
+
+        Returns
+        -------
+        names : array of str, shape (n_columns,)
+            Mean and standard deviation over time of every latent; regions for tables.
+        """
+        check_is_fitted(self)
+        return np.array(self._columns(), dtype=object)
 
 
 class Assembly(NamedTuple):

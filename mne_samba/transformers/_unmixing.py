@@ -11,11 +11,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import as_float_array, check_number, check_option, keeps_earlier_fit
-from ..base import forget_fit
+from ..base import InFiles, forget_fit
 from ..data.channels import align
 from ..data.given import what_is
 from ..data.recordings import Layout, Recordings
-from ..model_file import write_estimator
 from ..models.unmix_choice import learner_of
 from ..reader import HasReader
 from ..unmixing import SpatialFilter
@@ -34,7 +33,7 @@ class UnmixingState:
         return {"n_sensors": len(self.layout.ch_names)}
 
 
-class Unmixing(HasReader, TransformerMixin, BaseEstimator):
+class Unmixing(HasReader, InFiles, TransformerMixin, BaseEstimator):
     r"""Unmix channels into components before their power is taken.
 
     Every sensor sees a mixture of sources, :math:`x(t) = A s(t)`. Where sources wax and wane each
@@ -341,24 +340,6 @@ class Unmixing(HasReader, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return np.array(self.component_names_, dtype=object)
-
-    def save(self, path, overwrite: bool = False) -> None:
-        """Save to one file, which `read_samba` reads.
-
-        Parameters
-        ----------
-        path : str | Path
-            Where.
-        overwrite : bool
-            Replace an existing file.
-
-        Raises
-        ------
-        FileExistsError
-            If the file exists and ``overwrite`` is False.
-        """
-        check_is_fitted(self)
-        write_estimator(self, path, overwrite)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -232,8 +232,8 @@ def what_was_fitted(model) -> str:
     share = np.mean(getattr(model, "stack_weights_", 0.0))
     if share > 0:
         words += (
-            f" Held-out frames prefer a mixture: ridge regression on lagged power (FIR) carries "
-            f"{100 * share:.0f} % of predictions."
+            f" Drives differ in their timing: free responses of every drive (a smooth FIR ridge) "
+            f"carry {100 * share:.0f} % of predictions."
         )
     if model.corrections_kept_:
         return f"{words} Graph attention and recurrence correct it."

@@ -139,8 +139,8 @@ class SambaTranslator(Assembled, BoldPredictor):
         Whether graph attention and recurrence are used: never with ``model="core"``, always with
         ``model="paper"``.
     stack_weights_ : array, shape (n_targets,)
-        Share of a ridge regression on lagged power (FIR) in predictions: above 0 where held-out
-        frames prefer it beside the network; not with ``model="paper"``.
+        Share of free responses of every drive (a smooth FIR ridge) in predictions: above 0 where
+        training data prefer them to one response per region; not with ``model="paper"``.
     frame_weights_ : list of array, each (n_frames, n_targets) | None
         Weights of training frames per recording or window: below 1 where a frame lay far from its
         prediction. None where the loss was squared; not with ``model="paper"``.

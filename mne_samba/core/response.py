@@ -83,11 +83,7 @@ def _build_prior(kind, n_lags, dt, bounds, n_basis, n_dictionary, seed):
     kernels = double_gamma(lags, params)
     moment = kernels.T @ kernels / len(kernels)
     if kind == "fir":
-        # Free responses: as smooth as double gammas are, fading at the end of the history.
-        width = 0.1 * lags[kernels.mean(0) > 0.1 * kernels.mean(0).max()].max()
-        smooth = np.exp(-0.5 * ((lags[:, None] - lags) / width) ** 2)
-        fade = 0.3 * np.sqrt(np.clip((lags[-1] - lags) / lags[-1], 0, 1))
-        moment = moment + fade[:, None] * smooth * fade
+        moment = moment + _smooth(kernels, lags)
     values, vectors = np.linalg.eigh(moment)
     # Components below rounding carry no response but would make the Gram matrix singular.
     n_kept = max(1, min(n_basis, int((values > 1e-10 * values[-1]).sum())))
@@ -99,6 +95,25 @@ def _build_prior(kind, n_lags, dt, bounds, n_basis, n_dictionary, seed):
         basis, mean, covariance = map(torch.from_numpy, (basis, mean, covariance))
         return ResponsePrior(kind, basis, mean=mean, covariance=covariance)
     return ResponsePrior(kind, torch.from_numpy(basis), torch.from_numpy(elements), params)
+
+
+def _smooth(kernels: np.ndarray, lags: np.ndarray) -> np.ndarray:
+    """Covariance (n_lags, n_lags) as smooth as double gammas (n_elements, n_lags) are.
+
+    It fades at the end of the history.
+    """
+    width = 0.1 * lags[kernels.mean(0) > 0.1 * kernels.mean(0).max()].max()
+    smooth = np.exp(-0.5 * ((lags[:, None] - lags) / width) ** 2)
+    fade = 0.3 * np.sqrt(np.clip((lags[-1] - lags) / lags[-1], 0, 1))
+    return fade[:, None] * smooth * fade
+
+
+def lag_covariance(n_lags: int, dt: float, bounds="human", seed: int = 0) -> np.ndarray:
+    """Second moment (n_lags, n_lags) of free responses, whose family is ``"fir"``."""
+    lags = (np.arange(n_lags) + 0.5) * dt
+    draw = _named_dictionary if isinstance(bounds, str) else hrf_dictionary
+    kernels = double_gamma(lags, draw(N_DICTIONARY, bounds, seed))
+    return kernels.T @ kernels / len(kernels) + _smooth(kernels, lags)
 
 
 _named_prior = lru_cache(maxsize=8)(_build_prior)

@@ -7,8 +7,7 @@ to the whole training data: each fit goes on from the one before.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -80,7 +79,7 @@ class CoreOptions:
     def of(cls, model, seed: int) -> CoreOptions:
         """Take the parameters of a model."""
         # Models of the way back have log power and no such parameter.
-        power = getattr(model, "power", "log")
+        power = getattr(model, "scale_of_power", "log")
         return cls(
             model.map_prior, model.hrf, model.hrf_bounds, model.band_attention, model.target_bands,
             power, seed,
@@ -291,25 +290,6 @@ def _in_blocks(options, data, own_bands, previous=None, **blocks) -> list[tuple[
 def correlation_in_blocks(data: Paired, options: CoreOptions, n_blocks: int) -> np.ndarray:
     """Correlation (n_targets,) of cores with blocks that they have not seen, by quick fits."""
     return _correlation(data, _in_blocks(options, data, False, n_blocks=n_blocks))
-
-
-def unseen(choice: Choice) -> Iterator[tuple[Core, Paired, Paired]]:
-    """Cores of the chosen kind, what they are fitted to, and what they have not seen.
-
-    That is half of the recordings, and then the other half; of fewer than four, blocks in turn. Of
-    some targets, by fits that end early.
-    """
-    data, keys = choice.data, list(dict.fromkeys(choice.data.keys))
-    some = draw(data, choice.options.seed, _FEW)
-    data = data if some is None else data.of_targets(some)
-    parts = inner_blocks(data)
-    if len(keys) >= 4:
-        first = [key in keys[::2] for key in data.keys]
-        halves = [data.take(np.flatnonzero(np.equal(first, half))) for half in (True, False)]
-        parts = itertools.permutations(halves)
-    for part, held in parts:
-        core = _fit(choice.options, part, choice.own_bands, choice.previous, **_ROUGH)
-        yield core, part, held
 
 
 def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:

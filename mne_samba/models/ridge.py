@@ -12,7 +12,6 @@ import torch
 from mne.utils import logger
 from scipy import linalg
 
-from .._regression import ridge_evidence
 from ..arrays import array
 from ..core.robust import FrameWeights, clearly_better, fit_robustly
 from ..data.missing import by_pattern, lacking
@@ -29,10 +28,7 @@ _HELD = 0.2
 
 @dataclass(frozen=True, eq=False)
 class RidgeOptions:
-    """How penalties are chosen; as in `mne_samba.baselines.BandPowerRidge`.
-
-    Without folds the evidence decides, which takes one decomposition.
-    """
+    """How penalties are chosen; as in `mne_samba.baselines.BandPowerRidge`."""
 
     alphas: np.ndarray = field(default_factory=_ALPHAS.copy)
     per_target: bool = True
@@ -57,34 +53,11 @@ class Ridge:
 
     def predict(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Frames (n_frames, n_targets) from band power (n_channels, n_bands, n_bins)."""
-        if self.n_fir is not None and grid != self.grid:
-            kernel, intercept = self.at_bins(grid)
-            return [_convolved(power, kernel, grid.step) + intercept for power in powers]
         out = []
         for power in powers:
             features = ridge_features(power, grid, self.n_fir)
             out.append((features - self.mean) / self.scale @ self.weights + self.intercept)
         return out
-
-    def at_bins(self, grid: LowRateGrid) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (n_targets, n_channels * n_bands, n_lags) of bins, and intercepts.
-
-        A coefficient of a lag is spread evenly over the time that it stands for.
-        """
-        weights = self.weights / self.scale[:, None]
-        intercept = self.intercept - self.mean @ weights
-        place = (np.arange(grid.n_lags) + 0.5) * grid.dt / self.grid.t_r
-        by_lag = weights.reshape(self.n_fir, -1, len(intercept))
-        kernel = by_lag[np.minimum(place.astype(int), self.n_fir - 1)]
-        kernel = kernel * ((place < self.n_fir) * grid.dt / self.grid.t_r)[:, None, None]
-        return np.ascontiguousarray(kernel.transpose(2, 1, 0)), intercept
-
-
-def _convolved(power: np.ndarray, kernel: np.ndarray, step: int) -> np.ndarray:
-    """Frames (n_frames, n_targets) of kernels (n_targets, n_features, n_lags) at every bin."""
-    flat = power.reshape(kernel.shape[1], -1).astype(float)
-    past = np.lib.stride_tricks.sliding_window_view(flat, kernel.shape[2], axis=-1)
-    return np.einsum("fnl,mfl->nm", past[:, ::step, ::-1], kernel, optimize=True)
 
 
 def fir_lags(grid: LowRateGrid, seconds: float) -> int:
@@ -147,7 +120,7 @@ def _fit_regions(standard, targets, data, options):
     # Regions that the same recordings have are fitted together, on those recordings alone.
     for columns, members in by_pattern(np.stack([lacking(t) for t in targets])):
         index = np.flatnonzero(members)
-        blocks, times = time_blocks(data.take(index), max(options.n_folds, 2), options.gap)
+        blocks, times = time_blocks(data.take(index), options.n_folds, options.gap)
         x = np.concatenate([standard[i] for i in index])
         y = np.concatenate([targets[i][:, columns] for i in index])
         kept = np.isfinite(y).all(axis=1)
@@ -165,10 +138,7 @@ def _fit_columns(features, target, blocks, times, grid, options):
     middle = target.mean(axis=0)
     target = target - middle
     alphas = options.alphas * (features**2).sum() / min(features.shape)
-    if not options.n_folds:
-        scores = _evidence(features, target, alphas)
-    else:
-        scores = _cross_validate(features, target, blocks, times, alphas, grid, options)
+    scores = _cross_validate(features, target, blocks, times, alphas, grid, options)
     if not options.per_target:
         scores = np.repeat(scores.mean(axis=1, keepdims=True), scores.shape[1], axis=1)
     best = scores.argmax(axis=0)
@@ -196,19 +166,6 @@ def _cross_validate(features, target, blocks, times, alphas, grid, options) -> n
             residual = target[test] - features[test] @ solve(np.full(target.shape[1], i))
             error[i] += (residual**2).sum(axis=0)
     return -error
-
-
-def _evidence(features, target, alphas) -> np.ndarray:
-    """Log marginal likelihood (n_alphas, n_targets) of penalties."""
-    n, p = features.shape
-    gram = features.T @ features if p <= n else features @ features.T
-    values, vectors = linalg.eigh(gram)
-    values = np.maximum(values, 1e-12 * values.max())
-    rotated = vectors.T @ (features.T @ target if p <= n else target)
-    if p > n:
-        rotated = rotated * np.sqrt(values)[:, None]
-    power = (target**2).sum(axis=0)
-    return np.stack([ridge_evidence(values, rotated.T, power, n, a, 1e-6) for a in alphas])
 
 
 def _splits(blocks: np.ndarray, times: np.ndarray, apart: int) -> list[tuple]:

@@ -8,6 +8,7 @@ from ..data.paired import Paired
 from ..data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
 from ..data.recordings import Recordings
 from ..nn.recurrent import RECURRENT
+from ..wavelets import Precomputed, as_bank
 from .core_choice import CoreBased
 from .graphs import check_graph_option, is_about_channels
 from .samba_fit import FittedSamba, fit_samba
@@ -73,12 +74,20 @@ class CoreModel(CoreBased):
 
     def scaler(self) -> PowerScaler:
         """Give the scale of band power that fits begin with."""
-        return PowerScaler(log=self.power == "log")
+        return PowerScaler(log=self.scale_of_power == "log")
 
     @property
     def chooses_scale(self) -> bool:
         """Whether fits may take another scale than they begin with."""
-        return self.power == "auto"
+        return self.scale_of_power == "auto"
+
+    @property
+    def scale_of_power(self) -> str:
+        """Scale of band power, or that it is to be chosen: a logarithm of the user's stays."""
+        bank = as_bank(self.bands)
+        if self.power == "auto" and isinstance(bank, Precomputed) and bank.scale != "linear":
+            return "log"
+        return self.power
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedSamba:
         """Fit to paired data; what the model asks for is judged on what the trainer holds out."""
@@ -105,7 +114,8 @@ class SambaModel(CoreModel):
         predicts held-out training frames better; it leaves channels alone where they hardly
         correlate, where X holds no signals, and where ``graph`` is about them.
     power : "auto" | "linear" | "log"
-        Scale of band power; "auto" takes what predicts held-out frames better.
+        Scale of band power; "auto" takes what predicts held-out frames better, and leaves power
+        that comes as a logarithm (`mne_samba.wavelets.Precomputed`) as it is.
     loss : "auto" | "squared" | "robust"
         Squares, or Huber's loss, which frames far from their prediction do not rule; "auto" takes
         it where tails of residuals are heavy, by the variance of both estimates.

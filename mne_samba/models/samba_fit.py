@@ -111,7 +111,7 @@ class FittedSamba:
 
 def fit_samba(model, data: Paired, trainer: Trainer, seed: int | None, start) -> FittedSamba:
     """Fit a `SambaModel` or `CoreModel`."""
-    previous = start_of(start, FittedSamba, data, model.power)
+    previous = start_of(start, FittedSamba, data, model.scale_of_power)
     core = None if previous is None else previous.core
     checkpoints = Checkpoints(trainer, model, data, seed, core)
     with checkpoints.seeded():
@@ -166,14 +166,17 @@ def _fit_chosen(
     """Fit the core that was chosen, and corrections."""
     data, trainer, windowing = choice.data, corrections.trainer, corrections.windowing
     graphs, split = corrections.graphs(data), trainer.split(data)
-    judgement = Judgement.open(trainer)
+    judgement, cores = Judgement.open(trainer), []
     if split is not None:
         choice = choice.of_part(split[0])
+        cores = [choice.part]
         some = draw(split[0], checkpoints.seed)
         judgement = corrections.on_part(choice.part, *split, some, checkpoints.of("judged"))
     elif data.kind != "table" and data.n_frames >= MIN_TRAIN_FRAMES:
-        judgement = judge_blocks(data, choice.in_blocks(), trainer)
-    stack, judgement = choose_stack(choice, split, judgement)
+        blocks = choice.in_blocks()
+        cores = [core for core, _ in blocks]
+        judgement = judge_blocks(data, blocks, trainer)
+    stack, judgement = choose_stack(choice, cores, split, judgement)
     core = choice.whole()
     used = corrections.trained and (judgement.kept or corrections.always)
     module, spec = corrections.build(core, graphs if used else None)

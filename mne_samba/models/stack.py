@@ -1,4 +1,4 @@
-"""Never below ridge: FIR ridge beside a model, mixed with it where held-out frames prefer it."""
+"""Never below ridge: free responses of every drive beside a model, mixed where that may help."""
 
 from __future__ import annotations
 
@@ -8,151 +8,157 @@ import numpy as np
 from mne.utils import logger
 
 from ..arrays import array
-from ..data.paired import Paired, inner_blocks
+from ..core import Core
+from ..core.free import FreeResponses, fit_free
+from ..data.missing import by_pattern, lacking
+from ..data.paired import Paired, inner_blocks, stitch
 from ..data.power import LowRateGrid
+from ..metrics import pearson
 from ..nn.stacked import StackedNet
-from .core_choice import Choice, unseen
+from .core_choice import Choice
 from .corrections import Judgement
-from .ridge import Ridge, RidgeOptions, fir_lags, fit_ridge
-from .validation import mean_and_error, validated_correlation
 from .windows import like
 
-# Seconds that lags span, as those of `mne_samba.baselines.BandPowerRidge`.
-FIR_LENGTH = 20.0
-# Seconds of held-out frames that are one piece of news on which of two models is better.
-_PIECE = 30.0
-# One penalty by evidence, which takes one decomposition, says whether a ridge may help at all.
-_QUICK = RidgeOptions(n_folds=0)
+# Seconds of held-out frames, at least, that are one piece of news on which of two models is better.
+_PIECE = 60.0
+# Frames per coefficient from which on the evidence of free responses can be trusted.
+_ENOUGH = 4
 _SHARES = np.linspace(0.0, 1.0, 11)
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """A ridge regression on lagged power, and its share of the prediction."""
+    """Free responses of all drives, and their share of the prediction."""
 
-    ridge: Ridge
+    free: FreeResponses
     share: np.ndarray = array("n_targets")
     scale: float = 1.0  # slope of measured on mixed held-out frames, at most 1
 
     def mix(self, frames: list[np.ndarray], powers, grid: LowRateGrid) -> list[np.ndarray]:
-        """Mix frames (n_frames, n_targets) of the model with those of the ridge."""
-        pairs = zip(frames, self.ridge.predict(powers, grid), strict=True)
+        """Mix frames (n_frames, n_targets) of the model with those of free responses."""
+        pairs = zip(frames, _frames(self.free, powers, grid), strict=True)
         mixed = [(1 - self.share) * frame + self.share * other for frame, other in pairs]
         return [self.scale * frame for frame in mixed]
 
     def network(self, module, scale: np.ndarray, grid: LowRateGrid) -> StackedNet:
         """Network of both parts, whose frames of the first are multiplied by ``scale``."""
-        kernel, intercept = self.ridge.at_bins(grid)
         own = like(module)
         net = StackedNet(
             module,
             self.scale * (1 - self.share) * scale,
             self.scale * self.share,
-            kernel,
-            intercept,
+            self.free.at_bins(grid.n_lags, grid.dt) * grid.dt,
+            self.free.coef,
+            self.free.intercept,
             grid.step,
         )
         return net.to(own.device, own.dtype)
 
 
 def choose_stack(
-    choice: Choice, parts: tuple[Paired, Paired] | None, judgement: Judgement
+    choice: Choice, cores: list[Core], parts: tuple[Paired, Paired] | None, judgement: Judgement
 ) -> tuple[Stack | None, Judgement]:
-    """Stack a ridge where held-out frames prefer the mixture; what they say of it.
+    """Mix free responses into predictions where evidence is for them; what held-out frames say.
 
     ``judgement`` holds the residuals of a model on held-out frames: of ``parts``, or of the blocks
-    that short data were held out in. They say whether a ridge may help; its share is what predicts
-    recordings, or blocks, that neither part was trained on.
+    that short data were held out in.
     """
-    data = choice.data
+    data, bounds = choice.data, choice.options.hrf_bounds
     if judgement.held is None or data.grid.n_lags == 1:
         return None, judgement
     folds = list(inner_blocks(data)) if parts is None else [parts]
-    for options in (_QUICK, RidgeOptions()):
-        held = _held_by_ridge(folds, options)
-        if not _promises(folds, judgement.held.residuals, held):
-            return None, judgement
-    share = _best_share(list(unseen(choice)), float(np.mean(judgement.output_scale)))
+    fits = [_fit(part, bounds) for part, _ in folds]
+    if any(fit is None for fit in fits):
+        logger.debug("Free responses of all drives are too many to try.")
+        return None, judgement
+    held, frames = [], []
+    for free, (_, block) in zip(fits, folds, strict=True):
+        held += zip(block.as_measured().targets, block.masks, strict=True)
+        frames += _frames(free, block.powers, block.grid)
+    measured = np.concatenate([y[mask] for y, mask in held])
+    other = np.concatenate([f[mask] for f, (_, mask) in zip(frames, held, strict=True)])
+    own = measured - judgement.held.residuals
+    pieces = _pieces([mask.sum() for _, mask in held], data.grid.t_r)
+    few = all(
+        _ENOUGH * fit.coef[0].size <= part.n_frames
+        for fit, (part, _) in zip(fits, folds, strict=True)
+    )
+    evidence = sum(fit.evidence for fit in fits), sum(core.elbo[-1] for core in cores)
+    logger.debug("Evidence: free responses %.0f, core %.0f.", *evidence)
+    ahead = few and evidence[0] > evidence[1]
+    share = _share([(measured[rows], own[rows], other[rows]) for rows in pieces], ahead)
     if share == 0.0:
         return None, judgement
-    n_fir = fir_lags(data.grid, FIR_LENGTH)
-    ridge, _ = fit_ridge(data, n_fir, RidgeOptions())
-    logger.info("FIR ridge carries %.0f %% of predictions: held-out frames prefer it.", 100 * share)
-    measured = np.concatenate(
-        [y[m] for _, f in folds for y, m in zip(f.as_measured().targets, f.masks, strict=True)]
+    logger.info(
+        "Free responses of all drives carry %.0f %% of predictions: evidence is for them.",
+        100 * share,
     )
-    mixed = measured - (1 - share) * judgement.held.residuals - share * held
+    mixed = (1 - share) * own + share * other
     slope = np.nansum(mixed * measured) / max(np.nansum(mixed**2), 1e-12)
     scale = float(np.clip(slope, 0.05, 1.0))
     left = replace(
         judgement.held, residuals=measured - scale * mixed,
         variance=(scale * (1 - share)) ** 2 * judgement.held.variance,
     )  # fmt: skip
-    stack = Stack(ridge, np.full(data.n_targets, share), scale)
+    stack = Stack(_fit(data, bounds), np.full(data.n_targets, share), scale)
     return stack, replace(judgement, held=left)
 
 
-def _best_share(folds, scale: float) -> float:
-    """Share of the ridge with the highest correlation where neither part has seen the frames.
+def _fit(data: Paired, bounds) -> FreeResponses | None:
+    """Free responses; of regions that some recordings lack, from those that have them."""
+    data, grid = stitch(data), data.grid
+    found = []
+    for columns, members in by_pattern(np.stack([lacking(y) for y in data.targets])):
+        rows = np.flatnonzero(members)
+        if not len(rows):
+            continue
+        some = data.take(rows)
+        targets = [y[:, columns] for y in some.targets]
+        masks = [np.isfinite(y).all(axis=1) for y in targets]
+        options = {"dt": grid.dt, "step": grid.step, "hrf_bounds": bounds}
+        found.append((columns, fit_free(some.powers, targets, masks, **options)))
+    if any(fit is None for _, fit in found):
+        return None
+    coef = np.zeros((data.n_targets, *found[0][1].coef.shape[1:]))
+    intercept = np.zeros(data.n_targets)
+    for columns, fit in found:
+        coef[columns], intercept[columns] = fit.coef, fit.intercept
+    return replace(found[0][1], coef=coef, intercept=intercept)
 
-    The largest share within a standard error over targets of that: ridge is what must not be lost.
-    ``folds`` are cores, what they were fitted to, and what they have not seen; ``scale`` is that of
-    the core's frames.
+
+def _frames(free: FreeResponses, powers, grid: LowRateGrid) -> list[np.ndarray]:
+    """Frames (n_frames, n_targets) of free responses."""
+    return free.predict(powers, grid.n_lags, grid.step, grid.dt)
+
+
+def _pieces(lengths: list[int], t_r: float) -> list[np.ndarray]:
+    """Rows of pieces of at least a minute, where segments of so many frames follow each other."""
+    starts, found = np.cumsum([0, *lengths[:-1]]), []
+    for start, n in zip(starts, lengths, strict=True):
+        found += np.array_split(start + np.arange(n), max(1, int(n * t_r / _PIECE)))
+    return [rows for rows in found if len(rows) > 2]
+
+
+def _share(pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]], ahead: bool) -> float:
+    """Share of the second prediction in a mixture, from pieces of measured and predicted frames.
+
+    Frames (n_frames, n_targets) tell shares apart by correlation per piece and target. They have
+    chosen the first model already and are partial to it: if the evidence, which has not, is for the
+    second, ``ahead``, it has the largest share within two standard errors of the best. Else it has
+    the best share, and none if that gains less than a standard error.
     """
-    pairs, held_out = [], []
-    for core, part, held in folds:
-        ridge, _ = fit_ridge(part, fir_lags(part.grid, FIR_LENGTH), RidgeOptions())
-        own, other = core.predict(held.powers), ridge.predict(held.powers, held.grid)
-        pairs += [(scale * one, two) for one, two in zip(own, other, strict=True)]
-        held_out.append(held.as_measured())
-    joined = replace(
-        held_out[0], targets=[y for held in held_out for y in held.targets],
-        keys=[key for held in held_out for key in held.keys],
-    )  # fmt: skip
-
-    def correlation(share):
-        mixed = [(1 - share) * one + share * other for one, other in pairs]
-        return validated_correlation(mixed, joined)
-
-    scores = [correlation(share) for share in _SHARES]
-    best = max(scores, key=np.mean)
-    gain, error = mean_and_error(best - scores[0])
-    if gain <= error:
-        return 0.0
-    behind = [mean_and_error(best - score) for score in scores]
-    return float(max(s for s, (lost, error) in zip(_SHARES, behind, strict=True) if lost <= error))
-
-
-def _held_by_ridge(folds, options: RidgeOptions) -> np.ndarray:
-    """Measured less predicted (n_held_frames, n_targets) of a ridge that has not seen them."""
-    left = []
-    for part, held in folds:
-        ridge, _ = fit_ridge(part, fir_lags(part.grid, FIR_LENGTH), options)
-        frames = ridge.predict(held.powers, held.grid)
-        left += [
-            (y - f)[m]
-            for y, f, m in zip(held.as_measured().targets, frames, held.masks, strict=True)
-        ]
-    return np.concatenate(left)
-
-
-def _promises(folds, model: np.ndarray, ridge: np.ndarray) -> bool:
-    """Whether a mixture has less squared error than the model, by more than its standard error.
-
-    From residuals of both (n_held_frames, n_targets); of targets without their heavy tails, in
-    pieces of half a minute.
-    """
-    tails = [
-        (y - t)[m]
-        for _, held in folds
-        for y, t, m in zip(held.as_measured().targets, held.targets, held.masks, strict=True)
-    ]
-    tails = np.concatenate(tails)
-    one, other = (np.nan_to_num(left - tails) for left in (model, ridge))
-    change = one - other
-    share = float(np.clip((one * change).sum() / max((change**2).sum(), 1e-12), 0.0, 1.0))
-    gain = (one**2 - (one - share * change) ** 2).mean(axis=1)
-    n_frames = max(1, round(_PIECE / folds[0][0].grid.t_r))
-    n_pieces = max(2, len(gain) // n_frames)
-    mean, error = mean_and_error(np.array([g.mean() for g in np.array_split(gain, n_pieces)]))
-    return mean > error
+    scores = np.stack([
+        np.concatenate([pearson(y, (1 - s) * one + s * two) for y, one, two in pieces])
+        for s in _SHARES
+    ])  # fmt: skip
+    scores = scores[:, np.isfinite(scores).all(axis=0)]
+    if scores.shape[1] < 2:
+        return float(ahead)
+    best = scores.mean(axis=1).argmax()
+    behind = scores[best] - scores
+    error = behind.std(axis=1, ddof=1) / np.sqrt(behind.shape[1])
+    if ahead:
+        best = np.flatnonzero(behind.mean(axis=1) <= 2 * error).max()
+    elif behind[0].mean() <= error[0]:
+        best = 0
+    return float(_SHARES[best])

@@ -7,24 +7,25 @@ from torch import nn
 class StackedNet(nn.Module):
     """Weighted mean of a network's frames and of what power at lags gives.
 
-    Input and output are those of ``net``; ``kernel`` (n_targets, n_channels * n_bands, n_lags) are
-    coefficients of bins before a frame, the most recent first, ``net_share`` and ``lag_share``
-    (n_targets,) the weights of both parts, ``intercept`` (n_targets,) is the second part's.
+    Input and output are those of ``net``. ``basis`` (n_basis, n_lags) are responses of bins before
+    a frame, the most recent first, ``coef`` (n_targets, n_basis, n_channels, n_bands) what of them
+    a target has, ``intercept`` (n_targets,) is the second part's; ``net_share`` and ``lag_share``
+    (n_targets,) are the weights of both parts.
     """
 
-    def __init__(self, net: nn.Module, net_share, lag_share, kernel, intercept, step: int):
+    def __init__(self, net: nn.Module, net_share, lag_share, basis, coef, intercept, step: int):
         super().__init__()
         self.net, self.step = net, step
-        self.kernel = nn.Parameter(torch.as_tensor(kernel))
+        self.coef = nn.Parameter(torch.as_tensor(coef))
         for name, value in (("net_share", net_share), ("lag_share", lag_share),
-                            ("intercept", intercept)):  # fmt: skip
-            self.register_buffer(name, torch.as_tensor(value).to(self.kernel))
+                            ("basis", basis), ("intercept", intercept)):  # fmt: skip
+            self.register_buffer(name, torch.as_tensor(value).to(self.coef))
 
     def lagged(self, power: torch.Tensor) -> torch.Tensor:
         """Frames (n_windows, n_frames, n_targets) of the linear model of lags."""
-        flat = power.to(self.kernel).flatten(1, 2)
-        past = flat.unfold(-1, self.kernel.shape[-1], self.step).flip(-1)
-        return torch.einsum("bnfl,mnl->bfm", past, self.kernel) + self.intercept
+        past = power.to(self.coef).unfold(-1, self.basis.shape[-1], self.step).flip(-1)
+        seen = torch.einsum("cnkfl,bl->cfbnk", past, self.basis)
+        return torch.einsum("cfbnk,mbnk->cfm", seen, self.coef) + self.intercept
 
     def forward(self, power: torch.Tensor) -> torch.Tensor:
         """Predict frames (n_windows, n_frames, n_targets) from band power."""

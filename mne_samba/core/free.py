@@ -1,0 +1,122 @@
+"""A free, smooth response of every drive: regression with a Gaussian process over lags.
+
+The model of target m is linear, and shares nothing between drives (bands of channels)::
+
+    y_m(t) = sum_nk (c_mnk * P_nk)(t) + intercept_m + e_m(t),   e_m an AR(1) process
+
+Responses ``c`` have the covariance over lags that free responses of the linear core have, times a
+variance which is common to all and maximises the marginal likelihood. Where drives differ in their
+timing, no model with one response per target can follow; where they do not, it needs more data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .._regression import pooled_ar_coefficient, shared_penalty
+from ..arrays import array
+from .moments import (
+    as_segments,
+    as_tensors,
+    gather_used,
+    lagged_features,
+    runs_of_frames,
+    used_features,
+    whiten_and_centre,
+)
+from .response import lag_covariance
+
+# Components of responses over lags, largest variance first.
+_N_BASIS = 16
+# Coefficients, or frames where they are fewer, above which a decomposition takes too long.
+_MOST = 4000
+_START_RHO, _RHO_CHANGE, _MOST_WHITENINGS = 0.4, 0.03, 3
+# Powers of ten of penalties over the mean eigenvalue: below, frames are interpolated.
+_EXPONENTS = np.linspace(-2, 4, 25)
+
+
+@dataclass(frozen=True, eq=False)
+class FreeResponses:
+    """Responses of all drives to all targets; lags are ``(arange(n_lags) + 0.5) * dt``."""
+
+    basis: np.ndarray = array("n_free_basis", "n_lags")
+    coef: np.ndarray = array("n_targets", "n_free_basis", "n_channels", "n_bands")
+    intercept: np.ndarray = array("n_targets")
+    dt: float  # width of a bin in seconds
+    # In nats, over none. Smooth features of many drives follow any memory that whitening has left:
+    # it says something where coefficients are far fewer than frames.
+    evidence: float
+
+    _own_dims = ("n_free_basis",)
+
+    def at_bins(self, n_lags: int, dt: float) -> np.ndarray:
+        """Basis (n_free_basis, n_lags) on other bins."""
+        if (n_lags, dt) == (self.basis.shape[1], self.dt):
+            return self.basis
+        lags, own = (np.arange(n_lags) + 0.5) * dt, (np.arange(self.basis.shape[1]) + 0.5) * self.dt
+        return np.stack([np.interp(lags, own, row, right=0.0) for row in self.basis])
+
+    def predict(self, powers, n_lags: int, step: int, dt: float) -> list[np.ndarray]:
+        """Frames (n_frames, n_targets) from band power (n_channels, n_bands, n_bins).
+
+        Frames follow every ``step`` bins of ``dt`` seconds and see ``n_lags`` of them.
+        """
+        basis = torch.from_numpy(self.at_bins(n_lags, dt))
+        coef = torch.from_numpy(self.coef).flatten(1)
+        features = (lagged_features(p, basis, step, dt).flatten(1) for p in as_tensors(powers))
+        return [(f @ coef.T).numpy() + self.intercept for f in features]
+
+
+def fit_free(powers, targets, masks=None, *, dt, step, hrf_bounds="human") -> FreeResponses | None:
+    """Fit responses of all drives; None where there are too many of them and of frames.
+
+    Data and options as in `mne_samba.core.fit_core`.
+    """
+    segments = as_segments(powers, targets, masks, step)
+    n_frames = sum(int(mask.sum()) for mask in segments.masks)
+    n_channels, n_bands = segments.powers[0].shape[:2]
+    basis = _basis(segments.n_lags, dt, hrf_bounds)
+    if min(n_frames, len(basis) * n_channels * n_bands) > _MOST:
+        return None
+    design = used_features(segments, torch.from_numpy(basis), dt).flatten(1)
+    y, first = gather_used(segments.targets, segments.masks), runs_of_frames(segments.masks)
+    rho = _START_RHO
+    for _ in range(_MOST_WHITENINGS):
+        coef, evidence = _ridge(
+            whiten_and_centre(design, first, rho), whiten_and_centre(y, first, rho)
+        )
+        left = y - (design @ coef.to(design.dtype)).double()
+        used, rho = rho, pooled_ar_coefficient(left, first)
+        if abs(rho - used) < _RHO_CHANGE:
+            break
+    shape = (-1, len(basis), n_channels, n_bands)
+    return FreeResponses(
+        basis, coef.T.reshape(shape).numpy(), left.mean(0).numpy(), float(dt), evidence
+    )
+
+
+def _basis(n_lags: int, dt: float, bounds) -> np.ndarray:
+    """Components (n_free_basis, n_lags) of responses, whose coefficients have variance 1."""
+    values, vectors = np.linalg.eigh(lag_covariance(n_lags, dt, bounds))
+    kept = slice(-min(_N_BASIS, n_lags), None)
+    return (vectors[:, kept] * np.sqrt(np.maximum(values[kept], 0.0))).T[::-1].copy()
+
+
+def _ridge(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Coefficients (n_features, n_targets) of whitened data, and their evidence in nats.
+
+    One decomposition of products of features, or of frames where they are fewer.
+    """
+    primal = x.shape[1] <= x.shape[0]
+    values, vectors = torch.linalg.eigh((x.T @ x if primal else x @ x.T).double())
+    values = values.clamp_min(0.0)
+    penalties = float(values.mean().clamp_min(1e-12)) * 10.0**_EXPONENTS
+    projected = vectors.T @ ((x.T @ y.to(x.dtype)).double() if primal else y)
+    rotated = projected if primal else projected * values.sqrt()[:, None]
+    problem = values.numpy(), rotated.T.numpy(), y.pow(2).sum(0).clamp_min(1e-12).numpy()
+    penalty, evidence = shared_penalty([problem], len(x) - 1, penalties)
+    coef = vectors @ (projected / (values + penalty)[:, None])
+    return coef if primal else (x.T @ coef.to(x.dtype)).double(), evidence

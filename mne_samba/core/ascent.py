@@ -41,6 +41,13 @@ class State:
         tensors = {k: v.clone() for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
         return replace(self, **tensors, prior=copy.deepcopy(self.prior), elbo=[])
 
+    def of_targets(self, some):
+        """Copy of some targets (n_drawn,) alone."""
+        names = ("spatial_map", "response", "response_second", "noise", "map_variance", "gain")
+        rows = {k: getattr(self, k) for k in names}
+        rows = {k: v if v is None else v[some].clone() for k, v in rows.items()}
+        return replace(self, **rows, prior=self.prior.of_targets(some), elbo=[])
+
 
 def update_weights(state, moments, precision, linear):
     """Update q(weights) and the variances of its prior, in place.

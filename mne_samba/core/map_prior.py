@@ -6,6 +6,7 @@ in the form in which it is small, so that ``n_channels ** 2`` numbers per target
 posterior truly has them.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -36,6 +37,13 @@ class GaussianMap:
         self.floor = 0.0
         self.shape = (n_targets, n_channels)
         self.energy = torch.zeros(self.shape, dtype=torch.float64)
+
+    def of_targets(self, some):
+        """Copy of some targets (n_drawn,) alone."""
+        new = copy.copy(self)
+        rows = {k: v[some].clone() for k, v in vars(self).items() if torch.is_tensor(v)}
+        vars(new).update(rows, shape=tuple(rows["energy"].shape))
+        return new
 
     def precision(self, targets):
         """Return prior precisions of a slice of targets, (n, n_channels)."""

@@ -15,15 +15,18 @@ one_thread()
 
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
+from _speed_everyday import everyday  # noqa: E402
 from _speed_fit import fit_growth, long_recording, whole_fit  # noqa: E402
 from _speed_scale import many_targets, two_workers  # noqa: E402
 from _speed_stages import STAGES  # noqa: E402
 from _speed_steps import against_roofline, growth, paper_step  # noqa: E402
 from _timing import roofline  # noqa: E402
 
-TABLES = ("stages", "roofline", "growth", "fit", "long", "scale")
+TABLES = ("stages", "roofline", "growth", "fit", "everyday", "long", "scale")
 KEYS = ("stage", "against", "step", "device", "variant", "grows", "fit", "model", "long", "scale")
-PARTS = (*STAGES, "step", "roofline", "growth", "fit_growth", "fit", "long", "targets", "workers")
+KEYS += ("everyday",)
+PARTS = (*STAGES, "step", "roofline", "growth", "fit_growth", "fit", "everyday", "long", "targets")
+PARTS += ("workers",)
 
 
 def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
@@ -43,6 +46,8 @@ def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
         return "growth", fit_growth(quick)
     if part == "long":
         return "long", long_recording(quick)
+    if part == "everyday":
+        return "everyday", everyday(quick)
     if part == "targets":
         return "scale", many_targets(quick)
     if part == "workers":

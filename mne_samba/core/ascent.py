@@ -41,6 +41,13 @@ class State:
         tensors = {k: v.clone() for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
         return replace(self, **tensors, prior=copy.deepcopy(self.prior), elbo=[])
 
+    def of_targets(self, some):
+        """Copy of some targets (n_drawn,) alone."""
+        names = ("spatial_map", "response", "response_second", "noise", "map_variance", "gain")
+        rows = {k: getattr(self, k) for k in names}
+        rows = {k: v if v is None else v[some].clone() for k, v in rows.items()}
+        return replace(self, **rows, prior=self.prior.of_targets(some), elbo=[])
+
 
 def update_weights(state, moments, precision, linear):
     """Update q(weights) and the variances of its prior, in place.
@@ -53,7 +60,7 @@ def update_weights(state, moments, precision, linear):
     n_channels, n_bands = linear.shape
     size = n_channels * n_bands
     flat = moments.gram.reshape(n_channels * n_channels, -1, n_bands * n_bands)
-    data = torch.bmm(precision[:, None, :].to(flat.dtype), flat)[:, 0].double()
+    data = _weighted(precision.to(flat.dtype), flat).double()
     data = data.reshape(n_channels, n_channels, n_bands, n_bands)
     mean_variance, spread = state.shared, state.deviation
     share = mean_variance / (spread + n_channels * mean_variance)
@@ -85,6 +92,23 @@ def update_weights(state, moments, precision, linear):
     state.shared = max(float(mu_energy) / n_bands, 1e-12)
 
 
+def _seen_by(blocks, vectors):
+    """Multiply matrices (n, n_rows, n_columns) by vectors (n, n_columns): (n, n_rows)."""
+    if blocks.shape[2] == 1:
+        return blocks[..., 0] * vectors
+    # Of products of many small matrices by vectors, numpy's are several times quicker than torch's.
+    return torch.from_numpy(blocks.numpy() @ vectors[..., None].numpy())[..., 0]
+
+
+def _weighted(weights, blocks):
+    """Add up rows of matrices (n, n_rows, n_columns) by weights (n, n_rows): (n, n_columns)."""
+    if blocks.shape[1] == 1:
+        return weights * blocks[:, 0]
+    if blocks.shape[2] == 1:
+        return torch.linalg.vecdot(weights, blocks[..., 0])[:, None]
+    return torch.bmm(weights[:, None], blocks)[:, 0]
+
+
 def fix_scale(state):
     """Move the weights' overall scale into the map, in place: the evidence does not change."""
     # By the second moment: means go to zero where the data say nothing, second moments do not.
@@ -108,10 +132,8 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     """
     n_targets, n_channels = state.spatial_map.shape
     gram, cross, (rows, columns) = moments.gram, moments.cross, moments.pairs
-    flat_second = state.weights_second.reshape(n_channels * n_channels, -1, 1).to(gram.dtype)
-    contracted = torch.bmm(gram.reshape(n_channels * n_channels, len(rows), -1), flat_second)[
-        ..., 0
-    ]
+    flat_second = state.weights_second.reshape(n_channels * n_channels, -1).to(gram.dtype)
+    contracted = _seen_by(gram.reshape(n_channels * n_channels, len(rows), -1), flat_second)
     contracted = contracted.double().reshape(n_channels, n_channels, -1)
     trace = contracted.diagonal(dim1=0, dim2=1).sum(1)
     crossed = torch.einsum("bnkm,nk->mbn", cross, state.weights)

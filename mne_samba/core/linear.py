@@ -20,7 +20,7 @@ from ..arrays import array
 from ..hrf import canonical_params, convolve_frames, double_gamma
 from .deviation import adapt, add_extra
 from .moments import as_segments, as_tensors, gather_used
-from .response import project_double_gamma
+from .response import ROUGH_STEPS, project_double_gamma
 from .stages import Fitter
 
 
@@ -201,7 +201,8 @@ def fit_core(
         fit = fitter.from_scratch(names, hrf)
     else:
         fit = fitter.on_from(start.state, start.ar, hrf, start.hrf)
-    core = _finish(fit, segments, dt, hrf_bounds)
+    steps = {} if whiten_again else {"n_steps": ROUGH_STEPS}
+    core = _finish(fit, segments, dt, hrf_bounds, **steps)
     if init is not None:
         core = adapt(init, core, fit.prior, fit.design, fitter.y, fitter.first)
     if extra:
@@ -270,7 +271,7 @@ def _centred(core, segments):
     return replace(core, intercept=core.intercept + residual.mean(0).numpy())
 
 
-def _finish(fit, segments, dt, bounds):
+def _finish(fit, segments, dt, bounds, **steps):
     """Turn a posterior into a core: responses become double gammas, gauges are fixed."""
     state, prior = fit.state, fit.prior
     spatial, weights = state.spatial_map.clone(), state.weights.clone()
@@ -283,7 +284,9 @@ def _finish(fit, segments, dt, bounds):
         kernel = double_gamma(lags, params) if n_lags > 1 else np.ones((n_targets, 1))
     else:
         dictionary = prior.params if prior.params is not None else canonical_params(bounds)[None]
-        params, amplitude = project_double_gamma(kernels, dt, bounds=bounds, dictionary=dictionary)
+        params, amplitude = project_double_gamma(
+            kernels, dt, bounds=bounds, dictionary=dictionary, shapes=prior.shapes, **steps
+        )
         kernel = double_gamma(lags, params)
         if prior.kind == "fir":
             amplitude = kernels[np.arange(n_targets), np.abs(kernels).argmax(1)]

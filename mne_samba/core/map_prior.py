@@ -6,14 +6,19 @@ in the form in which it is small, so that ``n_channels ** 2`` numbers per target
 posterior truly has them.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.special import expit
 
 # Degrees of freedom of the heavy-tailed prior, and the slightest variance a prior may learn.
 _TAIL = 1.0
 _MIN_VARIANCE = 1e-10
+# Entries of the precisions of all targets up to which they are held at once.
+_FEW = 4_000_000
 
 
 class GaussianMap:
@@ -32,6 +37,13 @@ class GaussianMap:
         self.floor = 0.0
         self.shape = (n_targets, n_channels)
         self.energy = torch.zeros(self.shape, dtype=torch.float64)
+
+    def of_targets(self, some):
+        """Copy of some targets (n_drawn,) alone."""
+        new = copy.copy(self)
+        rows = {k: v[some].clone() for k, v in vars(self).items() if torch.is_tensor(v)}
+        vars(new).update(rows, shape=tuple(rows["energy"].shape))
+        return new
 
     def precision(self, targets):
         """Return prior precisions of a slice of targets, (n, n_channels)."""
@@ -166,18 +178,9 @@ class SparseMap(GaussianMap):
         precision = diagonal + 1 / self.variance
         odds = math.log(self.inclusion / (1 - self.inclusion))
         offset = odds - 0.5 * (precision * self.variance).log()
-        # Channels come first: each is updated for all targets at once, on contiguous memory.
-        mean = current.T.clone()
-        gain = 0.5 * precision.T
-        linear, diagonal, offset = (v.T.contiguous() for v in (linear, diagonal, offset))
-        slab, logits = torch.empty_like(mean), torch.empty_like(mean)
-        for n in range(len(mean)):
-            # A row of each target's precision times its means, without forming the row.
-            seen = torch.linalg.vecdot(mean.T @ contracted[n], pairs)
-            torch.div(linear[n] - seen + diagonal[n] * mean[n], 2 * gain[n], out=slab[n])
-            torch.addcmul(offset[n], slab[n] ** 2, gain[n], out=logits[n])
-            torch.mul(torch.sigmoid(logits[n]), slab[n], out=mean[n])
-        mean, slab, logits = (v.T.contiguous() for v in (mean, slab, logits))
+        given = linear, diagonal, offset, 0.5 * precision
+        sweep = _sweep_few if current.numel() * len(contracted) <= _FEW else _sweep_many
+        mean, slab, logits = sweep(contracted, pairs, current, *given)
         included = torch.sigmoid(logits)
         slab_energy = slab**2 + 1 / precision
         energy = included * slab_energy
@@ -207,6 +210,41 @@ class SparseMap(GaussianMap):
         if count > 1e-8:
             self.variance = float(self.energy.sum()) / count
         self.variance = max(self.variance, self.floor / self.inclusion, _MIN_VARIANCE)
+
+
+def _sweep_few(contracted, pairs, mean, linear, diagonal, offset, gain):
+    """Update one channel after the other, see `SparseMap.update`: means, slabs and log odds.
+
+    Of few targets all precisions (n_channels, n_channels, n) are held at once, and arrays that
+    small are quicker in numpy. Arguments but the first two and results are (n, n_channels).
+    """
+    n_channels = len(contracted)
+    seen = (contracted.flatten(0, 1) @ pairs.T).numpy().reshape(n_channels, n_channels, -1)
+    seen[np.arange(n_channels), np.arange(n_channels)] = 0.0
+    mean = mean.T.numpy().copy()
+    linear, offset, gain = (v.T.contiguous().numpy() for v in (linear, offset, gain))
+    slab, logits, scale = np.empty_like(mean), np.empty_like(mean), 0.5 / gain
+    for n in range(n_channels):
+        others = np.einsum("jm,jm->m", seen[n], mean)
+        slab[n] = (linear[n] - others) * scale[n]
+        logits[n] = offset[n] + gain[n] * slab[n] ** 2
+        mean[n] = expit(logits[n]) * slab[n]
+    return (torch.from_numpy(v.T.copy()) for v in (mean, slab, logits))
+
+
+def _sweep_many(contracted, pairs, mean, linear, diagonal, offset, gain):
+    """Do what `_sweep_few` does, without holding precisions of all targets."""
+    # Channels come first: each is updated for all targets at once, on contiguous memory.
+    mean = mean.T.clone()
+    linear, diagonal, offset, gain = (v.T.contiguous() for v in (linear, diagonal, offset, gain))
+    slab, logits = torch.empty_like(mean), torch.empty_like(mean)
+    for n in range(len(mean)):
+        # A row of each target's precision times its means, without forming the row.
+        seen = torch.linalg.vecdot(mean.T @ contracted[n], pairs)
+        torch.div(linear[n] - seen + diagonal[n] * mean[n], 2 * gain[n], out=slab[n])
+        torch.addcmul(offset[n], slab[n] ** 2, gain[n], out=logits[n])
+        torch.mul(torch.sigmoid(logits[n]), slab[n], out=mean[n])
+    return (v.T.contiguous() for v in (mean, slab, logits))
 
 
 MAP_PRIORS = {"gaussian": GaussianMap, "ard": HeavyTailedMap, "sparse": SparseMap}

@@ -9,6 +9,7 @@ from .._regression import pooled_ar_coefficient, shared_penalty
 from .ascent import MIN_NOISE, State, iterate, run
 from .map_prior import MAP_PRIORS
 from .moments import (
+    Moments,
     Segments,
     collapse,
     gather_used,
@@ -25,6 +26,8 @@ _RHO_CHANGE = 0.03
 _MOST_WHITENINGS = 2
 # Stages that only prepare others end early.
 _ROUGH_TOL, _ROUGH_ITER = 0.1, 15
+# Priors of the map are compared, and the noise's memory is found, before the last iterations.
+_RANKED_TOL = 0.02
 # Updates of a first map, whose noise variances settle fast.
 _SPREAD_ITER = 4
 
@@ -40,6 +43,7 @@ class Fit:
     rho: float  # autocorrelation that was whitened
     map_prior: str  # of the map
     evidence: dict = field(default_factory=dict)  # final bound of each map prior tried
+    moments: Moments | None = None  # as long as it is being fitted
 
 
 class Fitter:
@@ -54,6 +58,7 @@ class Fitter:
         self.first = runs_of_frames(segments.masks)
         self.whitened = segments.n_lags > 1
         self.options = {"max_iter": max_iter, "tol": tol}
+        self.ranked = {"max_iter": max_iter, "tol": max(tol, _RANKED_TOL)}
         self.rough = {"max_iter": min(max_iter, _ROUGH_ITER), "tol": max(tol, _ROUGH_TOL)}
 
     def from_scratch(self, names, hrf) -> Fit:
@@ -76,20 +81,23 @@ class Fitter:
             state.response, state.response_second = start_moments(prior, self.y.shape[1])
         moments = self._moments(design, rho)
         state = with_prior(state, "gaussian")
-        run(state, moments, prior, **self.rough)
+        # Of single bands a normal map costs as much as all else: the canonical response's will do.
+        if names != ("sparse",) or self.segments.powers[0].shape[1] > 1:
+            run(state, moments, prior, **self.rough)
         fits = {name: with_prior(state, name) for name in names}
         for name in reversed(names):
             # Normal maps cost the most: only a close race is worth running them to the end.
             behind = max((fit.elbo[-1] for fit in fits.values() if fit.elbo), default=None)
-            rough = state.elbo[-1]
-            if name == "gaussian" and behind is not None and rough + 0.1 * abs(behind) < behind:
+            close = behind is None or state.elbo[-1] + 0.1 * abs(behind) >= behind
+            if name == "gaussian" and not close:
                 fits[name] = state
             else:
-                run(fits[name], moments, prior, **self.options)
-        best = max(names, key=lambda name: fits[name].elbo[-1])
+                run(fits[name], moments, prior, **self.ranked)
         evidence = {name: fits[name].elbo[-1] for name in names}
+        best = max(names, key=evidence.get)
+        fit = Fit(fits[best], prior, design, rho, best, evidence, moments)
         del moments
-        return self._whiten_again(Fit(fits[best], prior, design, rho, best, evidence))
+        return self._to_the_end(fit)
 
     def on_from(self, state: State, rho, hrf, family: str) -> Fit:
         """Go on from a fit of other frames of the same targets, or of some of the targets.
@@ -107,25 +115,27 @@ class Fitter:
                 state.response, state.response_second = start_moments(prior, n_targets)
         else:
             state = spread_state(state, moments, prior)
-        run(state, moments, prior, **self.options)
+        run(state, moments, prior, **self.ranked)
+        fit = Fit(state, prior, design, rho, name, {name: state.elbo[-1]}, moments)
         del moments
-        return self._whiten_again(Fit(state, prior, design, rho, name, {name: state.elbo[-1]}))
+        return self._to_the_end(fit)
 
-    def _whiten_again(self, fit: Fit) -> Fit:
-        """Fit again where the residual has another memory than what was whitened."""
-        if not self.whitened:
-            return fit
-        if not self.whitenings:
-            fit.rho = self._rho(fit.state, fit.design)
-        for _ in range(self.whitenings):
+    def _to_the_end(self, fit: Fit) -> Fit:
+        """Whiten again where the residual has another memory, and iterate to the end."""
+        for _ in range(self.whitenings if self.whitened else 0):
             new = self._rho(fit.state, fit.design)
             if abs(new - fit.rho) < _RHO_CHANGE:
                 break
             fit.rho = new
-            moments = self._moments(fit.design, new)
-            run(fit.state, moments, fit.prior, **self.options)
-            fit.evidence[fit.map_prior] = fit.state.elbo[-1]
-            del moments
+            fit.moments = None
+            fit.moments = self._moments(fit.design, new)
+            run(fit.state, fit.moments, fit.prior, **self.ranked)
+        if self.ranked != self.options:
+            run(fit.state, fit.moments, fit.prior, **self.options)
+        fit.moments = None
+        fit.evidence[fit.map_prior] = fit.state.elbo[-1]
+        if self.whitened and not self.whitenings:
+            fit.rho = self._rho(fit.state, fit.design)
         return fit
 
     def _prior(self, kind):

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 
 from .._checks import check_number, check_option
 from ..core import Core, fit_core, fit_own_bands
+from ..core.map_prior import MAP_PRIORS
 from ..data.missing import fit_with_missing
 from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks, stitch
 from ..data.power import PowerScaler
@@ -31,7 +32,7 @@ _MARGIN = 3.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
 # than twice as many, and that settle whether targets need bands of their own.
 _SOME, _FEW = 64, 16
-# Where some targets decide, their fits end early; fits of all from there on stop at what no
+# Fits that are compared end early; those of many targets that go on from the winner stop at what no
 # correlation shows, in nats per target and iteration.
 _ROUGH = {"tol": 0.1, "extra": False, "whiten_again": False}
 _MANY = {"tol": 0.01}
@@ -42,6 +43,9 @@ _LONG = 600
 FAMILIES = ("double_gamma", "fir", "canonical")
 # Fits that compare them go on from the one that is there.
 _TRIAL = {**_ROUGH, "max_iter": 20}
+
+# Standard errors over targets by which own bands must be behind in half of the blocks to be out.
+_ONE_SIDED = 3.0
 
 Split = Callable[[Paired], "tuple[Paired, Paired] | None"]
 
@@ -94,17 +98,22 @@ class Choice:
     data: Paired  # training data with the band power that was chosen
     own_bands: bool  # whether targets have bands of their own
     previous: Core | None = None  # of a warm start, which is adapted
-    # Of some targets of the training part, from which a fit to all goes on.
+    # By a fit that ended early, maybe of some targets, from which a fit to all goes on: of the
+    # training part; of all training data where they are too short for one.
     some: Core | None = None
     part: Core | None = None  # of the training part
     # Of data too short for such a part: cores, and the blocks that they have not seen.
     blocks: list[tuple[Core, Paired]] | None = None
+    begun: list[Core] | None = None  # of such blocks, from which their fits go on
     fitted: Core | None = None  # of all training data, where it was needed early
 
     def again(self, data: Paired) -> Choice:
         """Take other targets of the same frames: the choice stands, fits start from these."""
         start = self.some if self.part is None else self.part
-        return replace(self, data=data, some=start, part=None, blocks=None, fitted=None)
+        begun = self.begun if self.blocks is None else [core for core, _ in self.blocks]
+        return replace(
+            self, data=data, some=start, part=None, blocks=None, begun=begun, fitted=None
+        )
 
     def of_part(self, part: Paired) -> Choice:
         """Fit the core to the training part, unless choosing did so."""
@@ -118,13 +127,10 @@ class Choice:
             return self.fitted
         if self.previous is not None or self.part is None:
             return _from_some(self, self.data, self.some)
-        if self.data.n_frames < _LONG:
-            # The prior that suits a part of short data may not suit the whole.
-            return _from_some(self, self.data, None)
-        return _fit(
-            self.options, self.data, self.own_bands, start=self.part,
-            **_many(self.data, self.options.seed),
-        )  # fmt: skip
+        # The prior that suits a part of short data may not suit the whole.
+        clear = self.own_bands or (self.some is not None and _is_clear(self.some))
+        start = self.part if clear or self.data.n_frames >= _LONG else None
+        return _from_some(self, self.data, start)
 
     def in_blocks(self) -> list[tuple[Core, Paired]]:
         """Blocks of short data that are held out in turn, and cores that have not seen them.
@@ -133,7 +139,8 @@ class Choice:
         """
         if self.blocks is not None:
             return self.blocks
-        return _in_blocks(self.options, self.data, self.own_bands, self.previous)
+        starts = None if self.previous is not None else self.begun
+        return _in_blocks(self.options, self.data, self.own_bands, self.previous, starts)
 
 
 def choose_core(
@@ -150,19 +157,19 @@ def choose_core(
         if chooses_response and previous.hrf in FAMILIES:
             options = replace(options, hrf=previous.hrf)
         return replace(choice, options=options, own_bands=own)
-    parts, shared = split(data), None
+    parts = split(data)
     if options.power == "auto" and parts is not None:
         log = replace(data, raw=raw).rescaled(PowerScaler(log=True))
-        choice, parts, shared = _choose_power(choice, parts, replace(log, raw=None), split)
+        choice, parts = _choose_power(choice, parts, replace(log, raw=None), split)
     if options.target_bands == "auto" and _may_try(choice.data, options):
-        choice = _choose_bands(choice, parts, shared)
+        choice = _choose_bands(choice, parts)
     if chooses_response and data.grid.n_lags > 1:
         choice = _choose_response(choice, parts)
     return choice
 
 
 def _choose_power(choice: Choice, parts, log: Paired, split: Split):
-    """Compare linear and log power: the choice, its split, correlations (n_drawn,)."""
+    """Compare linear and log power: the choice, and its split."""
     options, own = choice.options, choice.own_bands
     some, log_parts = draw(choice.data, options.seed), split(log)
     scores, core = _held_out(options, parts, some, own)
@@ -171,8 +178,8 @@ def _choose_power(choice: Choice, parts, log: Paired, split: Split):
         "Held-out correlation: linear %.3f, log power %.3f.", scores.mean(), log_scores.mean()
     )
     if log_scores.mean() > scores.mean():
-        choice, parts, scores, core = replace(choice, data=log), log_parts, log_scores, log_core
-    return _with_fit(choice, core, some), parts, scores
+        choice, parts, core = replace(choice, data=log), log_parts, log_core
+    return replace(choice, some=core), parts
 
 
 def _may_try(data: Paired, options: CoreOptions) -> bool:
@@ -182,37 +189,55 @@ def _may_try(data: Paired, options: CoreOptions) -> bool:
     return data.kind != "table" and n_bands > 1 and options.band_attention and small
 
 
-def _choose_bands(choice: Choice, parts, shared: np.ndarray | None) -> Choice:
-    """Compare shared with own bands; ``shared`` (n_drawn,) are correlations with shared ones."""
+def _choose_bands(choice: Choice, parts) -> Choice:
+    """Compare shared with own bands."""
     options, data = choice.options, choice.data
     if parts is None and data.n_frames >= MIN_TRAIN_FRAMES:
         some = draw(data, options.seed)
         few = data if some is None else data.of_targets(some)
-        found = {own: _in_blocks(options, few, own) for own in (False, True)}
-        shared, own = (_correlation(few, found[own]) for own in (False, True))
-        gain = (own - shared).mean()
+        shared = _in_blocks(options, few, False)
+        own, gain = _own_in_blocks(options, few, shared)
         logger.debug("Own bands change correlation in held-out blocks by %.3f.", gain)
-        wins = bool(gain > 0)
-        return replace(choice, own_bands=wins, blocks=found[wins] if some is None else None)
+        found = own if gain > 0 else shared
+        return replace(choice, own_bands=gain > 0, blocks=found if some is None else None)
     if parts is None:
         shared, own = (max(_fit(options, data, own).evidence.values()) for own in (False, True))
         logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
         return replace(choice, own_bands=bool(own > shared + _MARGIN * data.n_targets))
-    if shared is None or choice.part is None:
-        shared, core = _held_out(options, parts)
-        choice = _with_fit(choice, core, None)
+    if choice.some is None or draw(data, options.seed) is not None:
+        choice = choice.of_part(parts[0])
+    start = choice.some if choice.part is None else choice.part
+    shared = validated_correlation(start.predict(parts[1].powers), parts[1])
     few = draw(data, options.seed, _FEW)
-    own, core = _held_out(options, parts, few, own_bands=True)
+    own, core = _held_out(options, parts, few, True)
     gain = own - (shared if few is None else shared[few])
     mean, error = mean_and_error(gain)
     if few is not None and abs(mean) < 2 * error:
-        few = None
-        own, core = _held_out(options, parts, own_bands=True)
+        own, core = _held_out(options, parts, None, True)
         gain = own - shared
     logger.debug("Own bands change held-out correlation by %.3f.", gain.mean())
     if gain.mean() > 0:
-        return replace(_with_fit(choice, core, few), own_bands=True)
+        return replace(choice, own_bands=True, some=core, part=None)
     return choice
+
+
+def _own_in_blocks(options, data, shared) -> tuple[list[tuple[Core, Paired]] | None, float]:
+    """Blocks with own bands, and what these gain over ``shared``, the same with shared ones.
+
+    Every other block decides where its answer is one-sided.
+    """
+    own, gain = [], np.zeros(1)
+    parts = list(inner_blocks(data))
+    for first in (0, 1):
+        rows = range(first, len(parts), 2)
+        own += [(i, _fit(options, parts[i][0], True, **_ROUGH), parts[i][1]) for i in rows]
+        own.sort(key=lambda found: found[0])
+        pairs = [shared[i] for i, _, _ in own], [found[1:] for found in own]
+        gain = np.subtract(*(_correlation(data, found) for found in reversed(pairs)))
+        mean, error = mean_and_error(gain)
+        if mean < -_ONE_SIDED * error and len(gain) > 2:
+            return None, mean
+    return [found[1:] for found in own], mean
 
 
 def _choose_response(choice: Choice, parts) -> Choice:
@@ -221,16 +246,18 @@ def _choose_response(choice: Choice, parts) -> Choice:
     Where bounds hold most of them back, free responses are what others have to surpass. Where no
     frames can be held out, the family with the most evidence is taken.
     """
-    options, own, start = choice.options, choice.own_bands, choice.part
+    options, own = choice.options, choice.own_bands
+    start = choice.some if choice.part is None else choice.part
     some = draw(choice.data, options.seed, _FEW)
     part, held = (choice.data, None) if parts is None else parts
     if some is not None:
-        part, start = part.of_targets(some), None
+        part = part.of_targets(some)
         held = None if held is None else held.of_targets(some)
-    found, usual = {}, FAMILIES[0]
+        start = _of_targets(start, some, choice.data.n_targets)
+    found, cores, usual = {}, {}, FAMILIES[0]
     for family in FAMILIES:
         wanted = replace(options, hrf=family)
-        core = _fit(wanted, part, own, start=start, **_TRIAL)
+        core = cores[family] = _fit(wanted, part, own, start=start, **_TRIAL)
         start = core if start is None else start
         if family == FAMILIES[0] and at_bounds(core.hrf_params, options.hrf_bounds).mean() >= 0.5:
             usual = "fir"
@@ -242,6 +269,8 @@ def _choose_response(choice: Choice, parts) -> Choice:
     gains = {family: mean_and_error(score - found[usual]) for family, score in found.items()}
     logger.debug("Responses against %s: %s.", usual, gains)
     best = max(gains, key=lambda family: gains[family][0] - 2 * gains[family][1])
+    if parts is None and some is None and (own or _is_clear(cores[FAMILIES[0]])):
+        choice = replace(choice, some=cores[best])
     if best == options.hrf:
         return choice
     logger.info("Responses are %s: held-out frames prefer them to six parameters.", best)
@@ -262,28 +291,41 @@ def core_of_targets(core: Core, some: np.ndarray) -> Core:
     """Core that predicts some of the targets alone."""
     rows = [f.name for f in fields(core) if f.metadata.get("dims", ("",))[0] == "n_targets"]
     taken = {name: getattr(core, name) for name in rows}
-    return replace(core, **{name: v if v is None else v[some] for name, v in taken.items()})
+    taken = {name: v if v is None else v[some] for name, v in taken.items()}
+    return replace(core, **taken, state=None if core.state is None else core.state.of_targets(some))
 
 
-def _with_fit(choice: Choice, core: Core, some: np.ndarray | None) -> Choice:
-    """Keep a core of the training part: done, or where its fit to all targets starts."""
-    if some is None:
-        return replace(choice, some=None, part=core)
-    return replace(choice, some=core, part=None)
+def _of_targets(core: Core | None, some: np.ndarray | None, n_targets: int) -> Core | None:
+    """Core of some of ``n_targets`` targets where it is of all, else as it is."""
+    alike = core is None or some is None or len(core.kernel) != n_targets
+    return core if alike else core_of_targets(core, some)
+
+
+def _is_clear(core: Core) -> bool:
+    """Whether a fit that ended early says which prior the map has."""
+    evidence = sorted(core.evidence[name] for name in MAP_PRIORS if name in core.evidence)
+    return len(evidence) > 1 and evidence[-1] - evidence[-2] > _MARGIN * len(core.kernel)
 
 
 def _held_out(options, parts, some=None, own_bands=False) -> tuple[np.ndarray, Core]:
     """Correlation (n_drawn,) of some targets on held-out frames, and their core."""
     part, held = parts if some is None else (data.of_targets(some) for data in parts)
-    core = _fit(options, part, own_bands, **({} if some is None else _ROUGH))
+    core = _fit(options, part, own_bands, **_ROUGH)
     return validated_correlation(core.predict(held.powers), held), core
 
 
-def _in_blocks(options, data, own_bands, previous=None, **blocks) -> list[tuple[Core, Paired]]:
-    """Blocks that are held out in turn, and cores that have not seen them."""
+def _in_blocks(
+    options, data, own_bands, previous=None, starts=None, **blocks
+) -> list[tuple[Core, Paired]]:
+    """Blocks that are held out in turn, and cores that have not seen them.
+
+    Fits go on from ``starts``, cores that have not seen them either.
+    """
+    parts = list(inner_blocks(data, **blocks))
+    starts = [None] * len(parts) if starts is None else starts
     return [
-        (_fit(options, part, own_bands, previous, **_ROUGH), held)
-        for part, held in inner_blocks(data, **blocks)
+        (_fit(options, part, own_bands, previous, start, **_ROUGH), held)
+        for (part, held), start in zip(parts, starts, strict=True)
     ]
 
 
@@ -300,18 +342,13 @@ def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:
     return validated_correlation(frames, replace(data, targets=targets, keys=keys))
 
 
-def _many(data: Paired, seed: int) -> dict:
-    """Options of fits to all of many targets."""
-    return {} if draw(data, seed) is None else _MANY
-
-
 def _from_some(choice: Choice, data: Paired, start: Core | None) -> Core:
     """Fit all targets, on from some where there are many."""
     options, own = choice.options, choice.own_bands
     some = draw(data, options.seed)
     if choice.previous is None and start is None and some is not None:
         start = _fit(options, data.of_targets(some), own, **_ROUGH)
-    return _fit(options, data, own, choice.previous, start, **_many(data, options.seed))
+    return _fit(options, data, own, choice.previous, start, **({} if some is None else _MANY))
 
 
 def _fit(

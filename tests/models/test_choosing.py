@@ -49,15 +49,18 @@ def test_the_order_of_calls_does_not_matter():
         choice.own_bands = True
 
 
-def test_what_choosing_fitted_is_not_fitted_again(fits):
+def test_fits_go_on_from_what_choosing_fitted(fits):
     data = paired()
     choice = choose_core(data, OPTIONS, SPLIT)
-    part = SPLIT(data)[0].n_frames
+    part = SPLIT(data)[0]
     # Linear and log power, then own bands, all on the training part.
-    assert [n for n, _, _ in fits] == [part] * 3
-    assert choice.of_part(SPLIT(data)[0]) is choice
-    choice.whole()
-    assert [n for n, _, _ in fits[3:]] == [data.n_frames]
+    assert [n for n, _, _ in fits] == [part.n_frames] * 3
+    # What was compared ended early: one fit goes on from the winner, and one from that.
+    fitted = choice.of_part(part)
+    assert fitted.of_part(part) is fitted
+    fitted.whole()
+    assert [n for n, _, _ in fits[3:]] == [part.n_frames, data.n_frames]
+    assert len(fitted.part.elbo) > 0 and fitted.part.state is not choice.some.state
 
 
 @pytest.mark.parametrize("own", [False, True])

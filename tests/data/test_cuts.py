@@ -164,3 +164,24 @@ def test_cuts_of_a_crop_count_from_its_first_sample(tmp_path):
     for kind in (eeglab, edf_plus_d):
         cropped = kind(tmp_path).crop(60.0, 200.0)
         assert [cut.time for cut in cuts_of(cropped)] == [pytest.approx(41.0, abs=1e-3)]
+
+
+@pytest.mark.parametrize(
+    "text", ["-99", "STATUS/boundary", "Comment/boundary", "New Segment/LostSamples: 200",
+             "LostSamples: 4", "BAD_boundary"],
+)  # fmt: skip
+def test_spellings_of_a_cut(text):
+    data, _, restart = paused(101.0, 121.0)
+    (cut,) = cuts_of(raw_of(data, [restart / SFREQ], [text]))
+    assert (cut.time, cut.name) == (101.0, text)
+
+
+def test_gaps_of_files_that_were_joined_or_have_gone(tmp_path):
+    raw, again = edf_plus_d(tmp_path), edf_plus_d(tmp_path).crop(60.0)
+    both = mne.concatenate_raws([raw.copy(), again], verbose="ERROR")
+    gaps = [cut.time for cut in cuts_of(both) if cut.name == "gap of EDF+D"]
+    np.testing.assert_allclose(gaps, [101.0, raw.n_times / SFREQ + 41.0], atol=1e-3)
+    (tmp_path / "p.edf").unlink()
+    with mne.utils.catch_logging(verbose="info") as log:
+        assert cuts_of(raw) == []
+    assert "is no longer there" in log.getvalue()

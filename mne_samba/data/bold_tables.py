@@ -153,28 +153,41 @@ def told_t_r(y) -> float | None:
 def _index_of(item) -> np.ndarray | None:
     """Numbers (n_frames,) by which a DataFrame or DataArray counts its frames, in s or volumes."""
     if isinstance(item, pd.DataFrame):
-        index = item.index
+        index = np.asarray(item.index)
     elif hasattr(item, "dims") and hasattr(item, "coords") and item.dims[-2:][0] in item.coords:
         index = np.asarray(item.coords[item.dims[-2:][0]])
     else:
         return None
-    if index.dtype.kind == "m":
-        return np.asarray(index) / np.timedelta64(1, "s")
-    return np.asarray(index, dtype=float) if index.dtype.kind in "iuf" else None
+    if index.dtype.kind in "mM" and len(index):
+        return (index - index[0]) / np.timedelta64(1, "s")
+    return index.astype(float) if index.dtype.kind in "iuf" else None
 
 
 def check_index(y, name: str, t_r: float | None = None) -> None:
-    """Refuse BOLD whose own index says that rows were removed, or that t_r is another."""
+    """Refuse BOLD whose own index says that rows were removed or joined, or that t_r is another."""
     several = isinstance(y, (list, tuple))
     for i, item in enumerate(y if several else [y]):
         index, called = _index_of(item), f"{name}[{i}]" if several else name
         gaps = np.diff(index) if index is not None else np.empty(0)
-        if len(gaps) < 2 or not (gaps > 0).all():
+        forth = gaps[gaps > 0]
+        if len(gaps) < 2 or len(forth) < 0.5 * len(gaps):
             continue
-        gap = float(np.median(gaps))
+        gap = float(np.median(forth))
+        if (gaps < 0).any() and np.ptp(forth) <= 0.01 * gap:
+            row = int(np.argmax(gaps < 0)) + 1
+            raise ValueError(
+                f"The index of {called} goes back from {index[row - 1]:g} to {index[row]:g} at row "
+                f"{row}: are these several runs? Time does not go on from one to the next: pass "
+                "lists, one recording and its own BOLD each. If it is one scan, reset the index."
+            )
+        if (gaps <= 0).any():
+            continue
         if np.ptp(gaps) > 0.01 * gap:
             row = int(np.argmax(gaps)) + 1
             mask = "index" if gap == 1 else f"np.rint(index / {gap:g}).astype(int)"
+            if isinstance(item, pd.DataFrame) and item.index.dtype.kind in "mM":
+                milliseconds = f"np.timedelta64({round(1e3 * gap)}, 'ms')"
+                mask = f"np.rint((index - index[0]) / {milliseconds}).astype(int)"
             raise ValueError(
                 f"The index of {called} jumps from {index[row - 1]:g} to {index[row]:g} at row "
                 f"{row}: rows were removed. If they were scrubbed and the index counts from the "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 
 import mne
@@ -56,10 +55,10 @@ def read_recording(root: Path, path: Path, datatype: str) -> Recording:
     )
     by_table = events is not None
     options = {} if own is None or channels is None else _by_name(Path(channels), own.ch_names)
-    if options and "on_ch_mismatch" not in signature(read_raw_bids).parameters:
+    if options and not mne.utils.check_version("mne_bids", "0.19"):
         raise ImportError(
             f"{channels} has another order or spelling of channels than the recording; matching "
-            "them needs mne-bids 0.18 or newer: pip install --upgrade mne-bids."
+            "them needs mne-bids 0.19 or newer: pip install --upgrade mne-bids."
         )
     if events is not None:
         _check_columns(Path(events), ("onset", "duration"))

@@ -89,7 +89,7 @@ def test_masks_that_do_not_fit_are_refused(mask, message):
         restore_frames(np.ones((3, 2)), mask, 5)
 
 
-@pytest.mark.parametrize("kind", ["volumes", "seconds", "DataArray"])
+@pytest.mark.parametrize("kind", ["volumes", "seconds", "DataArray", "Timedelta"])
 def test_an_index_that_jumps_tells_of_removed_rows(raw, masked, kind):
     if kind == "DataArray":
         xarray = pytest.importorskip("xarray")
@@ -97,6 +97,7 @@ def test_an_index_that_jumps_tells_of_removed_rows(raw, masked, kind):
         index = bold["time"].to_numpy()
     else:
         index = KEPT if kind == "volumes" else T_R * KEPT
+        index = pd.to_timedelta(index - index[0], "s") if kind == "Timedelta" else index
         bold = pd.DataFrame(masked, columns=["a", "b"], index=index)
     options = {"t_r": T_R, "window": 20.0, "context": 10.0}
     with pytest.raises(ValueError, match=r"^The index of bold jumps from .* rows were removed"):
@@ -104,6 +105,7 @@ def test_an_index_that_jumps_tells_of_removed_rows(raw, masked, kind):
     with pytest.raises(ValueError, match=r"^The index of y\[0\] jumps") as error:
         BandPowerRidge(t_r=T_R).fit([raw], [bold])
     mask = eval(str(error.value).split("sample_mask=")[1].split(" to make")[0])
+    mask = mask + KEPT[0] if kind == "Timedelta" else mask
     epochs, y = make_windows(raw, bold, sample_mask=mask, **options)
     assert seconds_off(epochs, y) < 1e-3
 
@@ -114,6 +116,14 @@ def test_an_index_in_seconds_tells_t_r(raw, masked):
         make_windows(raw, bold, t_r=T_R)
     for index in (np.arange(5, 105), T_R * np.arange(100), 1e3 * T_R * np.arange(100)):
         make_windows(raw, bold.set_axis(index), t_r=T_R, window=20.0)
+
+
+def test_runs_in_one_table_are_no_recording(raw, masked):
+    table = pd.DataFrame(masked[:70], columns=["a", "b"])
+    with pytest.raises(ValueError, match="goes back from 69 to 0 at row 70: are these several"):
+        make_windows(raw, pd.concat([table, table]), t_r=T_R)
+    whole = pd.concat([table, table], ignore_index=True)
+    make_windows(raw, whole, t_r=T_R, window=20.0)
 
 
 def test_volumes_that_were_scrubbed_last(raw, masked):

@@ -58,6 +58,11 @@ def test_what_is_no_table_is_refused_with_what_makes_one(raw, value, error, mess
         BandPowerRidge(t_r=2.0).fit([raw], [value])
 
 
+def test_two_hemispheres_are_no_time_courses(raw):
+    with pytest.raises(TypeError, match=r"^bold\[0\] is a GiftiImage, but np\.array"):
+        make_windows(raw, [nib.gifti.GiftiImage(), nib.gifti.GiftiImage()], t_r=2.0)
+
+
 TABLES = {
     "decimal commas": (lambda t: t.to_csv(index=False, sep=";", decimal=","), "decimal comma"),
     "a comment": (lambda t: "# made by hand\n" + t.to_csv(index=False), "comment='#'"),

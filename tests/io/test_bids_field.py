@@ -418,9 +418,9 @@ def test_dates_make_no_contradiction(copy, tree, date):
 
 def test_tables_of_old_systems(copy, tree):
     path = copy / f"{ELE}_channels.tsv"
-    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    path.write_bytes(path.read_text(encoding="utf-8-sig").encode("latin-1"))
     events = copy / f"{ELE}_events.tsv"
-    events.write_text("\ufeff" + events.read_text(encoding="utf-8"), encoding="utf-8")
+    events.write_text(events.read_text(encoding="utf-8-sig"), encoding="utf-8-sig")
     close(read(copy).frame_times, tree.frame_times[0])
     events.write_bytes(b"")
     with pytest.raises(ValueError, match=r"_events\.tsv is no readable table"):

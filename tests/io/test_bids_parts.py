@@ -140,6 +140,8 @@ def test_entities_agree_by_number():
 
 def test_cleaning_that_this_mne_lacks(monkeypatch):
     assert check_cleaning(None) == ()
+    tools = SimpleNamespace(remove_fmri_gradient_artifact=None, apply_pca_obs=None)
+    monkeypatch.setattr("mne_samba.io._clean.mne", SimpleNamespace(preprocessing=tools))
     assert check_cleaning(("pulse", "gradient")) == ("gradient", "pulse")
     old = SimpleNamespace(preprocessing=SimpleNamespace(), __version__="1.12.0")
     monkeypatch.setattr("mne_samba.io._clean.mne", old)

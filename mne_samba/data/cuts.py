@@ -32,7 +32,10 @@ def cuts_of(raw) -> list[Cut]:
     part between "/", and gaps between the data records of EDF+D and BDF+D, which MNE reads as if
     there were none.
     """
+    sfreq = raw.info["sfreq"]
     onsets = mne.annotations._sync_onset(raw, raw.annotations.onset)
+    # The first sample after a cut: EEGLAB puts boundaries half a sample before it.
+    onsets = np.ceil(onsets * sfreq - 0.25) / sfreq
     cuts = [
         Cut(float(onset), str(text))
         for onset, text in zip(onsets, raw.annotations.description, strict=True)
@@ -40,7 +43,7 @@ def cuts_of(raw) -> list[Cut]:
     ]
     cuts += [Cut(time, "gap of EDF+D") for time in _record_gaps(raw)]
     # What stands at the first sample, or after the last, interrupts nothing.
-    near, end = 1.5 / raw.info["sfreq"], raw.n_times / raw.info["sfreq"]
+    near, end = 1.5 / sfreq, raw.n_times / sfreq
     inside = sorted((cut for cut in cuts if near < cut.time < end - near), key=lambda c: c.time)
     return [c for i, c in enumerate(inside) if not i or c.time - inside[i - 1].time > near]
 

@@ -485,11 +485,10 @@ def _check_count(times, n_frames, n_dummy, n_targets, t_r, duration) -> None:
         f"{said}: {extra} more. If rows were scrubbed, pass the sample_mask of the masker "
         "(make_windows, windows.restore_frames), which puts them back, those after the last that "
         f"was kept too with restore_frames(bold, sample_mask, n_frames={n_triggers - n_dummy}); if "
-        "BOLD was cut at its end, "
-        f"crop the recording before {times[n_frames + n_dummy]:.6g} s, or pass the times of its "
-        f"{n_frames + n_dummy} volumes as volume_event; if it lacks the first {n_dummy + extra} "
-        f"volumes, dummy scans, pass n_dummy={n_dummy + extra}. Which of these it is, the number "
-        "alone does not tell."
+        "BOLD was cut at its end, crop the recording before "
+        f"{times[n_frames + n_dummy]:.6g} s, or pass the times of its {n_frames + n_dummy} volumes "
+        f"as volume_event; if it lacks the first {n_dummy + extra} volumes, dummy scans, pass "
+        f"n_dummy={n_dummy + extra}. Which of these it is, the number alone does not tell."
     )
 
 

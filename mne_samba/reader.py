@@ -19,7 +19,7 @@ from .data.bold import (
     provenance_of,
     read_hemo,
 )
-from .data.bold_tables import check_told_t_r
+from .data.bold_tables import check_index, check_told_t_r
 from .data.bridging import check_channels
 from .data.frame_times import say_rest
 from .data.given import Given, refuse_electrophysiology, what_is, what_is_bold
@@ -228,6 +228,8 @@ class Reader(BaseEstimator):
             check_measured(hemo)
         t_r = self._t_r(t_r, given, layout)
         check_told_t_r(hemo.told_t_r, t_r, names[1])
+        if given.kind == "recordings":
+            check_index(y, names[1], t_r)
         check_not_swapped(given, hemo, self.sfreq, t_r, names)
         frames = hemo.n_frames if given.kind == "recordings" else hemo.n_frames[0]
         if given.kind == "windows":
@@ -301,6 +303,8 @@ class Reader(BaseEstimator):
         """
         given = what_is_bold(y, name)
         hemo = read_hemo(given.items, given.kind, len(given), name=name, may_lack=may_lack)
+        if given.kind == "recordings":
+            check_index(given.items, name)
         nothing = np.empty((0, 0))  # no signal is read with it
         nowhere = [Segment(lambda *_: nothing, 0, 0.0, np.nan, len(v)) for v in hemo.values]
         recording = np.arange(len(nowhere)) * (given.kind == "recordings")

@@ -12,7 +12,7 @@ from mne.utils import logger, warn
 
 from ._checks import check_number, check_t_r
 from .data.bold import read_hemo
-from .data.bold_tables import as_table, check_told_t_r
+from .data.bold_tables import as_table, check_index, check_told_t_r
 from .data.channels import bad_spans
 from .data.frame_times import frame_times, say_rest, times_for_bold
 from .data.pairing import (
@@ -155,6 +155,7 @@ def make_windows(
     alone = not several and not isinstance(bolds[0], (list, tuple))
     hemo = read_hemo(bolds[0] if alone else bolds, "recordings", n, single=alone, name="bold")
     check_told_t_r(hemo.told_t_r, t_r, "bold")
+    check_index(bolds[0] if alone else bolds, "bold", t_r)
     if n_frames is None:
         n_frames = _frames_for(min(len(values) for values in hemo.values), t_r, context)
     step_frames = n_frames if step_frames is None else step_frames

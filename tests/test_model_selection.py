@@ -182,12 +182,13 @@ def test_in_scikit_learn_and_nested(routing):
     with sklearn.config_context(enable_metadata_routing=routing):
         search = GridSearchCV(WindowMean(), {"alpha": [0.0, 1.0]}, cv=BlockedTimeSplit(2, gap=10))
         outer = BlockedTimeSplit(3, gap=30.0)
-        result = cross_validate(search, epochs, y, cv=outer, return_estimator=True)
+        # Without params, scikit-learn 1.6 cannot route.
+        result = cross_validate(search, epochs, y, cv=outer, return_estimator=True, params={})
         assert all(s.best_params_ == {"alpha": 1.0} for s in result["estimator"])
         for fitted, (train, _) in zip(result["estimator"], outer.split(epochs), strict=True):
             expected = epochs.metadata["onset"].to_numpy()[train]
             np.testing.assert_array_equal(fitted.best_estimator_.onsets_, expected)
-        assert cross_val_predict(WindowMean(), epochs, y, cv=outer).shape == y.shape
+        assert cross_val_predict(WindowMean(), epochs, y, cv=outer, params={}).shape == y.shape
 
 
 class MeanModel(RegressorMixin, BaseEstimator):

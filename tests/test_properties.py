@@ -34,7 +34,7 @@ def paired(seed, n_recordings, n_channels, n_targets, sfreq, t_r, seconds):
         1e-5 * rng.standard_normal((n_channels, round(seconds * sfreq)))
         for _ in range(n_recordings)
     ]
-    y = [rng.standard_normal((int(seconds / t_r), n_targets)) for _ in range(n_recordings)]
+    y = [rng.standard_normal((int(seconds / t_r + 1e-6), n_targets)) for _ in range(n_recordings)]
     return X, y
 
 

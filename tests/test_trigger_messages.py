@@ -176,17 +176,20 @@ CASES = {
     "fewer triggers": (
         lambda: raw_of(regular()), 53, {**EVENT, "n_dummy": 2}, ValueError,
         "BOLD has 53 frames and n_dummy=2, which makes 55 volumes, but volume_event marks 50: "
-        "volumes 50 to 54 have no trigger. Drop the frames that were acquired after the recording"
-        " had stopped or while it was paused, or, where the first triggers are lacking, pass "
-        "first_volume without volume_event.",
+        "5 of them have no trigger. Which ones, the number alone does not tell: if the recording "
+        "stopped before the scan, drop the last 5 frames, acquired after it had stopped; if the "
+        "first 5 volumes were acquired before it began, or have no trigger, drop the first 3 "
+        "frames and pass n_dummy=0; if it was paused, cut recording and BOLD there.",
     ),
     "more triggers": (
         lambda: raw_of(regular()), 43, {**EVENT, "n_dummy": 3}, ValueError,
         "BOLD has 43 frames and n_dummy=3, which makes 46 volumes, but volume_event marks 50: 4 "
         "more. If rows were scrubbed, pass the sample_mask of the masker (make_windows, "
-        "windows.restore_frames), which puts them back; if BOLD was cut at its end, crop the "
-        "recording before 97 s; if it lacks the first 7 volumes, dummy scans, pass n_dummy=7. "
-        "Which of these it is, the number alone does not tell.",
+        "windows.restore_frames), which puts them back, those after the last that was kept too "
+        "with restore_frames(bold, sample_mask, n_frames=47); if BOLD was cut at its end, crop the "
+        "recording before 97 s, or pass the times of its 46 volumes as volume_event; if it lacks "
+        "the first 7 volumes, dummy scans, pass n_dummy=7. Which of these it is, the number alone "
+        "does not tell.",
     ),
     "two starts": (
         lambda: raw_of(regular()), 50, {**EVENT, "first_volume": 5.5}, ValueError,

@@ -148,7 +148,8 @@ class _Run:
                 self.root, subject, args.task, run, session, masker=args.atlas,
                 derivatives=args.derivatives, space=args.space,
                 confounds=tuple(args.confounds) or None, datatype=args.datatype, t_r=t_r,
-                volume_event=args.volume_event, n_dummy=args.n_dummy,
+                volume_event=None if args.first_volume is not None else args.volume_event,
+                first_volume=args.first_volume or 0.0, n_dummy=args.n_dummy,
                 clean=tuple(args.clean) or None, sfreq=args.sfreq,
                 entities=dict(args.entities),
             )  # fmt: skip

@@ -88,9 +88,16 @@ def add_bids(commands) -> None:
         "--direction", choices=("ele_to_hemo", "hemo_to_ele", "both"), default="ele_to_hemo",
         help="what to translate into what (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
         "--volume-event", default="auto", help="name of the volume triggers (default: found)"
     )
+    start.add_argument(
+        "--first-volume", type=number(float, float("-inf"), float("inf"), "a number"),
+        metavar="SECONDS",
+        help="where no trigger marks volumes: seconds from the first sample of every recording to "
+        "its first volume",
+    )  # fmt: skip
     parser.add_argument("--n-dummy", type=int, help="volumes before BOLD begins (default: sidecar)")
     parser.add_argument(
         "--t-r", type=_positive,

@@ -98,6 +98,7 @@ def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
     result = evaluate(
         translator, data.raws, bolds, groups=data.subjects, nulls=("circular_shift",),
         n_shifts=size.n_shifts, clean=data.truth.clean_bolds, random_state=seed,
+        verbose="ERROR" if quiet else None,  # before MNE 1.13, None is MNE's default level
     )  # fmt: skip
     say("4/5  SIMULATED people: the translator fitted to both, its responses against truth")
     translator.fit(data.raws, bolds)

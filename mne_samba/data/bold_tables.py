@@ -48,10 +48,17 @@ def _from_file(path: Path, name: str) -> pd.DataFrame:
         raise TypeError(
             f"{name} is a path, {os.fspath(path)!r}. Tables (.csv, .tsv) whose first line names "
             "the regions are read, and CIFTI parcels (.ptseries.nii); np.loadtxt(path) reads plain "
-            f"numbers; of an image, {_MASKED}, which takes the path too."
+            f"numbers, pd.read_csv(path) other tables; of an image, {_MASKED}, which takes the "
+            "path too."
         )
-    with _there(path, name).open(encoding="utf-8-sig") as file:
-        first = file.readline()
+    try:
+        with _there(path, name).open(encoding="utf-8-sig") as file:
+            first = file.readline()
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{name}: {path} is no text in UTF-8. Pass pd.read_csv(path, encoding=...), such as "
+            "'utf-16' (Excel's Unicode text) or 'latin-1'."
+        ) from None
     sep = "\t" if path.suffix == ".tsv" or "\t" in first else ";" if ";" in first else ","
     header = [cell.strip().strip('"') for cell in first.split(sep)]
     if all(_is_number(cell) for cell in header):
@@ -59,9 +66,21 @@ def _from_file(path: Path, name: str) -> pd.DataFrame:
             f"{name}: the first line of {path} holds numbers, not names of regions. If these are "
             f"the first frame, pass pd.read_csv(path, sep={sep!r}, header=None)."
         )
+    twice = sorted({cell for cell in header if header.count(cell) > 1})
+    if twice:
+        raise ValueError(
+            f"{name}: the first line of {path} has {twice[:8]} more than once: names of regions "
+            "must differ."
+        )
     table = pd.read_csv(path, sep=sep, encoding="utf-8-sig")
     if not header[0]:
         table = table.set_index(table.columns[0])
+        if pd.api.types.is_string_dtype(table.index.dtype):
+            raise ValueError(
+                f"{name}: the first column of {path} holds names, {list(table.index[:4])}. If "
+                "these are regions, one in each row, pass pd.read_csv(path, index_col=0"
+                f"{'' if sep == ',' else f', sep={sep!r}'}).T."
+            )
         if not np.array_equal(table.index, np.arange(len(table))):
             raise ValueError(
                 f"{name}: the first column of {path}, an index without a name, does not count 0, "
@@ -71,7 +90,17 @@ def _from_file(path: Path, name: str) -> pd.DataFrame:
             )
     text = [str(column) for column in table.select_dtypes(exclude="number").columns]
     if text:
-        raise TypeError(f"{name}: columns {text[:8]} of {path} hold text: leave them out.")
+        comma = sep == ";" and pd.read_csv(path, sep=sep, decimal=",", nrows=20)[text]
+        if sep == ";" and len(comma.select_dtypes("number").columns) == len(text):
+            raise TypeError(
+                f"{name}: numbers in {path} have a decimal comma: pass pd.read_csv(path, sep=';', "
+                "decimal=',')."
+            )
+        wrong = "comment='#'" if first.startswith("#") else "sep=r'\\s+'" if len(header) < 2 else ""
+        raise TypeError(
+            f"{name}: columns {text[:8]} of {path} hold text: "
+            + (f"pass pd.read_csv(path, {wrong})." if wrong else "leave them out.")
+        )
     return table
 
 
@@ -121,6 +150,57 @@ def told_t_r(y) -> float | None:
     return None
 
 
+def _index_of(item) -> np.ndarray | None:
+    """Numbers (n_frames,) by which a DataFrame or DataArray counts its frames, in s or volumes."""
+    if isinstance(item, pd.DataFrame):
+        index = np.asarray(item.index)
+    elif hasattr(item, "dims") and hasattr(item, "coords") and item.dims[-2:][0] in item.coords:
+        index = np.asarray(item.coords[item.dims[-2:][0]])
+    else:
+        return None
+    if index.dtype.kind in "mM" and len(index):
+        return (index - index[0]) / np.timedelta64(1, "s")
+    return index.astype(float) if index.dtype.kind in "iuf" else None
+
+
+def check_index(y, name: str, t_r: float | None = None) -> None:
+    """Refuse BOLD whose own index says that rows were removed or joined, or that t_r is another."""
+    several = isinstance(y, (list, tuple))
+    for i, item in enumerate(y if several else [y]):
+        index, called = _index_of(item), f"{name}[{i}]" if several else name
+        gaps = np.diff(index) if index is not None else np.empty(0)
+        forth = gaps[gaps > 0]
+        if len(gaps) < 2 or len(forth) < 0.5 * len(gaps):
+            continue
+        gap = float(np.median(forth))
+        if (gaps < 0).any() and np.ptp(forth) <= 0.01 * gap:
+            row = int(np.argmax(gaps < 0)) + 1
+            raise ValueError(
+                f"The index of {called} goes back from {index[row - 1]:g} to {index[row]:g} at row "
+                f"{row}: are these several runs? Time does not go on from one to the next: pass "
+                "lists, one recording and its own BOLD each. If it is one scan, reset the index."
+            )
+        if (gaps <= 0).any():
+            continue
+        if np.ptp(gaps) > 0.01 * gap:
+            row = int(np.argmax(gaps)) + 1
+            mask = "index" if gap == 1 else f"np.rint(index / {gap:g}).astype(int)"
+            if isinstance(item, pd.DataFrame) and item.index.dtype.kind in "mM":
+                milliseconds = f"np.timedelta64({round(1e3 * gap)}, 'ms')"
+                mask = f"np.rint((index - index[0]) / {milliseconds}).astype(int)"
+            raise ValueError(
+                f"The index of {called} jumps from {index[row - 1]:g} to {index[row]:g} at row "
+                f"{row}: rows were removed. If they were scrubbed and the index counts from the "
+                f"first volume, pass sample_mask={mask} to make_windows or "
+                "windows.restore_frames, which puts them back; if BOLD is whole, reset the index."
+            )
+        if t_r is not None and not np.isclose(gap, [1.0, t_r, 1e3 * t_r], rtol=1e-3).any():
+            raise ValueError(
+                f"The index of {called} goes on by {gap:g} from frame to frame, but t_r={t_r:g} "
+                f"s: pass t_r={gap:g}, or reset the index if it is no time in seconds."
+            )
+
+
 def region_names(item) -> list[str] | None:
     """Names that a DataFrame or an xarray.DataArray gives its regions, the last axis."""
     if isinstance(item, pd.DataFrame):
@@ -161,14 +241,19 @@ def names_of(y, n_targets: int) -> tuple[list[str], bool]:
 
 
 def _warn_of_counters(table: pd.DataFrame) -> None:
-    """Warn of columns that only count, as an index that was written into a CSV file."""
-    whole = table.select_dtypes("integer")
-    steps = np.diff(whole.to_numpy(), axis=0)
-    found = [str(name) for name in whole.columns[(steps == 1).all(axis=0)]] if len(steps) else []
+    """Warn of columns that only count or tell the time, as an index that was written to a file."""
+    values = table.select_dtypes("number")
+    steps = np.diff(values.to_numpy(dtype=float), axis=0)
+    if len(steps) < 3:
+        return
+    whole = np.array([kind.kind in "iu" for kind in values.dtypes])
+    alike = np.abs(steps - steps[:1]) <= 1e-6 * np.abs(steps[:1])
+    counts = (steps > 0).all(axis=0) & (whole | alike.all(axis=0))
+    found = [str(name) for name in values.columns[counts]]
     if 0 < len(found) < table.shape[1]:
         warn(
-            f"Columns {found[:8]} of BOLD only count: where they are the index of a CSV file, "
-            "read it with index_col=0."
+            f"Columns {found[:8]} of BOLD only count, as volumes or their times do: where they are "
+            "the index of a CSV file, read it with index_col=0, or leave them out."
         )
 
 

@@ -7,6 +7,13 @@ from pathlib import Path
 
 import mne
 import numpy as np
+from mne.utils import logger
+
+_BOUNDARIES = ("boundary", "bad boundary", "edge boundary", "-99")
+
+
+class Interrupted(ValueError):
+    """Frames lie on both sides of a cut, and time is not known to go on there."""
 
 
 @dataclass(frozen=True)
@@ -20,26 +27,31 @@ class Cut:
 def cuts_of(raw) -> list[Cut]:
     """Interruptions inside a recording, in order of time.
 
-    A later "New Segment" of BrainVision, "boundary" of EEGLAB, "EDGE boundary" and "BAD boundary"
-    of `mne.concatenate_raws`, and gaps between the data records of EDF+D and BDF+D, which MNE
-    reads as if there were none.
+    A later "New Segment" or "LostSamples" of BrainVision, "boundary" of EEGLAB (-99 among events
+    that are numbers), "EDGE boundary" and "BAD boundary" of `mne.concatenate_raws`, alone or as a
+    part between "/", and gaps between the data records of EDF+D and BDF+D, which MNE reads as if
+    there were none.
     """
+    sfreq = raw.info["sfreq"]
     onsets = mne.annotations._sync_onset(raw, raw.annotations.onset)
+    # The first sample after a cut: EEGLAB puts boundaries half a sample before it.
+    onsets = np.ceil(onsets * sfreq - 0.25) / sfreq
     cuts = [
         Cut(float(onset), str(text))
         for onset, text in zip(onsets, raw.annotations.description, strict=True)
         if _tells_of_a_cut(text)
     ]
-    cuts += [Cut(time - raw.first_time, "gap of EDF+D") for time in _record_gaps(raw)]
+    cuts += [Cut(time, "gap of EDF+D") for time in _record_gaps(raw)]
     # What stands at the first sample, or after the last, interrupts nothing.
-    near, end = 1.5 / raw.info["sfreq"], raw.n_times / raw.info["sfreq"]
+    near, end = 1.5 / sfreq, raw.n_times / sfreq
     inside = sorted((cut for cut in cuts if near < cut.time < end - near), key=lambda c: c.time)
     return [c for i, c in enumerate(inside) if not i or c.time - inside[i - 1].time > near]
 
 
 def _tells_of_a_cut(text: str) -> bool:
-    words = text.strip().lower().replace("_", " ")
-    return words.startswith("new segment") or words in ("boundary", "bad boundary", "edge boundary")
+    parts = [part.strip() for part in text.lower().replace("_", " ").split("/")]
+    begins = ("new segment", "lostsamples", "lost samples")
+    return any(part.startswith(begins) or part in _BOUNDARIES for part in parts)
 
 
 def check_uncut(raw, times: np.ndarray, name: str = "raw", what: str = "frames") -> None:
@@ -51,7 +63,7 @@ def check_uncut(raw, times: np.ndarray, name: str = "raw", what: str = "frames")
     more = f" and {len(across) - 4} more" if len(across) > 4 else ""
     at = across[0].time
     before = int(np.sum(times < at))
-    raise ValueError(
+    raise Interrupted(
         f"{name} was interrupted ({said}{more}): samples go on there, time does not. There are "
         f"{before} {what} before it and {len(times) - before} from there on. Cut there and pass "
         f"two recordings: {name}.copy().crop(tmax={at:.9g}, include_tmax=False) with the frames "
@@ -62,11 +74,24 @@ def check_uncut(raw, times: np.ndarray, name: str = "raw", what: str = "frames")
 
 
 def _record_gaps(raw) -> list[float]:
+    """Instants, in seconds from the first sample, at which records of EDF+D leave time out."""
+    gaps, before, sfreq = [], 0, raw.info["sfreq"]
+    # A recording that was joined from several still counts the samples of each file.
+    for file, first, last in zip(raw.filenames, raw._first_samps, raw._last_samps, strict=False):
+        length = last - first + 1
+        if file is not None and Path(file).suffix.lower() in (".edf", ".bdf"):
+            times = (sfreq * np.array(_gaps_of_file(Path(file))) - first) / sfreq
+            gaps += [before / sfreq + time for time in times if 0 < time < length / sfreq]
+        before += length
+    return gaps
+
+
+def _gaps_of_file(path: Path) -> list[float]:
     """Instants, in seconds of kept signal, at which data records of EDF+D leave time out."""
-    files = [Path(file) for file in raw.filenames if file is not None]
-    if len(files) != 1 or files[0].suffix.lower() not in (".edf", ".bdf"):
+    if not path.is_file():
+        logger.info("%s is no longer there: whether its data records have gaps is not known.", path)
         return []
-    with open(files[0], "rb") as file:
+    with open(path, "rb") as file:
         head = file.read(256)
         if head[192:197] not in (b"EDF+D", b"BDF+D"):
             return []

@@ -9,7 +9,8 @@ from mne.utils import logger, warn
 from .._checks import check_number, check_t_r
 from .cuts import check_uncut
 from .pairing import check_raw
-from .triggers import volume_starts, volume_triggers
+from .triggers import given_times, volume_starts, volume_triggers
+from .unused_markers import warn_of_unused_markers
 
 
 def frame_times(
@@ -96,6 +97,8 @@ def times_for_bold(
     duration = raw.n_times / sfreq
     if volume_event is None:
         times = regular_times(n_frames, duration, t_r, first_volume, n_dummy, slice_time_ref)
+        if n_targets is not None:
+            warn_of_unused_markers(raw, times - slice_time_ref * t_r, t_r, n_dummy, name)
     else:
         if first_volume:
             raise ValueError(
@@ -106,7 +109,7 @@ def times_for_bold(
         check_uncut(raw, triggers, name, "volume triggers")
         starts = volume_starts(
             triggers, t_r=t_r, sfreq=sfreq, n_frames=n_frames, n_dummy=n_dummy, n_targets=n_targets,
-            all_volumes=isinstance(volume_event, np.ndarray),
+            all_volumes=given_times(volume_event) is not None, duration=duration,
         )  # fmt: skip
         times = starts + slice_time_ref * t_r
     if len(times) == 0:
@@ -136,6 +139,7 @@ def _inside(times, duration, t_r, n_targets, sfreq, n_dummy) -> np.ndarray:
     k = outside[0] if times[outside[0]] < 0 else outside[-1]
     n_frames, fit = len(times), duration / t_r
     swapped = n_targets is not None and n_targets <= fit and fit - n_targets <= n_frames - fit
+    most = len(outside) > 0.5 * n_frames
     raise ValueError(
         f"Frame {k} lies at {times[k]:g} s, outside the recording (0 to {duration:g} s); "
         f"{len(outside)} of {n_frames} frames do. "
@@ -147,7 +151,10 @@ def _inside(times, duration, t_r, n_targets, sfreq, n_dummy) -> np.ndarray:
         )
         + f"t_r={t_r:g} (seconds), first_volume (seconds from the first sample) and n_dummy"
         + (
-            f". {too_early(len(outside), n_dummy)}"
+            f". All frames would fit with t_r up to {duration / (n_frames + n_dummy):.4g} s, from "
+            "the first sample on."
+            if most
+            else f". {too_early(len(outside), n_dummy)}"
             if outside[-1] == len(outside) - 1 and len(outside) < n_frames
             else f", and drop {_which(outside, n_frames)} acquired outside the recording."
         )

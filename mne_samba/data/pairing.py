@@ -10,6 +10,7 @@ import pandas as pd
 
 from .._checks import is_generator
 from .bold import check_swapped
+from .bold_tables import as_tables
 from .channels import align, check_same_rate, common_channels, picked
 from .given import refuse_electrophysiology
 
@@ -65,6 +66,8 @@ def pair(raw, bold, several):
             raise ValueError(
                 f"raw is one recording, but bold is a list of {len(bold)}: pass two lists."
             )
+        if isinstance(bold, (list, tuple)):
+            as_tables(bold, "bold")  # images of one recording, which are refused by what to do
         return [raw], [bold]
     if len(raw) == 0:
         raise ValueError("raw is an empty list: at least one recording is needed.")

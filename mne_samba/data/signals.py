@@ -18,6 +18,7 @@ from .given import Given
 from .recordings import Recordings
 from .segments import IRREGULAR, FrameGrid, Segment
 from .triggers import refuse_shared_times
+from .unused_markers import warn_of_unused_markers
 
 TABLE_COLUMNS = ("subject", "run", "recording", "onset", "frame")
 
@@ -248,6 +249,10 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
             times = _regular_times(one, frames, raw.n_times / sfreq)
             if len(times):
                 check_uncut(raw, times, f"{name}[{i}]")
+            if frames is not None:
+                starts = times - one.slice_time_ref * one.t_r
+                called = name if single else f"{name}[{i}]"
+                warn_of_unused_markers(raw, starts, one.t_r, one.n_dummy, called)
         else:
             times = times_for_bold(
                 raw, frames, one.t_r, one.first_volume, one.n_dummy, one.slice_time_ref,

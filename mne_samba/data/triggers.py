@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import numbers
+import re
 from collections import Counter
 
 import mne
 import numpy as np
-from mne.utils import logger
+import pandas as pd
+from mne.utils import logger, warn
 
 from .._checks import check_number
 from .segments import IRREGULAR
 
+#: Description of the annotations that mark the time of every frame of BOLD.
+FRAME_EVENT = "bold_frame"
+#: What scanners and amplifiers call a volume, where spacing alone does not tell.
+USUAL = re.compile(r"r128|volume|(^|\W)tr($|\W)|scan|slice|t\s+1$|mri|fmri", re.IGNORECASE)
+#: The beat of an amplifier's clock, which comes every 2 s as volumes may.
+BEAT = re.compile(r"syncstatus|sync o(n|ff)", re.IGNORECASE)
+#: Seams of a recording.
+SEAM = re.compile(r"bad|edge|boundary|new segment", re.IGNORECASE)
 # EEG and scanner clocks differ by tens of ppm; a wrong t_r is off by a thousand ppm or more.
 _MAX_DRIFT = 5e-4
+# More dummy scans than that, lasting longer (s), are hardly any.
+_MANY_DUMMIES, _LONG_DUMMIES = 5, 15.0
 # Share of the repetition time by which one trigger may come early or late.
 _JITTER = 0.1
 
 _CORRECT = (
     "Correct the annotations or the stim channel, or pass first_volume without volume_event to "
     "place all volumes on a regular grid."
+)
+_ANNOTATE = (
+    "annotate them: raw.annotations.append(times + raw.first_time, 0.0, 'volume'), and pass "
+    "volume_event='volume'."
 )
 _PAUSED = (
     "If it was, cut recording and BOLD there and pass two recordings; if only markers are lacking, "
@@ -31,8 +48,10 @@ def volume_triggers(raw, volume_event) -> np.ndarray:
 
     Returns ``times`` (n_triggers,).
     """
-    if _are_times(volume_event):
-        return np.sort(np.asarray(volume_event, dtype=float))
+    times = given_times(volume_event)
+    if times is not None:
+        _refuse_other_zero(raw, times)
+        return np.sort(times)
     if isinstance(volume_event, str):
         times = _from_annotations(raw, volume_event)
         if times is None and volume_event in raw.ch_names:
@@ -53,34 +72,76 @@ def volume_triggers(raw, volume_event) -> np.ndarray:
         if channel not in raw.ch_names:
             raise ValueError(f"volume_event: no channel {channel!r}. {_what_there_is(raw)}")
         return _from_channel(raw, channel, value)
+    said = f"{' '.join(repr(volume_event).split()):.80}"
+    if isinstance(volume_event, (tuple, list)) and any(np.ndim(value) for value in volume_event):
+        said += f". Where every recording has times of its own, {_ANNOTATE[:-1]}"
     raise TypeError(
         "volume_event must be None, the description of annotations, the name of a stim channel, "
-        f"(channel, value), or an array of times in seconds; got {volume_event!r}."
+        f"(channel, value), or an array of times in seconds; got {said}."
     )
 
 
 def refuse_shared_times(volume_event, n_recordings: int) -> None:
     """Refuse one array of times for several recordings, each of which has its own clock."""
-    if n_recordings > 1 and isinstance(volume_event, np.ndarray):
+    if n_recordings > 1 and given_times(volume_event) is not None:
         raise ValueError(
             f"volume_event is one array of times, but there are {n_recordings} recordings, each "
-            "with its own: annotate them, raw.annotations.append(times, 0.0, 'volume'), and pass "
-            "volume_event='volume'."
+            f"with its own: {_ANNOTATE}"
         )
 
 
-def _are_times(volume_event) -> bool:
-    """Whether these are the times of volumes themselves, in seconds from the first sample."""
-    if isinstance(volume_event, np.ndarray):
-        if volume_event.ndim != 1 or not len(volume_event) or volume_event.dtype.kind not in "iuf":
-            raise TypeError(
-                "volume_event as an array holds the times of volumes, (n_volumes,) in seconds from "
-                f"the first sample; got shape {volume_event.shape} of {volume_event.dtype}."
-            )
-        if not np.isfinite(volume_event).all():
-            raise ValueError("volume_event as an array of times contains NaN or infinite values.")
-        return True
-    return False
+def given_times(volume_event) -> np.ndarray | None:
+    """Read times of volumes themselves (n_volumes,), in s from the first sample; else None."""
+    if isinstance(volume_event, (list, tuple)) and len(volume_event):
+        if not all(isinstance(value, numbers.Real) for value in volume_event):
+            return None
+        volume_event = np.asarray(volume_event)
+    if isinstance(volume_event, pd.Series):
+        volume_event = volume_event.to_numpy()
+    if not isinstance(volume_event, np.ndarray):
+        return None
+    if volume_event.ndim != 1 or not len(volume_event) or volume_event.dtype.kind not in "iuf":
+        raise TypeError(
+            "volume_event as an array holds the times of volumes, (n_volumes,) in seconds from "
+            f"the first sample; got shape {volume_event.shape} of {volume_event.dtype}."
+        )
+    if not np.isfinite(volume_event).all():
+        raise ValueError("volume_event as an array of times contains NaN or infinite values.")
+    return np.asarray(volume_event, dtype=float)
+
+
+def _refuse_other_zero(raw, times: np.ndarray) -> None:
+    """Refuse times (n,) of events that count from the measurement's start, not the first sample."""
+    if not raw.first_samp:
+        return
+    sfreq = raw.info["sfreq"]
+
+    def met(onsets):  # share of times that are samples of these events
+        near = np.searchsorted(np.sort(onsets), times)[:, np.newaxis] + [-1, 0]
+        near = np.sort(onsets)[np.clip(near, 0, len(onsets) - 1)]
+        return np.mean(np.abs(near - times[:, np.newaxis]).min(axis=1) < 0.75 / sfreq)
+
+    marks = raw.annotations
+    kinds = {
+        f"annotations {text!r}": marks.onset[marks.description == text] - raw.first_time
+        for text in dict.fromkeys(map(str, marks.description))
+    }
+    for i in mne.pick_types(raw.info, stim=True, exclude=[]):
+        line = raw.get_data(picks=[i], verbose="ERROR")[0]
+        onset = np.flatnonzero(line != np.r_[0, line[:-1]]) / sfreq
+        kinds[f"channel {raw.ch_names[i]!r}"] = onset
+    shares = {
+        what: (met(onsets + raw.first_time), met(onsets))
+        for what, onsets in kinds.items() if len(onsets)
+    }  # fmt: skip
+    what, (from_start, _) = max(shares.items(), key=lambda i: i[1][0], default=("", (0.0, 0.0)))
+    # Events that come every t_r meet most times again after a shift by whole volumes.
+    if from_start > max(0.8, *(share for _, share in shares.values())):
+        raise ValueError(
+            f"The times of volume_event are those of {what} from the start of the "
+            f"measurement, {raw.first_time:.6g} s before the first sample of this recording; they "
+            "count from the first sample: pass volume_event=times - raw.first_time."
+        )
 
 
 def _what_there_is(raw) -> str:
@@ -94,6 +155,14 @@ def _from_annotations(raw, name: str) -> np.ndarray | None:
     found = [name == text or name in text.split("/") for text in raw.annotations.description]
     if not any(found):
         return None
+    texts = {str(t) for t, is_it in zip(raw.annotations.description, found, strict=True) if is_it}
+    beats = sorted(text for text in texts if BEAT.match(text))
+    if beats:
+        raise ValueError(
+            f"volume_event={name!r} means {beats}, the beat of the amplifier's clock, no volume. "
+            f"{_what_there_is(raw)} Give the marker of the scanner, the times of its volumes, or "
+            "first_volume (s) without volume_event."
+        )
     # Onsets count from the measurement's start, also in a cropped recording.
     times = np.sort(raw.annotations.onset[np.array(found)] - raw.first_time)
     # A crop keeps the marker that stands at its very end: nothing of that volume is recorded.
@@ -141,10 +210,12 @@ def volume_starts(
     n_dummy: int = 0,
     n_targets: int | None = None,
     all_volumes: bool = False,
+    duration: float | None = None,
 ) -> np.ndarray:
     """Start times of the volumes of a run, after its triggers have been checked.
 
     ``all_volumes`` says that the user gave a time for every volume: then they may come irregularly.
+    ``duration`` is that of the recording in s.
 
     The triggers must come once per volume, ``t_r`` apart; where the clock of the recording drifts
     against the scanner's, the volumes follow the triggers.
@@ -192,7 +263,8 @@ def volume_starts(
             "(Volumes are counted from 0, dummy scans included.) "
             + (_PAUSED if any("paused" in fault for fault in faults) else _CORRECT)
         )
-    _check_count(times, n_frames, n_dummy, n_targets)
+    _check_count(times, n_frames, n_dummy, n_targets, t_r, duration)
+    _doubt_dummies(n_dummy, t_r)
     _report_drift(slope, t_r, sfreq, int(volume.max()))
     return _placed(times, volume, max(1.5 / sfreq, IRREGULAR))[n_dummy:].copy()
 
@@ -252,11 +324,17 @@ def _typical_period(times: np.ndarray, t_r: float) -> float:
 
 def _wrong_unit(period: float, t_r: float, sfreq: float) -> str | None:
     """Say what times are in that are no seconds: milliseconds or samples come ``t_r`` apart."""
-    for unit, factor, line in (
+    factor = period / t_r
+    units = [
         ("milliseconds", 1000.0, "1000"),
         ("samples", sfreq, f"raw.info['sfreq'] ({sfreq:g} Hz)"),
-    ):
-        if factor > 2 and abs(period / t_r / factor - 1) <= _JITTER:
+        ("microseconds", 1e6, "1e6"),
+    ]
+    if factor > 100 and abs(factor - round(factor)) < 1e-3 * factor:
+        rate = float(f"{factor:.4g}")  # whole samples leave the last digits open
+        units.append(("samples, of another rate than the recording's", rate, f"{rate:.10g}"))
+    for unit, per_second, line in units:
+        if per_second > 2 and abs(factor / per_second - 1) <= _JITTER:
             return (
                 f"The times of volume_event come every {period:.6g}, which is t_r={t_r:g} s in "
                 f"{unit}: times are in seconds from the first sample, divide them by {line}."
@@ -272,18 +350,22 @@ def _wrong_spacing(period: float, t_r: float, n_triggers: int) -> str:
     per_volume = t_r / period if period > 0 else np.inf
     if 1.9 < per_volume < 200 and abs(per_volume - round(per_volume)) < 0.05:
         n = round(per_volume)
-        return message + (
-            f"That is {n} triggers per t_r: do they mark slices, or is t_r wrong? {_first_of(n)}"
-        )
+        message += f"That is {n} triggers per t_r: do they mark slices, or is t_r wrong? "
+        if n_triggers % n:
+            return message + (
+                f"{n_triggers % n} of them are left over: the first volume or the last is not "
+                f"whole. Find k, the slices before the first whole volume. {_first_of(n, 'k')}"
+            )
+        return message + _first_of(n)
     return message + f"If the triggers mark volumes, pass t_r={period:.6g}. Is t_r in seconds?"
 
 
-def _first_of(n: int) -> str:
-    """Line that takes the volumes among the triggers of ``n`` slices each."""
+def _first_of(n: int, first: str = "") -> str:
+    """Line that takes the volumes among the triggers of ``n`` slices each, from ``first`` on."""
     return (
         f"Of slices, pass one in {n} as times in seconds from the first sample, for annotations: "
         "times = np.sort(raw.annotations.onset[raw.annotations.description == description]) - "
-        f"raw.first_time; volume_event=times[::{n}]."
+        f"raw.first_time; volume_event=times[{first}::{n}]."
     )
 
 
@@ -291,13 +373,20 @@ def _refuse_slices(times: np.ndarray, t_r: float) -> None:
     """Refuse bursts of triggers, one burst per volume, with a gap between them."""
     starts = np.flatnonzero(np.r_[True, np.diff(times) > 1.5 * np.median(np.diff(times))])
     sizes, between = np.diff(starts), np.diff(times[starts])
-    if len(sizes) < 2 or sizes[0] < 3 or np.ptp(sizes):
+    # The first and the last volume may have been recorded in part.
+    whole = sizes[1:] if len(sizes) > 1 else sizes
+    if len(sizes) < 2 or whole[0] < 3 or np.ptp(whole) or sizes[0] > whole[0]:
         return
-    if np.abs(between / t_r - 1).max() <= _JITTER:
-        n = int(sizes[0])
+    if np.abs(between[1:] / t_r - 1).max(initial=0.0) <= _JITTER:
+        n, partial = int(whole[0]), int(sizes[0]) % int(whole[0])
+        said = (
+            f"; the first volume lacks {n - partial} of them and is left out, drop its frame too"
+            if partial
+            else ""
+        )
         raise ValueError(
             f"The {len(times)} triggers of volume_event come in bursts of {n}, one burst per "
-            f"t_r={t_r:g} s: they mark slices. {_first_of(n)}"
+            f"t_r={t_r:g} s: they mark slices{said}. {_first_of(n, str(partial or ''))}"
         )
 
 
@@ -367,7 +456,7 @@ def _first_regular(times, period, tolerance) -> int:
     return 0
 
 
-def _check_count(times, n_frames, n_dummy, n_targets) -> None:
+def _check_count(times, n_frames, n_dummy, n_targets, t_r, duration) -> None:
     n_triggers = len(times)
     if n_frames is None:
         if n_triggers <= n_dummy:
@@ -391,20 +480,58 @@ def _check_count(times, n_frames, n_dummy, n_targets) -> None:
                 f"{said}, as many as BOLD has frames: if dummy scans have no triggers, pass "
                 "n_dummy=0."
             )
-        missing = range(n_triggers, n_frames + n_dummy)
-        raise ValueError(
-            f"{said}: volume{'s' if len(missing) > 1 else ''} {_ranges(list(missing))} "
-            f"{'have' if len(missing) > 1 else 'has'} no trigger. Drop the frames that were "
-            "acquired after the recording had stopped or while it was paused, or, where the first "
-            "triggers are lacking, pass first_volume without volume_event."
-        )
+        raise ValueError(f"{said}: {_lacking(times, -extra, n_dummy, t_r, duration)}")
     raise ValueError(
         f"{said}: {extra} more. If rows were scrubbed, pass the sample_mask of the masker "
-        "(make_windows, windows.restore_frames), which puts them back; if BOLD was cut at its end, "
-        f"crop the recording before {times[n_frames + n_dummy]:.6g} s; if it lacks the first "
-        f"{n_dummy + extra} volumes, dummy scans, pass n_dummy={n_dummy + extra}. Which of these "
-        "it is, the number alone does not tell."
+        "(make_windows, windows.restore_frames), which puts them back, those after the last that "
+        f"was kept too with restore_frames(bold, sample_mask, n_frames={n_triggers - n_dummy}); if "
+        "BOLD was cut at its end, crop the recording before "
+        f"{times[n_frames + n_dummy]:.6g} s, or pass the times of its {n_frames + n_dummy} volumes "
+        f"as volume_event; if it lacks the first {n_dummy + extra} volumes, dummy scans, pass "
+        f"n_dummy={n_dummy + extra}. Which of these it is, the number alone does not tell."
     )
+
+
+def _lacking(times, n: int, n_dummy: int, t_r: float, duration: float | None) -> str:
+    """Words for ``n`` volumes without a trigger; where the recording begins and ends may tell."""
+    many = n > 1
+    before = f"the first {n} volumes were" if many else "the first volume was"
+    after = f"the last {n} frames" if many else "the last frame"
+    dropped = f"drop {after}, acquired after it had stopped"
+    if n <= n_dummy:
+        begin = f"pass n_dummy={n_dummy - n}"
+    else:
+        frames = f"the first {n - n_dummy} frames" if n > n_dummy + 1 else "the first frame"
+        begin = f"drop {frames}" + (" and pass n_dummy=0" if n_dummy else "")
+    rest = np.inf if duration is None else duration - times[-1]
+    if times[0] < t_r and rest > t_r + 2 * IRREGULAR:
+        return (
+            f"{before} acquired before the recording began, {times[0]:.6g} s before the first "
+            f"trigger (after the last one it goes on for {rest:.6g} s): {begin}."
+        )
+    if times[0] >= t_r and rest <= t_r + 2 * IRREGULAR:
+        missing = _ranges(list(range(len(times), len(times) + n)))
+        return (
+            f"volume{'s' if many else ''} {missing} {'have' if many else 'has'} no trigger, and "
+            f"the recording ends {rest:.6g} s after the last one: {dropped}."
+        )
+    return (
+        f"{n} of them {'have' if many else 'has'} no trigger. Which ones, the number alone does "
+        f"not tell: if the recording stopped before the scan, {dropped}; if {before} acquired "
+        f"before it began, or {'have' if many else 'has'} no trigger, {begin}; if it was paused, "
+        "cut recording and BOLD there."
+    )
+
+
+def _doubt_dummies(n_dummy: int, t_r: float) -> None:
+    """Warn of more dummy scans than any scanner needs: scrubbed rows make the same number."""
+    if n_dummy > _MANY_DUMMIES and n_dummy * t_r > _LONG_DUMMIES:
+        warn(
+            f"n_dummy={n_dummy}: BOLD lacks the first {n_dummy * t_r:.4g} s of the scan, more than "
+            "a scanner takes to its steady state. If rows were removed in its midst (scrubbing), "
+            "pass the sample_mask instead (make_windows, windows.restore_frames): otherwise frames "
+            f"lie up to {n_dummy * t_r:.4g} s late."
+        )
 
 
 def _report_drift(slope: float, t_r: float, sfreq: float, last: int) -> None:

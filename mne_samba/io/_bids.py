@@ -11,6 +11,7 @@ import pandas as pd
 
 from .._checks import check_number, check_option
 from .._version import __version__
+from ..data.cuts import Interrupted
 from ..reader import Reader
 from ._bids_bold import STRATEGY, extract, is_surface
 from ._bids_files import (
@@ -206,7 +207,13 @@ def read_bids_pair(
             raw, done = clean_raw(raw, steps, scan.triggers)
     except ValueError as error:
         kind = RepetitionTimeError if isinstance(error, RepetitionTimeError) else ValueError
-        raise kind(f"{path.name} with {bold_path.name}: {error}") from None
+        said = f"{path.name} with {bold_path.name}: {error}"
+        if isinstance(error, Interrupted):
+            said += (
+                f" For that, raw = mne.io.read_raw({str(path)!r}), and BOLD of the scan is "
+                f"masker.fit_transform({str(bold_path)!r}) of a nilearn masker."
+            )
+        raise kind(said) from None
     if sfreq is not None and raw.info["sfreq"] != sfreq:
         raw = raw.load_data(verbose="ERROR").resample(sfreq, verbose="ERROR")
     mark_frames(raw, scan.times)

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 from mne.utils import logger, warn
 
-from ..data.triggers import volume_triggers
+from ..data.triggers import BEAT, FRAME_EVENT, SEAM, USUAL, volume_triggers
 from ._bids_files import read_table
 from ._recording import Recording
 
-#: Description of the annotations that mark the time of every frame of BOLD.
-FRAME_EVENT = "bold_frame"
-# What scanners and amplifiers call a volume, where spacing alone does not tell.
-_USUAL = re.compile(r"r128|volume|(^|\W)tr($|\W)|scan|slice|t\s+1$|mri|fmri", re.IGNORECASE)
-# Seams of a recording, and the beat of an amplifier's clock, which comes every 2 s as volumes may.
-_BEAT = re.compile(r"syncstatus|sync o(n|ff)", re.IGNORECASE)
-_SEAM = re.compile(r"bad|edge|boundary|new segment", re.IGNORECASE)
+# What people do comes as regularly as volumes with a short t_r.
+_BODY = re.compile(
+    r"heart|ecg|ekg|cardiac|pulse.?art|qrs|(^|\W)r.?(peak|wave)|breath|(^|\W)resp($|irat)|blink",
+    re.IGNORECASE,
+)
+# Share of t_r by which markers without a usual name may come unevenly, half of them.
+_EVEN = 0.01
 # Onsets are rounded to the millisecond and to samples; more is a contradiction.
 _TOLERANCE = 0.01
 
@@ -37,7 +37,7 @@ def _kinds(raw, t_r: float, n_volumes: int) -> list[tuple[tuple, str]]:
     """Annotations that may mark volumes, likeliest first: their rank and description."""
     found = []
     for text in dict.fromkeys(map(str, raw.annotations.description)):
-        if text == FRAME_EVENT or _BEAT.match(text) or _SEAM.match(text):
+        if text == FRAME_EVENT or BEAT.match(text) or SEAM.match(text):
             continue
         times = raw.annotations.onset[raw.annotations.description == text]
         if len(times) < 3:
@@ -46,7 +46,11 @@ def _kinds(raw, t_r: float, n_volumes: int) -> list[tuple[tuple, str]]:
         gaps = gaps[gaps > 0.25 * t_r]
         regular = len(gaps) > 0 and np.mean(np.abs(gaps / np.median(gaps) - 1) < 0.1) > 0.8
         spaced = regular and abs(np.median(gaps) / t_r - 1) < 0.1
-        usual = bool(_USUAL.search(text))
+        usual = bool(USUAL.search(text))
+        if not usual and len(gaps):
+            uneven = np.median(np.abs(gaps - np.median(gaps)))
+            if _BODY.search(text) or uneven > max(_EVEN * t_r, 1.5 / raw.info["sfreq"]):
+                continue
         # The right spacing first, then a usual name, then any regular event (t_r may be wrong).
         if regular or usual:
             found.append(((spaced, usual, regular, -abs(len(times) - n_volumes)), text))
@@ -75,12 +79,12 @@ def _onsets(raw, text: str) -> np.ndarray:
 def _no_event(raw, also: str = "") -> str:
     said = pd.Series(raw.annotations.description, dtype=str)
     listed = {str(text): int(n) for text, n in said.value_counts(sort=False).items()}
-    beats = [text for text in listed if _BEAT.match(text)]
+    beats = [text for text in listed if BEAT.match(text)]
     clock = f" {beats} is the beat of the amplifier's clock, no volume." if beats else ""
     return (
         f"No events mark volumes: the recording has annotations {listed}{also}.{clock} Pass "
         "volume_event (a description, a stim channel, or an array of times), or volume_event=None "
-        "with first_volume (seconds from the first sample)."
+        "with first_volume (seconds from the first sample; in the command line --first-volume)."
     )
 
 
@@ -130,11 +134,27 @@ def choose_markers(recording: Recording, volume_event, t_r: float, n_volumes: in
             _check_agree(recording, name, spaced, only_exact=True)
         _check_agree(recording, name, others)
         _check_samples(events, raw, volume_triggers(raw, name))
+        if not others:
+            _doubt_zero(recording, name, t_r)
         return name, {"volume_event": name, "volume_source": events.name}
     _check_samples(events, raw, raw.annotations.onset - raw.first_time)
     logger.info("%s has no volumes; %r of %s marks them.", events.name, name, recording.file.name)
     described = {"volume_event": name, "volume_source": recording.file.name}
     return volume_triggers(own, name), described
+
+
+def _doubt_zero(recording: Recording, name: str, t_r: float) -> None:
+    """Warn of a table whose first volume is the first sample, where nothing else tells."""
+    times = volume_triggers(recording.raw, name)
+    duration = recording.raw.n_times / recording.raw.info["sfreq"]
+    rest = duration - times[-1] - t_r
+    if times[0] < _TOLERANCE and rest > t_r:
+        warn(
+            f"{recording.events.name}: the first volume {name!r} has onset 0, but "
+            f"{recording.file.name} goes on for {rest:.4g} s after the last one. If the onsets "
+            "count from the first volume, not from the first sample of the recording, add the "
+            "seconds between the two to the column onset."
+        )
 
 
 def fits(recording: Recording, volume_event, t_r: float, n_volumes: int) -> bool:

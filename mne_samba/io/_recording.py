@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 
 import mne
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from mne.utils import logger
 
+from ..data.cuts import cuts_of
 from ._bids_files import check_recording_fetched, one_line, read_table
 
 # Types of channels.tsv, and MNE's; others do not enter.
@@ -55,10 +55,10 @@ def read_recording(root: Path, path: Path, datatype: str) -> Recording:
     )
     by_table = events is not None
     options = {} if own is None or channels is None else _by_name(Path(channels), own.ch_names)
-    if options and "on_ch_mismatch" not in signature(read_raw_bids).parameters:
+    if options and not mne.utils.check_version("mne_bids", "0.19"):
         raise ImportError(
             f"{channels} has another order or spelling of channels than the recording; matching "
-            "them needs mne-bids 0.18 or newer: pip install --upgrade mne-bids."
+            "them needs mne-bids 0.19 or newer: pip install --upgrade mne-bids."
         )
     if events is not None:
         _check_columns(Path(events), ("onset", "duration"))
@@ -80,7 +80,28 @@ def read_recording(root: Path, path: Path, datatype: str) -> Recording:
         _describe_channels(raw, read_table(Path(channels)))
     if events is not None:
         _merge_copies(raw, Path(events))
+    if own is not None:
+        _keep_cuts(raw, own)
     return Recording(raw, own, path, None if events is None else Path(events), by_table)
+
+
+def annotate(raw, times: np.ndarray, texts) -> None:
+    """Add annotations in place at ``times`` (n,), in seconds from the first sample."""
+    others = raw.annotations.copy()
+    if raw.info["meas_date"] is None:
+        # MNE adds first_time whenever annotations are set on a recording without a date.
+        others.onset = others.onset - raw.first_time
+    onset = times + (0.0 if others.orig_time is None else raw.first_time)
+    marks = mne.Annotations(onset, 0.0, texts, orig_time=others.orig_time)
+    raw.set_annotations(others + marks, verbose="ERROR")
+
+
+def _keep_cuts(raw, own) -> None:
+    """Mark in place the interruptions that the file knows and its table of events does not."""
+    known, near = [cut.time for cut in cuts_of(raw)], 1.5 / own.info["sfreq"]
+    lost = [cut for cut in cuts_of(own) if all(abs(cut.time - time) > near for time in known)]
+    if lost:
+        annotate(raw, np.array([cut.time for cut in lost]), [cut.name for cut in lost])
 
 
 def _own(path: Path):

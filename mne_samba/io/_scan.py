@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import mne
 import numpy as np
 from mne.utils import logger, warn
 
 from .._checks import check_number
 from ..data.frame_times import frame_times
-from ..data.triggers import volume_starts, volume_triggers
+from ..data.triggers import given_times, volume_starts, volume_triggers
 from ._markers import FRAME_EVENT, find_volume_event
+from ._recording import annotate
 
 
 class RepetitionTimeError(ValueError):
@@ -138,7 +138,14 @@ def slice_reference(given, prep: dict, raw: dict, t_r: float) -> tuple[float, st
     if given is not None:
         return check_number(given, "slice_time_ref", low=0, high=1), "given"
     start = prep.get("StartTime")
-    if isinstance(start, (int, float)) and 0 <= start <= t_r * (1 + 1e-6):
+    if start is not None:
+        fits = isinstance(start, (int, float)) and not isinstance(start, bool)
+        if not fits or not 0 <= start <= t_r * (1 + 1e-6):
+            raise ValueError(
+                f"StartTime, when BOLD was acquired within t_r={t_r:g} s, must be seconds from 0 "
+                f"to {t_r:g}, got {start!r}: correct the sidecar of BOLD, or pass slice_time_ref, "
+                "its share of t_r."
+            )
         return min(float(start) / t_r, 1.0), "StartTime"
     slices = raw.get("SliceTiming")
     if isinstance(slices, list) and slices:
@@ -186,6 +193,13 @@ def scan_of(
     """
     sfreq = raw.info["sfreq"]
     if volume_event is None:
+        if discarded and n_dummy is None:
+            raise ValueError(
+                f"The sidecar says that {discarded} volumes were discarded, and without triggers "
+                f"first_volume={first_volume:g} s may mean the first of them or the first that "
+                f"BOLD holds: pass n_dummy={discarded} if volumes were acquired from then on that "
+                "BOLD lacks, n_dummy=0 if its first row was."
+            )
         dummies = 0 if n_dummy is None else n_dummy
         times = frame_times(
             raw, n_frames, t_r=t_r, first_volume=first_volume, n_dummy=dummies,
@@ -214,10 +228,12 @@ def scan_of(
     )  # fmt: skip
     triggers = volume_starts(found, t_r=t_r, sfreq=sfreq, n_frames=None)
     spacing = float(np.polyfit(np.arange(len(found)), found, 1)[0]) if len(found) > 1 else t_r
-    if isinstance(volume_event, (tuple, list)):
+    if given_times(volume_event) is not None:
+        volume_event = "given times"
+    elif isinstance(volume_event, (tuple, list)):
         volume_event = list(volume_event)  # as JSON has them
     described = {
-        "volume_event": "given times" if isinstance(volume_event, np.ndarray) else volume_event,
+        "volume_event": volume_event,
         "n_triggers": len(found),
         "n_dummy": n_dummy,
         "trigger_spacing": spacing,
@@ -228,13 +244,9 @@ def scan_of(
 
 def mark_frames(raw, times: np.ndarray) -> None:
     """Annotate the time of every frame (n_frames,) in place; earlier marks are replaced."""
-    last = (raw.n_times - 1) / raw.info["sfreq"]
-    others = raw.annotations.copy()
-    others.delete(np.flatnonzero(others.description == FRAME_EVENT))
-    if raw.info["meas_date"] is None:
-        # MNE adds first_time whenever annotations are set on a recording without a date.
-        others.onset = others.onset - raw.first_time
+    earlier = np.flatnonzero(raw.annotations.description == FRAME_EVENT)
+    if len(earlier):
+        raw.annotations.delete(earlier)
     # A frame in the last sample's interval would count as outside the recording.
-    onset = np.minimum(times, last) + (0.0 if others.orig_time is None else raw.first_time)
-    marks = mne.Annotations(onset, 0.0, FRAME_EVENT, orig_time=others.orig_time)
-    raw.set_annotations(others + marks, verbose="ERROR")
+    last = (raw.n_times - 1) / raw.info["sfreq"]
+    annotate(raw, np.minimum(times, last), [FRAME_EVENT] * len(times))

@@ -7,6 +7,7 @@ import mne
 import numpy as np
 import pybv
 import pytest
+import scipy.io
 
 from mne_samba import make_windows
 from mne_samba.baselines import BandPowerRidge
@@ -72,6 +73,19 @@ def eeglab(_):
     return raw_of(data, onsets, ["R128"] * len(marks) + ["boundary"], [0.0] * len(marks) + [20.0])
 
 
+def eeglab_file(folder):
+    """A file of EEGLAB, which counts samples from 1 and puts boundaries between two of them."""
+    data, marks, restart = paused(101.0, 121.0)
+    events = [(mark + 1.0, "R128", 0.0) for mark in marks] + [(restart + 0.5, "boundary", 5000.0)]
+    event = np.array(sorted(events), [("latency", object), ("type", object), ("duration", object)])
+    scipy.io.savemat(folder / "p.set", {"EEG": {
+        "data": 1e6 * data, "nbchan": 2.0, "pnts": float(data.shape[1]), "trials": 1.0,
+        "srate": SFREQ, "xmin": 0.0, "xmax": (data.shape[1] - 1) / SFREQ, "event": event,
+        "chanlocs": np.array([("clock",), ("Cz",)], [("labels", object)]), "epoch": [],
+    }})  # fmt: skip
+    return mne.io.read_raw(folder / "p.set", preload=True, verbose="ERROR")
+
+
 def joined(_):
     data, marks, restart = paused(101.0, 121.0)
     first, second = raw_of(data[:, :restart]), raw_of(data[:, restart:])
@@ -88,6 +102,7 @@ def crossed_by_fif(folder):
 KINDS = {
     "New Segment/": brainvision, "boundary": eeglab, "BAD boundary": joined,
     "gap of EDF+D": edf_plus_d, "BAD boundary of a file": crossed_by_fif,
+    "boundary of a file": eeglab_file,
 }  # fmt: skip
 
 
@@ -164,3 +179,24 @@ def test_cuts_of_a_crop_count_from_its_first_sample(tmp_path):
     for kind in (eeglab, edf_plus_d):
         cropped = kind(tmp_path).crop(60.0, 200.0)
         assert [cut.time for cut in cuts_of(cropped)] == [pytest.approx(41.0, abs=1e-3)]
+
+
+@pytest.mark.parametrize(
+    "text", ["-99", "STATUS/boundary", "Comment/boundary", "New Segment/LostSamples: 200",
+             "LostSamples: 4", "BAD_boundary"],
+)  # fmt: skip
+def test_spellings_of_a_cut(text):
+    data, _, restart = paused(101.0, 121.0)
+    (cut,) = cuts_of(raw_of(data, [restart / SFREQ], [text]))
+    assert (cut.time, cut.name) == (101.0, text)
+
+
+def test_gaps_of_files_that_were_joined_or_have_gone(tmp_path):
+    raw, again = edf_plus_d(tmp_path), edf_plus_d(tmp_path).crop(60.0)
+    both = mne.concatenate_raws([raw.copy(), again], verbose="ERROR")
+    gaps = [cut.time for cut in cuts_of(both) if cut.name == "gap of EDF+D"]
+    np.testing.assert_allclose(gaps, [101.0, raw.n_times / SFREQ + 41.0], atol=1e-3)
+    (tmp_path / "p.edf").unlink()
+    with mne.utils.catch_logging(verbose="info") as log:
+        assert cuts_of(raw) == []
+    assert "is no longer there" in log.getvalue()

@@ -87,6 +87,7 @@ def test_what_depends_on_time_is_found_as_on_a_regular_grid(irregular, kind, mod
     assert scores["gated"] > 0.97 * scores["even"] > 0.8
 
 
+@pytest.mark.filterwarnings("ignore:Frames of BOLD lie on a regular grid")
 def test_a_line_would_lose_it(irregular):
     raw, bold, starts, t_r = irregular
     reader = Reader(first_volume=float(starts[0]), detrend=None)

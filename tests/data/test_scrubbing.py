@@ -1,5 +1,7 @@
 """Rows that scrubbing removed come back, and every frame lies where it was acquired."""
 
+import re
+
 import mne
 import nibabel as nib
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from nilearn.maskers import NiftiLabelsMasker
 
 from mne_samba import Reader, make_windows
+from mne_samba.baselines import BandPowerRidge
 from mne_samba.windows import restore_frames
 
 SFREQ, T_R = 100.0, 2.0
@@ -84,3 +87,61 @@ def test_rows_are_put_back():
 def test_masks_that_do_not_fit_are_refused(mask, message):
     with pytest.raises(ValueError, match=message):
         restore_frames(np.ones((3, 2)), mask, 5)
+
+
+@pytest.mark.parametrize("kind", ["volumes", "seconds", "DataArray", "Timedelta"])
+def test_an_index_that_jumps_tells_of_removed_rows(raw, masked, kind):
+    if kind == "DataArray":
+        xarray = pytest.importorskip("xarray")
+        bold = xarray.DataArray(masked, dims=("time", "region"), coords={"time": T_R * KEPT})
+        index = bold["time"].to_numpy()
+    else:
+        index = KEPT if kind == "volumes" else T_R * KEPT
+        index = pd.to_timedelta(index - index[0], "s") if kind == "Timedelta" else index
+        bold = pd.DataFrame(masked, columns=["a", "b"], index=index)
+    options = {"t_r": T_R, "window": 20.0, "context": 10.0}
+    with pytest.raises(ValueError, match=r"^The index of bold jumps from .* rows were removed"):
+        make_windows(raw, bold, **options)
+    with pytest.raises(ValueError, match=r"^The index of y\[0\] jumps") as error:
+        BandPowerRidge(t_r=T_R).fit([raw], [bold])
+    mask = eval(str(error.value).split("sample_mask=")[1].split(" to make")[0])
+    mask = mask + KEPT[0] if kind == "Timedelta" else mask
+    epochs, y = make_windows(raw, bold, sample_mask=mask, **options)
+    assert seconds_off(epochs, y) < 1e-3
+
+
+def test_an_index_in_seconds_tells_t_r(raw, masked):
+    bold = pd.DataFrame(masked[:100], columns=["a", "b"], index=2.5 * np.arange(100))
+    with pytest.raises(ValueError, match=r"goes on by 2\.5 .* pass t_r=2\.5"):
+        make_windows(raw, bold, t_r=T_R)
+    for index in (np.arange(5, 105), T_R * np.arange(100), 1e3 * T_R * np.arange(100)):
+        make_windows(raw, bold.set_axis(index), t_r=T_R, window=20.0)
+
+
+def test_runs_in_one_table_are_no_recording(raw, masked):
+    table = pd.DataFrame(masked[:70], columns=["a", "b"])
+    with pytest.raises(ValueError, match="goes back from 69 to 0 at row 70: are these several"):
+        make_windows(raw, pd.concat([table, table]), t_r=T_R)
+    whole = pd.concat([table, table], ignore_index=True)
+    make_windows(raw, whole, t_r=T_R, window=20.0)
+
+
+def test_volumes_that_were_scrubbed_last(raw, masked):
+    """A mask of indices does not tell how many volumes came after the last that was kept."""
+    kept = KEPT[:-3]
+    options = {"t_r": T_R, "window": 20.0, "context": 10.0, "reader": Reader(volume_event="R128")}
+    with pytest.raises(ValueError, match="makes 147 volumes, but volume_event marks 150") as error:
+        make_windows(raw, masked[:-3], sample_mask=kept, **options)
+    line = re.search(r"restore_frames\([^)]*\)", str(error.value))[0]
+    bold = eval(line, {"restore_frames": restore_frames, "bold": masked[:-3], "sample_mask": kept})
+    epochs, y = make_windows(raw, bold, **options)
+    assert len(epochs) == 14 and seconds_off(epochs, y) < 1e-3
+
+
+def test_scrubbed_rows_taken_for_dummy_scans(raw, masked):
+    reader = Reader(volume_event="R128", n_dummy=len(GONE))
+    with pytest.warns(RuntimeWarning, match=r"n_dummy=12: BOLD lacks the first 24 s.*sample_mask"):
+        make_windows(raw, masked, t_r=T_R, window=20.0, reader=reader)
+    bold = np.random.default_rng(0).standard_normal((145, 2))
+    few = Reader(volume_event="R128", n_dummy=5)
+    make_windows(raw, bold, t_r=T_R, window=20.0, reader=few)

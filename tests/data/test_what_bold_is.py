@@ -1,5 +1,7 @@
 """What is no table of time courses is refused by the line that makes one; containers are alike."""
 
+import re
+
 import mne
 import nibabel as nib
 import numpy as np
@@ -54,6 +56,47 @@ def test_what_is_no_table_is_refused_with_what_makes_one(raw, value, error, mess
         make_windows(raw, value, t_r=2.0)
     with pytest.raises(error, match=message.replace("^bold", r"^y(\[0\])?")):
         BandPowerRidge(t_r=2.0).fit([raw], [value])
+
+
+def test_two_hemispheres_are_no_time_courses(raw):
+    with pytest.raises(TypeError, match=r"^bold\[0\] is a GiftiImage, but np\.array"):
+        make_windows(raw, [nib.gifti.GiftiImage(), nib.gifti.GiftiImage()], t_r=2.0)
+
+
+TABLES = {
+    "decimal commas": (lambda t: t.to_csv(index=False, sep=";", decimal=","), "decimal comma"),
+    "a comment": (lambda t: "# made by hand\n" + t.to_csv(index=False), "comment='#'"),
+    "spaces": (lambda t: t.to_csv(index=False, sep=" "), "hold text"),
+    "UTF-16": (lambda t: t.to_csv(index=False).encode("utf-16"), "no text in UTF-8"),
+    "regions in rows": (lambda t: t.T.to_csv(), "regions, one in each row"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_of_another_dialect_are_read_as_the_message_says(raw, bold, tmp_path, kind):
+    table, path = pd.DataFrame(bold, columns=["a", "b", "c"]), tmp_path / "bold.csv"
+    make, said = TABLES[kind]
+    text = make(table)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises((TypeError, ValueError), match=said) as error:
+        make_windows(raw, path, t_r=2.0)
+    line = re.search(r"pd\.read_csv\([^)]*\)(\.T)?", str(error.value))[0]
+    read = eval(line.replace("...", "'utf-16'"), {"pd": pd, "path": path})
+    y = make_windows(raw, read, t_r=2.0, window=20.0)[1]
+    np.testing.assert_allclose(y, make_windows(raw, table, t_r=2.0, window=20.0)[1])
+
+
+def test_names_that_come_twice_in_a_file(raw, bold, tmp_path):
+    pd.DataFrame(bold, columns=["a", "a", "b"]).to_csv(tmp_path / "bold.csv", index=False)
+    with pytest.raises(ValueError, match=r"has \['a'\] more than once"):
+        make_windows(raw, tmp_path / "bold.csv", t_r=2.0)
+
+
+def test_a_column_of_times_among_regions_is_named(raw, bold):
+    table = pd.DataFrame(bold, columns=["a", "b", "c"])
+    for column in (2.0 * np.arange(len(bold)), np.r_[0, np.arange(5, 4 + len(bold))]):
+        with pytest.warns(RuntimeWarning, match=r"Columns \['when'\] of BOLD only count"):
+            make_windows(raw, table.assign(when=column), t_r=2.0, window=20.0)
 
 
 def test_an_index_among_regions_is_named(raw, bold, tmp_path):

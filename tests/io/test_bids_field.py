@@ -11,7 +11,10 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from nilearn.maskers import NiftiLabelsMasker
 
+from mne_samba.cli import _parser
+from mne_samba.cli._bids import _Run
 from mne_samba.datasets import write_bids_tree
 from mne_samba.io import harmonize, read_bids_pair
 from mne_samba.windows import frame_times
@@ -415,9 +418,9 @@ def test_dates_make_no_contradiction(copy, tree, date):
 
 def test_tables_of_old_systems(copy, tree):
     path = copy / f"{ELE}_channels.tsv"
-    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    path.write_bytes(path.read_text(encoding="utf-8-sig").encode("latin-1"))
     events = copy / f"{ELE}_events.tsv"
-    events.write_text("\ufeff" + events.read_text(encoding="utf-8"), encoding="utf-8")
+    events.write_text(events.read_text(encoding="utf-8-sig"), encoding="utf-8-sig")
     close(read(copy).frame_times, tree.frame_times[0])
     events.write_bytes(b"")
     with pytest.raises(ValueError, match=r"_events\.tsv is no readable table"):
@@ -437,6 +440,70 @@ def test_a_table_without_onsets(copy, edit_events):
         read(copy)
 
 
+def without_markers(root):
+    """Leave the file without markers of volumes; those of the table stay."""
+    path = root / f"{ELE}_eeg.vmrk"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not re.match(r"Mk\d+=Stimulus", line)]
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+
+
+def test_a_pause_that_the_table_does_not_tell(copy, tree):
+    """The second New Segment stands in the file alone: refused, and the advice leads on."""
+    path = copy / f"{ELE}_eeg.vmrk"
+    marks = path.read_text(encoding="utf-8").rstrip()
+    number = len(re.findall(r"^Mk\d+=", marks, re.MULTILINE)) + 1
+    path.write_text(f"{marks}\nMk{number}=New Segment,,9001,1,0,20200101120201000000\n")
+    for options in ({}, {"volume_event": None, "first_volume": 5.0, "n_dummy": 2}):
+        with pytest.raises(ValueError, match=r"interrupted \('New Segment/' at 90 s") as error:
+            read(copy, **options)
+    said = str(error.value)
+    raw = eval(re.search(r"raw = (mne\.io\.read_raw\([^)]*\))", said)[1], {"mne": mne})
+    image = eval(re.search(r"masker\.fit_transform\(('[^']*')\)", said)[1])
+    masker = NiftiLabelsMasker(copy / f"{ATLAS}.nii.gz", standardize=None)
+    bold, truth = masker.fit_transform(image), tree.frame_times[0]
+    parts = [eval(crop, {"raw": raw}) for crop in re.findall(r"raw\.copy\(\)\.crop\([^)]*\)", said)]
+    before = int(np.sum(truth - 1 < 90))  # volumes that began before the cut
+    for part, rows, begin, n_dummy in zip(
+        parts, (bold[:before], bold[before:]), (0.0, 90.0), (2, 0), strict=True
+    ):
+        times = frame_times(part, len(rows), t_r=2.0, n_dummy=n_dummy, slice_time_ref=0.5,
+                            volume_event="Stimulus/S  1")  # fmt: skip
+        close(begin + times, truth[:before] if n_dummy else truth[before:])
+
+
+def test_a_table_that_counts_from_the_first_volume(copy, edit_events, tree):
+    """Nothing contradicts it where the file has no markers: said."""
+    without_markers(copy)
+    edit_events(copy, lambda table: table.assign(onset=table.onset - 5).drop(columns="sample"))
+    with pytest.warns(RuntimeWarning, match=r"'volume' has onset 0, but .* goes on for \d+ s"):
+        read(copy)
+    edit_events(copy, lambda table: table.assign(onset=table.onset + 5))
+    close(read(copy).frame_times, tree.frame_times[0])
+
+
+def test_discarded_volumes_without_triggers(copy, tree):
+    """Whether first_volume is the first that was acquired, or the first of BOLD, is asked."""
+    truth = tree.frame_times[0]
+    with pytest.raises(ValueError, match="2 volumes were discarded") as error:
+        read(copy, volume_event=None, first_volume=5.0)
+    acquired, kept = map(int, re.findall(r"n_dummy=(\d+)", str(error.value)))
+    close(read(copy, volume_event=None, first_volume=5.0, n_dummy=acquired).frame_times, truth)
+    close(read(copy, volume_event=None, first_volume=9.0, n_dummy=kept).frame_times, truth)
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "ECG", "Pulse Artifact/R", "resp", "blink", "R"])
+def test_bodies_are_no_scanners(copy, edit_events, name):
+    """About one beat per t_r, as many as volumes: not taken unless it is asked for."""
+    without_markers(copy)
+    gaps = 2 + 0.06 * np.random.default_rng(0).standard_normal(146)
+    beats = pd.DataFrame({"onset": (3 + np.cumsum(gaps)).round(3), "duration": 0.0})
+    edit_events(copy, lambda _: beats.assign(trial_type=name))
+    with pytest.raises(ValueError, match="No events mark volumes"):
+        read(copy)
+    assert timing(copy, volume_event=name)["n_triggers"] == 146
+
+
 # --- heartbeats of the amplifier -------------------------------------------------------------
 
 
@@ -448,10 +515,7 @@ def long(tmp_path_factory):
     """Recording and BOLD of more than eleven minutes, without markers of their own."""
     root = tmp_path_factory.mktemp("long") / "ds"
     tree = write_bids_tree(root, 1, 720.0, n_targets=3, scrubbed=(), n_dummy=0, slice_time=0.0)
-    markers = root / f"{ELE}_eeg.vmrk"
-    lines = markers.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if not re.match(r"Mk\d+=Stimulus", line)]
-    markers.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    without_markers(root)
     return tree
 
 
@@ -489,7 +553,11 @@ def test_a_heartbeat_is_no_volume(long, tmp_path):
     root = with_events(long, tmp_path, f"volume_markers/{name}", 294)
     with pytest.raises(ValueError, match=r"No events mark volumes.*'SyncStatus/Sync On'\] is the"):
         read(root, confounds=None)
-    pair = read(root, confounds=None, volume_event=None, first_volume=8.0)
+    args = _parser().parse_args(
+        ["bids", str(root), "out", "participant", "--task", "rest", "--first-volume", "8",
+         "--atlas", str(root / f"{ATLAS}.nii.gz"), "--confounds"]
+    )  # fmt: skip
+    (pair,) = _Run(args)._read("01")  # as the command line has it
     close(pair.frame_times, 8.0 + 2.0 * np.arange(294))
 
 

@@ -93,7 +93,9 @@ def test_where_in_a_volume_its_time_lies():
     assert slice_reference(0.25, {"StartTime": 1.0}, slices, 2.0) == (0.25, "given")
     assert slice_reference(None, {"StartTime": 1.0}, slices, 2.0) == (0.5, "StartTime")
     assert slice_reference(None, {}, slices, 2.0) == (0.375, "mean of SliceTiming")
-    assert slice_reference(None, {"StartTime": 99.0}, {}, 2.0)[0] == 0.5
+    for start in (900.0, -1.0, "1.0", True):  # milliseconds, perhaps
+        with pytest.raises(ValueError, match=r"^StartTime.* from 0 to 2, got"):
+            slice_reference(None, {"StartTime": start}, slices, 2.0)
     for wrong in ([0.0, 900.0], ["a", "b"]):
         with pytest.raises(ValueError, match=r"SliceTiming must lie within t_r=2 s"):
             slice_reference(None, {}, {"SliceTiming": wrong}, 2.0)
@@ -138,6 +140,8 @@ def test_entities_agree_by_number():
 
 def test_cleaning_that_this_mne_lacks(monkeypatch):
     assert check_cleaning(None) == ()
+    tools = SimpleNamespace(remove_fmri_gradient_artifact=None, apply_pca_obs=None)
+    monkeypatch.setattr("mne_samba.io._clean.mne", SimpleNamespace(preprocessing=tools))
     assert check_cleaning(("pulse", "gradient")) == ("gradient", "pulse")
     old = SimpleNamespace(preprocessing=SimpleNamespace(), __version__="1.12.0")
     monkeypatch.setattr("mne_samba.io._clean.mne", old)

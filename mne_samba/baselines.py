@@ -11,7 +11,7 @@ from .base import BoldPredictor, FittedInput, forget_fit
 from .core.robust import LOSSES
 from .data.paired import Paired
 from .data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
-from .models.ridge import RidgeOptions, fir_lags, fit_ridge
+from .models.ridge import RidgeOptions, fir_lags, fit_better_ridge
 from .models.unmix_choice import UNMIX
 from .wavelets import as_bank
 
@@ -34,8 +34,10 @@ class BandPowerRidge(BoldPredictor):
         Glover's response, or one coefficient per lag.
     bands : dict | Shannon | Morlet | Discrete | Precomputed | None
         Frequency bands and their wavelets, as in `mne_samba.SambaModel`.
-    power : "log" | "linear"
-        Scale of band power.
+    power : "auto" | "log" | "linear"
+        Scale of band power; "auto" takes what predicts held-out blocks better, those that choose
+        the penalties. Power that was measured elsewhere (`mne_samba.wavelets.Precomputed`) is
+        brought to either from the scale that it says.
     loss : "auto" | "squared" | "robust"
         Squares, or Huber's loss where tails of residuals are heavy, as in `mne_samba.SambaModel`.
     hrf_length : float
@@ -66,6 +68,8 @@ class BandPowerRidge(BoldPredictor):
     frame_weights_ : list of array, each (n_frames, n_targets) | None
         Weights of training frames per recording or window: below 1 where a frame lay far from its
         prediction. None where the loss was squared.
+    power_ : "log" | "linear" | None
+        Scale of band power that was taken; None for a table, whose columns stay as they are.
     bands_ : dict
         Bands.
     unmixing_, node_names_ : Bunch | None, list of str
@@ -80,7 +84,7 @@ class BandPowerRidge(BoldPredictor):
     """
 
     def __init__(
-        self, *, t_r=None, hrf="canonical", bands=None, power="log", loss="auto", hrf_length=30.0,
+        self, *, t_r=None, hrf="canonical", bands=None, power="auto", loss="auto", hrf_length=30.0,
         fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, unmix=None,
         reader=None,
     ):  # fmt: skip
@@ -104,7 +108,7 @@ class BandPowerRidge(BoldPredictor):
         self._reader().check()
         as_bank(self.bands)
         check_option(self.hrf, "hrf", ("canonical", "fir"))
-        check_option(self.power, "power", ("log", "linear"))
+        check_option(self.power, "power", ("auto", "log", "linear"))
         check_option(self.unmix, "unmix", UNMIX)
         check_option(self.loss, "loss", LOSSES)
         check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
@@ -144,14 +148,18 @@ class BandPowerRidge(BoldPredictor):
         """
         self._check_params()
         forget_fit(self)
-        scaler = PowerScaler(log=self.power == "log")
+        scaler, chooses = PowerScaler(log=self.power != "linear"), self.power == "auto"
         rec, features, data, unmixing = self._pair(
-            X, y, self._measured, scaler, may_lack=True, unmix=self.unmix
+            X, y, self._measured, scaler, may_lack=True, keeps_raw=chooses, unmix=self.unmix
         )
         inputs = FittedInput(rec.layout(max(rec.n_frames)), features, data.scale, unmixing)
         self._publish_input(inputs, rec.provenance)
-        self._fitted_scaler = data.scaler
-        self._fit(data)
+        scales = [data]
+        if chooses and rec.kind != "table":
+            scales.append(data.rescaled(PowerScaler()))
+        self._fit(scales)
+        scale = "log" if self._fitted_scaler.log else "linear"
+        self.power_ = None if rec.kind == "table" else scale
         return self
 
     def _measured(self, rec) -> BandPower | TableRows:
@@ -164,16 +172,17 @@ class BandPowerRidge(BoldPredictor):
     def _scaler(self) -> PowerScaler:
         return self._fitted_scaler
 
-    def _fit(self, data: Paired) -> None:
-        """Choose penalties and coefficients."""
+    def _fit(self, scales: list[Paired]) -> None:
+        """Choose the scale of power, penalties and coefficients."""
         options = RidgeOptions(
             per_target=self.alpha_per_target, n_folds=self.n_folds, gap=float(self.gap),
             loss=self.loss,
         )  # fmt: skip
         if self.alphas is not None:
             options = replace(options, alphas=np.asarray(self.alphas, float))
-        n_fir = fir_lags(data.grid, self.fir_length) if self.hrf == "fir" else None
-        self._fitted, weights = fit_ridge(data, n_fir, options)
+        n_fir = fir_lags(scales[0].grid, self.fir_length) if self.hrf == "fir" else None
+        data, self._fitted, weights = fit_better_ridge(scales, n_fir, options)
+        self._fitted_scaler = data.scaler
         self.alpha_ = self._fitted.alpha
         n_channels, n_bands = data.powers[0].shape[:2]
         self.coef_ = self._fitted.weights.T.reshape(len(self.alpha_), -1, n_channels, n_bands)

@@ -245,7 +245,6 @@ class _Run:
         if args.direction != "hemo_to_ele":
             result = evaluate(
                 self._translator(pairs, whole=whole), X, y, groups, splitter,
-                baselines=("ridge_canonical", "mean"),
                 nulls=("circular_shift",), n_shifts=args.n_shifts, target_names=names,
                 context=_CONTEXT, n_jobs=args.n_jobs, cache=cache, random_state=args.seed,
                 verbose="ERROR",

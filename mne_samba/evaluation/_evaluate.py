@@ -63,8 +63,9 @@ def evaluate(
         whose it is), :class:`~mne_samba.model_selection.BlockedTimeSplit` for windows of one
         person.
     baselines : sequence of str | mapping of str to estimator
-        ``"ridge_canonical"``, ``"ridge_fir"`` (:class:`~mne_samba.baselines.BandPowerRidge`; not on
-        the way back), ``"mean"`` (of the training frames), ``"time"`` (slow functions of time since
+        ``"ridge_canonical"``, ``"ridge_fir"`` (:class:`~mne_samba.baselines.BandPowerRidge` on
+        linear or log power, whichever predicts held-out training blocks better; not on the way
+        back), ``"mean"`` (of the training frames), ``"time"`` (slow functions of time since
         the start), ``"stimulus_average"`` (training people at the same frame); a mapping, or
         mappings in the sequence, add estimators of your own.
     nulls : sequence of str

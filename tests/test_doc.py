@@ -46,7 +46,8 @@ def run(page, **names):
     raw, bold = sim.raws[0], np.asarray(sim.bolds[0])
     raw.set_annotations(mne.Annotations(2.0 * np.arange(len(bold)), 0.0, "R128"))
     epochs, y = make_windows(raw, bold, t_r=2.0, window=20.0)
-    names |= {"raw": raw, "bold": bold, "epochs": epochs, "y": y}
+    motion = np.random.default_rng(0).standard_normal((*y.shape[:2], 2))
+    names |= {"raw": raw, "bold": bold, "epochs": epochs, "y": y, "motion": motion}
     for block in code_blocks(page):
         exec(compile(block, page, "exec"), names)
     return names
@@ -84,8 +85,10 @@ def test_code_of_the_page_about_data_runs():
 def test_code_of_the_page_about_evaluation_runs(monkeypatch):
     # Ten fits of a core alone: the first page and the README fit the default.
     monkeypatch.setitem(SambaTranslator._MODELS, "samba", "CoreModel")
-    summary = run("evaluation.rst")["result"].summary()
+    names = run("evaluation.rst")
+    summary = names["result"].summary()
     assert {"SambaTranslator", "ridge_canonical", "null: circular_shift"} <= set(summary.index)
+    assert names["found"].verdict.startswith("Electrophysiology adds to confounds and time")
 
 
 def test_layers_are_those_that_the_linter_enforces():

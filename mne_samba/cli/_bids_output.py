@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .._version import __version__
+from ..data.images import image_of
 from ..io._bids import BidsPair
 from ..report import add_to_report
 from ._staging import to_json, write_text
@@ -69,10 +70,7 @@ def write_prediction(folder: Path, pair: BidsPair, predicted: np.ndarray, column
     # An image holds numbers in all frames: the mean stands where nothing was predicted.
     frames = frames.fillna(frames.mean()).fillna(0.0).to_numpy()
     path = folder / f"{pair.name}_desc-predicted_bold.nii.gz"
-    made = pair.masker.inverse_transform(np.ascontiguousarray(frames))
-    made.header.set_zooms((*made.header.get_zooms()[:3], t_r))
-    made.header.set_xyzt_units("mm", "sec")
-    made.to_filename(path)
+    image_of(pair.masker, np.ascontiguousarray(frames), t_r).to_filename(path)
     about |= {
         # Of images, StartTime is the time within a volume, as fMRIPrep has it and nilearn reads it.
         "StartTime": pair.provenance["timing"]["slice_time_ref"] * t_r,

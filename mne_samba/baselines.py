@@ -11,7 +11,7 @@ from .base import BoldPredictor, FittedInput, forget_fit
 from .core.robust import LOSSES
 from .data.paired import Paired
 from .data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
-from .models.ridge import RidgeOptions, fir_lags, fit_better_ridge
+from .models.ridge import FIR_LENGTH, RidgeOptions, fir_lags, fit_better_ridge
 from .models.unmix_choice import UNMIX
 from .wavelets import as_bank
 
@@ -42,8 +42,9 @@ class BandPowerRidge(BoldPredictor):
         Squares, or Huber's loss where tails of residuals are heavy, as in `mne_samba.SambaModel`.
     hrf_length : float
         Seconds of history that the canonical response spans.
-    fir_length : float
-        Seconds of history that the lags span; one lag per frame.
+    fir_length : float | None
+        Seconds of history that the lags span; one lag per frame. None takes 20, or ``hrf_length``
+        where that is shorter; with ``hrf="canonical"`` there are no lags.
     alphas : array, shape (n_alphas,) | None
         Penalties relative to the features' mean eigenvalue; None takes 10^-3 to 10^5.
     alpha_per_target : bool
@@ -85,7 +86,7 @@ class BandPowerRidge(BoldPredictor):
 
     def __init__(
         self, *, t_r=None, hrf="canonical", bands=None, power="auto", loss="auto", hrf_length=30.0,
-        fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, unmix=None,
+        fir_length=None, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, unmix=None,
         reader=None,
     ):  # fmt: skip
         self.t_r = t_r
@@ -112,7 +113,7 @@ class BandPowerRidge(BoldPredictor):
         check_option(self.unmix, "unmix", UNMIX)
         check_option(self.loss, "loss", LOSSES)
         check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
-        check_number(self.fir_length, "fir_length", low=0, low_open=True, high=self.hrf_length)
+        self._check_fir_length()
         check_number(self.n_folds, "n_folds", low=2, integer=True)
         check_number(self.gap, "gap", low=0)
         check_option(self.alpha_per_target, "alpha_per_target", (True, False))
@@ -123,6 +124,16 @@ class BandPowerRidge(BoldPredictor):
                 raise ValueError(
                     f"alphas must be a sequence of positive numbers, got {self.alphas!r}."
                 )
+
+    def _check_fir_length(self) -> None:
+        if self.fir_length is None:
+            return
+        if self.hrf != "fir":
+            raise ValueError(
+                f"fir_length={self.fir_length!r} has no effect with hrf={self.hrf!r}, which has no "
+                'lags: set hrf="fir", or leave it None.'
+            )
+        check_number(self.fir_length, "fir_length", low=0, low_open=True, high=self.hrf_length)
 
     @keeps_earlier_fit
     def fit(self, X, y):
@@ -180,7 +191,8 @@ class BandPowerRidge(BoldPredictor):
         )  # fmt: skip
         if self.alphas is not None:
             options = replace(options, alphas=np.asarray(self.alphas, float))
-        n_fir = fir_lags(scales[0].grid, self.fir_length) if self.hrf == "fir" else None
+        length = min(FIR_LENGTH, self.hrf_length) if self.fir_length is None else self.fir_length
+        n_fir = fir_lags(scales[0].grid, length) if self.hrf == "fir" else None
         data, self._fitted, weights = fit_better_ridge(scales, n_fir, options)
         self._fitted_scaler = data.scaler
         self.alpha_ = self._fitted.alpha

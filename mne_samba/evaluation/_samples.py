@@ -144,7 +144,16 @@ def read_samples(
         )
     n = len(X)
     if n == 0 or n != len(y):
-        raise ValueError(f"X and y must have the same number of samples, got {n} and {len(y)}.")
+        hint = ""
+        if isinstance(signal, np.ndarray) and signal.ndim == 2:
+            hint = (
+                f" {name} is one array of two dimensions, whose rows are samples: recordings "
+                f"(n_channels, n_times) and their BOLD come as lists, [{name}]; one recording "
+                "alone is cut with mne_samba.make_windows."
+            )
+        raise ValueError(
+            f"X and y must have the same number of samples, got {n} and {len(y)}.{hint}"
+        )
     if groups is not None and len(groups) != n:
         raise ValueError(f"groups must have one value per sample ({n}), got {len(groups)}.")
     n_cut = 0

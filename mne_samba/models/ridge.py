@@ -24,6 +24,8 @@ from ..metrics import pearson
 
 # Penalties relative to the features' mean eigenvalue.
 _ALPHAS = np.logspace(-3, 5, 17)
+# Seconds that lags span.
+FIR_LENGTH = 20.0
 # Share of frames that say whether a robust fit predicts better.
 _HELD = 0.2
 

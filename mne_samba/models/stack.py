@@ -13,12 +13,10 @@ from ..data.power import LowRateGrid
 from ..nn.stacked import StackedNet
 from .core_choice import Choice, unseen
 from .corrections import Judgement
-from .ridge import Ridge, RidgeOptions, fir_lags, fit_ridge
+from .ridge import FIR_LENGTH, Ridge, RidgeOptions, fir_lags, fit_ridge
 from .validation import mean_and_error, validated_correlation
 from .windows import like
 
-# Seconds that lags span, as those of `mne_samba.baselines.BandPowerRidge`.
-FIR_LENGTH = 20.0
 # Seconds of held-out frames that are one piece of news on which of two models is better.
 _PIECE = 30.0
 # One penalty by evidence, which takes one decomposition, says whether a ridge may help at all.

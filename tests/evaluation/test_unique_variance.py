@@ -5,7 +5,7 @@ import pytest
 from small_worlds import FrameRidge, autocorrelated, windows_of
 
 from mne_samba import InverseTranslator
-from mne_samba.evaluation import evaluate, unique_variance
+from mne_samba.evaluation import UniqueVariance, evaluate, unique_variance
 from mne_samba.model_selection import BlockedTimeSplit
 
 
@@ -51,6 +51,7 @@ def test_share_is_that_of_a_predictor_that_knows_the_truth():
     found = unique_variance(FrameRidge(), signals, bolds, moved, n_shifts=59)
     known = unique_variance(Oracle(), [c.T for c in clean], bolds, moved, n_shifts=59)
     mean, table = found.mean(), found.to_frame()
+    assert isinstance(found, UniqueVariance)
     assert mean["unique"] == pytest.approx(known.mean()["unique"], rel=0.15)
     assert mean["ci_low"] < mean["unique"] < mean["ci_high"] and mean["unit"] == "subject"
     assert mean["p"] == mean["p_floor"] == 1 / 60 and "p <= 0.017" in found.verdict

@@ -112,10 +112,12 @@ def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
     sleep.summary().to_csv(out / "eeg_fmri_sleep.csv")
     real.table.to_csv(out / "calcium_bold.csv", index=False)
     translator.save(out / "translator.samba", overwrite=True)
+    say(f"REAL: {sleep.verdict}\n")
     say("REAL: states of fMRI of people that no model was trained on, from EEG band power")
     say(_text(_short(score_table(sleep))))
     say("\nREAL: BOLD of one half predicted from calcium, learnt on the other half")
     say(_text(real.table.set_index("model")))
+    say(f"\nSIMULATED: {result.verdict}")
     say("\nSIMULATED: predicting a person that no model was trained on (clean = without noise)")
     say(_text(_short(score_table(result))))
     say("\nSIMULATED: what the translator learnt, against truth")
@@ -235,11 +237,8 @@ def _report(
         partial(add_to_report, report, sleep, section="Real EEG-fMRI: sleep", note=SLEEP),
         partial(_add_real, report, real),
         partial(
-            add_to_report, report, result, section="Simulated people: scores",
-            coords=data.target_coords, note=SIMULATED,
-        ),
-        partial(
-            add_to_report, report, translator, truth=data.truth.hrf_params, note=SIMULATED,
+            add_to_report, report, translator, result=result, note=SIMULATED,
+            truth=data.truth.hrf_params,
             section="Simulated people: what the translator learnt",
             coords=data.target_coords, networks=data.target_networks,
             source_coords=data.source_coords, source_networks=data.source_networks,

@@ -166,7 +166,8 @@ def evaluate(
     predictions = {model: _predictions(samples, runs, model) for model in runs[0].predictions}
     result = EvaluationResult(
         table, next(iter(scores)), name, null, predictions, list(scorer.measured.values()),
-        samples.names, samples.recordings, samples.t_r, "log power" if samples.back else "BOLD",
+        samples.names, samples.recordings, samples.t_r, _tested_by(samples, runs),
+        "log power" if samples.back else "BOLD",
     )  # fmt: skip
     _warn_of_floor(result, verbose)
     return result
@@ -209,6 +210,14 @@ def _runs(samples, folds, jobs, fitted, plain, confounds) -> list[Run]:
                 run.predictions[name] = grids[run.label][run.frames]
         runs.extend(mine)
     return runs
+
+
+def _tested_by(samples: Samples, runs: list[Run]) -> list[np.ndarray]:
+    """Fold that tests each frame (n_grid,) of every recording, -1 where none does."""
+    folds = [np.full(n, -1) for n in samples.n_grid]
+    for run in runs:
+        folds[run.label][run.frames] = run.fold
+    return folds
 
 
 def _predictions(samples: Samples, runs: list[Run], model: str) -> list[np.ndarray]:

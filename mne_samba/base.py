@@ -245,7 +245,7 @@ class InFiles:
         Parameters
         ----------
         path : str | Path
-            Where.
+            The file, usually ``name.samba``; its folder must exist.
         overwrite : bool
             Replace an existing file.
 

@@ -88,7 +88,7 @@ class SambaTranslator(Assembled, BoldPredictor):
         Start from the fitted model, to adapt it to a new person with the same channels, bands and
         regions.
     random_state : int | RandomState | None
-        Seed.
+        Seed of what is drawn at random in fits: the same seed and data, the same model.
     verbose : bool | str | int | None
         MNE's verbosity.
 

@@ -39,8 +39,9 @@ SLEEP = (
     "and mean nothing."
 )
 REAL = (
-    "REAL data: neural calcium and one BOLD time course of an animal, measured together during "
-    "stimulation (rsHRF toolbox, Wu et al. 2021, NeuroImage 244; BSD-3-Clause)."
+    "REAL data: neural calcium and one BOLD time course of an animal, whose species the source "
+    "does not name, measured together during stimulation (rsHRF toolbox, Wu et al. 2021, "
+    "NeuroImage 244; BSD-3-Clause)."
 )
 _FILES = (
     "report.html, eeg_fmri_sleep.csv, calcium_bold.csv, scores.csv, scores_by_region.csv, "
@@ -187,10 +188,12 @@ class CalciumBold:
 def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
     """Learn a response on each half of the real recording and predict the other half."""
     data = load_calcium_bold()
-    reader = Reader(sfreq=data.sfreq, slice_time_ref=data.slice_time_ref)
-    common = {"t_r": data.t_r, "reader": reader, "verbose": "ERROR"}
+    # As in the gallery: a line is removed from each half.
+    reader = Reader(sfreq=data.sfreq, slice_time_ref=data.slice_time_ref, detrend="linear")
+    common = {"t_r": data.t_r, "reader": reader, "hrf_length": 20.0, "verbose": "ERROR"}
     models = {
-        "LearnableHRF": LearnableHRF(hrf_bounds="fast", **common),
+        "learnt response": LearnableHRF(hrf_bounds="fast", **common),
+        "free response (FIR)": LearnableHRF(hrf="fir", **common),
         "fixed Glover response": LearnableHRF(hrf="canonical", **common),
     }
     n_frames, n_samples = len(data.bold), round(data.t_r * data.sfreq)
@@ -209,11 +212,11 @@ def calcium_bold(n_bootstrap: int, seed: int) -> CalciumBold:
         }
         # The first frames of a half lack their history, which belongs to the other half.
         scored = slice(test.start + history, test.stop)
-        y = detrend(data.bold[test], data.t_r)[history:]
+        y = detrend(data.bold[test], data.t_r, "linear")[history:]
         measured[scored] = y
         for name, model in models.items():
             model.fit(drives["train"], [data.bold[train]])
-            predicted = detrend(model.predict(drives["test"])[0], data.t_r)[history:]
+            predicted = detrend(model.predict(drives["test"])[0], data.t_r, "linear")[history:]
             predictions[name][scored] = predicted
             rows.append({
                 "model": name, "learnt on": train_name, "predicts": test_name,

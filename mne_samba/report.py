@@ -64,7 +64,8 @@ def add_to_report(
         Beside a fitted model: its evaluation, which goes first. Where it does not allow to
         interpret the model, the model's figures are veiled and say so.
     section : str | None
-        Section of the report; None takes the name of the model.
+        Section of the report; None takes the name of the model. A ``result`` beside the model goes
+        into a section of its own, ``"<section>: scores"``.
     coords, source_coords : array of shape (n, 3) | None
         Places of BOLD regions and of source regions, MNI mm: add glass brains.
     networks, source_networks : sequence of str | None
@@ -111,8 +112,9 @@ def add_to_report(
         report.add_custom_css(_PHONE)
     if result is not None:
         add_to_report(
-            report, result, coords=coords, targets=targets, note=note, image_format=image_format
-        )
+            report, result, section=section and f"{section}: scores", coords=coords,
+            targets=targets, note=note, image_format=image_format,
+        )  # fmt: skip
     section = section or (f"Scores of {obj.translator}" if is_result else type(obj).__name__)
     page = _Page(report, section, image_format, "scores" if is_result else "model")
     if note is not None:
@@ -218,8 +220,8 @@ def _add_result(page, result, coords, targets) -> None:
 def _add_model(page, model, result, regions: dict, sources: dict, truth, targets) -> None:
     """Add what a fitted model has; places of regions and sources as `viz.plot_graph` takes them."""
     words = (
-        "No evaluation stands beside this model here: its figures describe the fit, and do not say "
-        "whether it predicts. add_to_report(report, model, result=evaluate(...)) adds one."
+        "The figures describe the fit. Whether the model predicts is said by an evaluation alone, "
+        "which add_to_report(report, model, result=evaluate(...)) puts first."
     )
     if result is not None:
         words = what_follows(result)
@@ -290,9 +292,14 @@ def what_was_fitted(model) -> str:
 
 
 def _add_responses(page, model, networks, coords, truth, targets) -> None:
+    names = list(model.hrf_params_.index)
+    of_regions = names == list(getattr(model, "target_names_in_", names))
+    if not of_regions:
+        networks = coords = truth = targets = None
     page.figure(
         "Haemodynamic responses",
         "Unit-peak responses"
+        + ("" if of_regions else " of channels, as the published network has them")
         + (", from early to late." if len(model.hrf_) > 1 else ".")
         + ("" if truth is None else " Dashed: the simulation's truth."),
         viz.plot_hrf, model, targets=targets, truth=truth,

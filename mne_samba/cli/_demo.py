@@ -242,7 +242,7 @@ def _report(
         partial(
             add_to_report, report, translator, result=result, note=SIMULATED,
             truth=data.truth.hrf_params,
-            section="Simulated people: what the translator learnt",
+            section="Simulated people",
             coords=data.target_coords, networks=data.target_networks,
             source_coords=data.source_coords, source_networks=data.source_networks,
         ),

@@ -35,7 +35,10 @@ def _responses(hrf, times, target_names, interval):
         estimator = hrf
         hrf, times = fitted(estimator, "hrf_", "hrf_times_")
         if target_names is None:
-            target_names = getattr(estimator, "target_names_in_", None)
+            # Responses of the published network belong to sources.
+            params = getattr(estimator, "hrf_params_", None)
+            regions = getattr(estimator, "target_names_in_", None)
+            target_names = regions if params is None else list(params.index)
     if times is None:
         raise ValueError("times (seconds) are needed beside an array of responses.")
     hrf, times = as_matrix(np.atleast_2d(hrf), "hrf"), as_matrix(times, "times", 1)

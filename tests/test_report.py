@@ -131,7 +131,7 @@ def test_learnt_response_in_a_report(report, tmp_path):
     )
     add_to_report(report, model.fit([drive], [bold]), section="One response")
     text = _page(report, tmp_path)
-    assert "One response" in text and "In brackets: 95 % intervals" in text
+    assert "One response" in text and f"In brackets: {100 * model.confidence:g} % intervals" in text
     peak, low = model.hrf_peak_time_[0], model.hrf_intervals_["peak_time_low"].iloc[0]
     assert f"{peak:.2f} [{low:.2f}, " in text
     assert "Time to peak of every" not in text

@@ -39,6 +39,9 @@ _HEADINGS = {
     "spearman": "Spearman",
     "pearson": "Pearson",
     "r2": "R²",
+    "partial_spearman": "Spearman, confounds out",
+    "partial_pearson": "Pearson, confounds out",
+    "partial_r2": "R², confounds out",
     "clean_spearman": "Spearman with clean BOLD",
     "clean_pearson": "Pearson with clean BOLD",
     "clean_r2": "R² with clean BOLD",
@@ -241,17 +244,22 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
             "Components", f"What channels were unmixed into ({unmixing.method}), largest first.",
             viz.plot_components, model,
         )  # fmt: skip
-    if hasattr(model, "band_attention_"):
+    if hasattr(model, "band_gain_"):
         page.figure(
             "Band weights",
             "What each band of a channel contributes: attention times gain, 1 for the largest. "
             "Where there are both signs, blue lowers BOLD and red raises it.",
             viz.plot_band_attention, model, kind="gain", networks=networks,
         )  # fmt: skip
+    if hasattr(model, "band_attention_"):
         page.figure(
             "Band attention",
-            "Share of each band in what a channel contributes. Pale channels contribute little, "
-            "and their attention means nothing.",
+            "Share of each band in what a channel contributes. "
+            + (
+                "Pale channels contribute little, and their attention means nothing."
+                if hasattr(model, "band_gain_")
+                else "What channels contribute is not told by it."
+            ),
             viz.plot_band_attention, model, networks=networks,
         )  # fmt: skip
     if hasattr(model, "patterns_"):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mne_samba import CoreModel, LearnableHRF, Reader, SambaTranslator
+from mne_samba import CoreModel, LearnableHRF, PaperModel, Reader, SambaTranslator, Trainer
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 from mne_samba.report import add_to_report, response_table
@@ -106,6 +106,23 @@ def test_models_are_veiled_where_nothing_was_shown(people, translator, tmp_path,
     assert "is said by an evaluation alone" in _page(report, tmp_path)
     with pytest.raises(TypeError, match="result stands beside a fitted model"):
         add_to_report(report, result, result=result)
+
+
+def test_the_published_network_in_a_report(report, people, tmp_path):
+    """Its responses belong to channels, of which there are fewer than regions."""
+    trainer = Trainer(max_epochs=1, window=40.0, gap=4.0, device="cpu")
+    model = SambaTranslator(t_r=2.0, model=PaperModel(), trainer=trainer, random_state=0)
+    model.set_params(verbose="ERROR").fit(people.raws, people.bolds)
+    text = _page(
+        add_to_report(
+            report, model, coords=people.target_coords, networks=people.target_networks,
+            truth=people.truth.hrf_params,
+        ),
+        tmp_path,
+    )  # fmt: skip
+    assert "of channels, as the published network has them" in text
+    assert "Band attention" in text and "Band weights" not in text
+    assert people.source_names[0] in text
 
 
 def test_responses_at_a_bound_are_marked():

@@ -38,12 +38,15 @@ def verdict_of(result) -> str:
 def _claims(result) -> tuple[bool, bool, list[str]]:
     """Whether chance is beaten, and the best baseline; the sentences that say so."""
     shown, chance = _against_chance(result)
-    better, rival = _against_baseline(result)
+    better, how, rival = _against_baseline(result)
     sentences = [chance, rival]
+    if shown and how:
+        # Readers take the first words home.
+        sentences[0] = f"{how[0].upper()}{how[1:]} than the best baseline: {chance}"
     if "partial" in result.null_:
         kept, words = _with_confounds_out(result)
+        sentences = [chance, rival, words] if kept or not shown else [words, chance, rival]
         shown = shown and kept
-        sentences.append(words)
     return shown, better, sentences
 
 
@@ -94,11 +97,11 @@ def _against_chance(result) -> tuple[bool, str]:
     )
 
 
-def _against_baseline(result) -> tuple[bool, str]:
-    """Whether the best baseline is beaten, and the sentence."""
+def _against_baseline(result) -> tuple[bool, str, str]:
+    """Whether the best baseline is beaten; "better", "worse" or what else; and the sentence."""
     rival = best_baseline(result)
     if rival is None:
-        return False, "It was not compared with any baseline."
+        return False, "", "It was not compared with any baseline."
     found = result.compare(result.translator, rival)
     own, other = result.target_scores(), result.target_scores(rival)
     n_better, n_regions = int((own > other).sum()), int(np.isfinite(own - other).sum())
@@ -116,13 +119,19 @@ def _against_baseline(result) -> tuple[bool, str]:
     better = bool(found["ci_low"] > 0)
     worse = bool(found["ci_high"] < 0)
     words = "better" if better else "worse" if worse else "not shown to be better"
-    return better, f"It is {words} than the best baseline, {rival} ({numbers})."
+    return better, words, f"It is {words} than the best baseline, {rival} ({numbers})."
 
 
 def _with_confounds_out(result) -> tuple[bool, str]:
     """Whether prediction is left with confounds out of both sides, and the sentence."""
     score, _, p = result.mean_null("partial")
-    left = p <= 0.05
-    words = "is still above chance" if left else "nothing is left to be shown"
-    end = f"{words} ({score:.3f}, p {p_words(p, result.p_floor('partial'))})."
-    return left, f"With confounds taken out of both sides, {'it ' if left else ''}{end}"
+    numbers = f"{score:.3f}, p {p_words(p, result.p_floor('partial'))}"
+    if p <= 0.05:
+        return (
+            True,
+            f"With confounds taken out of both sides, it is still above chance ({numbers}).",
+        )
+    return False, (
+        "Nothing was shown beyond the confounds: with them taken out of both sides, nothing is "
+        f"left ({numbers})."
+    )

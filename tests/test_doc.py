@@ -151,7 +151,7 @@ def test_numbers_of_the_way_back_are_the_measured_ones():
 
 def test_numbers_of_every_part_are_the_measured_ones():
     page = (ROOT / "doc" / "choosing.rst").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([\w ]+) \| ([\d.]+) \| [\d.]+ \| (\S*)", section("ablation"), re.M)
+    rows = re.findall(r"^\| ([\w ()]+) \| ([\d.]+) \| [\d.]+ \| (\S*)", section("ablation"), re.M)
     found = {name: (float(r), change) for name, r, change in reversed(rows)}
     assert f"{found['default'][0]:.3f} for the default" in page
     names = {

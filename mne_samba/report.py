@@ -17,6 +17,10 @@ from .viz._figure import RESULT_NAMES, fade, positions
 
 __all__ = ["add_to_report"]
 
+_FIXED = (
+    "No response was learnt: that of all regions is Glover's, which was asked for, or which frames "
+    "held out of training preferred. Its peak at 5 s says nothing of these data."
+)
 # The table of contents takes the width that figures need on a phone.
 _PHONE = """@media (max-width: 600px) {
   #toc { display: none; }
@@ -237,7 +241,9 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
     networks = sources["source_networks"]
     if hasattr(model, "corrections_kept_"):
         page.text("What was fitted", f"<p>{what_was_fitted(model)}</p>")
-    if hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:
+    if getattr(model, "hrf_family_", None) == "canonical":
+        page.text("Haemodynamic responses", f"<p>{_FIXED}</p>")
+    elif hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:
         _add_responses(page, model, **regions, truth=truth, targets=targets)
     if "patterns" in (unmixing or ()) and positions(model.info_, len(model.ch_names_in_)):
         page.figure(
@@ -284,7 +290,9 @@ def what_was_fitted(model) -> str:
     """Say in words which parts of a translator are used, and which were left out."""
     if getattr(model, "core_", None) is None:
         return "The published network: all of its parts are used, whether they help or not."
-    words = "A linear core: band power, a map between channels and regions, a response per region."
+    fixed = getattr(model, "hrf_family_", None) == "canonical"
+    response = "one fixed response for all regions" if fixed else "a response per region"
+    words = f"A linear core: band power, a map between channels and regions, {response}."
     share = np.mean(getattr(model, "stack_weights_", 0.0))
     if share > 0:
         words += (

@@ -60,9 +60,9 @@ def test_no_code_is_left_out():
         text = path.read_text(encoding="utf-8")
         blocks = code_blocks(path.name)
         assert len(blocks) == text.count("code-block:: python"), path.name
-        assert not re.search(r"\.\. code::|\.\. testcode|^ *>>>|```|^(?!\s*\.\.).*::$", text, re.M), (
-            path.name
-        )
+        assert not re.search(
+            r"\.\. code::|\.\. testcode|^ *>>>|```|^(?!\s*\.\.).*::$", text, re.M
+        ), path.name
         languages = set(re.findall(r"code-block:: (\w+)", text))
         assert languages <= {"python", "console"}, path.name
         assert not blocks or f'run("{path.name}"' in tests, path.name

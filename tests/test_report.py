@@ -125,6 +125,17 @@ def test_the_published_network_in_a_report(report, people, tmp_path):
     assert people.source_names[0] in text
 
 
+def test_a_response_that_was_not_learnt_is_not_drawn(report, people, tmp_path):
+    model = SambaTranslator(
+        t_r=2.0, model=CoreModel(hrf="canonical", power="linear", target_bands=False),
+        random_state=0, verbose="ERROR",
+    )  # fmt: skip
+    add_to_report(report, model.fit(people.raws, people.bolds), coords=people.target_coords)
+    text = _page(report, tmp_path)
+    assert "No response was learnt" in text and "one fixed response for all regions" in text
+    assert "Response shapes" not in text and "Time to peak" not in text
+
+
 def test_responses_at_a_bound_are_marked():
     names = ["a", "b"]
     model = SimpleNamespace(

@@ -275,6 +275,10 @@ class _Run:
                 )  # fmt: skip
         shutil.rmtree(cache, ignore_errors=True)
         self.say(f"{head}: {_summary(result, back)}, {time.perf_counter() - start:.0f} s")
+        if result is not None:
+            self.say(f"  {result.verdict}")
+        if not args.no_report:
+            self.say(f"  report: {folder / f'{name}_desc-samba_report.html'}")
 
     def _backward(self, model, X, y, groups, splitter) -> pd.DataFrame:
         """Score BOLD to log band power, channel by channel and band by band."""

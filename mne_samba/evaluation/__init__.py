@@ -30,7 +30,7 @@ from .uncertainty import (
     out_of_block_residuals,
     residual_std,
 )
-from .unique_variance import UniqueVariance, unique_variance
+from .unique import UniqueVariance, unique_variance
 
 __all__ = [
     "ConformalRegressor",

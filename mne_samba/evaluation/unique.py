@@ -214,26 +214,28 @@ def unique_variance(
             left = replace(samples, bold=nuisance.residual_bold(train))
             (parts,) = run_jobs([Job("model", fold, translator, train, test)], left, **options)
             runs += runs_of(samples, fold, test, {"model": parts})
-    rows, null = [], []
-    rolled = _Rolled(samples, runs, n_shifts, min_shift, random_state)
-    for run in runs:
-        block = _Block(samples, nuisance, run)
-        rows.append(block.scores(run.predictions["model"]))
-        null.append(np.stack([block.unique(frames)[0] for frames in rolled.of(run)]))
+    blocks = [_Block(samples, nuisance, run) for run in runs]
+    rolled = _Rolled(samples, blocks, n_shifts, min_shift, random_state)
+    rows = [block.scores(block.predicted) for block in blocks]
+    null = [np.stack([b.unique(frames)[0] for frames in rolled.of(b.run)]) for b in blocks]
     return UniqueVariance(pd.concat(rows, ignore_index=True), nan_mean(null), samples.names)
 
 
 class _Rolled:
-    """Predictions of recordings, those of all their folds together, rolled in time."""
+    """Predictions of recordings, those of all their folds together, rolled in time.
 
-    def __init__(self, samples: Samples, runs: list[Run], n_shifts, min_shift, random_state):
+    What goes first is taken out before they are rolled, as it is from what they are held against:
+    a series with drift jumps where its end meets its beginning, and is not the same process then.
+    """
+
+    def __init__(self, samples: Samples, blocks: list, n_shifts, min_shift, random_state):
         self.frames, self.predicted = {}, {}
-        for label in dict.fromkeys(run.label for run in runs):
+        for label in dict.fromkeys(block.run.label for block in blocks):
             grid = np.full((samples.n_grid[label], len(samples.names)), np.nan)
-            for run in (run for run in runs if run.label == label):
-                frames = run.predictions["model"]
-                grid[run.frames] = frames - np.nanmean(frames, axis=0)
-            tested = np.unique(np.concatenate([r.frames for r in runs if r.label == label]))
+            mine = [block for block in blocks if block.run.label == label]
+            for block in mine:
+                grid[block.run.frames] = block.predicted
+            tested = np.unique(np.concatenate([block.run.frames for block in mine]))
             self.frames[label], self.predicted[label] = tested, grid[tested]
         labels = list(self.frames)
         shifts = draw_shifts(
@@ -315,11 +317,16 @@ class _Block:
         before = np.nanvar(project_out(measured, drift), axis=0)
         share = np.nanvar(self.left, axis=0) / np.where(before > 0, before, np.inf)
         self.nuisance = np.where(before > 0, 1 - share, np.nan)
+        self.predicted = self._without(run.predictions["model"])
+
+    def _without(self, frames: np.ndarray) -> np.ndarray:
+        """Frames (n_frames, n_targets) without what goes first; NaN where none was measured."""
+        frames = np.where(self.known, frames, np.nan)
+        return project_out(frames, self.design, what="confounds")
 
     def unique(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the unique share and the partial correlation (n_targets,) of predicted frames."""
-        frames = np.where(self.known, frames, np.nan)
-        r = pearson(self.left, project_out(frames, self.design, what="confounds"))
+        r = pearson(self.left, self._without(frames))
         return np.sign(r) * r**2 * (1 - self.nuisance), r
 
     def scores(self, frames: np.ndarray) -> pd.DataFrame:

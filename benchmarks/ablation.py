@@ -313,7 +313,7 @@ def main() -> None:
     print(text)
     write_section(
         stem,
-        f"What every part brings ({ran} of {wanted} runs)",
+        f"What every part brings ({ran} of {wanted} runs{', partial' if ran < wanted else ''})",
         "SIMULATED. `python benchmarks/ablation.py" + (" --quick" if args.quick else "") + "`: `r` "
         "is the correlation over time with held-out clean BOLD, mean over regions and people; "
         "`r_measured` and `r2` are against measured BOLD (noise included); `difference` is paired "

@@ -80,8 +80,9 @@ def main() -> None:
     mean["lowest found"] = table.groupby(["corrections", "attribution"], sort=False)["found"].min()
     text = to_markdown(mean.reset_index())
     print(text)
+    n = table.seed.nunique()
     write_section(
-        "attribution", f"Attributions ({table.seed.nunique()} seeds, SIMULATED)",
+        "attribution", f"Attributions ({n} {'seed' if n == 1 else 'seeds'}, SIMULATED)",
         "`python benchmarks/attribution.py`: share of targets whose strongest true node and band "
         "is in the top decile, and share of true pairs in that decile.\n\n" + text,
     )  # fmt: skip

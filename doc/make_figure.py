@@ -28,7 +28,7 @@ def main():
     translator = SambaTranslator(t_r=data.t_r, random_state=0)
     result = evaluate(
         translator, data.raws, data.bolds, groups=data.subjects,
-        baselines=("ridge_canonical", "ridge_fir", "mean"), clean=data.truth.clean_bolds,
+        clean=data.truth.clean_bolds,
         target_names=data.target_names, random_state=0,
     )  # fmt: skip
     print(result.summary().round(3).to_string())

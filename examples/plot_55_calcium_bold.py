@@ -3,8 +3,8 @@ A real recording of neural activity and BOLD
 ============================================
 
 Data: **real**. Calcium of neurons and one BOLD time course, measured together in an animal during
-stimulation (rsHRF toolbox, Wu et al. 2021; ships with the package). The response is learnt on one
-half and predicts the other.
+stimulation (rsHRF toolbox, Wu et al. 2021, which does not name its species; ships with the
+package). The response is learnt on one half and predicts the other.
 """
 
 # %%
@@ -39,7 +39,8 @@ plt.show()
 # Learn on one half, predict the other
 # ------------------------------------
 # Each half is detrended by a line on its own, and not filtered. Frames without 20 s of history in
-# their half are not scored. The fixed response is Glover's, with a fitted amplitude.
+# their half are not scored. Beside six parameters stand a free response (FIR) and Glover's, with a
+# fitted amplitude.
 n_frames, per_frame = len(data.bold), round(data.t_r * data.sfreq)
 halves = [slice(0, n_frames // 2), slice(n_frames // 2, n_frames)]
 history = int(np.ceil(20.0 / data.t_r))
@@ -47,6 +48,7 @@ reader = Reader(sfreq=data.sfreq, slice_time_ref=1.0, detrend="linear")
 common = {"t_r": data.t_r, "reader": reader, "hrf_length": 20.0, "verbose": False}
 models = {
     "learnt response": LearnableHRF(**common, hrf_bounds="fast"),
+    "free response (FIR)": LearnableHRF(hrf="fir", **common),
     "fixed Glover response": LearnableHRF(hrf="canonical", **common),
 }
 

@@ -67,9 +67,11 @@ def check_history(rec: Recordings, grid) -> None:
     start, need = min(s.frame_start for s in rec.segments), grid.n_lags * grid.dt
     if rec.kind == "windows" and start < need - 1.0 / rec.sfreq:
         raise ValueError(
-            f"Windows hold {start:g} s of context before their first frame, shorter than the "
-            f"response of {need:g} s. Cut them with make_windows(context={need:g}) or more "
-            "(arrays: check sfreq, t_r and tmin), or choose a shorter hrf_length."
+            f"Windows hold {max(0.0, start):g} s of context before their first frame, shorter than "
+            f"the response of {need:g} s: BOLD follows what came before. Cut them with "
+            f"mne_samba.make_windows(raw, bold, t_r=..., context={need:g}), or with "
+            f"mne.Epochs(..., tmin=-{need:g}), whose time 0 is the first frame (arrays: check "
+            "sfreq, t_r and tmin). A shorter hrf_length needs less."
         )
 
 
@@ -243,7 +245,7 @@ class InFiles:
         Parameters
         ----------
         path : str | Path
-            Where.
+            The file, usually ``name.samba``; its folder must exist.
         overwrite : bool
             Replace an existing file.
 

@@ -11,7 +11,7 @@ from .base import BoldPredictor, FittedInput, forget_fit
 from .core.robust import LOSSES
 from .data.paired import Paired
 from .data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
-from .models.ridge import RidgeOptions, fir_lags, fit_ridge
+from .models.ridge import FIR_LENGTH, RidgeOptions, fir_lags, fit_better_ridge
 from .models.unmix_choice import UNMIX
 from .wavelets import as_bank
 
@@ -34,14 +34,17 @@ class BandPowerRidge(BoldPredictor):
         Glover's response, or one coefficient per lag.
     bands : dict | Shannon | Morlet | Discrete | Precomputed | None
         Frequency bands and their wavelets, as in `mne_samba.SambaModel`.
-    power : "log" | "linear"
-        Scale of band power.
+    power : "auto" | "log" | "linear"
+        Scale of band power; "auto" takes what predicts held-out blocks better, those that choose
+        the penalties. Power that was measured elsewhere (`mne_samba.wavelets.Precomputed`) is
+        brought to either from the scale that it says.
     loss : "auto" | "squared" | "robust"
         Squares, or Huber's loss where tails of residuals are heavy, as in `mne_samba.SambaModel`.
     hrf_length : float
         Seconds of history that the canonical response spans.
-    fir_length : float
-        Seconds of history that the lags span; one lag per frame.
+    fir_length : float | None
+        Seconds of history that the lags span; one lag per frame. None takes 20, or ``hrf_length``
+        where that is shorter; with ``hrf="canonical"`` there are no lags.
     alphas : array, shape (n_alphas,) | None
         Penalties relative to the features' mean eigenvalue; None takes 10^-3 to 10^5.
     alpha_per_target : bool
@@ -66,6 +69,8 @@ class BandPowerRidge(BoldPredictor):
     frame_weights_ : list of array, each (n_frames, n_targets) | None
         Weights of training frames per recording or window: below 1 where a frame lay far from its
         prediction. None where the loss was squared.
+    power_ : "log" | "linear" | None
+        Scale of band power that was taken; None for a table, whose columns stay as they are.
     bands_ : dict
         Bands.
     unmixing_, node_names_ : Bunch | None, list of str
@@ -80,8 +85,8 @@ class BandPowerRidge(BoldPredictor):
     """
 
     def __init__(
-        self, *, t_r=None, hrf="canonical", bands=None, power="log", loss="auto", hrf_length=30.0,
-        fir_length=20.0, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, unmix=None,
+        self, *, t_r=None, hrf="canonical", bands=None, power="auto", loss="auto", hrf_length=30.0,
+        fir_length=None, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, unmix=None,
         reader=None,
     ):  # fmt: skip
         self.t_r = t_r
@@ -104,11 +109,11 @@ class BandPowerRidge(BoldPredictor):
         self._reader().check()
         as_bank(self.bands)
         check_option(self.hrf, "hrf", ("canonical", "fir"))
-        check_option(self.power, "power", ("log", "linear"))
+        check_option(self.power, "power", ("auto", "log", "linear"))
         check_option(self.unmix, "unmix", UNMIX)
         check_option(self.loss, "loss", LOSSES)
         check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
-        check_number(self.fir_length, "fir_length", low=0, low_open=True, high=self.hrf_length)
+        self._check_fir_length()
         check_number(self.n_folds, "n_folds", low=2, integer=True)
         check_number(self.gap, "gap", low=0)
         check_option(self.alpha_per_target, "alpha_per_target", (True, False))
@@ -119,6 +124,16 @@ class BandPowerRidge(BoldPredictor):
                 raise ValueError(
                     f"alphas must be a sequence of positive numbers, got {self.alphas!r}."
                 )
+
+    def _check_fir_length(self) -> None:
+        if self.fir_length is None:
+            return
+        if self.hrf != "fir":
+            raise ValueError(
+                f"fir_length={self.fir_length!r} has no effect with hrf={self.hrf!r}, which has no "
+                'lags: set hrf="fir", or leave it None.'
+            )
+        check_number(self.fir_length, "fir_length", low=0, low_open=True, high=self.hrf_length)
 
     @keeps_earlier_fit
     def fit(self, X, y):
@@ -144,14 +159,18 @@ class BandPowerRidge(BoldPredictor):
         """
         self._check_params()
         forget_fit(self)
-        scaler = PowerScaler(log=self.power == "log")
+        scaler, chooses = PowerScaler(log=self.power != "linear"), self.power == "auto"
         rec, features, data, unmixing = self._pair(
-            X, y, self._measured, scaler, may_lack=True, unmix=self.unmix
+            X, y, self._measured, scaler, may_lack=True, keeps_raw=chooses, unmix=self.unmix
         )
         inputs = FittedInput(rec.layout(max(rec.n_frames)), features, data.scale, unmixing)
         self._publish_input(inputs, rec.provenance)
-        self._fitted_scaler = data.scaler
-        self._fit(data)
+        scales = [data]
+        if chooses and rec.kind != "table":
+            scales.append(data.rescaled(PowerScaler()))
+        self._fit(scales)
+        scale = "log" if self._fitted_scaler.log else "linear"
+        self.power_ = None if rec.kind == "table" else scale
         return self
 
     def _measured(self, rec) -> BandPower | TableRows:
@@ -164,16 +183,18 @@ class BandPowerRidge(BoldPredictor):
     def _scaler(self) -> PowerScaler:
         return self._fitted_scaler
 
-    def _fit(self, data: Paired) -> None:
-        """Choose penalties and coefficients."""
+    def _fit(self, scales: list[Paired]) -> None:
+        """Choose the scale of power, penalties and coefficients."""
         options = RidgeOptions(
             per_target=self.alpha_per_target, n_folds=self.n_folds, gap=float(self.gap),
             loss=self.loss,
         )  # fmt: skip
         if self.alphas is not None:
             options = replace(options, alphas=np.asarray(self.alphas, float))
-        n_fir = fir_lags(data.grid, self.fir_length) if self.hrf == "fir" else None
-        self._fitted, weights = fit_ridge(data, n_fir, options)
+        length = min(FIR_LENGTH, self.hrf_length) if self.fir_length is None else self.fir_length
+        n_fir = fir_lags(scales[0].grid, length) if self.hrf == "fir" else None
+        data, self._fitted, weights = fit_better_ridge(scales, n_fir, options)
+        self._fitted_scaler = data.scaler
         self.alpha_ = self._fitted.alpha
         n_channels, n_bands = data.powers[0].shape[:2]
         self.coef_ = self._fitted.weights.T.reshape(len(self.alpha_), -1, n_channels, n_bands)

@@ -158,13 +158,14 @@ class LatentTranslator(Translator, BaseEstimator):
 
         Parameters
         ----------
-        X : object
-            As there.
+        X : Epochs | Raw | list | array
+            Electrophysiology, as in ``fit``.
 
         Returns
         -------
         bold : array or list of array
-            As there.
+            (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
+            recording, in the mean and scale of the training BOLD.
         """
         check_is_fitted(self)
         return self.forward_.predict(X)
@@ -206,7 +207,8 @@ class LatentTranslator(Translator, BaseEstimator):
         Returns
         -------
         courses : array or list of array
-            As there.
+            (n_windows, n_latents, n_frames) for windows, one (n_latents, n_frames) array per
+            recording.
         """
         check_is_fitted(self)
         return self.inverse_.latents(X, modality)
@@ -235,13 +237,18 @@ class LatentTranslator(Translator, BaseEstimator):
 
         Parameters
         ----------
-        X, y, k : object
-            As there.
+        X : Epochs | array
+            Windows of electrophysiology.
+        y : array, shape (n_windows, n_frames, n_targets)
+            Measured BOLD of the same windows: the candidates.
+        k : tuple of int
+            Sizes of the short lists.
 
         Returns
         -------
         summary : Bunch
-            As there.
+            ``top`` and ``chance`` (dicts from k to a share of windows), ``median_rank``,
+            ``chance_rank``, ``n_candidates``, ``ranks`` (n_windows,).
         """
         check_is_fitted(self)
         return self.forward_.retrieval_score(X, y, k)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 
 import matplotlib.pyplot as plt
 import mne
@@ -12,10 +11,23 @@ import pandas as pd
 
 from . import viz
 from ._checks import check_option
-from .evaluation._verdict import p_words
-from .viz._figure import RESULT_NAMES, positions
+from .evaluation._verdict import may_be_interpreted, p_words, what_follows
+from .hrf.shapes import summarise_response
+from .viz._figure import RESULT_NAMES, fade, positions
 
 __all__ = ["add_to_report"]
+
+_FIXED = (
+    "No response was learnt: that of all regions is Glover's, which was asked for, or which frames "
+    "held out of training preferred. Its peak at 5 s says nothing of these data."
+)
+# The table of contents takes the width that figures need on a phone.
+_PHONE = """@media (max-width: 600px) {
+  #toc { display: none; }
+  #content { margin-left: 0; width: 100%; max-width: 100%; flex: 0 0 100%; padding: 0 4px; }
+  .accordion-body { padding: 8px 6px; }
+  .accordion-button .badge { display: none; }
+}"""
 
 _HEADINGS = {
     "mean": "mean",
@@ -31,6 +43,9 @@ _HEADINGS = {
     "spearman": "Spearman",
     "pearson": "Pearson",
     "r2": "R²",
+    "partial_spearman": "Spearman, confounds out",
+    "partial_pearson": "Pearson, confounds out",
+    "partial_r2": "R², confounds out",
     "clean_spearman": "Spearman with clean BOLD",
     "clean_pearson": "Pearson with clean BOLD",
     "clean_r2": "R² with clean BOLD",
@@ -38,7 +53,7 @@ _HEADINGS = {
 
 
 def add_to_report(
-    report: mne.Report, obj, *, section: str | None = None, coords=None, networks=None,
+    report: mne.Report, obj, *, result=None, section: str | None = None, coords=None, networks=None,
     source_coords=None, source_networks=None, truth=None, targets=None, note: str | None = None,
     image_format: str = "png",
 ) -> mne.Report:  # fmt: skip
@@ -49,11 +64,15 @@ def add_to_report(
     report : mne.Report
         The report to fill.
     obj : EvaluationResult | SambaTranslator | LearnableHRF | WaveletBandAttention
-        Result of an evaluation: table of scores, scores by region, null, predicted and measured
-        time courses. Fitted model: what it has of responses, times to peak, band attention and
-        gain, patterns, graphs and training history.
+        Result of an evaluation: what it shows in words, table of scores, scores by region, null,
+        predicted and measured time courses. Fitted model: what it has of responses, band weights,
+        patterns, graphs and training history.
+    result : EvaluationResult | None
+        Beside a fitted model: its evaluation, which goes first. Where it does not allow to
+        interpret the model, the model's figures are veiled and say so.
     section : str | None
-        Section of the report; None takes the name of the model.
+        Section of the report; None takes the name of the model. A ``result`` beside the model goes
+        into a section of its own, ``"<section>: scores"``.
     coords, source_coords : array of shape (n, 3) | None
         Places of BOLD regions and of source regions, MNI mm: add glass brains.
     networks, source_networks : sequence of str | None
@@ -79,19 +98,32 @@ def add_to_report(
 
     Examples
     --------
-    >>> report = add_to_report(mne.Report(title="EEG to BOLD"), result)  # doctest: +SKIP
+    >>> report = mne.Report(title="EEG to BOLD")  # doctest: +SKIP
+    >>> add_to_report(report, translator.fit(epochs, y), result=result)  # doctest: +SKIP
     """
     if not isinstance(report, mne.Report):
         raise TypeError(f"report must be an mne.Report, got {type(report).__name__}.")
     check_option(image_format, "image_format", ("png", "svg"))
-    is_result = hasattr(obj, "scores_") and hasattr(obj, "predictions_")
+    is_result = _is_result(obj)
     if not is_result and not any(hasattr(obj, name) for name in ("hrf_", "band_attention_")):
         raise TypeError(
             "obj must be a result of mne_samba.evaluation.evaluate or a fitted SambaTranslator, "
             f"LearnableHRF or WaveletBandAttention, got {type(obj).__name__} (is it fitted?)."
         )
+    if result is not None and (is_result or not _is_result(result)):
+        raise TypeError(
+            "result stands beside a fitted model and must be what mne_samba.evaluation.evaluate "
+            f"returned for it, got {type(result).__name__}."
+        )
+    if _PHONE not in (report.include or ""):
+        report.add_custom_css(_PHONE)
+    if result is not None:
+        add_to_report(
+            report, result, section=section and f"{section}: scores", coords=coords,
+            targets=targets, note=note, image_format=image_format,
+        )  # fmt: skip
     section = section or (f"Scores of {obj.translator}" if is_result else type(obj).__name__)
-    page = _Page(report, section, image_format)
+    page = _Page(report, section, image_format, "scores" if is_result else "model")
     if note is not None:
         page.text("Note", f"<p><strong>{html.escape(note)}</strong></p>")
     if is_result:
@@ -99,20 +131,26 @@ def add_to_report(
     else:
         regions = {"networks": networks, "coords": coords}
         sources = {"source_networks": source_networks, "source_coords": source_coords}
-        _add_model(page, obj, regions, sources, truth, targets)
+        _add_model(page, obj, result, regions, sources, truth, targets)
     return report
+
+
+def _is_result(obj) -> bool:
+    return hasattr(obj, "scores_") and hasattr(obj, "predictions_")
 
 
 class _Page:
     """One section of a report."""
 
-    def __init__(self, report, section, image_format):
+    def __init__(self, report, section, image_format, tag):
         self.report, self.section, self.image_format = report, section, image_format
-        self.tag = re.sub(r"\W+", "-", section.lower())
+        self.tag, self.veil = tag, None
 
     def figure(self, title, caption, plot, *args, **options) -> None:
-        """Add the figure of a function of `mne_samba.viz`."""
+        """Add the figure of a function of `mne_samba.viz`, behind the page's veil."""
         fig = plot(*args, show=False, **options)
+        if self.veil is not None:
+            fade(fig, self.veil)
         self.report.add_figure(
             fig, title=title, caption=caption, section=self.section, tags=(self.tag,),
             image_format=self.image_format,
@@ -131,7 +169,7 @@ def table_html(frame: pd.DataFrame) -> str:
     body = frame.to_html(
         border=0, na_rep="", classes="table table-sm table-striped", justify="right",
         float_format=_number,
-    ).replace("<td>", '<td style="text-align: right">')  # fmt: skip
+    ).replace("<td>", '<td style="text-align: right; white-space: nowrap">')  # fmt: skip
     return f'<div style="overflow: auto; max-height: 45em; font-size: 0.85em">{body}</div>'
 
 
@@ -154,7 +192,12 @@ def score_table(result) -> pd.DataFrame:
 
 
 def _add_result(page, result, coords, targets) -> None:
-    page.text("What this shows", f"<p><strong>{html.escape(result.verdict)}</strong></p>")
+    first, rest = result.verdict.split(". ", 1)
+    page.text(
+        "What this shows",
+        f"<p><strong>{html.escape(first)}.</strong> {html.escape(rest)}</p>"
+        f"<p>{html.escape(result.note)}</p>",
+    )
     page.table(
         "Table of scores", score_table(result),
         "Out-of-fold scores per region over time, then averaged. Intervals are over people (over "
@@ -181,8 +224,16 @@ def _add_result(page, result, coords, targets) -> None:
     )  # fmt: skip
 
 
-def _add_model(page, model, regions: dict, sources: dict, truth, targets) -> None:
+def _add_model(page, model, result, regions: dict, sources: dict, truth, targets) -> None:
     """Add what a fitted model has; places of regions and sources as `viz.plot_graph` takes them."""
+    words = (
+        "The figures describe the fit. Whether the model predicts is said by an evaluation alone, "
+        "which add_to_report(report, model, result=evaluate(...)) puts first."
+    )
+    if result is not None:
+        words = what_follows(result)
+        page.veil = None if may_be_interpreted(result) else "not to be interpreted: see the scores"
+    page.text("What may be made of it", f"<p><strong>{html.escape(words)}</strong></p>")
     unmixing = getattr(model, "unmixing_", None)
     if getattr(unmixing, "method", None) == "joint":
         # Components have neither networks nor places.
@@ -190,21 +241,32 @@ def _add_model(page, model, regions: dict, sources: dict, truth, targets) -> Non
     networks = sources["source_networks"]
     if hasattr(model, "corrections_kept_"):
         page.text("What was fitted", f"<p>{what_was_fitted(model)}</p>")
-    if hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:
+    if getattr(model, "hrf_family_", None) == "canonical":
+        page.text("Haemodynamic responses", f"<p>{_FIXED}</p>")
+    elif hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:
         _add_responses(page, model, **regions, truth=truth, targets=targets)
     if "patterns" in (unmixing or ()) and positions(model.info_, len(model.ch_names_in_)):
         page.figure(
             "Components", f"What channels were unmixed into ({unmixing.method}), largest first.",
             viz.plot_components, model,
         )  # fmt: skip
+    if hasattr(model, "band_gain_"):
+        page.figure(
+            "Band weights",
+            "What each band of a channel contributes: attention times gain, 1 for the largest. "
+            "Where there are both signs, blue lowers BOLD and red raises it.",
+            viz.plot_band_attention, model, kind="gain", networks=networks,
+        )  # fmt: skip
     if hasattr(model, "band_attention_"):
         page.figure(
-            "Band attention", "Share of each frequency band in what a channel contributes.",
+            "Band attention",
+            "Share of each band in what a channel contributes. "
+            + (
+                "Pale channels contribute little, and their attention means nothing."
+                if hasattr(model, "band_gain_")
+                else "What channels contribute is not told by it."
+            ),
             viz.plot_band_attention, model, networks=networks,
-        )  # fmt: skip
-        page.figure(
-            "Band gain", "Sign and size of that contribution: blue lowers BOLD, red raises it.",
-            viz.plot_band_attention, model, kind="gain", networks=networks,
         )  # fmt: skip
     if hasattr(model, "patterns_"):
         page.figure(
@@ -228,7 +290,9 @@ def what_was_fitted(model) -> str:
     """Say in words which parts of a translator are used, and which were left out."""
     if getattr(model, "core_", None) is None:
         return "The published network: all of its parts are used, whether they help or not."
-    words = "A linear core: band power, a map between channels and regions, a response per region."
+    fixed = getattr(model, "hrf_family_", None) == "canonical"
+    response = "one fixed response for all regions" if fixed else "a response per region"
+    words = f"A linear core: band power, a map between channels and regions, {response}."
     share = np.mean(getattr(model, "stack_weights_", 0.0))
     if share > 0:
         words += (
@@ -244,9 +308,14 @@ def what_was_fitted(model) -> str:
 
 
 def _add_responses(page, model, networks, coords, truth, targets) -> None:
+    names = list(model.hrf_params_.index)
+    of_regions = names == list(getattr(model, "target_names_in_", names))
+    if not of_regions:
+        networks = coords = truth = targets = None
     page.figure(
         "Haemodynamic responses",
         "Unit-peak responses"
+        + ("" if of_regions else " of channels, as the published network has them")
         + (", from early to late." if len(model.hrf_) > 1 else ".")
         + ("" if truth is None else " Dashed: the simulation's truth."),
         viz.plot_hrf, model, targets=targets, truth=truth,
@@ -261,33 +330,51 @@ def _add_responses(page, model, networks, coords, truth, targets) -> None:
             "Time to peak", "Time to peak of every region's response.",
             viz.plot_hrf_map, model, coords,
         )  # fmt: skip
-    if np.isfinite(model.hrf_params_.to_numpy(dtype=float)).all():
-        table = model.hrf_params_.copy()
-        table.insert(0, "peak time (s)", np.asarray(model.hrf_peak_time_))
-        intervals = getattr(model, "hrf_intervals_", None)
-        if intervals is not None:
-            table = table.join(intervals)
-        table.columns = [str(name).replace("_", " ") for name in table.columns]
-        page.table(
-            "Response parameters", table.rename_axis(None),
-            "Two gamma functions: delay times dispersion is the time of their peaks in seconds. "
-            "Scales are relative to the peak of the response.",
-        )  # fmt: skip
+    page.table("Response shapes", *response_table(model))
+
+
+def response_table(model) -> tuple[pd.DataFrame, str]:
+    """Tabulate peak, width and undershoot of every response with their intervals; the caption."""
+    table = pd.DataFrame({"peak (s)": np.asarray(model.hrf_peak_time_)})
+    table.index = list(model.hrf_params_.index)
+    shape = summarise_response(np.asarray(model.hrf_times_), np.asarray(model.hrf_))
+    table["width (s)"], table["undershoot (of peak)"] = shape["fwhm"], shape["undershoot_ratio"]
+    intervals = getattr(model, "hrf_intervals_", None)
+    caption = "Time to peak, full width at half maximum, and depth of the undershoot. "
+    if intervals is None:
+        caption += "Intervals are not estimated here: LearnableHRF(n_bootstrap=200) has them. "
+    else:
+        caption += f"In brackets: {100 * model.confidence:g} % intervals. "
+        names = {"peak (s)": "peak_time", "width (s)": "fwhm"}
+        names["undershoot (of peak)"] = "undershoot_ratio"
+        for title, name in names.items():
+            if title in table and f"{name}_low" in intervals:
+                ends = intervals[[f"{name}_low", f"{name}_high"]].to_numpy()
+                table[title] = [
+                    f"{value:.2f} [{low:.2f}, {high:.2f}]"
+                    for value, (low, high) in zip(table[title], ends, strict=True)
+                ]
+    held_back = np.asarray(getattr(model, "hrf_at_bounds_", np.zeros(len(table), bool)))
+    if held_back.any():
+        table.index = [
+            f"{name} *" if held else name
+            for name, held in zip(table.index, held_back, strict=True)
+        ]  # fmt: skip
+        caption += "* A bound of its parameters holds this response back: its shape is not free. "
+    return table, caption
 
 
 def _add_graphs(page, model, regions: dict, sources: dict) -> None:
     sides = {
         "bipartite": ("Map from channels to regions", "Weights of the fitted map."),
-        "target": ("Graph between regions", "Similarity of training BOLD along the graph's edges."),
-        "source": (
-            "Graph between channels", "Similarity of band power along the graph's edges."
-        ),
+        "target": ("Graph between regions", "Attention that was learnt along the graph's edges."),
+        "source": ("Graph between channels", "Attention that was learnt along the graph's edges."),
     }  # fmt: skip
     for kind, (title, caption) in sides.items():
         places = {**regions, **sources}
         if kind == "source":
             places = {name.removeprefix("source_"): place for name, place in sources.items()}
-        # Graphs are used by graph attention alone.
-        used = kind == "bipartite" or model.corrections_kept_
+        # What graph attention did not learn is similarity of the data, and no part of the model.
+        used = kind == "bipartite" or getattr(model.graph_, f"{kind}_attention", None) is not None
         if used and getattr(model.graph_, kind) is not None:
             page.figure(title, caption, viz.plot_graph, model, kind, **places)

@@ -20,6 +20,7 @@ from .base import (
     time_moments,
 )
 from .data.bold import detrend_segments
+from .data.images import image_of
 from .data.power import BandPower
 from .models.chunk_power import ChunkPower
 from .models.paper import FittedPaper
@@ -87,7 +88,7 @@ class SambaTranslator(Assembled, BoldPredictor):
         Start from the fitted model, to adapt it to a new person with the same channels, bands and
         regions.
     random_state : int | RandomState | None
-        Seed.
+        Seed of what is drawn at random in fits: the same seed and data, the same model.
     verbose : bool | str | int | None
         MNE's verbosity.
 
@@ -347,12 +348,14 @@ class SambaTranslator(Assembled, BoldPredictor):
         Returns
         -------
         image : image or list of image
-            One per window or recording; a single image for a single `mne.io.Raw`.
+            One per window or recording; a single image for a single `mne.io.Raw`. The header of
+            volumes holds the seconds between frames, and the space of the masker's atlas.
         """
-        frames = self.predict(X)
+        rec = self._read(X)
+        frames = rec.as_given(self._predict(rec)[0])
         if isinstance(frames, np.ndarray) and frames.ndim == 2:
-            return masker.inverse_transform(frames)
-        return [masker.inverse_transform(frame) for frame in frames]
+            return image_of(masker, frames, rec.t_r)
+        return [image_of(masker, frame, rec.t_r) for frame in frames]
 
     def retrieval_score(self, X, y, k=(1, 5, 10)) -> Bunch:
         """Find the BOLD window that belongs to each window of electrophysiology.

@@ -7,17 +7,52 @@ from scipy.signal import lfilter
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
-from mne_samba import SambaTranslator
+from mne_samba import Reader, SambaTranslator
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.hrf import double_gamma, glover_params
 from mne_samba.metrics import pearson
 from mne_samba.models.ridge import ridge as solve_ridge
+from mne_samba.wavelets import Precomputed
 
 
 @pytest.fixture(scope="module", params=["canonical", "fir"])
 def ridge(request, people):
     return BandPowerRidge(t_r=2.0, hrf=request.param).fit(people.raws[:2], people.bolds[:2])
+
+
+def coupled(scale, seed=0):
+    """Drives at 1 Hz, (3, 600), whose power or log power BOLD (300, 4) follows."""
+    rng = np.random.default_rng(seed)
+    log = 1.5 * lfilter([0.3], [1, -0.9], rng.standard_normal((3, 700)))[:, 100:]
+    drive = log if scale == "log" else np.exp(log)
+    drive = (drive - drive.mean(axis=1, keepdims=True)) / drive.std(axis=1, keepdims=True)
+    response = double_gamma(np.arange(32.0), glover_params())
+    clean = lfilter(response / response.sum(), [1.0], drive)[:, 1::2].T @ rng.normal(size=(3, 4))
+    return log, clean + 0.3 * clean.std(axis=0) * rng.standard_normal(clean.shape)
+
+
+@pytest.mark.parametrize("hrf", ["canonical", "fir"])
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_scale_of_power_is_that_which_predicts_held_out_blocks(scale, hrf):
+    """Whatever scale the input has, and nothing else changes by choosing."""
+    log, bold = coupled(scale)
+    options = {"t_r": 2.0, "hrf": hrf, "reader": Reader(sfreq=1.0)}
+    found = [
+        BandPowerRidge(bands=Precomputed(given), **options).fit([values], [bold])
+        for given, values in (("log", log), ("linear", np.exp(log)))
+    ]
+    assert [model.power_ for model in found] == [scale, scale]
+    fixed = BandPowerRidge(bands=Precomputed("log"), power=scale, **options).fit([log], [bold])
+    np.testing.assert_array_equal(found[0].predict([log])[0], fixed.predict([log])[0])
+    assert fixed.power_ == scale
+
+
+def test_columns_of_a_table_keep_their_scale():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    ridge = BandPowerRidge().fit(X, X @ rng.standard_normal((3, 2)))
+    assert ridge.power_ is None
 
 
 @pytest.mark.parametrize("shape", [(60, 8), (20, 50)])
@@ -97,7 +132,7 @@ def test_inner_folds_keep_their_distance(people, monkeypatch):
         return real(features, target, alphas)
 
     monkeypatch.setattr(numbers, "ridge", spy)
-    BandPowerRidge(t_r=2.0, loss="squared", gap=40.0, n_folds=5).fit(
+    BandPowerRidge(t_r=2.0, power="log", loss="squared", gap=40.0, n_folds=5).fit(
         people.raws[0], people.bolds[0]
     )
     # 5 blocks of 40 frames, of which the first 15 have no history; 20 frames go on either side.

@@ -107,7 +107,8 @@ def test_what_is_written_is_a_derivative(tree, unbroken):
         inside = np.asarray(image.dataobj)[labels == 1, frame]
         np.testing.assert_allclose(inside, table.iloc[frame, 0], rtol=1e-5)
         scores = pd.read_csv(folder / f"{name}_desc-samba_scores.tsv", sep="\t")
-        assert {"SambaTranslator", "ridge_canonical", "mean"} == set(scores["model"])
+        models = {"SambaTranslator", "ridge_canonical", "ridge_fir", "mean", "time"}
+        assert models == set(scores["model"])
         assert set(scores["target"]) == set(tree.target_names)
         model = mne_samba.read_samba(folder / f"{name}_desc-samba_model.samba")
         assert model.provenance_[0]["subject"] == subject

@@ -118,14 +118,16 @@ def test_an_evaluation_leaves_out_what_was_not_measured():
     lost = {(0, "target005"), (1, "target002"), (2, "target004")}
     for recording, name in lost:
         bolds[recording][:, int(name[-3:])] = np.nan
+    # Scale and loss are chosen for all regions together: here each is predicted by itself.
+    ridge = BandPowerRidge(t_r=2.0, power="linear", loss="squared")
     options = {"n_shifts": 19, "verbose": False, "confounds": [b[:, :1] for b in people.bolds]}
-    result = evaluate(BandPowerRidge(t_r=2.0), people.raws, bolds, **options)
+    result = evaluate(ridge, people.raws, bolds, **options)
     table = result.to_frame()
     for (recording, target), rows in table.groupby(["recording", "target"]):
         assert rows["score"].isna().all() == ((recording, target) in lost)
         assert rows["score"].notna().all() == ((recording, target) not in lost)
         assert (rows["n_frames"] == 0).all() == ((recording, target) in lost)
-    whole = evaluate(BandPowerRidge(t_r=2.0), people.raws, people.bolds, **options)
+    whole = evaluate(ridge, people.raws, people.bolds, **options)
     same = "model == 'BandPowerRidge' and target in ['target000', 'target001', 'target003']"
     np.testing.assert_allclose(table.query(same)["score"], whole.to_frame().query(same)["score"])
     models = result.summary().drop(index="null: circular_shift")

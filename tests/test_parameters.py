@@ -221,7 +221,7 @@ def test_every_parameter_has_an_effect_or_is_refused(cls, name, table, data, def
 
 RIDGE = {
     "unmix": "joint",
-    "t_r": Refused(-1.0, "t_r must be above 0"), "hrf": "fir", "bands": BANDS, "power": "linear",
+    "t_r": Refused(-1.0, "t_r must be above 0"), "hrf": "fir", "bands": BANDS, "power": "log",
     "loss": "robust", "hrf_length": 20.0, "fir_length": 10.0, "alphas": [1.0, 3.0],
     "alpha_per_target": False, "n_folds": 2, "gap": 60.0, "reader": Reader(picks=[0, 1]),
 }  # fmt: skip

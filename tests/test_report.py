@@ -1,4 +1,5 @@
 import html
+from types import SimpleNamespace
 
 import matplotlib
 import mne
@@ -6,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mne_samba import CoreModel, LearnableHRF, Reader, SambaTranslator
+from mne_samba import CoreModel, LearnableHRF, PaperModel, Reader, SambaTranslator, Trainer
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
-from mne_samba.report import add_to_report
+from mne_samba.report import add_to_report, response_table
 
 matplotlib.use("Agg")
 
@@ -38,7 +39,7 @@ def report():
 
 def _page(report, tmp_path):
     path = tmp_path / "report.html"
-    report.save(path, open_browser=False, verbose="ERROR")
+    report.save(path, overwrite=True, open_browser=False, verbose="ERROR")
     return path.read_text(encoding="utf-8")
 
 
@@ -50,8 +51,8 @@ def test_translator_in_a_report(report, people, translator, tmp_path):
     assert same is report
     text = _page(report, tmp_path)
     for title in (
-        "Haemodynamic responses by network", "Time to peak", "Response parameters",
-        "Band attention", "Band gain", "Activation patterns", "Map from channels to regions",
+        "Haemodynamic responses by network", "Time to peak", "Response shapes",
+        "Band attention", "Band weights", "Activation patterns", "Map from channels to regions",
     ):  # fmt: skip
         assert title in text
     # What was not used is said, and not drawn.
@@ -80,7 +81,73 @@ def test_result_in_a_report(report, people, tmp_path):
     assert "mean Spearman" in text and "r: Pearson correlation" in text
     score = result.summary().loc["SambaTranslator", "mean"]
     assert f"{score:.3f}" in text
-    assert text.index(html.escape(result.verdict)) < text.index("translator above")
+    first, rest = result.verdict.split(". ", 1)
+    at = [text.index(html.escape(words)) for words in (first, rest, "translator above")]
+    assert at == sorted(at)
+
+
+def test_models_are_veiled_where_nothing_was_shown(people, translator, tmp_path, monkeypatch):
+    veils = []
+    monkeypatch.setattr("mne_samba.report.fade", lambda fig, words: veils.append(words))
+    rng = np.random.default_rng(0)
+    noise = [rng.standard_normal((75, 6)) for _ in people.raws]
+    options = {"baselines": ("mean",), "nulls": ("circular_shift",), "n_shifts": 19}
+    result = evaluate(translator, people.raws, noise, verbose="ERROR", **options)
+    report = add_to_report(mne.Report(verbose="ERROR"), translator, result=result)
+    page = _page(report, tmp_path)
+    assert "must not be interpreted" in page
+    assert page.index("Table of scores") < page.index("What may be made of it")
+    assert set(veils) == {"not to be interpreted: see the scores"}
+    veils.clear()
+    monkeypatch.setattr("mne_samba.report.may_be_interpreted", lambda result: True)
+    add_to_report(mne.Report(verbose="ERROR"), translator, result=result)
+    assert not veils
+    report = add_to_report(mne.Report(verbose="ERROR"), translator)
+    assert "is said by an evaluation alone" in _page(report, tmp_path)
+    with pytest.raises(TypeError, match="result stands beside a fitted model"):
+        add_to_report(report, result, result=result)
+
+
+def test_the_published_network_in_a_report(report, people, tmp_path):
+    """Its responses belong to channels, of which there are fewer than regions."""
+    trainer = Trainer(max_epochs=1, window=40.0, gap=4.0, device="cpu")
+    model = SambaTranslator(t_r=2.0, model=PaperModel(), trainer=trainer, random_state=0)
+    model.set_params(verbose="ERROR").fit(people.raws, people.bolds)
+    text = _page(
+        add_to_report(
+            report, model, coords=people.target_coords, networks=people.target_networks,
+            truth=people.truth.hrf_params,
+        ),
+        tmp_path,
+    )  # fmt: skip
+    assert "of channels, as the published network has them" in text
+    assert "Band attention" in text and "Band weights" not in text
+    assert people.source_names[0] in text
+
+
+def test_a_response_that_was_not_learnt_is_not_drawn(report, people, tmp_path):
+    model = SambaTranslator(
+        t_r=2.0, model=CoreModel(hrf="canonical", power="linear", target_bands=False),
+        random_state=0, verbose="ERROR",
+    )  # fmt: skip
+    add_to_report(report, model.fit(people.raws, people.bolds), coords=people.target_coords)
+    text = _page(report, tmp_path)
+    assert "No response was learnt" in text and "one fixed response for all regions" in text
+    assert "Response shapes" not in text and "Time to peak" not in text
+
+
+def test_responses_at_a_bound_are_marked():
+    names = ["a", "b"]
+    model = SimpleNamespace(
+        hrf_=np.exp(-0.5 * (np.arange(0, 30, 0.1) - np.array([[4.0], [6.0]])) ** 2),
+        hrf_times_=np.arange(0, 30, 0.1), hrf_peak_time_=[4.0, 6.0], confidence=0.95,
+        hrf_params_=pd.DataFrame(np.nan, index=names, columns=["x"]),
+        hrf_at_bounds_=np.array([False, True]),
+    )  # fmt: skip
+    table, caption = response_table(model)
+    assert list(table.index) == ["a", "b *"] and "* A bound of its parameters" in caption
+    np.testing.assert_allclose(table["width (s)"], 2.355, atol=0.01)
+    assert "Intervals are not estimated here" in caption
 
 
 def test_learnt_response_in_a_report(report, tmp_path):
@@ -92,7 +159,9 @@ def test_learnt_response_in_a_report(report, tmp_path):
     )
     add_to_report(report, model.fit([drive], [bold]), section="One response")
     text = _page(report, tmp_path)
-    assert "One response" in text and "peak time low" in text
+    assert "One response" in text and f"In brackets: {100 * model.confidence:g} % intervals" in text
+    peak, low = model.hrf_peak_time_[0], model.hrf_intervals_["peak_time_low"].iloc[0]
+    assert f"{peak:.2f} [{low:.2f}, " in text
     assert "Time to peak of every" not in text
 
 

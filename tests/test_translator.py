@@ -309,6 +309,9 @@ def test_predictions_become_images(people, kind):
     coords = people.target_coords
     image = simulate_bold_image(people.bolds[0], coords, 2.0, radius=6.0)
     options = {"standardize": None, "t_r": 2.0}
+    mni = 4  # the code of sforms in MNI space
+    for part in (image.labels_img, image.mask_img):
+        part.set_sform(part.affine, mni)
     if kind == "labels":
         masker = NiftiLabelsMasker(image.labels_img, **options)
     else:
@@ -319,6 +322,10 @@ def test_predictions_become_images(people, kind):
     model.fit(people.raws[0], bold)
     back = model.predict_image(people.raws[1], masker)
     assert back.shape == (*image.img.shape[:3], 200)
+    assert back.header.get_zooms() == (*image.img.header.get_zooms()[:3], 2.0)
+    assert back.header.get_xyzt_units() == ("mm", "sec")
+    np.testing.assert_array_equal(back.affine, image.labels_img.affine)
+    assert back.header["sform_code"] == mni
     np.testing.assert_allclose(
         masker.transform(back), model.predict(people.raws[1]), rtol=1e-3, atol=1e-3
     )

@@ -246,7 +246,6 @@ class _Run:
         if args.direction != "hemo_to_ele":
             result = evaluate(
                 self._translator(pairs, whole=whole), X, y, groups, splitter,
-                baselines=("ridge_canonical", "mean"),
                 nulls=("circular_shift",), n_shifts=args.n_shifts, target_names=names,
                 context=_CONTEXT, n_jobs=args.n_jobs, cache=cache, random_state=args.seed,
                 verbose="ERROR",
@@ -277,6 +276,10 @@ class _Run:
                 )  # fmt: skip
         shutil.rmtree(cache, ignore_errors=True)
         self.say(f"{head}: {_summary(result, back)}, {time.perf_counter() - start:.0f} s")
+        if result is not None:
+            self.say(f"  {result.verdict}")
+        if not args.no_report:
+            self.say(f"  report: {folder / f'{name}_desc-samba_report.html'}")
 
     def _backward(self, model, X, y, groups, splitter) -> pd.DataFrame:
         """Score BOLD to log band power, channel by channel and band by band."""

@@ -8,12 +8,16 @@ from pathlib import Path
 import mne
 import numpy as np
 import pandas as pd
+from nilearn.plotting import find_parcellation_cut_coords, find_probabilistic_atlas_cut_coords
 
 from .._version import __version__
+from ..data.images import image_of
 from ..io._bids import BidsPair
-from ..report import add_to_report
+from ..report import add_to_report, table_html
 from ._staging import to_json, write_text
 
+# Half the size in mm of a box that holds the MNI brain.
+_BOX = 120.0
 _GENERATED = {"Name": "mne_samba", "Version": __version__}
 
 
@@ -69,10 +73,7 @@ def write_prediction(folder: Path, pair: BidsPair, predicted: np.ndarray, column
     # An image holds numbers in all frames: the mean stands where nothing was predicted.
     frames = frames.fillna(frames.mean()).fillna(0.0).to_numpy()
     path = folder / f"{pair.name}_desc-predicted_bold.nii.gz"
-    made = pair.masker.inverse_transform(np.ascontiguousarray(frames))
-    made.header.set_zooms((*made.header.get_zooms()[:3], t_r))
-    made.header.set_xyzt_units("mm", "sec")
-    made.to_filename(path)
+    image_of(pair.masker, np.ascontiguousarray(frames), t_r).to_filename(path)
     about |= {
         # Of images, StartTime is the time within a volume, as fMRIPrep has it and nilearn reads it.
         "StartTime": pair.provenance["timing"]["slice_time_ref"] * t_r,
@@ -89,13 +90,37 @@ def write_report(
     with mne.use_log_level("ERROR"):
         report = mne.Report(title=title)
         report.add_html(_runs(pairs), title="Runs", section="Data")
-        if result is not None:
-            add_to_report(report, result)
         if len(table):
-            body = table.to_html(index=False, float_format="{:.3f}".format)
-            report.add_html(body, title="Scores of the way back", section="BOLD to band power")
-        add_to_report(report, translator, section="The model, fitted to all runs")
+            report.add_html(
+                table_html(table), title="Scores of the way back", section="BOLD to band power"
+            )
+        places = _places_of(pairs[0].masker, list(pairs[0].bold.columns))
+        add_to_report(
+            report, translator, result=result, section="The model, fitted to all runs",
+            coords=places,
+        )  # fmt: skip
         report.save(path, overwrite=True, open_browser=False)
+
+
+def _places_of(masker, names: list[str]) -> np.ndarray | None:
+    """Find the places (n_targets, 3) of a masker's regions in mm; None where they are not known.
+
+    ``names`` are the columns of what the masker extracted.
+    """
+    if hasattr(masker, "seeds_"):
+        places = np.asarray(masker.seeds_, dtype=float)
+    elif hasattr(masker, "maps_img_"):
+        places = np.asarray(find_probabilistic_atlas_cut_coords(masker.maps_img_), dtype=float)
+    elif hasattr(masker, "labels_img_"):
+        found, labels = find_parcellation_cut_coords(masker.labels_img_, return_label_names=True)
+        # Of the labels, columns hold those that the scan covers.
+        label = {k: v for k, v in masker.region_ids_.items() if k != "background"}
+        table = pd.DataFrame(found, index=[int(value) for value in labels])
+        places = table.reindex([int(label[k]) for k in sorted(label)]).to_numpy()
+    else:
+        return None
+    usable = places.shape == (len(names), 3) and np.isfinite(places).all()
+    return places if usable and np.abs(places).max() < _BOX else None
 
 
 def _runs(pairs: list[BidsPair]) -> str:
@@ -115,6 +140,6 @@ def _runs(pairs: list[BidsPair]) -> str:
             "cleaning": "; ".join(pair.provenance["cleaning"]) or "none",
             "regions not measured": ", ".join(pair.provenance["missing_regions"]) or "none",
         })  # fmt: skip
-    table = pd.DataFrame(rows).to_html(index=False)
+    table = table_html(pd.DataFrame(rows).set_index("run").rename_axis(None))
     made = html.escape(str(pairs[0].provenance["derivatives"]))
     return f"<p>Derivatives: {made}. mne_samba {__version__}.</p>{table}"

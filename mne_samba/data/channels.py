@@ -72,6 +72,13 @@ def align(inst, ch_names, grid, name):
         return inst, index
     missing = [ch for ch in ch_names if ch not in have]
     extra = [ch for ch in have if ch not in ch_names]
+    bads = [ch for ch in missing if ch in inst.info["bads"]]
+    if grid.channels == "error" and bads and not extra:
+        raise ValueError(
+            f"{name} lacks the channels {missing[:8]}, of which {bads[:8]} are marked as bad "
+            "(info['bads']). Interpolate them, raw.interpolate_bads(), or leave them out of every "
+            'recording: Reader(channels="match") in fit.'
+        )
     if grid.channels == "error" and (missing or extra):
         raise ValueError(
             f"{name} has other channels than expected: missing {missing[:8]}, "

@@ -180,7 +180,24 @@ def bank_for(bands, rec: Recordings):
             f"bands={bands!r:.80}. (Windows of signals are one array of shape (n_windows, "
             "n_channels, n_times), not a list.)"
         )
-    return bank.resolve(rec.sfreq, min(segment.n_times for segment in rec.segments))
+    bank = bank.resolve(rec.sfreq, min(segment.n_times for segment in rec.segments))
+    _warn_of_filters(bank.band_edges, rec.info)
+    return bank
+
+
+def _warn_of_filters(bands: dict, info) -> None:
+    """Warn of bands (name to edges in Hz) that filters have taken away."""
+    if info is None:
+        return
+    low, high = info["highpass"], info["lowpass"]
+    gone = [name for name, edges in bands.items() if edges[1] <= low or edges[0] >= high]
+    if gone:
+        left = {name: edges for name, edges in bands.items() if name not in gone}
+        warn(
+            f"X was filtered to {low:g}-{high:g} Hz (info['highpass'], info['lowpass']): of the "
+            f"bands {gone} nothing is left but what leaks from others. Use the signal before that "
+            f"filter, or the bands that are there, bands={left}."
+        )
 
 
 @dataclass(frozen=True)

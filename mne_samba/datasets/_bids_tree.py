@@ -63,7 +63,7 @@ def write_bids_tree(
     scrubbed : sequence of int
         Volumes with a large framewise displacement.
     random_state : int
-        Seed.
+        Seed of the simulation: the same seed, the same files.
 
     Returns
     -------

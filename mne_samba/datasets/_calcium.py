@@ -9,10 +9,10 @@ from sklearn.utils import Bunch
 
 _DESCR = """Simultaneous neural calcium and BOLD.
 
-REAL data: a calcium signal (50 Hz) and one BOLD time course (490 volumes, TR 1.5 s), 735 s, during
-12 blocks of stimulation: 15 s long, 2 Hz, one a minute. Distributed with the rsHRF toolbox
-(https://github.com/compneuro-da/rsHRF; Wu et al., NeuroImage 2021), BSD-3-Clause; its licence lies
-beside the file.
+REAL data: a calcium signal (50 Hz) and one BOLD time course (490 volumes, TR 1.5 s) of an animal,
+whose species the source does not name, 735 s, during 12 blocks of stimulation: 15 s long, 2 Hz, one
+a minute. Distributed with the rsHRF toolbox (https://github.com/compneuro-da/rsHRF; Wu et al.,
+NeuroImage 2021), BSD-3-Clause; its licence lies beside the file.
 
 Time 0 is the start of both. Times of volumes are given as in the source: their END, (k + 1) * 1.5
 s. In the terms of mne_samba, that is ``first_volume=0.`` and ``slice_time_ref=1.``.

@@ -100,7 +100,8 @@ def load_rat_lfp_optical() -> Bunch:
         blood=-np.asarray(content["OPT"], dtype=float)[:, np.newaxis],
         sfreq=sfreq,
         t_r=1 / sfreq,
-        DESCR="REAL data: LFP and intrinsic optical signal of a rat (rsHRF, BSD-3-Clause).",
+        DESCR="REAL data: LFP and intrinsic optical signal of an anaesthetised Sprague-Dawley rat "
+        "(Pan et al. 2018, NeuroImage 179; rsHRF toolbox, BSD-3-Clause).",
     )
 
 

@@ -30,12 +30,14 @@ from .uncertainty import (
     out_of_block_residuals,
     residual_std,
 )
+from .unique import UniqueVariance, unique_variance
 
 __all__ = [
     "ConformalRegressor",
     "EvaluationResult",
     "LeakageWarning",
     "LearningCurve",
+    "UniqueVariance",
     "attribute",
     "channel_group_contributions",
     "circular_shift_null",
@@ -59,4 +61,5 @@ __all__ = [
     "sign_flip_p",
     "similarity_null",
     "smooth_grad",
+    "unique_variance",
 ]

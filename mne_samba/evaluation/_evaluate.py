@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 from mne.utils import logger, use_log_level, warn
 
-from .._checks import as_float_array
-from ..data.missing import lacking, nan_mean
-from ._folds import folds_of
+from ._folds import check_regions, folds_of
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks
 from ._options import (
@@ -25,7 +23,7 @@ from ._options import (
 from ._parts import with_t_r
 from ._plain import PLAIN, framewise_ridge
 from ._result import EvaluationResult
-from ._samples import Samples, on_grid, read_samples
+from ._samples import Samples, check_targets, frames_on_grid, on_grid, read_samples
 from ._score import Run, Scorer, runs_of
 
 
@@ -63,8 +61,9 @@ def evaluate(
         whose it is), :class:`~mne_samba.model_selection.BlockedTimeSplit` for windows of one
         person.
     baselines : sequence of str | mapping of str to estimator
-        ``"ridge_canonical"``, ``"ridge_fir"`` (:class:`~mne_samba.baselines.BandPowerRidge`; not on
-        the way back), ``"mean"`` (of the training frames), ``"time"`` (slow functions of time since
+        ``"ridge_canonical"``, ``"ridge_fir"`` (:class:`~mne_samba.baselines.BandPowerRidge` on
+        linear or log power, whichever predicts held-out training blocks better; not on the way
+        back), ``"mean"`` (of the training frames), ``"time"`` (slow functions of time since
         the start), ``"stimulus_average"`` (training people at the same frame); a mapping, or
         mappings in the sequence, add estimators of your own.
     nulls : sequence of str
@@ -142,11 +141,11 @@ def evaluate(
         samples = read_samples(
             translator, X, y, groups, t_r=t_r, context=context, target_names=target_names
         )
-    _check_targets(samples)
+    check_targets(samples)
     folds = folds_of(samples, cv)
-    _check_regions(samples, folds)
-    extra = _on_grid(confounds, samples, "confounds")
-    truth = _on_grid(clean, samples, "clean")
+    check_regions(samples, folds)
+    extra = frames_on_grid(confounds, samples, "confounds")
+    truth = frames_on_grid(clean, samples, "clean")
     scorer = Scorer(samples, detrend, scores, extra, truth)
     shifts = scorer.draw(n_shifts, min_shift, random_state) if "circular_shift" in nulls else {}
     name = name_of(translator, [*estimators, *plain])
@@ -167,7 +166,8 @@ def evaluate(
     predictions = {model: _predictions(samples, runs, model) for model in runs[0].predictions}
     result = EvaluationResult(
         table, next(iter(scores)), name, null, predictions, list(scorer.measured.values()),
-        samples.names, samples.recordings, samples.t_r, "log power" if samples.back else "BOLD",
+        samples.names, samples.recordings, samples.t_r, _tested_by(samples, runs),
+        "log power" if samples.back else "BOLD",
     )  # fmt: skip
     _warn_of_floor(result, verbose)
     return result
@@ -184,71 +184,6 @@ def _warn_of_floor(result: EvaluationResult, verbose) -> None:
             f"neighbours of which are alike: no p value below {result.p_floor():.2g} can be had. "
             "Use longer recordings, or more of them."
         )
-
-
-def _check_targets(samples: Samples) -> None:
-    varies = np.zeros(len(samples.names), dtype=bool)
-    for label, grid in samples.measured.items():
-        there = ~lacking(grid)
-        rows = grid[np.isfinite(grid[:, there]).all(axis=1)]
-        if len(rows) < 3:
-            raise ValueError(
-                f"Recording {label} has {len(rows)} frames to score: all others are NaN or have no "
-                "whole history (context). Use longer recordings."
-            )
-        varies |= there & (rows != rows[0]).any(axis=0)
-    if not varies.any():
-        raise ValueError("All targets are constant: there is nothing to predict.")
-    if not varies.all():
-        logger.warning(f"{(~varies).sum()} constant targets score 0.")
-
-
-def _check_regions(samples: Samples, folds: list) -> None:
-    """Refuse regions that some fold cannot learn, because only people that it tests have them."""
-    for fold, (train, _) in enumerate(folds):
-        seen = np.unique(samples.label[train])
-        nowhere = np.all([lacking(samples.measured[label]) for label in seen], axis=0)
-        if nowhere.any():
-            names = [samples.names[m] for m in np.flatnonzero(nowhere)]
-            raise ValueError(
-                f"Regions {names[:8]} are NaN in all recordings that fold {fold} is trained on: "
-                "leave them out of y."
-            )
-
-
-def _on_grid(values, samples: Samples, name: str) -> dict | None:
-    """Bring confounds or clean targets to the recordings' grids."""
-    if values is None:
-        return None
-    parts = values if isinstance(values, list | tuple) else list(np.asarray(values, float))
-    if len(parts) != len(samples.y):
-        raise ValueError(
-            f"{name} must have one entry per sample ({len(samples.y)}), got {len(parts)}."
-        )
-    arrays = []
-    for part, target in zip(parts, samples.y, strict=True):
-        array = np.asarray(as_float_array(part, name), dtype=float)
-        array = array[:, np.newaxis] if array.ndim == 1 else array
-        if array.ndim != 2 or len(array) != len(target):
-            raise ValueError(
-                f"{name} must have the frames of y, {len(target)} in this sample, got shape "
-                f"{array.shape}."
-            )
-        arrays.append(array)
-    if len({array.shape[1] for array in arrays}) > 1:
-        widths = [array.shape[1] for array in arrays]
-        raise ValueError(f"{name} must have the same columns in every sample, got {widths[:8]}.")
-    if any(np.isinf(array).any() for array in arrays):
-        raise ValueError(f"{name} contains infinite values.")
-    if name == "confounds" and any(np.isnan(array).all(axis=0).any() for array in arrays):
-        raise ValueError("A column of confounds is NaN throughout a sample: leave it out.")
-    if name == "clean" and arrays[0].shape != samples.y[0].shape:
-        raise ValueError(f"clean must have the shape of y, got {arrays[0].shape}.")
-    grids = samples.place(arrays, np.arange(len(arrays)))
-    if name == "confounds":
-        # Derivatives have no first value: the mean is the neutral one.
-        return {k: np.where(np.isfinite(grid), grid, nan_mean(grid)) for k, grid in grids.items()}
-    return grids
 
 
 def _jobs(name, translator, estimators, folds, nulls) -> list[Job]:
@@ -275,6 +210,14 @@ def _runs(samples, folds, jobs, fitted, plain, confounds) -> list[Run]:
                 run.predictions[name] = grids[run.label][run.frames]
         runs.extend(mine)
     return runs
+
+
+def _tested_by(samples: Samples, runs: list[Run]) -> list[np.ndarray]:
+    """Fold that tests each frame (n_grid,) of every recording, -1 where none does."""
+    folds = [np.full(n, -1) for n in samples.n_grid]
+    for run in runs:
+        folds[run.label][run.frames] = run.fold
+    return folds
 
 
 def _predictions(samples: Samples, runs: list[Run], model: str) -> list[np.ndarray]:

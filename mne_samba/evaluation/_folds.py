@@ -4,6 +4,7 @@ import numpy as np
 from mne.utils import logger
 from sklearn.model_selection import LeaveOneGroupOut, check_cv
 
+from ..data.missing import lacking
 from ..data.window_table import window_metadata
 from ..model_selection import BlockedTimeSplit
 from ._leakage import GAP
@@ -39,6 +40,19 @@ def folds_of(samples: Samples, cv) -> list:
     if any(np.intersect1d(train, test).size for train, test in folds):
         raise ValueError("cv gave a fold with the same sample in training and test.")
     return folds
+
+
+def check_regions(samples: Samples, folds: list) -> None:
+    """Refuse regions that some fold cannot learn, because only people that it tests have them."""
+    for fold, (train, _) in enumerate(folds):
+        seen = np.unique(samples.label[train])
+        nowhere = np.all([lacking(samples.measured[label]) for label in seen], axis=0)
+        if nowhere.any():
+            names = [samples.names[m] for m in np.flatnonzero(nowhere)]
+            raise ValueError(
+                f"Regions {names[:8]} are NaN in all recordings that fold {fold} is trained on: "
+                "leave them out of y."
+            )
 
 
 def _split(splitter, samples: Samples, groups) -> list:

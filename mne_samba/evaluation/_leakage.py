@@ -1,5 +1,6 @@
 """Warnings by name when training and test data are not as separate as they look."""
 
+import inspect
 import warnings
 
 import joblib
@@ -20,7 +21,11 @@ class LeakageWarning(UserWarning):
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, LeakageWarning, stacklevel=4)
+    """Warn at the line that called this package."""
+    package, level, frame = __name__.split(".")[0], 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, LeakageWarning, stacklevel=level)
 
 
 def _digests(samples: Samples) -> list:

@@ -39,6 +39,8 @@ class EvaluationResult:
         frames (rows of BOLD) the first row of ``predictions_`` and ``measured_`` is.
     t_r_ : ndarray of shape (n_recordings,)
         Seconds between frames.
+    folds_ : list of ndarray of int, each (n_frames,)
+        Fold that tested each frame of a recording (the last one, if several did), -1 if none did.
     quantity : str
         What was predicted: "BOLD", or "log power" on the way back.
     """
@@ -52,6 +54,7 @@ class EvaluationResult:
     target_names_: list
     recordings_: pd.DataFrame
     t_r_: np.ndarray
+    folds_: list
     quantity: str = "BOLD"
 
     @property
@@ -330,8 +333,9 @@ class EvaluationResult:
         shown = ["mean", "ci_low", "ci_high", "p", "n_significant", "above"]
         return table[shown].rename(columns={"mean": self.metric})
 
-    def _note(self) -> str:
-        """Explain scores that are zero throughout."""
+    @property
+    def note(self) -> str:
+        """Explains scores that are zero throughout; empty where there are none."""
         zero = [model for model in self.models_ if self._is_zero(model)]
         if not zero:
             return ""
@@ -345,11 +349,11 @@ class EvaluationResult:
 
     def __repr__(self) -> str:
         table = self._table().to_string(float_format="{:.3f}".format, na_rep="")
-        return "\n\n".join(filter(None, [self.verdict, table, self._note()]))
+        return "\n\n".join(filter(None, [self.verdict, table, self.note]))
 
     def _repr_html_(self) -> str:
         table = self._table().to_html(float_format="{:.3f}".format, na_rep="", border=0)
-        note = html.escape(self._note())
+        note = html.escape(self.note)
         return f"<p>{html.escape(self.verdict)}</p>{table}<p>{note}</p>"
 
 

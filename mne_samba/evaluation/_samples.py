@@ -7,10 +7,12 @@ from functools import cached_property
 import mne
 import numpy as np
 import pandas as pd
+from mne.utils import logger
 
 from .._checks import as_float_array
 from ..data.bold_tables import as_tables, check_same_columns, region_names
 from ..data.frame_times import regular_times
+from ..data.missing import lacking, nan_mean
 from ..data.pairing import name_subjects
 from ..data.signals import told_regions
 from ..data.window_table import is_epochs_list, is_recordings, window_metadata, window_table
@@ -142,7 +144,16 @@ def read_samples(
         )
     n = len(X)
     if n == 0 or n != len(y):
-        raise ValueError(f"X and y must have the same number of samples, got {n} and {len(y)}.")
+        hint = ""
+        if isinstance(signal, np.ndarray) and signal.ndim == 2:
+            hint = (
+                f" {name} is one array of two dimensions, whose rows are samples: recordings "
+                f"(n_channels, n_times) and their BOLD come as lists, [{name}]; one recording "
+                "alone is cut with mne_samba.make_windows."
+            )
+        raise ValueError(
+            f"X and y must have the same number of samples, got {n} and {len(y)}.{hint}"
+        )
     if groups is not None and len(groups) != n:
         raise ValueError(f"groups must have one value per sample ({n}), got {len(groups)}.")
     n_cut = 0
@@ -274,3 +285,56 @@ def on_grid(parts: list[np.ndarray], places: list[np.ndarray], shape: tuple) -> 
         total[rows] += np.where(finite, part, 0.0)
         count[rows] += finite
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def check_targets(samples: Samples) -> None:
+    """Refuse targets that say nothing."""
+    varies = np.zeros(len(samples.names), dtype=bool)
+    for label, grid in samples.measured.items():
+        there = ~lacking(grid)
+        rows = grid[np.isfinite(grid[:, there]).all(axis=1)]
+        if len(rows) < 3:
+            raise ValueError(
+                f"Recording {label} has {len(rows)} frames to score: all others are NaN or have no "
+                "whole history (context). Use longer recordings."
+            )
+        varies |= there & (rows != rows[0]).any(axis=0)
+    if not varies.any():
+        raise ValueError("All targets are constant: there is nothing to predict.")
+    if not varies.all():
+        logger.warning(f"{(~varies).sum()} constant targets score 0.")
+
+
+def frames_on_grid(values, samples: Samples, name: str) -> dict | None:
+    """Bring confounds or clean targets to the recordings' grids."""
+    if values is None:
+        return None
+    parts = values if isinstance(values, list | tuple) else list(np.asarray(values, float))
+    if len(parts) != len(samples.y):
+        raise ValueError(
+            f"{name} must have one entry per sample ({len(samples.y)}), got {len(parts)}."
+        )
+    arrays = []
+    for part, target in zip(parts, samples.y, strict=True):
+        array = np.asarray(as_float_array(part, name), dtype=float)
+        array = array[:, np.newaxis] if array.ndim == 1 else array
+        if array.ndim != 2 or len(array) != len(target):
+            raise ValueError(
+                f"{name} must have the frames of y, {len(target)} in this sample, got shape "
+                f"{array.shape}."
+            )
+        arrays.append(array)
+    if len({array.shape[1] for array in arrays}) > 1:
+        widths = [array.shape[1] for array in arrays]
+        raise ValueError(f"{name} must have the same columns in every sample, got {widths[:8]}.")
+    if any(np.isinf(array).any() for array in arrays):
+        raise ValueError(f"{name} contains infinite values.")
+    if name == "confounds" and any(np.isnan(array).all(axis=0).any() for array in arrays):
+        raise ValueError("A column of confounds is NaN throughout a sample: leave it out.")
+    if name == "clean" and arrays[0].shape != samples.y[0].shape:
+        raise ValueError(f"clean must have the shape of y, got {arrays[0].shape}.")
+    grids = samples.place(arrays, np.arange(len(arrays)))
+    if name == "confounds":
+        # Derivatives have no first value: the mean is the neutral one.
+        return {k: np.where(np.isfinite(grid), grid, nan_mean(grid)) for k, grid in grids.items()}
+    return grids

@@ -4,6 +4,7 @@ import numpy as np
 
 # Models that are no rivals: they know the answer, or were given the wrong one.
 _NO_RIVALS = ("ceiling", "null: ")
+_METRICS = {"spearman": "Spearman correlation", "pearson": "Pearson correlation", "r2": "R^2"}
 
 
 def scored_models(result, metric: str | None = None) -> list[str]:
@@ -31,29 +32,50 @@ def p_words(p: float, floor: float) -> str:
 
 def verdict_of(result) -> str:
     """Say what a result shows: against chance, against the best baseline, and what follows."""
+    return " ".join([*_claims(result)[2], what_follows(result)])
+
+
+def _claims(result) -> tuple[bool, bool, list[str]]:
+    """Whether chance is beaten, and the best baseline; the sentences that say so."""
     shown, chance = _against_chance(result)
-    better, rival = _against_baseline(result)
+    better, how, rival = _against_baseline(result)
     sentences = [chance, rival]
+    if shown and how:
+        # Readers take the first words home.
+        sentences[0] = f"{how[0].upper()}{how[1:]} than the best baseline: {chance}"
     if "partial" in result.null_:
         kept, words = _with_confounds_out(result)
+        sentences = [chance, rival, words] if kept or not shown else [words, chance, rival]
         shown = shown and kept
-        sentences.append(words)
+    return shown, better, sentences
+
+
+def may_be_interpreted(result) -> bool:
+    """Whether responses, band weights and maps may be interpreted."""
+    return all(_claims(result)[:2])
+
+
+def what_follows(result) -> str:
+    """Say what may be made of responses, band weights and maps."""
+    shown, better, _ = _claims(result)
     if shown and better:
-        last = "Responses, band weights and maps may be interpreted, with their intervals."
-    elif shown:
-        last = (
+        return (
+            "Responses, band weights and maps may be interpreted; what is said of single regions "
+            "needs intervals (LearnableHRF(n_bootstrap=200) for responses)."
+        )
+    if shown:
+        return (
             "That the model predicts may be said; its responses, band weights and maps describe "
             "this fit, and are no evidence beyond what the baseline shows."
         )
-    else:
-        last = "Responses, band weights and maps of the model must not be interpreted."
-    return " ".join([*filter(None, sentences), last])
+    return "Responses, band weights and maps of the model must not be interpreted."
 
 
 def _against_chance(result) -> tuple[bool, str]:
     """Whether circular shifts are beaten, and the sentence."""
     score = np.nanmean(result.target_scores())
-    what = f"{result.translator} predicts held-out {result.quantity} with a mean {result.metric}"
+    metric = _METRICS.get(result.metric, result.metric)
+    what = f"{result.translator} predicts held-out {result.quantity} with a mean {metric}"
     if result.translator not in result.null_:
         return False, (
             f"Nothing was tested: {what} of {score:.3f}, without a null to hold it against "
@@ -75,11 +97,11 @@ def _against_chance(result) -> tuple[bool, str]:
     )
 
 
-def _against_baseline(result) -> tuple[bool, str]:
-    """Whether the best baseline is beaten, and the sentence."""
+def _against_baseline(result) -> tuple[bool, str, str]:
+    """Whether the best baseline is beaten; "better", "worse" or what else; and the sentence."""
     rival = best_baseline(result)
     if rival is None:
-        return False, "It was not compared with any baseline."
+        return False, "", "It was not compared with any baseline."
     found = result.compare(result.translator, rival)
     own, other = result.target_scores(), result.target_scores(rival)
     n_better, n_regions = int((own > other).sum()), int(np.isfinite(own - other).sum())
@@ -89,17 +111,27 @@ def _against_baseline(result) -> tuple[bool, str]:
         numbers += f", 95 % interval {found['ci_low']:+.3f} to {found['ci_high']:+.3f}"
     numbers += f" over {found['n']} {people}"
     if found["unit"] == "subject" and np.isfinite(found["p_sign_flip"]):
-        numbers += f", sign-flip p = {found['p_sign_flip']:.2g}"
+        # Signs all alike and their mirror image, of all that people can have.
+        floor = 2.0 ** (1 - found["n"])
+        numbers += f", sign-flip p {p_words(found['p_sign_flip'], floor)}"
+        numbers += f", the least that {found['n']} people can have" if floor > 0.05 else ""
     numbers += f"; higher in {n_better} of {n_regions} targets"
     better = bool(found["ci_low"] > 0)
-    words = "better" if better else "not shown to be better"
-    return better, f"It is {words} than the best baseline, {rival} ({numbers})."
+    worse = bool(found["ci_high"] < 0)
+    words = "better" if better else "worse" if worse else "not shown to be better"
+    return better, words, f"It is {words} than the best baseline, {rival} ({numbers})."
 
 
 def _with_confounds_out(result) -> tuple[bool, str]:
     """Whether prediction is left with confounds out of both sides, and the sentence."""
     score, _, p = result.mean_null("partial")
-    left = p <= 0.05
-    words = "is still above chance" if left else "nothing is left to be shown"
-    end = f"{words} ({score:.3f}, p {p_words(p, result.p_floor('partial'))})."
-    return left, f"With confounds taken out of both sides, {'it ' if left else ''}{end}"
+    numbers = f"{score:.3f}, p {p_words(p, result.p_floor('partial'))}"
+    if p <= 0.05:
+        return (
+            True,
+            f"With confounds taken out of both sides, it is still above chance ({numbers}).",
+        )
+    return False, (
+        "Nothing was shown beyond the confounds: with them taken out of both sides, nothing is "
+        f"left ({numbers})."
+    )

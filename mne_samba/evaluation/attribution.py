@@ -108,7 +108,7 @@ def randomised_copy(module: torch.nn.Module, random_state: int = 0) -> torch.nn.
     module : Module
         The network.
     random_state : int
-        Seed.
+        Seed of the noise.
 
     Returns
     -------

@@ -34,7 +34,7 @@ def attribute(
     n_windows : int
         Windows, spread over X, that are averaged.
     random_state : int
-        Seed.
+        Seed of what is drawn at random: the same seed, the same numbers.
 
     Returns
     -------

@@ -107,7 +107,7 @@ def hrf_dictionary(n, bounds="human", random_state=0):
     bounds : {"human", "fast"} or pair of arrays of shape (6,)
         Bounds of the parameters.
     random_state : int or numpy.random.Generator
-        Seed.
+        Seed of what is drawn: the same seed, the same numbers.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def hrf_basis(times, n_basis=8, *, bounds="human", n_dictionary=2000, random_sta
     n_dictionary : int
         Number of random responses.
     random_state : int or numpy.random.Generator
-        Seed.
+        Seed of what is drawn: the same seed, the same numbers.
 
     Returns
     -------

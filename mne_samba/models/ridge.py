@@ -6,6 +6,7 @@ Penalties are chosen per target by blocked cross-validation inside the data give
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from ..metrics import pearson
 
 # Penalties relative to the features' mean eigenvalue.
 _ALPHAS = np.logspace(-3, 5, 17)
+# Seconds that lags span.
+FIR_LENGTH = 20.0
 # Share of frames that say whether a robust fit predicts better.
 _HELD = 0.2
 
@@ -87,36 +90,80 @@ def fit_ridge(
     data: Paired, n_fir: int | None, options: RidgeOptions
 ) -> tuple[Ridge, FrameWeights | None]:
     """Choose penalties and coefficients; also give the weights of frames."""
-    features = [ridge_features(power, data.grid, n_fir) for power in data.powers]
-    rows = np.concatenate([f[m] for f, m in zip(features, data.masks, strict=True)])
-    mean, scale = rows.mean(axis=0), _spread(rows)
-    del rows
-    standard = [(f - mean) / scale for f in features]
+    return _Problem.of(data, n_fir, options).solve()
 
-    def fit(targets):
-        weights, intercept, alpha = _fit_regions(standard, targets, data, options)
-        found = Ridge(data.grid, n_fir, mean, scale, weights, intercept, alpha)
-        return found, [f @ weights + intercept for f in standard]
 
-    def better(*_):
-        parts = inner_split(data, _HELD, options.gap)
+def fit_better_ridge(
+    scales: list[Paired], n_fir: int | None, options: RidgeOptions
+) -> tuple[Paired, Ridge, FrameWeights | None]:
+    """Fit to the same data with power on the scale that predicts held-out blocks better.
+
+    Blocks are those that choose the penalties. Of equal ones, the first is taken.
+    """
+    problems = [_Problem.of(data, n_fir, options) for data in scales]
+    best = max(problems, key=lambda problem: problem.held_out.mean())
+    return best.data, *best.solve()
+
+
+@dataclass(eq=False)
+class _Problem:
+    """Standardised features of a ridge regression, and its fit by squares."""
+
+    data: Paired
+    n_fir: int | None
+    options: RidgeOptions
+    standard: list[np.ndarray]  # features (n_frames, n_features) of every segment
+    mean: np.ndarray  # (n_features,) of features
+    scale: np.ndarray  # (n_features,)
+
+    @classmethod
+    def of(cls, data: Paired, n_fir: int | None, options: RidgeOptions) -> _Problem:
+        """Standardise the features of data."""
+        features = [ridge_features(power, data.grid, n_fir) for power in data.powers]
+        rows = np.concatenate([f[m] for f, m in zip(features, data.masks, strict=True)])
+        mean, scale = rows.mean(axis=0), _spread(rows)
+        return cls(data, n_fir, options, [(f - mean) / scale for f in features], mean, scale)
+
+    @cached_property
+    def _by_squares(self) -> tuple:
+        return _fit_regions(self.standard, self.data.targets, self.data, self.options)
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Score (n_targets,) of held-out blocks with the penalties that are best for them."""
+        return self._by_squares[3]
+
+    def fit(self, targets: list[np.ndarray]) -> tuple[Ridge, list[np.ndarray]]:
+        """Fit to targets (n_frames, n_targets) by squares; the ridge and its frames."""
+        found = self._by_squares
+        if targets is not self.data.targets:
+            found = _fit_regions(self.standard, targets, self.data, self.options)
+        weights, intercept, alpha, _ = found
+        grid = self.data.grid
+        ridge = Ridge(grid, self.n_fir, self.mean, self.scale, weights, intercept, alpha)
+        return ridge, [f @ weights + intercept for f in self.standard]
+
+    def solve(self) -> tuple[Ridge, FrameWeights | None]:
+        """Fit by the loss that is wanted; also give the weights of frames."""
+        return fit_robustly(self.fit, self.data.targets, self.options.loss, self._robust_is_better)
+
+    def _robust_is_better(self, *_) -> bool:
+        parts = inner_split(self.data, _HELD, self.options.gap)
         if parts is None:
             return True
         scores = []
         for loss in ("squared", "robust"):
-            found, _ = fit_ridge(parts[0], n_fir, replace(options, loss=loss))
-            frames = np.concatenate(found.predict(parts[1].powers, data.grid))
+            found, _ = fit_ridge(parts[0], self.n_fir, replace(self.options, loss=loss))
+            frames = np.concatenate(found.predict(parts[1].powers, self.data.grid))
             scores.append(pearson(np.concatenate(parts[1].targets), frames))
         return clearly_better(*scores)
 
-    return fit_robustly(fit, data.targets, options.loss, better)
-
 
 def _fit_regions(standard, targets, data, options):
-    """Weights (n_features, n_targets), intercepts and penalties (n_targets,)."""
+    """Weights (n_features, n_targets); intercepts, penalties and their scores (n_targets,)."""
     n_targets = targets[0].shape[1]
     weights = np.empty((standard[0].shape[1], n_targets))
-    intercept, alpha = np.empty((2, n_targets))
+    intercept, alpha, score = np.empty((3, n_targets))
     # Regions that the same recordings have are fitted together, on those recordings alone.
     for columns, members in by_pattern(np.stack([lacking(t) for t in targets])):
         index = np.flatnonzero(members)
@@ -125,10 +172,10 @@ def _fit_regions(standard, targets, data, options):
         y = np.concatenate([targets[i][:, columns] for i in index])
         kept = np.isfinite(y).all(axis=1)
         own = x[kept], y[kept], blocks[kept], times[kept]
-        weights[:, columns], intercept[columns], alpha[columns] = _fit_columns(
+        weights[:, columns], intercept[columns], alpha[columns], score[columns] = _fit_columns(
             *own, data.grid, options
         )
-    return weights, intercept, alpha
+    return weights, intercept, alpha, score
 
 
 def _fit_columns(features, target, blocks, times, grid, options):
@@ -143,7 +190,8 @@ def _fit_columns(features, target, blocks, times, grid, options):
         scores = np.repeat(scores.mean(axis=1, keepdims=True), scores.shape[1], axis=1)
     best = scores.argmax(axis=0)
     weights = ridge(features, target, alphas)(best) / scale[:, None]
-    return weights, middle - mean @ weights, alphas[best]
+    chosen = np.take_along_axis(scores, best[np.newaxis], axis=0)[0]
+    return weights, middle - mean @ weights, alphas[best], chosen
 
 
 def _cross_validate(features, target, blocks, times, alphas, grid, options) -> np.ndarray:

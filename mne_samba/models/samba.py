@@ -142,7 +142,7 @@ class SambaModel(CoreModel):
     recurrent : "lstm" | "gru" | "transformer" | None
         The recurrence over frames.
     n_hidden : int
-        Its width.
+        Hidden units of the recurrence.
     corrections : "auto" | "always"
         Keep graph attention and recurrence where held-out frames confirm them, or in any case.
 

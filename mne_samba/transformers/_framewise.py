@@ -241,5 +241,6 @@ def _frames_first(X, n_frames) -> bool:
     shapes = [item.shape for item in X[:3]]
     raise ValueError(
         f"No axis of X is as long as the frames of y: segments of X have shapes {shapes}, those of "
-        f"y {list(n_frames[:3])} frames."
+        f"y {list(n_frames[:3])} frames. WaveletBandAttention gives power several times per frame: "
+        "in a Pipeline, LearnableHRF(t_r=...) comes between, which takes it to frames."
     )

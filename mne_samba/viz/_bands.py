@@ -13,11 +13,11 @@ from ..unmixing import at_sensors
 from ._figure import (
     COLORS,
     SIGNED,
-    UNSIGNED,
     as_matrix,
     as_names,
     by_network,
     color_bar,
+    color_scale,
     finish,
     fitted,
     largest,
@@ -66,12 +66,15 @@ def _nodes(estimator, ch_names, info):
     return names, info, lambda values: at_sensors(patterns, values)
 
 
-def _matrix(panel, values, bands, ch_names, networks, cmap, vmin, vmax, label) -> None:
-    """Bands by channels, networks side by side."""
+def _matrix(panel, values, bands, ch_names, networks, scale, label, opacity=None) -> None:
+    """Bands by channels, networks side by side; pale where channels have little ``opacity``."""
     order, edges = by_network(networks, len(values))
+    cmap, vmin, vmax = scale
+    alpha = None if opacity is None else np.tile(opacity[order], (values.shape[1], 1))
     panel.imshow(
-        values[order].T, cmap=cmap, vmin=vmin, vmax=vmax, aspect="auto", interpolation="nearest"
-    )
+        values[order].T, cmap=cmap, vmin=vmin, vmax=vmax, aspect="auto", interpolation="nearest",
+        alpha=alpha,
+    )  # fmt: skip
     panel.spines[:].set_visible(True)
     panel.set_yticks(range(len(bands)), [band.replace("\n", " ") for band in bands])
     tick_names(panel.xaxis, [ch_names[i] for i in order], 4.4, rotation=90)
@@ -81,7 +84,8 @@ def _matrix(panel, values, bands, ch_names, networks, cmap, vmin, vmax, label) -
         color_bar(panel, cmap, vmin, vmax, label)
 
 
-def _heads(panels, columns, info, cmap, vmin, vmax, label, titles) -> None:
+def _heads(panels, columns, info, scale, label, titles) -> None:
+    cmap, vmin, vmax = scale
     for panel, values, title in zip(panels, columns, titles, strict=True):
         plot_topomap(values, info, axes=panel, cmap=cmap, vlim=(vmin, vmax), show=False, contours=0)
         panel.set_title(title)
@@ -130,30 +134,44 @@ def plot_band_attention(
         If ``kind`` is unknown or shapes disagree.
     """
     check_option(kind, "kind", tuple(_BANDS))
-    (attribute, label), at_channels = _BANDS[kind], np.asarray
+    (attribute, label), at_channels, opacity = _BANDS[kind], np.asarray, None
     if hasattr(attention, "fit"):
         estimator = attention
         attention = fitted(estimator, attribute)
+        opacity = _contribution(estimator) if kind == "attention" else None
         (bands,) = _own(estimator, bands_=bands)
         ch_names, info, at_channels = _nodes(estimator, ch_names, info)
     values = as_matrix(attention, "attention")
-    seen = at_channels(values)
+    if opacity is not None and np.ptp(opacity) < 0.05:
+        opacity = None
+    seen = at_channels(values if opacity is None else values * opacity[:, np.newaxis])
+    if opacity is not None:
+        label = "attention (pale: adds little)"
     n_channels, n_bands = values.shape
     labels = _band_labels(bands, n_bands)
     ch_names = as_names(ch_names, n_channels, "channel", "ch_names")
-    signed = kind != "attention"
-    top = largest(values)
-    cmap, vmin = (SIGNED, -top) if signed else (UNSIGNED, 0.0)
+    scale = color_scale(values)
     info = positions(info, len(seen))
     if info is None:
         fig, (panel,) = make_axes(axes, 1, 1, 1.5 + 0.26 * n_bands)
     else:
         ratios = [1.2, 0.9 + 0.24 * n_bands]
         fig, (*heads, panel) = _row_and_wide(axes, n_bands, 2.5 + 0.24 * n_bands, ratios)
-        _heads(heads, seen.T, info, cmap, vmin, top, label, labels)
-    _matrix(panel, values, labels, ch_names, networks, cmap, vmin, top, label)
+        _heads(heads, seen.T, info, scale, label, labels)
+    _matrix(panel, values, labels, ch_names, networks, scale, label, opacity)
     panel.set_xlabel("channel" if info is not None else "channel or source region")
+    if kind == "attention" and n_channels > 1 and np.allclose(values, values[0], atol=1e-3):
+        panel.set_title("the same in all channels", loc="left")
     return finish(fig, show, title)
+
+
+def _contribution(estimator) -> np.ndarray | None:
+    """Tell by its largest gain what each channel adds to predictions, (n_channels,), at most 1."""
+    gain = getattr(estimator, "band_gain_", None)
+    if gain is None:
+        return None
+    size = np.abs(np.asarray(gain, dtype=float)).max(axis=1)
+    return np.sqrt(size / largest(size))
 
 
 def _row_and_wide(axes, n_columns: int, height: float, ratios, wide_first: bool = False):
@@ -223,13 +241,13 @@ def plot_patterns(
         for row, target in enumerate(chosen):
             heads = panels[row * n_bands : (row + 1) * n_bands]
             titles = labels if row == 0 else [""] * n_bands
-            _heads(heads, seen[target].T, info, SIGNED, -top, top, None, titles)
+            _heads(heads, seen[target].T, info, (SIGNED, -top, top), None, titles)
             heads[0].set_ylabel(names[target].replace("_", "\n"), fontsize=7)
     else:
         fig, panels = make_axes(axes, len(chosen), 1, 0.7 + (0.6 + 0.2 * n_bands) * len(chosen))
         for panel, target in zip(panels, chosen, strict=True):
             values = patterns[target]
-            _matrix(panel, values, labels, ch_names, networks, SIGNED, -top, top, None)
+            _matrix(panel, values, labels, ch_names, networks, (SIGNED, -top, top), None)
             panel.set_title(names[target], loc="left")
             if panel is not panels[-1]:
                 panel.set_xticklabels([])
@@ -293,7 +311,7 @@ def plot_components(
         spare.set_axis_off()
     for panel, k in zip(panels, chosen, strict=False):
         top = largest(patterns[:, k])
-        _heads([panel], [patterns[:, k]], info, SIGNED, -top, top, None, [names[k]])
+        _heads([panel], [patterns[:, k]], info, (SIGNED, -top, top), None, [names[k]])
     return finish(fig, show, title)
 
 
@@ -349,7 +367,7 @@ def plot_attribution(
     ch_names = as_names(ch_names, n_channels, "channel", "ch_names")
     info = positions(info, n_channels)
     n_panels = 1 if info is None else n_bands
-    top, label = largest(values), f"attribution ({unit})"
+    scale, label = color_scale(values), f"attribution ({unit})"
     if over_lags is None:
         fig, panels = make_axes(axes, 1, n_panels, 2.4 if n_panels == 1 else 1.9)
     else:
@@ -361,8 +379,8 @@ def plot_attribution(
         curve.set(xlabel="seconds before the frame", ylabel=label)
         legend_below(fig, curve, axes, n_columns=min(5, n_bands), fontsize=6.5)
     if info is None:
-        _matrix(panels[0], values, labels, ch_names, networks, SIGNED, -top, top, label)
+        _matrix(panels[0], values, labels, ch_names, networks, scale, label)
         panels[0].set_xlabel("channel or source region")
     else:
-        _heads(panels, values.T, info, SIGNED, -top, top, label, labels)
+        _heads(panels, values.T, info, scale, label, labels)
     return finish(fig, show, title)

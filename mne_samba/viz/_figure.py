@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 from nilearn import plotting
 
@@ -172,6 +173,24 @@ def largest(values) -> float:
     return top if top > 0 else 1.0
 
 
+def color_scale(values) -> tuple[str, float, float]:
+    """Colour map and limits: about zero where there are both signs, from zero on elsewhere."""
+    values, top = np.asarray(values, dtype=float), largest(values)
+    if (values < 0).any() and (values > 0).any():
+        return SIGNED, -top, top
+    return (f"{UNSIGNED}_r", -top, 0.0) if (values < 0).any() else (UNSIGNED, 0.0, top)
+
+
+def fade(fig: Figure, words: str) -> None:
+    """Veil a figure, and say across it why."""
+    veil = Rectangle((0, 0), 1, 1, transform=fig.transFigure, color="w", alpha=0.6, lw=0, zorder=90)
+    fig.add_artist(veil)
+    fig.text(
+        0.5, 0.5, words, ha="center", va="center", fontsize=10, color="0.25", zorder=91, wrap=True,
+        bbox={"facecolor": "w", "edgecolor": "0.6", "boxstyle": "round,pad=0.4", "alpha": 0.85},
+    )  # fmt: skip
+
+
 def tick_names(axis, names: Sequence[str], inches: float, rotation: float | None = None) -> None:
     """Label ticks with names, in a size that fits; every second or third where nothing fits."""
     points = 72 * inches / max(1, len(names))
@@ -235,18 +254,17 @@ def glass_brain(
 
 
 def connectome(
-    host: Axes, matrix, coords, colors, *, label: str, limit: float, signed: bool = True
+    host: Axes, matrix, coords, colors, *, label: str, cmap: str, vmin: float, vmax: float
 ) -> None:
     """Edges and nodes on a glass brain, with a labelled colour bar."""
-    cmap, low = (SIGNED, -limit) if signed else (UNSIGNED, 0.0)
     host.set_axis_off()
     display = plotting.plot_connectome(
         matrix, coords, node_color=list(colors), node_size=16, axes=host, display_mode="lzr",
-        edge_cmap=cmap, edge_vmin=low, edge_vmax=limit, colorbar=False,
+        edge_cmap=cmap, edge_vmin=vmin, edge_vmax=vmax, colorbar=False,
         edge_kwargs={"linewidth": 1.2}, node_kwargs={"edgecolors": "0.25", "linewidths": 0.3},
     )  # fmt: skip
     _keep_inside(host, [view.ax for view in display.axes.values()])
-    color_bar(host, cmap, low, limit, label)
+    color_bar(host, cmap, vmin, vmax, label)
 
 
 def color_bar(host, cmap: str, vmin: float, vmax: float, label: str) -> None:

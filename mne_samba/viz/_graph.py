@@ -11,17 +11,15 @@ from matplotlib.figure import Figure
 from .._checks import check_option
 from ..models.graphs import Graphs
 from ._figure import (
-    SIGNED,
-    UNSIGNED,
     as_coords,
     as_matrix,
     as_names,
     by_network,
     color_bar,
+    color_scale,
     connectome,
     finish,
     fitted,
-    largest,
     make_axes,
     styled,
     tick_names,
@@ -83,9 +81,10 @@ def plot_graph(
     Returns
     -------
     fig : Figure
-        Signed weights, or attention; row i, column j is what node i takes from node j. A node's
-        edge to itself is left out (grey), as are edges that attention lacks. The brain shows the
-        mean of both directions; in the bipartite graph, light nodes are sources, dark ones targets.
+        Weights, or attention where it was learnt; row i, column j is what goes to node i from node
+        j. A node's edge to itself is left out (grey), as are edges that attention lacks. The brain
+        shows the mean of both directions, on the scale of the matrix; in the bipartite graph, light
+        nodes are sources, dark ones targets.
 
     Raises
     ------
@@ -102,7 +101,8 @@ def plot_graph(
         source_names = channels if source_names is None else source_names
     learnt = getattr(graph, f"{kind}_attention", None) is not None
     if label is None:
-        label = "attention" if learnt else "map weight" if kind == "bipartite" else "edge weight"
+        similar = "similarity (not learnt)" if isinstance(graph, Graphs) else "edge weight"
+        label = "attention" if learnt else "map weight" if kind == "bipartite" else similar
     matrix = _edges(graph, kind)
     n_rows, n_columns = matrix.shape
     stem = "channel" if kind == "source" else "region"
@@ -129,21 +129,20 @@ def plot_graph(
     if learnt:
         # Attention has no sign, and none where there is no edge.
         matrix[matrix == 0] = np.nan
+    scale = color_scale(matrix)
     if brain:
         _draw_brain(
             panels[0], matrix, networks, source_networks, coords, source_coords, n_edges, label,
-            kind, not learnt,
+            kind, scale,
         )  # fmt: skip
-    _draw_matrix(panels[-1], matrix, names, columns, networks, column_networks, label, not learnt)
-    rows = {"source": "channel", "target": "region", "bipartite": "region"}[kind]
-    panels[-1].set_ylabel(f"{rows} (takes)")
-    panels[-1].set_xlabel(f"{'channel' if kind != 'target' else 'region'} (gives)")
+    _draw_matrix(panels[-1], matrix, names, columns, networks, column_networks, label, scale)
+    panels[-1].set_ylabel("to channel" if kind == "source" else "to region")
+    panels[-1].set_xlabel("from region" if kind == "target" else "from channel")
     return finish(fig, show, title)
 
 
-def _draw_matrix(panel, matrix, rows, columns, networks, column_networks, label, signed) -> None:
-    limit = largest(matrix)
-    cmap, low = (SIGNED, -limit) if signed else (UNSIGNED, 0.0)
+def _draw_matrix(panel, matrix, rows, columns, networks, column_networks, label, scale) -> None:
+    cmap, low, limit = scale
     order, edges = by_network(networks, len(rows))
     column_order, column_edges = by_network(column_networks, len(columns))
     panel.set_facecolor("0.85")
@@ -169,7 +168,7 @@ def _network_colors(networks, n: int) -> list:
 
 
 def _draw_brain(
-    panel, matrix, networks, source_networks, coords, source_coords, n_edges, label, kind, signed
+    panel, matrix, networks, source_networks, coords, source_coords, n_edges, label, kind, scale
 ) -> None:
     if kind == "bipartite":
         n_rows, n_columns = matrix.shape
@@ -185,4 +184,5 @@ def _draw_brain(
     size = np.abs(full[np.triu_indices_from(full, 1)])
     if n_edges < len(size):
         full = np.where(np.abs(full) >= np.sort(size)[-n_edges], full, 0.0)
-    connectome(panel, full, places, colors, label=label, limit=largest(full), signed=signed)
+    cmap, low, high = scale
+    connectome(panel, full, places, colors, label=label, cmap=cmap, vmin=low, vmax=high)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..evaluation import mean_interval
 from ..hrf import double_gamma
 from ._figure import (
     COLORS,
@@ -34,7 +35,10 @@ def _responses(hrf, times, target_names, interval):
         estimator = hrf
         hrf, times = fitted(estimator, "hrf_", "hrf_times_")
         if target_names is None:
-            target_names = getattr(estimator, "target_names_in_", None)
+            # Responses of the published network belong to sources.
+            params = getattr(estimator, "hrf_params_", None)
+            regions = getattr(estimator, "target_names_in_", None)
+            target_names = regions if params is None else list(params.index)
     if times is None:
         raise ValueError("times (seconds) are needed beside an array of responses.")
     hrf, times = as_matrix(np.atleast_2d(hrf), "hrf"), as_matrix(times, "times", 1)
@@ -88,7 +92,7 @@ def plot_hrf(
         latest and some between.
     networks : sequence of str | None
         Network of each region: one panel per network instead of one per region, with every region
-        as a thin line, their mean, and a band of one standard deviation over regions.
+        as a thin line, their mean, and its 95 % interval over regions.
     interval : pair of arrays, each (n_targets, n_times) | None
         Low and high end of every response. Where a `LearnableHRF` was fitted with
         ``n_bootstrap``, the interval of the time to peak is drawn above the response in any case;
@@ -103,7 +107,8 @@ def plot_hrf(
     Returns
     -------
     fig : Figure
-        Unit-peak responses over seconds.
+        Unit-peak responses over seconds; a star marks those of an estimator that a bound of their
+        parameters holds back.
 
     Raises
     ------
@@ -112,6 +117,7 @@ def plot_hrf(
     """
     peaks = getattr(hrf, "hrf_intervals_", None)
     confidence, free = getattr(hrf, "confidence", None), getattr(hrf, "hrf_free_", None)
+    held_back = getattr(hrf, "hrf_at_bounds_", None)
     hrf, times, names, interval = _responses(hrf, times, target_names, interval)
     truth = _true_responses(truth, times, len(hrf))
     if networks is not None:
@@ -131,7 +137,8 @@ def plot_hrf(
                 low, high = peaks.iloc[target][["peak_time_low", "peak_time_high"]]
                 label = f"time to peak, {100 * confidence:g} % interval"
                 panel.plot([low, high], [1.08, 1.08], "|-", color=COLORS[1], lw=1.2, label=label)
-            panel.set_title(names[target], loc="left")
+            at_bound = held_back is not None and held_back[target]
+            panel.set_title(f"{names[target]}{' *' if at_bound else ''}", loc="left")
     _dress(fig, panels, axes)
     return finish(fig, show, title)
 
@@ -171,12 +178,11 @@ def _draw_networks(hrf, times, networks, truth, axes):
     fig, panels = _panels(len(groups), axes)
     for panel, network in zip(panels, groups, strict=True):
         rows = hrf[networks == network]
-        mean, spread = rows.mean(axis=0), rows.std(axis=0)
+        mean, low, high = np.transpose([mean_interval(column) for column in rows.T])
         panel.plot(times, rows.T, color="0.7", lw=0.6)
         panel.fill_between(
-            times, mean - spread, mean + spread, color=COLORS[0], alpha=0.25, lw=0,
-            label="s.d. over regions",
-        )  # fmt: skip
+            times, low, high, color=COLORS[0], alpha=0.25, lw=0, label="95 % interval over regions"
+        )
         panel.plot(times, mean, color=COLORS[0], lw=1.6, label="mean estimated")
         if truth is not None:
             panel.plot(

@@ -8,8 +8,8 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..evaluation import p_value
-from ..evaluation._verdict import scored_models
+from ..evaluation import mean_interval, p_value
+from ..evaluation._verdict import p_words, scored_models
 from ..models.retrieval import retrieval_summary
 from ._figure import (
     COLORS,
@@ -163,12 +163,13 @@ def plot_null(
     if hasattr(null, "null_"):
         model, metric = model or null.translator, null.metric
         observed, draws, p = null.mean_null(model)
+        floor = null.p_floor(model)
     elif observed is None:
         raise ValueError("observed (the mean score) is needed beside an array of null scores.")
     else:
         draws = np.asarray(null, dtype=float)
         draws = np.nanmean(draws, axis=1) if draws.ndim == 2 else as_matrix(draws, "null", 1)
-        p = p_value(observed, draws)
+        p, floor = p_value(observed, draws), p_value(np.inf, draws)
     fig, (panel,) = make_axes(axes, 1, 1, 2.5, width=4.2)
     panel.hist(draws, bins="auto", color="0.75", edgecolor="w", linewidth=0.4, label="null")
     name = MODEL_NAMES.get(model, model) or "observed"
@@ -182,7 +183,7 @@ def plot_null(
         title=title,
     )
     panel.set_ylim(top=panel.get_ylim()[1] * 1.5)
-    panel.legend(loc="upper left", title=f"p = {p:.3g} (one-sided)", alignment="left")
+    panel.legend(loc="upper left", title=f"p {p_words(p, floor)} (one-sided)", alignment="left")
     return finish(fig, show)
 
 
@@ -211,7 +212,7 @@ def plot_learning_curve(
     Returns
     -------
     fig : Figure
-        Mean over repeats, with a band of one standard deviation; of a result, the folds as
+        Mean over repeats, with its 95 % interval (Student's t) as a band; of a result, the folds as
         repeats.
 
     Raises
@@ -235,10 +236,10 @@ def plot_learning_curve(
             raise ValueError(
                 f"Scores must have one row per size ({len(sizes)}), got shape {values.shape}."
             )
-        mean, spread = np.nanmean(values, axis=1), np.nanstd(values, axis=1)
+        mean, low, high = np.transpose([mean_interval(row) for row in values])
         panel.plot(sizes, mean, "o-", ms=3.5, color=color, label=name)
         if values.shape[1] > 1:
-            panel.fill_between(sizes, mean - spread, mean + spread, color=color, alpha=0.18, lw=0)
+            panel.fill_between(sizes, low, high, color=color, alpha=0.18, lw=0)
     if log:
         panel.set_xscale("log")
         panel.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)

@@ -63,6 +63,16 @@ def _courses(measured, predicted, models, recording, t_r, target_names):
     return measured, courses, float(t_r), target_names
 
 
+def _places(measured, recording: int) -> tuple[int, np.ndarray]:
+    """Frame of the scan that a result's first one is, and frames at which a new fold begins."""
+    if not hasattr(measured, "predictions_") or recording >= len(measured.measured_):
+        return 0, np.empty(0, int)
+    fold = np.asarray(measured.folds_[recording])
+    tested = np.flatnonzero(fold >= 0)
+    edges = tested[1:][np.diff(fold[tested]) != 0]
+    return int(measured.recordings_["first_frame"].iloc[recording]), edges
+
+
 @styled
 def plot_prediction(
     measured, predicted=None, *, t_r: float | None = None,
@@ -101,7 +111,8 @@ def plot_prediction(
     -------
     fig : Figure
         A panel per region, titled with its name and Pearson correlations. Each course is drawn
-        about its own mean, on one scale.
+        about its own mean, on one scale, over the time of the scan; dotted lines are where another
+        fold begins, whose models saw other frames.
 
     Raises
     ------
@@ -109,6 +120,7 @@ def plot_prediction(
         If shapes disagree, or a region, model or recording is unknown.
     """
     quantity = getattr(measured, "quantity", "BOLD") if quantity is None else quantity
+    first_frame, edges = _places(measured, recording)
     measured, courses, t_r, target_names = _courses(
         measured, predicted, models, recording, t_r, target_names
     )
@@ -125,7 +137,8 @@ def plot_prediction(
     first = next(iter(scores.values()))
     chosen = pick(targets, names, _spread(first, min(_N_SHOWN, len(names))))
     fig, panels = make_axes(axes, len(chosen), 1, 0.8 + 1.2 * len(chosen), sharex=True)
-    times = np.arange(len(measured)) * t_r
+    times = (first_frame + np.arange(len(measured))) * t_r
+    shown = np.flatnonzero(np.isfinite(measured).any(axis=1))
     for panel, target in zip(panels, chosen, strict=True):
         panel.plot(times, _centred(measured[:, target]), color=MEASURED, lw=0.9, label="measured")
         for color, (name, course) in zip(COLORS, courses.items(), strict=False):
@@ -135,8 +148,11 @@ def plot_prediction(
             found = [f"{r} ({name})" for r, name in zip(found, courses, strict=True)]
         panel.set_title(f"{names[target]}   r = {', '.join(found)}", loc="left")
         panel.set_ylabel(f"{quantity} ({units})")
-        panel.margins(x=0.01)
-    panels[-1].set_xlabel("time (s)")
+        for edge in edges:
+            panel.axvline(times[edge] - t_r / 2, color="0.6", lw=0.7, ls=":", zorder=0)
+        if len(shown):
+            panel.set_xlim(times[shown[0]] - t_r, times[shown[-1]] + t_r)
+    panels[-1].set_xlabel("time (s)" + ("; dotted: next fold" if len(edges) else ""))
     legend_below(fig, panels[0], axes)
     return finish(fig, show, title)
 
@@ -223,7 +239,7 @@ def plot_frame_weights(
     Returns
     -------
     fig : Figure
-        Weight over time: the mean over regions, and the range that holds 80 % of them.
+        Weight over time: the mean over regions, and the range that holds 95 % of them.
 
     Raises
     ------
@@ -245,8 +261,8 @@ def plot_frame_weights(
     fig, (panel,) = make_axes(axes, 1, 1, 1.8)
     seen = np.isfinite(values).any(axis=1)
     times = np.flatnonzero(seen) * (1.0 if t_r is None else t_r)
-    low, high = np.nanquantile(values[seen], [0.1, 0.9], axis=1)
-    panel.fill_between(times, low, high, color=COLORS[0], alpha=0.25, lw=0, label="80 % of regions")
+    low, high = np.nanquantile(values[seen], [0.025, 0.975], axis=1)
+    panel.fill_between(times, low, high, color=COLORS[0], alpha=0.25, lw=0, label="95 % of regions")
     panel.plot(times, np.nanmean(values[seen], axis=1), color=COLORS[0], lw=1.0, label="mean")
     panel.set(ylim=(0, 1.05), ylabel="weight", title=title)
     panel.set_xlabel("frame" if t_r is None else "time (s)")

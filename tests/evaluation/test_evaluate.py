@@ -193,6 +193,9 @@ def test_confounds_that_drive_both_sides():
         partial.append(summary.loc["FrameRidge", "partial_spearman"])
         p.append(result.p_values_.query("model == 'partial'")["p"].to_numpy())
         assert summary.loc["confounds", "mean"] > 0.4
+        if result.mean_null("partial")[2] > 0.05:
+            assert result.verdict.startswith("Nothing was shown beyond the confounds")
+            assert result.verdict.endswith("must not be interpreted.")
         assert summary.loc["confounds", "partial_pearson"] == pytest.approx(0, abs=1e-9)
     assert np.mean(raw) > 0.3
     assert abs(np.mean(partial)) < 0.03

@@ -49,7 +49,7 @@ def test_a_strong_result_may_be_interpreted(strong):
     assert "above chance (p <= 0.005)" in text
     better = strong.compare("FrameRidge", "mean")
     assert f"better than the best baseline, mean (difference {better['mean']:+.3f}" in text
-    assert "over 5 people" in text and "may be interpreted, with their intervals" in text
+    assert "over 5 people" in text and "may be interpreted; what is said of single" in text
 
 
 def test_noise_shows_nothing():

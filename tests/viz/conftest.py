@@ -46,7 +46,7 @@ def result():
         pd.DataFrame(rows), "spearman", "SambaTranslator",
         {"SambaTranslator": 0.05 * rng.standard_normal((99, 4))}, predictions, measured, TARGETS,
         pd.DataFrame({"subject": ["sub-0", "sub-1"], "run": "", "recording": [0, 1]}),
-        np.array([2.0, 2.0]),
+        np.array([2.0, 2.0]), [np.full(len(y), fold) for fold, y in enumerate(measured)],
     )  # fmt: skip
 
 

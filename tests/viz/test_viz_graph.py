@@ -25,9 +25,9 @@ def test_graph_by_network_without_self_edges():
     assert_allclose(np.asarray(shown)[off], expected[off])
     assert np.ma.getmaskarray(shown).diagonal().all()
     # The largest edge, not the larger self edge of the last node, sets the scale.
-    assert panel.images[0].get_clim() == (-14.0, 14.0)
+    assert panel.images[0].get_clim() == (0.0, 14.0)
     assert [t.get_text() for t in panel.get_yticklabels()] == ["b", "d", "a", "c"]
-    assert panel.get_ylabel() == "region (takes)" and panel.get_xlabel() == "region (gives)"
+    assert panel.get_ylabel() == "to region" and panel.get_xlabel() == "from region"
 
 
 def test_connectome_keeps_the_strongest_edges(coords):
@@ -38,6 +38,9 @@ def test_connectome_keeps_the_strongest_edges(coords):
     fig = plot_graph(weights, coords=coords, n_edges=2, label="coupling", show=False)
     fig.canvas.draw()
     assert [axis.get_ylabel() for axis in fig.axes].count("coupling") == 2
+    # One scale for the matrix and the brain.
+    bars = [axis.get_ylim() for axis in fig.axes if axis.get_ylabel() == "coupling"]
+    assert bars == [(-1.0, 1.0)] * 2
     above = max(fig.axes, key=lambda axis: len(axis.lines))
     assert len(above.lines) == 2
 
@@ -67,6 +70,7 @@ def test_graph_of_an_estimator_masks_absent_edges():
     shown = panel.images[0].get_array()
     assert shown[0, 1] == 0.5 and shown[0, 2] == 0.0 and shown[1, 2] == 0.0
     assert [t.get_text() for t in panel.get_yticklabels()] == ["x", "y", "z"]
+    assert "similarity (not learnt)" in [axis.get_ylabel() for axis in panel.figure.axes]
     with pytest.raises(ValueError, match="no target graph"):
         plot_graph(model, "target", show=False)
 

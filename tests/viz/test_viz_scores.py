@@ -5,6 +5,8 @@ import pytest
 from matplotlib import colormaps
 from numpy.testing import assert_allclose
 
+from mne_samba.evaluation import mean_interval
+from mne_samba.evaluation._verdict import p_words
 from mne_samba.evaluation.learning_curve import LearningCurve
 from mne_samba.viz import plot_learning_curve, plot_null, plot_retrieval, plot_scores
 
@@ -76,7 +78,7 @@ def test_scores_refuse(result, coords):
 def test_null_counts_shifts_and_says_p(result):
     (panel,) = plot_null(result, show=False).axes
     assert sum(patch.get_height() for patch in panel.patches) == 99
-    assert panel.get_legend().get_title().get_text() == "p = 0.01 (one-sided)"
+    assert panel.get_legend().get_title().get_text() == "p <= 0.01 (one-sided)"
     assert_allclose(panel.lines[0].get_xdata(), [0.275, 0.275])
     assert panel.get_ylabel() == "circular shifts (of 99)"
     with pytest.raises(ValueError, match="No circular-shift null of 'mean'"):
@@ -97,7 +99,9 @@ def test_null_says_the_p_of_the_summary(result, n_recordings):
     alone = (1 + exceeded) / (1 + len(smooth))
     assert p > 1.05 * alone if n_recordings == 1 else p == alone
     (panel,) = plot_null(result, show=False).axes
-    assert panel.get_legend().get_title().get_text() == f"p = {p:.3g} (one-sided)"
+    assert (
+        panel.get_legend().get_title().get_text() == f"p {p_words(p, result.p_floor())} (one-sided)"
+    )
 
 
 def test_null_p_value_of_arrays():
@@ -106,12 +110,14 @@ def test_null_p_value_of_arrays():
     assert panel.get_legend().get_title().get_text() == "p = 0.5 (one-sided)"
 
 
-def test_learning_curve_shows_mean_and_spread():
+def test_learning_curve_shows_mean_and_interval():
     scores = {"a": np.array([[0.1, 0.3], [0.2, 0.4]]), "b": [0.0, 0.1]}
     (panel,) = plot_learning_curve([5, 20], scores, log=True, show=False).axes
     assert panel.get_xlabel() == "minutes of training data"
     assert_allclose(panel.lines[0].get_ydata(), [0.2, 0.3])
-    assert_allclose(panel.collections[0].get_paths()[0].get_extents().y0, 0.1)
+    assert_allclose(
+        panel.collections[0].get_paths()[0].get_extents().y0, mean_interval([0.1, 0.3])[1]
+    )
     assert [text.get_text() for text in panel.get_legend().texts] == ["a", "b"]
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["5", "20"]
     with pytest.raises(ValueError, match="one row per size"):

@@ -67,7 +67,9 @@ def evaluate(
         the start), ``"stimulus_average"`` (training people at the same frame); a mapping, or
         mappings in the sequence, add estimators of your own.
     nulls : sequence of str
-        ``"circular_shift"`` (whole recordings rolled in time, all targets together, no refit) and
+        ``"circular_shift"`` (whole recordings rolled in time, all targets together, no refit; with
+        several folds the null is wider by the square root of 2, as one chance agreement of two
+        parts of the data counts in two folds) and
         ``"shuffled_pairing"`` (refit with the BOLD of other recordings).
     n_shifts : int
         Number of circular shifts; recordings that have fewer different ones take each once.

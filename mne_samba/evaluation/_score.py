@@ -12,6 +12,16 @@ from ..metrics import METRICS, project_out
 from ._samples import Samples
 from .nulls import circular_shift_null, draw_shifts
 
+# Each fold's test data train the others: a chance agreement of two parts of the data counts in both
+# folds, so that means over folds vary twice as much (squares) as shifts without refit say.
+FOLDS = 2.0
+
+
+def widened(null: np.ndarray) -> np.ndarray:
+    """Null scores (n_shifts, n_targets) with the variance of means over folds."""
+    middle = null.mean(axis=0)
+    return middle + np.sqrt(FOLDS) * (null - middle)
+
 
 @dataclass
 class Run:
@@ -151,7 +161,10 @@ class Scorer:
     def null(
         self, runs: list[Run], models: list[str], metric: str, shifts: dict, partial=False
     ) -> dict[str, np.ndarray]:
-        """Mean score over runs for circular shifts of whole recordings, (n_shifts, n_targets)."""
+        """Mean score over runs for circular shifts of whole recordings, (n_shifts, n_targets).
+
+        With several folds, as wide as scores of models that are trained on each other's test data.
+        """
         # Only the package's own correlations have a fast way for all shifts at once.
         score = metric if METRICS.get(metric) is self.metrics[metric] else self.metrics[metric]
         total: dict = {model: [] for model in models}
@@ -172,4 +185,7 @@ class Scorer:
                         y, pred, shifts[run.label], score, run.frames, clean, removed
                     )
                 )
-        return {model: nan_mean(parts) for model, parts in total.items()}
+        null = {model: nan_mean(parts) for model, parts in total.items()}
+        if len({run.fold for run in runs}) == 1:
+            return null
+        return {model: widened(values) for model, values in null.items()}

@@ -18,14 +18,9 @@ from ._leakage import GAP, warn_of_leaks
 from ._options import check_estimator, check_inputs, check_nulls, check_numbers
 from ._parts import inverse_of, with_t_r
 from ._samples import Samples, check_targets, frames_on_grid, read_samples
-from ._score import Run, Scorer, runs_of
+from ._score import FOLDS, Run, Scorer, runs_of
 from ._verdict import p_words
 from .nulls import cluster_size, draw_shifts, fdr, max_statistic_p, mean_interval, p_value
-
-# Each fold's test data train the others: under the null, chance agreement of two parts of the data
-# counts in both folds, and the mean over folds varies twice as much as shifts without refit say.
-# Of the squares, that is a factor of 2.
-_FOLDS = 2.0
 
 
 @dataclass(repr=False)
@@ -225,7 +220,8 @@ def unique_variance(
     rows = [block.scores(block.predicted) for block in blocks]
     null = [np.stack([b.unique(frames)[0] for frames in rolled.of(b.run)]) for b in blocks]
     if len(folds) > 1:
-        null = [_FOLDS * part for part in null]
+        # Squares of correlations.
+        null = [FOLDS * part for part in null]
     return UniqueVariance(pd.concat(rows, ignore_index=True), nan_mean(null), samples.names)
 
 

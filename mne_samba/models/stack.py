@@ -15,7 +15,7 @@ from ..data.paired import Paired, inner_blocks, stitch
 from ..data.power import LowRateGrid
 from ..metrics import pearson
 from ..nn.stacked import StackedNet
-from .core_choice import Choice
+from .core_choice import Choice, CoreOptions
 from .corrections import Judgement
 from .windows import like
 
@@ -63,11 +63,11 @@ def choose_stack(
     ``judgement`` holds the residuals of a model on held-out frames: of ``parts``, or of the blocks
     that short data were held out in.
     """
-    data, bounds = choice.data, choice.options.hrf_bounds
+    data, options = choice.data, choice.options
     if judgement.held is None or data.grid.n_lags == 1:
         return None, judgement
     folds = list(inner_blocks(data)) if parts is None else [parts]
-    fits = [_fit(part, bounds) for part, _ in folds]
+    fits = [_fit(part, options) for part, _ in folds]
     if any(fit is None for fit in fits):
         logger.debug("Free responses of all drives are too many to try.")
         return None, judgement
@@ -100,13 +100,15 @@ def choose_stack(
         judgement.held, residuals=measured - scale * mixed,
         variance=(scale * (1 - share)) ** 2 * judgement.held.variance,
     )  # fmt: skip
-    stack = Stack(_fit(data, bounds), np.full(data.n_targets, share), scale)
+    stack = Stack(_fit(data, options), np.full(data.n_targets, share), scale)
     return stack, replace(judgement, held=left)
 
 
-def _fit(data: Paired, bounds) -> FreeResponses | None:
+def _fit(data: Paired, options: CoreOptions) -> FreeResponses | None:
     """Free responses; of regions that some recordings lack, from those that have them."""
-    data, grid = stitch(data), data.grid
+    data, grid, n_bands = stitch(data), data.grid, data.powers[0].shape[1]
+    if not options.band_attention:
+        data = replace(data, powers=[p.mean(axis=1, keepdims=True) for p in data.powers])
     found = []
     for columns, members in by_pattern(np.stack([lacking(y) for y in data.targets])):
         rows = np.flatnonzero(members)
@@ -115,14 +117,18 @@ def _fit(data: Paired, bounds) -> FreeResponses | None:
         some = data.take(rows)
         targets = [y[:, columns] for y in some.targets]
         masks = [np.isfinite(y).all(axis=1) for y in targets]
-        options = {"dt": grid.dt, "step": grid.step, "hrf_bounds": bounds}
-        found.append((columns, fit_free(some.powers, targets, masks, **options)))
+        fit = fit_free(
+            some.powers, targets, masks, dt=grid.dt, step=grid.step, hrf_bounds=options.hrf_bounds
+        )
+        found.append((columns, fit))
     if any(fit is None for _, fit in found):
         return None
     coef = np.zeros((data.n_targets, *found[0][1].coef.shape[1:]))
     intercept = np.zeros(data.n_targets)
     for columns, fit in found:
         coef[columns], intercept[columns] = fit.coef, fit.intercept
+    if not options.band_attention:
+        coef = np.repeat(coef / n_bands, n_bands, axis=-1)
     return replace(found[0][1], coef=coef, intercept=intercept)
 
 

@@ -16,6 +16,7 @@ from mne_samba.evaluation import (
     p_value,
     sign_flip_p,
 )
+from mne_samba.evaluation._score import widened
 from mne_samba.metrics import METRICS, pearson, spearman
 
 
@@ -146,3 +147,24 @@ def test_false_positives_of_short_recordings(minutes):
     null = circular_shift_null(y, pred, shifts, removed=scoring_drift(n, 2.0, "cosine"))
     p = p_value(spearman(y, pred), null, cluster_size(null))
     assert 0.035 <= (p <= 0.05).mean() <= 0.065
+
+
+def test_folds_that_train_each_other_agree_by_chance_twice():
+    """Two recordings of noise, each predicted by the linear model of the other."""
+    rng = np.random.default_rng(0)
+    p, p_narrow, n = [], [], 150
+    for _ in range(400):
+        x, y = rng.standard_normal((2, n, 4)), rng.standard_normal((2, n, 1))
+        scores, null = [], []
+        for test in (0, 1):
+            train = 1 - test
+            pred = x[test] @ (x[train].T @ y[train])
+            scores.append(pearson(y[test], pred))
+            shifts = draw_shifts(n, 99, 5, rng)
+            null.append(circular_shift_null(y[test], pred, rng.permutation(shifts), "pearson"))
+        observed, null = np.mean(scores, axis=0), np.mean(null, axis=0)
+        p.append(p_value(observed, widened(null)))
+        p_narrow.append(p_value(observed, null))
+    # Binomial limits of 5 % in 400 draws.
+    assert 0.029 < np.mean(np.array(p) <= 0.05) < 0.075
+    assert np.mean(np.array(p_narrow) <= 0.05) > 0.09

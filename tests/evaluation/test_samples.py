@@ -37,7 +37,7 @@ def test_runs_of_one_person_are_left_out_together(recordings):
     raws = [raw.copy() for raw in (*raws, raws[0])]
     for raw, name in zip(raws, ("a", "a", "b"), strict=True):
         raw.info["subject_info"] = {"his_id": name}
-    translator = SambaTranslator(t_r=2.0)
+    translator = SambaTranslator(t_r=2.0, reader=Reader(volume_event="R128"))
     samples = read_samples(translator, raws, [*bolds, bolds[0]])
     assert people_of(samples).tolist() == ["a", "a", "b"]
     for raw in raws:  # as EDF writes people without a name

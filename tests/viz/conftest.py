@@ -45,7 +45,9 @@ def result():
     return EvaluationResult(
         pd.DataFrame(rows), "spearman", "SambaTranslator",
         {"SambaTranslator": 0.05 * rng.standard_normal((99, 4))}, predictions, measured, TARGETS,
-        pd.DataFrame({"subject": ["sub-0", "sub-1"], "run": "", "recording": [0, 1]}),
+        pd.DataFrame(
+            {"subject": ["sub-0", "sub-1"], "run": "", "recording": [0, 1], "first_frame": 0}
+        ),
         np.array([2.0, 2.0]), [np.full(len(y), fold) for fold, y in enumerate(measured)],
     )  # fmt: skip
 

@@ -67,7 +67,7 @@ def choose_stack(
     if judgement.held is None or data.grid.n_lags == 1:
         return None, judgement
     folds = list(inner_blocks(data)) if parts is None else [parts]
-    fits = [_fit(part, options) for part, _ in folds]
+    fits = [_fit(part, options, core.ar) for core, (part, _) in zip(cores, folds, strict=True)]
     if any(fit is None for fit in fits):
         logger.debug("Free responses of all drives are too many to try.")
         return None, judgement
@@ -100,11 +100,12 @@ def choose_stack(
         judgement.held, residuals=measured - scale * mixed,
         variance=(scale * (1 - share)) ** 2 * judgement.held.variance,
     )  # fmt: skip
-    stack = Stack(_fit(data, options), np.full(data.n_targets, share), scale)
+    free = _fit(data, options, float(np.mean([core.ar for core in cores])))
+    stack = Stack(free, np.full(data.n_targets, share), scale)
     return stack, replace(judgement, held=left)
 
 
-def _fit(data: Paired, options: CoreOptions) -> FreeResponses | None:
+def _fit(data: Paired, options: CoreOptions, rho: float) -> FreeResponses | None:
     """Free responses; of regions that some recordings lack, from those that have them."""
     data, grid, n_bands = stitch(data), data.grid, data.powers[0].shape[1]
     if not options.band_attention:
@@ -118,8 +119,9 @@ def _fit(data: Paired, options: CoreOptions) -> FreeResponses | None:
         targets = [y[:, columns] for y in some.targets]
         masks = [np.isfinite(y).all(axis=1) for y in targets]
         fit = fit_free(
-            some.powers, targets, masks, dt=grid.dt, step=grid.step, hrf_bounds=options.hrf_bounds
-        )
+            some.powers, targets, masks, dt=grid.dt, step=grid.step, rho=rho,
+            hrf_bounds=options.hrf_bounds,
+        )  # fmt: skip
         found.append((columns, fit))
     if any(fit is None for _, fit in found):
         return None

@@ -39,8 +39,8 @@ SEEDS = range(10, 15)
 MODELS = {
     "default": lambda: SambaTranslator(t_r=T_R, random_state=0),
     "core": lambda: SambaTranslator(t_r=T_R, model="core", random_state=0),
-    "ridge canonical": lambda: BandPowerRidge(t_r=T_R),
-    "ridge FIR": lambda: BandPowerRidge(t_r=T_R, hrf="fir"),
+    "ridge canonical": lambda: BandPowerRidge(t_r=T_R, power="log"),
+    "ridge FIR": lambda: BandPowerRidge(t_r=T_R, hrf="fir", power="log"),
     LINEAR: lambda: BandPowerRidge(t_r=T_R, power="linear"),
 }
 WORLDS = {

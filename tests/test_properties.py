@@ -30,11 +30,10 @@ QUICK = {
 
 def paired(seed, n_recordings, n_channels, n_targets, sfreq, t_r, seconds):
     rng = np.random.default_rng(seed)
-    X = [
-        1e-5 * rng.standard_normal((n_channels, round(seconds * sfreq)))
-        for _ in range(n_recordings)
-    ]
-    y = [rng.standard_normal((int(seconds / t_r + 1e-6), n_targets)) for _ in range(n_recordings)]
+    n_times = round(seconds * sfreq)
+    n_frames = int(n_times / sfreq / t_r + 1e-6)
+    X = [1e-5 * rng.standard_normal((n_channels, n_times)) for _ in range(n_recordings)]
+    y = [rng.standard_normal((n_frames, n_targets)) for _ in range(n_recordings)]
     return X, y
 
 

@@ -33,8 +33,8 @@ from .response import lag_covariance
 _N_BASIS = 16
 # Coefficients, or frames where they are fewer, above which a decomposition takes too long.
 _MOST = 4000
-# Change of the noise's autocorrelation that asks for another whitening.
-_RHO_CHANGE, _MOST_WHITENINGS = 0.1, 3
+# First guess of the noise's autocorrelation, and the change that asks for another whitening.
+_START_RHO, _RHO_CHANGE, _MOST_WHITENINGS = 0.4, 0.03, 3
 # Powers of ten of penalties over the mean eigenvalue: below, frames are interpolated.
 _EXPONENTS = np.linspace(-2, 4, 25)
 
@@ -72,12 +72,12 @@ class FreeResponses:
 
 
 def fit_free(
-    powers, targets, masks=None, *, dt, step, rho=0.4, hrf_bounds="human"
+    powers, targets, masks=None, *, dt, step, rho=None, hrf_bounds="human"
 ) -> FreeResponses | None:
     """Fit responses of all drives; None where there are too many of them and of frames.
 
     Data and options as in `mne_samba.core.fit_core`; ``rho`` is the noise's autocorrelation at one
-    frame, as far as it is known.
+    frame, for where what many coefficients leave over does not show it.
     """
     segments = as_segments(powers, targets, masks, step)
     n_frames = sum(int(mask.sum()) for mask in segments.masks)
@@ -88,8 +88,9 @@ def fit_free(
         return None
     design = used_features(segments, torch.from_numpy(basis), dt).flatten(1)
     y, first = gather_used(segments.targets, segments.masks), runs_of_frames(segments.masks)
-    # What many coefficients leave over does not show the noise's memory.
-    for _ in range(_MOST_WHITENINGS if n_coef < n_frames else 1):
+    few = rho is None or n_coef < n_frames
+    rho = _START_RHO if few else rho
+    for _ in range(_MOST_WHITENINGS if few else 1):
         coef, evidence = _ridge(
             whiten_and_centre(design, first, rho), whiten_and_centre(y, first, rho)
         )

@@ -14,7 +14,13 @@ from mne_samba import (
 from mne_samba.wavelets import Morlet
 
 # Nothing is chosen inside and no response searched: for tests of what is around a core.
-QUICK = {"power": "linear", "target_bands": False, "map_prior": "gaussian", "hrf": "canonical"}
+QUICK = {
+    "power": "linear",
+    "target_bands": False,
+    "map_prior": "gaussian",
+    "hrf": "canonical",
+    "unmix": None,
+}
 MODELS = {
     ("default", False): models.SambaModel,
     ("core", False): models.CoreModel,
@@ -28,6 +34,15 @@ MODELS = {
 def names_of(part) -> list[str]:
     """Parameters of a part."""
     return list(inspect.signature(part).parameters)
+
+
+def hurry(patch, *classes):
+    """Let models of these classes choose nothing inside unless they are told to."""
+    for cls in classes:
+        defaults = cls.__init__.__kwdefaults__
+        for name, value in {"power": "linear", "target_bands": False, "unmix": None}.items():
+            if name in defaults:
+                patch.setitem(defaults, name, value)
 
 
 def quick(cls, **options):

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import hurry as choose_nothing
 from assemble import quick
 
 pytest.importorskip("mne_bids")
@@ -17,6 +18,7 @@ pytest.importorskip("pybv")
 
 import mne_samba
 from mne_samba import CoreModel, InverseCoreModel, InverseTranslator, SambaTranslator
+from mne_samba.baselines import BandPowerRidge
 from mne_samba.cli import _bids, main
 from mne_samba.datasets._bids_tree import write_bids_tree
 from mne_samba.io import read_model
@@ -25,7 +27,8 @@ QUICK = ["--folds", "2", "--window", "30", "--corrections", "never", "--n-shifts
 
 
 def hurry(patch):
-    """Let cores choose nothing inside: what is tested is what is done with them."""
+    """Let models choose nothing inside: what is tested is what is done with them."""
+    choose_nothing(patch, BandPowerRidge)
     for cls, core in ((SambaTranslator, CoreModel), (InverseTranslator, InverseCoreModel)):
 
         def hurried(*, model, cls=cls, core=core, **options):

@@ -119,7 +119,7 @@ def test_an_evaluation_leaves_out_what_was_not_measured():
     for recording, name in lost:
         bolds[recording][:, int(name[-3:])] = np.nan
     # Scale and loss are chosen for all regions together: here each is predicted by itself.
-    ridge = BandPowerRidge(t_r=2.0, power="linear", loss="squared")
+    ridge = BandPowerRidge(t_r=2.0, power="linear", loss="squared", unmix=None)
     options = {"n_shifts": 19, "verbose": False, "confounds": [b[:, :1] for b in people.bolds]}
     result = evaluate(ridge, people.raws, bolds, **options)
     table = result.to_frame()

@@ -43,9 +43,9 @@ def test_lines_run_on_a_real_recording(tmp_path, monkeypatch, capsys):
     opened = []
     monkeypatch.setattr("webbrowser.open_new_tab", lambda url: opened.append(url))
     rest, raw = load_bold_rest(), load_eeg_rest()
-    raw.pick(raw.ch_names[::4]).export(tmp_path / "eeg.edf", verbose="ERROR")
+    raw.crop(0, 150).pick(raw.ch_names[::15]).export(tmp_path / "eeg.edf", verbose="ERROR")
     semi_synthetic = simulate_bold(
-        raw, t_r=2.0, n_targets=4, snr=4.0, noise=rest.bold.to_numpy(),
+        raw, t_r=2.0, n_targets=2, snr=4.0, noise=rest.bold.to_numpy(),
         noise_t_r=rest.t_r, random_state=0,
     )  # fmt: skip
     np.save(tmp_path / "bold.npy", semi_synthetic.bold)

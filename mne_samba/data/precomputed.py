@@ -128,14 +128,16 @@ def _aligned(part: _Part, ch_names: list[str], bands: Bands, name: str) -> np.nd
         mine = own[axis + 3]
         if counted[axis + 3] and len(mine) == len(names):
             continue
-        lost = [label for label in names if label not in mine]
+        # Of two of one name the first: tables may have thousands of columns.
+        place = {label: i for i, label in reversed(list(enumerate(mine)))}
+        lost = [label for label in names if label not in place]
         if lost or not mine:
             what = "channels" if axis == -3 else "bands"
             raise ValueError(
                 f"{name} has shape {values.shape} and {what} {mine[:8]}; expected power of "
                 f"channels {ch_names[:8]} in bands {list(bands)[:8]}: {lost[:8]} are missing."
             )
-        values = np.take(values, [mine.index(label) for label in names], axis=axis)
+        values = np.take(values, [place[label] for label in names], axis=axis)
     return values
 
 

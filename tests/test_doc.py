@@ -9,10 +9,8 @@ from pathlib import Path
 import mne
 import numpy as np
 import pytest
-from assemble import hurry
 
-from mne_samba import CoreModel, SambaTranslator, make_windows
-from mne_samba.baselines import BandPowerRidge
+from mne_samba import SambaTranslator, make_windows
 from mne_samba.datasets import simulate_paired
 from mne_samba.windows import frame_times
 
@@ -102,7 +100,6 @@ def test_code_of_the_page_about_data_runs():
 def test_code_of_the_page_about_evaluation_runs(monkeypatch):
     # Ten fits of a core alone: the first page and the README fit the default.
     monkeypatch.setitem(SambaTranslator._MODELS, "samba", "CoreModel")
-    hurry(monkeypatch, CoreModel, BandPowerRidge)
     names = run("evaluation.rst")
     summary = names["result"].summary()
     assert {"SambaTranslator", "ridge_canonical", "null: circular_shift"} <= set(summary.index)

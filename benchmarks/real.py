@@ -198,8 +198,8 @@ NOTE = (
     "s; p of the mean, and how many of people or blocks have p <= .05 each. Time alone: ridge on "
     "slow cosines. The sleep targets are log odds of a decoder of fMRI volumes, not BOLD of "
     "regions. The default model was not tried on the sleep recordings (its core was): networks on "
-    "38,000 frames take too long here. The rule by which free responses enter the core's prediction "
-    "was made after these recordings had been seen."
+    "38,000 frames take too long here. The rule by which free responses enter the core's "
+    "prediction was made after these recordings had been seen."
 )
 
 

@@ -23,6 +23,9 @@ from .windows import like
 _PIECE = 60.0
 # Frames per coefficient from which on the evidence of free responses can be trusted.
 _ENOUGH = 4
+# Standard errors by which a mixture must gain where they are fewer: cores that have seen less than
+# the whole leave more to be gained.
+_CROWDED = 3.0
 _SHARES = np.linspace(0.0, 1.0, 11)
 
 
@@ -86,7 +89,11 @@ def choose_stack(
     evidence = sum(fit.evidence for fit in fits), sum(core.elbo[-1] for core in cores)
     logger.debug("Evidence: free responses %.0f, core %.0f.", *evidence)
     ahead = few and evidence[0] > evidence[1]
-    share = _share([(measured[rows], own[rows], other[rows]) for rows in pieces], ahead)
+    share = _share(
+        [(measured[rows], own[rows], other[rows]) for rows in pieces],
+        ahead,
+        1.0 if few else _CROWDED,
+    )
     if share == 0.0:
         return None, judgement
     logger.info(
@@ -147,13 +154,15 @@ def _pieces(lengths: list[int], t_r: float) -> list[np.ndarray]:
     return [rows for rows in found if len(rows) > 2]
 
 
-def _share(pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]], ahead: bool) -> float:
+def _share(
+    pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]], ahead: bool, margin: float
+) -> float:
     """Share of the second prediction in a mixture, from pieces of measured and predicted frames.
 
     Frames (n_frames, n_targets) tell shares apart by correlation per piece and target. They have
     chosen the first model already and are partial to it: if the evidence, which has not, is for the
     second, ``ahead``, it has the largest share within two standard errors of the best. Else it has
-    the best share, and none if that gains less than a standard error.
+    the best share, and none if that gains less than ``margin`` standard errors.
     """
     scores = np.stack([
         np.concatenate([pearson(y, (1 - s) * one + s * two) for y, one, two in pieces])
@@ -167,6 +176,6 @@ def _share(pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]], ahead: bool)
     error = behind.std(axis=1, ddof=1) / np.sqrt(behind.shape[1])
     if ahead:
         best = np.flatnonzero(behind.mean(axis=1) <= 2 * error).max()
-    elif behind[0].mean() <= error[0]:
+    elif behind[0].mean() <= margin * error[0]:
         best = 0
     return float(_SHARES[best])

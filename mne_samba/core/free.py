@@ -27,7 +27,7 @@ from .moments import (
     used_features,
     whiten_and_centre,
 )
-from .response import lag_covariance
+from .response import free_basis
 
 # Components of responses over lags, largest variance first.
 _N_BASIS = 16
@@ -76,13 +76,13 @@ def fit_free(
 ) -> FreeResponses | None:
     """Fit responses of all drives; None where there are too many of them and of frames.
 
-    Data and options as in `mne_samba.core.fit_core`; ``rho`` is the noise's autocorrelation at one
-    frame, for where what many coefficients leave over does not show it.
+    Data and options as in `mne_samba.core.fit_core`, bounds by their name; ``rho`` is the noise's
+    autocorrelation at one frame, for where what many coefficients leave over does not show it.
     """
     segments = as_segments(powers, targets, masks, step)
     n_frames = sum(int(mask.sum()) for mask in segments.masks)
     n_channels, n_bands = segments.powers[0].shape[:2]
-    basis = _basis(segments.n_lags, dt, hrf_bounds)
+    basis = free_basis(_N_BASIS, segments.n_lags, float(dt), hrf_bounds)
     n_coef = len(basis) * n_channels * n_bands
     if min(n_frames, n_coef) > _MOST:
         return None
@@ -102,13 +102,6 @@ def fit_free(
     return FreeResponses(
         basis, coef.T.reshape(shape).numpy(), left.mean(0).numpy(), float(dt), evidence
     )
-
-
-def _basis(n_lags: int, dt: float, bounds) -> np.ndarray:
-    """Components (n_free_basis, n_lags) of responses, whose coefficients have variance 1."""
-    values, vectors = np.linalg.eigh(lag_covariance(n_lags, dt, bounds))
-    kept = slice(-min(_N_BASIS, n_lags), None)
-    return (vectors[:, kept] * np.sqrt(np.maximum(values[kept], 0.0))).T[::-1].copy()
 
 
 def _ridge(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:

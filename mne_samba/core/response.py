@@ -84,15 +84,14 @@ def _build_prior(kind, n_lags, dt, bounds, n_basis, n_dictionary, seed):
     draw = _named_dictionary if isinstance(bounds, str) else hrf_dictionary
     params = draw(n_dictionary, bounds, seed)
     kernels = double_gamma(lags, params)
-    moment = kernels.T @ kernels / len(kernels)
-    if kind == "fir":
-        moment = moment + _smooth(kernels, lags)
+    free = kind == "fir"
+    moment = free_moment(kernels, lags) if free else kernels.T @ kernels / len(kernels)
     values, vectors = np.linalg.eigh(moment)
     # Components below rounding carry no response but would make the Gram matrix singular.
     n_kept = max(1, min(n_basis, int((values > 1e-10 * values[-1]).sum())))
     basis = vectors[:, ::-1][:, :n_kept].T.copy()
     elements = kernels @ basis.T
-    if kind == "fir":
+    if free:
         mean = elements.mean(0)
         covariance = basis @ moment @ basis.T - np.outer(mean, mean)
         basis, mean, covariance = map(torch.from_numpy, (basis, mean, covariance))
@@ -101,23 +100,28 @@ def _build_prior(kind, n_lags, dt, bounds, n_basis, n_dictionary, seed):
     return ResponsePrior(kind, basis, elements, params, kernels)
 
 
-def _smooth(kernels: np.ndarray, lags: np.ndarray) -> np.ndarray:
-    """Covariance (n_lags, n_lags) as smooth as double gammas (n_elements, n_lags) are.
+def free_moment(kernels: np.ndarray, lags: np.ndarray) -> np.ndarray:
+    """Second moment (n_lags, n_lags) of free responses, from double gammas (n_elements, n_lags).
 
-    It fades at the end of the history.
+    Theirs, and that of courses as smooth as they are, which fade at the end of the history.
     """
     width = 0.1 * lags[kernels.mean(0) > 0.1 * kernels.mean(0).max()].max()
     smooth = np.exp(-0.5 * ((lags[:, None] - lags) / width) ** 2)
     fade = 0.3 * np.sqrt(np.clip((lags[-1] - lags) / lags[-1], 0, 1))
-    return fade[:, None] * smooth * fade
+    return kernels.T @ kernels / len(kernels) + fade[:, None] * smooth * fade
 
 
-def lag_covariance(n_lags: int, dt: float, bounds="human", seed: int = 0) -> np.ndarray:
-    """Second moment (n_lags, n_lags) of free responses, whose family is ``"fir"``."""
+@lru_cache(maxsize=8)
+def free_basis(n_basis: int, n_lags: int, dt: float, bounds: str) -> np.ndarray:
+    """Components (n_basis, n_lags) of free responses, whose coefficients have variance 1.
+
+    They are shared: not to be changed.
+    """
     lags = (np.arange(n_lags) + 0.5) * dt
-    draw = _named_dictionary if isinstance(bounds, str) else hrf_dictionary
-    kernels = double_gamma(lags, draw(N_DICTIONARY, bounds, seed))
-    return kernels.T @ kernels / len(kernels) + _smooth(kernels, lags)
+    kernels = double_gamma(lags, _named_dictionary(N_DICTIONARY, bounds, 0))
+    values, vectors = np.linalg.eigh(free_moment(kernels, lags))
+    kept = slice(-min(n_basis, n_lags), None)
+    return (vectors[:, kept] * np.sqrt(np.maximum(values[kept], 0.0))).T[::-1].copy()
 
 
 _named_prior = lru_cache(maxsize=8)(_build_prior)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from mne.utils import logger, use_log_level, warn
 
-from ._folds import check_regions, folds_of
+from ._folds import samples_in_folds
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks
 from ._options import (
@@ -23,7 +23,7 @@ from ._options import (
 from ._parts import with_t_r
 from ._plain import PLAIN, framewise_ridge
 from ._result import EvaluationResult
-from ._samples import Samples, check_targets, frames_on_grid, on_grid, read_samples
+from ._samples import Samples, frames_on_grid, on_grid
 from ._score import Run, Scorer, runs_of
 
 
@@ -140,12 +140,9 @@ def evaluate(
     estimators, plain = check_baselines(baselines, translator, t_r)
     check_nulls(nulls, n_shifts, detrend)
     with use_log_level(verbose):
-        samples = read_samples(
-            translator, X, y, groups, t_r=t_r, context=context, target_names=target_names
+        samples, folds = samples_in_folds(
+            translator, X, y, groups, cv, t_r=t_r, context=context, target_names=target_names
         )
-    check_targets(samples)
-    folds = folds_of(samples, cv)
-    check_regions(samples, folds)
     extra = frames_on_grid(confounds, samples, "confounds")
     truth = frames_on_grid(clean, samples, "clean")
     scorer = Scorer(samples, detrend, scores, extra, truth)

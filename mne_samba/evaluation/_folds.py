@@ -8,7 +8,16 @@ from ..data.missing import lacking
 from ..data.window_table import window_metadata
 from ..model_selection import BlockedTimeSplit
 from ._leakage import GAP
-from ._samples import Samples, people_of
+from ._samples import Samples, check_targets, people_of, read_samples
+
+
+def samples_in_folds(translator, X, y, groups, cv, **options) -> tuple[Samples, list]:
+    """Read samples, and find rows of training and test samples of all folds."""
+    samples = read_samples(translator, X, y, groups, **options)
+    check_targets(samples)
+    folds = folds_of(samples, cv)
+    check_regions(samples, folds)
+    return samples, folds
 
 
 def folds_of(samples: Samples, cv) -> list:

@@ -12,12 +12,12 @@ from .._checks import check_number
 from .._scoring import rows_of, scoring_drift
 from ..data.missing import nan_mean
 from ..metrics import cosine_drift, pearson, project_out
-from ._folds import check_regions, folds_of
+from ._folds import samples_in_folds
 from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks
 from ._options import check_estimator, check_inputs, check_nulls, check_numbers
 from ._parts import inverse_of, with_t_r
-from ._samples import Samples, check_targets, frames_on_grid, read_samples
+from ._samples import Samples, frames_on_grid
 from ._score import FOLDS, Run, Scorer, runs_of
 from ._verdict import p_words
 from .nulls import cluster_size, draw_shifts, fdr, max_statistic_p, mean_interval, p_value
@@ -200,12 +200,9 @@ def unique_variance(
     check_number(slow, "slow", low=0, low_open=True)
     translator = with_t_r(translator, t_r)
     with use_log_level(verbose):
-        samples = read_samples(
-            translator, X, y, groups, t_r=t_r, context=context, target_names=target_names
+        samples, folds = samples_in_folds(
+            translator, X, y, groups, cv, t_r=t_r, context=context, target_names=target_names
         )
-        check_targets(samples)
-        folds = folds_of(samples, cv)
-        check_regions(samples, folds)
         warn_of_leaks(samples, Scorer(samples, detrend, {}).measured, folds)
         nuisance = Nuisance(samples, frames_on_grid(confounds, samples, "confounds"), lag, slow,
                             detrend)  # fmt: skip

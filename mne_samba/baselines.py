@@ -39,7 +39,7 @@ class BandPowerRidge(BoldPredictor):
         the penalties. Power that was measured elsewhere (`mne_samba.wavelets.Precomputed`) is
         brought to either from the scale that it says.
     loss : "auto" | "squared" | "robust"
-        Squares, or Huber's loss where tails of residuals are heavy, as in `mne_samba.SambaModel`.
+        Squares, or robust losses where tails of residuals are heavy, as in `mne_samba.SambaModel`.
     hrf_length : float
         Seconds of history that the canonical response spans.
     fir_length : float | None

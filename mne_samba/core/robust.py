@@ -1,7 +1,8 @@
 """Heavy tails of targets: whether residuals have them, and least squares that they do not rule.
 
 Huber's estimate is found by least squares on pseudo-data (Huber 1981, section 7.8): measured frames
-that lie far from their prediction are drawn towards it, and the fit is repeated.
+that lie far from their prediction are drawn towards it, and the fit is repeated. The last fit draws
+them by Tukey's biweight, which leaves nothing of what lies very far off (Yohai 1987 on such steps).
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from ..arrays import array
 LOSSES = ("auto", "squared", "robust")
 # Robust standard deviations within which squares count: 95 % efficient where noise is normal.
 HUBER = 1.345
-# The same around the median, where nothing has been predicted yet.
+BIWEIGHT = 4.685  # where Tukey's weight reaches zero: as efficient
+# Huber's limit around the median, where nothing has been predicted yet.
 _START = 3.0
-_ROUNDS = 2
 
 
 @dataclass(frozen=True, eq=False)
 class FrameWeights:
-    """Weights of Huber's loss, 1 where squares count in full."""
+    """Weights of the biweight, 1 where a frame counts in full and 0 where it does not."""
 
     _own_dims = ("n_all_frames",)
 
@@ -61,8 +62,18 @@ def heavy_tailed(residuals: np.ndarray) -> bool:
     return bool(np.log(huber / np.nanvar(z, axis=0)).mean() < 0)
 
 
-def _drawn_in(measured: list, predicted: list, limit: float):
-    """Targets within ``limit`` deviations of their prediction, and their weights.
+def huber(z: np.ndarray) -> np.ndarray:
+    """Weights of residuals in robust standard deviations, any shape."""
+    return HUBER / np.maximum(np.abs(z), HUBER)
+
+
+def biweight(z: np.ndarray) -> np.ndarray:
+    """Weights of residuals in robust standard deviations, any shape."""
+    return np.maximum(1 - (z / BIWEIGHT) ** 2, 0) ** 2
+
+
+def _drawn_in(measured: list, predicted: list, weigh):
+    """Targets whose residuals count by ``weigh``, a function of z values, and their weights.
 
     ``measured``, ``predicted`` and both results are lists of (n_frames, n_targets); weights are
     NaN where nothing was measured.
@@ -70,24 +81,28 @@ def _drawn_in(measured: list, predicted: list, limit: float):
     left = [y - frames for y, frames in zip(measured, predicted, strict=True)]
     middle, deviation = spread(np.concatenate(left))
     # Of what is constant, or predicted without error, nothing lies far off.
-    bound = np.where(deviation > 0, limit * deviation, np.inf)
+    deviation = np.where(deviation > 0, deviation, np.inf)
     targets, weights = [], []
     for frames, residual in zip(predicted, left, strict=True):
         off = residual - middle
-        targets.append(frames + middle + np.clip(off, -bound, bound))
-        far = np.maximum(np.abs(off) / bound, 1.0)
-        weights.append((1 / far).astype(np.float32))
+        weight = weigh(off / deviation)
+        targets.append(frames + middle + weight * off)
+        weights.append(weight.astype(np.float32))
     return targets, weights
 
 
-def fit_robustly(fit, measured: list, loss: str, better):
-    """Fit by squares, or by Huber's loss where tails of residuals are heavy.
+# Loss of every fit after that to clipped targets.
+STEPS = (huber, biweight)
+
+
+def fit_robustly(fit, measured: list, loss: str, better, steps=STEPS):
+    """Fit by squares, or by robust losses where tails of residuals are heavy.
 
     ``fit(targets)`` gives what is fitted to a list of (n_frames, n_targets), and its predictions in
     the same form. ``loss`` is "squared", "robust" or "auto". What lies far off may be what is there
     to be predicted: ``better(squared, robust)`` says for "auto" whether held-out frames, as they
-    were measured, prefer the robust fit. Returns what was fitted, and `FrameWeights`; None where
-    squares were used.
+    were measured, prefer the robust fit. ``steps`` weigh residuals (in robust standard deviations)
+    in turn. Returns what was fitted, and `FrameWeights`; None where squares were used.
     """
     if loss == "squared":
         return fit(measured)[0], None
@@ -97,10 +112,10 @@ def fit_robustly(fit, measured: list, loss: str, better):
         return squared, None
     # What was fitted to heavy tails is no start: BOLD itself is clipped first.
     nothing = [np.zeros_like(y) for y in measured]
-    targets, _ = _drawn_in(measured, nothing, _START)
+    targets, _ = _drawn_in(measured, nothing, lambda z: huber(z * HUBER / _START))
     _, predicted = fit(targets)
-    for _ in range(_ROUNDS):
-        targets, weights = _drawn_in(measured, predicted, HUBER)
+    for weigh in steps:
+        targets, weights = _drawn_in(measured, predicted, weigh)
         fitted, predicted = fit(targets)
     if loss == "auto" and not better(squared, fitted):
         return squared, None

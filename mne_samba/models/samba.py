@@ -117,8 +117,9 @@ class SambaModel(CoreModel):
         Scale of band power; "auto" takes what predicts held-out frames better, and leaves power
         that comes as a logarithm (`mne_samba.wavelets.Precomputed`) as it is.
     loss : "auto" | "squared" | "robust"
-        Squares, or Huber's loss, which frames far from their prediction do not rule; "auto" takes
-        it where tails of residuals are heavy, by the variance of both estimates.
+        Squares, or Huber's loss and then Tukey's biweight, which frames far from their prediction
+        do not rule; "auto" takes these where tails of residuals are heavy and held-out frames
+        are predicted better.
     hrf : "auto" | "double_gamma" | "fir" | "canonical"
         Family of responses: six parameters, free smooth courses, or one that is fixed; "auto" takes
         six parameters unless held-out frames prefer another.

@@ -140,10 +140,11 @@ def _choose(
         else:
             choice = choice.again(choice.data.without_tails(targets))
         parts = split(choice.data)
-        if parts is None:
-            choice = replace(choice, fitted=choice.whole())
-        else:
+        if parts is not None:
             choice = choice.of_part(parts[0])
+        if parts is None or n_fits > 1:
+            # Frames are drawn towards predictions of all: those of a part are too far from some.
+            choice = replace(choice, fitted=choice.whole())
         core = choice.fitted or choice.part
         return choice, core.predict(choice.data.powers)
 

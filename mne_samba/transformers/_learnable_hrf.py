@@ -62,7 +62,7 @@ class LearnableHRF(
     shrink_to : "group" | "canonical"
         What regions shrink to: the mean of the regions, or the canonical response.
     loss : "auto" | "squared" | "robust"
-        Squares, or Huber's loss where tails of residuals are heavy, as in `mne_samba.SambaModel`.
+        Squares, or robust losses where tails of residuals are heavy, as in `mne_samba.SambaModel`.
     n_bootstrap : int
         Resampled fits (blocks of time, under a prior drawn along) for ``hrf_intervals_``; 0: none.
     confidence : float

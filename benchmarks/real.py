@@ -18,6 +18,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from mne_samba import LearnableHRF, Reader, SambaTranslator  # noqa: E402
+from mne_samba._scoring import remove_drift  # noqa: E402
 from mne_samba.baselines import BandPowerRidge  # noqa: E402
 from mne_samba.datasets import (  # noqa: E402
     load_calcium_bold,
@@ -32,7 +33,7 @@ from mne_samba.evaluation.nulls import (  # noqa: E402
     draw_shifts,
     p_value,
 )
-from mne_samba.metrics import detrend, pearson  # noqa: E402
+from mne_samba.metrics import pearson  # noqa: E402
 from mne_samba.models import CoreModel, SambaModel  # noqa: E402
 from mne_samba.wavelets import Precomputed  # noqa: E402
 
@@ -85,7 +86,9 @@ def scores(result, name: str, t_r: float, method, label: str) -> list[dict]:
         known = np.isfinite(measured).all(axis=1) & np.isfinite(predicted).all(axis=1)
         if not known.any():
             continue
-        y, pred = measured[known], detrend(predicted[known], t_r, method)
+        # As measured frames: the same terms of drift, over the same span.
+        pred = remove_drift(np.where(known[:, None], predicted, np.nan), t_r, method)[known]
+        y = measured[known]
         rng, apart = np.random.default_rng(i), int(np.ceil(APART / t_r))
         apart = min(apart, len(y) // 3)
         shifts = draw_shifts(len(y), min(N_SHIFTS, len(y) - 2 * apart + 1), apart, rng)

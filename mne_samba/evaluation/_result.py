@@ -28,10 +28,12 @@ class EvaluationResult:
         Scores of circular shifts, mean over folds and recordings; ``partial_<metric>`` of the
         translator under the name ``"partial"`` where confounds were given.
     predictions_ : dict of str to list of ndarray, each (n_frames, n_targets)
-        Out-of-fold predictions on each recording's frame grid, NaN where nothing was tested. The
-        grid of windows begins at their first frame, see ``recordings_``.
+        Out-of-fold predictions on each recording's frame grid, NaN where nothing was tested, as
+        they came: scores remove the same terms of drift from both sides of every tested block, so
+        that these and ``measured_`` do not correlate as ``scores_`` says. The grid of windows
+        begins at their first frame, see ``recordings_``.
     measured_ : list of ndarray, each (n_frames, n_targets)
-        Measured recordings, detrended as they were scored.
+        Measured recordings, without drift.
     target_names_ : list
         Names of targets.
     recordings_ : DataFrame

@@ -11,15 +11,16 @@ import pandas as pd
 
 from . import viz
 from ._checks import check_option
-from .evaluation._verdict import may_be_interpreted, p_words, what_follows
+from .evaluation._verdict import may_be_interpreted, p_words, passing_regions, what_follows
 from .hrf.shapes import summarise_response
 from .viz._figure import RESULT_NAMES, fade, positions
 
 __all__ = ["add_to_report"]
 
 _FIXED = (
-    "No response was learnt: that of all regions is Glover's, which was asked for, or which frames "
-    "held out of training preferred. Its peak at 5 s says nothing of these data."
+    "No response was learnt. All regions share Glover's canonical response, because it was asked "
+    "for or because it predicted frames held out of training no worse. That it peaks at 5 s says "
+    "nothing about these data."
 )
 # The table of contents takes the width that figures need on a phone.
 _PHONE = """@media (max-width: 600px) {
@@ -27,19 +28,23 @@ _PHONE = """@media (max-width: 600px) {
   #content { margin-left: 0; width: 100%; max-width: 100%; flex: 0 0 100%; padding: 0 4px; }
   .accordion-body { padding: 8px 6px; }
   .accordion-button .badge { display: none; }
+  .accordion-body figure { overflow-x: auto; }
+  .accordion-body figure img { max-width: none; width: 560px; }
 }"""
+# Rows keep their names in sight where a table is wider than its place.
+_TABLES = """.scrolling { overflow: auto; max-height: 45em; font-size: 0.85em; }
+.scrolling td { text-align: right; white-space: nowrap; }
+.scrolling tbody th { position: sticky; left: 0; background: white; max-width: 11em; }"""
 
 _HEADINGS = {
     "mean": "mean",
     "std_targets": "s.d. over regions",
     "std_folds": "s.d. over folds",
-    "ci_low": "95 % from",
-    "ci_high": "to",
+    "interval": "95 % interval",
     "p": "p",
-    "above": "translator above",
-    "above_low": "95 % from ",
-    "above_high": "to ",
     "n_significant": "regions with p < 0.05",
+    "above": "translator is higher by",
+    "above_interval": "95 % interval ",
     "spearman": "Spearman",
     "pearson": "Pearson",
     "r2": "R²",
@@ -115,8 +120,9 @@ def add_to_report(
             "result stands beside a fitted model and must be what mne_samba.evaluation.evaluate "
             f"returned for it, got {type(result).__name__}."
         )
-    if _PHONE not in (report.include or ""):
-        report.add_custom_css(_PHONE)
+    for css in (_PHONE, _TABLES):
+        if css not in (report.include or ""):
+            report.add_custom_css(css)
     if result is not None:
         add_to_report(
             report, result, section=section and f"{section}: scores", coords=coords,
@@ -160,26 +166,38 @@ class _Page:
     def text(self, title, content) -> None:
         self.report.add_html(content, title=title, section=self.section, tags=(self.tag,))
 
-    def table(self, title, frame: pd.DataFrame, caption: str) -> None:
-        self.text(title, f"<p>{caption}</p>" + table_html(frame))
+    def table(self, title, frame: pd.DataFrame, caption: str, decimals: int = 3) -> None:
+        veil = "" if self.veil is None else f"<strong>{self.veil.capitalize()}.</strong> "
+        self.text(title, f"<p>{veil}{caption}</p>" + table_html(frame, decimals))
 
 
-def table_html(frame: pd.DataFrame) -> str:
+def table_html(frame: pd.DataFrame, decimals: int = 3) -> str:
     """Write a table that scrolls where it is larger than its place."""
     body = frame.to_html(
-        border=0, na_rep="", classes="table table-sm table-striped", justify="right",
-        float_format=_number,
-    ).replace("<td>", '<td style="text-align: right; white-space: nowrap">')  # fmt: skip
-    return f'<div style="overflow: auto; max-height: 45em; font-size: 0.85em">{body}</div>'
+        border=0, na_rep="", classes="table table-sm", justify="right",
+        float_format=lambda value: _number(value, decimals),
+    )  # fmt: skip
+    return f'<div class="scrolling">{body}</div>'
 
 
-def _number(value: float) -> str:
-    return f"{0.0 if abs(value) < 0.0005 else value:.3f}"
+def _number(value: float, decimals: int = 3) -> str:
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+
+def _ends(low, high) -> list[str]:
+    """Write intervals, nothing where there are none."""
+    pairs = zip(low, high, strict=True)
+    return [f"{_number(a)} to {_number(b)}" if np.isfinite(a + b) else "" for a, b in pairs]
 
 
 def score_table(result) -> pd.DataFrame:
-    """Summarise a result under readable headings."""
-    table = result.summary().rename(columns=_HEADINGS, index=RESULT_NAMES)
+    """Summarise a result under readable headings, what is asked first in front."""
+    table = result.summary()
+    table["interval"] = _ends(table.pop("ci_low"), table.pop("ci_high"))
+    table["above_interval"] = _ends(table.pop("above_low"), table.pop("above_high"))
+    first = ["mean", "interval", "p", "n_significant", "above", "above_interval"]
+    table = table[first + [column for column in table if column not in first]]
+    table = table.rename(columns=_HEADINGS, index=RESULT_NAMES)
     metric = _HEADINGS.get(result.metric, result.metric)
     table = table.rename(columns={"mean": f"mean {metric}"}).rename_axis(None)
     if "p" in table:
@@ -192,22 +210,28 @@ def score_table(result) -> pd.DataFrame:
 
 
 def _add_result(page, result, coords, targets) -> None:
-    first, rest = result.verdict.split(". ", 1)
+    first, rest = _named(result.verdict).split(". ", 1)
     page.text(
         "What this shows",
         f"<p><strong>{html.escape(first)}.</strong> {html.escape(rest)}</p>"
-        f"<p>{html.escape(result.note)}</p>",
+        f"<p>{html.escape(what_was_scored(result))}</p>",
     )
     page.table(
         "Table of scores", score_table(result),
-        "Out-of-fold scores per region over time, then averaged. Intervals are over people (over "
-        "folds with one person); p by circular shifts, for regions corrected by the maximum. Ridge "
-        "regression is on band power.",
+        "Scores of held-out frames: per region over time, then averaged. Intervals are Student's "
+        "t over people (over folds where there is one person, which are not independent). p is "
+        "one-sided, from circular shifts; that of regions is corrected by the maximum. Ridge "
+        "regression is on band power. "
+        + ("Shuffled pairings are a single draw. " * any("shuffled" in m for m in result.models_))
+        + ("The interval of circular shifts holds 95 % of them. " * bool(result.null_))
+        + html.escape(_named(result.note)),
     )  # fmt: skip
     page.figure(
         "Scores by region",
-        "One dot per region; bars are means. Grey: central 95 % of single regions under circular "
-        "shifts of whole recordings.",
+        "One dot per region; bars are means. Light grey: central 95 % of single regions under "
+        "circular shifts of whole recordings; dark grey: of their mean."
+        if result.null_
+        else "One dot per region; bars are means.",
         viz.plot_scores, result, coords=coords,
     )  # fmt: skip
     if result.translator in result.null_:
@@ -219,9 +243,48 @@ def _add_result(page, result, coords, targets) -> None:
         f"Predicted and measured {result.quantity}",
         "Out-of-fold predictions, first recording"
         + (": the best, the middle and the worst region. " if targets is None else ". ")
-        + "r: Pearson correlation over the whole recording.",
+        + "r: Pearson correlation over the whole recording"
+        + (
+            "; the table has means over folds, and a step between folds counts in r alone."
+            if len(np.unique(result.folds_[0][result.folds_[0] >= 0])) > 1
+            else "."
+        ),
         viz.plot_prediction, result, targets=targets,
     )  # fmt: skip
+
+
+def _named(words: str) -> str:
+    """Call baselines in sentences what tables and figures call them."""
+    for key, name in RESULT_NAMES.items():
+        words = words.replace(f"baseline, {key} (", f"baseline, {name} (")
+    return words
+
+
+def what_was_scored(result) -> str:
+    """Say how much data was scored, and how it was split."""
+    n_frames = np.array([(fold >= 0).sum() for fold in result.folds_])
+    minutes = (n_frames * result.t_r_).sum() / 60
+    t_r = ", ".join(f"{t_r:g}" for t_r in np.unique(result.t_r_))
+    n_people = result.recordings_["subject"].nunique()
+    n_folds = result.scores_["fold"].nunique()
+    whole = n_people > 1 and (result.scores_.groupby("subject")["fold"].nunique() == 1).all()
+    return (
+        f"Scored: {n_frames.sum()} frames ({minutes:.1f} min, TR {t_r} s) of "
+        f"{len(result.target_names_)} {'regions' if result.quantity == 'BOLD' else 'targets'}, "
+        f"{_count(len(n_frames), 'recording')} of {_count(n_people, 'person', 'people')}; "
+        f"{_count(n_folds, 'fold')}, each of "
+        + ("people that training had not seen." if whole else "blocks of these recordings.")
+    )
+
+
+def _passing(result) -> list | None:
+    """Regions to show where not all are above chance by themselves: the best three that are."""
+    passing = passing_regions(result)
+    return passing[:3] if 0 < len(passing) < len(result.target_names_) else None
+
+
+def _count(n: int, one: str, many: str | None = None) -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}"
 
 
 def _add_model(page, model, result, regions: dict, sources: dict, truth, targets) -> None:
@@ -232,7 +295,10 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
     )
     if result is not None:
         words = what_follows(result)
-        page.veil = None if may_be_interpreted(result) else "not to be interpreted: see the scores"
+        if not may_be_interpreted(result):
+            page.veil = "not to be interpreted: see the scores"
+        elif targets is None:
+            targets = _passing(result)
     page.text("What may be made of it", f"<p><strong>{html.escape(words)}</strong></p>")
     unmixing = getattr(model, "unmixing_", None)
     if getattr(unmixing, "method", None) == "joint":
@@ -277,13 +343,12 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
     if hasattr(model, "graph_"):
         _add_graphs(page, model, regions, sources)
     if getattr(model, "history_", None):
-        kept = getattr(model, "corrections_kept_", False)
-        page.figure(
-            "Training of graph attention and recurrence",
-            "Judged on a held-out block of the training data, and "
-            + ("kept." if kept else "left out."),
-            viz.plot_history, model,
-        )  # fmt: skip
+        title, caption = "Training", "Weights are those of the epoch with the lowest held-out loss."
+        if getattr(model, "core_", None) is not None:
+            title = "Training of graph attention and recurrence"
+            caption = "Judged on a held-out block of the training data, and "
+            caption += "kept." if model.corrections_kept_ else "left out."
+        page.figure(title, caption, viz.plot_history, model)
 
 
 def what_was_fitted(model) -> str:
@@ -301,10 +366,10 @@ def what_was_fitted(model) -> str:
         )
     if model.corrections_kept_:
         return f"{words} Graph attention and recurrence correct it."
-    return (
-        f"{words} Graph attention and recurrence are not used: they were not asked for, or frames "
-        "held out of training did not confirm them."
-    )
+    why = "they were not trained"
+    if getattr(model, "history_", None):
+        why = "frames held out of training did not confirm them"
+    return f"{words} Graph attention and recurrence are not used: {why}."
 
 
 def _add_responses(page, model, networks, coords, truth, targets) -> None:
@@ -314,9 +379,10 @@ def _add_responses(page, model, networks, coords, truth, targets) -> None:
         networks = coords = truth = targets = None
     page.figure(
         "Haemodynamic responses",
-        "Unit-peak responses"
+        "Responses"
         + ("" if of_regions else " of channels, as the published network has them")
-        + (", from early to late." if len(model.hrf_) > 1 else ".")
+        + (", from early to late" if len(model.hrf_) > 1 and targets is None else "")
+        + ", each scaled to a peak of 1."
         + ("" if truth is None else " Dashed: the simulation's truth."),
         viz.plot_hrf, model, targets=targets, truth=truth,
     )  # fmt: skip
@@ -330,7 +396,8 @@ def _add_responses(page, model, networks, coords, truth, targets) -> None:
             "Time to peak", "Time to peak of every region's response.",
             viz.plot_hrf_map, model, coords,
         )  # fmt: skip
-    page.table("Response shapes", *response_table(model))
+    # A hundredth of a second is finer than any interval.
+    page.table("Response shapes", *response_table(model), decimals=2)
 
 
 def response_table(model) -> tuple[pd.DataFrame, str]:

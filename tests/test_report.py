@@ -60,7 +60,7 @@ def test_translator_in_a_report(report, people, translator, tmp_path):
     assert "Graph between regions" not in text and "Graph between channels" not in text
     assert "&lt;simulated&gt;" in text and "<simulated>" not in text
     assert people.target_names[0] in text
-    peak = f"{translator.hrf_peak_time_[0]:.3f}"
+    peak = f"{translator.hrf_peak_time_[0]:.2f}"
     assert peak in text
     # No correction was trained: there is no history to draw.
     assert "Training of graph attention" not in text
@@ -81,8 +81,12 @@ def test_result_in_a_report(report, people, tmp_path):
     assert "mean Spearman" in text and "r: Pearson correlation" in text
     score = result.summary().loc["SambaTranslator", "mean"]
     assert f"{score:.3f}" in text
-    first, rest = result.verdict.split(". ", 1)
-    at = [text.index(html.escape(words)) for words in (first, rest, "translator above")]
+    assert "6 regions, 2 recordings of 2 people; 2 folds, each of people that training had not seen" in text
+    # Baselines have in sentences the names that they have in the table.
+    words = result.verdict.replace("baseline, mean (", "baseline, mean of training frames (")
+    words = words.replace("baseline, ridge_canonical (", "baseline, ridge, canonical (")
+    first, rest = words.split(". ", 1)
+    at = [text.index(html.escape(words)) for words in (first, rest, "translator is higher by")]
     assert at == sorted(at)
 
 

@@ -89,16 +89,16 @@ def write_report(
     """Write the HTML report of one person or of the group."""
     with mne.use_log_level("ERROR"):
         report = mne.Report(title=title)
-        report.add_html(_runs(pairs), title="Runs", section="Data")
-        if len(table):
-            report.add_html(
-                table_html(table), title="Scores of the way back", section="BOLD to band power"
-            )
         places = _places_of(pairs[0].masker, list(pairs[0].bold.columns))
         add_to_report(
             report, translator, result=result, section="The model, fitted to all runs",
             coords=places,
         )  # fmt: skip
+        if len(table):
+            report.add_html(
+                table_html(table), title="Scores of the way back", section="BOLD to band power"
+            )
+        report.add_html(_runs(pairs), title="Runs", section="Data")
         report.save(path, overwrite=True, open_browser=False)
 
 

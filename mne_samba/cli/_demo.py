@@ -260,10 +260,10 @@ def _add_summary(report, result, truth, real, sleep) -> None:
     found = table_html(truth)
     held_out = table_html(real.table.set_index("model").rename_axis(None))
     report.add_html(
-        f"<p><strong>{SLEEP}</strong></p>{people}"
-        f"<p><strong>{REAL}</strong> Each half is predicted by a response that was learnt on the "
-        f"other half.</p>{held_out}"
-        f"<p><strong>{SIMULATED}</strong> Each person's BOLD is predicted from source time courses "
+        f"<p><strong>{html.escape(sleep.verdict)}</strong></p><p>{SLEEP}</p>{people}"
+        f"<p>{REAL} Each half is predicted by a response that was learnt on the other half.</p>"
+        f"{held_out}<p><strong>{html.escape(result.verdict)}</strong></p><p>{SIMULATED} Each "
+        "person's BOLD is predicted from source time courses "
         "by models that were trained on the other person alone. About two regions in ten draw on "
         "other sources in the other person and cannot be predicted so. <em>Clean</em>: against "
         "BOLD before noise was added; <em>ceiling</em>: clean BOLD as the prediction.</p>"

@@ -258,7 +258,7 @@ class EvaluationResult:
         -------
         difference : dict
             ``unit``, ``n``, ``mean``, ``ci_low``, ``ci_high`` and ``p_sign_flip`` of
-            ``model - other``.
+            ``model - other``; ``n_higher``, in how many of the ``n`` it is above zero.
 
         Raises
         ------
@@ -266,7 +266,8 @@ class EvaluationResult:
             If a model or metric is unknown.
         """
         first, second = self._units(model, metric), self._units(other, metric)
-        return _statistics((first - second).dropna())
+        difference = (first - second).dropna()
+        return {**_statistics(difference), "n_higher": int((difference > 0).sum())}
 
     def summary(self) -> pd.DataFrame:
         """Return one row per model and null.
@@ -341,7 +342,10 @@ class EvaluationResult:
         zero = [model for model in self.models_ if self._is_zero(model)]
         if not zero:
             return ""
-        return f"{', '.join(zero)}: predictions are constant, and a constant counts as 0."
+        return (
+            f"Zero by definition: {', '.join(zero)} (predictions that do not change over time have "
+            "no correlation, and count as 0)."
+        )
 
     def _is_zero(self, model: str) -> bool:
         """Whether each score of a model is exactly zero."""

@@ -4,6 +4,7 @@ import numpy as np
 
 # Models that are no rivals: they know the answer, or were given the wrong one.
 _NO_RIVALS = ("ceiling", "null: ")
+_INTERVAL = "(LearnableHRF(n_bootstrap=200) for responses)"
 _METRICS = {"spearman": "Spearman correlation", "pearson": "Pearson correlation", "r2": "R^2"}
 
 
@@ -59,16 +60,38 @@ def what_follows(result) -> str:
     """Say what may be made of responses, band weights and maps."""
     shown, better, _ = _claims(result)
     if shown and better:
-        return (
-            "Responses, band weights and maps may be interpreted; what is said of single regions "
-            "needs intervals (LearnableHRF(n_bootstrap=200) for responses)."
-        )
+        return f"What the model learnt may be interpreted{_of_regions(result)}."
     if shown:
         return (
             "That the model predicts may be said; its responses, band weights and maps describe "
             "this fit, and are no evidence beyond what the baseline shows."
         )
     return "Responses, band weights and maps of the model must not be interpreted."
+
+
+def passing_regions(result) -> list:
+    """Regions above chance, corrected for their number, best first."""
+    table = result.p_values_of(result.translator).sort_values("score", ascending=False)
+    return list(table.loc[table["p_max"] < 0.05, "target"])
+
+
+def _things(result) -> str:
+    """Name what is predicted: log power has channels and bands for targets."""
+    return "regions" if result.quantity == "BOLD" else "targets"
+
+
+def _of_regions(result) -> str:
+    """Continue a sentence with the regions for which it holds."""
+    passing, n_regions = passing_regions(result), len(result.target_names_)
+    if len(passing) == n_regions:
+        return f"; what is said of one region needs an interval {_INTERVAL}"
+    if not passing:
+        return " for the regions together, and for no single one: none passes by itself"
+    few = f" ({', '.join(map(str, passing))})" if len(passing) <= 3 else ""
+    return (
+        f" for the regions together; for single ones only where they pass{few}, and with an "
+        f"interval {_INTERVAL}"
+    )
 
 
 def _against_chance(result) -> tuple[bool, str]:
@@ -82,8 +105,11 @@ def _against_chance(result) -> tuple[bool, str]:
             "(nulls='circular_shift')."
         )
     p, floor = result.mean_null()[2], result.p_floor(result.translator)
-    n_regions = int((result.p_values_of(result.translator)["p_max"] < 0.05).sum())
-    regions = f"{n_regions} of {len(result.target_names_)} targets pass corrected for their number"
+    n_regions = len(passing_regions(result))
+    regions = (
+        f"{n_regions} of {len(result.target_names_)} {_things(result)} pass when corrected for "
+        "their number"
+    )
     if p <= 0.05:
         return True, f"{what} of {score:.3f}, above chance (p {p_words(p, floor)}); {regions}."
     why = ""
@@ -103,19 +129,27 @@ def _against_baseline(result) -> tuple[bool, str, str]:
     if rival is None:
         return False, "", "It was not compared with any baseline."
     found = result.compare(result.translator, rival)
-    own, other = result.target_scores(), result.target_scores(rival)
-    n_better, n_regions = int((own > other).sum()), int(np.isfinite(own - other).sum())
     numbers = f"difference {found['mean']:+.3f}"
-    people = "people" if found["unit"] == "subject" else "blocks of one person"
     if np.isfinite(found["ci_low"]):
         numbers += f", 95 % interval {found['ci_low']:+.3f} to {found['ci_high']:+.3f}"
-    numbers += f" over {found['n']} {people}"
-    if found["unit"] == "subject" and np.isfinite(found["p_sign_flip"]):
+    n, of_people = found["n"], found["unit"] == "subject"
+    numbers += (
+        f" over {n} people"
+        if of_people
+        else f" over {n} blocks of one person, which say nothing of other people"
+    )
+    own, other = result.target_scores(), result.target_scores(rival)
+    n_better, n_regions = int((own > other).sum()), int(np.isfinite(own - other).sum())
+    higher = f"{n_better} of {n_regions} {_things(result)}"
+    if of_people:
+        higher = f"{found['n_higher']} of {n} people and {higher}"
+    numbers += f"; higher in {higher}"
+    if of_people and np.isfinite(found["p_sign_flip"]):
         # Signs all alike and their mirror image, of all that people can have.
-        floor = 2.0 ** (1 - found["n"])
-        numbers += f", sign-flip p {p_words(found['p_sign_flip'], floor)}"
-        numbers += f", the least that {found['n']} people can have" if floor > 0.05 else ""
-    numbers += f"; higher in {n_better} of {n_regions} targets"
+        floor = 2.0 ** (1 - n)
+        numbers += f"; sign-flip p {p_words(found['p_sign_flip'], floor)}"
+        if floor > 0.05:
+            numbers += f", where {n} people cannot have less than {floor:.2g}"
     better = bool(found["ci_low"] > 0)
     worse = bool(found["ci_high"] < 0)
     words = "better" if better else "worse" if worse else "not shown to be better"
@@ -125,13 +159,15 @@ def _against_baseline(result) -> tuple[bool, str, str]:
 def _with_confounds_out(result) -> tuple[bool, str]:
     """Whether prediction is left with confounds out of both sides, and the sentence."""
     score, _, p = result.mean_null("partial")
-    numbers = f"{score:.3f}, p {p_words(p, result.p_floor('partial'))}"
+    metric = _METRICS.get(result.metric, result.metric)
+    numbers = f"mean {metric} {score:.3f}, p {p_words(p, result.p_floor('partial'))}"
     if p <= 0.05:
         return (
             True,
-            f"With confounds taken out of both sides, it is still above chance ({numbers}).",
+            f"With the confounds removed from measured and predicted {result.quantity}, it is "
+            f"still above chance ({numbers}).",
         )
     return False, (
-        "Nothing was shown beyond the confounds: with them taken out of both sides, nothing is "
-        f"left ({numbers})."
+        "Nothing was shown beyond the confounds: with them removed from measured and predicted "
+        f"{result.quantity}, the score is not above chance ({numbers})."
     )

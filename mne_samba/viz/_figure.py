@@ -182,12 +182,12 @@ def color_scale(values) -> tuple[str, float, float]:
 
 
 def fade(fig: Figure, words: str) -> None:
-    """Veil a figure, and say across it why."""
+    """Veil a figure without a title of its own, and say above it why."""
     veil = Rectangle((0, 0), 1, 1, transform=fig.transFigure, color="w", alpha=0.6, lw=0, zorder=90)
     fig.add_artist(veil)
-    fig.text(
-        0.5, 0.5, words, ha="center", va="center", fontsize=10, color="0.25", zorder=91, wrap=True,
-        bbox={"facecolor": "w", "edgecolor": "0.6", "boxstyle": "round,pad=0.4", "alpha": 0.85},
+    fig.suptitle(
+        words, fontsize=9, color="0.25", zorder=91,
+        bbox={"facecolor": "w", "edgecolor": "0.6", "boxstyle": "round,pad=0.4"},
     )  # fmt: skip
 
 

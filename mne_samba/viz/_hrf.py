@@ -205,7 +205,7 @@ def _dress(fig, panels, axes) -> None:
         if not shared and (axes is not None or index % columns == 0):
             panel.set_ylabel("response (unit peak)")
         if axes is not None or index >= len(panels) - columns:
-            panel.set_xlabel("time after event (s)")
+            panel.set_xlabel("time after activity (s)")
     if len(panels[0].get_legend_handles_labels()[1]) > 1:
         legend_below(fig, panels[0], axes, inside="best")
 

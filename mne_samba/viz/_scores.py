@@ -85,7 +85,8 @@ def plot_scores(
     Returns
     -------
     fig : Figure
-        One dot per region, a bar at the mean, the null's central 95 % in grey.
+        One dot per region, a bar at the mean; in grey the central 95 % of the null, light that of
+        single regions, dark that of their mean.
 
     Raises
     ------
@@ -121,9 +122,16 @@ def _strips(panel, found: dict, null, label: str) -> None:
         panel.plot([np.nanmean(values)] * 2, [row - 0.34, row + 0.34], color="k", lw=1.8)
     panel.axvline(0, color="0.6", lw=0.8, zorder=0)
     if null is not None:
-        low, high = np.nanpercentile(as_matrix(null, "null"), [2.5, 97.5])
-        panel.axvspan(low, high, color="0.9", zorder=-1, lw=0, label="null, central 95 %")
-        panel.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+        null = as_matrix(null, "null")
+        # Dots are compared with the null of single regions, bars with that of their mean.
+        for draws, color, of_what in (
+            (null, "0.92", "a region"),
+            (null.mean(1), "0.82", "the mean"),
+        ):
+            low, high = np.nanpercentile(draws, [2.5, 97.5])
+            label_ = f"null of {of_what}, central 95 %"
+            panel.axvspan(low, high, color=color, zorder=-1, lw=0, label=label_)
+        panel.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2)
     panel.set_yticks(range(len(found)), list(found))
     panel.set_ylim(len(found) - 0.5, -0.5)
     panel.set_xlabel(f"{label} (one dot per region, bar: mean)")
@@ -172,7 +180,7 @@ def plot_null(
         p, floor = p_value(observed, draws), p_value(np.inf, draws)
     fig, (panel,) = make_axes(axes, 1, 1, 2.5, width=4.2)
     panel.hist(draws, bins="auto", color="0.75", edgecolor="w", linewidth=0.4, label="null")
-    name = MODEL_NAMES.get(model, model) or "observed"
+    name = MODEL_NAMES.get(model, model) or "observed score"
     panel.axvline(observed, color=COLORS[1], lw=1.8, label=name)
     level = np.percentile(draws, 95)
     label = "95th percentile of null"

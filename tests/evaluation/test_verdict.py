@@ -49,7 +49,8 @@ def test_a_strong_result_may_be_interpreted(strong):
     assert "above chance (p <= 0.005)" in text
     better = strong.compare("FrameRidge", "mean")
     assert f"better than the best baseline, mean (difference {better['mean']:+.3f}" in text
-    assert "over 5 people" in text and "may be interpreted; what is said of single" in text
+    assert "over 5 people; higher in 5 of 5 people and" in text
+    assert "may be interpreted; what is said of one region needs an interval" in text
 
 
 def test_noise_shows_nothing():
@@ -79,7 +80,7 @@ def test_results_print_short(strong):
     text, page = repr(strong), strong._repr_html_()
     assert len(text) < 2000 and len(page) < 4000
     assert strong.verdict in text and "<= 0.005" in text
-    assert "mean: predictions are constant, and a constant counts as 0." in text
+    assert "Zero by definition: mean (predictions that do not change" in text
     assert "&lt;= 0.005" in page and "<script" not in page
 
 

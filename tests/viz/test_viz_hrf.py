@@ -19,7 +19,7 @@ def test_responses_with_interval_and_truth():
     )  # fmt: skip
     (panel,) = fig.axes
     assert panel.get_title(loc="left") == "b"
-    assert panel.get_xlabel() == "time after event (s)"
+    assert panel.get_xlabel() == "time after activity (s)"
     assert panel.get_ylabel() == "response (unit peak)"
     assert_allclose(panel.lines[0].get_ydata(), HRF[1])
     assert_allclose(panel.lines[1].get_ydata(), double_gamma(TIMES, PARAMS[1]))

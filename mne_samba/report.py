@@ -29,7 +29,7 @@ _PHONE = """@media (max-width: 600px) {
   .accordion-body { padding: 8px 6px; }
   .accordion-button .badge { display: none; }
   .accordion-body figure { overflow-x: auto; }
-  .accordion-body figure img { max-width: none; width: 560px; }
+  .accordion-body figure img { max-width: none; zoom: 0.6; }
 }"""
 # Rows keep their names in sight where a table is wider than its place.
 _TABLES = """.scrolling { overflow: auto; max-height: 45em; font-size: 0.85em; }
@@ -224,7 +224,7 @@ def _add_result(page, result, coords, targets) -> None:
         "regression is on band power. "
         + ("Shuffled pairings are a single draw. " * any("shuffled" in m for m in result.models_))
         + ("The interval of circular shifts holds 95 % of them. " * bool(result.null_))
-        + html.escape(_named(result.note)),
+        + ("A prediction that never changes counts as 0." if result.note else ""),
     )  # fmt: skip
     page.figure(
         "Scores by region",
@@ -256,7 +256,7 @@ def _add_result(page, result, coords, targets) -> None:
 def _named(words: str) -> str:
     """Call baselines in sentences what tables and figures call them."""
     for key, name in RESULT_NAMES.items():
-        words = words.replace(f"baseline, {key} (", f"baseline, {name} (")
+        words = words.replace(f"baseline ({key})", f"baseline ({name})")
     return words
 
 

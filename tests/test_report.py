@@ -81,10 +81,13 @@ def test_result_in_a_report(report, people, tmp_path):
     assert "mean Spearman" in text and "r: Pearson correlation" in text
     score = result.summary().loc["SambaTranslator", "mean"]
     assert f"{score:.3f}" in text
-    assert "6 regions, 2 recordings of 2 people; 2 folds, each of people that training had not seen" in text
+    assert (
+        "6 regions, 2 recordings of 2 people; 2 folds, each of people that training had not seen"
+        in text
+    )
     # Baselines have in sentences the names that they have in the table.
-    words = result.verdict.replace("baseline, mean (", "baseline, mean of training frames (")
-    words = words.replace("baseline, ridge_canonical (", "baseline, ridge, canonical (")
+    words = result.verdict.replace("baseline (mean)", "baseline (mean of training frames)")
+    words = words.replace("baseline (ridge_canonical)", "baseline (ridge, canonical)")
     first, rest = words.split(". ", 1)
     at = [text.index(html.escape(words)) for words in (first, rest, "translator is higher by")]
     assert at == sorted(at)

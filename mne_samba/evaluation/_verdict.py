@@ -147,13 +147,13 @@ def _against_baseline(result) -> tuple[bool, str, str]:
     if of_people and np.isfinite(found["p_sign_flip"]):
         # Signs all alike and their mirror image, of all that people can have.
         floor = 2.0 ** (1 - n)
-        numbers += f"; sign-flip p {p_words(found['p_sign_flip'], floor)}"
+        numbers += f"; sign-flip p = {found['p_sign_flip']:.2g}"
         if floor > 0.05:
-            numbers += f", where {n} people cannot have less than {floor:.2g}"
+            numbers += f", and {n} people allow none below {floor:.2g}"
     better = bool(found["ci_low"] > 0)
     worse = bool(found["ci_high"] < 0)
     words = "better" if better else "worse" if worse else "not shown to be better"
-    return better, words, f"It is {words} than the best baseline, {rival} ({numbers})."
+    return better, words, f"It is {words} than the best baseline ({rival}): {numbers}."
 
 
 def _with_confounds_out(result) -> tuple[bool, str]:

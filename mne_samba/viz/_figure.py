@@ -185,10 +185,8 @@ def fade(fig: Figure, words: str) -> None:
     """Veil a figure without a title of its own, and say above it why."""
     veil = Rectangle((0, 0), 1, 1, transform=fig.transFigure, color="w", alpha=0.6, lw=0, zorder=90)
     fig.add_artist(veil)
-    fig.suptitle(
-        words, fontsize=9, color="0.25", zorder=91,
-        bbox={"facecolor": "w", "edgecolor": "0.6", "boxstyle": "round,pad=0.4"},
-    )  # fmt: skip
+    # On the left, where a phone begins to show a figure.
+    fig.suptitle(words, x=0.02, ha="left", fontsize=9, weight="bold", color="0.2", zorder=91)
 
 
 def tick_names(axis, names: Sequence[str], inches: float, rotation: float | None = None) -> None:

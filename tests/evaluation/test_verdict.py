@@ -48,7 +48,7 @@ def test_a_strong_result_may_be_interpreted(strong):
     assert p == floor == 1 / 200
     assert "above chance (p <= 0.005)" in text
     better = strong.compare("FrameRidge", "mean")
-    assert f"better than the best baseline, mean (difference {better['mean']:+.3f}" in text
+    assert f"better than the best baseline (mean): difference {better['mean']:+.3f}" in text
     assert "over 5 people; higher in 5 of 5 people and" in text
     assert "may be interpreted; what is said of one region needs an interval" in text
 
@@ -66,7 +66,7 @@ def test_what_the_best_baseline_does_as_well_is_no_evidence():
     signals, targets, _ = simulate(n_people=4, n_frames=300, strength=0.8)
     options = {**OPTIONS, "baselines": {"same": FrameRidge()}}
     text = evaluate(FrameRidge(), signals, targets, **options).verdict
-    assert "not shown to be better than the best baseline, same (difference +0.000" in text
+    assert "not shown to be better than the best baseline (same): difference +0.000" in text
     assert "no evidence beyond what the baseline shows" in text
 
 

@@ -85,6 +85,8 @@ sphinx_gallery_conf = {
     "reference_url": {"mne_samba": None},
     "backreferences_dir": "generated/backreferences",
     "show_memory": False,
+    # A figure is shown: its name says no more.
+    "ignore_repr_types": "matplotlib",
 }
 
 html_theme = "pydata_sphinx_theme"

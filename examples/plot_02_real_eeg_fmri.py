@@ -34,7 +34,7 @@ for band in ("SW", "alpha"):
     axes[0].plot(minutes, power[0][0, data.bands.index(band)], lw=0.5, label=band)
 axes[1].plot(minutes, states[0]["rest"], lw=0.5, color="0.3")
 axes[0].set(ylabel="log power", title="Real: one person")
-axes[0].legend(frameon=False)
+axes[0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
 axes[1].set(ylabel="rest (log odds)", xlabel="time (min)")
 plt.show()
 

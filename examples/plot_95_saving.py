@@ -59,8 +59,8 @@ masker = NiftiLabelsMasker(image.labels_img, standardize=None).fit()
 volumes = shared.predict_image(data.raws[2], masker)
 print("image:", volumes.shape)
 display = plotting.plot_glass_brain(
-    volumes.slicer[..., 60], plot_abs=False, cmap="RdBu_r", colorbar=True,
-    title="Simulated: predicted BOLD at 120 s (a.u.)",
+    volumes.slicer[..., 60], plot_abs=False, cmap="RdBu_r", colorbar=True, symmetric_cbar=True,
+    threshold=1e-6, title="Simulated: predicted BOLD at 120 s (a.u.)",
 )  # fmt: skip
 plt.show()
 

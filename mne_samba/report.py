@@ -87,7 +87,8 @@ def add_to_report(
     targets : str | int | list | None
         Regions of figures that show some; None lets each figure choose.
     note : str | None
-        What readers must know, put first, for instance that data are simulated.
+        What readers must know, put first. None says that data are simulated where ``truth`` is
+        given.
     image_format : "png" | "svg"
         Format of figures.
 
@@ -109,6 +110,8 @@ def add_to_report(
     if not isinstance(report, mne.Report):
         raise TypeError(f"report must be an mne.Report, got {type(report).__name__}.")
     check_option(image_format, "image_format", ("png", "svg"))
+    if note is None and truth is not None:
+        note = "SIMULATED data: the truth is known, and drawn where it can be."
     is_result = _is_result(obj)
     if not is_result and not any(hasattr(obj, name) for name in ("hrf_", "band_attention_")):
         raise TypeError(
@@ -337,7 +340,8 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
     if hasattr(model, "patterns_"):
         page.figure(
             "Activation patterns",
-            "Band power that goes with a region's predicted BOLD (Haufe et al. 2014).",
+            "Band power that goes with a rise of a region's predicted BOLD by one standard "
+            "deviation (Haufe et al. 2014).",
             viz.plot_patterns, model, targets=targets, networks=networks,
         )  # fmt: skip
     if hasattr(model, "graph_"):
@@ -442,6 +446,10 @@ def _add_graphs(page, model, regions: dict, sources: dict) -> None:
         if kind == "source":
             places = {name.removeprefix("source_"): place for name, place in sources.items()}
         # What graph attention did not learn is similarity of the data, and no part of the model.
+        if kind == "bipartite" and not any(
+            places[name] is None for name in ("coords", "source_coords")
+        ):
+            caption += " On the brain, light dots are sources and dark ones BOLD regions."
         used = kind == "bipartite" or getattr(model.graph_, f"{kind}_attention", None) is not None
         if used and getattr(model.graph_, kind) is not None:
             page.figure(title, caption, viz.plot_graph, model, kind, **places)

@@ -28,13 +28,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     demo = commands.add_parser(
         "demo",
-        help="evaluate the translator on simulated people, a response on a real recording",
+        help="models, scores and a report of real EEG-fMRI and of simulated people",
         description=(
-            "Simulate two people, predict each one's BOLD from a translator trained on the other, "
-            "beside ridge regression, the train mean and nulls; then learn a haemodynamic response "
-            "on one half of a real calcium and BOLD recording and predict the other. Writes "
-            "report.html, scores.csv, scores_by_region.csv, calcium_bold.csv and translator.samba. "
-            "Needs no network."
+            "Predict real people from models of the others (band power of sleep EEG, states "
+            "decoded from fMRI); learn a haemodynamic response on one half of a real calcium and "
+            "BOLD recording and predict the other; simulate two people and predict each one's "
+            "BOLD from a translator trained on the other. Baselines and nulls stand beside. Writes "
+            "report.html, eeg_fmri_sleep.csv, calcium_bold.csv, scores.csv, scores_by_region.csv "
+            "and translator.samba. Takes minutes; needs no network."
         ),
     )
     demo.add_argument(

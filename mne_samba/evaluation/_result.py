@@ -359,6 +359,7 @@ class EvaluationResult:
 
     def _repr_html_(self) -> str:
         table = self._table().to_html(float_format="{:.3f}".format, na_rep="", border=0)
+        table = table.replace("<td>", '<td style="white-space: nowrap">')
         note = html.escape(self.note)
         return f"<p>{html.escape(self.verdict)}</p>{table}<p>{note}</p>"
 

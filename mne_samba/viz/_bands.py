@@ -157,7 +157,8 @@ def plot_band_attention(
     else:
         ratios = [1.2, 0.9 + 0.24 * n_bands]
         fig, (*heads, panel) = _row_and_wide(axes, n_bands, 2.5 + 0.24 * n_bands, ratios)
-        _heads(heads, seen.T, info, scale, label, labels)
+        _heads(heads, seen.T, info, scale, None, labels)
+    # Heads share the scale of the matrix.
     _matrix(panel, values, labels, ch_names, networks, scale, label, opacity)
     panel.set_xlabel("channel" if info is not None else "channel or source region")
     if kind == "attention" and n_channels > 1 and np.allclose(values, values[0], atol=1e-3):
@@ -244,7 +245,7 @@ def plot_patterns(
             _heads(heads, seen[target].T, info, (SIGNED, -top, top), None, titles)
             heads[0].set_ylabel(names[target].replace("_", "\n"), fontsize=7)
     else:
-        fig, panels = make_axes(axes, len(chosen), 1, 0.7 + (0.6 + 0.2 * n_bands) * len(chosen))
+        fig, panels = make_axes(axes, len(chosen), 1, 1.3 + (0.4 + 0.2 * n_bands) * len(chosen))
         for panel, target in zip(panels, chosen, strict=True):
             values = patterns[target]
             _matrix(panel, values, labels, ch_names, networks, (SIGNED, -top, top), None)
@@ -252,7 +253,7 @@ def plot_patterns(
             if panel is not panels[-1]:
                 panel.set_xticklabels([])
         panels[-1].set_xlabel("channel or source region")
-    color_bar(panels, SIGNED, -top, top, "pattern (s.d. of band power)")
+    color_bar(panels, SIGNED, -top, top, "band power (s.d.)")
     return finish(fig, show, title)
 
 

@@ -92,7 +92,7 @@ def plot_hrf(
         latest and some between.
     networks : sequence of str | None
         Network of each region: one panel per network instead of one per region, with every region
-        as a thin line, their mean, and its 95 % interval over regions.
+        as a thin line, their mean and, of three regions or more, its 95 % interval.
     interval : pair of arrays, each (n_targets, n_times) | None
         Low and high end of every response. Where a `LearnableHRF` was fitted with
         ``n_bootstrap``, the interval of the time to peak is drawn above the response in any case;
@@ -180,9 +180,16 @@ def _draw_networks(hrf, times, networks, truth, axes):
         rows = hrf[networks == network]
         mean, low, high = np.transpose([mean_interval(column) for column in rows.T])
         panel.plot(times, rows.T, color="0.7", lw=0.6)
-        panel.fill_between(
-            times, low, high, color=COLORS[0], alpha=0.25, lw=0, label="95 % interval over regions"
-        )
+        if len(rows) > 2:  # of two, the interval of the mean is wider than any response
+            panel.fill_between(
+                times,
+                low,
+                high,
+                color=COLORS[0],
+                alpha=0.25,
+                lw=0,
+                label="95 % interval of the mean",
+            )
         panel.plot(times, mean, color=COLORS[0], lw=1.6, label="mean estimated")
         if truth is not None:
             panel.plot(
@@ -190,6 +197,9 @@ def _draw_networks(hrf, times, networks, truth, axes):
                 label="mean truth (simulated)",
             )  # fmt: skip
         panel.set_title(f"{network} (n = {len(rows)})", loc="left")
+    # Wide intervals of few regions would leave no room for responses.
+    margin = 0.08 * np.ptp(hrf)
+    panels[0].set_ylim(min(hrf.min(), 0.0) - margin, hrf.max() + margin)
     return fig, panels
 
 
@@ -206,8 +216,10 @@ def _dress(fig, panels, axes) -> None:
             panel.set_ylabel("response (unit peak)")
         if axes is not None or index >= len(panels) - columns:
             panel.set_xlabel("time after activity (s)")
-    if len(panels[0].get_legend_handles_labels()[1]) > 1:
-        legend_below(fig, panels[0], axes, inside="best")
+    # Not every panel has every kind of line.
+    fullest = max(panels, key=lambda panel: len(panel.get_legend_handles_labels()[1]))
+    if len(fullest.get_legend_handles_labels()[1]) > 1:
+        legend_below(fig, fullest, axes, inside="best")
 
 
 @styled

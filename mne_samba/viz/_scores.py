@@ -184,7 +184,7 @@ def plot_null(
     panel.axvline(observed, color=COLORS[1], lw=1.8, label=name)
     level = np.percentile(draws, 95)
     label = "95th percentile of null"
-    panel.axvline(level, ymax=0.68, color="0.4", lw=0.9, ls="--", label=label)
+    panel.axvline(level, ymax=0.62, color="0.4", lw=0.9, ls="--", label=label)
     panel.set(
         xlabel=f"{_label(metric or 'score')}, mean over regions",
         ylabel=f"circular shifts (of {len(draws)})",

@@ -53,6 +53,28 @@ def test_a_strong_result_may_be_interpreted(strong):
     assert "may be interpreted; what is said of one region needs an interval" in text
 
 
+def test_of_single_regions_only_those_that_pass_may_be_interpreted():
+    """One region of four follows the signals: the mean is above chance, three regions are not."""
+    rng = np.random.default_rng(0)
+    signals, targets, _ = simulate(n_people=5, n_frames=300, strength=0.8)
+    for target in targets:
+        target[:, 1:] = rng.standard_normal(target[:, 1:].shape)
+    result = evaluate(FrameRidge(), signals, targets, **OPTIONS)
+    n_regions, name = len(result.target_names_), result.target_names_[0]
+    assert f"1 of {n_regions} regions pass" in result.verdict
+    assert f"for single ones only where they pass ({name}), and with an interval" in result.verdict
+
+
+def test_few_people_are_no_test(strong):
+    """Four people have 16 patterns of signs, and no p value below .12."""
+    signals, targets, _ = simulate(n_people=4, n_frames=300, strength=0.8)
+    text = evaluate(FrameRidge(), signals, targets, **OPTIONS).verdict
+    assert "higher in 4 of 4 people" in text
+    assert "sign-flip p = 0.12, and 4 people allow none below 0.12" in text
+    difference = strong.compare("FrameRidge", "mean")
+    assert difference["n_higher"] == difference["n"] == 5
+
+
 def test_noise_shows_nothing():
     rng = np.random.default_rng(0)
     signals = [rng.standard_normal((4, 300)) for _ in range(3)]

@@ -84,7 +84,7 @@ def test_patterns_draw_the_strongest_regions():
     limits = {axis.images[0].get_clim() for axis in panels}
     top = np.abs(patterns).max()
     assert limits == {(-top, top)}
-    assert "pattern (s.d. of band power)" in [axis.get_ylabel() for axis in fig.axes]
+    assert "band power (s.d.)" in [axis.get_ylabel() for axis in fig.axes]
 
 
 def test_patterns_on_the_head(info):

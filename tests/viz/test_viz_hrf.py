@@ -44,6 +44,17 @@ def test_responses_by_network():
     assert_allclose(lines[2].get_ydata(), (HRF[0] + HRF[2]) / 2)
 
 
+def test_few_regions_of_a_network_leave_room_for_responses():
+    """The interval of two means reaches to several times their peak."""
+    hrf = np.vstack([HRF, HRF[::-1]])
+    fig = plot_hrf(hrf, TIMES, networks=["V", "V", "D", "D", "D", "D"], show=False)
+    assert [len(panel.collections) for panel in fig.axes] == [0, 1]
+    low, high = fig.axes[0].get_ylim()
+    assert low < hrf.min() < hrf.max() < high < 1.5 * hrf.max()
+    (legend,) = fig.legends
+    assert "95 % interval of the mean" in [text.get_text() for text in legend.get_texts()]
+
+
 def test_rows_of_responses_share_a_label():
     fig = plot_hrf(np.tile(HRF, (2, 1)), TIMES, show=False)
     assert len(fig.axes) == 6

@@ -22,6 +22,10 @@ _FIXED = (
     "for or because it predicted frames held out of training no worse. That it peaks at 5 s says "
     "nothing about these data."
 )
+_ZERO = (
+    "All weights are zero: the model predicts the mean of every region. There are no responses, "
+    "band weights, patterns or maps to show."
+)
 # The table of contents takes the width that figures need on a phone.
 _PHONE = """@media (max-width: 600px) {
   #toc { display: none; }
@@ -276,7 +280,7 @@ def what_was_scored(result) -> str:
         f"{len(result.target_names_)} {'regions' if result.quantity == 'BOLD' else 'targets'}, "
         f"{_count(len(n_frames), 'recording')} of {_count(n_people, 'person', 'people')}; "
         f"{_count(n_folds, 'fold')}, each of "
-        + ("people that training had not seen." if whole else "blocks of these recordings.")
+        + ("people that training had not seen." if whole else "blocks of time.")
     )
 
 
@@ -310,6 +314,9 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
     networks = sources["source_networks"]
     if hasattr(model, "corrections_kept_"):
         page.text("What was fitted", f"<p>{what_was_fitted(model)}</p>")
+    if hasattr(model, "band_gain_") and not np.any(model.band_gain_):
+        page.text("Weights", f"<p>{_ZERO}</p>")
+        return
     if getattr(model, "hrf_family_", None) == "canonical":
         page.text("Haemodynamic responses", f"<p>{_FIXED}</p>")
     elif hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:

@@ -192,8 +192,9 @@ class _Run:
         if args.corrections == "always":
             model = (InverseSambaModel if inverse else SambaModel)(corrections="always")
         kind = InverseTranslator if inverse else SambaTranslator
+        trainer = Trainer() if args.window is None else Trainer(window=args.window)
         return kind(
-            t_r=pairs[0].t_r, model=model, reader=reader, trainer=Trainer(window=args.window),
+            t_r=pairs[0].t_r, model=model, reader=reader, trainer=trainer,
             random_state=args.seed, verbose="ERROR",
         )  # fmt: skip
 
@@ -216,7 +217,10 @@ class _Run:
             window=self.args.window, context=_CONTEXT, subject=f"sub-{subject}",
             run=[p.run or "1" for p in pairs], reader=pairs[0].reader,
         )  # fmt: skip
-        splitter = BlockedTimeSplit(n_splits=self.args.folds or 5)
+        length = epochs.metadata["n_frames"].iloc[0] * pairs[0].t_r
+        self.say(f"  {len(epochs)} windows of {length:g} s")
+        folds = self.args.folds
+        splitter = None if folds is None else BlockedTimeSplit(n_splits=folds)
         self._results(folder, pairs, epochs, y, None, splitter, head, start)
 
     def _group(self, subjects: list[str]) -> int:
@@ -283,8 +287,8 @@ class _Run:
 
     def _backward(self, model, X, y, groups, splitter) -> pd.DataFrame:
         """Score BOLD to log band power, channel by channel and band by band."""
-        if groups is not None:
-            splitter = splitter or GroupKFold(len(set(groups)))
+        if splitter is None:
+            splitter = BlockedTimeSplit(5) if groups is None else GroupKFold(len(set(groups)))
         rows = []
         for fold, (train, test) in enumerate(splitter.split(X, y, groups)):
             fitted = clone(model).fit(take(y, train), take(X, train))

@@ -114,9 +114,13 @@ def add_bids(commands) -> None:
         help="where people differ in their channels (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--folds", type=_count, help="blocks of time, or of people (default: 5, one person each)"
+        "--folds", type=_count,
+        help="blocks of time (default: 5, fewer where runs are short), or of people (default: one "
+        "person each)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--window", type=_positive, help="seconds (default: 60, less where runs are short)"
     )
-    parser.add_argument("--window", type=_positive, default=60.0, help="seconds (default: 60)")
     parser.add_argument(
         "--corrections", choices=("auto", "always", "never"), default="auto",
         help="graph attention and recurrence (default: %(default)s)",

@@ -141,5 +141,7 @@ def _runs(pairs: list[BidsPair]) -> str:
             "regions not measured": ", ".join(pair.provenance["missing_regions"]) or "none",
         })  # fmt: skip
     table = table_html(pd.DataFrame(rows).set_index("run").rename_axis(None))
-    made = html.escape(str(pairs[0].provenance["derivatives"]))
+    made = pairs[0].provenance["derivatives"] or {}
+    made = ", ".join(str(made[key]) for key in ("name", "generated_by", "doi") if made.get(key))
+    made = html.escape(made or "not named")
     return f"<p>Derivatives: {made}. mne_samba {__version__}.</p>{table}"

@@ -339,7 +339,7 @@ class EvaluationResult:
     @property
     def note(self) -> str:
         """Explains scores that are zero throughout; empty where there are none."""
-        zero = [model for model in self.models_ if self._is_zero(model)]
+        zero = [model for model in self.models_ if self.is_constant(model)]
         if not zero:
             return ""
         return (
@@ -347,8 +347,19 @@ class EvaluationResult:
             "no correlation, and count as 0)."
         )
 
-    def _is_zero(self, model: str) -> bool:
-        """Whether each score of a model is exactly zero."""
+    def is_constant(self, model: str) -> bool:
+        """Tell whether each score is exactly zero, as where predictions do not change.
+
+        Parameters
+        ----------
+        model : str
+            Name in ``models_``.
+
+        Returns
+        -------
+        constant : bool
+            For the first metric.
+        """
         rows = self.scores_[self.scores_["model"] == model]
         rows = rows.loc[rows["metric"] == self.metric, "score"].dropna()
         return bool(len(rows) and (rows == 0).all())

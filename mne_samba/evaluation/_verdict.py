@@ -113,10 +113,12 @@ def _against_chance(result) -> tuple[bool, str]:
     if p <= 0.05:
         return True, f"{what} of {score:.3f}, above chance (p {p_words(p, floor)}); {regions}."
     why = ""
-    if floor > 0.05:
+    if result.is_constant(result.translator):
+        why = ": its predictions do not change over time"
+    elif floor > 0.05:
         why = (
             f": so short a recording has {len(result.null_[result.translator])} different shifts, "
-            f"and no p below {floor:.2g} can be had"
+            f"neighbours alike, and no p below {floor:.2g} can be had"
         )
     return False, (
         f"Nothing was shown: {what} of {score:.3f}, not above chance (p {p_words(p, floor)}){why}."

@@ -112,3 +112,17 @@ def test_summary_says_how_far_above(strong):
     row = summary.loc["time"]
     assert row["above"] == found["mean"] and row["above_low"] == found["ci_low"]
     assert np.isnan(summary.loc["FrameRidge", "above"])
+
+
+class Flat(FrameRidge):
+    """Predicts the mean of training frames."""
+
+    def predict(self, X):
+        return [np.zeros_like(part) for part in super().predict(X)]
+
+
+def test_predictions_that_do_not_change_are_named():
+    signals, targets, _ = simulate(n_people=3, n_frames=200)
+    result = evaluate(Flat(), signals, targets, **OPTIONS)
+    assert "(p = 1): its predictions do not change over time." in result.verdict
+    assert result.is_constant("Flat") and not result.is_constant("time")

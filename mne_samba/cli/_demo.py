@@ -84,8 +84,9 @@ def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = Fal
 
 def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
     say = (lambda *_: None) if quiet else print
+    shown = "ERROR" if quiet else None  # before MNE 1.13, None is MNE's default level
     say("1/5  REAL EEG-fMRI: each person predicted by models of the others")
-    sleep = eeg_fmri_sleep(size.n_people, size.n_shifts, seed)
+    sleep = eeg_fmri_sleep(size.n_people, min(size.n_shifts, 199), seed, shown)
     say("2/5  REAL recording: a response learnt on one half of calcium and BOLD")
     real = calcium_bold(size.n_bootstrap, seed)
     say("3/5  SIMULATED people: each one's BOLD predicted by models trained on the other")
@@ -99,7 +100,7 @@ def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:
     result = evaluate(
         translator, data.raws, bolds, groups=data.subjects, nulls=("circular_shift",),
         n_shifts=size.n_shifts, clean=data.truth.clean_bolds, random_state=seed,
-        verbose="ERROR" if quiet else None,  # before MNE 1.13, None is MNE's default level
+        verbose=shown,
     )  # fmt: skip
     say("4/5  SIMULATED people: the translator fitted to both, its responses against truth")
     translator.fit(data.raws, bolds)
@@ -161,7 +162,9 @@ def truth_table(translator: SambaTranslator, truth) -> pd.DataFrame:
     return table
 
 
-def eeg_fmri_sleep(n_people: int, n_shifts: int, seed: int) -> EvaluationResult:
+def eeg_fmri_sleep(
+    n_people: int, n_shifts: int, seed: int, verbose: str | None = "ERROR"
+) -> EvaluationResult:
     """Predict each of real people from models of the others, beside ridge, time alone and nulls."""
     data = load_eeg_fmri_sleep()
     translator = SambaTranslator(
@@ -171,7 +174,7 @@ def eeg_fmri_sleep(n_people: int, n_shifts: int, seed: int) -> EvaluationResult:
     return evaluate(
         translator, data.power[:n_people], data.states[:n_people], metrics="pearson",
         groups=data.subjects[:n_people], nulls=("circular_shift",), n_shifts=n_shifts,
-        random_state=seed, verbose="ERROR",
+        random_state=seed, verbose=verbose,
     )  # fmt: skip
 
 

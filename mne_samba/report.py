@@ -32,6 +32,7 @@ _PHONE = """@media (max-width: 600px) {
   #content { margin-left: 0; width: 100%; max-width: 100%; flex: 0 0 100%; padding: 0 4px; }
   .accordion-body { padding: 8px 6px; }
   .accordion-button .badge { display: none; }
+  .navbar-brand { white-space: normal; }
   .accordion-body figure { overflow-x: auto; }
   .accordion-body figure img { max-width: none; zoom: 0.6; }
 }"""
@@ -235,8 +236,9 @@ def _add_result(page, result, coords, targets) -> None:
     )  # fmt: skip
     page.figure(
         "Scores by region",
-        "One dot per region; bars are means. Light grey: central 95 % of single regions under "
-        "circular shifts of whole recordings; dark grey: of their mean."
+        "One dot per region; bars are means. Light grey: central 90 % of single regions under "
+        "circular shifts of whole recordings; dark grey: of their mean. What lies right of it has "
+        "p < .05 (one-sided), before correction."
         if result.null_
         else "One dot per region; bars are means.",
         viz.plot_scores, result, coords=coords,
@@ -306,7 +308,11 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
             page.veil = "not to be interpreted: see the scores"
         elif targets is None:
             targets = _passing(result)
-    page.text("What may be made of it", f"<p><strong>{html.escape(words)}</strong></p>")
+    page.text(
+        "What may be made of it",
+        f"<p><strong>{html.escape(words)}</strong> Weights, patterns and maps are drawn without "
+        "intervals: fits to other people or to halves of the data show how far they agree.</p>",
+    )
     unmixing = getattr(model, "unmixing_", None)
     if getattr(unmixing, "method", None) == "joint":
         # Components have neither networks nor places.

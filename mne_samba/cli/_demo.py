@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -171,11 +171,12 @@ def eeg_fmri_sleep(
         t_r=data.t_r, model=CoreModel(bands=Precomputed("log", data.bands)), random_state=seed,
         reader=Reader(sfreq=data.sfreq, slice_time_ref=data.slice_time_ref), verbose="ERROR",
     )  # fmt: skip
-    return evaluate(
+    result = evaluate(
         translator, data.power[:n_people], data.states[:n_people], metrics="pearson",
         groups=data.subjects[:n_people], nulls=("circular_shift",), n_shifts=n_shifts,
         random_state=seed, verbose=verbose,
     )  # fmt: skip
+    return replace(result, quantity="states decoded from fMRI")
 
 
 @dataclass
@@ -263,9 +264,9 @@ def _add_summary(report, result, truth, real, sleep) -> None:
     found = table_html(truth)
     held_out = table_html(real.table.set_index("model").rename_axis(None))
     report.add_html(
-        f"<p><strong>{html.escape(sleep.verdict)}</strong></p><p>{SLEEP}</p>{people}"
+        f"{_first_bold('REAL', sleep.verdict)}<p>{SLEEP}</p>{people}"
         f"<p>{REAL} Each half is predicted by a response that was learnt on the other half.</p>"
-        f"{held_out}<p><strong>{html.escape(result.verdict)}</strong></p><p>{SIMULATED} Each "
+        f"{held_out}{_first_bold('SIMULATED', result.verdict)}<p>{SIMULATED} Each "
         "person's BOLD is predicted from source time courses "
         "by models that were trained on the other person alone. About two regions in ten draw on "
         "other sources in the other person and cannot be predicted so. <em>Clean</em>: against "
@@ -277,6 +278,12 @@ def _add_summary(report, result, truth, real, sleep) -> None:
         f"<pre>{html.escape(sys_info())}</pre>",
         title="Versions and device", section="Summary", tags=("summary",),
     )  # fmt: skip
+
+
+def _first_bold(data: str, verdict: str) -> str:
+    """Say on which data, and print a verdict with its first sentence in bold."""
+    first, rest = verdict.split(". ", 1)
+    return f"<p><strong>{data}: {html.escape(first)}.</strong> {html.escape(rest)}</p>"
 
 
 def _add_real(report, real: CalciumBold) -> None:

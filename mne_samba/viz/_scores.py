@@ -85,7 +85,7 @@ def plot_scores(
     Returns
     -------
     fig : Figure
-        One dot per region, a bar at the mean; in grey the central 95 % of the null, light that of
+        One dot per region, a bar at the mean; in grey the central 90 % of the null, light that of
         single regions, dark that of their mean.
 
     Raises
@@ -123,13 +123,14 @@ def _strips(panel, found: dict, null, label: str) -> None:
     panel.axvline(0, color="0.6", lw=0.8, zorder=0)
     if null is not None:
         null = as_matrix(null, "null")
-        # Dots are compared with the null of single regions, bars with that of their mean.
+        # Dots are compared with the null of single regions, bars with that of their mean: p values
+        # are one-sided, so that what lies right of 90 % has p < .05.
         for draws, color, of_what in (
             (null, "0.92", "a region"),
             (null.mean(1), "0.82", "the mean"),
         ):
-            low, high = np.nanpercentile(draws, [2.5, 97.5])
-            label_ = f"null of {of_what}, central 95 %"
+            low, high = np.nanpercentile(draws, [5, 95])
+            label_ = f"null of {of_what}, central 90 %"
             panel.axvspan(low, high, color=color, zorder=-1, lw=0, label=label_)
         panel.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2)
     panel.set_yticks(range(len(found)), list(found))

@@ -23,6 +23,8 @@ from ._figure import (
 )
 
 _N_SHOWN = 3
+# More frames than these are one band of ink.
+_N_FRAMES = 600
 
 
 def _spread(scores: np.ndarray, n: int) -> list[int]:
@@ -111,8 +113,8 @@ def plot_prediction(
     -------
     fig : Figure
         A panel per region, titled with its name and Pearson correlations. Each course is drawn
-        about its own mean, on one scale, over the time of the scan; dotted lines are where another
-        fold begins, whose models saw other frames.
+        about its own mean, on one scale, over the time of the scan (of long scans, the first 600
+        frames); dotted lines are where another fold begins, whose models saw other frames.
 
     Raises
     ------
@@ -151,8 +153,12 @@ def plot_prediction(
         for edge in edges:
             panel.axvline(times[edge] - t_r / 2, color="0.6", lw=0.7, ls=":", zorder=0)
         if len(shown):
-            panel.set_xlim(times[shown[0]] - t_r, times[shown[-1]] + t_r)
-    panels[-1].set_xlabel("time (s)" + ("; dotted: next fold" if len(edges) else ""))
+            last = times[shown[:_N_FRAMES][-1]]
+            panel.set_xlim(times[shown[0]] - t_r, last + t_r)
+    label = "time (s)" + ("; dotted: next fold" if len(edges) else "")
+    if len(shown) > _N_FRAMES:
+        label += f"; the first {_N_FRAMES} of {len(shown)} frames"
+    panels[-1].set_xlabel(label)
     legend_below(fig, panels[0], axes)
     return finish(fig, show, title)
 

@@ -23,12 +23,12 @@ def test_scores_of_a_result(result):
     assert_allclose(_means(panel, 2), [0.275, 0.0], atol=1e-12)
     assert_allclose(panel.collections[0].get_offsets()[:, 0], [0.6, 0.4, 0.2, -0.1])
     assert panel.get_xlabel().startswith("Spearman correlation")
-    low, high = np.percentile(result.null_["SambaTranslator"], [2.5, 97.5])
+    low, high = np.percentile(result.null_["SambaTranslator"], [5, 95])
     band, of_mean = (patch.get_bbox() for patch in panel.patches)
     assert_allclose([band.x0, band.x1], [low, high])
     # Bars are means, which scatter less than single regions.
     means = result.null_["SambaTranslator"].mean(axis=1)
-    assert_allclose([of_mean.x0, of_mean.x1], np.percentile(means, [2.5, 97.5]))
+    assert_allclose([of_mean.x0, of_mean.x1], np.percentile(means, [5, 95]))
 
 
 def test_models_have_readable_names():

@@ -96,3 +96,10 @@ def test_history_marks_the_best_epoch():
     assert "best epoch 3" in [text.get_text() for text in panel.texts]
     with pytest.raises(ValueError, match="no history"):
         plot_history([], show=False)
+
+
+def test_long_scans_are_drawn_in_part():
+    course = np.sin(np.arange(1500) / 7.0)[:, np.newaxis]
+    (panel,) = plot_prediction(course, course, t_r=2.0, show=False).axes
+    assert panel.get_xlabel() == "time (s); the first 600 of 1500 frames"
+    assert panel.get_xlim()[1] == 600 * 2.0

@@ -96,6 +96,10 @@ def whole_fit(quick, fit_size=None):
         row |= {"seconds": spent, "memory_x_input": memory, "held_out_r": float(r)}
         row["x_today"] = spent / rows[0]["seconds"] if rows else 1.0
         row["goal"] = "<= 1 x today, <= 0.5 x input, r not lower" if rows else ""
+        row["met"] = ""
+        if rows:
+            fine = row["x_today"] <= 1 and memory <= 0.5 and r >= rows[0]["held_out_r"]
+            row["met"] = "yes" if fine else "no"
         rows.append(row)
         del model
     return rows

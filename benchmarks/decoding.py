@@ -186,6 +186,8 @@ def main() -> None:
     summary = summary.reset_index()
     print(to_markdown(summary))
     count = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    if len(seeds) > SWEEP_SEEDS:
+        count += f", partial: {SWEEP_SEEDS} for other amplitudes"
     write_section(
         name,
         f"Stimuli from latents ({count})",

@@ -90,12 +90,12 @@ class SambaTranslator(Assembled, BoldPredictor):
     random_state : int | RandomState | None
         Seed of what is drawn at random in fits: the same seed and data, the same model.
     verbose : bool | str | int | None
-        MNE's verbosity.
+        Verbosity as in MNE-Python; None takes MNE's own level.
 
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The network.
+        The network that predicts, as skorch wraps it.
     core_ : mne_samba.core.Core | None
         The linear core; None with ``model="paper"``.
     hrf_family_ : str
@@ -106,7 +106,7 @@ class SambaTranslator(Assembled, BoldPredictor):
         Parameters of the responses, a row per region; NaN where they are free. With
         ``model="paper"`` a row per channel, as are the responses below.
     hrf_ : array, shape (n_targets, n_hrf_times)
-        Responses.
+        Response of every region at ``hrf_times_``, with a peak of 1.
     hrf_times_ : array, shape (n_hrf_times,)
         Their times in seconds.
     hrf_peak_time_ : array, shape (n_targets,)

@@ -106,7 +106,7 @@ def randomised_copy(module: torch.nn.Module, random_state: int = 0) -> torch.nn.
     Parameters
     ----------
     module : Module
-        The network.
+        Network to copy; it stays as it is.
     random_state : int
         Seed of the noise.
 
@@ -134,7 +134,7 @@ def haufe_patterns(weights, X) -> np.ndarray:
     Parameters
     ----------
     weights : array of shape (n_targets, n_features)
-        Linear weights.
+        Weights of a linear model, one row per target.
     X : array of shape (n_samples, n_features)
         Features that the weights were fitted on.
 
@@ -230,7 +230,7 @@ def channel_group_contributions(
     power : array of shape (n_windows, n_channels, n_bands, n_bins)
         Band power of held-out windows in order of time.
     y : array of shape (n_windows, n_frames, n_targets)
-        Measured frames.
+        Measured BOLD of the windows.
     groups : mapping of str to sequence of int
         Channels of each group (lobes, networks, sensor types).
     score : callable

@@ -30,7 +30,7 @@ def attribute(
         Shuffle the network's parameters first: an attribution that survives shows the input and
         not the model (Adebayo et al. 2018).
     n_samples : int
-        Noisy copies.
+        How many noisy copies of the input are averaged.
     n_windows : int
         Windows, spread over X, that are averaged.
     random_state : int

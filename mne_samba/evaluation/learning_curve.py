@@ -141,7 +141,7 @@ def learning_curve_minutes(
     Returns
     -------
     curve : LearningCurve
-        ``to_frame()``, ``last_gain()``.
+        Its ``to_frame()`` is the table of scores, ``last_gain()`` what the last minutes added.
 
     Raises
     ------

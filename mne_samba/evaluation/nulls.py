@@ -174,9 +174,9 @@ def p_value(observed, null, cluster=1.0) -> np.ndarray:
     Parameters
     ----------
     observed : array of shape (n_targets,) or float
-        Scores.
+        Scores of the real pairing.
     null : array of shape (n_draws, n_targets) or (n_draws,)
-        Null scores.
+        Scores of the same targets where the pairing is destroyed.
     cluster : array of shape (n_targets,) or float
         :func:`cluster_size` where all draws roll one recording, 1 for independent draws.
 
@@ -197,7 +197,7 @@ def max_statistic_p(observed, null, clustered: bool = False) -> np.ndarray:
     Parameters
     ----------
     observed : array of shape (n_targets,)
-        Scores.
+        Scores of the real pairing.
     null : array of shape (n_draws, n_targets)
         Null scores, all targets of a draw from the same shift.
     clustered : bool
@@ -219,7 +219,7 @@ def fdr(p) -> np.ndarray:
     Parameters
     ----------
     p : array of shape (n_targets,)
-        P values.
+        Uncorrected p values.
 
     Returns
     -------

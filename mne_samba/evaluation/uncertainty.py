@@ -97,7 +97,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : estimator
-        The regressor.
+        Regressor whose predictions get intervals.
     cv, detrend, t_r, context, n_jobs
         As in :func:`evaluate`: what to hold out, and how residuals are made.
 
@@ -130,7 +130,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         self : ConformalRegressor
-            Fitted.
+            The fitted regressor.
         """
         options = {k: v for k, v in self.get_params(deep=False).items() if k != "estimator"}
         self.residuals_ = out_of_block_residuals(self.estimator, X, y, groups, **options)

@@ -80,7 +80,7 @@ class LearnableHRF(
     n_jobs : int | None
         Processes for the bootstrap.
     verbose : bool | str | int | None
-        MNE's verbosity.
+        Verbosity as in MNE-Python; None takes MNE's own level.
 
     Attributes
     ----------

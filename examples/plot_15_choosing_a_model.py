@@ -57,7 +57,8 @@ plt.show()
 # %%
 # Would more minutes help?
 # ------------------------
-# Look at what the last minutes added. How far a curve goes on rising, no few points tell.
+# Look at what the last minutes added. A few points do not tell how far it
+# goes on rising.
 for name, curve in curves.items():
     gain, low, high = curve.last_gain()
     print(f"{name}: {gain:+.2f} by the last step (95 % interval {low:+.2f} to {high:+.2f})")

@@ -45,7 +45,8 @@ result
 # %%
 # Every region
 # ------------
-# One dot per region. The grey band is where circular shifts put 95 % of them.
+# One dot per region. Light grey is where circular shifts put the central 90 % of single regions,
+# dark grey that of their mean: what lies right of it has p < .05.
 viz.plot_scores(result, coords=data.target_coords, title="Simulated: people left out", show=False)
 plt.show()
 

@@ -131,7 +131,8 @@ plt.show()
 
 # %%
 # The parts can be looked at, fitted to the whole recording.
-# Attention over bands, per channel, as maps of the head, and responses with error bands.
+# Attention over bands, per channel, as maps of the head, and responses with the interval of their
+# time to peak.
 attention = WaveletBandAttention(t_r=t_r).fit(epochs, y)
 viz.plot_band_attention(attention, title="Semi-synthetic: attention over bands", show=False)
 plt.show()

@@ -85,7 +85,7 @@ print(f"Accuracy from band power: {np.mean(plain.predict(epochs[test]) == truth)
 # %%
 # Neither is the rule. In ``benchmarks/decoding.py`` BOLD sees what the stimuli set, and nuisance
 # moves band power alone: a design that favours supervision by BOLD. It sweeps how strong stimuli
-# and nuisance are. With nuisance of twice the amplitude, latents decode .92, .70 and .26 of windows
+# and nuisance are. With nuisance of twice the amplitude, latents decode .94, .72 and .26 of windows
 # where stimuli set one half, one quarter and nothing of what drives BOLD (chance .25); the best of
 # five representations of band power .46, .39 and .30. Reduced-rank regression on the same people,
 # which is told how many latents there are, decodes .94, .70 and .25: latents are no better.

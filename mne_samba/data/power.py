@@ -16,7 +16,7 @@ from ..unmixing import SpatialFilter
 from ..wavelets import Discrete, Morlet, Precomputed, Shannon, as_bank
 from ..wavelets.power import bin_means
 from .bridging import clean_reader
-from .power_cache import check_memory, kept, power_key
+from .power_cache import check_memory, kept, power_key, recent
 from .recordings import Recordings
 from .segments import Segment
 
@@ -118,8 +118,10 @@ class BandPower:
         memory, out = check_memory(memory), []
         for segment in rec.segments:
             compute = partial(self._of_segment, segment, rec.sfreq, rec.ch_names)
-            key = None if memory is None else power_key(segment, rec.sfreq, self)
-            out.append(compute() if memory is None else kept(memory, key, compute))
+            if memory is None:
+                out.append(recent.of(segment, rec.sfreq, self, compute))
+            else:
+                out.append(kept(memory, power_key(segment, rec.sfreq, self), compute))
         return out
 
     def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:

@@ -210,7 +210,10 @@ def _choose_bands(choice: Choice, parts) -> Choice:
         choice = replace(choice, blocks=found if some is None else None)
         return replace(choice, own_bands=True, some=None) if gain > 0 else choice
     if parts is None:
-        shared, own = (max(_fit(options, data, own).evidence.values()) for own in (False, True))
+        cores = [choice.some, None]
+        for i, core in enumerate(cores):
+            cores[i] = _fit(options, data, bool(i), **_WHOLE_TRIAL) if core is None else core
+        shared, own = (max(core.evidence.values()) for core in cores)
         logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
         better = own > shared + _MARGIN * data.n_targets
         return replace(choice, own_bands=True, some=None) if better else choice

@@ -137,7 +137,7 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     contracted = contracted.double().reshape(n_channels, n_channels, -1)
     trace = contracted.diagonal(dim1=0, dim2=1).sum(1)
     crossed = torch.einsum("bnkm,nk->mbn", cross, state.weights)
-    precision = contracted.new_zeros(n_channels * n_channels, len(rows))
+    precision = None
     linear = torch.zeros_like(state.weights)
     gains = torch.zeros_like(moments.energy)
     state.map_variance = torch.zeros_like(state.spatial_map)
@@ -189,7 +189,8 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
         if not fit_weights:
             continue
         pairs = state.response_second[part][:, rows, columns] / noise[:, None]
-        precision += posterior.precision(pairs)
+        added = posterior.precision(pairs)
+        precision = added if precision is None else precision.add_(added)
         linear += torch.einsum(
             "bnkm,mb,mn->nk", cross[..., part], state.response[part], spatial / noise[:, None]
         )

@@ -24,8 +24,8 @@ from .segments import Segment
 RATE = 2.0
 # Numbers of a signal from which on a bar shows how far it is read.
 _LONG = 1e8
-# Bytes of power in double precision that are held at once: of whole recordings they would be most of
-# a fit's memory.
+# Bytes of power in double precision that are held at once: of whole recordings they would be most
+# of a fit's memory.
 _BLOCK_BYTES = 2e6
 # Parts of a bin where frames are irregular.
 _FINER = 4

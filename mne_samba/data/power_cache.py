@@ -63,7 +63,7 @@ class Recent:
         self._lock = threading.Lock()
 
     def of(self, segment: Segment, sfreq: float, measure, compute) -> np.ndarray:
-        """Return what ``compute()`` gives, or gave for the same signal before; not to be changed."""
+        """Return what ``compute()`` gives, or gave for the same signal before: read only."""
         if segment.n_times * len(segment.read(0, 1)) > _SHORT:
             return compute()
         key = power_key(segment, sfreq, measure)

@@ -9,7 +9,6 @@ from ..metrics import cosine_drift, polynomial_drift
 from ..models.ridge import ridge, spread_of
 from ._samples import Samples, common_frames, on_grid
 
-
 _PENALTIES = np.logspace(-1, 5, 7)
 
 

@@ -27,7 +27,7 @@ from .validation import mean_and_error, validated_correlation
 
 # Coefficients per target above which own bands for every target take too long to try.
 _MOST_COEFFICIENTS = 400
-# Nats per target by which own bands must beat shared ones where no frames can be held out.
+# Nats per target that make evidence clear.
 _MARGIN = 3.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
 # than twice as many, and that settle whether targets need bands of their own.
@@ -46,8 +46,8 @@ FAMILIES = ("double_gamma", "fir", "canonical")
 _TRIAL = {**_ROUGH, "max_iter": 20}
 _WHOLE_TRIAL = {**_ROUGH, "tol": 0.02}
 
-# Standard errors over targets by which own bands must be behind in half of the blocks to be out.
-_ONE_SIDED = 3.0
+# Every how many blocks of short data say first whether own bands are worth trying in all.
+_APART = 3
 
 Split = Callable[[Paired], "tuple[Paired, Paired] | None"]
 
@@ -200,23 +200,16 @@ def _may_try(data: Paired, options: CoreOptions) -> bool:
 def _choose_bands(choice: Choice, parts) -> Choice:
     """Compare shared with own bands."""
     options, data = choice.options, choice.data
-    if parts is None and data.n_frames >= MIN_TRAIN_FRAMES:
+    if parts is None and data.n_frames < MIN_TRAIN_FRAMES:
+        # No frame can be held out, and the evidence is for single bands whatever is true.
+        return choice
+    if parts is None:
         some = draw(data, options.seed)
         few = data if some is None else data.of_targets(some)
         shared = _in_blocks(_settled(options, choice.some), few, False)
-        own, gain = _own_in_blocks(options, few, shared)
-        logger.debug("Own bands change correlation in held-out blocks by %.3f.", gain)
-        found = own if gain > 0 else shared
-        choice = replace(choice, blocks=found if some is None else None)
-        return replace(choice, own_bands=True, some=None) if gain > 0 else choice
-    if parts is None:
-        cores = [choice.some, None]
-        for i, core in enumerate(cores):
-            cores[i] = _fit(options, data, bool(i), **_WHOLE_TRIAL) if core is None else core
-        shared, own = (max(core.evidence.values()) for core in cores)
-        logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
-        better = own > shared + _MARGIN * data.n_targets
-        return replace(choice, own_bands=True, some=None) if better else choice
+        own = _own_in_blocks(options, few, shared)
+        choice = replace(choice, blocks=None if some is not None else own or shared)
+        return choice if own is None else replace(choice, own_bands=True, some=None)
     if choice.some is None or draw(data, options.seed) is not None:
         choice = choice.of_part(parts[0])
     start = choice.some if choice.part is None else choice.part
@@ -234,23 +227,22 @@ def _choose_bands(choice: Choice, parts) -> Choice:
     return choice
 
 
-def _own_in_blocks(options, data, shared) -> tuple[list[tuple[Core, Paired]] | None, float]:
-    """Blocks with own bands, and what these gain over ``shared``, the same with shared ones.
+def _own_in_blocks(options, data, shared) -> list[tuple[Core, Paired]] | None:
+    """Blocks with own bands, if they predict clearly better than ``shared``, those with shared.
 
-    Every other block decides where its answer is one-sided.
+    Some blocks settle it where own bands are not better in these.
     """
-    own, gain = [], np.zeros(1)
-    parts = list(inner_blocks(data))
-    for first in (0, 1):
-        rows = range(first, len(parts), 2)
-        own += [(i, _fit(options, parts[i][0], True, **_ROUGH), parts[i][1]) for i in rows]
-        own.sort(key=lambda found: found[0])
-        pairs = [shared[i] for i, _, _ in own], [found[1:] for found in own]
-        gain = np.subtract(*(_correlation(data, found) for found in reversed(pairs)))
-        mean, error = mean_and_error(gain)
-        if mean < -_ONE_SIDED * error and len(gain) > 2:
-            return None, mean
-    return [found[1:] for found in own], mean
+    parts, own = list(inner_blocks(data)), {}
+    for rows in (range(0, len(parts), _APART), range(len(parts))):
+        for i in rows:
+            if i not in own:
+                own[i] = _fit(options, parts[i][0], True, **_ROUGH), parts[i][1]
+        pairs = [own[i] for i in rows], [shared[i] for i in rows]
+        mean, error = mean_and_error(np.subtract(*(_correlation(data, pair) for pair in pairs)))
+        logger.debug("Own bands change correlation in %d blocks by %.3f.", len(rows), mean)
+        if mean <= 0:
+            return None
+    return [own[i] for i in rows] if mean > error else None
 
 
 def _choose_response(choice: Choice, parts) -> Choice:

@@ -111,7 +111,8 @@ class Choice:
 
     def again(self, data: Paired) -> Choice:
         """Take other targets of the same frames: the choice stands, fits start from these."""
-        start = self.fitted or self.part or self.some
+        # What has seen all frames is no start for a part of them.
+        start = self.part or self.fitted or self.some
         begun = self.begun if self.blocks is None else [core for core, _ in self.blocks]
         return replace(
             self, data=data, some=start, part=None, blocks=None, begun=begun, fitted=None

@@ -383,7 +383,7 @@ def _fit(
         return method(
             powers, targets, data.masks, dt=data.grid.dt, step=data.grid.step,
             map_prior=options.map_prior, hrf=options.hrf, hrf_bounds=options.hrf_bounds,
-            init=previous, start=start, random_state=options.seed, **fit_options,
+            init=previous, start=start, **fit_options,
         )  # fmt: skip
 
     core = fit_with_missing(fit, powers, data.targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -361,6 +362,11 @@ class Assembled(Translator):
         if not (self.warm_start and hasattr(self, "_fitted")):
             return None
         return self._fitted, self._fitted_input
+
+    @cached_property
+    def net_(self):
+        """Skorch net around the network, built when it is asked for."""
+        return self._fitted.net
 
     def _restore(self, state) -> None:
         """Set the fitted attributes that follow from a state: input, what is fitted, provenance."""

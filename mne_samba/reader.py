@@ -68,8 +68,9 @@ class Reader(BaseEstimator):
         Slow drift removed from BOLD per recording: cosines slower than 1/128 Hz, a line, a
         polynomial of this order (at most 10), or nothing.
     memory : str | Path | joblib.Memory | None
-        Where to keep band power, which folds and refits then share: one computation per recording.
-        It is found again by the samples, bands and frames themselves; scales and all else that is
+        Where to keep band power on disk, which folds and refits then share: one computation per
+        recording. None keeps that of short recordings in memory as long as the process lives. It
+        is found again by the samples, bands and frames themselves; scales and all else that is
         learnt are never kept.
 
     Notes

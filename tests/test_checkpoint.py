@@ -12,7 +12,7 @@ from assemble import assemble
 
 from mne_samba import read_samba
 from mne_samba.datasets import simulate_paired
-from mne_samba.models.checkpoint import Checkpoint
+from mne_samba.models.resume import Checkpoint
 
 T_R = 2.0
 OPTIONS = {

@@ -11,6 +11,8 @@ from sklearn.model_selection import cross_val_score
 
 from mne_samba import CoreModel, Reader, SambaTranslator, read_samba
 from mne_samba.baselines import BandPowerRidge
+from mne_samba.data.power_cache import Recent
+from mne_samba.data.segments import Segment
 from mne_samba.datasets import simulate_paired
 from mne_samba.wavelets import Morlet, Shannon
 
@@ -39,8 +41,9 @@ def three_people():
 
 
 @pytest.fixture
-def computed():
-    """One entry for every recording whose band power was computed."""
+def computed(monkeypatch):
+    """One entry for every recording whose band power was computed, in a process that knows none."""
+    monkeypatch.setattr("mne_samba.data.power.recent", Recent(64e6))
     COMPUTED.clear()
     return COMPUTED
 
@@ -66,8 +69,8 @@ def computed():
 def test_folds_and_refits_share_band_power(three_people, computed, tmp_path, model):
     raws, bolds = three_people.raws, three_people.bolds
     plain = cross_val_score(model, raws, bolds, cv=3)
-    # Two people in training and one in the test of every fold.
-    assert len(computed) == 9
+    # Two people in training and one in the test of every fold: each is measured once.
+    assert len(computed) == 3
     computed.clear()
     kept = clone(model).set_params(reader=Reader(memory=tmp_path))
     np.testing.assert_array_equal(cross_val_score(kept, raws, bolds, cv=3), plain)
@@ -147,7 +150,7 @@ def test_generated_samples_do_not_depend_on_how_they_are_read():
     assert isinstance(raw.copy().crop(1.0, 3.0).load_data(verbose="ERROR"), mne.io.BaseRaw)
 
 
-def test_a_long_computation_shows_how_far_it_is(three_people, monkeypatch, capsys):
+def test_a_long_computation_shows_how_far_it_is(three_people, computed, monkeypatch, capsys):
     monkeypatch.setattr("mne_samba.data.power._LONG", 0)
     ridge = BandPowerRidge(t_r=2.0)
     with mne.use_log_level("INFO"):
@@ -158,3 +161,27 @@ def test_a_long_computation_shows_how_far_it_is(three_people, monkeypatch, capsy
         ridge.fit(three_people.raws[0], three_people.bolds[0])
     told = capsys.readouterr()
     assert "Band power" not in told.out + told.err
+
+
+def test_folds_and_refits_share_power_without_a_folder():
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return np.ones((1, 1, 10), np.float32)
+
+    signals = np.random.default_rng(0).standard_normal((3, 2, 100))
+    segments = [Segment(lambda a, b, s=s: s[:, a:b], 100, 0.0, 1.0, 2) for s in signals]
+    recent = Recent(most_bytes=80)
+    first = recent.of(segments[0], 50.0, "bands", compute)
+    assert recent.of(segments[0], 50.0, "bands", compute) is first and len(calls) == 1
+    with pytest.raises(ValueError, match="read-only"):
+        first[:] = 0.0
+    # Other bands, another rate and another signal are something else.
+    recent.of(segments[0], 50.0, "others", compute)
+    recent.of(segments[0], 60.0, "bands", compute)
+    recent.of(segments[1], 50.0, "bands", compute)
+    assert len(calls) == 4
+    # No more is kept than was asked for: the first one has gone.
+    recent.of(segments[0], 50.0, "bands", compute)
+    assert len(calls) == 5

@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,22 @@ def test_examples_say_what_their_data_are():
     for path in sorted((ROOT / "examples").glob("plot_*.py")):
         header = path.read_text(encoding="utf-8").split('"""')[1]
         assert re.search(r"\*\*(simulated|semi-synthetic|real)", header, re.I), path.name
+
+
+def test_what_trains_networks_is_not_loaded_before_one_is_trained(tmp_path):
+    """A fit of the core, a file and back; skorch brings torch-geometric and torch's compiler."""
+    script = f"""
+import sys
+import numpy as np
+from mne_samba import CoreModel, Reader, SambaTranslator, read_samba
+rng = np.random.default_rng(0)
+raw, bold = rng.standard_normal((3, 20000)), rng.standard_normal((100, 2))
+model = CoreModel(power="linear", target_bands=False, hrf="canonical", unmix=None, loss="squared")
+translator = SambaTranslator(t_r=2.0, model=model, reader=Reader(sfreq=100.0))
+translator.fit([raw], [bold]).save({str(tmp_path / "model.samba")!r})
+read_samba({str(tmp_path / "model.samba")!r}).predict([raw])
+heavy = {{"skorch", "torch_geometric", "torch._dynamo"}}
+print(sorted(heavy & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"

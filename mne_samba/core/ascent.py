@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from .map_prior import GaussianMap
-from .response import update_response
+from .response import pairs_of, update_response
 
 # Bytes of the largest array per target, of which a few are held at once.
 _CHUNK_BYTES = 16e6
@@ -137,7 +137,7 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     contracted = contracted.double().reshape(n_channels, n_channels, -1)
     trace = contracted.diagonal(dim1=0, dim2=1).sum(1)
     crossed = torch.einsum("bnkm,nk->mbn", cross, state.weights)
-    precision = contracted.new_zeros(n_channels * n_channels, len(rows))
+    precision = None
     linear = torch.zeros_like(state.weights)
     gains = torch.zeros_like(moments.energy)
     state.map_variance = torch.zeros_like(state.spatial_map)
@@ -148,6 +148,7 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     size = size if elements is None else max(size, len(elements))
     chunk = max(1, int(_CHUNK_BYTES / (8 * size)))
     off_diagonal = torch.where(rows == columns, 1.0, 2.0).double()
+    pair = pairs_of(len(cross))[2]
     for begin in range(0, n_targets, chunk):
         part = slice(begin, min(begin + chunk, n_targets))
         noise = state.noise[part, None]
@@ -162,9 +163,7 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
         state.map_variance[part] = posterior.variance
         # E[S S'] against the contracted Gram matrix, back from pairs to a symmetric matrix.
         curve = posterior.curve(contracted)
-        full = curve.new_zeros(len(spatial), len(state.response[0]), len(state.response[0]))
-        full[:, rows, columns] = curve / off_diagonal
-        full[:, columns, rows] = curve / off_diagonal
+        full = (curve / off_diagonal)[:, pair]
         slope = torch.einsum("mbn,mn->mb", crossed[part], spatial)
         if learn_response:
             mean, square, response_divergence = update_response(
@@ -187,8 +186,11 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
             + 0.5 * moments.energy[part] / noise_of_null[part]
             - divergence
         )
+        if not fit_weights:
+            continue
         pairs = state.response_second[part][:, rows, columns] / noise[:, None]
-        precision += posterior.precision(pairs)
+        added = posterior.precision(pairs)
+        precision = added if precision is None else precision.add_(added)
         linear += torch.einsum(
             "bnkm,mb,mn->nk", cross[..., part], state.response[part], spatial / noise[:, None]
         )

@@ -42,13 +42,20 @@ class ResponsePrior:
     @cached_property
     def moments(self):
         """Coordinates of every element and products of two, (n_elements, n_basis + n_pairs)."""
-        rows, columns = _pairs(self.elements.shape[1])
+        rows, columns, _ = pairs_of(self.elements.shape[1])
         return torch.cat([self.elements, self.elements[:, rows] * self.elements[:, columns]], 1)
 
 
-def _pairs(n_basis):
-    """Rows and columns of the upper triangle of a matrix of coordinates, (n_pairs,) each."""
-    return torch.triu_indices(n_basis, n_basis)
+@lru_cache(maxsize=8)
+def pairs_of(n_basis):
+    """Row and column (n_pairs,) of each pair in a symmetric matrix, and the pair of each entry.
+
+    They are shared: not to be changed.
+    """
+    rows, columns = torch.triu_indices(n_basis, n_basis)
+    pair = torch.zeros(n_basis, n_basis, dtype=torch.long)
+    pair[rows, columns] = pair[columns, rows] = torch.arange(len(rows))
+    return rows, columns, pair
 
 
 @lru_cache(maxsize=8)
@@ -160,7 +167,7 @@ def update_response(prior, quadratic, linear):
         )
         return mean, covariance + mean[:, :, None] * mean[:, None, :], divergence
     n_elements, n_basis = prior.elements.shape
-    rows, columns = _pairs(n_basis)
+    rows, columns, pair = pairs_of(n_basis)
     # A matrix is symmetric: what lies off its diagonal counts twice.
     half = quadratic[:, rows, columns] * torch.where(rows == columns, 0.5, 1.0).double()
     log_q = torch.cat([linear, -half], 1) @ prior.moments.T
@@ -170,9 +177,7 @@ def update_response(prior, quadratic, linear):
     q /= total
     divergence = torch.linalg.vecdot(q, log_q) - total[:, 0].log() + np.log(n_elements)
     moments = q @ prior.moments
-    second = torch.empty_like(quadratic)
-    second[:, rows, columns] = second[:, columns, rows] = moments[:, n_basis:]
-    return moments[:, :n_basis], second, divergence.clamp_min(0)
+    return moments[:, :n_basis], moments[:, n_basis:][:, pair], divergence.clamp_min(0)
 
 
 def _to_params(raw, low, high):

@@ -16,7 +16,7 @@ from ..unmixing import SpatialFilter
 from ..wavelets import Discrete, Morlet, Precomputed, Shannon, as_bank
 from ..wavelets.power import bin_means
 from .bridging import clean_reader
-from .power_cache import check_memory, kept, power_key
+from .power_cache import check_memory, kept, power_key, recent
 from .recordings import Recordings
 from .segments import Segment
 
@@ -24,6 +24,9 @@ from .segments import Segment
 RATE = 2.0
 # Numbers of a signal from which on a bar shows how far it is read.
 _LONG = 1e8
+# Bytes of power in double precision that are held at once: of whole recordings they would be most
+# of a fit's memory.
+_BLOCK_BYTES = 2e6
 # Parts of a bin where frames are irregular.
 _FINER = 4
 # Nobody's power differs this much from others'; that of microvolts from volts differs by 1e12.
@@ -115,8 +118,10 @@ class BandPower:
         memory, out = check_memory(memory), []
         for segment in rec.segments:
             compute = partial(self._of_segment, segment, rec.sfreq, rec.ch_names)
-            key = None if memory is None else power_key(segment, rec.sfreq, self)
-            out.append(compute() if memory is None else kept(memory, key, compute))
+            if memory is None:
+                out.append(recent.of(segment, rec.sfreq, self, compute))
+            else:
+                out.append(kept(memory, power_key(segment, rec.sfreq, self), compute))
         return out
 
     def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
@@ -232,6 +237,13 @@ def whole_history(missing: np.ndarray, grid: LowRateGrid) -> np.ndarray:
     return total[first + grid.n_lags] == total[first]
 
 
+def _blocks_of_channels(powers) -> list[slice]:
+    """Channels of power (n_channels, n_bands, n_bins) whose double precision is held at once."""
+    one = 8 * sum(power[0].size for power in powers)
+    size = max(1, int(_BLOCK_BYTES / max(one, 1)))
+    return [slice(i, i + size) for i in range(0, len(powers[0]), size)]
+
+
 @dataclass(frozen=True)
 class PowerScaler:
     """Centre and scale band power by training statistics of each recording.
@@ -255,15 +267,16 @@ class PowerScaler:
         return replace(self, detrend=method, dt=grid.dt)
 
     def _clean(self, values: np.ndarray) -> np.ndarray:
-        """Values (n_features, n_bins) of a recording without drift; NaN stays where it is."""
+        """Values (..., n_bins) of a recording without drift; NaN stays where it is."""
+        shape, values = values.shape, values.reshape(-1, values.shape[-1])
         known = np.flatnonzero(~np.isnan(values[0]))
         if self.detrend is None or not len(known):
-            return values
+            return values.reshape(shape)
         # What lies before the first known bin, such as missing history, is no part of it.
         out, span = np.array(values, dtype=np.float64), slice(known[0], known[-1] + 1)
         with contextlib.suppress(ValueError):  # few bins have a mean, but no drift to tell
             out[:, span] = detrend(out[:, span].T, self.dt, self.detrend).T
-        return out
+        return out.reshape(shape)
 
     def _values(self, power):
         """Power on the scale that is standardised."""
@@ -278,13 +291,14 @@ class PowerScaler:
         if not any(s.any() for s in seen):
             raise ValueError("No sample of a recording is left outside its BAD spans.")
         mean, scale = np.empty((2, *powers[0].shape[:2]))
-        # Channel by channel: double precision of whole recordings would be most of a fit's memory.
-        for c in range(len(mean)):
-            parts = [p[c][:, s] for p, s in zip(powers, seen, strict=True)]
+        for some in _blocks_of_channels(powers):
+            parts = [p[some][..., s] for p, s in zip(powers, seen, strict=True)]
             values = self._values(np.concatenate(parts, axis=-1)).astype(np.float64)
-            mean[c], scale[c] = values.mean(-1), values.std(-1)
-            if self.detrend is not None:
-                scale[c] = np.nanstd(self._clean(self._values(powers[0][c])), axis=-1)
+            mean[some] = values.mean(-1)
+            if self.detrend is None:
+                scale[some] = values.std(-1)
+            else:
+                scale[some] = np.nanstd(self._clean(self._values(powers[0][some])), axis=-1)
         return mean, np.where(scale > 0, scale, 1.0)
 
     def fit(self, powers: list[np.ndarray], keys: list[tuple]) -> PowerScaler:
@@ -314,14 +328,14 @@ class PowerScaler:
             mean, scale = self._measure([power]) if own else self._of(key)
             mean, scale = (mean.copy(), scale.copy()) if drifts else (mean, scale)
             scaled = np.empty_like(power)
-            for c in range(len(power)):
-                values = self._values(power[c])
+            for some in _blocks_of_channels([power]):
+                values = self._values(power[some])
                 if drifts:
                     values = self._clean(values)
-                    mean[c], scale[c] = np.nanmean(values, axis=-1), np.nanstd(values, axis=-1)
-                    scale[c] = np.where(scale[c] > 0, scale[c], 1.0)
-                values = (values - mean[c][:, None]) / scale[c][:, None]
-                scaled[c] = np.nan_to_num(values, nan=0.0)
+                    mean[some], spread = np.nanmean(values, axis=-1), np.nanstd(values, axis=-1)
+                    scale[some] = np.where(spread > 0, spread, 1.0)
+                values = (values - mean[some][..., None]) / scale[some][..., None]
+                scaled[some] = np.nan_to_num(values, nan=0.0)
             out.append(scaled)
         return out
 

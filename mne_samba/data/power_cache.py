@@ -1,9 +1,11 @@
-"""Band power kept on disk under all that it depends on, so that folds and refits share it."""
+"""Band power kept under all that it depends on, so that folds and refits share it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from collections import OrderedDict
 
 import numpy as np
 from sklearn.utils.validation import check_memory as sklearn_memory
@@ -13,7 +15,10 @@ from .segments import Segment
 # Of what is kept: another one where band power is computed otherwise.
 _FORMAT = 1
 # Bytes of signal that are read at once.
-_BLOCK_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 20
+# Numbers of a signal up to which this process keeps its power, and bytes that it keeps in all: of
+# long recordings one fit is long, and memory is short.
+_SHORT, _KEPT_BYTES = 2e7, 64e6
 
 
 def check_memory(memory):
@@ -46,6 +51,38 @@ def power_key(segment: Segment, sfreq: float, measure) -> str:
 def kept(memory, key: str, compute) -> np.ndarray:
     """Return what ``compute()`` gives, or gave under the same key before."""
     return memory.cache(_compute, ignore=["compute"])(key, compute)
+
+
+class Recent:
+    """Band power of short signals that this process measured last: no statistic of any data."""
+
+    def __init__(self, most_bytes: float):
+        self.most_bytes = most_bytes
+        self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def of(self, segment: Segment, sfreq: float, measure, compute) -> np.ndarray:
+        """Return what ``compute()`` gives, or gave for the same signal before: read only."""
+        if segment.n_times * len(segment.read(0, 1)) > _SHORT:
+            return compute()
+        key = power_key(segment, sfreq, measure)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        power = compute()
+        power.flags.writeable = False
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = power
+                self._bytes += power.nbytes
+            while self._bytes > self.most_bytes:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return power
+
+
+recent = Recent(_KEPT_BYTES)
 
 
 def _compute(key: str, compute) -> np.ndarray:

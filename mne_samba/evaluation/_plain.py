@@ -1,14 +1,15 @@
 """Baselines that never look at the signal: train mean, time, stimulus average, confounds."""
 
 import numpy as np
-from sklearn.linear_model import RidgeCV
+from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ..data.missing import by_pattern, lacking, nan_mean
 from ..metrics import cosine_drift, polynomial_drift
+from ..models.ridge import ridge, spread_of
 from ._samples import Samples, common_frames, on_grid
+
+_PENALTIES = np.logspace(-1, 5, 7)
 
 
 def _mean(samples: Samples, frames: dict) -> dict:
@@ -49,13 +50,31 @@ def framewise_ridge(samples: Samples, frames: dict, design: dict) -> dict:
                 centred = part[kept] - part[kept].mean(axis=0)
                 targets.append(centred / np.where(spread > 0, spread, 1.0))
         inputs, targets = np.concatenate(inputs), np.concatenate(targets)
-        model = make_pipeline(
-            StandardScaler(),
-            RidgeCV(np.logspace(-1, 5, 7), cv=KFold(min(5, max(2, len(inputs) // 2)))),
-        ).fit(inputs, targets)
+        mean, scale = inputs.mean(axis=0), spread_of(inputs)
+        weights, intercept = _ridge_by_blocks((inputs - mean) / scale, targets)
         for k, predicted in out.items():
-            predicted[:, columns] = model.predict(design[k]).reshape(len(predicted), len(columns))
+            predicted[:, columns] = (design[k] - mean) / scale @ weights + intercept
     return out
+
+
+def _ridge_by_blocks(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (n_regressors, n_targets) and intercepts (n_targets,) of ridge regression.
+
+    One penalty for all targets, by R^2 in contiguous blocks of frames.
+    """
+
+    def solved(rows):
+        x, y = inputs[rows], targets[rows]
+        middle, level = x.mean(axis=0), y.mean(axis=0)
+        solve = ridge(x - middle, y - level, _PENALTIES)
+        found = [solve(np.full(y.shape[1], i)) for i in range(len(_PENALTIES))]
+        return [(weights, level - middle @ weights) for weights in found]
+
+    score = np.zeros(len(_PENALTIES))
+    for train, test in KFold(min(5, max(2, len(inputs) // 2))).split(inputs):
+        for i, (weights, intercept) in enumerate(solved(train)):
+            score[i] += r2_score(targets[test], inputs[test] @ weights + intercept)
+    return solved(slice(None))[score.argmax()]
 
 
 def _time(samples: Samples, frames: dict) -> dict:

@@ -1,5 +1,7 @@
 """The double gamma: its equation, bounds, unit-peak gauge and canonical parameters."""
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from scipy.special import gammaln
@@ -156,6 +158,7 @@ def unit_peak(params):
     return tensor if torch.is_tensor(params) else tensor.numpy()
 
 
+@lru_cache(maxsize=32)
 def _from_densities(delay, undershoot, dispersion, u_dispersion, ratio):
     """Map a difference of gamma densities (nilearn, SPM) to the six parameters, at unit peak.
 
@@ -165,7 +168,7 @@ def _from_densities(delay, undershoot, dispersion, u_dispersion, ratio):
     d = np.array([delay / dispersion, undershoot / u_dispersion]) - 1.0
     s = np.array([dispersion, u_dispersion], dtype=float)
     height = np.exp(d * np.log(d) - d - gammaln(d + 1.0)) / s
-    return unit_peak(np.array([d[0], d[1], s[0], s[1], height[0], ratio * height[1]]))
+    return tuple(unit_peak(np.array([*d, *s, height[0], ratio * height[1]])).tolist())
 
 
 def glover_params(delay=6.0, undershoot=12.0, dispersion=0.9, u_dispersion=0.9, ratio=0.48):
@@ -192,7 +195,7 @@ def glover_params(delay=6.0, undershoot=12.0, dispersion=0.9, u_dispersion=0.9, 
     ----------
     Glover G. H. (1999). Deconvolution of impulse response in event-related BOLD fMRI. NeuroImage 9.
     """
-    return _from_densities(delay, undershoot, dispersion, u_dispersion, ratio)
+    return np.array(_from_densities(delay, undershoot, dispersion, u_dispersion, ratio))
 
 
 def spm_params(delay=6.0, undershoot=16.0, dispersion=1.0, u_dispersion=1.0, ratio=0.167):
@@ -208,7 +211,7 @@ def spm_params(delay=6.0, undershoot=16.0, dispersion=1.0, u_dispersion=1.0, rat
     params : array of shape (6,)
         Unit-peak parameters in the order of :data:`HRF_PARAMS`.
     """
-    return _from_densities(delay, undershoot, dispersion, u_dispersion, ratio)
+    return np.array(_from_densities(delay, undershoot, dispersion, u_dispersion, ratio))
 
 
 def canonical_params(bounds="human"):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .gamma import check_bounds, double_gamma, double_gamma_at, find_peak, preset_of, unit_peak
+from .gamma import check_bounds, double_gamma, double_gamma_at, find_peak, preset_of
 
 # Plausible shapes per preset, in seconds; the undershoot's lag counts from the peak.
 _SHAPES = {
@@ -68,7 +68,16 @@ def summarise_response(times, hrf):
     }
 
 
-def hrf_summary(params, duration=40.0):
+def _grid(duration: float) -> np.ndarray:
+    """Give the times at which responses are summarised."""
+    return np.linspace(0.0, duration, round(duration / 0.05) + 1)
+
+
+_DURATION = 40.0
+_TIMES = _grid(_DURATION)
+
+
+def hrf_summary(params, duration=_DURATION):
     """Peak time, width and undershoot of double-gamma responses.
 
     Parameters
@@ -87,7 +96,7 @@ def hrf_summary(params, duration=40.0):
         params = params.detach().cpu().double().numpy()
     # A copy: columns of a DataFrame are read-only, which torch warns of.
     params = np.array(params, dtype=float)
-    times = np.linspace(0.0, duration, round(duration / 0.05) + 1)
+    times = _TIMES if duration == _DURATION else _grid(duration)
     summary = summarise_response(times, double_gamma(times, params))
     exact, _ = find_peak(torch.as_tensor(params))
     summary["peak_time"] = np.where(exact.numpy() < duration, exact.numpy(), summary["peak_time"])
@@ -133,24 +142,28 @@ def hrf_dictionary(n, bounds="human", random_state=0):
         params = params[np.all((params[:, :4] >= low[:4]) & (params[:, :4] <= high[:4]), axis=1)]
         # Blocks stay in the cache, and what follows the last one needed is never judged.
         for first in range(0, len(params), _DRAWN):
-            drawn = unit_peak(params[first : first + _DRAWN])
-            kept.append(drawn[_plausible(drawn, shapes)])
+            drawn = params[first : first + _DRAWN]
+            peak, height = (part.numpy() for part in find_peak(torch.from_numpy(drawn)))
+            drawn[:, 4:] /= height[:, None]
+            kept.append(drawn[_plausible(drawn, peak, shapes)])
             n_kept += len(kept[-1])
             if n_kept >= n:
                 return np.concatenate(kept)[:n]
     raise ValueError(f"No plausible response lies within bounds {bounds!r}: widen them.")
 
 
-def _plausible(params, shapes):
-    """Whether each response rises to one peak in range, with a plausible width and undershoot."""
+def _plausible(params, peak, shapes):
+    """Whether each response rises to one peak in range, with a plausible width and undershoot.
+
+    Of responses (n, 6) and the times (n,) of their peaks.
+    """
     # The cheap questions first: only who passes is looked at on a fine grid of times.
     tensor = torch.as_tensor(params)
-    peak = find_peak(tensor)[0].numpy()
     good = (peak >= shapes["peak"][0]) & (peak <= shapes["peak"][1])
     fraction = np.linspace(0.02, 1.0, 30)
     early = double_gamma_at(torch.as_tensor(fraction * peak[:, None]), tensor).numpy()
     good &= np.all(np.diff(early, axis=1) > -1e-3, axis=1)
-    summary = hrf_summary(params[good])
+    summary = summarise_response(_TIMES, double_gamma(_TIMES, params[good]))
     seen = summary["undershoot_ratio"] <= _MAX_UNDERSHOOT_RATIO
     seen &= (summary["fwhm"] >= shapes["fwhm"][0]) & (summary["fwhm"] <= shapes["fwhm"][1])
     good[good] = seen

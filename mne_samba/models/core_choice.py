@@ -27,25 +27,27 @@ from .validation import mean_and_error, validated_correlation
 
 # Coefficients per target above which own bands for every target take too long to try.
 _MOST_COEFFICIENTS = 400
-# Nats per target by which own bands must beat shared ones where no frames can be held out.
+# Nats per target that make evidence clear.
 _MARGIN = 3.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
 # than twice as many, and that settle whether targets need bands of their own.
 _SOME, _FEW = 64, 16
-# Fits that are compared end early; those of many targets that go on from the winner stop at what no
-# correlation shows, in nats per target and iteration.
+# Fits that are compared end early; those that go on from the winner stop at what no correlation
+# shows, in nats per target and iteration.
 _ROUGH = {"tol": 0.1, "extra": False, "whiten_again": False}
-_MANY = {"tol": 0.01}
+_FINAL = {"tol": 0.01}
 # Frames from which on a training part says as much as the whole.
 _LONG = 600
 
 # Families of responses, of which "auto" takes one.
 FAMILIES = ("double_gamma", "fir", "canonical")
-# Fits that compare them go on from the one that is there.
+# Fits that compare them go on from the one that is there; those to all training data are the start
+# of the last fit, and settle the map's prior for it.
 _TRIAL = {**_ROUGH, "max_iter": 20}
+_WHOLE_TRIAL = {**_ROUGH, "tol": 0.02}
 
-# Standard errors over targets by which own bands must be behind in half of the blocks to be out.
-_ONE_SIDED = 3.0
+# Every how many blocks of short data say first whether own bands are worth trying in all.
+_APART = 3
 
 Split = Callable[[Paired], "tuple[Paired, Paired] | None"]
 
@@ -109,7 +111,8 @@ class Choice:
 
     def again(self, data: Paired) -> Choice:
         """Take other targets of the same frames: the choice stands, fits start from these."""
-        start = self.some if self.part is None else self.part
+        # What has seen all frames is no start for a part of them.
+        start = self.part or self.fitted or self.some
         begun = self.begun if self.blocks is None else [core for core, _ in self.blocks]
         return replace(
             self, data=data, some=start, part=None, blocks=None, begun=begun, fitted=None
@@ -139,8 +142,10 @@ class Choice:
         """
         if self.blocks is not None:
             return self.blocks
-        starts = None if self.previous is not None else self.begun
-        return _in_blocks(self.options, self.data, self.own_bands, self.previous, starts)
+        starts, options = None if self.previous is not None else self.begun, self.options
+        if not self.own_bands:
+            options = _settled(options, self.some)
+        return _in_blocks(options, self.data, self.own_bands, self.previous, starts)
 
 
 def choose_core(
@@ -161,9 +166,13 @@ def choose_core(
     if options.power == "auto" and parts is not None:
         log = replace(data, raw=raw).rescaled(PowerScaler(log=True))
         choice, parts = _choose_power(choice, parts, replace(log, raw=None), split)
+    chooses_response &= data.grid.n_lags > 1
+    # Of short data all frames settle the response: blocks are then fitted with that alone.
+    if chooses_response and parts is None:
+        choice = _choose_response(choice, parts)
     if options.target_bands == "auto" and _may_try(choice.data, options):
         choice = _choose_bands(choice, parts)
-    if chooses_response and data.grid.n_lags > 1:
+    if chooses_response and parts is not None:
         choice = _choose_response(choice, parts)
     return choice
 
@@ -192,18 +201,16 @@ def _may_try(data: Paired, options: CoreOptions) -> bool:
 def _choose_bands(choice: Choice, parts) -> Choice:
     """Compare shared with own bands."""
     options, data = choice.options, choice.data
-    if parts is None and data.n_frames >= MIN_TRAIN_FRAMES:
+    if parts is None and data.n_frames < MIN_TRAIN_FRAMES:
+        # No frame can be held out, and the evidence is for single bands whatever is true.
+        return choice
+    if parts is None:
         some = draw(data, options.seed)
         few = data if some is None else data.of_targets(some)
-        shared = _in_blocks(options, few, False)
-        own, gain = _own_in_blocks(options, few, shared)
-        logger.debug("Own bands change correlation in held-out blocks by %.3f.", gain)
-        found = own if gain > 0 else shared
-        return replace(choice, own_bands=gain > 0, blocks=found if some is None else None)
-    if parts is None:
-        shared, own = (max(_fit(options, data, own).evidence.values()) for own in (False, True))
-        logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
-        return replace(choice, own_bands=bool(own > shared + _MARGIN * data.n_targets))
+        shared = _in_blocks(_settled(options, choice.some), few, False)
+        own = _own_in_blocks(options, few, shared)
+        choice = replace(choice, blocks=None if some is not None else own or shared)
+        return choice if own is None else replace(choice, own_bands=True, some=None)
     if choice.some is None or draw(data, options.seed) is not None:
         choice = choice.of_part(parts[0])
     start = choice.some if choice.part is None else choice.part
@@ -221,23 +228,22 @@ def _choose_bands(choice: Choice, parts) -> Choice:
     return choice
 
 
-def _own_in_blocks(options, data, shared) -> tuple[list[tuple[Core, Paired]] | None, float]:
-    """Blocks with own bands, and what these gain over ``shared``, the same with shared ones.
+def _own_in_blocks(options, data, shared) -> list[tuple[Core, Paired]] | None:
+    """Blocks with own bands, if they predict clearly better than ``shared``, those with shared.
 
-    Every other block decides where its answer is one-sided.
+    Some blocks settle it where own bands are not better in these.
     """
-    own, gain = [], np.zeros(1)
-    parts = list(inner_blocks(data))
-    for first in (0, 1):
-        rows = range(first, len(parts), 2)
-        own += [(i, _fit(options, parts[i][0], True, **_ROUGH), parts[i][1]) for i in rows]
-        own.sort(key=lambda found: found[0])
-        pairs = [shared[i] for i, _, _ in own], [found[1:] for found in own]
-        gain = np.subtract(*(_correlation(data, found) for found in reversed(pairs)))
-        mean, error = mean_and_error(gain)
-        if mean < -_ONE_SIDED * error and len(gain) > 2:
-            return None, mean
-    return [found[1:] for found in own], mean
+    parts, own = list(inner_blocks(data)), {}
+    for rows in (range(0, len(parts), _APART), range(len(parts))):
+        for i in rows:
+            if i not in own:
+                own[i] = _fit(options, parts[i][0], True, **_ROUGH), parts[i][1]
+        pairs = [own[i] for i in rows], [shared[i] for i in rows]
+        mean, error = mean_and_error(np.subtract(*(_correlation(data, pair) for pair in pairs)))
+        logger.debug("Own bands change correlation in %d blocks by %.3f.", len(rows), mean)
+        if mean <= 0:
+            return None
+    return [own[i] for i in rows] if mean > error else None
 
 
 def _choose_response(choice: Choice, parts) -> Choice:
@@ -255,9 +261,10 @@ def _choose_response(choice: Choice, parts) -> Choice:
         held = None if held is None else held.of_targets(some)
         start = _of_targets(start, some, choice.data.n_targets)
     found, cores, usual = {}, {}, FAMILIES[0]
+    trial = _WHOLE_TRIAL if parts is None else _TRIAL
     for family in FAMILIES:
         wanted = replace(options, hrf=family)
-        core = cores[family] = _fit(wanted, part, own, start=start, **_TRIAL)
+        core = cores[family] = _fit(wanted, part, own, start=start, **trial)
         start = core if start is None else start
         if family == FAMILIES[0] and at_bounds(core.hrf_params, options.hrf_bounds).mean() >= 0.5:
             usual = "fir"
@@ -269,7 +276,7 @@ def _choose_response(choice: Choice, parts) -> Choice:
     gains = {family: mean_and_error(score - found[usual]) for family, score in found.items()}
     logger.debug("Responses against %s: %s.", usual, gains)
     best = max(gains, key=lambda family: gains[family][0] - 2 * gains[family][1])
-    if parts is None and some is None and (own or _is_clear(cores[FAMILIES[0]])):
+    if parts is None and some is None:
         choice = replace(choice, some=cores[best])
     if best == options.hrf:
         return choice
@@ -305,6 +312,13 @@ def _is_clear(core: Core) -> bool:
     """Whether a fit that ended early says which prior the map has."""
     evidence = sorted(core.evidence[name] for name in MAP_PRIORS if name in core.evidence)
     return len(evidence) > 1 and evidence[-1] - evidence[-2] > _MARGIN * len(core.kernel)
+
+
+def _settled(options: CoreOptions, core: Core | None) -> CoreOptions:
+    """Options with the map's prior that a fit to all training data clearly prefers."""
+    if core is None or not _is_clear(core):
+        return options
+    return replace(options, map_prior=core.map_prior)
 
 
 def _held_out(options, parts, some=None, own_bands=False) -> tuple[np.ndarray, Core]:
@@ -348,7 +362,7 @@ def _from_some(choice: Choice, data: Paired, start: Core | None) -> Core:
     some = draw(data, options.seed)
     if choice.previous is None and start is None and some is not None:
         start = _fit(options, data.of_targets(some), own, **_ROUGH)
-    return _fit(options, data, own, choice.previous, start, **({} if some is None else _MANY))
+    return _fit(options, data, own, choice.previous, start, **_FINAL)
 
 
 def _fit(
@@ -369,7 +383,7 @@ def _fit(
         return method(
             powers, targets, data.masks, dt=data.grid.dt, step=data.grid.step,
             map_prior=options.map_prior, hrf=options.hrf, hrf_bounds=options.hrf_bounds,
-            init=previous, start=start, random_state=options.seed, **fit_options,
+            init=previous, start=start, **fit_options,
         )  # fmt: skip
 
     core = fit_with_missing(fit, powers, data.targets)

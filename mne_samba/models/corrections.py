@@ -28,6 +28,9 @@ from .windows import FrameWindows, Windowing, core_of
 
 # Correlation below which a gain is not worth a network, however certain it is.
 _LEAST_GAIN = 0.002
+# Seconds of training frames below which corrections are not trained to be judged: made for one of
+# them, worlds of 6 and 10 minutes gained by none in 12 of 12 fits (`benchmarks/ablation.py`).
+_SHORT = 600.0
 # Passes of a short training. Corrections start at nothing and move fastest at first.
 _TRIAL_EPOCHS = 2
 # The core starts near its optimum; what it has not seen yet learns faster.
@@ -161,6 +164,12 @@ class Corrections(Training):
         linear = self.windowing.predict(core_of(network), held.powers)
         shrunk = np.full(held.n_targets, validated_shrinkage(linear, held))
         worth = bool(network.corrections())
+        if worth and not self.always and part.n_frames * self.grid.t_r < _SHORT:
+            logger.info(
+                "%d training frames are too few to learn corrections from: left out.",
+                part.n_frames,
+            )
+            worth = False
         if worth and some is not None and not self.always:
             worth = self.promises(core, part, held, some)
         if not worth:

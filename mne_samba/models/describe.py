@@ -10,7 +10,6 @@ from ..data.paired import Paired
 from ..hrf import HRF_PARAMS, convolve_frames, double_gamma, hrf_summary
 from ..nn.samba import SambaNet
 from .network import Network
-from .trainer import net_around
 
 # Responses are published on this grid, in seconds.
 _STEP = 0.1
@@ -42,13 +41,12 @@ def summarised_weights(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return weights, (own * weights).sum(axis=2) / np.where(norm > 0, norm, np.inf)
 
 
-def publish_network(network: Network, history: list[dict], kept: bool = True, **trained_by) -> dict:
-    """Attributes of a trained network; ``trained_by`` are options of `Trainer.build`.
+def publish_network(network: Network, history: list[dict], kept: bool = True) -> dict:
+    """Attributes of a trained network.
 
     The published networks have no linear core, and nothing that validation could leave out.
     """
     return {
-        "net_": net_around(network, history, **trained_by),
         "core_": None,
         "corrections_kept_": kept,
         "history_": history,

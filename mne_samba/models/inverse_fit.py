@@ -38,7 +38,7 @@ from .inverse_data import (
 )
 from .latents import FittedLatents
 from .network import Network
-from .trainer import Trainer
+from .trainer import Trainer, net_around
 from .validation import mean_and_error, validated_correlation
 from .warm_start import start_of
 from .windows import Windowing, without
@@ -70,6 +70,11 @@ class FittedInverse:
         filled = [self.bold.filled(frames, *margins) for frames in bold]
         return predict_segments(self.network.module, filled)
 
+    @property
+    def net(self):
+        """Skorch net around the network."""
+        return net_around(self.network, self.judgement.history, **_TRAINED_BY)
+
     def describe(self, layout: Layout) -> dict:
         """Give the fitted attributes that people read and plot."""
         core, network, judgement = self.core, self.network, self.judgement
@@ -77,7 +82,7 @@ class FittedInverse:
         # What free responses come nearest to is not what was fitted.
         params = None if core.hrf == "fir" else core.hrf_params
         return {
-            **publish_network(network, judgement.history, judgement.kept, **_TRAINED_BY),
+            **publish_network(network, judgement.history, judgement.kept),
             **publish_bands(*structure_of(core)),
             **publish_hrf(core.kernel, times, layout.target_names, params),
             "core_": core,

@@ -34,7 +34,7 @@ from .paper_training import (
     train_published,
     training_parts,
 )
-from .trainer import Trainer
+from .trainer import Trainer, net_around
 from .validation import mean_and_slope
 from .warm_start import start_of
 
@@ -62,12 +62,17 @@ class FittedInversePaper:
         found = predict_segments(self.network.module, [self.bold.filled(b) for b in bold])
         return [(power - self.mean[..., None]) * self.slope[..., None] for power in found]
 
+    @property
+    def net(self):
+        """Skorch net around the network."""
+        return net_around(self.network, self.history, **_TRAINED_BY)
+
     def describe(self, layout: Layout) -> dict:
         """Give the fitted attributes that people read and plot."""
         net = self.network.module
         spatial_map, params = plain(net.spatial_map).T, plain(net.deconvolution.hrf.params())
         return {
-            **publish_network(self.network, self.history, **_TRAINED_BY),
+            **publish_network(self.network, self.history),
             **publish_gammas(params, layout.ch_names, self.hrf_length),
             "spatial_map_": spatial_map,
             "graph_": replace(self.graphs, bipartite=spatial_map),

@@ -30,7 +30,7 @@ from .paper_training import (
     training_parts,
 )
 from .retrieval import MatchedFilter
-from .trainer import Trainer
+from .trainer import Trainer, net_around
 from .validation import mean_and_slope
 from .warm_start import start_of
 from .windows import FrameWindows, Windowing, like, without
@@ -86,12 +86,17 @@ class FittedPaper:
         module = without(self.network.module, "decoder")
         return [frames.T for frames in self.windowing.predict(module, powers)]
 
+    @property
+    def net(self):
+        """Skorch net around the network."""
+        return net_around(self.network, self.history, **_TRAINED_BY)
+
     def describe(self, layout: Layout) -> dict:
         """Give the fitted attributes that people read and plot."""
         net = self.network.module
         spatial_map, params = plain(net.spatial_map), plain(net.hrf.params())
         return {
-            **publish_network(self.network, self.history, **_TRAINED_BY),
+            **publish_network(self.network, self.history),
             **publish_gammas(params, layout.ch_names, self.hrf_length),
             "band_attention_": plain(net.attention),
             "spatial_map_": spatial_map,

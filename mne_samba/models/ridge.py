@@ -121,7 +121,7 @@ class _Problem:
         """Standardise the features of data."""
         features = [ridge_features(power, data.grid, n_fir) for power in data.powers]
         rows = np.concatenate([f[m] for f, m in zip(features, data.masks, strict=True)])
-        mean, scale = rows.mean(axis=0), _spread(rows)
+        mean, scale = rows.mean(axis=0), spread_of(rows)
         return cls(data, n_fir, options, [(f - mean) / scale for f in features], mean, scale)
 
     @cached_property
@@ -180,7 +180,7 @@ def _fit_regions(standard, targets, data, options):
 
 def _fit_columns(features, target, blocks, times, grid, options):
     """Choose penalties and fit targets that all frames have."""
-    mean, scale = features.mean(axis=0), _spread(features)
+    mean, scale = features.mean(axis=0), spread_of(features)
     features = (features - mean) / scale
     middle = target.mean(axis=0)
     target = target - middle
@@ -228,7 +228,7 @@ def _splits(blocks: np.ndarray, times: np.ndarray, apart: int) -> list[tuple]:
     return splits
 
 
-def _spread(features: np.ndarray) -> np.ndarray:
+def spread_of(features: np.ndarray) -> np.ndarray:
     """Scale of every feature, 1 where it does not vary."""
     scale = features.std(axis=0)
     return np.where(scale > 0, scale, 1.0)

@@ -146,6 +146,7 @@ class SambaModel(CoreModel):
         Hidden units of the recurrence.
     corrections : "auto" | "always"
         Keep graph attention and recurrence where held-out frames confirm them, or in any case.
+        "auto" does not train them on less than 10 minutes, which they take more to learn from.
 
     See Also
     --------

@@ -31,7 +31,7 @@ from .intervals import held_out
 from .network import Network
 from .retrieval import MatchedFilter
 from .stack import Stack, choose_stack
-from .trainer import Trainer
+from .trainer import Trainer, net_around
 from .validation import validated_correlation
 from .warm_start import start_of
 from .windows import Windowing, at_grid, like
@@ -75,6 +75,11 @@ class FittedSamba:
         return self.judgement.held.quantile(coverage)
 
     @property
+    def net(self):
+        """Skorch net around the network."""
+        return net_around(self.network, self.judgement.history, **TRAINED_BY)
+
+    @property
     def stack_weights(self) -> np.ndarray:
         """Share (n_targets,) of the ridge in predictions."""
         return np.zeros(len(self.core.kernel)) if self.stack is None else self.stack.share
@@ -98,7 +103,7 @@ class FittedSamba:
         module, judgement = self.network.module, self.judgement
         weights, spatial_map = effective_weights(module, np.abs(self.core.weights).sum(axis=1))
         return {
-            **publish_network(self.network, judgement.history, judgement.kept, **TRAINED_BY),
+            **publish_network(self.network, judgement.history, judgement.kept),
             **publish_bands(weights, spatial_map),
             **response_of(module, layout.target_names, self.hrf_length), "core_": self.core,
             "power_": "log" if self.scaler.log else "linear", "patterns_": self.patterns,

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 from mne.utils import logger
 from sklearn.base import BaseEstimator
-from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, GradientNormClipping
-from skorch.helper import predefined_split
-from skorch.history import History
-from skorch.utils import noop
 from torch.utils.data import Dataset
 
 from .._checks import check_number, check_option
 from ..data.paired import Paired, inner_split
 from ..data.recordings import Recordings
-from .accelerated import AcceleratedNet
 from .network import Network
+
+if TYPE_CHECKING:
+    from .accelerated import AcceleratedNet
 
 
 class Trainer(BaseEstimator):
@@ -156,6 +154,13 @@ class Trainer(BaseEstimator):
         valid: Dataset | None = None, groups: dict[str, float] | None = None, **given,
     ) -> AcceleratedNet:  # fmt: skip
         """Net around a network that has its start values."""
+        # Loading skorch takes longer than many a fit that trains nothing.
+        from skorch.callbacks import EarlyStopping, GradientNormClipping
+        from skorch.helper import predefined_split
+        from skorch.utils import noop
+
+        from .accelerated import AcceleratedNet
+
         callbacks = [("clip", GradientNormClipping(1.0))]
         if valid is not None:
             stop = EarlyStopping(patience=self.patience, load_best=True, sink=noop)
@@ -178,7 +183,7 @@ class Trainer(BaseEstimator):
             mixed_precision=self.mixed_precision, **given,
         )  # fmt: skip
 
-    def train(self, net: NeuralNet, windows: Dataset, checkpoint=None) -> list[dict]:
+    def train(self, net: AcceleratedNet, windows: Dataset, checkpoint=None) -> list[dict]:
         """Fit a net on windows, from a checkpoint on where there is one; losses by epoch."""
         if checkpoint is None:
             net.fit(windows, None)
@@ -195,6 +200,8 @@ def net_around(network: Network, history: list[dict], **options) -> AcceleratedN
 
     ``options`` are those of `Trainer.build` that it was trained with.
     """
+    from skorch.history import History
+
     trainer = Trainer(device=network.device)
     net = trainer.build(network.module, max_epochs=1, **options).initialize()
     net.history_ = History({**row, "batches": []} for row in history)

@@ -58,6 +58,9 @@ class DoubleGammaHRF(nn.Module):
             raise ValueError(
                 f"params must have shape (6,) or ({self.n_regions}, 6), got {tuple(params.shape)}."
             )
+        if self.raw.is_meta:
+            # Files are checked there: no numbers, but torch would load its compiler to say so.
+            return self
         params = params.expand(self.n_regions, 6)
         values = torch.cat([params[:, :4].log(), (params[:, 5] / params[:, 4])[:, None]], dim=1)
         # Strictly inside: at a bound the sigmoid's gradient vanishes and nothing could ever move.

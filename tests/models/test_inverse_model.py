@@ -12,9 +12,9 @@ from mne_samba.data.power import BandPower
 from mne_samba.data.recordings import Layout
 from mne_samba.model_file import classes_of, pack, unpack
 from mne_samba.models import InverseCoreModel, InverseSambaModel, Trainer, inverse_fit
-from mne_samba.models.checkpoint import Checkpoint
 from mne_samba.models.inverse_data import InverseWindows, frames_after, frames_before
 from mne_samba.models.inverse_fit import FittedInverse
+from mne_samba.models.resume import Checkpoint
 from mne_samba.nn.inverse import frame_level
 from mne_samba.wavelets import Shannon
 
@@ -118,8 +118,8 @@ def test_corrections_have_what_the_core_has_not(data, trained):
     assert found["graph_"].bipartite.shape == (N_CHANNELS, N_TARGETS)
     assert found["band_weights_"].shape == (N_CHANNELS, N_BANDS)
     assert found["hrf_params_"].shape == (N_TARGETS, 6)
-    assert len(found["net_"].history) == 3
-    own, given = found["net_"].module_.state_dict(), trained.network.state
+    assert len(trained.net.history) == 3
+    own, given = trained.net.module_.state_dict(), trained.network.state
     for name, tensor in own.items():
         np.testing.assert_array_equal(tensor.numpy(), given[name])
 

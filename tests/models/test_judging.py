@@ -45,6 +45,7 @@ def test_always_never_says_left_out(capsys):
 
 def test_what_is_left_out_does_not_count(monkeypatch):
     monkeypatch.setattr("mne_samba.models.corrections.confirmed", lambda *args: (False, -0.1, 0.01))
+    monkeypatch.setattr("mne_samba.models.corrections._SHORT", 0.0)
     data = paired()
     fitted = SambaModel(**FAST, n_hidden=4).fit(data, TRAINER, 0)
     core = CoreModel(**FAST).fit(data, TRAINER, 0)
@@ -62,6 +63,7 @@ def test_a_trial_asks_some_of_many_targets(monkeypatch, gain, promise):
     from mne_samba.models import core_choice, corrections
 
     monkeypatch.setattr(core_choice, "_SOME", 3)
+    monkeypatch.setattr(corrections, "_SHORT", 0.0)
     asked, real = [], corrections.mean_and_error
     promises = Corrections.promises
 
@@ -79,6 +81,19 @@ def test_a_trial_asks_some_of_many_targets(monkeypatch, gain, promise):
     assert asked == [3] and len(fitted.judgement.history) == (2 if promise else 0)
     SambaModel(**FAST, n_hidden=4, corrections="always").fit(data, TRAINER, 0)
     assert asked == [3], "nobody is asked where corrections are wanted in any case"
+
+
+def test_short_recordings_train_no_corrections_unless_they_are_wanted(capsys):
+    import mne
+
+    for always, trained in (("auto", 0), ("always", 2)):
+        with mne.use_log_level("INFO"):
+            fitted = SambaModel(**FAST, n_hidden=4, corrections=always).fit(paired(), TRAINER, 0)
+        assert len(fitted.judgement.history) == trained
+        # What is held out still says how far predictions are off.
+        assert fitted.judgement.held is not None
+        told = "too few to learn corrections" in capsys.readouterr().out
+        assert told is (trained == 0)
 
 
 def test_an_open_judgement_trains_to_the_end():

@@ -64,11 +64,11 @@ def test_the_published_net_is_the_network_and_shows_its_training():
 
     layout = Layout("recordings", 2.0, 100.0, data.ch_names, data.target_names, 20, 20.0)
     found = fitted.describe(layout)
-    assert found["net_"].module_ is fitted.network.module
-    assert [row["train_loss"] for row in found["net_"].history] == [
+    assert fitted.net.module_ is fitted.network.module
+    assert [row["train_loss"] for row in fitted.net.history] == [
         row["train_loss"] for row in found["history_"]
     ]
-    trained = sum(p.numel() for p in found["net_"].module_.parameters() if p.requires_grad)
+    trained = sum(p.numel() for p in fitted.net.module_.parameters() if p.requires_grad)
     assert found["n_parameters_"] == trained
 
 

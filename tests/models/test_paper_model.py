@@ -174,7 +174,7 @@ def test_half_a_training_is_taken_up(pair, tmp_path, monkeypatch):
     expected = translator(trainer=Trainer(max_epochs=3)).fit([signal], [bold]).predict([new])[0]
     model = translator(trainer=Trainer(max_epochs=3, checkpoint_dir=tmp_path))
     with monkeypatch.context() as patch:
-        from mne_samba.models.checkpoint import Checkpoint
+        from mne_samba.models.resume import Checkpoint
 
         write, calls = Checkpoint._write, []
 

@@ -220,13 +220,15 @@ class _Packer:
                 place = below(where, field.name)
                 node[field.name] = self.pack(getattr(value, field.name), place, parameter)
             return node
+        # Parameters are as good as new: what estimators among them have learnt is not needed.
+        fitted = parameter is None and hasattr(value, "_state")
+        state = self.pack(value._state(), where) if fitted else None
         for name, given in value.get_params(deep=False).items():
             inner = name if parameter is None else f"{parameter}__{name}"
             given = None if name in FOLDERS else given
             node[name] = self.pack(given, below(where, name), inner)
-        # Parameters are as good as new: what estimators among them have learnt is not needed.
-        if parameter is None and hasattr(value, "_state"):
-            node[_STATE] = self.pack(value._state(), where)
+        if fitted:
+            node[_STATE] = state
         return node
 
     def _named(self, kind: type) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mne
 import numpy as np
 from mne.utils import logger, use_log_level
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks import as_float_array, check_number, check_option, keeps_earlier_fit
-from ..base import InFiles, forget_fit
+from .._checks import (
+    as_float_array,
+    check_finite,
+    check_number,
+    check_option,
+    keeps_earlier_fit,
+)
+from ..base import SignalTransformer, forget_fit
 from ..data.channels import align
 from ..data.given import what_is
 from ..data.recordings import Layout, Recordings
@@ -19,6 +25,7 @@ from ..models.unmix_choice import learner_of
 from ..reader import HasReader
 from ..unmixing import SpatialFilter
 from ..wavelets import as_bank
+from ._new_channels import samples_of, with_channels
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class UnmixingState:
         return {"n_sensors": len(self.layout.ch_names)}
 
 
-class Unmixing(HasReader, InFiles, TransformerMixin, BaseEstimator):
+class Unmixing(HasReader, SignalTransformer, BaseEstimator):
     r"""Unmix channels into components before their power is taken.
 
     Every sensor sees a mixture of sources, :math:`x(t) = A s(t)`. Where sources wax and wane each
@@ -150,7 +157,7 @@ class Unmixing(HasReader, InFiles, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is a table, holds no two channels or no sample outside BAD spans.
+            If X is a table, or no stretch outside BAD spans is long enough.
         TypeError
             If X is not numbers.
         """
@@ -234,10 +241,15 @@ class Unmixing(HasReader, InFiles, TransformerMixin, BaseEstimator):
         if given.kind == "table":
             self._read(X, None)
         if given.is_mne:
-            info = self._info(forward)
+            info, out = self._info(forward), []
             with use_log_level(self.verbose):
-                out = [self._of_mne(item, names, matrix, info) for item in given.items]
-            return out[0] if given.single or not isinstance(X, (list, tuple)) else out
+                for inst in given.items:
+                    grid = self._reader().grid(1.0)
+                    # What picks the reader's channels does not know components.
+                    grid = grid if forward else replace(grid, picks=names, channels="error")
+                    inst, index = align(inst, names, grid, "X")
+                    out.append(with_channels(inst, matrix @ samples_of(inst, index), info))
+            return out if isinstance(X, (list, tuple)) else out[0]
         if given.kind == "windows":
             return matrix @ self._checked(as_float_array(given.items, "X"), names)
         return [matrix @ self._checked(as_float_array(x, "X"), names) for x in given.items]
@@ -245,45 +257,17 @@ class Unmixing(HasReader, InFiles, TransformerMixin, BaseEstimator):
     def _checked(self, array: np.ndarray, names: list[str]) -> np.ndarray:
         if array.shape[-2] != len(names):
             raise ValueError(f"X has {array.shape[-2]} channels, expected {len(names)}.")
+        check_finite(array, "X", names)
         return array
 
     def _info(self, forward: bool) -> mne.Info:
-        """Info of what comes out."""
-        kinds = self._fitted.layout.channel_types or ["eeg"] * len(self.ch_names_in_)
-        if not forward and self.info_ is not None:
-            return self.info_
+        """Info of what comes out: whitened channels, and those of components, are channels."""
         names = self.component_names_ if forward else self.ch_names_in_
-        kinds = [kinds[0]] * len(names) if forward else kinds
-        if forward and self.method == "whiten" and self.info_ is not None:
+        if self.info_ is not None and list(names) == self.ch_names_in_:
             return self.info_
+        kinds = self._fitted.layout.channel_types or ["eeg"] * len(self.ch_names_in_)
+        kinds = [kinds[0]] * len(names) if forward else kinds
         return mne.create_info(names, self._fitted.layout.sfreq, kinds, verbose="ERROR")
-
-    def _of_mne(self, inst, names, matrix, info):
-        """Raw or Epochs with other channels, and all else as it was."""
-        reader = self._reader()
-        inst, index = align(inst, names, reader.grid(1.0), "X")
-        info = info.copy()
-        with info._unlock():
-            info["sfreq"] = inst.info["sfreq"]
-            info["subject_info"], info["highpass"] = inst.info["subject_info"], 0.0
-            info["lowpass"] = inst.info["sfreq"] / 2
-        data = matrix @ inst.get_data(picks=index, verbose="ERROR")
-        if isinstance(inst, mne.BaseEpochs):
-            out = mne.EpochsArray(
-                data, info, inst.events, inst.tmin, inst.event_id, metadata=inst.metadata,
-                verbose="ERROR",
-            )  # fmt: skip
-            if inst.metadata is not None:
-                out.metadata.attrs.update(inst.metadata.attrs)
-            return out
-        out = mne.io.RawArray(data, info, first_samp=inst.first_samp, verbose="ERROR")
-        out.set_meas_date(inst.info["meas_date"])
-        out.set_annotations(inst.annotations, verbose="ERROR")
-        stim = mne.pick_types(inst.info, stim=True, exclude=[])
-        if len(stim):
-            events = inst.copy().pick(stim, verbose="ERROR").load_data(verbose="ERROR")
-            out.add_channels([events], force_update_info=True)
-        return out
 
     def plot_patterns(self, components=None, **options):
         """Draw patterns as maps of the head.
@@ -325,21 +309,9 @@ class Unmixing(HasReader, InFiles, TransformerMixin, BaseEstimator):
         }
         return evoked.plot_topomap(times=components, **{**defaults, **options})
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of components.
-
-        Parameters
-        ----------
-        input_features : None
-            Not used, as scikit-learn passes it.
-
-        Returns
-        -------
-        names : array of str, shape (n_components,)
-            Names.
-        """
-        check_is_fitted(self)
-        return np.array(self.component_names_, dtype=object)
+    def _columns(self) -> list[str]:
+        """Names of components."""
+        return self.component_names_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

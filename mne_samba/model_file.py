@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from sklearn.base import BaseEstimator
@@ -180,6 +181,8 @@ class _Packer:
             return value
         if isinstance(value, np.ndarray):
             return self._array(value, where, parameter)
+        if parameter is not None and isinstance(value, pd.DataFrame):
+            value = value.to_dict("list")
         if isinstance(value, (list, tuple)):
             items = [self.pack(v, below(where, i), parameter) for i, v in enumerate(value)]
             return items if isinstance(value, list) else {_TUPLE: items}

@@ -75,6 +75,17 @@ def _referenced(info: mne.Info) -> mne.Info:
     return eye.set_eeg_reference("average", projection=True, verbose="ERROR").info
 
 
+def _projector(info: mne.Info) -> np.ndarray:
+    """Projector (n_channels, n_channels) of a recording, applied or not, without the reference."""
+    info = info.copy()
+    with info._unlock():
+        info["projs"] = [p for p in info["projs"] if "EEG" not in p["desc"]]
+    for proj in info["projs"]:
+        proj["active"] = False
+    eye = mne.io.RawArray(np.eye(len(info["ch_names"])), info, verbose="ERROR")
+    return eye.apply_proj(verbose="ERROR").get_data()
+
+
 def _given(head: mne.Forward, info: mne.Info, parcels: pd.DataFrame):
     """Match a user's forward model to channels; say which sources make each parcel."""
     lost = [name for name in info["ch_names"] if name not in head.ch_names]
@@ -155,6 +166,8 @@ def left_out_errors(array: Array, method: str, covariance: np.ndarray) -> np.nda
     types = np.array(array.info.get_channel_types())
     size = np.sqrt([np.diag(covariance)[types == kind].mean() for kind in types])
     order = np.random.default_rng(0).permutation(len(types))
+    # What projectors remove is neither to be predicted nor to predict from.
+    clean = _projector(array.info)
     matched, carried, total = np.zeros(n := len(CANDIDATES[method])), np.zeros(n), 0.0
     for fold in range(_FOLDS):
         out = np.sort(order[fold::_FOLDS])
@@ -163,6 +176,7 @@ def left_out_errors(array: Array, method: str, covariance: np.ndarray) -> np.nda
         reference = np.eye(len(types))
         eeg = np.intersect1d(np.flatnonzero(types == "eeg"), known)
         reference[np.ix_(types == "eeg", eeg)] -= 1 / max(len(eeg), 1)
+        reference = reference @ clean
         seen = reference @ covariance @ reference.T
         gain = reference @ array.gain
         total += np.trace((seen / size[:, None] / size)[np.ix_(out, out)])

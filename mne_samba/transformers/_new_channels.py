@@ -10,7 +10,7 @@ from ..data.channels import bad_spans
 
 
 def samples_of(inst, picks: list[int]) -> np.ndarray:
-    """Samples of channels, finite outside BAD spans: (n_channels, n_times), epochs before them.
+    """Read channels, finite outside BAD spans: (n_channels, n_times), epochs before them.
 
     A mixture would carry what is broken in one channel to all.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import mne
 import numpy as np
@@ -178,6 +178,11 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
                 "Unmixing needs signals, but X is a table (n_samples, n_features). One recording "
                 "as an array (n_channels, n_times) goes into a list."
             )
+        if what_is(X).is_power:
+            raise ValueError(
+                "Unmixing needs signals, but X holds band power: power of a mixture cannot be "
+                "unmixed. Give the signals that it was measured from."
+            )
         return self._reader().read_signals(X, layout=layout)
 
     def _state(self) -> UnmixingState:
@@ -238,16 +243,16 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
         check_is_fitted(self)
         matrix = self.filters_ if forward else self.patterns_
         given = what_is(X)
-        if given.kind == "table":
+        if given.kind == "table" or given.is_power:
             self._read(X, None)
         if given.is_mne:
             info, out = self._info(forward), []
             with use_log_level(self.verbose):
                 for inst in given.items:
-                    grid = self._reader().grid(1.0)
-                    # What picks the reader's channels does not know components.
-                    grid = grid if forward else replace(grid, picks=names, channels="error")
-                    inst, index = align(inst, names, grid, "X")
+                    if forward:
+                        inst, index = align(inst, names, self._reader().grid(1.0), "X")
+                    else:
+                        index = _places_of(names, inst)
                     out.append(with_channels(inst, matrix @ samples_of(inst, index), info))
             return out if isinstance(X, (list, tuple)) else out[0]
         if given.kind == "windows":
@@ -318,3 +323,14 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.two_d_array = False
         return tags
+
+
+def _places_of(names: list[str], inst) -> list[int]:
+    """Find components (indices) in what ``transform`` gave."""
+    missing = [name for name in names if name not in inst.ch_names]
+    if missing:
+        raise ValueError(
+            f"X lacks the components {missing[:8]}, its channels are {inst.ch_names[:8]}: give "
+            "what transform gives."
+        )
+    return [inst.ch_names.index(name) for name in names]

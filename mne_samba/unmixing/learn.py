@@ -52,8 +52,14 @@ class Pieces:
             for i, s in enumerate(stretches)
             for first, stop in pieces_of(s.n_times, sfreq, seconds, s.bad)
         ]
-        if not every:
-            raise ValueError("No sample is left outside BAD spans to learn to unmix from.")
+        samples = sum(stop - first for _, first, stop in every)
+        if samples < seconds * sfreq:
+            raise ValueError(
+                f"Only {samples / sfreq:.2g} s of signal are left to learn to unmix from, in "
+                f"stretches outside BAD spans of half a segment ({seconds / 2:g} s) or more: give "
+                "longer recordings with fewer BAD spans, or Unmixing(segment=...) a shorter "
+                "segment; in a model, set unmix=None."
+            )
         taken = np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int))
         place = [every[i] for i in taken]
         keys = [stretches[i].recording for i, _, _ in place]
@@ -221,14 +227,18 @@ class Learner:
         self.ch_names, self.kinds, self.segment = list(ch_names), kinds, segment
         most = max(_PIECES, _NUMBERS // (len(bands) * len(kinds) ** 2))
         pieces = Pieces.of(stretches, sfreq, segment, most)
-        covariances = pieces.covariances(sfreq, bands)
-        finite = np.isfinite(np.diagonal(covariances, axis1=2, axis2=3)).all(axis=(0, 1))
+        with np.errstate(invalid="ignore"):
+            covariances = pieces.covariances(sfreq, bands)
+        variance = np.diagonal(covariances, axis1=2, axis2=3)
+        finite = np.isfinite(variance).all(axis=(0, 1))
         if not finite.all():
             broken = [name for name, good in zip(ch_names, finite, strict=True) if not good]
             raise ValueError(
                 f"X contains NaN or infinite values in channels {broken[:8]}. Interpolate them, or "
                 "annotate the spans as BAD in a Raw."
             )
+        if not variance.any():
+            raise ValueError(f"X holds no signal: all channels are flat, {list(ch_names)[:8]}.")
         self.by_band = np.tensordot(pieces.weights, covariances, axes=1)
         lengths = [stop - first for _, first, stop in pieces.place]
         dof = degrees_of_freedom(bands, int(np.median(lengths)), sfreq)

@@ -28,6 +28,8 @@ _METHODS, _ORIENTATIONS = ("mne", "lcmv"), ("vector", "normal")
 _PIECE = 1.0
 # Unexplained share of the variance of sensors left out above which nothing was learnt of them.
 _NOTHING = 0.97
+# Sensors of a kind that are needed to predict one from the others.
+_LEAST = 4
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,13 @@ class SourceParcels(SignalTransformer, BaseEstimator):
         """Regularisation, and what was compared; ``seen`` are montages and their covariances."""
         if self.reg != "auto":
             return float(self.reg), None, None
+        for sensors, _ in seen:
+            n_eeg = sensors.info.get_channel_types().count("eeg")
+            if len(sensors.info["ch_names"]) < _LEAST or 0 < n_eeg < _LEAST:
+                raise ValueError(
+                    f'reg="auto" predicts sensors from the others, which needs {_LEAST} of a kind, '
+                    f"got {sensors.info['ch_names']}: set reg to a number, such as 0.1."
+                )
         candidates = np.array(CANDIDATES[self.method])
         errors = np.mean([left_out_errors(one, self.method, own) for one, own in seen], axis=0)
         best = float(candidates[errors.argmin()])
@@ -352,7 +361,7 @@ def _covariance(inst, picks: list[int]) -> np.ndarray:
     sfreq = inst.info["sfreq"]
     size = max(2, round(_PIECE * sfreq))
     if isinstance(inst, mne.io.BaseRaw):
-        length = min(_PIECE, (inst.n_times - 1) / sfreq)
+        length = min(size, inst.n_times - 1) / sfreq
         inst = mne.make_fixed_length_epochs(inst, length, proj=False, verbose="ERROR")
     total, count = np.zeros((len(picks), len(picks))), 0
     with use_log_level("ERROR"), np.errstate(invalid="ignore"):

@@ -57,7 +57,7 @@ class ParcelsOfTables(OfTables, SourceParcels):
 @parametrize_with_checks(
     [
         UnmixingOfTables({"fast": (10.0, 40.0)}, segment=0.05, reader=Reader(sfreq=100.0)),
-        ParcelsOfTables(n_parcels=2, reg=0.1, verbose=False),
+        ParcelsOfTables(atlas=[[-40.0, 0.0, 40.0], [40.0, 0.0, 40.0]], reg=0.1, verbose=False),
     ]
 )
 def test_scikit_learn_checks(estimator, check):

@@ -6,12 +6,10 @@ channels and whose rows are instants; what is left to the transformers is all th
 
 import mne
 import numpy as np
-import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mne_samba import Reader, SourceParcels, Unmixing
-from mne_samba.datasets import simulate_paired
 
 FLOATS = {"dtype": [np.float64, np.float32]}
 FIT = {**FLOATS, "ensure_min_samples": 5, "ensure_min_features": 2}

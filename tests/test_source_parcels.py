@@ -1,5 +1,7 @@
 """Parcels of any cap: equal to MNE's own estimates, alike for all montages, refusing by name."""
 
+import pickle
+
 import mne
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from mne_samba import SourceParcels, make_windows
+from mne_samba import SourceParcels, make_windows, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import load_eeg_rest, simulate_paired
 from mne_samba.transformers._parcel_grid import places_in, sphere_of
@@ -302,6 +304,80 @@ def test_refusals(raw):
     bad = raw.copy().set_annotations(mne.Annotations(0.0, 39.9, "BAD"))
     with pytest.raises(ValueError, match="free of BAD annotations"):
         SourceParcels(n_parcels=3).fit(bad)
+
+
+def test_projections_count_alike_whether_applied_or_not(raw):
+    pattern, rng = np.linspace(-1, 1, 32), np.random.default_rng(0)
+    spoilt = raw.copy()
+    spoilt._data += 1e-3 * pattern[:, None] * rng.standard_normal(raw.n_times)
+    vector = {
+        "nrow": 1, "ncol": 32, "row_names": None, "col_names": raw.ch_names,
+        "data": pattern[None] / np.linalg.norm(pattern),
+    }  # fmt: skip
+    spoilt.add_proj(mne.Projection(active=False, data=vector, desc="heart", kind=1))
+    for method in ("mne", "lcmv"):
+        options = {"n_parcels": 6, "method": method}
+        later, now = (SourceParcels(**options).fit(r) for r in (spoilt, spoilt.copy().apply_proj()))
+        np.testing.assert_allclose(later.reg_errors_, now.reg_errors_, rtol=1e-6)
+        assert later.reg_errors_.min() < 0.7
+        expected = now.transform(spoilt.copy().apply_proj()).get_data()
+        size = 1e-6 * np.abs(expected).max()
+        np.testing.assert_allclose(later.transform(spoilt).get_data(), expected, atol=size)
+
+
+def test_broken_channels(raw):
+    noisy = raw.copy()
+    noisy._data[3] += 1e-3 * np.random.default_rng(0).standard_normal(raw.n_times)
+    with pytest.warns(RuntimeWarning, match=rf"the loudest are \['{raw.ch_names[3]}'"):
+        SourceParcels(n_parcels=6).fit(noisy)
+    # The advice is followed.
+    noisy.info["bads"] = [raw.ch_names[3]]
+    parcels = SourceParcels(n_parcels=6).fit(noisy)
+    broken = raw.copy()
+    broken._data[5, 1000:1100] = np.nan
+    broken.info["bads"] = [raw.ch_names[3]]
+    for method in (SourceParcels(n_parcels=6).fit, parcels.transform):
+        with pytest.raises(ValueError, match=rf"NaN .*in channels \['{raw.ch_names[5]}'\]"):
+            method(broken)
+    broken.set_annotations(mne.Annotations(9.9, 1.2, "BAD_gap"))
+    assert np.isfinite(parcels.transform(broken).get_data()[:, 1200:]).all()
+    assert SourceParcels(n_parcels=6).fit(broken).reg_ > 0
+    # One flat electrode may be the reference, two are not.
+    flat = raw.copy()
+    flat._data[[3, 5]] = 0.0
+    with pytest.raises(ValueError, match="flat channels"):
+        SourceParcels(n_parcels=6, reg=0.1).fit(flat)
+    often = raw.copy().set_annotations(mne.Annotations(np.arange(0, 40, 4), [2.0] * 10, "BAD"))
+    assert SourceParcels(n_parcels=6).fit(often).reg_ > 0
+    with pytest.raises(ValueError, match="set reg to a number"):
+        SourceParcels(n_parcels=2).fit(raw.copy().pick(raw.ch_names[:3]))
+    SourceParcels(n_parcels=2, reg=0.1).fit(raw.copy().pick(raw.ch_names[:3]))
+
+
+@pytest.mark.parametrize("method", ["mne", "lcmv"])
+def test_a_file_gives_the_same_parcels(raw, tmp_path, method):
+    table = pd.DataFrame({"x": [-40.0, 40.0], "y": 0.0, "z": 40.0, "name": ["left", "right"]})
+    parcels = SourceParcels(atlas=table, method=method, verbose=False).fit(raw)
+    parcels.save(tmp_path / "parcels.samba")
+    found = read_samba(tmp_path / "parcels.samba")
+    pd.testing.assert_frame_equal(found.parcels_, parcels.parcels_)
+    pd.testing.assert_series_equal(found.reg_errors_, parcels.reg_errors_)
+    for inst in (raw, people(montage=CAP_1020).raws[0]):
+        np.testing.assert_array_equal(found.operator(inst), parcels.operator(inst))
+    # It can be fitted again, and what a fit knows does not follow parameters.
+    again = clone(found).fit(raw)
+    np.testing.assert_array_equal(again.operator(raw), parcels.operator(raw))
+    found.set_params(pick_ori="normal", reg=3.0, method="mne", n_parcels=1)
+    np.testing.assert_array_equal(found.operator(raw), parcels.operator(raw))
+
+
+def test_a_persons_forward_model_has_files_of_its_own(raw, tmp_path):
+    labels = [mne.Label(np.arange(9), hemi="rh", name="all-rh", subject="bert")]
+    parcels = SourceParcels(atlas=labels, head=surface_forward(raw.info), reg=0.1).fit(raw)
+    with pytest.raises(ValueError, match=r"mne\.write_forward_solution"):
+        parcels.save(tmp_path / "parcels.samba")
+    again = pickle.loads(pickle.dumps(parcels))
+    np.testing.assert_array_equal(again.operator(raw), parcels.operator(raw))
 
 
 def test_real_alpha_comes_from_the_back_of_the_head():

@@ -58,11 +58,14 @@ class UnmixingChoice:
 
 
 def learner_of(rec: Recordings, bands: dict, segment: float = 10.0) -> Learner:
-    """Learn to unmix from recordings, BAD spans left out."""
-    stretches = [
-        Stretch(clean_reader(s, rec.sfreq), s.n_times, key, s.bad)
-        for s, key in zip(rec.segments, rec.keys, strict=True)
-    ]
+    """Learn to unmix from recordings, BAD spans left out, and what follows the last BOLD frame."""
+    stretches = []
+    for own, key in zip(rec.segments, rec.keys, strict=True):
+        n_times = own.n_times
+        if rec.bold is not None:
+            end = own.frame_times[-1] + own.frame_step
+            n_times = min(n_times, int(np.ceil(end * rec.sfreq)))
+        stretches.append(Stretch(clean_reader(own, rec.sfreq), n_times, key, own.bad))
     n = len(rec.ch_names)
     kinds = ["eeg"] * n if rec.info is None else rec.info.get_channel_types()
     return Learner(stretches, rec.sfreq, list(bands.values()), rec.ch_names, kinds, segment)

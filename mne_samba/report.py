@@ -235,8 +235,10 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
         page.veil = None if may_be_interpreted(result) else "not to be interpreted: see the scores"
     page.text("What may be made of it", f"<p><strong>{html.escape(words)}</strong></p>")
     unmixing = getattr(model, "unmixing_", None)
+    node = "channel"
     if getattr(unmixing, "method", None) == "joint":
         # Components have neither networks nor places.
+        node = "component"
         sources = {**sources, "source_networks": None, "source_coords": None}
     networks = sources["source_networks"]
     if hasattr(model, "corrections_kept_"):
@@ -253,18 +255,18 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
     if hasattr(model, "band_gain_"):
         page.figure(
             "Band weights",
-            "What each band of a channel contributes: attention times gain, 1 for the largest. "
+            f"What each band of a {node} contributes: attention times gain, 1 for the largest. "
             "Where there are both signs, blue lowers BOLD and red raises it.",
             viz.plot_band_attention, model, kind="gain", networks=networks,
         )  # fmt: skip
     if hasattr(model, "band_attention_"):
         page.figure(
             "Band attention",
-            "Share of each band in what a channel contributes. "
+            f"Share of each band in what a {node} contributes. "
             + (
-                "Pale channels contribute little, and their attention means nothing."
+                f"Pale {node}s contribute little, and their attention means nothing."
                 if hasattr(model, "band_gain_")
-                else "What channels contribute is not told by it."
+                else f"What {node}s contribute is not told by it."
             ),
             viz.plot_band_attention, model, networks=networks,
         )  # fmt: skip
@@ -292,7 +294,17 @@ def what_was_fitted(model) -> str:
         return "The published network: all of its parts are used, whether they help or not."
     fixed = getattr(model, "hrf_family_", None) == "canonical"
     response = "one fixed response for all regions" if fixed else "a response per region"
-    words = f"A linear core: band power, a map between channels and regions, {response}."
+    words, unmixing = "", getattr(model, "unmixing_", None)
+    node = "channels"
+    if getattr(unmixing, "method", None) == "joint":
+        node = "components"
+        words = (
+            f"{len(model.ch_names_in_)} channels were unmixed into {len(model.node_names_)} "
+            "components before their power was measured. "
+        )
+    elif getattr(unmixing, "method", None) == "whiten":
+        words = "Channels were whitened before their power was measured. "
+    words += f"A linear core: band power, a map between {node} and regions, {response}."
     share = np.mean(getattr(model, "stack_weights_", 0.0))
     if share > 0:
         words += (

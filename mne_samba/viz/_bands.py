@@ -300,7 +300,9 @@ def plot_components(
     n_channels, n = patterns.shape
     names, info = as_names(names, n, "component", "names"), positions(info, n_channels)
     if info is None:
-        raise ValueError("Places of channels are not known: give info with a montage.")
+        raise ValueError(
+            "Places of channels are not known, or lie on a line: give info with a montage."
+        )
     chosen = np.arange(min(n, 20)) if components is None else np.asarray(components)
     n_columns = min(5, len(chosen))
     n_rows = -(-len(chosen) // n_columns)

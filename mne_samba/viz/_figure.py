@@ -282,4 +282,8 @@ def positions(info, n_channels: int):
         return None
     places = np.array([channel["loc"][:3] for channel in info["chs"]])
     known = np.isfinite(places).all() and (np.abs(places).sum(axis=1) > 0).all()
-    return info if known and len(np.unique(places, axis=0)) == len(places) else None
+    if not known or len(np.unique(places, axis=0)) < len(places):
+        return None
+    # Channels on a line, such as Fz to Oz, span no map.
+    spread = np.linalg.svd(places[:, :2] - places[:, :2].mean(axis=0), compute_uv=False)
+    return info if len(spread) > 1 and spread[1] > 1e-3 * spread[0] else None

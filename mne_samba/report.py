@@ -13,7 +13,7 @@ from . import viz
 from ._checks import check_option
 from .evaluation._verdict import may_be_interpreted, p_words, what_follows
 from .hrf.shapes import summarise_response
-from .viz._figure import RESULT_NAMES, fade, positions
+from .viz._figure import RESULT_NAMES, fade, on_maps, positions
 
 __all__ = ["add_to_report"]
 
@@ -247,7 +247,7 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
         page.text("Haemodynamic responses", f"<p>{_FIXED}</p>")
     elif hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:
         _add_responses(page, model, **regions, truth=truth, targets=targets)
-    if "patterns" in (unmixing or ()) and positions(model.info_, len(model.ch_names_in_)):
+    if "patterns" in (unmixing or ()) and _may_be_mapped(model.info_):
         page.figure(
             "Components", f"What channels were unmixed into ({unmixing.method}), largest first.",
             viz.plot_components, model,
@@ -286,6 +286,14 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
             + ("kept." if kept else "left out."),
             viz.plot_history, model,
         )  # fmt: skip
+
+
+def _may_be_mapped(info) -> bool:
+    """Whether places of channels are known and span a map."""
+    if info is None:
+        return False
+    shown = mne.pick_info(info, on_maps(info), verbose="ERROR")
+    return positions(shown, len(shown["chs"])) is not None
 
 
 def what_was_fitted(model) -> str:

@@ -14,10 +14,11 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from mne_samba import SourceParcels, make_windows, read_samba
+from mne_samba import SourceParcels, Unmixing, make_windows, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import load_eeg_rest, simulate_paired
 from mne_samba.transformers._parcel_grid import places_in, sphere_of
+from mne_samba.viz import plot_components
 
 # As MNE calls it: the name changed with version 1.13.
 BUILT_IN = mne.channels.get_builtin_montages()
@@ -222,6 +223,59 @@ def test_magnetometers_find_a_dipole():
     raw._data[:] = forward[:, 3 * 3 + 1, None] * 1e-8
     power = (parcels.transform(raw).get_data() ** 2).mean(axis=1).reshape(6, 3).sum(axis=1)
     assert power.argmax() == 3
+
+
+def helmet(n_places=20):
+    """Recording of a magnetometer and two gradiometers per place, and the gain of its parcels."""
+    rng = np.random.default_rng(0)
+    types = np.tile(["mag", "grad", "grad"], n_places)
+    info = mne.create_info([f"MEG{i:03d}" for i in range(len(types))], 100.0, list(types))
+    for i, channel in enumerate(info["chs"]):
+        if i % 3 == 0:
+            out = rng.standard_normal(3)
+            out[2] = abs(out[2])
+            out /= np.linalg.norm(out)
+            first = np.cross(out, [1.0, 0, 0])
+            first /= np.linalg.norm(first)
+            second = np.cross(out, first)
+        axes = (second, -first) if i % 3 == 2 else (first, second)
+        channel["loc"][:] = np.r_[0.12 * out + [0, 0, 0.04], axes[0], axes[1], out]
+        planar, coil = FIFF.FIFFV_COIL_VV_PLANAR_T1, FIFF.FIFFV_COIL_VV_MAG_T3
+        channel["coil_type"] = planar if i % 3 else coil
+    with info._unlock():
+        info["dev_head_t"] = Transform("meg", "head")
+    noise = np.where(types == "mag", 1e-14, 3e-13)[:, None]
+    raw = mne.io.RawArray(noise * rng.standard_normal((len(types), 12000)), info)
+    grid = [[x, y, 40.0] for x in (-45, 45) for y in (-40, 0, 40)]
+    gain = SourceParcels(atlas=grid, reg=0.1).fit(raw)._array(raw, list(range(len(types)))).gain
+    return raw, grid, gain
+
+
+def test_magnetometers_and_gradiometers_together():
+    raw, grid, gain = helmet()
+    rng = np.random.default_rng(1)
+    waxing = np.exp(rng.standard_normal((4, 12))).repeat(1000, axis=1)
+    dipoles = gain[:, [1, 7, 10, 16]]  # tangential ones of four parcels
+    raw._data += 2e-8 * dipoles @ (waxing * rng.standard_normal(waxing.shape))
+    # Kinds of sensors come to one scale, and planted sources out of both.
+    unmixing = Unmixing({"all": (4.0, 40.0)}).fit(raw)
+    assert unmixing.filters_.shape == (4, 60)
+    product = np.abs(unmixing.filters_ @ dipoles)
+    product /= product.max(axis=1, keepdims=True)
+    assert sorted(product.argmax(axis=1)) == [0, 1, 2, 3]
+    assert np.sort(product, axis=1)[:, -2].max() < 0.1
+    plot_components(unmixing, show=False)
+    for method in ("mne", "lcmv"):
+        parcels = SourceParcels(atlas=grid, method=method).fit(raw)
+        assert parcels.reg_errors_.min() < 0.1
+        power = (parcels.transform(raw).get_data() ** 2).mean(axis=1).reshape(6, 3).sum(axis=1)
+        assert set(np.argsort(-power)[:4]) == {0, 2, 3, 5}
+    eeg = mne.io.RawArray(np.zeros((1, 12000)), mne.create_info(["Cz"], 100.0, "eeg"))
+    with eeg.info._unlock():
+        eeg.info["dev_head_t"] = raw.info["dev_head_t"]
+    with pytest.raises(ValueError, match='by picks="meg"'):
+        SourceParcels(atlas=grid).fit(raw.add_channels([eeg], force_update_info=True))
+    SourceParcels(atlas=grid, reg=0.1, picks="meg").fit(raw)
 
 
 def surface_forward(info):

@@ -28,6 +28,7 @@ class Array:
     info: mne.Info  # good channels alone, EEG with an average reference as projector
     forward: mne.Forward  # free orientation
     rows: np.ndarray | list  # of the sources that each parcel is made of, and their signs
+    in_sphere: bool  # whether the head is one
 
     @classmethod
     def of(cls, info: mne.Info, picks: list[int], parcels: pd.DataFrame, head) -> Array:
@@ -48,13 +49,13 @@ class Array:
                 eeg="eeg" in types, mindist=0.0, verbose="ERROR",
             )  # fmt: skip
             rows = [(np.array([i]), np.ones(1)) for i in range(len(parcels))]
-        return cls(_referenced(info), forward, rows)
+        return cls(_referenced(info), forward, rows, not isinstance(head, mne.Forward))
 
     def among(self, index: np.ndarray) -> Array:
         """Keep some channels alone."""
         info = mne.pick_info(self.info, index, verbose="ERROR")
         forward = mne.pick_channels_forward(self.forward, info["ch_names"], verbose="ERROR")
-        return Array(_referenced(info), forward, self.rows)
+        return Array(_referenced(info), forward, self.rows, self.in_sphere)
 
     @property
     def gain(self) -> np.ndarray:
@@ -152,6 +153,8 @@ def estimates(array: Array, method: str, regs, covariance: np.ndarray | None) ->
     data = mne.Covariance(covariance, info["ch_names"], [], info["projs"], nfree=1)
     evoked = mne.EvokedArray(eye, info, nave=1, verbose="ERROR")
     options = {"pick_ori": "vector", "weight_norm": None, "rank": "info", "verbose": "ERROR"}
+    # Outside a sphere, nothing is seen of dipoles that point to its surface.
+    options["reduce_rank"] = array.in_sphere and "eeg" not in info.get_channel_types(unique=True)
     filters = (make_lcmv(info, array.forward, data, reg, noise, **options) for reg in regs)
     return [apply_lcmv(evoked, one, verbose="ERROR").data for one in filters]
 

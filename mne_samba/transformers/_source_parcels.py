@@ -326,6 +326,11 @@ class SourceParcels(SignalTransformer, BaseEstimator):
                 f"SourceParcels needs at least two EEG or MEG channels, got {found}. Electrodes in "
                 "the brain are near their sources already and need no inverse."
             )
+        if [types[i] for i in picks].count("eeg") == 1:
+            raise ValueError(
+                "A single EEG channel among MEG channels has no reference to compare it with: "
+                'leave it out, for instance by picks="meg".'
+            )
         places = np.array([info["chs"][i]["loc"] for i in picks])
         projs = [(p["desc"], p["data"]["data"].tobytes()) for p in info["projs"]]
         trans = info["dev_head_t"]

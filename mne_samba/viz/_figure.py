@@ -276,6 +276,13 @@ def color_bar(host, cmap: str, vmin: float, vmax: float, label: str) -> None:
     bar.outline.set_linewidth(0.5)
 
 
+def on_maps(info) -> list[int]:
+    """Find channels (indices) that maps show: gradiometers lie where magnetometers do."""
+    types = info.get_channel_types()
+    both = {"mag", "grad"} <= set(types)
+    return [i for i, kind in enumerate(types) if kind == "mag" or not both]
+
+
 def positions(info, n_channels: int):
     """Info for maps of the head, where it holds so many channels and knows all their places."""
     if info is None or len(info["chs"]) != n_channels:

@@ -236,7 +236,7 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
     page.text("What may be made of it", f"<p><strong>{html.escape(words)}</strong></p>")
     unmixing = getattr(model, "unmixing_", None)
     node = "channel"
-    if getattr(unmixing, "method", None) == "joint":
+    if getattr(unmixing, "method", None) in ("joint", "underdetermined"):
         # Components have neither networks nor places.
         node = "component"
         sources = {**sources, "source_networks": None, "source_coords": None}
@@ -304,7 +304,7 @@ def what_was_fitted(model) -> str:
     response = "one fixed response for all regions" if fixed else "a response per region"
     words, unmixing = "", getattr(model, "unmixing_", None)
     node = "channels"
-    if getattr(unmixing, "method", None) == "joint":
+    if getattr(unmixing, "method", None) in ("joint", "underdetermined"):
         node = "components"
         words = (
             f"{len(model.ch_names_in_)} channels were unmixed into {len(model.node_names_)} "

@@ -11,10 +11,14 @@ from scipy.special import polygamma
 from .covariance import Reader, band_covariances, degrees_of_freedom, pieces_of
 from .diagonalize import joint_diagonalizer
 from .spatial import SpatialFilter
+from .underdetermined import topographies
 
 # Pieces of all recordings together that say which subspace holds the signal, at least, and numbers
 # in matrices of pieces: few channels and few components allow many.
 _PIECES, _NUMBERS, _REDUCED = 60, 1 << 23, 1 << 24
+# Sources per dimension of the signal where there may be more sources than sensors, seconds of a
+# piece relative to a segment, and pieces at most.
+_SOURCES, _SHORTER, _CHANGES = 1.5, 0.5, 500
 # Variance, relative to the largest, below which rounding is all there is.
 _RANK = 1e-9
 # How far above the spread of noise a component stands out, and how little, of what others do, the
@@ -113,10 +117,14 @@ class Subspace:
         """From channels to channels that are uncorrelated and as they were (n, n_channels)."""
         return self.vectors @ self.whitener
 
+    @property
+    def colour(self) -> np.ndarray:
+        """From principal components of unit variance to channels, (n_channels, n_components)."""
+        return self.scale[:, None] * self.vectors * np.sqrt(self.values)
+
     def back(self, basis: np.ndarray) -> np.ndarray:
         """From components, ``basis`` (n, n_components) of principal ones, to channels."""
-        colour = self.scale[:, None] * self.vectors * np.sqrt(self.values)
-        return colour @ np.linalg.pinv(basis)
+        return self.colour @ np.linalg.pinv(basis)
 
 
 def mean_covariance(covariances: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -265,12 +273,36 @@ class Learner:
         mean = mean_covariance(matrices, pieces.weights).astype(np.float64)
         basis /= np.sqrt(np.einsum("ij,jk,ik->i", basis, mean, basis))[:, None]
         filters, patterns = basis @ space.whitener, space.back(basis)
-        # Largest first, and what is largest at the sensors is positive.
-        scaled = patterns / space.scale[:, None]
-        order = np.argsort(-np.linalg.norm(scaled, axis=0), kind="stable")
-        scaled = scaled[:, order]
-        sign = np.sign(scaled[np.abs(scaled).argmax(axis=0), np.arange(n)])
-        names = [f"IC{i:03d}" for i in range(n)]
-        return SpatialFilter(
-            "joint", filters[order] * sign[:, None], patterns[:, order] * sign, names
-        )
+        return _in_order("joint", filters, patterns, space)
+
+    def underdetermined(self, n_components="auto") -> SpatialFilter:
+        """Find topographies of sources that may be more than sensors, and a beamformer for each."""
+        # Noise and weak sources are left to beamformers.
+        space = self.subspace(len(self.ch_names))
+        seconds = _SHORTER * self.segment
+        pieces = Pieces.of(self.stretches, self.sfreq, seconds, _CHANGES)
+        matrices = pieces.covariances(self.sfreq, self.bands, space.whitener)
+        n_bands, n = matrices.shape[1:3]
+        n_sources = max(n + 1, round(_SOURCES * n)) if n_components == "auto" else n_components
+        weights = np.repeat(pieces.weights, n_bands)
+        basis = joint_diagonalizer(matrices.reshape(-1, n, n), weights=weights, max_iter=20)
+        more = np.random.default_rng(0).standard_normal((n, max(0, n_sources - n)))
+        start = np.concatenate([np.linalg.inv(basis), more], axis=1)[:, :n_sources]
+        lengths = [stop - first for _, first, stop in pieces.place]
+        dof = degrees_of_freedom(self.bands, int(np.median(lengths)), self.sfreq)
+        found = topographies(matrices, dof, start)
+        mean = mean_covariance(matrices, pieces.weights).astype(np.float64)
+        basis = np.linalg.solve(mean, found).T
+        size = np.sqrt(np.einsum("ij,jk,ik->i", basis, mean, basis))
+        filters = basis / size[:, None] @ space.whitener
+        return _in_order("underdetermined", filters, space.colour @ (found / size), space)
+
+
+def _in_order(method, filters: np.ndarray, patterns: np.ndarray, space: Subspace) -> SpatialFilter:
+    """Order components, the largest first, so that what is largest at the sensors is positive."""
+    scaled = patterns / space.scale[:, None]
+    order = np.argsort(-np.linalg.norm(scaled, axis=0), kind="stable")
+    scaled = scaled[:, order]
+    sign = np.sign(scaled[np.abs(scaled).argmax(axis=0), np.arange(len(order))])
+    names = [f"IC{i:03d}" for i in range(len(order))]
+    return SpatialFilter(method, filters[order] * sign[:, None], patterns[:, order] * sign, names)

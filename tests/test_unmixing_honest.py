@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from scipy.signal import lfilter
 from sklearn.model_selection import cross_validate
 
-from mne_samba import CoreModel, SambaTranslator, make_windows
+from mne_samba import CoreModel, SambaTranslator, make_windows, read_samba
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import pearson
 from mne_samba.model_selection import BlockedTimeSplit
@@ -104,3 +104,21 @@ def test_better_than_channels_where_power_is_mixed():
         scores[unmix] = pearson(truth, frames).mean()
         assert unmix is None or model.unmixing_.method == "joint"
     assert scores["auto"] > scores[None] + 0.05
+
+
+def test_more_sources_than_channels(tmp_path):
+    data = sensors(1, 900.0, 33, n_sources=24, snr=8.0, montage="biosemi16")
+    raw, n, scores = data.raws[0], 350, {}
+    train = raw.copy().crop(0, T_R * n, include_tmax=False)
+    for unmix in ("underdetermined", None):
+        model = core(unmix).fit(train, data.bolds[0][:n])
+        frames, truth = model.predict(raw)[n + 15 :], data.truth.clean_bolds[0][n + 15 :]
+        scores[unmix] = pearson(truth, frames).mean()
+        if unmix:
+            assert len(model.node_names_) == 24
+            model.save(tmp_path / "model.samba")
+            assert_array_equal(
+                read_samba(tmp_path / "model.samba").predict(raw), model.predict(raw)
+            )
+    assert scores["underdetermined"] > scores[None] + 0.05
+    assert "underdetermined" in core("auto").fit(train, data.bolds[0][:n]).unmixing_.scores

@@ -133,8 +133,8 @@ def _part(rec: Recordings) -> Recordings:
 def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
     """Features that predict held-out frames best, their name, scores, and margin to channels.
 
-    More sources than sensors are looked for where joint diagonalisation helps and finds hardly any
-    floor of noise; whitening, which is half of what it does, where it does not help.
+    More sources than sensors are looked for where joint diagonalisation does no harm and finds
+    hardly any floor of noise; whitening, which is half of what it does, where nothing helps.
     """
     options = CoreOptions(
         map_prior="sparse", hrf="canonical", hrf_bounds="human", band_attention=True,
@@ -146,7 +146,8 @@ def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
     for name in ("channels", *METHODS):
         if name == "underdetermined":
             full = len(found["joint"].spatial.names) > _FULL * n_channels
-            if best != "joint" or not full or n_channels > _MANY:
+            behind = scores["joint"].mean() < scores["channels"].mean()
+            if not full or behind or n_channels > _MANY:
                 continue
         if name == "whiten" and best != "channels":
             continue

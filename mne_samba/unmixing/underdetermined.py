@@ -12,7 +12,7 @@ _NOISE = 0.1
 
 
 def topographies(
-    covariances: np.ndarray, dof: np.ndarray, start: np.ndarray, *, max_iter: int = 100
+    covariances: np.ndarray, dof: np.ndarray, start: np.ndarray, *, max_iter: int = 60
 ) -> np.ndarray:
     r"""Find the topographies of sources, which may be more than sensors, by maximum likelihood.
 

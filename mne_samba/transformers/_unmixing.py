@@ -100,7 +100,7 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
 
     With ``method="underdetermined"`` the topographies of sources, which may be more than sensors,
     are those that explain best how covariances change (maximum likelihood; the equation is that of
-    ``mne_samba.unmixing.topographies``), in pieces of half a segment. Components are beamformers
+    ``mne_samba.unmixing.underdetermined``), in pieces of half a segment. Components are beamformers
     with these topographies: they overlap, but every source is as clear in one of them as a linear
     filter makes it. It takes ten times as long as joint diagonalisation.
 

@@ -9,9 +9,8 @@ from .covariance import band_covariances, pieces_of
 from .diagonalize import joint_diagonalizer
 from .learn import Learner, Stretch, mixing
 from .spatial import SpatialFilter, at_sensors
-from .underdetermined import topographies
 
 __all__ = [
     "Learner", "SpatialFilter", "Stretch", "at_sensors", "band_covariances", "joint_diagonalizer",
-    "mixing", "pieces_of", "topographies",
+    "mixing", "pieces_of",
 ]  # fmt: skip

@@ -11,7 +11,6 @@ from scipy.special import polygamma
 from .covariance import Reader, band_covariances, degrees_of_freedom, pieces_of
 from .diagonalize import joint_diagonalizer
 from .spatial import SpatialFilter
-from .underdetermined import topographies
 
 # Pieces of all recordings together that say which subspace holds the signal, at least, and numbers
 # in matrices of pieces: few channels and few components allow many.
@@ -277,6 +276,8 @@ class Learner:
 
     def underdetermined(self, n_components="auto") -> SpatialFilter:
         """Find topographies of sources that may be more than sensors, and a beamformer for each."""
+        from .underdetermined import topographies  # torch, which nothing else here needs
+
         # Noise and weak sources are left to beamformers.
         space = self.subspace(len(self.ch_names))
         seconds = _SHORTER * self.segment

@@ -5,8 +5,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import multivariate_normal
 
-from mne_samba.unmixing import Learner, Stretch, topographies
-from mne_samba.unmixing.underdetermined import _misfit
+from mne_samba.unmixing import Learner, Stretch
+from mne_samba.unmixing.underdetermined import _misfit, topographies
 
 SFREQ, BANDS = 100.0, [(8.0, 13.0), (13.0, 30.0), (30.0, 45.0)]
 

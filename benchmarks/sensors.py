@@ -40,7 +40,7 @@ UNKNOWN = {"head": "three-shell", "electrode_error": 5.0, "head_spread": 0.04}
 PLAIN = ("channels", "whitened", "joint", "auto", "parcels", "parcels, joint")
 ORACLES = ("LCMV, true lead field (oracle)", "true sources (oracle)")
 RIDGE = ("ridge on channels", "ridge on joint", "ridge on parcels")
-WAYS = ("joint per band", "joint, shrunk covariances", "joint, 48 components")
+WAYS = ("underdetermined", "joint per band", "joint, shrunk covariances", "joint, 48 components")
 # Row: what is simulated, minutes of training, and what is compared.
 WORLDS = {
     "32 -> 64": ({}, 30, (*PLAIN, *ORACLES, *RIDGE)),
@@ -62,7 +62,8 @@ AWAY = ("channels", "joint", "parcels, normal", "parcels", "parcels, joint")
 
 def model(name: str, t_r: float = T_R, reader=None):
     """Estimator of a row: the linear core, told that power is linear, as are all inputs."""
-    unmix = {"joint": "joint", "whitened": "whiten", "auto": "auto"}.get(name)
+    own = {"whitened": "whiten"} | {way: way for way in ("joint", "underdetermined", "auto")}
+    unmix = own.get(name)
     unmix = "joint" if name.endswith(", joint") else unmix
     core = CoreModel(unmix=unmix, power="linear", target_bands=False)
     return SambaTranslator(t_r=t_r, model=core, reader=reader, random_state=0)

@@ -259,11 +259,11 @@ class InFiles:
         write_estimator(self, path, overwrite)
 
 
-class Translator(InFiles, TransformerMixin):
-    """What all translators share: names of latents, and files."""
+class NamedColumns(TransformerMixin):
+    """A transformer whose columns have names, which ``_columns()`` gives."""
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of the columns of ``transform``.
+        """Names of what ``transform`` gives.
 
         Parameters
         ----------
@@ -273,10 +273,38 @@ class Translator(InFiles, TransformerMixin):
         Returns
         -------
         names : array of str, shape (n_columns,)
-            Mean and standard deviation over time of every latent; regions for tables.
+            Translators: mean and standard deviation over time of every latent, regions for tables.
+            Otherwise a name per component, parcel or region.
         """
         check_is_fitted(self)
         return np.array(self._columns(), dtype=object)
+
+
+class SignalTransformer(InFiles, NamedColumns):
+    """A transformer from signals to signals, which stay signals where tables are asked for."""
+
+    def __init_subclass__(cls, **kwargs):
+        # scikit-learn would make data frames of recordings.
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
+
+    def set_output(self, *, transform=None):
+        """Signals come out, whatever the steps after it in a Pipeline are asked for.
+
+        Parameters
+        ----------
+        transform : str | None
+            As scikit-learn passes it.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        return self
+
+
+class Translator(InFiles, NamedColumns):
+    """What all translators share: names of latents, and files."""
 
 
 class Assembly(NamedTuple):

@@ -54,7 +54,7 @@ class BandPowerRidge(BoldPredictor):
     gap : float
         Seconds between its training and test frames; halved, and said, while short data leave no
         training frames: a baseline that cannot choose would be beaten too easily.
-    unmix : "auto" | "joint" | "whiten" | None
+    unmix : "auto" | "joint" | "underdetermined" | "whiten" | None
         Spatial filter that channels go through before power, as in `mne_samba.SambaModel`; None
         takes channels as they are, as people do.
     reader : Reader | None

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from sklearn.base import BaseEstimator
@@ -180,6 +181,8 @@ class _Packer:
             return value
         if isinstance(value, np.ndarray):
             return self._array(value, where, parameter)
+        if parameter is not None and isinstance(value, pd.DataFrame):
+            value = value.to_dict("list")
         if isinstance(value, (list, tuple)):
             items = [self.pack(v, below(where, i), parameter) for i, v in enumerate(value)]
             return items if isinstance(value, list) else {_TUPLE: items}
@@ -220,13 +223,15 @@ class _Packer:
                 place = below(where, field.name)
                 node[field.name] = self.pack(getattr(value, field.name), place, parameter)
             return node
+        # Parameters are as good as new: what estimators among them have learnt is not needed.
+        fitted = parameter is None and hasattr(value, "_state")
+        state = self.pack(value._state(), where) if fitted else None
         for name, given in value.get_params(deep=False).items():
             inner = name if parameter is None else f"{parameter}__{name}"
             given = None if name in FOLDERS else given
             node[name] = self.pack(given, below(where, name), inner)
-        # Parameters are as good as new: what estimators among them have learnt is not needed.
-        if parameter is None and hasattr(value, "_state"):
-            node[_STATE] = self.pack(value._state(), where)
+        if fitted:
+            node[_STATE] = state
         return node
 
     def _named(self, kind: type) -> str:

@@ -13,7 +13,7 @@ from . import viz
 from ._checks import check_option
 from .evaluation._verdict import may_be_interpreted, p_words, passing_regions, what_follows
 from .hrf.shapes import summarise_response
-from .viz._figure import RESULT_NAMES, fade, positions
+from .viz._figure import RESULT_NAMES, fade, on_maps, positions
 
 __all__ = ["add_to_report"]
 
@@ -314,8 +314,10 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
         "intervals: fits to other people or to halves of the data show how far they agree.</p>",
     )
     unmixing = getattr(model, "unmixing_", None)
-    if getattr(unmixing, "method", None) == "joint":
+    node = "channel"
+    if getattr(unmixing, "method", None) in ("joint", "underdetermined"):
         # Components have neither networks nor places.
+        node = "component"
         sources = {**sources, "source_networks": None, "source_coords": None}
     networks = sources["source_networks"]
     if hasattr(model, "corrections_kept_"):
@@ -327,7 +329,7 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
         page.text("Haemodynamic responses", f"<p>{_FIXED}</p>")
     elif hasattr(model, "hrf_") and np.shape(model.hrf_)[-1] > 1:
         _add_responses(page, model, **regions, truth=truth, targets=targets)
-    if "patterns" in (unmixing or ()) and positions(model.info_, len(model.ch_names_in_)):
+    if "patterns" in (unmixing or ()) and _may_be_mapped(model.info_):
         page.figure(
             "Components", f"What channels were unmixed into ({unmixing.method}), largest first.",
             viz.plot_components, model,
@@ -335,18 +337,18 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
     if hasattr(model, "band_gain_"):
         page.figure(
             "Band weights",
-            "What each band of a channel contributes: attention times gain, 1 for the largest. "
+            f"What each band of a {node} contributes: attention times gain, 1 for the largest. "
             "Where there are both signs, blue lowers BOLD and red raises it.",
             viz.plot_band_attention, model, kind="gain", networks=networks,
         )  # fmt: skip
     if hasattr(model, "band_attention_"):
         page.figure(
             "Band attention",
-            "Share of each band in what a channel contributes. "
+            f"Share of each band in what a {node} contributes. "
             + (
-                "Pale channels contribute little, and their attention means nothing."
+                f"Pale {node}s contribute little, and their attention means nothing."
                 if hasattr(model, "band_gain_")
-                else "What channels contribute is not told by it."
+                else f"What {node}s contribute is not told by it."
             ),
             viz.plot_band_attention, model, networks=networks,
         )  # fmt: skip
@@ -368,13 +370,31 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
         page.figure(title, caption, viz.plot_history, model)
 
 
+def _may_be_mapped(info) -> bool:
+    """Whether places of channels are known and span a map."""
+    if info is None:
+        return False
+    shown = mne.pick_info(info, on_maps(info), verbose="ERROR")
+    return positions(shown, len(shown["chs"])) is not None
+
+
 def what_was_fitted(model) -> str:
     """Say in words which parts of a translator are used, and which were left out."""
     if getattr(model, "core_", None) is None:
         return "The published network: all of its parts are used, whether they help or not."
     fixed = getattr(model, "hrf_family_", None) == "canonical"
     response = "one fixed response for all regions" if fixed else "a response per region"
-    words = f"A linear core: band power, a map between channels and regions, {response}."
+    words, unmixing = "", getattr(model, "unmixing_", None)
+    node = "channels"
+    if getattr(unmixing, "method", None) in ("joint", "underdetermined"):
+        node = "components"
+        words = (
+            f"{len(model.ch_names_in_)} channels were unmixed into {len(model.node_names_)} "
+            "components before their power was measured. "
+        )
+    elif getattr(unmixing, "method", None) == "whiten":
+        words = "Channels were whitened before their power was measured. "
+    words += f"A linear core: band power, a map between {node} and regions, {response}."
     share = np.mean(getattr(model, "stack_weights_", 0.0))
     if share > 0:
         words += (

@@ -22,7 +22,7 @@ def read_samba(path):
 
     Returns
     -------
-    estimator : SambaTranslator | InverseTranslator | LatentTranslator | Unmixing
+    estimator : SambaTranslator | InverseTranslator | LatentTranslator | Unmixing | SourceParcels
         Fitted.
 
     Raises
@@ -54,12 +54,12 @@ def _classes() -> dict[str, type]:
     from .inverse import InverseTranslator
     from .latents import LatentTranslator
     from .reader import Reader
-    from .transformers import Unmixing
+    from .transformers import SourceParcels, Unmixing
     from .translator import SambaTranslator
 
     return classes_of(
-        SambaTranslator, InverseTranslator, LatentTranslator, Unmixing, Reader, models.Trainer,
-        models.SambaModel, models.CoreModel, models.PaperModel,
+        SambaTranslator, InverseTranslator, LatentTranslator, Unmixing, SourceParcels, Reader,
+        models.Trainer, models.SambaModel, models.CoreModel, models.PaperModel,
         models.InverseSambaModel, models.InverseCoreModel, models.InversePaperModel,
         wavelets.Shannon, wavelets.Morlet, wavelets.Discrete, wavelets.Precomputed,
     )  # fmt: skip

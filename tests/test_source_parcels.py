@@ -1,5 +1,7 @@
 """Parcels of any cap: equal to MNE's own estimates, alike for all montages, refusing by name."""
 
+import pickle
+
 import mne
 import numpy as np
 import pandas as pd
@@ -12,10 +14,11 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from mne_samba import SourceParcels, make_windows
+from mne_samba import SourceParcels, Unmixing, make_windows, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import load_eeg_rest, simulate_paired
 from mne_samba.transformers._parcel_grid import places_in, sphere_of
+from mne_samba.viz import plot_components
 
 # As MNE calls it: the name changed with version 1.13.
 BUILT_IN = mne.channels.get_builtin_montages()
@@ -222,6 +225,59 @@ def test_magnetometers_find_a_dipole():
     assert power.argmax() == 3
 
 
+def helmet(n_places=20):
+    """Recording of a magnetometer and two gradiometers per place, and the gain of its parcels."""
+    rng = np.random.default_rng(0)
+    types = np.tile(["mag", "grad", "grad"], n_places)
+    info = mne.create_info([f"MEG{i:03d}" for i in range(len(types))], 100.0, list(types))
+    for i, channel in enumerate(info["chs"]):
+        if i % 3 == 0:
+            out = rng.standard_normal(3)
+            out[2] = abs(out[2])
+            out /= np.linalg.norm(out)
+            first = np.cross(out, [1.0, 0, 0])
+            first /= np.linalg.norm(first)
+            second = np.cross(out, first)
+        axes = (second, -first) if i % 3 == 2 else (first, second)
+        channel["loc"][:] = np.r_[0.12 * out + [0, 0, 0.04], axes[0], axes[1], out]
+        planar, coil = FIFF.FIFFV_COIL_VV_PLANAR_T1, FIFF.FIFFV_COIL_VV_MAG_T3
+        channel["coil_type"] = planar if i % 3 else coil
+    with info._unlock():
+        info["dev_head_t"] = Transform("meg", "head")
+    noise = np.where(types == "mag", 1e-14, 3e-13)[:, None]
+    raw = mne.io.RawArray(noise * rng.standard_normal((len(types), 12000)), info)
+    grid = [[x, y, 40.0] for x in (-45, 45) for y in (-40, 0, 40)]
+    gain = SourceParcels(atlas=grid, reg=0.1).fit(raw)._array(raw, list(range(len(types)))).gain
+    return raw, grid, gain
+
+
+def test_magnetometers_and_gradiometers_together():
+    raw, grid, gain = helmet()
+    rng = np.random.default_rng(1)
+    waxing = np.exp(rng.standard_normal((4, 12))).repeat(1000, axis=1)
+    dipoles = gain[:, [1, 7, 10, 16]]  # tangential ones of four parcels
+    raw._data += 2e-8 * dipoles @ (waxing * rng.standard_normal(waxing.shape))
+    # Kinds of sensors come to one scale, and planted sources out of both.
+    unmixing = Unmixing({"all": (4.0, 40.0)}).fit(raw)
+    assert unmixing.filters_.shape == (4, 60)
+    product = np.abs(unmixing.filters_ @ dipoles)
+    product /= product.max(axis=1, keepdims=True)
+    assert sorted(product.argmax(axis=1)) == [0, 1, 2, 3]
+    assert np.sort(product, axis=1)[:, -2].max() < 0.1
+    plot_components(unmixing, show=False)
+    for method in ("mne", "lcmv"):
+        parcels = SourceParcels(atlas=grid, method=method).fit(raw)
+        assert parcels.reg_errors_.min() < 0.1
+        power = (parcels.transform(raw).get_data() ** 2).mean(axis=1).reshape(6, 3).sum(axis=1)
+        assert set(np.argsort(-power)[:4]) == {0, 2, 3, 5}
+    eeg = mne.io.RawArray(np.zeros((1, 12000)), mne.create_info(["Cz"], 100.0, "eeg"))
+    with eeg.info._unlock():
+        eeg.info["dev_head_t"] = raw.info["dev_head_t"]
+    with pytest.raises(ValueError, match='by picks="meg"'):
+        SourceParcels(atlas=grid).fit(raw.add_channels([eeg], force_update_info=True))
+    SourceParcels(atlas=grid, reg=0.1, picks="meg").fit(raw)
+
+
 def surface_forward(info):
     """Forward model of two small patches of a surface, as a person with an MRI has one."""
     spaces = []
@@ -302,6 +358,80 @@ def test_refusals(raw):
     bad = raw.copy().set_annotations(mne.Annotations(0.0, 39.9, "BAD"))
     with pytest.raises(ValueError, match="free of BAD annotations"):
         SourceParcels(n_parcels=3).fit(bad)
+
+
+def test_projections_count_alike_whether_applied_or_not(raw):
+    pattern, rng = np.linspace(-1, 1, 32), np.random.default_rng(0)
+    spoilt = raw.copy()
+    spoilt._data += 1e-3 * pattern[:, None] * rng.standard_normal(raw.n_times)
+    vector = {
+        "nrow": 1, "ncol": 32, "row_names": None, "col_names": raw.ch_names,
+        "data": pattern[None] / np.linalg.norm(pattern),
+    }  # fmt: skip
+    spoilt.add_proj(mne.Projection(active=False, data=vector, desc="heart", kind=1))
+    for method in ("mne", "lcmv"):
+        options = {"n_parcels": 6, "method": method}
+        later, now = (SourceParcels(**options).fit(r) for r in (spoilt, spoilt.copy().apply_proj()))
+        np.testing.assert_allclose(later.reg_errors_, now.reg_errors_, rtol=1e-6)
+        assert later.reg_errors_.min() < 0.7
+        expected = now.transform(spoilt.copy().apply_proj()).get_data()
+        size = 1e-6 * np.abs(expected).max()
+        np.testing.assert_allclose(later.transform(spoilt).get_data(), expected, atol=size)
+
+
+def test_broken_channels(raw):
+    noisy = raw.copy()
+    noisy._data[3] += 1e-3 * np.random.default_rng(0).standard_normal(raw.n_times)
+    with pytest.warns(RuntimeWarning, match=rf"the loudest are \['{raw.ch_names[3]}'"):
+        SourceParcels(n_parcels=6).fit(noisy)
+    # The advice is followed.
+    noisy.info["bads"] = [raw.ch_names[3]]
+    parcels = SourceParcels(n_parcels=6).fit(noisy)
+    broken = raw.copy()
+    broken._data[5, 1000:1100] = np.nan
+    broken.info["bads"] = [raw.ch_names[3]]
+    for method in (SourceParcels(n_parcels=6).fit, parcels.transform):
+        with pytest.raises(ValueError, match=rf"NaN .*in channels \['{raw.ch_names[5]}'\]"):
+            method(broken)
+    broken.set_annotations(mne.Annotations(9.9, 1.2, "BAD_gap"))
+    assert np.isfinite(parcels.transform(broken).get_data()[:, 1200:]).all()
+    assert SourceParcels(n_parcels=6).fit(broken).reg_ > 0
+    # One flat electrode may be the reference, two are not.
+    flat = raw.copy()
+    flat._data[[3, 5]] = 0.0
+    with pytest.raises(ValueError, match="flat channels"):
+        SourceParcels(n_parcels=6, reg=0.1).fit(flat)
+    often = raw.copy().set_annotations(mne.Annotations(np.arange(0, 40, 4), [2.0] * 10, "BAD"))
+    assert SourceParcels(n_parcels=6).fit(often).reg_ > 0
+    with pytest.raises(ValueError, match="set reg to a number"):
+        SourceParcels(n_parcels=2).fit(raw.copy().pick(raw.ch_names[:3]))
+    SourceParcels(n_parcels=2, reg=0.1).fit(raw.copy().pick(raw.ch_names[:3]))
+
+
+@pytest.mark.parametrize("method", ["mne", "lcmv"])
+def test_a_file_gives_the_same_parcels(raw, tmp_path, method):
+    table = pd.DataFrame({"x": [-40.0, 40.0], "y": 0.0, "z": 40.0, "name": ["left", "right"]})
+    parcels = SourceParcels(atlas=table, method=method, verbose=False).fit(raw)
+    parcels.save(tmp_path / "parcels.samba")
+    found = read_samba(tmp_path / "parcels.samba")
+    pd.testing.assert_frame_equal(found.parcels_, parcels.parcels_)
+    pd.testing.assert_series_equal(found.reg_errors_, parcels.reg_errors_)
+    for inst in (raw, people(montage=CAP_1020).raws[0]):
+        np.testing.assert_array_equal(found.operator(inst), parcels.operator(inst))
+    # It can be fitted again, and what a fit knows does not follow parameters.
+    again = clone(found).fit(raw)
+    np.testing.assert_array_equal(again.operator(raw), parcels.operator(raw))
+    found.set_params(pick_ori="normal", reg=3.0, method="mne", n_parcels=1)
+    np.testing.assert_array_equal(found.operator(raw), parcels.operator(raw))
+
+
+def test_a_persons_forward_model_has_files_of_its_own(raw, tmp_path):
+    labels = [mne.Label(np.arange(9), hemi="rh", name="all-rh", subject="bert")]
+    parcels = SourceParcels(atlas=labels, head=surface_forward(raw.info), reg=0.1).fit(raw)
+    with pytest.raises(ValueError, match=r"mne\.write_forward_solution"):
+        parcels.save(tmp_path / "parcels.samba")
+    again = pickle.loads(pickle.dumps(parcels))
+    np.testing.assert_array_equal(again.operator(raw), parcels.operator(raw))
 
 
 def test_real_alpha_comes_from_the_back_of_the_head():

@@ -219,7 +219,8 @@ def inner_blocks(
             around = ((0, low - apart), (high + apart, length)) if low < high else ((0, length),)
             train += [(i, a, b) for a, b in around if b - a >= 2]
             valid += [(i, low, high)] if low < high else []
-        if train:
+        # Scrubbing may leave all measured frames in one block.
+        if any(data.masks[i][a:b].any() for i, a, b in train):
             yield _pieces(data, train), _pieces(data, valid)
 
 

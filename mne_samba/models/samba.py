@@ -107,12 +107,13 @@ class SambaModel(CoreModel):
         Frequency bands, name to (low, high) in Hz, or a bank of `mne_samba.wavelets`
         (`Precomputed` where X is power); None takes the canonical bands below half the sampling
         rate.
-    unmix : "auto" | "joint" | "whiten" | None
+    unmix : "auto" | "joint" | "underdetermined" | "whiten" | None
         Spatial filter that channels go through before power, learnt from the electrophysiology of
-        the training data alone: jointly diagonalised covariances of bands over time
-        (`mne_samba.Unmixing`), whitened channels, or channels as they are. "auto" takes what
-        predicts held-out training frames better; it leaves channels alone where they hardly
-        correlate, where X holds no signals, and where ``graph`` is about them.
+        the training data alone (`mne_samba.Unmixing`): jointly diagonalised covariances of bands
+        over time, beamformers of sources that may be more than channels, whitened channels, or
+        channels as they are. "auto" takes what predicts held-out training frames better; it leaves
+        channels alone where they hardly correlate, where X holds no signals, and where ``graph`` is
+        about them.
     power : "auto" | "linear" | "log"
         Scale of band power; "auto" takes what predicts held-out frames better, and leaves power
         that comes as a logarithm (`mne_samba.wavelets.Precomputed`) as it is.
@@ -188,11 +189,11 @@ class SambaModel(CoreModel):
                 f"{self.n_hidden}."
             )
         check_option(self.corrections, "corrections", ("auto", "always"))
-        if self.unmix == "joint" and is_about_channels(self.graph):
+        if self.unmix in ("joint", "underdetermined") and is_about_channels(self.graph):
             raise ValueError(
                 "This graph is about channels, their places or edges between them, but "
-                'unmix="joint" makes components of them: set unmix=None or "whiten", or another '
-                "graph."
+                f'unmix={self.unmix!r} makes components of them: set unmix=None or "whiten", or '
+                "another graph."
             )
 
     @property

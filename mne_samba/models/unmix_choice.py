@@ -21,8 +21,11 @@ from ..wavelets import Precomputed
 from .core_choice import CoreOptions, correlation_in_blocks, draw
 from .validation import mean_and_error
 
-UNMIX = ("auto", "joint", "whiten", None)
+METHODS = ("joint", "underdetermined", "whiten")
+UNMIX = ("auto", *METHODS, None)
 
+# Share of channels that joint diagonalisation finds components of, above which sources may be more.
+_FULL = 0.75
 # Largest correlation of a typical channel with another below which there is nothing to unmix.
 _UNMIXED = 0.15
 # Frames, recordings they come from, targets and blocks that decide; of many channels, whose fits
@@ -36,7 +39,7 @@ class UnmixingChoice:
 
     Attributes
     ----------
-    method : "joint" | "whiten" | "channels"
+    method : "joint" | "underdetermined" | "whiten" | "channels"
         What is used.
     scores : dict
         Correlation with held-out frames of the training data, by what was tried; empty where
@@ -58,11 +61,14 @@ class UnmixingChoice:
 
 
 def learner_of(rec: Recordings, bands: dict, segment: float = 10.0) -> Learner:
-    """Learn to unmix from recordings, BAD spans left out."""
-    stretches = [
-        Stretch(clean_reader(s, rec.sfreq), s.n_times, key, s.bad)
-        for s, key in zip(rec.segments, rec.keys, strict=True)
-    ]
+    """Learn to unmix from recordings, BAD spans left out, and what follows the last BOLD frame."""
+    stretches = []
+    for own, key in zip(rec.segments, rec.keys, strict=True):
+        n_times = own.n_times
+        if rec.bold is not None:
+            end = own.frame_times[-1] + own.frame_step
+            n_times = min(n_times, int(np.ceil(end * rec.sfreq)))
+        stretches.append(Stretch(clean_reader(own, rec.sfreq), n_times, key, own.bad))
     n = len(rec.ch_names)
     kinds = ["eeg"] * n if rec.info is None else rec.info.get_channel_types()
     return Learner(stretches, rec.sfreq, list(bands.values()), rec.ch_names, kinds, segment)
@@ -82,18 +88,15 @@ def choose_unmixing(
         )
     start = time.perf_counter()
     learner = learner_of(rec, features.bands)
-    mixed, scores = mixing(learner.by_band), {}
-    found = {"channels": features}
-    if unmix != "auto" or mixed > _UNMIXED:
-        for method in ("joint", "whiten") if unmix == "auto" else (unmix,):
-            found[method] = replace(features, spatial=getattr(learner, method)())
-    method, margin = list(found)[-1], 0.0
-    if unmix == "auto" and len(found) > 1:
-        method, scores, margin = _compare(_part(rec), found, detrend, log)
+    mixed, scores, margin, method = mixing(learner.by_band), {}, 0.0, "channels"
+    if unmix != "auto":
+        method, features = unmix, replace(features, spatial=getattr(learner, unmix)())
+    elif mixed > _UNMIXED:
+        features, method, scores, margin = _compare(_part(rec), learner, features, detrend, log)
     seconds = time.perf_counter() - start
     choice = UnmixingChoice(method, scores, margin, mixed, seconds)
-    logger.info("Unmixing: %s", _told(choice, found[method]))
-    return found[method], choice
+    logger.info("Unmixing: %s", _told(choice, features))
+    return features, choice
 
 
 def _told(choice: UnmixingChoice, features: BandPower) -> str:
@@ -127,26 +130,35 @@ def _part(rec: Recordings) -> Recordings:
     return replace(rec, segments=segments, bold=bold, table=table)
 
 
-def _compare(rec: Recordings, found: dict, detrend, log: bool) -> tuple[str, dict, float]:
-    """Name of the features that predict held-out frames best, scores, and margin to channels.
+def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
+    """Features that predict held-out frames best, their name, scores, and margin to channels.
 
-    Whitening is half of what joint diagonalisation does, and is tried where that does not help.
+    More sources than sensors are looked for where joint diagonalisation does no harm and finds
+    hardly any floor of noise; whitening, which is half of what it does, where nothing helps.
     """
     options = CoreOptions(
         map_prior="sparse", hrf="canonical", hrf_bounds="human", band_attention=True,
         target_bands=False, power="linear", seed=0,
     )  # fmt: skip
-    n_blocks = 2 if len(rec.ch_names) > _MANY else _BLOCKS
-    scores, best, margin = {}, "channels", 0.0
-    for name, features in found.items():
-        if name == "whiten" and best == "joint":
+    n_channels = len(rec.ch_names)
+    n_blocks = 2 if n_channels > _MANY else _BLOCKS
+    scores, found, best, margin = {}, {"channels": features}, "channels", 0.0
+    for name in ("channels", *METHODS):
+        if name == "underdetermined":
+            full = len(found["joint"].spatial.names) > _FULL * n_channels
+            behind = scores["joint"].mean() < scores["channels"].mean()
+            if not full or behind or n_channels > _MANY:
+                continue
+        if name == "whiten" and best != "channels":
             continue
-        powers = features.measure(rec)
+        if name != "channels":
+            found[name] = replace(features, spatial=getattr(learner, name)())
+        powers = found[name].measure(rec)
         data = Paired.of(rec, powers, features.grid, detrend, PowerScaler(log=log))
         some = draw(data, 0, _TARGETS)
         data = data if some is None else data.of_targets(some)
         scores[name] = correlation_in_blocks(data, options, n_blocks)
-        gain, error = mean_and_error(scores[name] - scores["channels"])
-        if gain > max(margin, error):
-            best, margin = name, gain
-    return best, {name: float(score.mean()) for name, score in scores.items()}, margin
+        gain, error = mean_and_error(scores[name] - scores[best])
+        if gain > error:
+            best, margin = name, float((scores[name] - scores["channels"]).mean())
+    return found[best], best, {name: float(score.mean()) for name, score in scores.items()}, margin

@@ -28,6 +28,7 @@ class Array:
     info: mne.Info  # good channels alone, EEG with an average reference as projector
     forward: mne.Forward  # free orientation
     rows: np.ndarray | list  # of the sources that each parcel is made of, and their signs
+    in_sphere: bool  # whether the head is one
 
     @classmethod
     def of(cls, info: mne.Info, picks: list[int], parcels: pd.DataFrame, head) -> Array:
@@ -48,13 +49,13 @@ class Array:
                 eeg="eeg" in types, mindist=0.0, verbose="ERROR",
             )  # fmt: skip
             rows = [(np.array([i]), np.ones(1)) for i in range(len(parcels))]
-        return cls(_referenced(info), forward, rows)
+        return cls(_referenced(info), forward, rows, not isinstance(head, mne.Forward))
 
     def among(self, index: np.ndarray) -> Array:
         """Keep some channels alone."""
         info = mne.pick_info(self.info, index, verbose="ERROR")
         forward = mne.pick_channels_forward(self.forward, info["ch_names"], verbose="ERROR")
-        return Array(_referenced(info), forward, self.rows)
+        return Array(_referenced(info), forward, self.rows, self.in_sphere)
 
     @property
     def gain(self) -> np.ndarray:
@@ -73,6 +74,17 @@ def _referenced(info: mne.Info) -> mne.Info:
         info["projs"] = [p for p in info["projs"] if "EEG" not in p["desc"]]
     eye = mne.io.RawArray(np.eye(len(info["ch_names"])), info, verbose="ERROR")
     return eye.set_eeg_reference("average", projection=True, verbose="ERROR").info
+
+
+def _projector(info: mne.Info) -> np.ndarray:
+    """Projector (n_channels, n_channels) of a recording, applied or not, without the reference."""
+    info = info.copy()
+    with info._unlock():
+        info["projs"] = [p for p in info["projs"] if "EEG" not in p["desc"]]
+    for proj in info["projs"]:
+        proj["active"] = False
+    eye = mne.io.RawArray(np.eye(len(info["ch_names"])), info, verbose="ERROR")
+    return eye.apply_proj(verbose="ERROR").get_data()
 
 
 def _given(head: mne.Forward, info: mne.Info, parcels: pd.DataFrame):
@@ -141,6 +153,8 @@ def estimates(array: Array, method: str, regs, covariance: np.ndarray | None) ->
     data = mne.Covariance(covariance, info["ch_names"], [], info["projs"], nfree=1)
     evoked = mne.EvokedArray(eye, info, nave=1, verbose="ERROR")
     options = {"pick_ori": "vector", "weight_norm": None, "rank": "info", "verbose": "ERROR"}
+    # Outside a sphere, nothing is seen of dipoles that point to its surface.
+    options["reduce_rank"] = array.in_sphere and "eeg" not in info.get_channel_types(unique=True)
     filters = (make_lcmv(info, array.forward, data, reg, noise, **options) for reg in regs)
     return [apply_lcmv(evoked, one, verbose="ERROR").data for one in filters]
 
@@ -155,6 +169,8 @@ def left_out_errors(array: Array, method: str, covariance: np.ndarray) -> np.nda
     types = np.array(array.info.get_channel_types())
     size = np.sqrt([np.diag(covariance)[types == kind].mean() for kind in types])
     order = np.random.default_rng(0).permutation(len(types))
+    # What projectors remove is neither to be predicted nor to predict from.
+    clean = _projector(array.info)
     matched, carried, total = np.zeros(n := len(CANDIDATES[method])), np.zeros(n), 0.0
     for fold in range(_FOLDS):
         out = np.sort(order[fold::_FOLDS])
@@ -163,6 +179,7 @@ def left_out_errors(array: Array, method: str, covariance: np.ndarray) -> np.nda
         reference = np.eye(len(types))
         eeg = np.intersect1d(np.flatnonzero(types == "eeg"), known)
         reference[np.ix_(types == "eeg", eeg)] -= 1 / max(len(eeg), 1)
+        reference = reference @ clean
         seen = reference @ covariance @ reference.T
         gain = reference @ array.gain
         total += np.trace((seen / size[:, None] / size)[np.ix_(out, out)])

@@ -6,13 +6,13 @@ import numbers
 
 import numpy as np
 from mne.utils import use_log_level, warn
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
 from .._scoring import MeanScore, score_frames, score_rows
-from ..base import forget_fit
+from ..base import NamedColumns, forget_fit
 from ..core.robust import LOSSES
 from ..data.given import what_is
 from ..data.power import whole_history
@@ -25,7 +25,7 @@ from ._hrf_learn import HRFOptions, learn, learn_rows, replicates
 
 
 class LearnableHRF(
-    MeanScore, HasReader, TransformerMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+    MeanScore, HasReader, NamedColumns, MultiOutputMixin, RegressorMixin, BaseEstimator
 ):
     r"""Learn how neural drive becomes BOLD: one haemodynamic response per region.
 
@@ -387,21 +387,9 @@ class LearnableHRF(
             metric=metric, known=known,
         )  # fmt: skip
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of the regions.
-
-        Parameters
-        ----------
-        input_features : None
-            Ignored; the outputs are regions.
-
-        Returns
-        -------
-        names : array of str, shape (n_targets,)
-            One per region.
-        """
-        check_is_fitted(self)
-        return np.asarray(self.target_names_in_, dtype=object)
+    def _columns(self) -> list[str]:
+        """Names of regions."""
+        return self.target_names_in_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -51,6 +51,8 @@ def _named(atlas: str) -> pd.DataFrame:
 
 def _given(atlas) -> pd.DataFrame:
     """Parcels from coordinates (n_parcels, 3) in MNI mm, perhaps a DataFrame with names."""
+    # As files keep a DataFrame.
+    atlas = pd.DataFrame(atlas) if isinstance(atlas, dict) else atlas
     named = isinstance(atlas, pd.DataFrame) and {"x", "y", "z"} <= set(atlas)
     try:
         where = np.asarray(atlas[["x", "y", "z"]] if named else atlas, dtype=float)

@@ -2,26 +2,66 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal
+
 import mne
 import numpy as np
 import pandas as pd
-from mne.utils import logger, use_log_level
-from sklearn.base import BaseEstimator, TransformerMixin
+from mne.utils import logger, use_log_level, warn
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_number, check_option, keeps_earlier_fit
-from ..base import forget_fit
+from ..arrays import array
+from ..base import SignalTransformer, forget_fit
 from ..data.channels import picked
 from ..data.given import what_is
 from ._inverse_operator import CANDIDATES, Array, left_out_errors, parcel_matrix
+from ._new_channels import samples_of, with_channels
 from ._parcel_grid import ATLASES, parcels_of
 
 _AXES = ("x", "y", "z")
+_METHODS, _ORIENTATIONS = ("mne", "lcmv"), ("vector", "normal")
 # Seconds of signal whose mean is removed before it counts: slow drift is no source.
 _PIECE = 1.0
+# Unexplained share of the variance of sensors left out above which nothing was learnt of them.
+_NOTHING = 0.97
+# Sensors of a kind that are needed to predict one from the others.
+_LEAST = 4
 
 
-class SourceParcels(TransformerMixin, BaseEstimator):
+@dataclass(frozen=True)
+class ParcelsState:
+    """What a fitted `SourceParcels` knows."""
+
+    names: list[str] = array("n_parcels")
+    networks: list[str] = array("n_parcels")
+    places: np.ndarray = array("n_parcels", 3)  # MNI mm; of labels, the mean place in their space
+    method: Literal["mne", "lcmv"]
+    pick_ori: Literal["vector", "normal"]
+    reg: float
+    candidates: np.ndarray | None = array("n_candidates", optional=True)
+    errors: np.ndarray | None = array("n_candidates", optional=True)
+    # Of sensors, by montage: what beamformers need.
+    covariances: dict[str, np.ndarray] = field(default_factory=dict)
+    # A person's own forward model and labels have files of their own.
+    head: object = field(default="template", metadata={"saved": False})
+    labels: list | None = field(default=None, metadata={"saved": False})
+
+    def check(self) -> None:
+        """Refuse a regularisation that cannot be, as read from a file."""
+        check_number(self.reg, "reg", low=0)
+
+    @property
+    def parcels(self) -> pd.DataFrame:
+        """A row per parcel: name, network, x, y, z."""
+        table = pd.DataFrame({"name": self.names, "network": self.networks})
+        return table.assign(**dict(zip(_AXES, self.places.T, strict=True)))
+
+
+class SourceParcels(SignalTransformer, BaseEstimator):
     r"""Carry EEG or MEG of any cap or helmet to one grid of brain parcels.
 
     Sensors become signals of the same parcels whatever the montage, so that a model trained on one
@@ -113,8 +153,8 @@ class SourceParcels(TransformerMixin, BaseEstimator):
                 f'head must be "template" or mne.Forward, got {self.head!r:.60}. Read a file with '
                 "mne.read_forward_solution first."
             )
-        check_option(self.method, "method", ("mne", "lcmv"))
-        check_option(self.pick_ori, "pick_ori", ("vector", "normal"))
+        check_option(self.method, "method", _METHODS)
+        check_option(self.pick_ori, "pick_ori", _ORIENTATIONS)
         if not (isinstance(self.reg, str) and self.reg == "auto"):
             check_number(self.reg, "reg", low=0, low_open=self.method == "mne")
 
@@ -145,31 +185,65 @@ class SourceParcels(TransformerMixin, BaseEstimator):
         forget_fit(self)
         with use_log_level(self.verbose):
             src = self.head["src"] if isinstance(self.head, mne.Forward) else None
-            self._parcels = parcels_of(self.atlas, self.n_parcels, src)
-            columns = ["name", "network", *_AXES]
-            self.parcels_ = self._parcels[columns].copy()
+            parcels = parcels_of(self.atlas, self.n_parcels, src)
+            labels = list(parcels["label"]) if "label" in parcels else None
             seen = {}
             for inst in _instances(X):
                 picks, key = self._sensors(inst)
-                seen.setdefault(key, (self._array(inst, picks), []))
-                if self.reg == "auto" or self.method == "lcmv":
-                    seen[key][1].append(_covariance(inst, picks))
-            seen = {key: (a, np.mean(c, axis=0)) for key, (a, c) in seen.items() if c}
+                sensors = Array.of(inst.info, picks, parcels, self.head)
+                seen.setdefault(key, (sensors, []))[1].append(_covariance(inst, picks))
+            seen = {key: (sensors, np.mean(some, axis=0)) for key, (sensors, some) in seen.items()}
+            reg, candidates, errors = self._choose(list(seen.values()))
             lcmv = self.method == "lcmv"
-            self._covariances = {key: c for key, (_, c) in seen.items()} if lcmv else {}
-            self.reg_, self.reg_errors_ = self._choose(list(seen.values()))
+            self._restore(ParcelsState(
+                [str(name) for name in parcels["name"]], [str(n) for n in parcels["network"]],
+                parcels[list(_AXES)].to_numpy(float), self.method, self.pick_ori, reg, candidates,
+                errors, {key: own for key, (_, own) in seen.items()} if lcmv else {}, self.head,
+                labels,
+            ))  # fmt: skip
         return self
 
-    def _choose(self, seen) -> tuple[float, pd.Series | None]:
+    def _choose(self, seen) -> tuple[float, np.ndarray | None, np.ndarray | None]:
         """Regularisation, and what was compared; ``seen`` are montages and their covariances."""
         if self.reg != "auto":
-            return float(self.reg), None
-        errors = [left_out_errors(array, self.method, covariance) for array, covariance in seen]
-        table = pd.Series(np.mean(errors, axis=0), index=CANDIDATES[self.method], name="error")
-        table.index.name = "reg"
-        best = float(table.idxmin())
-        logger.info("Regularisation %g of %s was chosen.", best, list(table.index))
-        return best, table
+            return float(self.reg), None, None
+        for sensors, _ in seen:
+            n_eeg = sensors.info.get_channel_types().count("eeg")
+            if len(sensors.info["ch_names"]) < _LEAST or 0 < n_eeg < _LEAST:
+                raise ValueError(
+                    f'reg="auto" predicts sensors from the others, which needs {_LEAST} of a kind, '
+                    f"got {sensors.info['ch_names']}: set reg to a number, such as 0.1."
+                )
+        candidates = np.array(CANDIDATES[self.method])
+        errors = np.mean([left_out_errors(one, self.method, own) for one, own in seen], axis=0)
+        best = float(candidates[errors.argmin()])
+        logger.info("Regularisation %g of %s was chosen.", best, list(candidates))
+        if errors.min() > _NOTHING:
+            sensors, own = seen[0]
+            loudest = np.argsort(-np.diag(own))[:3]
+            warn(
+                "Sensors that are left out are not predicted from the others (unexplained share "
+                f"{errors.min():.2f}): parcels mean little. Are channels bad (the loudest are "
+                f"{[sensors.info['ch_names'][i] for i in loudest]}), or their places wrong?"
+            )
+        return best, candidates, errors
+
+    def _state(self) -> ParcelsState:
+        if isinstance(self._fitted.head, mne.Forward):
+            raise ValueError(
+                "it holds an mne.Forward, which has files of its own: keep it with "
+                "mne.write_forward_solution, and fit again with what mne.read_forward_solution "
+                "gives."
+            )
+        return self._fitted
+
+    def _restore(self, state: ParcelsState) -> None:
+        """Set the fitted attributes that follow from a state."""
+        self._fitted, self.parcels_, self.reg_ = state, state.parcels, state.reg
+        self.reg_errors_ = None
+        if state.errors is not None:
+            index = pd.Index(state.candidates, name="reg")
+            self.reg_errors_ = pd.Series(state.errors, index=index, name="error")
 
     def transform(self, X):
         """Give the signals of parcels.
@@ -193,16 +267,15 @@ class SourceParcels(TransformerMixin, BaseEstimator):
             Before ``fit``.
         """
         check_is_fitted(self)
-        self._check_params()
+        names, matrices, out = self._columns(), {}, []
         with use_log_level(self.verbose):
-            matrices, out = {}, []
             for inst in _instances(X):
                 picks, key = self._sensors(inst)
-                own = self.method == "lcmv" and key not in self._covariances
+                own = self._fitted.method == "lcmv" and key not in self._fitted.covariances
                 if own or key not in matrices:
                     matrices[key] = self._matrix(inst, picks, key)
-                apply = _of_raw if isinstance(inst, mne.io.BaseRaw) else _of_epochs
-                out.append(apply(inst, picks, matrices[key], list(self.get_feature_names_out())))
+                info = mne.create_info(names, inst.info["sfreq"], "eeg", verbose="ERROR")
+                out.append(with_channels(inst, matrices[key] @ samples_of(inst, picks), info))
         return out if isinstance(X, (list, tuple, np.ndarray)) else out[0]
 
     def operator(self, inst) -> np.ndarray:
@@ -223,19 +296,22 @@ class SourceParcels(TransformerMixin, BaseEstimator):
             return self._matrix(inst, *self._sensors(_instances(inst)[0]))
 
     def _matrix(self, inst, picks, key) -> np.ndarray:
-        covariance = None
-        if self.method == "lcmv":
-            covariance = self._covariances.get(key)
+        state, covariance = self._fitted, None
+        if state.method == "lcmv":
+            covariance = state.covariances.get(key)
             if covariance is None:
                 logger.info("A new montage: its covariance is that of the recording itself.")
                 covariance = _covariance(inst, picks)
-        array = self._array(inst, picks)
-        return parcel_matrix(array, self.method, self.pick_ori, self.reg_, covariance)
+        sensors = self._array(inst, picks)
+        return parcel_matrix(sensors, state.method, state.pick_ori, state.reg, covariance)
 
     def _array(self, inst, picks) -> Array:
-        return Array.of(inst.info, picks, self._parcels, self.head)
+        """Sensors of a recording and the sources that they see."""
+        parcels, labels = self._fitted.parcels, self._fitted.labels
+        parcels = parcels if labels is None else parcels.assign(label=labels)
+        return Array.of(inst.info, picks, parcels, self._fitted.head)
 
-    def _sensors(self, inst) -> tuple[list[int], tuple]:
+    def _sensors(self, inst) -> tuple[list[int], str]:
         """Pick channels (indices), and give what tells their montage from others."""
         info = inst.info
         types = info.get_channel_types()
@@ -250,34 +326,28 @@ class SourceParcels(TransformerMixin, BaseEstimator):
                 f"SourceParcels needs at least two EEG or MEG channels, got {found}. Electrodes in "
                 "the brain are near their sources already and need no inverse."
             )
+        if [types[i] for i in picks].count("eeg") == 1:
+            raise ValueError(
+                "A single EEG channel among MEG channels has no reference to compare it with: "
+                'leave it out, for instance by picks="meg".'
+            )
         places = np.array([info["chs"][i]["loc"] for i in picks])
-        projs = tuple(p["desc"] for p in info["projs"])
+        projs = [(p["desc"], p["data"]["data"].tobytes()) for p in info["projs"]]
         trans = info["dev_head_t"]
-        moved = b"" if trans is None else trans["trans"].tobytes()
-        names = tuple(info["ch_names"][i] for i in picks)
-        return picks, (names, places.tobytes(), projs, moved)
+        moved = None if trans is None else trans["trans"].tolist()
+        names = [info["ch_names"][i] for i in picks]
+        montage = repr((names, places.tobytes(), projs, moved))
+        return picks, hashlib.blake2b(montage.encode(), digest_size=16).hexdigest()
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of the signals.
-
-        Parameters
-        ----------
-        input_features : None
-            Not used, as scikit-learn passes it.
-
-        Returns
-        -------
-        names : array of str, shape (n_signals,)
-            Parcels, or "parcel x", "parcel y", "parcel z".
-        """
-        check_is_fitted(self)
-        names = self.parcels_["name"]
-        if self.pick_ori == "vector":
-            names = [f"{name} {axis}" for name in names for axis in _AXES]
-        return np.asarray(names, dtype=object)
+    def _columns(self) -> list[str]:
+        """Names of parcels, or "parcel x", "parcel y", "parcel z"."""
+        names = self._fitted.names
+        if self._fitted.pick_ori == "normal":
+            return names
+        return [f"{name} {axis}" for name in names for axis in _AXES]
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "reg_")
+        return hasattr(self, "_fitted")
 
 
 def _instances(X) -> list:
@@ -296,10 +366,10 @@ def _covariance(inst, picks: list[int]) -> np.ndarray:
     sfreq = inst.info["sfreq"]
     size = max(2, round(_PIECE * sfreq))
     if isinstance(inst, mne.io.BaseRaw):
-        length = min(10.0, (inst.n_times - 1) / sfreq)
+        length = min(size, inst.n_times - 1) / sfreq
         inst = mne.make_fixed_length_epochs(inst, length, proj=False, verbose="ERROR")
     total, count = np.zeros((len(picks), len(picks))), 0
-    with use_log_level("ERROR"):
+    with use_log_level("ERROR"), np.errstate(invalid="ignore"):
         for epoch in inst:
             size = min(size, epoch.shape[1])
             pieces = epoch[picks, : epoch.shape[1] // size * size].reshape(len(picks), -1, size)
@@ -307,37 +377,25 @@ def _covariance(inst, picks: list[int]) -> np.ndarray:
             total += pieces @ pieces.T
             count += pieces.shape[1]
     if not count:
-        raise ValueError("No stretch of X is free of BAD annotations: nothing can be learnt of it.")
+        raise ValueError(
+            f"No stretch of {_PIECE:g} s of X is free of BAD annotations: nothing can be learnt of "
+            "it. Leave this recording out, or mark shorter spans or single channels as bad."
+        )
+    _check_covariance(inst.info, picks, np.diag(total))
     return total / count
 
 
-def _info(inst, names: list[str]) -> mne.Info:
-    """Info of the parcels' signals, with what a recording says of itself."""
-    info = mne.create_info(names, inst.info["sfreq"], "eeg", verbose="ERROR")
-    with info._unlock():
-        for field in ("highpass", "lowpass", "line_freq", "subject_info", "description"):
-            info[field] = inst.info[field]
-    return info
-
-
-def _of_raw(raw, picks: list[int], matrix: np.ndarray, names: list[str]):
-    """Parcels of a recording, its stimulus channels behind them."""
-    data = matrix @ raw.get_data(picks, verbose="ERROR")
-    out = mne.io.RawArray(data, _info(raw, names), first_samp=raw.first_samp, verbose="ERROR")
-    out.set_meas_date(raw.info["meas_date"])
-    out.set_annotations(raw.annotations)
-    stim = mne.pick_types(raw.info, stim=True)
-    if len(stim):
-        info = mne.create_info([raw.ch_names[i] for i in stim], raw.info["sfreq"], "stim")
-        more = mne.io.RawArray(raw.get_data(stim), info, raw.first_samp, verbose="ERROR")
-        out.add_channels([more], force_update_info=True)
-    return out
-
-
-def _of_epochs(epochs, picks: list[int], matrix: np.ndarray, names: list[str]):
-    """Parcels of windows, with their events and metadata."""
-    return mne.EpochsArray(
-        matrix @ epochs.get_data(picks=picks, verbose="ERROR"), _info(epochs, names), epochs.events,
-        epochs.tmin, epochs.event_id, metadata=epochs.metadata, selection=epochs.selection,
-        drop_log=epochs.drop_log, proj=False, verbose="ERROR",
-    )  # fmt: skip
+def _check_covariance(info: mne.Info, picks: list[int], variance: np.ndarray) -> None:
+    """Refuse channels that are broken; one flat electrode may be the reference."""
+    names, types = ([of[i] for i in picks] for of in (info["ch_names"], info.get_channel_types()))
+    broken = [name for name, own in zip(names, variance, strict=True) if not np.isfinite(own)]
+    if broken:
+        raise ValueError(
+            f"X contains NaN or infinite values in channels {broken[:8]}. Interpolate them, mark "
+            "them as bad, or annotate the spans as BAD in a Raw."
+        )
+    flat = [i for i, own in enumerate(variance) if own <= np.finfo(float).tiny]
+    if any(types[i] != "eeg" for i in flat) or len(flat) > 1:
+        raise ValueError(
+            f"X has flat channels {[names[i] for i in flat][:8]}: mark them bad or leave them out."
+        )

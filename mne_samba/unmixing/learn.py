@@ -15,6 +15,9 @@ from .spatial import SpatialFilter
 # Pieces of all recordings together that say which subspace holds the signal, at least, and numbers
 # in matrices of pieces: few channels and few components allow many.
 _PIECES, _NUMBERS, _REDUCED = 60, 1 << 23, 1 << 24
+# Sources per dimension of the signal where there may be more sources than sensors, seconds of a
+# piece relative to a segment, and pieces at most.
+_SOURCES, _SHORTER, _CHANGES = 1.5, 0.5, 500
 # Variance, relative to the largest, below which rounding is all there is.
 _RANK = 1e-9
 # How far above the spread of noise a component stands out, and how little, of what others do, the
@@ -52,8 +55,14 @@ class Pieces:
             for i, s in enumerate(stretches)
             for first, stop in pieces_of(s.n_times, sfreq, seconds, s.bad)
         ]
-        if not every:
-            raise ValueError("No sample is left outside BAD spans to learn to unmix from.")
+        samples = sum(stop - first for _, first, stop in every)
+        if samples < seconds * sfreq:
+            raise ValueError(
+                f"Only {samples / sfreq:.2g} s of signal are left to learn to unmix from, in "
+                f"stretches outside BAD spans of half a segment ({seconds / 2:g} s) or more: give "
+                "longer recordings with fewer BAD spans, or Unmixing(segment=...) a shorter "
+                "segment; in a model, set unmix=None."
+            )
         taken = np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int))
         place = [every[i] for i in taken]
         keys = [stretches[i].recording for i, _, _ in place]
@@ -107,10 +116,14 @@ class Subspace:
         """From channels to channels that are uncorrelated and as they were (n, n_channels)."""
         return self.vectors @ self.whitener
 
+    @property
+    def colour(self) -> np.ndarray:
+        """From principal components of unit variance to channels, (n_channels, n_components)."""
+        return self.scale[:, None] * self.vectors * np.sqrt(self.values)
+
     def back(self, basis: np.ndarray) -> np.ndarray:
         """From components, ``basis`` (n, n_components) of principal ones, to channels."""
-        colour = self.scale[:, None] * self.vectors * np.sqrt(self.values)
-        return colour @ np.linalg.pinv(basis)
+        return self.colour @ np.linalg.pinv(basis)
 
 
 def mean_covariance(covariances: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -221,14 +234,18 @@ class Learner:
         self.ch_names, self.kinds, self.segment = list(ch_names), kinds, segment
         most = max(_PIECES, _NUMBERS // (len(bands) * len(kinds) ** 2))
         pieces = Pieces.of(stretches, sfreq, segment, most)
-        covariances = pieces.covariances(sfreq, bands)
-        finite = np.isfinite(np.diagonal(covariances, axis1=2, axis2=3)).all(axis=(0, 1))
+        with np.errstate(invalid="ignore"):
+            covariances = pieces.covariances(sfreq, bands)
+        variance = np.diagonal(covariances, axis1=2, axis2=3)
+        finite = np.isfinite(variance).all(axis=(0, 1))
         if not finite.all():
             broken = [name for name, good in zip(ch_names, finite, strict=True) if not good]
             raise ValueError(
                 f"X contains NaN or infinite values in channels {broken[:8]}. Interpolate them, or "
                 "annotate the spans as BAD in a Raw."
             )
+        if not variance.any():
+            raise ValueError(f"X holds no signal: all channels are flat, {list(ch_names)[:8]}.")
         self.by_band = np.tensordot(pieces.weights, covariances, axes=1)
         lengths = [stop - first for _, first, stop in pieces.place]
         dof = degrees_of_freedom(bands, int(np.median(lengths)), sfreq)
@@ -255,12 +272,38 @@ class Learner:
         mean = mean_covariance(matrices, pieces.weights).astype(np.float64)
         basis /= np.sqrt(np.einsum("ij,jk,ik->i", basis, mean, basis))[:, None]
         filters, patterns = basis @ space.whitener, space.back(basis)
-        # Largest first, and what is largest at the sensors is positive.
-        scaled = patterns / space.scale[:, None]
-        order = np.argsort(-np.linalg.norm(scaled, axis=0), kind="stable")
-        scaled = scaled[:, order]
-        sign = np.sign(scaled[np.abs(scaled).argmax(axis=0), np.arange(n)])
-        names = [f"IC{i:03d}" for i in range(n)]
-        return SpatialFilter(
-            "joint", filters[order] * sign[:, None], patterns[:, order] * sign, names
-        )
+        return _in_order("joint", filters, patterns, space)
+
+    def underdetermined(self, n_components="auto") -> SpatialFilter:
+        """Find topographies of sources that may be more than sensors, and a beamformer for each."""
+        from .underdetermined import topographies  # torch, which nothing else here needs
+
+        # Noise and weak sources are left to beamformers.
+        space = self.subspace(len(self.ch_names))
+        seconds = _SHORTER * self.segment
+        pieces = Pieces.of(self.stretches, self.sfreq, seconds, _CHANGES)
+        matrices = pieces.covariances(self.sfreq, self.bands, space.whitener)
+        n_bands, n = matrices.shape[1:3]
+        n_sources = max(n + 1, round(_SOURCES * n)) if n_components == "auto" else n_components
+        weights = np.repeat(pieces.weights, n_bands)
+        basis = joint_diagonalizer(matrices.reshape(-1, n, n), weights=weights, max_iter=20)
+        more = np.random.default_rng(0).standard_normal((n, max(0, n_sources - n)))
+        start = np.concatenate([np.linalg.inv(basis), more], axis=1)[:, :n_sources]
+        lengths = [stop - first for _, first, stop in pieces.place]
+        dof = degrees_of_freedom(self.bands, int(np.median(lengths)), self.sfreq)
+        found = topographies(matrices, dof, start)
+        mean = mean_covariance(matrices, pieces.weights).astype(np.float64)
+        basis = np.linalg.solve(mean, found).T
+        size = np.sqrt(np.einsum("ij,jk,ik->i", basis, mean, basis))
+        filters = basis / size[:, None] @ space.whitener
+        return _in_order("underdetermined", filters, space.colour @ (found / size), space)
+
+
+def _in_order(method, filters: np.ndarray, patterns: np.ndarray, space: Subspace) -> SpatialFilter:
+    """Order components, the largest first, so that what is largest at the sensors is positive."""
+    scaled = patterns / space.scale[:, None]
+    order = np.argsort(-np.linalg.norm(scaled, axis=0), kind="stable")
+    scaled = scaled[:, order]
+    sign = np.sign(scaled[np.abs(scaled).argmax(axis=0), np.arange(len(order))])
+    names = [f"IC{i:03d}" for i in range(len(order))]
+    return SpatialFilter(method, filters[order] * sign[:, None], patterns[:, order] * sign, names)

@@ -18,8 +18,9 @@ class SpatialFilter:
 
     Attributes
     ----------
-    method : "joint" | "whiten"
-        Jointly diagonalised, or whitened: then components are channels that are uncorrelated.
+    method : "joint" | "whiten" | "underdetermined"
+        Jointly diagonalised; whitened: then components are channels that are uncorrelated; or
+        beamformers of sources that are more than sensors.
     filters : array, shape (n_components, n_sensors)
         Components are ``filters @ data``, of unit variance in the mean over bands.
     patterns : array, shape (n_sensors, n_components)
@@ -28,7 +29,7 @@ class SpatialFilter:
         Names of components.
     """
 
-    method: Literal["joint", "whiten"]
+    method: Literal["joint", "whiten", "underdetermined"]
     filters: np.ndarray = array("n_channels", "n_sensors")
     patterns: np.ndarray = array("n_sensors", "n_channels")
     names: list[str] = array("n_channels")
@@ -43,6 +44,12 @@ class SpatialFilter:
 
     def __hash__(self) -> int:
         return hash(repr(self))
+
+    @property
+    def inverse(self) -> np.ndarray:
+        """From components to the sensors that they add up to, (n_sensors, n_components)."""
+        # One matrix with the patterns where components are no more than sensors.
+        return self.patterns @ np.linalg.pinv(self.filters @ self.patterns)
 
     def reader(self, read: Reader) -> Reader:
         """Read components, a block at a time, where ``read`` reads channels."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import mne
 import numpy as np
 from matplotlib.figure import Figure
 from mne.viz import plot_topomap
@@ -23,6 +24,7 @@ from ._figure import (
     largest,
     legend_below,
     make_axes,
+    on_maps,
     pick,
     positions,
     styled,
@@ -271,7 +273,8 @@ def plot_components(
     components : sequence of int | None
         Which ones; None draws the twenty largest.
     info : mne.Info | None
-        Places of channels; an estimator brings its own.
+        Places of channels; an estimator brings its own. Of MEG, magnetometers alone are drawn
+        where there are gradiometers too.
     axes : sequence of Axes | None
         One per component.
     title, show
@@ -298,10 +301,15 @@ def plot_components(
         if patterns is None:
             raise ValueError("The estimator takes channels as they are: there are no components.")
     patterns = as_matrix(patterns, "unmixing")
+    if info is not None and len(info["chs"]) == len(patterns):
+        picks = on_maps(info)
+        info, patterns = mne.pick_info(info, picks, verbose="ERROR"), patterns[picks]
     n_channels, n = patterns.shape
     names, info = as_names(names, n, "component", "names"), positions(info, n_channels)
     if info is None:
-        raise ValueError("Places of channels are not known: give info with a montage.")
+        raise ValueError(
+            "Places of channels are not known, or lie on a line: give info with a montage."
+        )
     chosen = np.arange(min(n, 20)) if components is None else np.asarray(components)
     n_columns = min(5, len(chosen))
     n_rows = -(-len(chosen) // n_columns)

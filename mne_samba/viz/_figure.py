@@ -274,10 +274,21 @@ def color_bar(host, cmap: str, vmin: float, vmax: float, label: str) -> None:
     bar.outline.set_linewidth(0.5)
 
 
+def on_maps(info) -> list[int]:
+    """Find channels (indices) that maps show: gradiometers lie where magnetometers do."""
+    types = info.get_channel_types()
+    both = {"mag", "grad"} <= set(types)
+    return [i for i, kind in enumerate(types) if kind == "mag" or not both]
+
+
 def positions(info, n_channels: int):
     """Info for maps of the head, where it holds so many channels and knows all their places."""
     if info is None or len(info["chs"]) != n_channels:
         return None
     places = np.array([channel["loc"][:3] for channel in info["chs"]])
     known = np.isfinite(places).all() and (np.abs(places).sum(axis=1) > 0).all()
-    return info if known and len(np.unique(places, axis=0)) == len(places) else None
+    if not known or len(np.unique(places, axis=0)) < len(places):
+        return None
+    # Channels on a line, such as Fz to Oz, span no map.
+    spread = np.linalg.svd(places[:, :2] - places[:, :2].mean(axis=0), compute_uv=False)
+    return info if len(spread) > 1 and spread[1] > 1e-3 * spread[0] else None

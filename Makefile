@@ -50,10 +50,8 @@ $(INSTALLED_DOC): $(INSTALLED)
 	$(PIP) install -c constraints.txt -e ".[doc]"
 	@touch $@
 
-# The demo may use every core.
 demo: $(INSTALLED)
-	env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS -u MKL_NUM_THREADS \
-	  $(BIN)/python -m mne_samba demo --out $(OUT)
+	$(BIN)/python -m mne_samba demo --out $(OUT)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)

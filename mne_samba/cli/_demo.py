@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from mne.utils import ProgressBar
+from threadpoolctl import threadpool_limits
 
 from .. import viz
 from ..datasets import load_calcium_bold, load_eeg_fmri_sleep, simulate_paired
@@ -74,7 +75,7 @@ def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = Fal
     # Matrices are small: more threads wait for each other longer than they compute.
     torch.set_num_threads(1)
     try:
-        with mne.use_log_level("ERROR" if quiet else "INFO"):
+        with threadpool_limits(1), mne.use_log_level("ERROR" if quiet else "INFO"):
             return _run(Path(out), QUICK if quick else Size(), seed, quiet)
     finally:
         torch.set_num_threads(threads)

@@ -32,10 +32,11 @@ _MARGIN = 3.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
 # than twice as many, and that settle whether targets need bands of their own.
 _SOME, _FEW = 64, 16
-# Fits that are compared end early; those that go on from the winner stop at what no correlation
-# shows, in nats per target and iteration.
+# Fits that are compared end early. Those of many targets, or to short data, that go on from the
+# winner stop at what no correlation shows, in nats per target and iteration; few targets of long
+# data gain slowly before they gain much, and go on to the end.
 _ROUGH = {"tol": 0.1, "extra": False, "whiten_again": False}
-_FINAL = {"tol": 0.01}
+_SOON = {"tol": 0.01}
 # Frames from which on a training part says as much as the whole.
 _LONG = 600
 
@@ -129,7 +130,7 @@ class Choice:
         if self.fitted is not None:
             return self.fitted
         if self.previous is not None or self.part is None:
-            return _from_some(self, self.data, self.some)
+            return _from_some(self, self.data, self.some, soon=self.some is not None)
         # The prior that suits a part of short data may not suit the whole.
         clear = self.own_bands or (self.some is not None and _is_clear(self.some))
         start = self.part if clear or self.data.n_frames >= _LONG else None
@@ -356,13 +357,14 @@ def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:
     return validated_correlation(frames, replace(data, targets=targets, keys=keys))
 
 
-def _from_some(choice: Choice, data: Paired, start: Core | None) -> Core:
-    """Fit all targets, on from some where there are many."""
+def _from_some(choice: Choice, data: Paired, start: Core | None, soon: bool = False) -> Core:
+    """Fit all targets, on from some where there are many; end ``soon``, as with many."""
     options, own = choice.options, choice.own_bands
     some = draw(data, options.seed)
     if choice.previous is None and start is None and some is not None:
         start = _fit(options, data.of_targets(some), own, **_ROUGH)
-    return _fit(options, data, own, choice.previous, start, **_FINAL)
+    soon |= some is not None
+    return _fit(options, data, own, choice.previous, start, **(_SOON if soon else {}))
 
 
 def _fit(

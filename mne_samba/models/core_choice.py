@@ -27,7 +27,8 @@ from .validation import mean_and_error, validated_correlation
 
 # Coefficients per target above which own bands for every target take too long to try.
 _MOST_COEFFICIENTS = 400
-# Nats per target that make evidence clear.
+# Nats per target that make evidence clear: of a prior, and of own bands where no frames can be held
+# out.
 _MARGIN = 3.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
 # than twice as many, and that settle whether targets need bands of their own.
@@ -203,8 +204,13 @@ def _choose_bands(choice: Choice, parts) -> Choice:
     """Compare shared with own bands."""
     options, data = choice.options, choice.data
     if parts is None and data.n_frames < MIN_TRAIN_FRAMES:
-        # No frame can be held out, and the evidence is for single bands whatever is true.
-        return choice
+        start = choice.some
+        shared = _fit(options, data, False, **_WHOLE_TRIAL) if start is None else start
+        own = _fit(options, data, True, **_WHOLE_TRIAL)
+        shared, own = (max(core.evidence.values()) for core in (shared, own))
+        logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
+        better = own > shared + _MARGIN * data.n_targets
+        return replace(choice, own_bands=True, some=None) if better else choice
     if parts is None:
         some = draw(data, options.seed)
         few = data if some is None else data.of_targets(some)

@@ -115,9 +115,9 @@ class Refused:
 HRF = {"hrf": "double_gamma", "hrf_length": 20.0, "hrf_bounds": "fast"}
 CORE = {"bands": BANDS, **HRF, "map_prior": "ard", "band_attention": False, "target_bands": True}
 MODELS = {
-    CoreModel: {**CORE, "unmix": "joint", "power": "log", "loss": "squared"},
+    CoreModel: {**CORE, "unmix": "joint", "power": "log", "loss": "robust"},
     SambaModel: {
-        **CORE, "unmix": "whiten", "power": "log", "loss": "squared", "graph": "dense",
+        **CORE, "unmix": "whiten", "power": "log", "loss": "robust", "graph": "dense",
         "n_neighbors": 1, "recurrent": "gru", "n_hidden": 3, "corrections": "auto",
     },
     PaperModel: {

@@ -72,11 +72,11 @@ def biweight(z: np.ndarray) -> np.ndarray:
     return np.maximum(1 - (z / BIWEIGHT) ** 2, 0) ** 2
 
 
-def _drawn_in(measured: list, predicted: list, weigh):
-    """Targets whose residuals count by ``weigh``, a function of z values, and their weights.
+def drawn_in(measured: list, predicted: list, weigh):
+    """Targets whose residuals count by ``weigh``, a function of z values, and `FrameWeights`.
 
-    ``measured``, ``predicted`` and both results are lists of (n_frames, n_targets); weights are
-    NaN where nothing was measured.
+    ``measured``, ``predicted`` and targets are lists of (n_frames, n_targets); weights are NaN
+    where nothing was measured.
     """
     left = [y - frames for y, frames in zip(measured, predicted, strict=True)]
     middle, deviation = spread(np.concatenate(left))
@@ -88,7 +88,7 @@ def _drawn_in(measured: list, predicted: list, weigh):
         weight = weigh(off / deviation)
         targets.append(frames + middle + weight * off)
         weights.append(weight.astype(np.float32))
-    return targets, weights
+    return targets, FrameWeights(np.concatenate(weights), [len(w) for w in weights])
 
 
 # Loss of every fit after that to clipped targets.
@@ -112,14 +112,14 @@ def fit_robustly(fit, measured: list, loss: str, better, steps=STEPS):
         return squared, None
     # What was fitted to heavy tails is no start: BOLD itself is clipped first.
     nothing = [np.zeros_like(y) for y in measured]
-    targets, _ = _drawn_in(measured, nothing, lambda z: huber(z * HUBER / _START))
+    targets, _ = drawn_in(measured, nothing, lambda z: huber(z * HUBER / _START))
     _, predicted = fit(targets)
     for weigh in steps:
-        targets, weights = _drawn_in(measured, predicted, weigh)
+        targets, weights = drawn_in(measured, predicted, weigh)
         fitted, predicted = fit(targets)
     if loss == "auto" and not better(squared, fitted):
         return squared, None
-    return fitted, FrameWeights(np.concatenate(weights), [len(w) for w in weights])
+    return fitted, weights
 
 
 def clearly_better(squared: np.ndarray, robust: np.ndarray) -> bool:

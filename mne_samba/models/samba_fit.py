@@ -10,7 +10,7 @@ from mne.utils import logger
 
 from ..arrays import array
 from ..core import Core
-from ..core.robust import FrameWeights, clearly_better, fit_robustly
+from ..core.robust import FrameWeights, biweight, clearly_better, drawn_in, fit_robustly
 from ..data.paired import MIN_TRAIN_FRAMES, Paired
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Layout
@@ -145,11 +145,10 @@ def _choose(
         else:
             choice = choice.again(choice.data.without_tails(targets))
         parts = split(choice.data)
-        if parts is not None:
-            choice = choice.of_part(parts[0])
-        if parts is None or n_fits > 1:
-            # Frames are drawn towards predictions of all: those of a part are too far from some.
+        if parts is None:
             choice = replace(choice, fitted=choice.whole())
+        else:
+            choice = choice.of_part(parts[0])
         core = choice.fitted or choice.part
         return choice, core.predict(choice.data.powers)
 
@@ -163,7 +162,14 @@ def _choose(
             scores.append(validated_correlation(choice.part.predict(held.powers), held))
         return clearly_better(*scores)
 
-    return fit_robustly(fit, data.targets, loss, better)
+    choice, weights = fit_robustly(fit, data.targets, loss, better)
+    if weights is None or choice.part is None:
+        return choice, weights
+    # What the part predicts lies far from some frames that it has not seen: the last fit to all
+    # draws them towards its own predictions, which the part must not see.
+    targets, weights = drawn_in(data.targets, choice.whole().predict(choice.data.powers), biweight)
+    again = choice.again(choice.data.without_tails(targets))
+    return replace(choice, fitted=again.whole()), weights
 
 
 def _fit_chosen(

@@ -26,6 +26,9 @@ UNMIX = ("auto", *METHODS, None)
 
 # Share of channels that joint diagonalisation finds components of, above which sources may be more.
 _FULL = 0.75
+# Standard errors over targets by which held-out frames must prefer components: targets share the
+# chance of few frames.
+_ERRORS = 2.0
 # Largest correlation of a typical channel with another below which there is nothing to unmix.
 _UNMIXED = 0.15
 # Frames, recordings they come from, targets and blocks that decide; of many channels, whose fits
@@ -159,6 +162,6 @@ def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
         data = data if some is None else data.of_targets(some)
         scores[name] = correlation_in_blocks(data, options, n_blocks)
         gain, error = mean_and_error(scores[name] - scores[best])
-        if gain > error:
+        if gain > _ERRORS * error:
             best, margin = name, float((scores[name] - scores["channels"]).mean())
     return found[best], best, {name: float(score.mean()) for name, score in scores.items()}, margin

@@ -224,17 +224,19 @@ def settings(quick: bool) -> list[tuple]:
     """Function, row, seed and minutes of everything, the most informative rows first."""
     seeds, scale = (SEEDS[:1], 1 / 3) if quick else (SEEDS, 1.0)
     out = []
-    for row in ("other cap", "ideal cap", "other site", "same cap"):
-        out += [(run_away, row, seed, 30 * scale) for seed in seeds]
-    for row, (_, minutes, _) in WORLDS.items():
-        out += [(run_world, row, seed, minutes * scale) for seed in seeds]
-    for row in PEOPLE:
-        out += [(run_people, row, seed, 10 * scale) for seed in seeds]
-    if shared_folder().is_dir():
-        for name in ("rest", "task"):
-            for drive in ("channels", "components"):
-                out += [(run_real, f"real EEG {name} drive of {drive}", s, 3) for s in seeds]
-    out.append((run_time, "time", SEEDS[0], 60 * scale))
+    for seed in seeds:  # every row once, before any row twice: a run that is stopped shows all
+        for row in ("other cap", "ideal cap", "other site", "same cap"):
+            out.append((run_away, row, seed, 30 * scale))
+        for row, (_, minutes, _) in WORLDS.items():
+            out.append((run_world, row, seed, minutes * scale))
+        for row in PEOPLE:
+            out.append((run_people, row, seed, 10 * scale))
+        if shared_folder().is_dir():
+            for name in ("rest", "task"):
+                for drive in ("channels", "components"):
+                    out.append((run_real, f"real EEG {name} drive of {drive}", seed, 3))
+        if seed == seeds[0]:
+            out.append((run_time, "time", seed, 60 * scale))
     return out
 
 

@@ -112,8 +112,8 @@ class SambaModel(CoreModel):
         the training data alone (`mne_samba.Unmixing`): jointly diagonalised covariances of bands
         over time, beamformers of sources that may be more than channels, whitened channels, or
         channels as they are. "auto" takes what predicts held-out training frames better; it leaves
-        channels alone where they hardly correlate, where X holds no signals, and where ``graph`` is
-        about them.
+        channels alone where they hardly correlate, where there are fewer than 120 frames, where X
+        holds no signals, and where ``graph`` is about them.
     power : "auto" | "linear" | "log"
         Scale of band power; "auto" takes what predicts held-out frames better, and leaves power
         that comes as a logarithm (`mne_samba.wavelets.Precomputed`) as it is.

@@ -398,7 +398,7 @@ def what_was_fitted(model) -> str:
     share = np.mean(getattr(model, "stack_weights_", 0.0))
     if share > 0:
         words += (
-            f" Drives differ in their timing: free responses of every drive (a smooth FIR ridge) "
+            f" Drives differ in their timing: free, smooth responses of every drive "
             f"carry {100 * share:.0f} % of predictions."
         )
     if model.corrections_kept_:

@@ -140,7 +140,7 @@ class SambaTranslator(Assembled, BoldPredictor):
         Whether graph attention and recurrence are used: never with ``model="core"``, always with
         ``model="paper"``.
     stack_weights_ : array, shape (n_targets,)
-        Share of free responses of every drive (a smooth FIR ridge) in predictions: above 0 where
+        Share of free, smooth responses of every drive in predictions: above 0 where
         training data prefer them to one response per region; not with ``model="paper"``.
     frame_weights_ : list of array, each (n_frames, n_targets) | None
         Weights of training frames per recording or window: below 1 where a frame lay far from its

@@ -159,7 +159,10 @@ class LevelScaler(PowerScaler):
     def check(self) -> None:
         """Refuse logarithms, as read from a file."""
         if self.log:
-            raise ValueError("Power of single coefficients is not taken the logarithm of.")
+            raise ValueError(
+                "In this file the power of single coefficients is a logarithm, which no model "
+                "has: save the model again."
+            )
 
     def _measure(self, powers) -> tuple[np.ndarray, np.ndarray]:
         """Mean and scale (n_channels, n_features) of segments together."""

@@ -293,7 +293,10 @@ def main() -> None:
             "the test data. Rows named oracle know the true lead field or sources; parcels assume "
             "a sphere through the stated electrodes.\n\n"
         )
-        write_section("sensors", "From sensors to sources", text + to_markdown(mean))
+        finished = len({(row["row"], row["seed"]) for row in rows})
+        title = f"From sensors to sources ({finished} of {len(todo)} runs"
+        title += ")" if finished == len(todo) else ", partial)"
+        write_section("sensors", title, text + to_markdown(mean))
 
 
 if __name__ == "__main__":

@@ -93,31 +93,30 @@ def test_unrelated_bold_stays_at_chance():
     assert abs(np.mean(scores)) <= 0.05
 
 
+def scores_of(data, n, *choices):
+    """Core models of the first n frames, and their correlation with later clean BOLD."""
+    raw, models, scores = data.raws[0], [], []
+    train = raw.copy().crop(0, T_R * n, include_tmax=False)
+    for unmix in choices:
+        models.append(core(unmix).fit(train, data.bolds[0][:n]))
+        frames, truth = models[-1].predict(raw)[n + 15 :], data.truth.clean_bolds[0][n + 15 :]
+        scores.append(pearson(truth, frames).mean())
+    return models, scores
+
+
 def test_better_than_channels_where_power_is_mixed():
     data = sensors(1, 900.0, 20, n_sources=24, snr=8.0)
-    raw, n, scores = data.raws[0], 350, {}
-    train = raw.copy().crop(0, T_R * n, include_tmax=False)
-    for unmix in ("auto", None):
-        model = core(unmix).fit(train, data.bolds[0][:n])
-        frames, truth = model.predict(raw)[n + 15 :], data.truth.clean_bolds[0][n + 15 :]
-        scores[unmix] = pearson(truth, frames).mean()
-        assert unmix is None or model.unmixing_.method == "joint"
-    assert scores["auto"] > scores[None] + 0.05
+    (model, _), (unmixed, channels) = scores_of(data, 350, "auto", None)
+    assert model.unmixing_.method == "joint"
+    assert unmixed > channels + 0.05
 
 
 def test_more_sources_than_channels(tmp_path):
     data = sensors(1, 900.0, 33, n_sources=24, snr=8.0, montage="biosemi16")
-    raw, n, scores = data.raws[0], 350, {}
-    train = raw.copy().crop(0, T_R * n, include_tmax=False)
-    for unmix in ("underdetermined", None):
-        model = core(unmix).fit(train, data.bolds[0][:n])
-        frames, truth = model.predict(raw)[n + 15 :], data.truth.clean_bolds[0][n + 15 :]
-        scores[unmix] = pearson(truth, frames).mean()
-        if unmix:
-            assert len(model.node_names_) == 24
-            model.save(tmp_path / "model.samba")
-            assert_array_equal(
-                read_samba(tmp_path / "model.samba").predict(raw), model.predict(raw)
-            )
-    assert scores["underdetermined"] > scores[None] + 0.05
-    assert "underdetermined" in core("auto").fit(train, data.bolds[0][:n]).unmixing_.scores
+    models, scores = scores_of(data, 350, "underdetermined", None, "auto")
+    model, raw = models[0], data.raws[0]
+    assert len(model.node_names_) == 24
+    model.save(tmp_path / "model.samba")
+    assert_array_equal(read_samba(tmp_path / "model.samba").predict(raw), model.predict(raw))
+    assert scores[0] > scores[1] + 0.05
+    assert "underdetermined" in models[2].unmixing_.scores

@@ -28,8 +28,8 @@ from .windows import FrameWindows, Windowing, core_of
 
 # Correlation below which a gain is not worth a network, however certain it is.
 _LEAST_GAIN = 0.002
-# Seconds of training frames below which corrections are not trained to be judged: made for one of
-# them, worlds of 6 and 10 minutes gained by none in 12 of 12 fits (`benchmarks/ablation.py`).
+# Seconds of training frames below which corrections are not trained to be judged: not even worlds
+# that are made for one of them (`benchmarks/_ablation_worlds.py`) showed a gain in so few.
 _SHORT = 600.0
 # Passes of a short training. Corrections start at nothing and move fastest at first.
 _TRIAL_EPOCHS = 2

@@ -1,5 +1,6 @@
 """Unmixing inside translators: no leak from test frames, chance where there is none, and gains."""
 
+import mne
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -109,6 +110,19 @@ def test_better_than_channels_where_power_is_mixed():
     (model, _), (unmixed, channels) = scores_of(data, 350, "auto", None)
     assert model.unmixing_.method == "joint"
     assert unmixed > channels + 0.05
+
+
+def test_many_channels_are_compared_too():
+    data = simulate_paired(
+        1, 900.0, level="source", n_sources=24, n_targets=24, sfreq=100.0, snr=8.0, random_state=3
+    )  # fmt: skip
+    _, (truth,) = scores_of(data, 350, None)
+    mixed = np.random.default_rng(0).standard_normal((160, 24)) @ data.raws[0].get_data()
+    data.raws[0] = mne.io.RawArray(mixed, mne.create_info(160, 100.0, "eeg"))
+    (model,), (score,) = scores_of(data, 350, "auto")
+    assert model.unmixing_.method == "joint"
+    assert len(model.unmixing_.names) == 24
+    assert score > truth - 0.02
 
 
 def test_more_sources_than_channels(tmp_path):

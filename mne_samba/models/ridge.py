@@ -16,10 +16,11 @@ from scipy import linalg
 from ..arrays import array
 from ..core.robust import FrameWeights, clearly_better, fit_robustly
 from ..data.missing import by_pattern, lacking
-from ..data.paired import Paired, inner_split, time_blocks
+from ..data.paired import Paired, inner_blocks, inner_split, time_blocks
 from ..data.power import LowRateGrid
 from ..hrf import convolve_frames, double_gamma, glover_params
 from ..metrics import pearson
+from .validation import validated_correlation
 
 # Penalties relative to the features' mean eigenvalue.
 _ALPHAS = np.logspace(-3, 5, 17)
@@ -103,6 +104,17 @@ def fit_better_ridge(
     problems = [_Problem.of(data, n_fir, options) for data in scales]
     best = max(problems, key=lambda problem: problem.held_out.mean())
     return best.data, *best.solve()
+
+
+def ridge_in_blocks(data: Paired, n_blocks: int) -> np.ndarray:
+    """Correlation (n_targets,) of ridges under Glover's response with blocks they have not seen."""
+    options, frames, held = RidgeOptions(n_folds=n_blocks), [], []
+    for train, block in inner_blocks(data, n_blocks):
+        frames += fit_ridge(train, None, options)[0].predict(block.powers, data.grid)
+        held.append(block)
+    targets = [target for block in held for target in block.targets]
+    keys = [key for block in held for key in block.keys]
+    return validated_correlation(frames, replace(data, targets=targets, keys=keys))
 
 
 @dataclass(eq=False)

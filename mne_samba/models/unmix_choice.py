@@ -1,7 +1,8 @@
 """Which channels a fit sees: as they are, whitened, or jointly diagonalised, by held-out frames.
 
 Filters are learnt from the electrophysiology of the training data alone. Fits to a part of the
-training data, with the canonical response and few targets, say which ones predict better.
+training data, with the canonical response and few targets, say which ones predict better: cores, or
+ridges where channels are many.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from ..data.recordings import Recordings
 from ..unmixing import Learner, Stretch, mixing
 from ..wavelets import Precomputed
 from .core_choice import CoreOptions, correlation_in_blocks, draw
+from .ridge import ridge_in_blocks
 from .validation import mean_and_error
 
 METHODS = ("joint", "underdetermined", "whiten")
 UNMIX = ("auto", *METHODS, None)
 
-# Share of channels that joint diagonalisation finds components of, above which sources may be more.
-_FULL = 0.75
+# Share of channels that joint diagonalisation finds components of, above which sources may be more,
+# and channels up to which these are looked for.
+_FULL, _FEW = 0.75, 100
 # Standard errors over targets by which held-out frames must prefer components: targets share the
 # chance of few frames.
 _ERRORS = 2.0
@@ -33,9 +36,10 @@ _ERRORS = 2.0
 _LEAST = 120
 # Largest correlation of a typical channel with another below which there is nothing to unmix.
 _UNMIXED = 0.15
-# Frames, recordings they come from, targets and blocks that decide; of many channels, whose fits
-# take long, half as many frames in two blocks.
-_FRAMES, _RECORDINGS, _TARGETS, _BLOCKS, _MANY = 600, 4, 16, 3, 100
+# Frames, recordings they come from, targets and blocks that decide.
+_FRAMES, _RECORDINGS, _TARGETS, _BLOCKS = 600, 4, 16, 3
+# Channels above which cores take long and need more frames: ridge decides, by so many frames.
+_MANY, _MORE_FRAMES = 150, 1200
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,8 @@ def _told(choice: UnmixingChoice, features: BandPower) -> str:
 
 def _part(rec: Recordings) -> Recordings:
     """Take so many frames, of the start of some recordings, as decide."""
-    keys, frames, most = rec.keys, rec.n_frames, _FRAMES // (1 + (len(rec.ch_names) > _MANY))
+    keys, frames = rec.keys, rec.n_frames
+    most = _FRAMES if len(rec.ch_names) <= _MANY else _MORE_FRAMES
     names = list(dict.fromkeys(keys))
     if sum(frames) <= most:
         return rec
@@ -146,13 +151,12 @@ def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
         target_bands=False, power="linear", seed=0,
     )  # fmt: skip
     n_channels = len(rec.ch_names)
-    n_blocks = 2 if n_channels > _MANY else _BLOCKS
     scores, found, best, margin = {}, {"channels": features}, "channels", 0.0
     for name in ("channels", *METHODS):
         if name == "underdetermined":
             full = len(found["joint"].spatial.names) > _FULL * n_channels
             behind = scores["joint"].mean() < scores["channels"].mean()
-            if not full or behind or n_channels > _MANY:
+            if not full or behind or n_channels > _FEW:
                 continue
         if name == "whiten" and best != "channels":
             continue
@@ -162,7 +166,10 @@ def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
         data = Paired.of(rec, powers, features.grid, detrend, PowerScaler(log=log))
         some = draw(data, 0, _TARGETS)
         data = data if some is None else data.of_targets(some)
-        scores[name] = correlation_in_blocks(data, options, n_blocks)
+        if n_channels <= _MANY:
+            scores[name] = correlation_in_blocks(data, options, _BLOCKS)
+        else:
+            scores[name] = ridge_in_blocks(data, _BLOCKS)
         gain, error = mean_and_error(scores[name] - scores[best])
         if gain > _ERRORS * error:
             best, margin = name, float((scores[name] - scores["channels"]).mean())

@@ -9,12 +9,12 @@ import numpy as np
 from scipy.special import polygamma
 
 from .covariance import Reader, band_covariances, degrees_of_freedom, pieces_of
-from .diagonalize import joint_diagonalizer
+from .diagonalize import joint_diagonalizer, weighted_sum
 from .spatial import SpatialFilter
 
 # Pieces of all recordings together that say which subspace holds the signal, at least, and numbers
 # in matrices of pieces: few channels and few components allow many.
-_PIECES, _NUMBERS, _REDUCED = 60, 1 << 23, 1 << 24
+_PIECES, _NUMBERS, _REDUCED = 60, 1 << 23, 1 << 26
 # Sources per dimension of the signal where there may be more sources than sensors, seconds of a
 # piece relative to a segment, and pieces at most.
 _SOURCES, _SHORTER, _CHANGES = 1.5, 0.5, 500
@@ -128,7 +128,7 @@ class Subspace:
 
 def mean_covariance(covariances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean over pieces and bands, each band of unit mean trace: (n_channels, n_channels)."""
-    by_band = np.tensordot(weights, covariances, axes=1)
+    by_band = weighted_sum(covariances, weights)
     size = np.trace(by_band, axis1=1, axis2=2) / by_band.shape[-1]
     return np.mean(by_band / np.where(size > 0, size, np.inf)[:, None, None], axis=0)
 
@@ -246,7 +246,7 @@ class Learner:
             )
         if not variance.any():
             raise ValueError(f"X holds no signal: all channels are flat, {list(ch_names)[:8]}.")
-        self.by_band = np.tensordot(pieces.weights, covariances, axes=1)
+        self.by_band = weighted_sum(covariances, pieces.weights)
         lengths = [stop - first for _, first, stop in pieces.place]
         dof = degrees_of_freedom(bands, int(np.median(lengths)), sfreq)
         self._found = covariances, pieces.weights, dof, kinds
@@ -269,7 +269,7 @@ class Learner:
         n_bands, n = matrices.shape[1:3]
         weights = np.repeat(pieces.weights, n_bands)
         basis = joint_diagonalizer(matrices.reshape(-1, n, n), weights=weights)
-        mean = mean_covariance(matrices, pieces.weights).astype(np.float64)
+        mean = mean_covariance(matrices, pieces.weights)
         basis /= np.sqrt(np.einsum("ij,jk,ik->i", basis, mean, basis))[:, None]
         filters, patterns = basis @ space.whitener, space.back(basis)
         return _in_order("joint", filters, patterns, space)
@@ -292,7 +292,7 @@ class Learner:
         lengths = [stop - first for _, first, stop in pieces.place]
         dof = degrees_of_freedom(self.bands, int(np.median(lengths)), self.sfreq)
         found = topographies(matrices, dof, start)
-        mean = mean_covariance(matrices, pieces.weights).astype(np.float64)
+        mean = mean_covariance(matrices, pieces.weights)
         basis = np.linalg.solve(mean, found).T
         size = np.sqrt(np.einsum("ij,jk,ik->i", basis, mean, basis))
         filters = basis / size[:, None] @ space.whitener

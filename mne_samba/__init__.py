@@ -23,14 +23,15 @@ _NAMES = {
         "FramewiseRegressor", "LearnableHRF", "SourceParcels", "Unmixing", "WaveletBandAttention",
         "compare_hrfs",
     ),
+    "stream": ("SambaStream",),
     "translator": ("SambaTranslator",),
     "windows": ("make_windows",),
 }  # fmt: skip
 _PUBLIC = {name: module for module, names in _NAMES.items() for name in names}
 _SUBMODULES = (
     "baselines", "classifier", "core", "datasets", "evaluation", "hrf", "inverse", "io", "latents",
-    "metrics", "model_selection", "models", "nn", "reader", "report", "transformers", "translator",
-    "unmixing", "viz", "wavelets", "windows",
+    "metrics", "model_selection", "models", "nn", "reader", "report", "stream", "transformers",
+    "translator", "unmixing", "viz", "wavelets", "windows",
 )  # fmt: skip
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

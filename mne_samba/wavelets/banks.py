@@ -16,7 +16,7 @@ from mne.utils import logger
 from .bands import check_bands, refusal
 from .discrete import discrete_bands, discrete_power
 from .matrices import check_wavelet, deepest_level, shortest_length
-from .morlet import _check_cycles, band_frequencies, causal_delay
+from .morlet import _check_cycles, band_frequencies, causal_delay, morlet
 from .power import band_power, bin_means
 from .shannon import shannon_kernels
 
@@ -99,6 +99,16 @@ class Shannon(_Bank):
         edges = self.band_edges
         kernels = _kernels(tuple(edges.values()), float(sfreq))
         return band_power(read, n_times, sfreq, edges, kernels=kernels, **bins)
+
+    def reach(self, sfreq: float) -> tuple[int, int]:
+        """Count the samples before and after an instant that its power depends on."""
+        half = _half_length(_kernels(tuple(self.band_edges.values()), float(sfreq)))
+        return half, half
+
+
+def _half_length(kernels: list[np.ndarray]) -> int:
+    """Half of the longest kernel, and what fractions of a sample add."""
+    return 2 + max(kernel.size // 2 for kernel in kernels)
 
 
 @lru_cache(maxsize=8)
@@ -186,6 +196,13 @@ class Morlet(_Bank):
         """Power of `band_power` with this bank's wavelets."""
         own = {"n_cycles": self.n_cycles, "causal": self.causal}
         return band_power(read, n_times, sfreq, self.band_edges, **own, **bins)
+
+    def reach(self, sfreq: float) -> tuple[int, int]:
+        """Count the samples before and after an instant that its power depends on."""
+        slowest = min(freqs[0] for freqs in band_frequencies(self.band_edges, self.n_cycles))
+        half = _half_length([morlet(sfreq, slowest, self.n_cycles)])
+        # A bin may end inside a sample.
+        return (2 * half, 1) if self.causal else (half, half)
 
 
 @dataclass(frozen=True)

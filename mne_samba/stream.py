@@ -1,0 +1,334 @@
+"""Predictions while a recording goes on: samples in, frames with intervals out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mne
+import numpy as np
+from mne.utils import warn
+from sklearn.utils.validation import check_is_fitted
+
+from ._checks import check_t_r
+from .models.intervals import check_coverage
+from .wavelets import Morlet, Shannon
+
+__all__ = ["SambaStream", "StreamedFrames"]
+
+# Seconds by which the time of a chunk may jump: what comes through a network jitters. Clocks that
+# run faster or slower are followed by this share of a jump, and named from so many seconds on.
+_JITTER, _FOLLOWED, _DRIFT = 0.05, 0.05, 0.1
+# Seconds of samples that are taken at once: memory stays small whatever is pushed.
+_AT_ONCE = 10.0
+# Seconds of signal, at least, that say how large power is.
+_CALIBRATION = 30.0
+
+
+@dataclass(frozen=True)
+class StreamedFrames:
+    """Frames that became known with a chunk of samples.
+
+    Attributes
+    ----------
+    times : ndarray of shape (n_frames,)
+        When they were acquired, in seconds on the stream's clock.
+    bold : ndarray of shape (n_frames, n_targets)
+        Predictions, in the mean and scale of the training BOLD.
+    low, high : ndarray of shape (n_frames, n_targets)
+        Interval that holds a measured frame with the stream's coverage.
+    known : bool ndarray of shape (n_frames,)
+        Whether the whole history was received: where samples were lost, bins of power are taken as
+        average.
+    """
+
+    times: np.ndarray
+    bold: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    known: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+class SambaStream:
+    """Predict BOLD while electrophysiology is recorded.
+
+    Band power is measured once per chunk, of samples that a short buffer holds, and kept for as
+    long as a response lasts: time per frame and memory do not grow. A frame is given once all the
+    samples are there that its power depends on: zero-phase wavelets look ahead by `delay` seconds,
+    those of ``bands=Morlet(causal=True)`` do not.
+
+    Parameters
+    ----------
+    translator : SambaTranslator
+        Fitted, with a ``SambaModel`` or ``CoreModel``.
+    t_r : float | None
+        Seconds between frames that are predicted; None takes that of ``fit``.
+    first_frame : float | None
+        When the first frame is acquired, in seconds on the stream's clock; None takes the time of
+        the first sample. No frame is given before it, nor without a whole history.
+    calibration : Raw | array of shape (n_channels, n_times) | None
+        Minutes of the same person and session before the stream, whose power's mean and scale are
+        taken. None takes those of the training recordings, which another cap's impedances may miss.
+    coverage : float
+        Share of measured frames that the intervals shall hold.
+
+    Attributes
+    ----------
+    ch_names : list of str
+        Channels that chunks must have, in order.
+    sfreq : float
+        Their sampling rate in Hz.
+    delay : float
+        Seconds from a frame to the last sample that its prediction depends on.
+    lost_ : list of tuple
+        Start and end, in seconds, of spans whose samples never came.
+    drift_ : float
+        Seconds by which the stream's clock has moved against the samples so far.
+
+    See Also
+    --------
+    SambaTranslator.predict : The same from a whole recording.
+
+    Notes
+    -----
+    Frames equal those that ``predict`` gives of windows of the same signal, which are scaled by
+    what training saw, not by a whole recording that is not there yet.
+
+    Examples
+    --------
+    >>> from mne_samba import CoreModel, SambaTranslator, SambaStream
+    >>> from mne_samba.datasets import simulate_paired
+    >>> data = simulate_paired(1, 240.0, sfreq=100.0, n_sources=4, n_targets=2, level="source")
+    >>> model = SambaTranslator(t_r=2.0, model=CoreModel(power="linear"), random_state=0)
+    >>> stream = SambaStream(model.fit(data.raws, data.bolds))
+    >>> signal = data.raws[0].get_data()
+    >>> frames = [stream.push(signal[:, i : i + 100], i / 100) for i in range(0, 6000, 100)]
+    >>> sum(len(frame) for frame in frames)
+    14
+    """
+
+    def __init__(self, translator, *, t_r=None, first_frame=None, calibration=None, coverage=0.9):
+        check_is_fitted(translator)
+        inputs = translator._fitted_input
+        features, self._fitted = inputs.features, translator._fitted
+        bank = getattr(features, "bank", None)
+        if not isinstance(bank, Shannon | Morlet):
+            raise TypeError(
+                "A stream needs a translator with a SambaModel or CoreModel that was fitted to "
+                "signals with Shannon or Morlet bands; this one measures "
+                f"{type(features if bank is None else bank).__name__}."
+            )
+        layout = inputs.layout
+        self.coverage = check_coverage(coverage)
+        self.ch_names, self.sfreq = list(layout.ch_names), layout.sfreq
+        self._features = features.at(layout.t_r if t_r is None else check_t_r(t_r))
+        self._grid, self._scale = self._features.grid, inputs.scale
+        # A correction that looks at neighbouring frames was trained on windows of so many.
+        kept = self._fitted.network.module.recurrent is not None
+        self._n_window = self._fitted.windowing.n_frames if kept else 1
+        self._past, self._future = bank.reach(self.sfreq)
+        self.delay = self._future / self.sfreq
+        self._scaler = self._fitted.scaler
+        if calibration is not None:
+            self._scaler = self._calibrated(calibration)
+        self._given_first_frame = first_frame
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all samples, as before the first chunk."""
+        shape = (len(self._fitted.core.weights), len(self._features.bands), 0)
+        self._signal = np.empty((len(self.ch_names), 0))
+        self._power, self._lost = np.empty(shape, np.float32), np.empty(0, bool)
+        # Numbers of the first sample and the first bin that are held, and of what comes next.
+        self._first_sample = self._first_bin = self._next_bin = self._next_frame = 0
+        self._start: float | None = None  # time of sample 0 on the stream's clock
+        self._first_frame = self._given_first_frame
+        self.lost_: list[tuple[float, float]] = []
+        self.drift_, self._told_drift = 0.0, False
+
+    def push(self, samples, t=None) -> StreamedFrames:
+        """Take the next samples; give the frames that they make known.
+
+        Parameters
+        ----------
+        samples : array of shape (n_channels, n_times)
+            In the unit of training (volts), any number of them.
+        t : float | None
+            Time of the first of them in seconds. None: they follow the last ones.
+
+        Returns
+        -------
+        StreamedFrames
+            None, one or more of them, in order.
+
+        Raises
+        ------
+        ValueError
+            If there are other channels than in ``fit``, or values that are not finite.
+        """
+        samples = np.asarray(samples, dtype=np.float64)
+        if samples.ndim != 2 or len(samples) != len(self.ch_names):
+            raise ValueError(
+                f"A chunk must have shape ({len(self.ch_names)} channels, n_times), the channels "
+                f"of fit in their order (stream.ch_names), got {samples.shape}."
+            )
+        broken = np.flatnonzero(~np.isfinite(samples).all(axis=1))
+        if len(broken):
+            raise ValueError(
+                f"Samples of channels {[self.ch_names[c] for c in broken[:8]]} are not finite. Do "
+                "not push what was not received: the time of the next chunk says what is missing."
+            )
+        samples = self._in_time(samples, t)
+        found, size = [], max(1, int(_AT_ONCE * self.sfreq))
+        for first in range(0, max(1, samples.shape[1]), size):
+            part = samples[:, first : first + size]
+            self._signal = np.concatenate([self._signal, part], axis=1)
+            self._measure()
+            found.append(self._predict())
+        return StreamedFrames(*map(np.concatenate, zip(*found, strict=True)))
+
+    @property
+    def _stop(self) -> int:
+        """Number of the sample after the last."""
+        return self._first_sample + self._signal.shape[1]
+
+    def _in_time(self, samples: np.ndarray, t) -> np.ndarray:
+        """Bring samples (n_channels, n_times) to follow the last ones; bridge what is missing."""
+        if self._start is None:
+            self._start = 0.0 if t is None else float(t)
+            if self._first_frame is None:
+                self._first_frame = self._start
+            self._begin(0)
+        step = 0.0 if t is None else float(t) - self._time(self._stop)
+        if abs(step) <= _JITTER:
+            self.drift_ += _FOLLOWED * step
+            if abs(self.drift_) > _DRIFT and not self._told_drift:
+                self._told_drift = True
+                seconds = self._stop / self.sfreq
+                warn(
+                    f"The stream's clock has moved by {self.drift_:.2g} s against samples at "
+                    f"{self.sfreq:g} Hz in {seconds:.0f} s: frames follow the clock."
+                )
+            return samples
+        n_missing = round(step * self.sfreq)
+        if n_missing < 0:
+            warn(
+                f"A chunk at {t:.3f} s begins {-step:.3f} s before the last one ended: its first "
+                f"{min(-n_missing, samples.shape[1])} samples are left out."
+            )
+            return samples[:, -n_missing:]
+        self.lost_.append((self._time(self._stop), float(t)))
+        warn(
+            f"Samples from {self.lost_[-1][0]:.3f} to {t:.3f} s did not come: frames that depend "
+            "on them are marked (known=False), or left out where nothing of their history is left."
+        )
+        if step > self._grid.n_lags * self._grid.dt:
+            self._begin(self._stop + n_missing)
+            return samples
+        before = self._signal[:, -1:] if self._signal.shape[1] else samples[:, :1]
+        part = np.arange(1, n_missing + 1) / (n_missing + 1)
+        return np.concatenate([before * (1 - part) + samples[:, :1] * part, samples], axis=1)
+
+    def _begin(self, sample: int) -> None:
+        """Begin with this sample: nothing before it is known."""
+        self._signal, self._first_sample = self._signal[:, :0], sample
+        self._power, self._lost = self._power[..., :0], self._lost[:0]
+        self._next_bin = max(self._next_bin, int(np.ceil(self._bin_of(sample) - 1e-6)))
+        self._first_bin = self._next_bin
+        ready = self._first_bin / self._grid.step + self._n_window - 1
+        self._next_frame = max(self._next_frame, int(np.ceil(ready)))
+
+    def _time(self, sample: int) -> float:
+        """Time of a sample on the stream's clock."""
+        return self._start + self.drift_ + sample / self.sfreq
+
+    def _bin_of(self, sample: int) -> float:
+        """Place of a sample among bins; frame k follows bin ``k * step + n_lags - 1``."""
+        return (self._time(sample) - self._first_frame) / self._grid.dt + self._grid.n_lags
+
+    def _measure(self) -> None:
+        """Measure the bins whose samples are there; forget samples that no later bin needs."""
+        n_bins = int(np.floor(self._bin_of(self._stop - self._future) + 1e-6)) - self._next_bin
+        width = self._grid.dt * self.sfreq
+        start = (self._next_bin - self._bin_of(self._first_sample)) * width
+        if n_bins > 0:
+            power = _power_of(self._features, self._signal, self.sfreq, start, width, n_bins)
+            edges = np.arange(self._next_bin, self._next_bin + n_bins + 1) - self._grid.n_lags
+            edges = self._first_frame + edges * self._grid.dt
+            lost = np.zeros(n_bins, dtype=bool)
+            for low, high in self.lost_:
+                lost |= (edges[1:] > low) & (edges[:-1] < high)
+            self._power = np.concatenate([self._power, power], axis=-1)
+            self._lost = np.concatenate([self._lost, lost])
+            self._next_bin += n_bins
+            start += n_bins * width
+        unused = int(np.floor(start)) - self._past
+        if unused > 0:
+            self._signal, self._first_sample = self._signal[:, unused:], self._first_sample + unused
+
+    def _predict(self) -> tuple[np.ndarray, ...]:
+        """Frames whose bins are all there: times, bold, low, high, known; forget older bins."""
+        grid, size = self._grid, self._grid.n_bins(self._n_window)
+        last = (self._next_bin - grid.n_lags) // grid.step
+        numbers = np.arange(self._next_frame, last + 1)
+        begin = (numbers - self._n_window + 1) * grid.step - self._first_bin
+        missing = [self._lost[first : first + size] for first in begin]
+        powers = [
+            np.where(lost, np.nan, self._power[..., first : first + size])
+            for first, lost in zip(begin, missing, strict=True)
+        ]
+        frames = spread = np.empty((0, len(self._scale.mean)))
+        if len(numbers):
+            # Windows, as which they are scaled, take what training saw of everybody.
+            scaled = self._scaler.transform(powers, [("",)] * len(powers), "windows")
+            frames = np.stack([frame[-1] for frame in self._fitted.frames(scaled, grid)])
+            spread = np.stack([std[-1] for std in self._fitted.std(scaled, grid)])
+            self._next_frame = last + 1
+            unused = (self._next_frame - self._n_window + 1) * grid.step - self._first_bin
+            if unused > 0:
+                self._power, self._lost = self._power[..., unused:], self._lost[unused:]
+                self._first_bin += unused
+        (bold,) = self._scale.unscale([frames])
+        half = spread * self._scale.scale * self._fitted.quantile(self.coverage)
+        known = np.array([not lost.any() for lost in missing], dtype=bool)
+        return self._first_frame + numbers * grid.t_r, bold, bold - half, bold + half, known
+
+    def _calibrated(self, calibration):
+        """Scaler of power that knows the mean and scale of one recording."""
+        if isinstance(calibration, mne.io.BaseRaw):
+            lacking = [name for name in self.ch_names if name not in calibration.ch_names]
+            if lacking or calibration.info["sfreq"] != self.sfreq:
+                raise ValueError(
+                    f"calibration must have the channels and the rate of fit, {self.sfreq:g} Hz; "
+                    f"it lacks {lacking[:8]} and has {calibration.info['sfreq']:g} Hz."
+                )
+            calibration = calibration.get_data(picks=self.ch_names)
+        signal = np.asarray(calibration, dtype=np.float64)
+        if signal.ndim != 2 or len(signal) != len(self.ch_names):
+            raise ValueError(
+                f"calibration must be a Raw, or have shape ({len(self.ch_names)} channels, "
+                f"n_times), got {signal.shape}."
+            )
+        if signal.shape[1] < _CALIBRATION * self.sfreq:
+            raise ValueError(
+                f"calibration lasts {signal.shape[1] / self.sfreq:.3g} s: give {_CALIBRATION:g} s "
+                "or more, or None."
+            )
+        width = self._grid.dt * self.sfreq
+        n_bins = int(signal.shape[1] / width)
+        power = _power_of(self._features, signal, self.sfreq, 0.0, width, n_bins)
+        return self._scaler.fit([power], [("calibration",)])
+
+
+def _power_of(features, signal, sfreq, start, width, n_bins) -> np.ndarray:
+    """Power (n_nodes, n_bands, n_bins) of samples (n_channels, n_times), from sample ``start``."""
+
+    def read(first, stop):
+        part = signal[:, first:stop]
+        return part if features.spatial is None else features.spatial.filters @ part
+
+    return features.bank.power(
+        read, signal.shape[1], sfreq, start=start, width=width, n_bins=n_bins
+    )

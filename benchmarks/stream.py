@@ -70,8 +70,8 @@ def main() -> None:
     if not args.quick and args.out == parser("").get_default("out"):
         text = (
             "SIMULATED signals, 64 channels at 500 Hz in chunks of 40 ms, one thread; "
-            "`python benchmarks/stream.py`. CPU time of all chunks from one frame to the next; error "
-            "against `predict` of one window, in standard deviations of predictions.\n\n"
+            "`python benchmarks/stream.py`. CPU time of all chunks from one frame to the next; "
+            "error against `predict` of one window, in standard deviations of predictions.\n\n"
         )
         write_section("stream", "While a recording goes on", text + to_markdown(table))
 

@@ -139,10 +139,11 @@ class SambaStream:
     def reset(self) -> None:
         """Forget all samples, as before the first chunk."""
         shape = (len(self._fitted.core.weights), len(self._features.bands), 0)
-        self._signal = np.empty((len(self.ch_names), 0))
+        self._chunks: list[np.ndarray] = []  # samples that later bins need
         self._power, self._lost = np.empty(shape, np.float32), np.empty(0, bool)
         # Numbers of the first sample and the first bin that are held, and of what comes next.
-        self._first_sample = self._first_bin = self._next_bin = self._next_frame = 0
+        self._first_sample = self._first_bin = 0
+        self._stop = self._next_bin = self._next_frame = 0
         self._start: float | None = None  # time of sample 0 on the stream's clock
         self._first_frame = self._given_first_frame
         self.lost_: list[tuple[float, float]] = []
@@ -184,15 +185,11 @@ class SambaStream:
         found, size = [], max(1, int(_AT_ONCE * self.sfreq))
         for first in range(0, max(1, samples.shape[1]), size):
             part = samples[:, first : first + size]
-            self._signal = np.concatenate([self._signal, part], axis=1)
+            self._chunks.append(part)
+            self._stop += part.shape[1]
             self._measure()
             found.append(self._predict())
         return StreamedFrames(*map(np.concatenate, zip(*found, strict=True)))
-
-    @property
-    def _stop(self) -> int:
-        """Number of the sample after the last."""
-        return self._first_sample + self._signal.shape[1]
 
     def _in_time(self, samples: np.ndarray, t) -> np.ndarray:
         """Bring samples (n_channels, n_times) to follow the last ones; bridge what is missing."""
@@ -227,13 +224,13 @@ class SambaStream:
         if step > self._grid.n_lags * self._grid.dt:
             self._begin(self._stop + n_missing)
             return samples
-        before = self._signal[:, -1:] if self._signal.shape[1] else samples[:, :1]
+        before = next((c[:, -1:] for c in self._chunks[::-1] if c.size), samples[:, :1])
         part = np.arange(1, n_missing + 1) / (n_missing + 1)
         return np.concatenate([before * (1 - part) + samples[:, :1] * part, samples], axis=1)
 
     def _begin(self, sample: int) -> None:
         """Begin with this sample: nothing before it is known."""
-        self._signal, self._first_sample = self._signal[:, :0], sample
+        self._chunks, self._first_sample, self._stop = [], sample, sample
         self._power, self._lost = self._power[..., :0], self._lost[:0]
         self._next_bin = max(self._next_bin, int(np.ceil(self._bin_of(sample) - 1e-6)))
         self._first_bin = self._next_bin
@@ -249,24 +246,28 @@ class SambaStream:
         return (self._time(sample) - self._first_frame) / self._grid.dt + self._grid.n_lags
 
     def _measure(self) -> None:
-        """Measure the bins whose samples are there; forget samples that no later bin needs."""
-        n_bins = int(np.floor(self._bin_of(self._stop - self._future) + 1e-6)) - self._next_bin
-        width = self._grid.dt * self.sfreq
+        """Measure the bins of frames whose samples are there; forget samples that no bin needs."""
+        grid, ready = self._grid, int(np.floor(self._bin_of(self._stop - self._future) + 1e-6))
+        # Bins of a frame together: each call transforms all that their wavelets reach.
+        n_bins = ready - (ready - grid.n_lags) % grid.step - self._next_bin
+        width = grid.dt * self.sfreq
         start = (self._next_bin - self._bin_of(self._first_sample)) * width
+        unused = int(np.floor(start + max(n_bins, 0) * width)) - self._past
+        if n_bins <= 0 and unused < _AT_ONCE * self.sfreq:
+            return
+        signal = np.concatenate(self._chunks, axis=1)
         if n_bins > 0:
-            power = _power_of(self._features, self._signal, self.sfreq, start, width, n_bins)
-            edges = np.arange(self._next_bin, self._next_bin + n_bins + 1) - self._grid.n_lags
-            edges = self._first_frame + edges * self._grid.dt
+            power = _power_of(self._features, signal, self.sfreq, start, width, n_bins)
+            edges = np.arange(self._next_bin, self._next_bin + n_bins + 1) - grid.n_lags
+            edges = self._first_frame + edges * grid.dt
             lost = np.zeros(n_bins, dtype=bool)
             for low, high in self.lost_:
                 lost |= (edges[1:] > low) & (edges[:-1] < high)
             self._power = np.concatenate([self._power, power], axis=-1)
             self._lost = np.concatenate([self._lost, lost])
             self._next_bin += n_bins
-            start += n_bins * width
-        unused = int(np.floor(start)) - self._past
-        if unused > 0:
-            self._signal, self._first_sample = self._signal[:, unused:], self._first_sample + unused
+        unused = min(max(unused, 0), signal.shape[1])
+        self._chunks, self._first_sample = [signal[:, unused:]], self._first_sample + unused
 
     def _predict(self) -> tuple[np.ndarray, ...]:
         """Frames whose bins are all there: times, bold, low, high, known; forget older bins."""

@@ -236,26 +236,41 @@ def _bin_averages(length, n_fft, pad, width, n_bins):
 
 def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, power, progress):
     """Band power from past samples only: full rate, sample n stands for the time [n, n + 1)."""
-    pad = max(kernel.size for bank in banks for kernel in bank) - 1
-    per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
-    n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + pad + 2)
-    responses = [[fft.fft(kernel, n_fft) / np.sqrt(len(bank)) for kernel in bank] for bank in banks]
+    pads = [max(kernel.size for kernel in bank) - 1 for bank in banks]
+    per_block = _bins_per_block(max(pads), width, n_bins, sfreq, block)
+    n_samples = int(np.ceil(per_block * width)) + 2
+    filters = [
+        _causal_filters(bank, n_samples + pad) for bank, pad in zip(banks, pads, strict=True)
+    ]
     for first_bin in range(0, n_bins, per_block):
         position = start + first_bin * width
         whole = int(np.floor(position))
-        block_signal = _read_held(read, whole - pad, whole - pad + n_fft, n_times)
+        signal = _read_held(read, whole - max(pads), whole + n_samples, n_times)
         if power is None:
-            power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
+            power = np.empty((len(signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
+        bins = slice(first_bin, first_bin + n_valid)
         edges = position - whole + np.arange(n_valid + 1) * width
-        for row, channel in enumerate(block_signal):
-            spectrum = fft.fft(channel)
-            for band, bank in enumerate(responses):
-                squared = sum(np.abs(fft.ifft(spectrum * r)[pad:]) ** 2 for r in bank)
-                power[row, band, first_bin : first_bin + n_valid] = bin_sums(squared, edges) / width
+        for band, (pad, bank) in enumerate(zip(pads, filters, strict=True)):
+            # Short wavelets of high bands need less of the past.
+            own, rows = signal[:, max(pads) - pad :], _rows_per_group(bank.shape[1])
+            for row in range(0, len(own), rows):
+                part = slice(row, row + rows)
+                spectrum, squared = fft.fft(own[part], bank.shape[1]), 0.0
+                for response in bank:
+                    envelope = fft.ifft(spectrum * response, overwrite_x=True)
+                    envelope = envelope[:, pad : pad + n_samples]
+                    squared = squared + envelope.real**2 + envelope.imag**2
+                power[part, band, bins] = bin_sums(squared, edges) / width
         if progress is not None:
             progress(first_bin + n_valid)
     return np.maximum(power, 0.0, out=power)
+
+
+def _causal_filters(bank, n_times: int) -> np.ndarray:
+    """Responses (n_wavelets, n_fft) of a band's wavelets to so many samples."""
+    n_fft = fft.next_fast_len(n_times)
+    return np.stack([fft.fft(kernel, n_fft) for kernel in bank]) / np.sqrt(len(bank))
 
 
 def bin_sums(values: np.ndarray, edges: np.ndarray) -> np.ndarray:

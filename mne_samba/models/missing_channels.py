@@ -145,7 +145,7 @@ class MissingChannels:
         return [known.get(segment.lacks.tobytes()) for segment in rec.segments]
 
     def draws(self, pattern: Pattern, n_bins: int) -> np.ndarray:
-        """Draw what the power of missing nodes may differ by, (n_draws, n_missing, n_bands, n_bins)."""
+        """Draw errors of the power of missing nodes, (n_draws, n_missing, n_bands, n_bins)."""
         rng = np.random.default_rng(0)
         n_bands, n_missing = pattern.factor.shape[:2]
         n = 2 * max(n_bins, self.persistence.shape[1])

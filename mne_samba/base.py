@@ -182,7 +182,8 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _measure(self, rec: Recordings) -> tuple[list[np.ndarray], list[np.ndarray], object]:
         """Standardised power of segments, frames with a whole history, and the grid of bins."""
         features, patterns = self._features_of(rec), self._patterns(rec)
-        if any(pattern is not None for pattern in patterns):
+        infers, spatial = self._reader().channels == "infer", self._fitted_input.spatial
+        if infers and any(len(segment.lacks) for segment in rec.segments):
             rec = self._fitted_input.missing.complete(rec)
         with use_log_level(getattr(self, "verbose", None)):
             powers = features.measure(rec, self._reader().memory)
@@ -195,7 +196,7 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         for i, (segment, pattern) in enumerate(zip(rec.segments, patterns, strict=True)):
             if pattern is not None:
                 scaled[i] = inferred(scaled[i], pattern, rec.kind)
-            elif len(segment.lacks) and self._fitted_input.spatial is None:
+            elif not infers and spatial is None:
                 scaled[i][segment.lacks] = 0.0
         return scaled, known, features.grid
 

@@ -10,6 +10,7 @@ from mne_samba import (
     InverseTranslator,
     Reader,
     SambaTranslator,
+    Trainer,
     Unmixing,
     make_windows,
     read_samba,
@@ -231,6 +232,16 @@ def test_ridge_infers_as_well(mixed):
     ridge = BandPowerRidge(t_r=2.0, reader=Reader(channels="infer")).fit(train, bold)
     full = score(ridge.predict(test), clean)
     assert score(ridge.predict(without(test, test.ch_names[:3])), clean) > full - 0.02
+
+
+def test_the_published_network_gets_their_signal(mixed):
+    train, bold, test = mixed[:3]
+    reader = Reader(channels="infer")
+    trainer = Trainer(max_epochs=1, window=60.0, gap=4.0, device="cpu")
+    model = SambaTranslator(t_r=2.0, model="paper", reader=reader, trainer=trainer, random_state=0)
+    model.fit(train.copy().crop(0, 200.0, include_tmax=False), bold[:100])
+    full, lost = (model.predict(raw) for raw in (test, without(test, test.ch_names[:3])))
+    assert pearson(full, lost).min() > 0.98
 
 
 def test_mixes_that_cannot_be(mixed, fitted):

@@ -253,7 +253,8 @@ class SambaTranslator(Assembled, BoldPredictor):
             the other way round.
         return_std : bool
             Also return the standard deviation of a measured frame around its prediction: the
-            posterior of the map, and what was left unexplained on held-out training frames.
+            posterior of the map, what was left unexplained on held-out training frames, and what
+            is not known of channels that were inferred.
 
         Returns
         -------

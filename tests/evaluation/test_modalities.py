@@ -15,7 +15,7 @@ from mne_samba.evaluation import modality_contributions
 def two():
     """EEG of four sources that drive BOLD, ECoG of one of them, and MEG of noise."""
     data = simulate_paired(
-        2, 600.0, level="source", n_sources=4, n_targets=4, snr=4.0, sfreq=100.0, random_state=0
+        2, 400.0, level="source", n_sources=4, n_targets=4, snr=4.0, sfreq=100.0, random_state=0
     )
     rng = np.random.default_rng(0)
     for i, raw in enumerate(data.raws):

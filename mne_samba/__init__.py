@@ -20,8 +20,8 @@ _NAMES = {
     "reader": ("Reader",),
     "saving": ("read_samba",),
     "transformers": (
-        "FramewiseRegressor", "LearnableHRF", "SourceParcels", "Unmixing", "WaveletBandAttention",
-        "compare_hrfs",
+        "BandPowerScreening", "FramewiseRegressor", "LearnableHRF", "SourceParcels", "Unmixing",
+        "WaveletBandAttention", "compare_hrfs",
     ),
     "stream": ("SambaStream",),
     "translator": ("SambaTranslator",),

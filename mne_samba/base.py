@@ -20,6 +20,7 @@ from .data.recordings import Layout, Recordings
 from .model_file import write_estimator
 from .models import Trainer
 from .models.chunk_power import ChunkPower
+from .models.missing_channels import MissingChannels, inferred, with_unseen
 from .models.unmix_choice import UnmixingChoice, choose_unmixing
 from .models.warm_start import filter_of
 from .reader import HasReader, Reader
@@ -34,6 +35,7 @@ class FittedInput:
     features: BandPower | ChunkPower | TableRows
     scale: BoldScale
     unmixing: UnmixingChoice | None = None  # None where nothing was to choose
+    missing: MissingChannels | None = None  # None where channels are not to be inferred
 
     def _sizes(self) -> dict[str, int]:
         # Models see nodes: channels, or the components that a filter makes of them.
@@ -143,6 +145,13 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         return rec, features, data, chosen
 
+    def _missing(self, rec, features, data: Paired, scaler) -> MissingChannels | None:
+        """Learn to infer channels, of power on the scale that was taken, where it is asked for."""
+        if self._reader().channels != "infer" or rec.kind == "table":
+            return None
+        data = data if data.scaler.log == scaler.log else data.rescaled(scaler)
+        return MissingChannels.learn(rec, features, data.powers)
+
     def _publish_input(self, inputs: FittedInput, provenance: list[dict]) -> None:
         super()._publish_input(inputs, provenance)
         self.node_names_, self.unmixing_ = inputs.node_names, published(inputs)
@@ -157,6 +166,7 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Read X (and y) as fit saw its input."""
         check_is_fitted(self)
         reader, options = self._reader(), {"layout": self._fitted_input.layout, "owner": self}
+        options["may_lack_channels"] = True
         with use_log_level(getattr(self, "verbose", None)):
             if y is None:
                 rec = reader.read(X, self.t_r, **options)
@@ -171,14 +181,36 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _measure(self, rec: Recordings) -> tuple[list[np.ndarray], list[np.ndarray], object]:
         """Standardised power of segments, frames with a whole history, and the grid of bins."""
-        features = self._features_of(rec)
+        features, patterns = self._features_of(rec), self._patterns(rec)
+        infers, spatial = self._reader().channels == "infer", self._fitted_input.spatial
+        if infers and any(len(segment.lacks) for segment in rec.segments):
+            rec = self._fitted_input.missing.complete(rec)
         with use_log_level(getattr(self, "verbose", None)):
             powers = features.measure(rec, self._reader().memory)
             known = [full_history(power, features.grid) for power in powers]
             scaler = self._scaler()
             scaler = scaler.without_drift(scaler.detrend, features.grid)
+            if rec.kind == "windows":
+                powers = with_unseen(powers, patterns, scaler, rec.keys)
             scaled = scaler.transform(powers, rec.keys, rec.kind)
+        for i, (segment, pattern) in enumerate(zip(rec.segments, patterns, strict=True)):
+            if pattern is not None:
+                scaled[i] = inferred(scaled[i], pattern, rec.kind)
+            elif not infers and spatial is None:
+                scaled[i][segment.lacks] = 0.0
         return scaled, known, features.grid
+
+    def _patterns(self, rec: Recordings) -> list:
+        """Say what is known of the nodes of segments that lack channels; None of others."""
+        missing = self._fitted_input.missing
+        if self._reader().channels != "infer" or not any(len(s.lacks) for s in rec.segments):
+            return [None] * len(rec)
+        if missing is None:
+            raise ValueError(
+                "X lacks channels, and the fit has not learnt to infer them: "
+                "reader=Reader(channels='infer') must be there in fit."
+            )
+        return missing.patterns(rec, self._features_of(rec))
 
     def _predict(self, rec: Recordings) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Frames in the unit of training BOLD, and which of them have a whole history."""

@@ -163,12 +163,14 @@ class BandPowerRidge(BoldPredictor):
         rec, features, data, unmixing = self._pair(
             X, y, self._measured, scaler, may_lack=True, keeps_raw=chooses, unmix=self.unmix
         )
-        inputs = FittedInput(rec.layout(max(rec.n_frames)), features, data.scale, unmixing)
-        self._publish_input(inputs, rec.provenance)
         scales = [data]
         if chooses and rec.kind != "table":
             scales.append(data.rescaled(PowerScaler()))
         self._fit(scales)
+        missing = self._missing(rec, features, data, self._fitted_scaler)
+        layout = rec.layout(max(rec.n_frames))
+        inputs = FittedInput(layout, features, data.scale, unmixing, missing)
+        self._publish_input(inputs, rec.provenance)
         scale = "log" if self._fitted_scaler.log else "linear"
         self.power_ = None if rec.kind == "table" else scale
         return self

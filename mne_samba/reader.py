@@ -52,8 +52,12 @@ class Reader(BaseEstimator):
         frame (not positive). None: the last ``n_frames * t_r`` seconds are the window.
     picks : str | list | None
         Channels, as in MNE; None takes data channels that are not bad.
-    channels : "error" | "match" | "interpolate"
-        What to do where recordings differ in their channels.
+    channels : "error" | "match" | "interpolate" | "infer"
+        What to do where recordings differ in their channels: refuse them; fit to those that all
+        training recordings share, and take the power of what later ones lack as its mean; fill EEG
+        by spherical splines; or fit to those that all share, and infer what later ones lack, of
+        whatever type, from what they have ("match" and "infer": where BOLD is predicted; in arrays,
+        a missing channel is all NaN).
     first_volume : float
         Seconds from a recording's first sample to its first volume, dummy scans included.
     n_dummy : int
@@ -119,7 +123,7 @@ class Reader(BaseEstimator):
         for value in np.atleast_1d(np.array(self.n_dummy, dtype=object)):
             check_number(value, "n_dummy", low=0, integer=True)
         check_number(self.slice_time_ref, "slice_time_ref", low=0, high=1)
-        check_option(self.channels, "channels", ("error", "match", "interpolate"))
+        check_option(self.channels, "channels", ("error", "match", "interpolate", "infer"))
         if isinstance(self.detrend, numbers.Integral) and not isinstance(self.detrend, bool):
             if not 0 <= self.detrend <= MAX_ORDER:
                 raise ValueError(
@@ -154,7 +158,7 @@ class Reader(BaseEstimator):
 
     def read(
         self, X, t_r: float | None = None, *, layout: Layout | None = None, n_frames=None,
-        name: str = "X", owner=None,
+        name: str = "X", owner=None, may_lack_channels: bool = False,
     ) -> Recordings:  # fmt: skip
         """Read electrophysiology, or a table of features.
 
@@ -172,6 +176,8 @@ class Reader(BaseEstimator):
             What to call X in errors.
         owner : estimator | None
             Whose ``n_features_in_`` and ``feature_names_in_`` a table sets or is held against.
+        may_lack_channels : bool
+            Whether X may lack channels of ``layout``, where ``channels`` says so; segments tell.
 
         Returns
         -------
@@ -186,18 +192,19 @@ class Reader(BaseEstimator):
         given = self._given(X, layout, name)
         if given.kind == "table":
             return _table(given.items, owner, layout)
-        return self._signals(given, self._t_r(t_r, given, layout), layout, n_frames, name)
+        t_r = self._t_r(t_r, given, layout)
+        return self._signals(given, t_r, layout, n_frames, name, may_lack_channels)
 
     def read_pair(
         self, X, y, t_r: float | None = None, *, layout: Layout | None = None,
         may_lack: bool = True, drives: bool = False, names: tuple[str, str] = ("X", "y"),
-        owner=None,
+        owner=None, may_lack_channels: bool = False,
     ) -> Recordings:  # fmt: skip
         """Read electrophysiology and the BOLD that belongs to it.
 
         Parameters
         ----------
-        X, t_r, layout, owner
+        X, t_r, layout, owner, may_lack_channels
             As in `read`.
         y : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
@@ -235,7 +242,7 @@ class Reader(BaseEstimator):
         frames = hemo.n_frames if given.kind == "recordings" else hemo.n_frames[0]
         if given.kind == "windows":
             check_made_for(given, frames, t_r)
-        rec = self._signals(given, t_r, layout, frames, names[0])
+        rec = self._signals(given, t_r, layout, frames, names[0], may_lack_channels)
         rec = replace(
             rec, bold=hemo.values, target_names=regions_of(rec, hemo.target_names),
             provenance=provenance_of(X, y),
@@ -357,9 +364,12 @@ class Reader(BaseEstimator):
             "carry it)."
         )
 
-    def _signals(self, given: Given, t_r, layout, n_frames, name) -> Recordings:
+    def _signals(
+        self, given: Given, t_r, layout, n_frames, name, may_lack: bool = False
+    ) -> Recordings:
         """Read windows or recordings."""
-        grid = self.grid(t_r)
+        may_lack = may_lack and layout is not None and self.channels in ("match", "infer")
+        grid = replace(self.grid(t_r), may_lack=may_lack)
         if layout is not None and layout.kind == given.kind == "windows" and grid.tmin is None:
             grid = replace(grid, tmin=-layout.window_start)
         if given.is_power:

@@ -229,7 +229,8 @@ class SambaTranslator(Assembled, BoldPredictor):
             )  # fmt: skip
             n_frames = 1 if rec.kind == "table" else trainer.frames(rec.t_r)[0]
             fitted = model.fit(data, trainer, self._seed(), start)
-            inputs = FittedInput(rec.layout(n_frames), features, data.scale, unmixing)
+            missing = self._missing(rec, features, data, fitted.scaler)
+            inputs = FittedInput(rec.layout(n_frames), features, data.scale, unmixing, missing)
             self._restore(ForwardState(inputs, fitted, rec.provenance))
         return self
 
@@ -252,7 +253,8 @@ class SambaTranslator(Assembled, BoldPredictor):
             the other way round.
         return_std : bool
             Also return the standard deviation of a measured frame around its prediction: the
-            posterior of the map, and what was left unexplained on held-out training frames.
+            posterior of the map, what was left unexplained on held-out training frames, and what
+            is not known of channels that were inferred.
 
         Returns
         -------
@@ -280,8 +282,22 @@ class SambaTranslator(Assembled, BoldPredictor):
         rec = self._read(X)
         powers, _, grid = self._measure(rec)
         scale = self._fitted_input.scale
-        std = [spread * scale.scale for spread in self._fitted.std(powers, grid)]
+        std = self._with_missing(self._fitted.std(powers, grid), rec, powers, grid)
+        std = [spread * scale.scale for spread in std]
         return rec, scale.unscale(self._frames(powers, grid)), std
+
+    def _with_missing(self, std, rec, powers, grid) -> list[np.ndarray]:
+        """Spread of frames (n_frames, n_targets), with that of channels that were inferred."""
+        out = list(std)
+        for i, pattern in enumerate(self._patterns(rec)):
+            if pattern is not None:
+                draws = self._fitted_input.missing.draws(pattern, powers[i].shape[-1])
+                more = np.repeat(powers[i][np.newaxis], len(draws), axis=0)
+                more[:, pattern.lacks] += draws
+                frames = np.stack(self._frames([powers[i], *more], grid))
+                variance = np.mean((frames[1:] - frames[0]) ** 2, axis=(0, 1))
+                out[i] = np.sqrt(out[i] ** 2 + variance)
+        return out
 
     def predict_interval(self, X, coverage: float = 0.9):
         """Interval that holds a measured frame with a given probability.

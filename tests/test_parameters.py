@@ -13,6 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 
 from mne_samba import (
+    BandPowerScreening,
     CoreModel,
     FramewiseRegressor,
     InverseCoreModel,
@@ -241,6 +242,10 @@ UNMIXING = {
     "bands": BANDS, "method": "whiten", "n_components": 2, "segment": 30.0,
     "reader": Reader(sfreq=80.0), "verbose": Refused("loud", "verbose"),
 }  # fmt: skip
+SCREENING = {
+    "statistic": "mutual_info", "n_shifts": 50, "alpha": 1.0,
+    "min_features_to_select": Refused(-1, "at least 0"), "random_state": 1,
+}  # fmt: skip
 FRAMEWISE = {"estimator": Ridge(1e3), "t_r": Refused(-1.0, "t_r"), "detrend": "linear"}
 LATENTS = {
     "forward": forward(CoreModel(bands=BANDS, power="log", target_bands=False)),
@@ -297,6 +302,13 @@ def frames(data):
     return X.reshape(12, 20, 4), (y + np.arange(120)[:, np.newaxis]).reshape(12, 20, 3)
 
 
+def rows(data):
+    """Rows of which the first column alone has to do with y."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 6))
+    return X, X[:, :1] + rng.standard_normal((200, 1))
+
+
 def cut(data):
     return make_windows(data.raws, data.bolds, t_r=2.0, window=40.0)
 
@@ -320,6 +332,7 @@ OTHERS = {
         drives,
     ),
     FramewiseRegressor: (FRAMEWISE, {}, frames),
+    BandPowerScreening: (SCREENING, {"random_state": 0}, rows),
     ConformalRegressor: (
         CONFORMAL, {"estimator": FramewiseRegressor(Ridge()), "t_r": 2.0, "context": 20.0}, frames,
     ),
@@ -328,6 +341,7 @@ OTHERS = {
 }  # fmt: skip
 # These parameters mean something beside another one only.
 BESIDE = {
+    (BandPowerScreening, "random_state"): {"n_shifts": 50},  # or else all there are
     (BandPowerRidge, "fir_length"): {"hrf": "fir"},
     (BandPowerRidge, "alpha_per_target"): {"alphas": np.logspace(-1.5, -0.5, 400)},
     (BandPowerRidge, "gap"): {"alphas": np.logspace(-6, 0, 60)},

@@ -6,7 +6,7 @@ import warnings
 
 import mne
 import numpy as np
-from mne.utils import logger
+from mne.utils import logger, warn
 
 from .cuts import cuts_of
 
@@ -65,7 +65,10 @@ def check_same_rate(sfreq: float, other: float, name: str, other_name: str) -> N
 
 
 def align(inst, ch_names, grid, name):
-    """Bring an MNE object to the channels of ``fit``; return it and their indices."""
+    """Bring an MNE object to the channels of ``fit``; return it and their indices.
+
+    The index of a channel that may lack is -1.
+    """
     index = picked(inst, grid.picks)
     have = [inst.info["ch_names"][i] for i in index]
     if ch_names is None or have == list(ch_names):
@@ -83,19 +86,42 @@ def align(inst, ch_names, grid, name):
         raise ValueError(
             f"{name} has other channels than expected: missing {missing[:8]}, "
             f"not expected {extra[:8]}. "
-            'Pick the same channels, or use Reader(channels="match") (common channels) or '
-            '"interpolate".'
+            'Pick the same channels, or use Reader(channels="match") (common channels), '
+            '"interpolate" or "infer".'
         )
     if missing and grid.channels == "interpolate":
         inst = _interpolate(inst, missing, name)
+    elif missing and grid.may_lack:
+        _say_missing(inst, have, ch_names, missing, grid.channels, name)
     elif missing:
         raise ValueError(
             f"{name} lacks the channels {missing[:8]} that the estimator was fitted on; "
             'Reader(channels="match") keeps what all training recordings share, "interpolate" '
-            "fills missing EEG channels."
+            'fills missing EEG channels; where BOLD is predicted, "infer" does without any.'
         )
     where = {ch: i for i, ch in enumerate(inst.info["ch_names"])}
-    return inst, [where[ch] for ch in ch_names]
+    if grid.may_lack:  # those that are bad are not used
+        where = {ch: where[ch] for ch in have}
+    return inst, [where.get(ch, -1) for ch in ch_names]
+
+
+def _say_missing(inst, have, ch_names, missing, channels: str, name: str) -> None:
+    """Say which channels are missing and what stands for them; refuse where all are."""
+    if len(missing) == len(ch_names):
+        kinds = ", ".join(sorted(set(inst.get_channel_types(have))))
+        raise ValueError(
+            f"{name} shares no channel with what the estimator was fitted on: it holds "
+            f"{len(have)} channels of type {kinds} ({have[:5]}...), fit saw {ch_names[:5]}... "
+            "A cap, or a modality, that was never seen cannot stand for another: fit with it, or "
+            "go through parcels (mne_samba.SourceParcels)."
+        )
+    what = f"{name} lacks {len(missing)} of {len(ch_names)} channels: {missing[:8]}"
+    if channels == "match":
+        warn(
+            f"{what}. Their power is taken as its mean; a fit with Reader(channels='infer') infers "
+            "it from the channels that are there."
+        )
+    logger.info("%s.", what)
 
 
 def template_places() -> dict[str, np.ndarray]:
@@ -140,12 +166,12 @@ def common_channels(insts, grid, name) -> list[str] | None:
     sets = [[inst.info["ch_names"][i] for i in picked(inst, grid.picks)] for inst in insts]
     if all(names == sets[0] for names in sets):
         return None
-    if grid.channels == "match":
+    if grid.channels in ("match", "infer"):
         shared = [ch for ch in sets[0] if all(ch in names for names in sets)]
         if not shared:
             raise ValueError(f"The recordings of {name} share no channel.")
         dropped = sorted(set().union(*sets) - set(shared))
-        logger.info('channels="match": %d channels kept, dropped %s.', len(shared), dropped)
+        logger.info("%d channels are shared and kept, dropped %s.", len(shared), dropped)
         return shared
     if grid.channels == "interpolate":
         return list(dict.fromkeys(ch for names in sets for ch in names))

@@ -339,6 +339,11 @@ class PowerScaler:
             out.append(scaled)
         return out
 
+    def mean_power(self, key: tuple) -> np.ndarray:
+        """Mean power (n_channels, n_bands) of a recording in training, of all where it is new."""
+        mean = self._of(key)[0]
+        return np.exp(mean) if self.log else mean
+
     def _check_units(self, powers: list[np.ndarray], keys: list[tuple]) -> None:
         """Warn where windows, which keep the scale of training, come in other units."""
         larger = []
@@ -348,6 +353,8 @@ class PowerScaler:
                 seen = self._values(power[..., ~np.isnan(power[0, 0])])
                 if seen.shape[-1]:
                     now = seen.mean(-1, dtype=np.float64)
+                    there = seen.max(axis=-1) > seen.min(axis=-1)  # what lacks is zero
+                    now, mean = now[there], mean[there]
                     larger.append(np.median(now - mean if self.log else np.log(now / mean)))
         factor = np.exp(np.median(larger)) if larger else 1.0
         if not 1 / _OTHER_UNITS < factor < _OTHER_UNITS and np.isfinite(factor):

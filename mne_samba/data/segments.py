@@ -27,6 +27,8 @@ class Segment:
     bad: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
     # (n_frames,) seconds by which frames come later than this regular grid, none where it holds
     late: np.ndarray = field(default_factory=lambda: np.empty(0))
+    # (n_missing,) channels that were not recorded: zero
+    lacks: np.ndarray = field(default_factory=lambda: np.empty(0, int))
 
     @property
     def frame_times(self) -> np.ndarray:
@@ -65,3 +67,4 @@ class FrameGrid:
     volume_event: object = None
     picks: object = None
     channels: str = "error"
+    may_lack: bool = False  # whether recordings may lack channels

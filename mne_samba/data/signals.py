@@ -24,8 +24,31 @@ TABLE_COLUMNS = ("subject", "run", "recording", "onset", "frame")
 
 
 def _raw_reader(raw, picks: list[int]):
+    """Read channels of a Raw; those with index -1, which it lacks, are zero."""
+    there = np.flatnonzero(np.array(picks) >= 0)
+    some = [picks[i] for i in there]
     # `get_data` of a short block takes longer to check its arguments than to read.
-    return lambda first, stop: raw[picks, first:stop][0]
+    if len(some) == len(picks):
+        return lambda first, stop: raw[picks, first:stop][0]
+
+    def read(first, stop):
+        data = raw[some, first:stop][0]
+        out = np.zeros((len(picks), data.shape[1]))
+        out[there] = data
+        return out
+
+    return read
+
+
+def _without_missing(array: np.ndarray, grid: FrameGrid) -> tuple[np.ndarray, np.ndarray]:
+    """Channels (n_channels, n_times) with zeros for those that lack, all NaN, and which these are.
+
+    ``lacks`` is (n_missing,).
+    """
+    lacks = np.isnan(array).all(axis=1) if grid.may_lack else np.zeros(len(array), bool)
+    if lacks.all() and len(lacks):
+        raise ValueError("All channels of a recording are missing (NaN): nothing is left of it.")
+    return (np.where(lacks[:, None], 0.0, array) if lacks.any() else array), np.flatnonzero(lacks)
 
 
 def _array_reader(array: np.ndarray):
@@ -108,6 +131,10 @@ def _read_windows(
     if 0 in array.shape:
         raise ValueError(f"{name} is empty: its shape is {array.shape}.")
     names = _names(array.shape[1], ch_names, name, drive)
+    lacks = [np.empty(0, int)] * len(array)
+    if grid.may_lack and not may_be_nan and np.isnan(array).any():
+        array, lacks = zip(*[_without_missing(window, grid) for window in array], strict=True)
+        array = np.stack(array)
     if not may_be_nan:
         check_finite(array, name, names)
     duration = array.shape[2] / sfreq
@@ -126,8 +153,8 @@ def _read_windows(
     check_window_frames(frames, start, grid.t_r, duration, name)
     late = [np.empty(0)] * len(array) if drive is None or drive.late is None else drive.late
     segments = [
-        Segment(_array_reader(window), array.shape[2], start, grid.t_r, frames, late=own)
-        for window, own in zip(array, late, strict=True)
+        Segment(_array_reader(window), array.shape[2], start, grid.t_r, frames, late=own, lacks=out)
+        for window, own, out in zip(array, late, lacks, strict=True)
     ]
     table = segment_table(len(array), "windows", None if drive is None else drive.table)
     return Recordings("windows", segments, sfreq, names, None, table, grid.t_r)
@@ -145,21 +172,27 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
                 f"{epochs.tmin} s against {sfreq} Hz from {X[0].tmin} s. Make them alike first."
             )
         epochs, index = align(epochs, expected, grid, name)
-        data = epochs.get_data(picks=index, verbose="ERROR")
+        there = [i for i in index if i >= 0]
+        lacks = np.flatnonzero(np.array(index) < 0)
+        data = epochs.get_data(picks=there, verbose="ERROR")
         if info is None:
-            info = mne.pick_info(epochs.info, index, verbose="ERROR")
-        check_finite(data, name, info["ch_names"])
+            info = mne.pick_info(epochs.info, there, verbose="ERROR")
+        check_finite(data, name, [epochs.ch_names[i] for i in there])
+        data = np.insert(data, lacks - np.arange(len(lacks)), 0.0, axis=1)
         duration = data.shape[2] / sfreq
         start = -float(epochs.tmin)
         frames = n_frames if n_frames is not None else count_frames(duration, start, grid.t_r)
         check_window_frames(frames, start, grid.t_r, duration, name)
         segments += [
-            Segment(_array_reader(d), data.shape[2], start, grid.t_r, frames, late=late)
+            Segment(
+                _array_reader(d), data.shape[2], start, grid.t_r, frames, late=late, lacks=lacks
+            )
             for d, late in zip(data, _late(epochs.metadata, len(data), frames), strict=True)
         ]
         tables.append(segment_table(len(epochs), "windows", epochs.metadata))
     table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
-    regions, names = told_regions([epochs.metadata for epochs in X], name), list(info["ch_names"])
+    regions = told_regions([epochs.metadata for epochs in X], name)
+    names = list(expected or info["ch_names"])
     return Recordings("windows", segments, sfreq, names, info, table, grid.t_r, None, regions)
 
 
@@ -242,8 +275,9 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
     for i, (raw, frames) in enumerate(zip(X, n_frames, strict=True)):
         check_same_rate(raw.info["sfreq"], sfreq, f"{name}[{i}]", f"{name}[0]")
         raw, index = align(raw, expected, grid, f"{name}[{i}]")
-        if info is None:
-            info = mne.pick_info(raw.info, index, verbose="ERROR")
+        lacks = np.flatnonzero(np.array(index) < 0)
+        own = mne.pick_info(raw.info, [i for i in index if i >= 0], verbose="ERROR")
+        info = own if info is None else info
         one = _of_recording(grid, i, len(X))
         if one.volume_event is None:
             times = _regular_times(one, frames, raw.n_times / sfreq)
@@ -260,9 +294,9 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
             )  # fmt: skip
         segments.append(_recording_segment(
             _raw_reader(raw, index), raw.n_times, sfreq, times, f"{name}[{i}]", one,
-            bad=bad_spans(raw, info["ch_names"]),
+            bad=bad_spans(raw, own["ch_names"]), lacks=lacks,
         ))  # fmt: skip
-    table, names = segment_table(len(X), "recordings"), list(info["ch_names"])
+    table, names = segment_table(len(X), "recordings"), list(expected or info["ch_names"])
     return Recordings("recordings", segments, sfreq, names, info, table, grid.t_r, single=single)
 
 
@@ -278,7 +312,9 @@ def _read_recordings(X, grid, n_frames, ch_names, name, given: Given) -> Recordi
             raise ValueError(f"{called} has {len(array)} channels, expected {len(names)}.")
         if 0 in array.shape:
             raise ValueError(f"{called} is empty: its shape is {array.shape}.")
+        lacks = np.empty(0, int)
         if not given.is_power:
+            array, lacks = _without_missing(array, grid)
             check_finite(array, called, names)
         one = _of_recording(grid, i, len(X))
         if isinstance(item, Drive) and item.frame_start is not None:
@@ -294,7 +330,7 @@ def _read_recordings(X, grid, n_frames, ch_names, name, given: Given) -> Recordi
                 "(n_channels, n_times): transpose it."
             )
         read, n_times = _array_reader(array), array.shape[1]
-        segments.append(_recording_segment(read, n_times, sfreq, times, called, one))
+        segments.append(_recording_segment(read, n_times, sfreq, times, called, one, lacks=lacks))
     table = segment_table(len(X), "recordings")
     return Recordings(
         "recordings", segments, sfreq, names, None, table, grid.t_r, single=given.single

@@ -12,6 +12,7 @@ from .attribution import (
 )
 from .explain import attribute
 from .learning_curve import LearningCurve, learning_curve_minutes
+from .modalities import modality_contributions
 from .nulls import (
     circular_shift_null,
     cluster_size,
@@ -52,6 +53,7 @@ __all__ = [
     "learning_curve_minutes",
     "max_statistic_p",
     "mean_interval",
+    "modality_contributions",
     "out_of_block_residuals",
     "p_value",
     "randomised_copy",

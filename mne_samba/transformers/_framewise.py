@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -14,6 +16,7 @@ from ..base import forget_fit
 from ..data.bold import detrend_segments, read_hemo
 from ..data.given import Given, what_is
 from ..data.signals import segment_table
+from ._screening import BandPowerScreening
 
 
 class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -121,7 +124,10 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
         if not kept.any():
             raise ValueError("Every frame of y is scrubbed: nothing is left to fit.")
         self.n_columns_ = rows[0].shape[1]
-        self.estimator_ = regressor.fit(np.concatenate(rows)[kept], y[kept])
+        recording = np.zeros(len(rows), int) if given.kind == "windows" else np.arange(len(rows))
+        groups = np.repeat(recording, [len(row) for row in rows])[kept]
+        told = _told_recordings(regressor, groups)
+        self.estimator_ = regressor.fit(np.concatenate(rows)[kept], y[kept], **told)
         return self
 
     def _rows(self, X) -> list[np.ndarray]:
@@ -207,6 +213,15 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
         tags.input_tags.three_d_array = True
         tags.target_tags.required = True
         return tags
+
+
+def _told_recordings(regressor, groups: np.ndarray) -> dict:
+    """Arguments of ``fit`` that tell screenings in a Pipeline which frames are of one recording."""
+    steps = dict(regressor.steps) if isinstance(regressor, Pipeline) else {}
+    names = [name for name, step in steps.items() if isinstance(step, BandPowerScreening)]
+    if names and get_config()["enable_metadata_routing"]:
+        return {"groups": groups}
+    return {f"{name}__groups": groups for name in names}
 
 
 def _segments(given: Given) -> list[np.ndarray]:

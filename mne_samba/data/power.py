@@ -117,11 +117,12 @@ class BandPower:
         """
         memory, out = check_memory(memory), []
         for segment in rec.segments:
-            compute = partial(self._of_segment, segment, rec.sfreq, rec.ch_names)
+            compute = partial(self._of_segment, sfreq=rec.sfreq, ch_names=rec.ch_names)
             if memory is None:
                 out.append(recent.of(segment, rec.sfreq, self, compute))
             else:
-                out.append(kept(memory, power_key(segment, rec.sfreq, self), compute))
+                key = power_key(segment, rec.sfreq, self)
+                out.append(kept(memory, key, partial(compute, segment)))
         return out
 
     def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 from sklearn.utils.validation import check_memory as sklearn_memory
@@ -63,15 +64,18 @@ class Recent:
         self._lock = threading.Lock()
 
     def of(self, segment: Segment, sfreq: float, measure, compute) -> np.ndarray:
-        """Return what ``compute()`` gives, or gave for the same signal before: read only."""
+        """Return what ``compute(segment)`` gives, or gave for the same signal: read only."""
         if segment.n_times * len(segment.read(0, 1)) > _SHORT:
-            return compute()
+            return compute(segment)
+        # Read once, for the key and for what is computed.
+        data = segment.read(0, segment.n_times)
+        segment = replace(segment, read=lambda first, stop: data[:, first:stop])
         key = power_key(segment, sfreq, measure)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        power = compute()
+        power = compute(segment)
         power.flags.writeable = False
         with self._lock:
             if key not in self._kept:

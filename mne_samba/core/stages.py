@@ -5,12 +5,15 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from .._regression import pooled_ar_coefficient, shared_penalty
+from .._regression import shared_penalty
 from .ascent import MIN_NOISE, State, iterate, run
 from .map_prior import MAP_PRIORS
 from .moments import (
     Moments,
+    Noise,
+    Runs,
     Segments,
+    change_of_noise,
     collapse,
     gather_used,
     moments_of,
@@ -40,7 +43,7 @@ class Fit:
     prior: ResponsePrior  # of the responses
     # (n_used, n_basis, n_channels, n_bands), features in the basis of ``prior``.
     design: torch.Tensor
-    rho: float  # autocorrelation that was whitened
+    rho: float | Noise  # autocorrelation that was whitened
     map_prior: str  # of the map
     evidence: dict = field(default_factory=dict)  # final bound of each map prior tried
     moments: Moments | None = None  # as long as it is being fitted
@@ -55,7 +58,7 @@ class Fitter:
         self.whitenings = _MOST_WHITENINGS if whiten_again else 0
         self.segments, self.dt, self.bounds, self.seed = segments, dt, hrf_bounds, random_state
         self.y = gather_used(segments.targets, segments.masks)
-        self.first = runs_of_frames(segments.masks)
+        self.runs = Runs(runs_of_frames(segments.masks), segments.seconds)
         self.whitened = segments.n_lags > 1
         self.options = {"max_iter": max_iter, "tol": tol}
         self.ranked = {"max_iter": max_iter, "tol": max(tol, _RANKED_TOL)}
@@ -124,7 +127,7 @@ class Fitter:
         """Whiten again where the residual has another memory, and iterate to the end."""
         for _ in range(self.whitenings if self.whitened else 0):
             new = self._rho(fit.state, fit.design)
-            if abs(new - fit.rho) < _RHO_CHANGE:
+            if change_of_noise(new, fit.rho) < _RHO_CHANGE:
                 break
             fit.rho = new
             fit.moments = None
@@ -146,11 +149,11 @@ class Fitter:
         return used_features(self.segments, prior.basis, self.dt)
 
     def _moments(self, design, rho):
-        return moments_of(design, self.y, self.first, rho)
+        return moments_of(design, self.y, self.runs, rho)
 
     def _rho(self, state, design):
         fitted = predictions(design, state.weights, state.spatial_map, state.response)
-        return pooled_ar_coefficient(self.y - fitted, self.first)
+        return self.runs.noise(self.y - fitted)
 
 
 def start_state(moments, prior):

@@ -133,21 +133,21 @@ def _from_cifti(image, name: str) -> pd.DataFrame:
     return table
 
 
-def check_told_t_r(told: float | None, t_r: float, name: str) -> None:
+def check_told_t_r(told: list[float | None], t_r, name: str) -> None:
     """Refuse BOLD that says another time between frames itself."""
-    if told is not None and abs(told / t_r - 1) > 1e-3:
-        raise ValueError(
-            f"{name} says that its frames are {told:g} s apart, but t_r={t_r:g} s: pass "
-            f"t_r={told:g}."
-        )
+    for own, given in zip(told, np.broadcast_to(t_r, len(told)), strict=True):
+        if own is not None and abs(own / given - 1) > 1e-3:
+            raise ValueError(
+                f"{name} says that its frames are {own:g} s apart, but t_r={given:g} s: pass "
+                f"t_r={own:g}."
+            )
 
 
-def told_t_r(y) -> float | None:
-    """Seconds between frames, where BOLD says it."""
-    for item in y if isinstance(y, (list, tuple)) else [y]:
-        if isinstance(item, pd.DataFrame) and "t_r" in item.attrs:
-            return float(item.attrs["t_r"])
-    return None
+def told_t_r(y) -> list[float | None]:
+    """Seconds between frames of every recording, where BOLD says it (``attrs["t_r"]``)."""
+    items = y if isinstance(y, (list, tuple)) else [y]
+    told = [x.attrs.get("t_r") if isinstance(x, pd.DataFrame) else None for x in items]
+    return [None if t_r is None else float(t_r) for t_r in told]
 
 
 def _index_of(item) -> np.ndarray | None:
@@ -163,7 +163,7 @@ def _index_of(item) -> np.ndarray | None:
     return index.astype(float) if index.dtype.kind in "iuf" else None
 
 
-def check_index(y, name: str, t_r: float | None = None) -> None:
+def check_index(y, name: str, t_r=None) -> None:
     """Refuse BOLD whose own index says that rows were removed or joined, or that t_r is another."""
     several = isinstance(y, (list, tuple))
     for i, item in enumerate(y if several else [y]):
@@ -194,9 +194,10 @@ def check_index(y, name: str, t_r: float | None = None) -> None:
                 f"first volume, pass sample_mask={mask} to make_windows or "
                 "windows.restore_frames, which puts them back; if BOLD is whole, reset the index."
             )
-        if t_r is not None and not np.isclose(gap, [1.0, t_r, 1e3 * t_r], rtol=1e-3).any():
+        own = t_r[i] if np.ndim(t_r) else t_r
+        if own is not None and not np.isclose(gap, [1.0, own, 1e3 * own], rtol=1e-3).any():
             raise ValueError(
-                f"The index of {called} goes on by {gap:g} from frame to frame, but t_r={t_r:g} "
+                f"The index of {called} goes on by {gap:g} from frame to frame, but t_r={own:g} "
                 f"s: pass t_r={gap:g}, or reset the index if it is no time in seconds."
             )
 

@@ -42,13 +42,17 @@ class Given:
         first = self.items if self.kind == "windows" else self.items[0]
         return first if self.kind != "table" and isinstance(first, Drive) else None
 
-    def metadata(self, column: str):
-        """Look up a column's first value in the windows' metadata; None without it."""
-        for item in self.items if self.is_mne else ():
+    def metadata(self, column: str) -> list | None:
+        """Values of a column of the windows' metadata; None where some windows lack it."""
+        if not self.is_mne or self.kind != "windows":
+            return None
+        found = []
+        for item in self.items:
             table = getattr(item, "metadata", None)
-            if table is not None and column in table and len(table):
-                return table[column].iloc[0]
-        return None
+            if table is None or column not in table:
+                return None
+            found += list(table[column])
+        return found or None
 
 
 def what_is(X, name: str = "X") -> Given:

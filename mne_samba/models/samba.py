@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .._checks import check_number, check_option
 from ..core.robust import LOSSES
 from ..data.paired import Paired
@@ -65,7 +67,9 @@ class CoreModel(CoreBased):
         if rec.kind == "table":
             return TableRows()
         bank = bank_for(self.bands, rec)
-        return BandPower(bank, LowRateGrid.from_tr(rec.t_r, float(self.hrf_length), bank.rate))
+        t_rs = np.atleast_1d(rec.t_rs)
+        grids = [LowRateGrid.from_tr(float(t_r), float(self.hrf_length), bank.rate) for t_r in t_rs]
+        return BandPower(bank, min(grids, key=lambda grid: grid.dt))
 
     @property
     def unmix_of_nodes(self) -> str | None:

@@ -23,8 +23,7 @@ from .moments import (
 )
 from .response import ResponsePrior, response_prior, start_moments
 
-# First guess of the noise's autocorrelation, and the change that asks for another whitening.
-_START_RHO = 0.4
+# Change of the noise's autocorrelation that asks for another whitening.
 _RHO_CHANGE = 0.03
 _MOST_WHITENINGS = 2
 # Stages that only prepare others end early.
@@ -72,7 +71,9 @@ class Fitter:
         # Of a canonical response the Gram matrix is small; it gives a start and the noise's memory.
         prior = self._prior("canonical")
         design = self._features(prior)
-        rho = _START_RHO if self.whitened else 0.0
+        # The memory of BOLD itself is more than that of its noise. With less than that, which the
+        # frames of a fast scan have a lot of, a map would follow the noise.
+        rho = self.runs.noise(self.y) if self.whitened else 0.0
         moments = self._moments(design, rho)
         state = start_state(moments, prior)
         run(state, moments, prior, **self.rough)

@@ -50,7 +50,7 @@ def check_number(value, name: str, *, low=None, high=None, low_open=False, integ
 
 def check_t_rs(value) -> float | list[float]:
     """Return one repetition time, or a list of those of recordings; equal ones are one."""
-    if not isinstance(value, (list, tuple, np.ndarray)) or not np.ndim(value) or not len(value):
+    if np.ndim(value) != 1 or not len(value) or isinstance(value, set):
         return check_t_r(value)
     t_rs = [check_t_r(float(v) if isinstance(v, np.generic) else v) for v in value]
     return t_rs if len(set(t_rs)) > 1 else t_rs[0]

@@ -176,6 +176,12 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
         ]
         tables.append(segment_table(len(epochs), "windows", epochs.metadata))
     table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
+    t_rs = pd.Series(np.broadcast_to(grid.t_r, len(table)))
+    if t_rs.groupby(recording_labels(table)[0]).nunique().max() > 1:
+        raise ValueError(
+            f"Windows of {name} have {several_t_r(grid.t_r)}, but the same subject, run and "
+            "recording: name these where windows are cut, make_windows(..., subject=..., run=...)."
+        )
     regions, names = told_regions([epochs.metadata for epochs in X], name), list(info["ch_names"])
     return Recordings("windows", segments, sfreq, names, info, table, grid.t_r, None, regions)
 

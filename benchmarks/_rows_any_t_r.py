@@ -17,7 +17,9 @@ from mne_samba.models import CoreModel
 T_RS = (2.0, 0.735)
 
 
-def rows(seed: int, *, level: str = "source", minutes: float = 10.0, snr: float = 1.0) -> list[dict]:
+def rows(
+    seed: int, *, level: str = "source", minutes: float = 10.0, snr: float = 1.0
+) -> list[dict]:
     """Correlation with held-out clean BOLD, mean over regions, by what was fitted and tested."""
     world = {
         t_r: simulate_paired(

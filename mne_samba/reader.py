@@ -19,10 +19,17 @@ from .data.bold import (
     provenance_of,
     read_hemo,
 )
-from .data.bold_tables import check_index, check_told_t_r
+from .data.bold_tables import as_tables, check_index, check_told_t_r
 from .data.bridging import check_channels
+from .data.fnirs import is_fnirs, optodes_of
 from .data.frame_times import say_rest
-from .data.given import Given, refuse_electrophysiology, what_is, what_is_bold
+from .data.given import (
+    Given,
+    refuse_electrophysiology,
+    refuse_fnirs,
+    what_is,
+    what_is_bold,
+)
 from .data.power_cache import check_memory
 from .data.precomputed import rows_of_power
 from .data.recordings import Layout, Recordings
@@ -223,7 +230,14 @@ class Reader(BaseEstimator):
         ValueError, TypeError
             If they cannot be read, or do not agree with each other.
         """
+        refuse_fnirs(X, names[0])
         refuse_electrophysiology(y, names[1])
+        if _holds_fnirs(y) and self.slice_time_ref:
+            raise ValueError(
+                f"{names[1]} is fNIRS, which has no slices: slice_time_ref must be 0, got "
+                f"{self.slice_time_ref:g}. (first_volume is where its first sample lies.)"
+            )
+        y = as_tables(y, names[1], t_r) if _holds_fnirs(y) else y
         given = self._given(X, layout, names[0])
         if given.kind == "table":
             return _table(given.items, owner, layout, (y,))
@@ -243,7 +257,7 @@ class Reader(BaseEstimator):
         rec = self._signals(given, t_r, layout, frames, names[0])
         rec = replace(
             rec, bold=hemo.values, target_names=regions_of(rec, hemo.target_names),
-            provenance=provenance_of(X, y),
+            provenance=provenance_of(X, y), optodes=optodes_of(y),
         )  # fmt: skip
         if layout is not None:
             rec = match_regions(rec, layout, names[1])
@@ -292,22 +306,22 @@ class Reader(BaseEstimator):
             ch_names=None if layout is None else layout.ch_names,
         )  # fmt: skip
 
-    def read_bold(self, y, *, name: str = "X", may_lack: bool = True) -> Recordings:
+    def read_bold(self, y, *, name: str = "X", may_lack: bool = True, t_r=None) -> Recordings:
         """Read BOLD alone, windows or recordings, as the way back takes it.
 
         Parameters
         ----------
         y : array | DataFrame | list
             (n_windows, n_frames, n_targets), a list of (n_frames, n_targets), or one of them.
-        name, may_lack
-            As in `read` and `read_pair`.
+        name, may_lack, t_r
+            As in `read` and `read_pair`; fNIRS is averaged to frames of ``t_r``.
 
         Returns
         -------
         rec : Recordings
             Without signal: segments know their number of frames alone.
         """
-        given = what_is_bold(y, name)
+        given = what_is_bold(y, name, t_r)
         hemo = read_hemo(given.items, given.kind, len(given), name=name, may_lack=may_lack)
         if given.kind == "recordings":
             check_index(given.items, name)
@@ -407,6 +421,11 @@ class Reader(BaseEstimator):
             "ch_names": layout.ch_names, "window_frames": layout.n_frames
         }  # fmt: skip
         return read_signals(given, grid, n_frames=n_frames, name=name, **seen)
+
+
+def _holds_fnirs(y) -> bool:
+    """Whether y is, or begins with, an fNIRS recording."""
+    return is_fnirs(y[0] if isinstance(y, (list, tuple)) and len(y) else y)
 
 
 def regions_of(rec: Recordings, names: list[str]) -> list[str]:

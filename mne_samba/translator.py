@@ -201,7 +201,8 @@ class SambaTranslator(Assembled, BoldPredictor):
             of arrays of shape (n_channels, n_times)), or a plain table (n_frames, n_features).
         y : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
-            recording, or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames;
+            recording, or (n_frames, n_targets) for a table; or fNIRS, `mne.io.Raw` with haemoglobin
+            (see `mne_samba.io.fnirs_frames`). Rows of NaN are scrubbed frames;
             columns of NaN, in some of several recordings, are regions that these lack (not with
             ``model="paper"``).
 

@@ -9,14 +9,21 @@ import numpy as np
 import pandas as pd
 from mne.utils import warn
 
+from .fnirs import fnirs_frames, is_fnirs
+
 _MASKED = "time courses of regions are expected: masker.fit_transform(image) of a nilearn masker"
 _SHAPE = "gives BOLD of shape (n_frames, n_targets). mne_samba.io.read_bids_pair does this for BIDS"
 
 
-def as_table(item, name: str):
-    """Read a table in a file, or a CIFTI ptseries; refuse other paths and images by what to do."""
+def as_table(item, name: str, t_r: float | None = None):
+    """Read a table in a file, a CIFTI ptseries, or fNIRS; refuse others by what to do.
+
+    ``t_r`` is the time between frames that fNIRS is averaged to.
+    """
     if isinstance(item, (str, os.PathLike)):
         return _from_file(Path(item), name)
+    if is_fnirs(item):
+        return fnirs_frames(item, t_r, name=name)
     kind = type(item)
     if kind.__module__.startswith("nibabel"):
         if kind.__name__ == "Cifti2Image":
@@ -29,13 +36,14 @@ def as_table(item, name: str):
     return item
 
 
-def as_tables(y, name: str):
+def as_tables(y, name: str, t_r=None):
     """Read BOLD of several recordings, or of one, as `as_table` does."""
     if isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1:
         y = list(y)
     if isinstance(y, (list, tuple)):
-        return [as_table(item, f"{name}[{i}]") for i, item in enumerate(y)]
-    return as_table(y, name)
+        t_rs = t_r if np.ndim(t_r) and len(t_r) == len(y) else [t_r] * len(y)
+        return [as_table(x, f"{name}[{i}]", t_rs[i]) for i, x in enumerate(y)]
+    return as_table(y, name, t_r)
 
 
 def _from_file(path: Path, name: str) -> pd.DataFrame:

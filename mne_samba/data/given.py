@@ -12,6 +12,7 @@ from mne.time_frequency import EpochsTFR, RawTFR
 from .._checks import is_generator
 from .bold_tables import as_tables
 from .drive import Drive
+from .fnirs import HEMOGLOBIN, is_fnirs
 
 KINDS = (
     "mne.Epochs, mne.io.Raw or a list of them, arrays (n_windows, n_channels, n_times), a list of "
@@ -137,17 +138,17 @@ def _refuse(value, X, name: str) -> None:
 def refuse_electrophysiology(y, name: str) -> None:
     """Refuse recordings of MNE where BOLD is expected."""
     first = y[0] if isinstance(y, (list, tuple)) and len(y) else y
-    if isinstance(first, (mne.io.BaseRaw, mne.BaseEpochs)):
+    if isinstance(first, (mne.io.BaseRaw, mne.BaseEpochs)) and not is_fnirs(first):
         raise ValueError(
             f"{name} must be BOLD, arrays (n_windows, n_frames, n_targets) or a list of (n_frames, "
             "n_targets), but it is electrophysiology (an MNE object). Are the two swapped?"
         )
 
 
-def what_is_bold(y, name: str = "y") -> Given:
+def what_is_bold(y, name: str = "y", t_r=None) -> Given:
     """Say whether BOLD is windows (three dimensions) or recordings."""
     refuse_electrophysiology(y, name)
-    y = as_tables(y, name)
+    y = as_tables(y, name, t_r)
     if isinstance(y, (list, tuple)) and not len(y):
         raise ValueError(f"{name} is an empty list; expected BOLD of recordings.")
     if isinstance(y, (list, tuple)) and all(np.ndim(item) == 2 for item in y):
@@ -161,3 +162,16 @@ def what_is_bold(y, name: str = "y") -> Given:
             "bold=...)."
         )
     return Given("windows", y) if n_axes == 3 else Given("recordings", [y], single=True)
+
+
+def refuse_fnirs(X, name: str) -> None:
+    """Refuse recordings of haemodynamics alone where electrophysiology is expected."""
+    first = X[0] if isinstance(X, (list, tuple)) and len(X) else X
+    if not is_fnirs(first):
+        return
+    kinds = set(first.get_channel_types(picks="data"))
+    if all(kind in HEMOGLOBIN or kind.startswith("fnirs") for kind in kinds):
+        raise ValueError(
+            f"{name} must be electrophysiology, but it is fNIRS (channels of type "
+            f"{sorted(kinds)}): haemodynamics are the other side. Are the two swapped?"
+        )

@@ -36,6 +36,8 @@ class Layout:
     positions: np.ndarray | None = array("n_channels", 3, optional=True, may_be_nan=True)
     bands: Mapping[str, Sequence[float]] | None = None  # of power measured elsewhere, as below
     t_rs: list[float] | None = None  # all that fit saw, where they differ
+    # Places in m of source and detector of regions that are channels of fNIRS.
+    optodes: np.ndarray | None = array("n_targets", 6, optional=True, may_be_nan=True)
 
     def check(self) -> None:
         """Refuse what no input has, as read from a file."""
@@ -87,6 +89,7 @@ class Recordings:
     # Where segments hold power that was measured elsewhere, their bands: name to (low, high) in Hz,
     # () where not known. Rows of segments are then the bands of one channel after the other.
     bands: Mapping[str, Sequence[float]] | None = None
+    optodes: np.ndarray | None = None  # (n_targets, 6), as in `Layout`
 
     def __len__(self) -> int:
         return len(self.segments)
@@ -164,7 +167,7 @@ class Recordings:
             window_start=float(self.segments[0].frame_start), one_target=self.one_target,
             named=self.named,
             channel_types=types, positions=positions, bands=self.bands,
-            t_rs=sorted(set(self.t_rs)) if np.ndim(self.t_rs) else None,
+            t_rs=sorted(set(self.t_rs)) if np.ndim(self.t_rs) else None, optodes=self.optodes,
         )  # fmt: skip
 
     def as_drives(self) -> Recordings:

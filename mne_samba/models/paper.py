@@ -119,8 +119,9 @@ class PaperModel(BaseEstimator):
         Response of every node: six learnt parameters, or the canonical ones.
     hrf_length : float
         Seconds that a response lasts.
-    hrf_bounds : "human" | "fast"
-        Preset of bounds of the six parameters; "fast": peaks after 0.5 to 4 s, as in rodents.
+    hrf_bounds : "human" | "fnirs" | "fast"
+        Preset of bounds of the six parameters; "fnirs": of haemoglobin, peaks to 12 s; "fast":
+        peaks after 0.5 to 4 s, as in rodents.
     band_attention : bool
         Learn attention over levels per node; False weighs them equally.
     graph : str | array | callable | None

@@ -130,8 +130,10 @@ class SambaModel(CoreModel):
         six parameters unless held-out frames prefer another.
     hrf_length : float
         Seconds that a response lasts.
-    hrf_bounds : "human" | "fast"
-        Preset of bounds of the six parameters; "fast": peaks after 0.5 to 4 s, as in rodents.
+    hrf_bounds : "human" | "fnirs" | "fast"
+        Preset of bounds of the six parameters. "fnirs": peaks to 12 s, for haemoglobin, of which
+        the deoxygenated may follow seconds after the oxygenated [1]_; "fast": peaks after 0.5 to
+        4 s, as in rodents.
     map_prior : "auto" | "sparse" | "ard" | "gaussian"
         Prior of the map from nodes to regions.
     band_attention : bool
@@ -152,6 +154,11 @@ class SambaModel(CoreModel):
     corrections : "auto" | "always"
         Keep graph attention and recurrence where held-out frames confirm them, or in any case.
         "auto" does not train them on less than 10 minutes, which they take more to learn from.
+
+    References
+    ----------
+    .. [1] Huppert T. J. et al. A temporal comparison of BOLD, ASL, and NIRS hemodynamic responses
+       to motor stimuli in adult humans. NeuroImage 29 (2006).
 
     See Also
     --------

@@ -62,13 +62,14 @@ class Noise:
     scale: np.ndarray = array("n_rates")
 
     @classmethod
-    def of(cls, residual, first, seconds):
+    def of(cls, residual, first, seconds, doubt=None):
         """Measure residuals (n_used, n_targets), in runs that begin where ``first`` is true."""
         t_r, ar, scale = np.unique(seconds), [], []
         for one in t_r:
             rows = torch.from_numpy(seconds == one)
             begin = first[rows.numpy()]
-            ar.append(pooled_ar_coefficient(residual[rows], begin))
+            own = None if doubt is None else (doubt[0], doubt[1][rows])
+            ar.append(pooled_ar_coefficient(residual[rows], begin, own))
             white = whiten(residual[rows] - residual[rows].mean(0), begin, ar[-1])
             scale.append(float(white.pow(2).mean().sqrt()))
         share = np.array([(seconds == one).mean() for one in t_r])
@@ -98,11 +99,14 @@ class Runs:
             return noise.whiten(x, self.first, self.seconds)
         return whiten(x, self.first, noise)
 
-    def noise(self, residual):
-        """Autocorrelation of residuals (n_used, n_targets), or `Noise` where rates differ."""
+    def noise(self, residual, doubt=None):
+        """Autocorrelation of residuals (n_used, n_targets), or `Noise` where rates differ.
+
+        ``doubt`` is that of predictions, as `pooled_ar_coefficient` takes it.
+        """
         if self.seconds is None:
-            return pooled_ar_coefficient(residual, self.first)
-        return Noise.of(residual, self.first, self.seconds)
+            return pooled_ar_coefficient(residual, self.first, doubt)
+        return Noise.of(residual, self.first, self.seconds, doubt)
 
 
 def change_of_noise(new, old) -> float:

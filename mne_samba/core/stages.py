@@ -154,7 +154,13 @@ class Fitter:
 
     def _rho(self, state, design):
         fitted = predictions(design, state.weights, state.spatial_map, state.response)
-        return self.runs.noise(self.y - fitted)
+        if state.map_variance is None or state.prior.dense:
+            # What channels share a dense map doubts far less than their variances add up to.
+            return self.runs.noise(self.y - fitted)
+        # Weights have as much of the noise's slow part as they are not sure of.
+        weights, response = state.weights.to(design.dtype), state.response.mean(0)
+        nodes = torch.einsum("tbnk,nk,b->tn", design, weights, response.to(design.dtype)).double()
+        return self.runs.noise(self.y - fitted, (state.map_variance, nodes))
 
 
 def start_state(moments, prior):

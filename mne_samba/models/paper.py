@@ -77,8 +77,8 @@ class FittedPaper:
         spread = np.sqrt(self.held.noise + self.held.drift)
         return [np.tile(spread, (power.shape[-1] - grid.n_lags + 1, 1)) for power in powers]
 
-    def quantile(self, coverage: float) -> np.ndarray:
-        """Half-width (n_targets,) of intervals in units of the standard deviation."""
+    def quantile(self, coverage: float, t_r: float | None = None) -> np.ndarray:
+        """Half-width (n_targets,) of intervals, of the one ``t_r`` there is, in units of `std`."""
         return self.held.quantile(coverage)
 
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:

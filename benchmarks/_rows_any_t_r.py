@@ -18,7 +18,7 @@ T_RS = (2.0, 0.735)
 
 
 def rows(
-    seed: int, *, level: str = "source", minutes: float = 10.0, snr: float = 1.0
+    seed: int, level: str = "source", minutes: float = 10.0, snr: float = 1.0, scrubbed: float = 0.0
 ) -> list[dict]:
     """Correlation with held-out clean BOLD, mean over regions, by what was fitted and tested."""
     world = {
@@ -28,6 +28,9 @@ def rows(
         )
         for i, t_r in enumerate(T_RS)
     }  # fmt: skip
+    rng = np.random.default_rng(seed)
+    for t_r in T_RS:
+        world[t_r].bolds = [_scrub(np.array(y), t_r, scrubbed, rng) for y in world[t_r].bolds]
     one = [(world[t_r].raws[0], np.asarray(world[t_r].bolds[0]), t_r) for t_r in T_RS]
     slow, fast = T_RS
     _, spline = resample_bold(one[1][1], fast * np.arange(len(one[1][1])), slow)
@@ -47,12 +50,22 @@ def rows(
             clean = np.asarray(tested.truth.clean_bolds[2])[skip:]
             low, high = model.predict_interval(tested.raws[2], t_r=t_r)
             bold = np.asarray(tested.bolds[2])
-            inside = ((low < bold) & (bold < high))[skip:].mean()
+            seen = np.isfinite(bold).all(axis=1) & (np.arange(len(bold)) >= skip)
+            inside = ((low < bold) & (bold < high))[seen].mean()
             out.append({
-                "goal": "any t_r", "seed": seed, "level": level, "fit": name, "t_r": t_r,
+                "goal": "any t_r", "seed": seed, "level": level, "minutes": minutes, "snr": snr,
+                "scrubbed": scrubbed, "fit": name, "t_r": t_r,
                 "r": float(np.mean(pearson(clean, pred))), "coverage": float(inside),
             })  # fmt: skip
     return out
+
+
+def _scrub(bold: np.ndarray, t_r: float, share: float, rng) -> np.ndarray:
+    """Lose a share of frames (n_frames, n_targets) in stretches of 4 s, as motion does."""
+    length = max(1, round(4.0 / t_r))
+    for start in rng.permutation(len(bold) // length)[: int(share * len(bold) / length)]:
+        bold[start * length : (start + 1) * length] = np.nan
+    return bold
 
 
 if __name__ == "__main__":
@@ -60,7 +73,9 @@ if __name__ == "__main__":
     import pandas as pd
 
     mne.set_log_level("WARNING")
-    level, *seeds = sys.argv[1:] or ["source", "0"]
-    table = pd.DataFrame([row for seed in seeds for row in rows(int(seed), level=level)])
+    level, minutes, snr, scrubbed, *seeds = sys.argv[1:] or ["source", "10", "1", "0", "0"]
+    options = {"level": level, "minutes": float(minutes), "snr": float(snr)}
+    options["scrubbed"] = float(scrubbed)
+    table = pd.DataFrame([row for seed in seeds for row in rows(int(seed), **options)])
     print(table.pivot_table(index=["seed", "t_r"], columns="fit", values="r").round(4))
     print(table.pivot_table(index="t_r", columns="fit", values=["r", "coverage"]).round(4))

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 
 from .._regression import shared_penalty
@@ -23,7 +24,9 @@ from .moments import (
 )
 from .response import ResponsePrior, response_prior, start_moments
 
-# Change of the noise's autocorrelation that asks for another whitening.
+# First guess of the noise's autocorrelation at two seconds, as fast as which it fades: frames of a
+# fast scan remember more. The change that asks for another whitening.
+_START_RHO = 0.4
 _RHO_CHANGE = 0.03
 _MOST_WHITENINGS = 2
 # Stages that only prepare others end early.
@@ -71,9 +74,7 @@ class Fitter:
         # Of a canonical response the Gram matrix is small; it gives a start and the noise's memory.
         prior = self._prior("canonical")
         design = self._features(prior)
-        # The memory of BOLD itself is more than that of its noise. With less than that, which the
-        # frames of a fast scan have a lot of, a map would follow the noise.
-        rho = self.runs.noise(self.y) if self.whitened else 0.0
+        rho = self._start() if self.whitened else 0.0
         moments = self._moments(design, rho)
         state = start_state(moments, prior)
         run(state, moments, prior, **self.rough)
@@ -141,6 +142,13 @@ class Fitter:
         if self.whitened and not self.whitenings:
             fit.rho = self._rho(fit.state, fit.design)
         return fit
+
+    def _start(self) -> float | Noise:
+        """First guess of the noise's autocorrelation, or of `Noise` of every rate of frames."""
+        if self.runs.seconds is None:
+            return _START_RHO ** (self.segments.step * self.dt / 2.0)
+        t_r = np.unique(self.runs.seconds)
+        return Noise(t_r, _START_RHO ** (t_r / 2.0), np.ones(len(t_r)))
 
     def _prior(self, kind):
         n_lags = self.segments.n_lags

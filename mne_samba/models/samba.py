@@ -155,15 +155,15 @@ class SambaModel(CoreModel):
         Keep graph attention and recurrence where held-out frames confirm them, or in any case.
         "auto" does not train them on less than 10 minutes, which they take more to learn from.
 
-    References
-    ----------
-    .. [1] Huppert T. J. et al. A temporal comparison of BOLD, ASL, and NIRS hemodynamic responses
-       to motor stimuli in adult humans. NeuroImage 29 (2006).
-
     See Also
     --------
     CoreModel : The linear core alone.
     PaperModel : The published network.
+
+    References
+    ----------
+    .. [1] Huppert T. J. et al. A temporal comparison of BOLD, ASL, and NIRS hemodynamic responses
+       to motor stimuli in adult humans. NeuroImage 29 (2006).
 
     Examples
     --------

@@ -48,15 +48,28 @@ def check_number(value, name: str, *, low=None, high=None, low_open=False, integ
     return int(value) if integer else float(value)
 
 
+def check_t_rs(value) -> float | list[float]:
+    """Return one repetition time, or a list of those of recordings; equal ones are one."""
+    if np.ndim(value) != 1 or not len(value) or isinstance(value, set):
+        return check_t_r(value)
+    t_rs = [check_t_r(float(v) if isinstance(v, np.generic) else v) for v in value]
+    return t_rs if len(set(t_rs)) > 1 else t_rs[0]
+
+
+def several_t_r(t_rs) -> str:
+    """Words for repetition times that differ."""
+    return f"t_r of {', '.join(f'{t_r:g}' for t_r in sorted(set(t_rs)))} s"
+
+
 def check_t_r(value) -> float:
     """Return the repetition time of one grid of frames, or say how several come to one."""
     if isinstance(value, (list, tuple, set, np.ndarray)) or hasattr(value, "iloc"):
         given = " ".join(repr(value).split())[:60]
         raise TypeError(
-            f"t_r must be one number of seconds, got {given}: a model has one grid of frames. "
-            "Bring recordings with other repetition times to one t_r first "
-            "(mne_samba.io.harmonize), or predict at another t_r after "
-            "translator.set_params(t_r=...)."
+            f"t_r must be one number of seconds, got {given}: this has one grid of frames. "
+            'SambaTranslator(t_r=[...]) with model="samba" or "core" takes one t_r per recording; '
+            "others need recordings at one t_r (mne_samba.io.harmonize). A fitted translator "
+            "predicts at any: predict(X, t_r=...)."
         )
     t_r = check_number(value, "t_r", low=0, low_open=True)
     if t_r < 1e-3:

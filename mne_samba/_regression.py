@@ -27,16 +27,26 @@ def whiten(x, first, coefficient):
 # must not hinge on a few of them. Fits of responses have a third, of every region: see `hrf.stats`.
 
 
-def pooled_ar_coefficient(residuals, first):
-    """One lag-one autocorrelation of all series, Tensor (n_times, n_series), which count alike."""
+def pooled_ar_coefficient(residuals, first, doubt=None):
+    """One lag-one autocorrelation of all series, Tensor (n_times, n_series), which count alike.
+
+    What a fit took for signal is missing in residuals, and is slow. ``doubt`` adds what the fit
+    expects of that: variances of its weights (n_series, n_features), and features (n_times,
+    n_features).
+    """
     residuals = residuals - residuals.mean(0)
     variance = residuals.pow(2).mean(0)
-    residuals = residuals / torch.where(variance > 1e-12, variance, torch.inf).sqrt()
-    now, before = _neighbours(residuals, first)
-    power = 0.5 * (now.pow(2).sum() + before.pow(2).sum())
+    scale = torch.where(variance > 1e-12, variance, torch.inf)
+    now, before = _neighbours(residuals / scale.sqrt(), first)
+    power, products = 0.5 * (now.pow(2).sum() + before.pow(2).sum()), (now * before).sum()
+    if doubt is not None:
+        weights, features = (doubt[0] / scale[:, None]).sum(0), doubt[1] - doubt[1].mean(0)
+        now, before = _neighbours(features, first)
+        power = power + 0.5 * ((now**2 + before**2).sum(0) * weights).sum()
+        products = products + ((now * before).sum(0) * weights).sum()
     if power <= 0:
         return 0.0
-    return float((now * before).sum().div(power).clamp(-0.95, 0.95))
+    return float((products / power).clamp(-0.95, 0.95))
 
 
 def median_ar_coefficient(values, first):

@@ -7,7 +7,14 @@ import numpy as np
 from ._checks import check_option
 from .data.bold import frames_table
 from .data.missing import lacking
-from .metrics import METRICS, drift_basis, order_frames, polynomial_drift, project_out
+from .metrics import (
+    METRICS,
+    drift_basis,
+    order_frames,
+    polynomial_drift,
+    project_out,
+    recording_labels,
+)
 
 
 class MeanScore:
@@ -103,14 +110,16 @@ def score_frames(
     if known is not None:
         measured = [np.where(k[:, None], v, np.nan) for k, v in zip(known, measured, strict=True)]
     pred = [np.where(np.isfinite(v), p, np.nan) for p, v in zip(pred, measured, strict=True)]
-    frames = [None] * len(measured)
+    frames, seconds = [None] * len(measured), np.broadcast_to(t_r, len(measured))
     if kind == "windows":
         table = frames_table(table, [len(value) for value in measured])
-        ordered = order_frames(np.stack(measured), table, t_r)
+        ordered = order_frames(np.stack(measured), table, seconds)
+        label = recording_labels(table)[0]
+        seconds = [seconds[np.flatnonzero(label == k)[0]] for k in range(len(ordered.values))]
         measured, frames = ordered.values, ordered.frames
         pred = order_frames(np.stack(pred), table, t_r).values
     measured, pred = (
-        [remove_drift(v, t_r, detrend, f) for v, f in zip(side, frames, strict=True)]
+        [remove_drift(v, s, detrend, f) for v, f, s in zip(side, frames, seconds, strict=True)]
         for side in (measured, pred)
     )
     scores = np.array([METRICS[metric](v, p) for v, p in zip(measured, pred, strict=True)])

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, Transf
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._checks import check_option, check_t_r
+from ._checks import check_option, check_t_r, check_t_rs
 from ._scoring import MeanScore, score_frames, score_rows
 from .data.paired import BoldScale, Paired
 from .data.power import BandPower, PowerScaler, TableRows, full_history
@@ -63,6 +63,20 @@ def forget_fit(estimator) -> None:
     """Remove what an earlier fit has set: not every fit sets all of it."""
     for name in [n for n in vars(estimator) if n.endswith("_") or n.startswith("_fitted")]:
         del estimator.__dict__[name]
+
+
+def by_t_r(rec: Recordings, of) -> tuple[list, ...]:
+    """Put together what a function gives of the segments of each repetition time, tuples of lists.
+
+    The lists have a value per segment.
+    """
+    found = [(rows, of(part)) for rows, part in rec.alike()]
+    out = tuple([None] * len(rec) for _ in found[0][1])
+    for rows, values in found:
+        for whole, some in zip(out, values, strict=True):
+            for i, value in zip(rows, some, strict=True):
+                whole[i] = value
+    return out
 
 
 def check_history(rec: Recordings, grid) -> None:
@@ -140,9 +154,11 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         # Columns of a table are not power: their scale is not for us to choose.
         scaler = PowerScaler() if rec.kind == "table" else scaler
         nodes = features.nodes(rec) if isinstance(features, BandPower) else rec
+        grids = features.grids(rec) if isinstance(features, BandPower) else None
         data = Paired.of(
-            nodes, powers, features.grid, reader.detrend, scaler, dict(features.bands), keeps_raw
-        )
+            nodes, powers, features.grid, reader.detrend, scaler, dict(features.bands), keeps_raw,
+            grids,
+        )  # fmt: skip
         return rec, features, data, chosen
 
     def _missing(self, rec, features, data: Paired, scaler) -> MissingChannels | None:
@@ -162,17 +178,19 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
             if inputs.layout.named:
                 self.feature_names_in_ = np.array(self.ch_names_in_, dtype=object)
 
-    def _read(self, X, y=None) -> Recordings:
+    def _read(self, X, y=None, t_r=None) -> Recordings:
         """Read X (and y) as fit saw its input."""
         check_is_fitted(self)
+        t_r = self.t_r if t_r is None else t_r
         reader, options = self._reader(), {"layout": self._fitted_input.layout, "owner": self}
         options["may_lack_channels"] = True
         with use_log_level(getattr(self, "verbose", None)):
             if y is None:
-                rec = reader.read(X, self.t_r, **options)
+                rec = reader.read(X, t_r, **options)
             else:
-                rec = reader.read_pair(X, y, self.t_r, **options)
-        check_history(rec, self._features_of(rec).grid)
+                rec = reader.read_pair(X, y, t_r, **options)
+        for _, part in rec.alike():
+            check_history(part, self._features_of(part).grid)
         return rec
 
     def _features_of(self, rec: Recordings):
@@ -214,16 +232,22 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _predict(self, rec: Recordings) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Frames in the unit of training BOLD, and which of them have a whole history."""
-        powers, known, grid = self._measure(rec)
-        return self._fitted_input.scale.unscale(self._frames(powers, grid)), known
 
-    def predict(self, X):
+        def predict(part):
+            powers, known, grid = self._measure(part)
+            return self._fitted_input.scale.unscale(self._frames(powers, grid)), known
+
+        return by_t_r(rec, predict)
+
+    def predict(self, X, t_r=None):
         """Predict BOLD at frame times, in the shape and with the errors of `SambaTranslator`.
 
         Parameters
         ----------
         X : Epochs | Raw | list | array
             Electrophysiology as in ``fit``, windows or recordings.
+        t_r : float | list of float | None
+            Seconds between the frames that are predicted, which may be others than in ``fit``.
 
         Returns
         -------
@@ -231,10 +255,10 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
             (n_windows, n_frames, n_targets), one (n_frames, n_targets) array per recording, or
             (n_frames, n_targets) for a table; in the mean and scale of the training BOLD.
         """
-        rec = self._read(X)
+        rec = self._read(X, t_r=t_r)
         return rec.as_given(self._predict(rec)[0])
 
-    def score_targets(self, X, y, metric: str = "spearman") -> np.ndarray:
+    def score_targets(self, X, y, metric: str = "spearman", t_r=None) -> np.ndarray:
         """Score every target over time.
 
         Frames of each recording are put in order (windows by onset) and cleaned of slow drift, in
@@ -248,6 +272,8 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
             Measured BOLD, as in ``fit``.
         metric : "spearman" | "pearson" | "r2"
             The score.
+        t_r : float | list of float | None
+            Seconds between frames, where they are others than in ``fit``.
 
         Returns
         -------
@@ -259,12 +285,12 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         ValueError
             If the metric is unknown, or X and y do not agree.
         """
-        rec = self._read(X, y)
+        rec = self._read(X, y, t_r)
         pred, known = self._predict(rec)
         if rec.kind == "table":
             return score_rows(rec.bold[0], pred[0], metric)
         return score_frames(
-            rec.bold, pred, rec.table, rec.kind, t_r=rec.t_r, detrend=self._reader().detrend,
+            rec.bold, pred, rec.table, rec.kind, t_r=rec.t_rs, detrend=self._reader().detrend,
             metric=metric, known=known,
         )  # fmt: skip
 
@@ -360,6 +386,7 @@ class Assembled(Translator):
     """
 
     _MODELS: dict[str, str]
+    _several_t_r = False  # whether recordings of several t_r are fitted together
 
     def __init__(
         self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
@@ -402,7 +429,7 @@ class Assembled(Translator):
     def _check_params(self):
         """Refuse parameters that cannot be; return model and trainer."""
         if self.t_r is not None:
-            check_t_r(self.t_r)
+            (check_t_rs if self._several_t_r else check_t_r)(self.t_r)
         for name, kind in (("reader", Reader), ("trainer", Trainer)):
             part = getattr(self, name)
             if part is not None and not isinstance(part, kind):

@@ -195,7 +195,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         self._check_t_r(self.t_r)
         state, table = self._fitted_input, None
         with mne.use_log_level(self.verbose):
-            rec = self._reader().read_bold(X)
+            rec = self._reader().read_bold(X, t_r=state.layout.t_r)
             if signal is not None:
                 table = signal.table
                 rec = replace(rec, target_names=regions_of(signal, rec.target_names))

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
-from ._checks import check_number, check_option, check_t_r
+from ._checks import check_number, check_option, check_t_r, check_t_rs, several_t_r
 from .data.bold import (
     check_measured,
     check_not_swapped,
@@ -19,15 +19,23 @@ from .data.bold import (
     provenance_of,
     read_hemo,
 )
-from .data.bold_tables import check_index, check_told_t_r
+from .data.bold_tables import as_tables, check_index, check_told_t_r
 from .data.bridging import check_channels
+from .data.fnirs import is_fnirs, optodes_of
 from .data.frame_times import say_rest
-from .data.given import Given, refuse_electrophysiology, what_is, what_is_bold
+from .data.given import (
+    Given,
+    refuse_electrophysiology,
+    refuse_fnirs,
+    what_is,
+    what_is_bold,
+)
 from .data.power_cache import check_memory
 from .data.precomputed import rows_of_power
 from .data.recordings import Layout, Recordings
 from .data.segments import FrameGrid, Segment
 from .data.signals import check_made_for, read_signals
+from .data.triggers import volume_triggers
 from .data.window_table import DEFAULT_CONTEXT
 
 __all__ = ["Reader"]
@@ -137,13 +145,13 @@ class Reader(BaseEstimator):
             )
         check_memory(self.memory)
 
-    def grid(self, t_r: float) -> FrameGrid:
+    def grid(self, t_r: float | list[float]) -> FrameGrid:
         """Where frames lie in a recording, and how its signal is read.
 
         Parameters
         ----------
-        t_r : float
-            Seconds between frames.
+        t_r : float | list of float
+            Seconds between frames, one per segment where they differ.
 
         Returns
         -------
@@ -151,13 +159,14 @@ class Reader(BaseEstimator):
             With all parameters of the reader that are about it.
         """
         return FrameGrid(
-            t_r=float(t_r), sfreq=self.sfreq, tmin=self.tmin, first_volume=self.first_volume,
-            n_dummy=self.n_dummy, slice_time_ref=self.slice_time_ref,
-            volume_event=self.volume_event, picks=self.picks, channels=self.channels,
+            t_r=t_r if np.ndim(t_r) else float(t_r), sfreq=self.sfreq, tmin=self.tmin,
+            first_volume=self.first_volume, n_dummy=self.n_dummy,
+            slice_time_ref=self.slice_time_ref, volume_event=self.volume_event,
+            picks=self.picks, channels=self.channels,
         )  # fmt: skip
 
     def read(
-        self, X, t_r: float | None = None, *, layout: Layout | None = None, n_frames=None,
+        self, X, t_r=None, *, layout: Layout | None = None, n_frames=None,
         name: str = "X", owner=None, may_lack_channels: bool = False,
     ) -> Recordings:  # fmt: skip
         """Read electrophysiology, or a table of features.
@@ -166,8 +175,10 @@ class Reader(BaseEstimator):
         ----------
         X : Epochs | Raw | list | array
             Windows, recordings or a table.
-        t_r : float | None
-            Seconds between frames; None takes that of the windows' metadata, or of ``layout``.
+        t_r : float | list of float | None
+            Seconds between frames, one per recording where they differ; None takes that of the
+            windows' metadata, of ``attrs["t_r"]`` of BOLD, of the scanner's triggers or of
+            ``layout``.
         layout : Layout | None
             What ``fit`` saw: X is brought to its channels, or refused.
         n_frames : int | list of int | None
@@ -196,7 +207,7 @@ class Reader(BaseEstimator):
         return self._signals(given, t_r, layout, n_frames, name, may_lack_channels)
 
     def read_pair(
-        self, X, y, t_r: float | None = None, *, layout: Layout | None = None,
+        self, X, y, t_r=None, *, layout: Layout | None = None,
         may_lack: bool = True, drives: bool = False, names: tuple[str, str] = ("X", "y"),
         owner=None, may_lack_channels: bool = False,
     ) -> Recordings:  # fmt: skip
@@ -226,7 +237,14 @@ class Reader(BaseEstimator):
         ValueError, TypeError
             If they cannot be read, or do not agree with each other.
         """
+        refuse_fnirs(X, names[0])
         refuse_electrophysiology(y, names[1])
+        if _holds_fnirs(y) and self.slice_time_ref:
+            raise ValueError(
+                f"{names[1]} is fNIRS, which has no slices: slice_time_ref must be 0, got "
+                f"{self.slice_time_ref:g}. (first_volume is where its first sample lies.)"
+            )
+        y = as_tables(y, names[1], t_r) if _holds_fnirs(y) else y
         given = self._given(X, layout, names[0])
         if given.kind == "table":
             return _table(given.items, owner, layout, (y,))
@@ -234,18 +252,19 @@ class Reader(BaseEstimator):
         hemo = read_hemo(y, given.kind, len(given), **options)
         if layout is None:
             check_measured(hemo)
-        t_r = self._t_r(t_r, given, layout)
-        check_told_t_r(hemo.told_t_r, t_r, names[1])
+        t_r = self._t_r(t_r, given, layout, hemo.told_t_r)
+        if given.kind == "recordings" or None not in hemo.told_t_r:
+            check_told_t_r(hemo.told_t_r, t_r, names[1])
         if given.kind == "recordings":
             check_index(y, names[1], t_r)
-        check_not_swapped(given, hemo, self.sfreq, t_r, names)
+        check_not_swapped(given, hemo, self.sfreq, float(np.min(t_r)), names)
         frames = hemo.n_frames if given.kind == "recordings" else hemo.n_frames[0]
         if given.kind == "windows":
             check_made_for(given, frames, t_r)
         rec = self._signals(given, t_r, layout, frames, names[0], may_lack_channels)
         rec = replace(
             rec, bold=hemo.values, target_names=regions_of(rec, hemo.target_names),
-            provenance=provenance_of(X, y),
+            provenance=provenance_of(X, y), optodes=optodes_of(y),
         )  # fmt: skip
         if layout is not None:
             rec = match_regions(rec, layout, names[1])
@@ -259,8 +278,8 @@ class Reader(BaseEstimator):
             if rec.kind == "recordings":
                 for i, segment in enumerate(rec.segments):
                     called = names[0] if rec.single else f"{names[0]}[{i}]"
-                    seconds = segment.n_times / rec.sfreq
-                    say_rest(seconds, segment.frame_times, t_r, called, self.volume_event)
+                    seconds, own = segment.n_times / rec.sfreq, np.broadcast_to(t_r, len(rec))[i]
+                    say_rest(seconds, segment.frame_times, own, called, self.volume_event)
         return rec
 
     def read_signals(self, X, *, layout: Layout | None = None, name="X", owner=None) -> Recordings:
@@ -294,22 +313,22 @@ class Reader(BaseEstimator):
             ch_names=None if layout is None else layout.ch_names,
         )  # fmt: skip
 
-    def read_bold(self, y, *, name: str = "X", may_lack: bool = True) -> Recordings:
+    def read_bold(self, y, *, name: str = "X", may_lack: bool = True, t_r=None) -> Recordings:
         """Read BOLD alone, windows or recordings, as the way back takes it.
 
         Parameters
         ----------
         y : array | DataFrame | list
             (n_windows, n_frames, n_targets), a list of (n_frames, n_targets), or one of them.
-        name, may_lack
-            As in `read` and `read_pair`.
+        name, may_lack, t_r
+            As in `read` and `read_pair`; fNIRS is averaged to frames of ``t_r``.
 
         Returns
         -------
         rec : Recordings
             Without signal: segments know their number of frames alone.
         """
-        given = what_is_bold(y, name)
+        given = what_is_bold(y, name, t_r)
         hemo = read_hemo(given.items, given.kind, len(given), name=name, may_lack=may_lack)
         if given.kind == "recordings":
             check_index(given.items, name)
@@ -349,20 +368,46 @@ class Reader(BaseEstimator):
             "recording as an array (n_channels, n_times) goes into a list."
         )
 
-    def _t_r(self, t_r, given: Given, layout: Layout | None) -> float:
-        """Seconds between frames: as given, as windows carry it, or as in fit."""
+    def _t_r(self, t_r, given: Given, layout: Layout | None, told=(None,)) -> float | list[float]:
+        """Seconds between frames, one per segment where they differ.
+
+        As given; as windows, BOLD (``told``) or the spacing of triggers say; or as in fit.
+        """
         if t_r is not None:
-            return check_t_r(t_r)
+            t_r = check_t_rs(t_r)
+            if np.ndim(t_r) and len(t_r) != len(given):
+                raise ValueError(
+                    f"t_r has {len(t_r)} values for {len(given)} {given.kind}. For these, pass "
+                    "predict(X, t_r=...). In a cross-validation recordings have to carry their "
+                    "t_r, and the translator t_r=None: by triggers (reader=Reader("
+                    'volume_event=...)) or by BOLD, DataFrames with attrs["t_r"].'
+                )
+            return t_r
         drive = given.drive
-        told = given.metadata("t_r") if drive is None else drive.frame_step
-        if told is not None:
-            return check_t_r(float(told))
-        if layout is not None:
+        if drive is not None and drive.frame_step is not None:
+            return check_t_r(float(drive.frame_step))
+        if (found := given.metadata("t_r")) is not None:
+            return check_t_rs([float(value) for value in found])
+        if None not in told and len(told) in (1, len(given)):
+            return check_t_rs(list(told))
+        if (found := self._spacing(given)) is not None:
+            return check_t_rs(found)
+        if layout is not None and layout.t_rs is None:
             return layout.t_r
+        seen = "" if layout is None else f" fit saw {several_t_r(layout.t_rs)}, so"
         raise ValueError(
-            "t_r, the seconds between frames, is not known: give t_r (windows from make_windows "
-            "carry it)."
+            f"t_r, the seconds between frames, is not known:{seen} give t_r (windows from "
+            "make_windows carry it)."
         )
+
+    def _spacing(self, given: Given) -> list[float] | None:
+        """Seconds between the scanner's triggers of every recording; None without triggers."""
+        event = self.volume_event
+        if event is None or not given.is_mne or given.kind != "recordings" or given.is_power:
+            return None
+        found = [np.diff(volume_triggers(raw, event)) for raw in given.items]
+        # A median to the millisecond: where frames lie is read from the triggers themselves.
+        return [round(float(np.median(gaps)), 3) if len(gaps) else np.nan for gaps in found]
 
     def _signals(
         self, given: Given, t_r, layout, n_frames, name, may_lack: bool = False
@@ -386,6 +431,11 @@ class Reader(BaseEstimator):
             "ch_names": layout.ch_names, "window_frames": layout.n_frames
         }  # fmt: skip
         return read_signals(given, grid, n_frames=n_frames, name=name, **seen)
+
+
+def _holds_fnirs(y) -> bool:
+    """Whether y is, or begins with, an fNIRS recording."""
+    return is_fnirs(y[0] if isinstance(y, (list, tuple)) and len(y) else y)
 
 
 def regions_of(rec: Recordings, names: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from ._checks import check_option
 from .evaluation._verdict import may_be_interpreted, p_words, passing_regions, what_follows
 from .hrf.shapes import summarise_response
 from .viz._figure import RESULT_NAMES, fade, on_maps, positions
+from .viz._fnirs import has_optodes
 
 __all__ = ["add_to_report"]
 
@@ -432,6 +433,11 @@ def _add_responses(page, model, networks, coords, truth, targets) -> None:
         page.figure(
             "Time to peak", "Time to peak of every region's response.",
             viz.plot_hrf_map, model, coords,
+        )  # fmt: skip
+    if has_optodes(model):
+        page.figure(
+            "Channel pairs", "Time to peak of haemoglobin, from source (dot) to detector (square).",
+            viz.plot_channel_pairs, model,
         )  # fmt: skip
     # A hundredth of a second is finer than any interval.
     page.table("Response shapes", *response_table(model), decimals=2)

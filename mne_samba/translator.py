@@ -10,11 +10,12 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from ._checks import keeps_earlier_fit
+from ._checks import keeps_earlier_fit, several_t_r
 from .base import (
     Assembled,
     BoldPredictor,
     FittedInput,
+    by_t_r,
     forget_fit,
     moment_names,
     time_moments,
@@ -73,8 +74,11 @@ class SambaTranslator(Assembled, BoldPredictor):
 
     Parameters
     ----------
-    t_r : float | None
-        Seconds between frames (volumes); None takes it from the windows' metadata.
+    t_r : float | list of float | None
+        Seconds between frames (volumes); a list has those of recordings that are fitted together
+        though they differ. None takes them from the windows' metadata, from the spacing of the
+        scanner's triggers (``reader__volume_event``), or from BOLD (DataFrames with
+        ``attrs["t_r"]``): recordings that carry theirs can be split by a cross-validation.
     model : "samba" | "core" | "paper" | SambaModel | CoreModel | PaperModel
         What is fitted: the default above, its linear core alone, or the published network; an
         object brings parameters of its own.
@@ -173,6 +177,7 @@ class SambaTranslator(Assembled, BoldPredictor):
     >>> free = SambaTranslator(t_r=2.0, model=SambaModel(hrf="fir"), reader=Reader(picks="eeg"))
     """
 
+    _several_t_r = True
     _MODELS = {"samba": "SambaModel", "core": "CoreModel", "paper": "PaperModel"}  # noqa: RUF012
 
     def __init__(
@@ -196,7 +201,8 @@ class SambaTranslator(Assembled, BoldPredictor):
             of arrays of shape (n_channels, n_times)), or a plain table (n_frames, n_features).
         y : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
-            recording, or (n_frames, n_targets) for a table. Rows of NaN are scrubbed frames;
+            recording, or (n_frames, n_targets) for a table; or fNIRS, `mne.io.Raw` with haemoglobin
+            (see `mne_samba.io.fnirs_frames`). Rows of NaN are scrubbed frames;
             columns of NaN, in some of several recordings, are regions that these lack (not with
             ``model="paper"``).
 
@@ -227,7 +233,7 @@ class SambaTranslator(Assembled, BoldPredictor):
                 X, y, choose, model.scaler(), model.may_lack, model.chooses_scale,
                 getattr(model, "unmix_of_nodes", None), start,
             )  # fmt: skip
-            n_frames = 1 if rec.kind == "table" else trainer.frames(rec.t_r)[0]
+            n_frames = 1 if rec.kind == "table" else trainer.frames(features.grid.t_r)[0]
             fitted = model.fit(data, trainer, self._seed(), start)
             missing = self._missing(rec, features, data, fitted.scaler)
             inputs = FittedInput(rec.layout(n_frames), features, data.scale, unmixing, missing)
@@ -243,7 +249,7 @@ class SambaTranslator(Assembled, BoldPredictor):
     def _frames(self, powers, grid) -> list[np.ndarray]:
         return self._fitted.frames(powers, grid)
 
-    def predict(self, X, return_std: bool = False):
+    def predict(self, X, return_std: bool = False, t_r=None):
         """Predict BOLD at frame times.
 
         Parameters
@@ -255,6 +261,10 @@ class SambaTranslator(Assembled, BoldPredictor):
             Also return the standard deviation of a measured frame around its prediction: the
             posterior of the map, what was left unexplained on held-out training frames, and what
             is not known of channels that were inferred.
+        t_r : float | list of float | None
+            Seconds between the frames that are predicted, one per recording where they differ.
+            They may be others than in ``fit``: responses are continuous in time. None takes what
+            the data say (windows, triggers), else the translator's.
 
         Returns
         -------
@@ -273,18 +283,18 @@ class SambaTranslator(Assembled, BoldPredictor):
             Before ``fit``.
         """
         if not return_std:
-            return super().predict(X)
-        rec, bold, std = self._predict_with_std(X)
+            return super().predict(X, t_r)
+        rec = self._read(X, t_r=t_r)
+        bold, std = by_t_r(rec, self._frames_and_std)
         return rec.as_given(bold), rec.as_given(std)
 
-    def _predict_with_std(self, X):
+    def _frames_and_std(self, rec):
         """Predict BOLD and its standard deviation, lists of (n_frames, n_targets)."""
-        rec = self._read(X)
         powers, _, grid = self._measure(rec)
         scale = self._fitted_input.scale
         std = self._with_missing(self._fitted.std(powers, grid), rec, powers, grid)
         std = [spread * scale.scale for spread in std]
-        return rec, scale.unscale(self._frames(powers, grid)), std
+        return scale.unscale(self._frames(powers, grid)), std
 
     def _with_missing(self, std, rec, powers, grid) -> list[np.ndarray]:
         """Spread of frames (n_frames, n_targets), with that of channels that were inferred."""
@@ -299,7 +309,7 @@ class SambaTranslator(Assembled, BoldPredictor):
                 out[i] = np.sqrt(out[i] ** 2 + variance)
         return out
 
-    def predict_interval(self, X, coverage: float = 0.9):
+    def predict_interval(self, X, coverage: float = 0.9, t_r=None):
         """Interval that holds a measured frame with a given probability.
 
         Parameters
@@ -308,6 +318,9 @@ class SambaTranslator(Assembled, BoldPredictor):
             Electrophysiology, as in ``predict``.
         coverage : float
             Wanted share of frames inside, between 0 and 1.
+        t_r : float | list of float | None
+            As in ``predict``; of a time between frames that ``fit`` saw, intervals are those of its
+            own noise.
 
         Returns
         -------
@@ -322,10 +335,15 @@ class SambaTranslator(Assembled, BoldPredictor):
             If ``coverage`` is not between 0 and 1.
         """
         check_is_fitted(self)
-        factor = self._fitted.quantile(coverage)
-        rec, bold, std = self._predict_with_std(X)
-        low = [b - s * factor for b, s in zip(bold, std, strict=True)]
-        high = [b + s * factor for b, s in zip(bold, std, strict=True)]
+        self._fitted.quantile(coverage)  # refuses shares that cannot be
+
+        def interval(part):
+            factor = self._fitted.quantile(coverage, part.t_r)
+            pairs = list(zip(*self._frames_and_std(part), strict=True))
+            return [b - s * factor for b, s in pairs], [b + s * factor for b, s in pairs]
+
+        rec = self._read(X, t_r=t_r)
+        low, high = by_t_r(rec, interval)
         return rec.as_given(low), rec.as_given(high)
 
     def transform(self, X) -> np.ndarray:
@@ -344,8 +362,12 @@ class SambaTranslator(Assembled, BoldPredictor):
         rec = self._read(X)
         if rec.kind == "table":
             return self._predict(rec)[0][0]
-        powers, _, grid = self._measure(rec)
-        return time_moments(self._fitted.drives(powers, grid))
+
+        def drives(part):
+            powers, _, grid = self._measure(part)
+            return (self._fitted.drives(powers, grid),)
+
+        return time_moments(by_t_r(rec, drives)[0])
 
     def _columns(self) -> list[str]:
         names = self.target_names_in_
@@ -370,8 +392,9 @@ class SambaTranslator(Assembled, BoldPredictor):
         rec = self._read(X)
         frames = rec.as_given(self._predict(rec)[0])
         if isinstance(frames, np.ndarray) and frames.ndim == 2:
-            return image_of(masker, frames, rec.t_r)
-        return [image_of(masker, frame, rec.t_r) for frame in frames]
+            return image_of(masker, frames, rec.shortest_t_r)
+        pairs = zip(frames, np.broadcast_to(rec.t_rs, len(frames)), strict=True)
+        return [image_of(masker, frame, float(t_r)) for frame, t_r in pairs]
 
     def retrieval_score(self, X, y, k=(1, 5, 10)) -> Bunch:
         """Find the BOLD window that belongs to each window of electrophysiology.
@@ -400,6 +423,11 @@ class SambaTranslator(Assembled, BoldPredictor):
             If X is not windows, or holds fewer than two.
         """
         rec = self._read(X, y)
+        if np.ndim(rec.t_rs):
+            raise ValueError(
+                f"retrieval_score compares windows of one t_r, but X has {several_t_r(rec.t_rs)}: "
+                "score them apart."
+            )
         if rec.kind != "windows" or len(rec) < 2:
             raise ValueError(
                 f"retrieval_score needs at least two windows, got {len(rec)} {rec.kind}: cut "

@@ -311,7 +311,8 @@ def test_bad_alignment(world, alignment):
 @pytest.mark.parametrize(
     ("t_r", "error"),
     [(-2.0, ValueError), (0, ValueError), (np.nan, ValueError), (np.inf, ValueError),
-     ("2", TypeError), (None, ValueError), ([2.0, 2.0], TypeError), (True, TypeError),
+     ("2", TypeError), (None, ValueError), ([2.0, "2"], TypeError), (True, TypeError),
+     ([2.0, -1.5], ValueError), ([2.0, 1.5, 1.0], ValueError), ([], TypeError),
      (2000.0, ValueError), (2j, TypeError), (1e-9, ValueError)],
 )  # fmt: skip
 def test_bad_repetition_times(world, t_r, error):
@@ -321,10 +322,11 @@ def test_bad_repetition_times(world, t_r, error):
 
 @pytest.mark.parametrize("t_r", [[2.0, 1.5], (2.0,), np.array([2.0, 1.5]), pd.Series([2.0])])
 def test_several_repetition_times_say_how_they_come_to_one(world, t_r):
-    said = r"^t_r must be one number of seconds, got .*mne_samba\.io\.harmonize.*set_params\(t_r="
-    for estimator in (SambaTranslator, BandPowerRidge):
+    said = r"^t_r must be one number of seconds, got .*SambaTranslator.*mne_samba\.io\.harmonize"
+    for estimator in (InverseTranslator, BandPowerRidge):
+        pair = (world["raws"], world["bolds"])
         with pytest.raises(TypeError, match=said):
-            estimator(t_r=t_r).fit(world["raws"], world["bolds"])
+            estimator(t_r=t_r).fit(*(pair if estimator is BandPowerRidge else pair[::-1]))
     with pytest.raises(TypeError, match=said):
         make_windows(world["raws"], world["bolds"], t_r=t_r)
 

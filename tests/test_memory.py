@@ -166,8 +166,8 @@ def test_a_long_computation_shows_how_far_it_is(three_people, computed, monkeypa
 def test_folds_and_refits_share_power_without_a_folder():
     calls = []
 
-    def compute():
-        calls.append(1)
+    def compute(segment):
+        calls.append(segment)
         return np.ones((1, 1, 10), np.float32)
 
     signals = np.random.default_rng(0).standard_normal((3, 2, 100))

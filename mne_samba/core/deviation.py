@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from .._regression import shared_penalty, whiten
+from .._regression import shared_penalty
 from .moments import predictions, whiten_and_centre
 
 # Targets with similar responses share one eigendecomposition: this many groups at most.
@@ -15,46 +15,47 @@ _MIN_GAIN = 3.0
 _EXPONENTS = torch.linspace(-2, 5, 29).tolist()
 
 
-def adapt(init, core, prior, design, y, first):
+def adapt(init, core, prior, design, y, runs):
     """Move a core of other people towards new data, unless a fit from scratch explains more.
 
     ``init`` is the core of other people, ``core`` that of the new data. ``design`` (n_used,
     n_basis, n_channels, n_bands) are features in the basis of ``prior``, ``y`` (n_used, n_targets)
-    the targets, in runs that begin where ``first`` (n_used,) is true.
+    the targets, in `Runs`.
     """
+    noise_of = core.noise_of_frames
     responses = torch.from_numpy(init.kernel) @ prior.basis.T
     weights, spatial = torch.from_numpy(init.weights), torch.from_numpy(init.spatial_map)
     channels = torch.einsum("tbnk,nk->tbn", design, weights.to(design.dtype)).double()
     known = _predicted(init, design, responses)
-    white, white_y = (whiten(v - v.mean(0), first, core.ar) for v in (known, y))
+    white, white_y = (runs.whiten(v - v.mean(0), noise_of) for v in (known, y))
     # One gain for all targets: people differ in scale; one per target would undo the shrinkage.
     gain = float(((white * white_y).sum() / white.pow(2).sum().clamp_min(1e-12)).clamp(0, 4))
     residual = y - gain * known
-    deviation, evidence = fit_deviation(channels, residual, responses, first, core.ar)
-    noise = whiten(residual - residual.mean(0), first, core.ar).pow(2).mean(0).clamp_min(1e-12)
+    deviation, evidence = fit_deviation(channels, residual, responses, runs, noise_of)
+    noise = runs.whiten(residual - residual.mean(0), noise_of).pow(2).mean(0).clamp_min(1e-12)
     total = white_y.pow(2).mean(0).clamp_min(1e-12)
     evidence += 0.5 * len(y) * float((total / noise).log().sum())
     all_evidence = core.evidence | {"init": evidence}
     if evidence <= core.elbo[-1]:
         return replace(core, evidence=all_evidence)
     noise = y - gain * known - torch.einsum("tbn,mn,mb->tm", channels, deviation, responses)
-    noise = whiten(noise - noise.mean(0), first, core.ar)
+    noise = runs.whiten(noise - noise.mean(0), noise_of)
     return replace(
         init, spatial_map=(gain * spatial + deviation).numpy(),
-        extra=None if init.extra is None else gain * init.extra, ar=core.ar,
+        extra=None if init.extra is None else gain * init.extra, ar=core.ar, noise=core.noise,
         noise_variance=noise.pow(2).mean(0).numpy(), evidence=all_evidence, elbo=core.elbo,
         target_evidence=core.target_evidence, state=core.state,
     )  # fmt: skip
 
 
-def add_extra(core, prior, design, y, first):
+def add_extra(core, prior, design, y, runs):
     """Core with coefficients of single bands for single targets, if the evidence is for them.
 
     Data as in `adapt`.
     """
     responses = torch.from_numpy(core.kernel) @ prior.basis.T
     left = y - _predicted(core, design, responses)
-    extra, gain = fit_deviation(design.flatten(2), left, responses, first, core.ar)
+    extra, gain = fit_deviation(design.flatten(2), left, responses, runs, core.noise_of_frames)
     evidence = core.evidence | {"extra": gain}
     if gain <= _MIN_GAIN * y.shape[1]:
         return replace(core, evidence=evidence)
@@ -64,7 +65,7 @@ def add_extra(core, prior, design, y, first):
     )
 
 
-def fit_deviation(design, residual, responses, first, rho):
+def fit_deviation(design, residual, responses, runs, noise):
     """Fit what a core leaves over by free coefficients with one learnt variance.
 
     Coefficients of a target have independent normal priors; their variance relative to the noise is
@@ -73,12 +74,12 @@ def fit_deviation(design, residual, responses, first, rho):
     posterior means (n_targets, n_features), and the evidence over none of them, in nats.
     """
     groups = _alike(responses)
-    y = whiten_and_centre(residual, first, rho)
+    y = whiten_and_centre(residual, runs, noise)
     energy = y.pow(2).sum(0).clamp_min(1e-10)
     spectra, problems = [], []
     for group in groups:
         response = responses[group].mean(0).to(design.dtype)
-        x = whiten_and_centre(torch.einsum("tbf,b->tf", design, response), first, rho)
+        x = whiten_and_centre(torch.einsum("tbf,b->tf", design, response), runs, noise)
         values, vectors = torch.linalg.eigh(x.T @ x)
         rotated = (vectors.T @ (x.T @ y[:, group].to(x.dtype))).double()
         values = values.double().clamp_min(0)

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .._regression import pooled_ar_coefficient, shared_penalty
+from .._regression import shared_penalty
 from ..arrays import array
 from .moments import (
+    Runs,
     as_segments,
     as_tensors,
+    at_lags,
+    change_of_noise,
     gather_used,
     lagged_features,
     runs_of_frames,
@@ -57,8 +60,7 @@ class FreeResponses:
         """Basis (n_free_basis, n_lags) on other bins."""
         if (n_lags, dt) == (self.basis.shape[1], self.dt):
             return self.basis
-        lags, own = (np.arange(n_lags) + 0.5) * dt, (np.arange(self.basis.shape[1]) + 0.5) * self.dt
-        return np.stack([np.interp(lags, own, row, right=0.0) for row in self.basis])
+        return at_lags(self.basis, n_lags, dt, self.dt)
 
     def predict(self, powers, n_lags: int, step: int, dt: float) -> list[np.ndarray]:
         """Frames (n_frames, n_targets) from band power (n_channels, n_bands, n_bins).
@@ -72,14 +74,14 @@ class FreeResponses:
 
 
 def fit_free(
-    powers, targets, masks=None, *, dt, step, rho=None, hrf_bounds="human"
+    powers, targets, masks=None, *, dt, step, rho=None, hrf_bounds="human", n_lags=None, grids=None
 ) -> FreeResponses | None:
     """Fit responses of all drives; None where there are too many of them and of frames.
 
     Data and options as in `mne_samba.core.fit_core`, bounds by their name; ``rho`` is the noise's
     autocorrelation at one frame, for where what many coefficients leave over does not show it.
     """
-    segments = as_segments(powers, targets, masks, step)
+    segments = as_segments(powers, targets, masks, step, n_lags, grids)
     n_frames = sum(int(mask.sum()) for mask in segments.masks)
     n_channels, n_bands = segments.powers[0].shape[:2]
     basis = free_basis(_N_BASIS, segments.n_lags, float(dt), hrf_bounds)
@@ -87,16 +89,17 @@ def fit_free(
     if min(n_frames, n_coef) > _MOST:
         return None
     design = used_features(segments, torch.from_numpy(basis), dt).flatten(1)
-    y, first = gather_used(segments.targets, segments.masks), runs_of_frames(segments.masks)
+    y = gather_used(segments.targets, segments.masks)
+    runs = Runs(runs_of_frames(segments.masks), segments.seconds)
     few = rho is None or n_coef < n_frames
     rho = _START_RHO if few else rho
     for _ in range(_MOST_WHITENINGS if few else 1):
         coef, evidence = _ridge(
-            whiten_and_centre(design, first, rho), whiten_and_centre(y, first, rho)
+            whiten_and_centre(design, runs, rho), whiten_and_centre(y, runs, rho)
         )
         left = y - (design @ coef.to(design.dtype)).double()
-        used, rho = rho, pooled_ar_coefficient(left, first)
-        if abs(rho - used) < _RHO_CHANGE:
+        used, rho = rho, runs.noise(left)
+        if change_of_noise(rho, used) < _RHO_CHANGE:
             break
     shape = (-1, len(basis), n_channels, n_bands)
     return FreeResponses(

@@ -19,7 +19,7 @@ import torch
 from ..arrays import array
 from ..hrf import canonical_params, convolve_frames, double_gamma
 from .deviation import adapt, add_extra
-from .moments import as_segments, as_tensors, gather_used
+from .moments import Noise, as_segments, as_tensors, at_lags, gather_used
 from .response import ROUGH_STEPS, project_double_gamma
 from .stages import Fitter
 
@@ -42,7 +42,7 @@ class Core:
     intercept : ndarray of shape (n_targets,)
         Added to every prediction.
     ar : float
-        Autocorrelation of the noise at one frame.
+        Autocorrelation of the noise at one frame; its mean where times between frames differ.
     noise_variance : ndarray of shape (n_targets,)
         Variance of the whitened noise.
     elbo : ndarray of shape (n_iterations,)
@@ -66,6 +66,9 @@ class Core:
         ``drive_m = sum_nk (S_mn w_nk + extra_mnk) P_nk``. None where the evidence is against them.
     extra_variance : ndarray of shape (n_targets, n_channels, n_bands), or None
         Posterior variances of ``extra`` where targets have bands of their own.
+    noise : Noise or None
+        Autocorrelation and relative scale of the noise by seconds between frames; None where these
+        are the same in all segments.
     state : State or None
         The posterior, from which `fit_core` goes on; not saved.
     """
@@ -89,21 +92,43 @@ class Core:
     map_variance: np.ndarray | None = array("n_targets", "n_channels", optional=True)
     extra: np.ndarray | None = array("n_targets", "n_channels", "n_bands", optional=True)
     extra_variance: np.ndarray | None = array("n_targets", "n_channels", "n_bands", optional=True)
+    noise: Noise | None = None
     state: object = field(default=None, repr=False, metadata={"saved": False})
 
-    def predict(self, powers):
+    @property
+    def noise_of_frames(self):
+        """What frames are whitened by: one autocorrelation, or `Noise`."""
+        return self.ar if self.noise is None else self.noise
+
+    def kernel_at(self, n_lags, dt):
+        """Responses (n_targets, n_lags) at the centres of other bins, of ``dt`` s."""
+        if (n_lags, dt) == (self.kernel.shape[1], self.dt):
+            return self.kernel
+        if self.hrf == "fir":
+            return at_lags(self.kernel, n_lags, dt, self.dt)
+        return double_gamma((np.arange(n_lags) + 0.5) * dt, self.hrf_params)
+
+    def predict(self, powers, grids=None):
         """Predict the targets of segments.
 
         Parameters
         ----------
         powers : list of array of shape (n_channels, n_bands, n_lags + (n_frames - 1) * step)
             Band power, transformed as in the fit.
+        grids : list of objects with attributes ``n_lags``, ``step`` and ``dt``, optional
+            Bins and frames of each segment where they are not those of the core.
 
         Returns
         -------
         predictions : list of ndarray of shape (n_frames, n_targets)
             Predicted targets.
         """
+        if grids is not None:
+            moved = [
+                replace(self, kernel=self.kernel_at(on.n_lags, on.dt), step=on.step, dt=on.dt)
+                for on in grids
+            ]
+            return [core.predict([p])[0] for core, p in zip(moved, powers, strict=True)]
         powers, n_lags = as_tensors(powers), self.kernel.shape[1]
         if any(p.shape[:-1] != self.weights.shape or p.shape[-1] < n_lags for p in powers):
             raise ValueError(
@@ -128,7 +153,7 @@ class Core:
 def fit_core(
     powers, targets, masks=None, *, dt, step, map_prior="auto", hrf="double_gamma",
     hrf_bounds="human", max_iter=100, tol=1e-3, extra=True, init=None, start=None,
-    whiten_again=True, random_state=0,
+    whiten_again=True, random_state=0, n_lags=None, grids=None,
 ):  # fmt: skip
     """Fit the linear core.
 
@@ -174,6 +199,12 @@ def fit_core(
         ``ar`` is what the residual has, for a fit that starts here.
     random_state : int
         Seed of the dictionary.
+    n_lags : int, optional
+        Lags of the core's responses; only with ``grids``.
+    grids : list of objects with attributes ``n_lags``, ``step`` and ``dt``, optional
+        Bins and frames of each segment where they are not ``step`` and ``dt``, in which the core is
+        kept. Responses are continuous in time: each segment has them at its own lags, and every
+        time between frames has noise of its own.
 
     Returns
     -------
@@ -191,7 +222,7 @@ def fit_core(
     the core's residual; they are left out below three nats per target. With one lag there is no
     response and frames are independent samples, so nothing is whitened.
     """
-    segments = as_segments(powers, targets, masks, step)
+    segments = as_segments(powers, targets, masks, step, n_lags, grids)
     fitter = Fitter(
         segments, dt, hrf_bounds=hrf_bounds, random_state=random_state, whiten_again=whiten_again,
         max_iter=max_iter, tol=tol,
@@ -200,13 +231,13 @@ def fit_core(
         names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)
         fit = fitter.from_scratch(names, hrf)
     else:
-        fit = fitter.on_from(start.state, start.ar, hrf, start.hrf)
+        fit = fitter.on_from(start.state, start.noise_of_frames, hrf, start.hrf)
     steps = {} if whiten_again else {"n_steps": ROUGH_STEPS}
     core = _finish(fit, segments, dt, hrf_bounds, **steps)
     if init is not None:
-        core = adapt(init, core, fit.prior, fit.design, fitter.y, fitter.first)
+        core = adapt(init, core, fit.prior, fit.design, fitter.y, fitter.runs)
     if extra:
-        core = add_extra(core, fit.prior, fit.design, fitter.y, fitter.first)
+        core = add_extra(core, fit.prior, fit.design, fitter.y, fitter.runs)
     return _centred(core, segments)
 
 
@@ -265,7 +296,7 @@ def fit_own_bands(powers, targets, masks=None, *, init=None, start=None, **optio
 
 def _centred(core, segments):
     """Core with the intercept for which residuals have zero mean."""
-    predicted = [torch.from_numpy(p) for p in core.predict(segments.powers)]
+    predicted = [torch.from_numpy(p) for p in core.predict(segments.powers, segments.grids)]
     residual = [y - pred for y, pred in zip(segments.targets, predicted, strict=True)]
     residual = gather_used(residual, segments.masks)
     return replace(core, intercept=core.intercept + residual.mean(0).numpy())
@@ -294,14 +325,16 @@ def _finish(fit, segments, dt, bounds, **steps):
         spatial = spatial * torch.from_numpy(amplitude)[:, None]
         variance = variance * torch.from_numpy(amplitude)[:, None] ** 2
     scale = float(weights.abs().max())
+    noise = fit.rho if isinstance(fit.rho, Noise) else None
     if scale > 0:
         sign = -1.0 if float(spatial.sum()) < 0 else 1.0
         weights, spatial = weights / (scale * sign), spatial * (scale * sign)
         variance = variance * scale**2
     return Core(
         weights=weights.numpy(), spatial_map=spatial.numpy(), hrf_params=params, kernel=kernel,
-        intercept=np.zeros(n_targets), ar=fit.rho, noise_variance=state.noise.numpy().copy(),
+        intercept=np.zeros(n_targets),
+        ar=float(noise.ar.mean()) if noise else fit.rho, noise_variance=state.noise.numpy().copy(),
         elbo=np.array(state.elbo), evidence=fit.evidence, target_evidence=state.gain.numpy().copy(),
         map_prior=fit.map_prior, hrf=prior.kind, dt=float(dt), step=segments.step,
-        map_variance=variance.clamp_min(0.0).numpy(), state=state,
+        map_variance=variance.clamp_min(0.0).numpy(), noise=noise, state=state,
     )  # fmt: skip

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.interpolate import CubicSpline
 
-from .._regression import whiten
+from .._regression import pooled_ar_coefficient, whiten
+from ..arrays import array
 
 # Bytes of lagged features that are held at once while bins are turned into features.
 _BLOCK_BYTES = 32e6
@@ -19,7 +21,8 @@ class Segments:
 
     ``powers`` are Tensors (n_channels, n_bands, n_bins), ``targets`` (n_frames, n_targets) with
     zeros in masked frames, ``masks`` arrays (n_frames,) that are false where a frame is left out.
-    Frames follow every ``step`` bins and see ``n_lags`` bins of history.
+    Frames follow every ``step`` bins and see ``n_lags`` bins of history; where they do not in all
+    segments, ``grids`` has ``n_lags``, ``step`` and ``dt`` of each.
     """
 
     powers: list
@@ -27,6 +30,103 @@ class Segments:
     masks: list
     n_lags: int
     step: int
+    grids: list | None = None
+
+    @property
+    def seconds(self):
+        """Seconds between frames (n_used,), of every used frame; None where they do not differ."""
+        if self.grids is None:
+            return None
+        pairs = zip(self.grids, self.masks, strict=True)
+        return np.concatenate([np.full(int(m.sum()), on.step * on.dt) for on, m in pairs])
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """AR(1) noise of frames, by the seconds between them.
+
+    Attributes
+    ----------
+    t_r : ndarray of shape (n_rates,)
+        Seconds between frames.
+    ar : ndarray of shape (n_rates,)
+        Autocorrelation at one frame.
+    scale : ndarray of shape (n_rates,)
+        Standard deviation of the whitened noise, relative to that of all frames.
+    """
+
+    _own_dims = ("n_rates",)
+
+    t_r: np.ndarray = array("n_rates")
+    ar: np.ndarray = array("n_rates")
+    scale: np.ndarray = array("n_rates")
+
+    @classmethod
+    def of(cls, residual, first, seconds, doubt=None):
+        """Measure residuals (n_used, n_targets), in runs that begin where ``first`` is true."""
+        t_r, ar, scale = np.unique(seconds), [], []
+        for one in t_r:
+            rows = torch.from_numpy(seconds == one)
+            begin = first[rows.numpy()]
+            own = None if doubt is None else (doubt[0], doubt[1][rows])
+            ar.append(pooled_ar_coefficient(residual[rows], begin, own))
+            white = whiten(residual[rows] - residual[rows].mean(0), begin, ar[-1])
+            scale.append(float(white.pow(2).mean().sqrt()))
+        share = np.array([(seconds == one).mean() for one in t_r])
+        scale = np.maximum(scale, 1e-6)
+        return cls(t_r, np.array(ar), scale / np.sqrt((share * scale**2).sum()))
+
+    def whiten(self, x, first, seconds):
+        """Whiten frames (n_used, ...): unit variance relative to that of all."""
+        out = x.clone()
+        for t_r, ar, scale in zip(self.t_r, self.ar, self.scale, strict=True):
+            rows = torch.from_numpy(seconds == t_r)
+            if rows.any():
+                out[rows] = whiten(x[rows], first[rows.numpy()], float(ar)) / float(scale)
+        return out
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of successive used frames, as whitening has to know them."""
+
+    first: np.ndarray  # (n_used,), where runs begin
+    seconds: np.ndarray | None = None  # (n_used,) between frames, where they differ
+
+    def whiten(self, x, noise):
+        """Whiten (n_used, ...) by one autocorrelation, or by `Noise` of every rate of frames."""
+        if isinstance(noise, Noise):
+            return noise.whiten(x, self.first, self.seconds)
+        return whiten(x, self.first, noise)
+
+    def noise(self, residual, doubt=None):
+        """Autocorrelation of residuals (n_used, n_targets), or `Noise` where rates differ.
+
+        ``doubt`` is that of predictions, as `pooled_ar_coefficient` takes it.
+        """
+        if self.seconds is None:
+            return pooled_ar_coefficient(residual, self.first, doubt)
+        return Noise.of(residual, self.first, self.seconds, doubt)
+
+
+def change_of_noise(new, old) -> float:
+    """Largest change of an autocorrelation, or of anything about `Noise`."""
+    if not (isinstance(new, Noise) and isinstance(old, Noise)):
+        return abs(new - old) if isinstance(new, float) and isinstance(old, float) else 1.0
+    if not np.array_equal(new.t_r, old.t_r):
+        return 1.0
+    return float(max(np.abs(new.ar - old.ar).max(), np.abs(new.scale - old.scale).max()))
+
+
+def at_lags(rows, n_lags, dt, own_dt):
+    """Smooth responses (n_rows, n_own_lags) in bins of ``own_dt`` s at the centres of others.
+
+    Cubic splines, zero where the response has ended.
+    """
+    rows = np.asarray(rows)
+    own, lags = (np.arange(rows.shape[1]) + 0.5) * own_dt, (np.arange(n_lags) + 0.5) * dt
+    moved = CubicSpline(own, rows, axis=1)(np.minimum(lags, own[-1]))
+    return np.where(lags <= own[-1] + own_dt / 2, moved, 0.0)
 
 
 def as_tensors(powers):
@@ -35,7 +135,7 @@ def as_tensors(powers):
     return [torch.as_tensor(p if p.dtype == np.float32 else p.astype(float)) for p in powers]
 
 
-def as_segments(powers, targets, masks, step):
+def as_segments(powers, targets, masks, step, n_lags=None, grids=None):
     """Take paired segments as `fit_core` does, and find their number of lags."""
     powers = as_tensors(powers)
     targets = [np.array(y, dtype=np.float64) for y in targets]
@@ -43,6 +143,8 @@ def as_segments(powers, targets, masks, step):
         masks = [np.ones(len(y), dtype=bool) for y in targets]
     for y, mask in zip(targets, masks, strict=True):
         y[~mask] = 0.0
+    if grids is not None:
+        return Segments(powers, [torch.from_numpy(y) for y in targets], masks, n_lags, step, grids)
     n_lags = {
         power.shape[2] - (len(y) - 1) * step for power, y in zip(powers, targets, strict=True)
     }
@@ -81,11 +183,11 @@ def runs_of_frames(masks):
     return np.concatenate(first)
 
 
-def whiten_and_centre(x, first, rho):
+def whiten_and_centre(x, runs, noise):
     """Whiten (n_used, ...) and project out what the whitening makes of an intercept."""
-    ones = whiten(torch.ones(len(x), dtype=torch.float64), first, rho)
+    ones = runs.whiten(torch.ones(len(x), dtype=torch.float64), noise)
     ones = (ones / ones.norm()).to(x.dtype)
-    x = whiten(x, first, rho)
+    x = runs.whiten(x, noise)
     return x.addr_(ones, ones @ x, alpha=-1)
 
 
@@ -102,19 +204,19 @@ class Moments:
     pairs: tuple  # row and column of each pair of basis functions
 
 
-def moments_of(design, y, first, rho):
+def moments_of(design, y, runs, noise):
     """Whiten, project the intercept out, and form the second moments.
 
     Of ``design`` (n_used, n_basis, n_channels, n_bands) and targets ``y`` (n_used, n_targets), in
-    runs that begin where ``first`` (n_used,) is true, with autocorrelation ``rho`` at one frame.
+    `Runs`, with ``noise`` as `Runs.whiten` takes it.
     """
     n_used, n_basis, n_channels, n_bands = design.shape
-    y = whiten_and_centre(y, first, rho)
+    y = whiten_and_centre(y, runs, noise)
     target = y.to(design.dtype)
     # One basis response at a time: features are the largest array of a fit.
     x = design.new_empty(n_basis, n_used, n_channels * n_bands)
     for b in range(n_basis):
-        x[b] = whiten_and_centre(design[:, b].reshape(n_used, -1), first, rho)
+        x[b] = whiten_and_centre(design[:, b].reshape(n_used, -1), runs, noise)
     rows, columns = torch.triu_indices(n_basis, n_basis)
     gram = x.new_empty(n_channels, n_channels, len(rows), n_bands, n_bands)
     shape = (n_channels, n_bands, n_channels, n_bands)
@@ -148,12 +250,14 @@ def used_features(segments, basis, dt):
     n_used = sum(int(mask.sum()) for mask in segments.masks)
     shape = (n_used, len(basis), n_channels, n_bands)
     design = torch.empty(shape, dtype=torch.float32 if large else torch.float64)
-    first = 0
-    for power, mask in zip(segments.powers, segments.masks, strict=True):
-        stop = first + int(mask.sum())
-        design[first:stop] = lagged_features(power, basis, segments.step, dt)[
-            torch.from_numpy(mask)
-        ]
+    first, grids = 0, segments.grids or [None] * len(segments.powers)
+    for power, mask, on in zip(segments.powers, segments.masks, grids, strict=True):
+        stop, own, step, width = first + int(mask.sum()), basis, segments.step, dt
+        if on is not None:
+            # The same responses, read out where this segment has its bins and frames.
+            own = torch.from_numpy(at_lags(basis, on.n_lags, on.dt, dt))
+            step, width = on.step, on.dt
+        design[first:stop] = lagged_features(power, own, step, width)[torch.from_numpy(mask)]
         first = stop
     return design
 

@@ -3,14 +3,18 @@
 import math
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 
-from .._regression import pooled_ar_coefficient, shared_penalty
+from .._regression import shared_penalty
 from .ascent import MIN_NOISE, State, iterate, run
 from .map_prior import MAP_PRIORS
 from .moments import (
     Moments,
+    Noise,
+    Runs,
     Segments,
+    change_of_noise,
     collapse,
     gather_used,
     moments_of,
@@ -20,7 +24,8 @@ from .moments import (
 )
 from .response import ResponsePrior, response_prior, start_moments
 
-# First guess of the noise's autocorrelation, and the change that asks for another whitening.
+# First guess of the noise's autocorrelation at two seconds, as fast as which it fades: frames of a
+# fast scan remember more. The change that asks for another whitening.
 _START_RHO = 0.4
 _RHO_CHANGE = 0.03
 _MOST_WHITENINGS = 2
@@ -40,7 +45,7 @@ class Fit:
     prior: ResponsePrior  # of the responses
     # (n_used, n_basis, n_channels, n_bands), features in the basis of ``prior``.
     design: torch.Tensor
-    rho: float  # autocorrelation that was whitened
+    rho: float | Noise  # autocorrelation that was whitened
     map_prior: str  # of the map
     evidence: dict = field(default_factory=dict)  # final bound of each map prior tried
     moments: Moments | None = None  # as long as it is being fitted
@@ -55,7 +60,7 @@ class Fitter:
         self.whitenings = _MOST_WHITENINGS if whiten_again else 0
         self.segments, self.dt, self.bounds, self.seed = segments, dt, hrf_bounds, random_state
         self.y = gather_used(segments.targets, segments.masks)
-        self.first = runs_of_frames(segments.masks)
+        self.runs = Runs(runs_of_frames(segments.masks), segments.seconds)
         self.whitened = segments.n_lags > 1
         self.options = {"max_iter": max_iter, "tol": tol}
         self.ranked = {"max_iter": max_iter, "tol": max(tol, _RANKED_TOL)}
@@ -69,7 +74,7 @@ class Fitter:
         # Of a canonical response the Gram matrix is small; it gives a start and the noise's memory.
         prior = self._prior("canonical")
         design = self._features(prior)
-        rho = _START_RHO if self.whitened else 0.0
+        rho = self._start() if self.whitened else 0.0
         moments = self._moments(design, rho)
         state = start_state(moments, prior)
         run(state, moments, prior, **self.rough)
@@ -124,7 +129,7 @@ class Fitter:
         """Whiten again where the residual has another memory, and iterate to the end."""
         for _ in range(self.whitenings if self.whitened else 0):
             new = self._rho(fit.state, fit.design)
-            if abs(new - fit.rho) < _RHO_CHANGE:
+            if change_of_noise(new, fit.rho) < _RHO_CHANGE:
                 break
             fit.rho = new
             fit.moments = None
@@ -138,6 +143,13 @@ class Fitter:
             fit.rho = self._rho(fit.state, fit.design)
         return fit
 
+    def _start(self) -> float | Noise:
+        """First guess of the noise's autocorrelation, or of `Noise` of every rate of frames."""
+        if self.runs.seconds is None:
+            return _START_RHO ** (self.segments.step * self.dt / 2.0)
+        t_r = np.unique(self.runs.seconds)
+        return Noise(t_r, _START_RHO ** (t_r / 2.0), np.ones(len(t_r)))
+
     def _prior(self, kind):
         n_lags = self.segments.n_lags
         return response_prior(kind, n_lags, self.dt, bounds=self.bounds, seed=self.seed)
@@ -146,11 +158,17 @@ class Fitter:
         return used_features(self.segments, prior.basis, self.dt)
 
     def _moments(self, design, rho):
-        return moments_of(design, self.y, self.first, rho)
+        return moments_of(design, self.y, self.runs, rho)
 
     def _rho(self, state, design):
         fitted = predictions(design, state.weights, state.spatial_map, state.response)
-        return pooled_ar_coefficient(self.y - fitted, self.first)
+        if state.map_variance is None or state.prior.dense:
+            # What channels share a dense map doubts far less than their variances add up to.
+            return self.runs.noise(self.y - fitted)
+        # Weights have as much of the noise's slow part as they are not sure of.
+        weights, response = state.weights.to(design.dtype), state.response.mean(0)
+        nodes = torch.einsum("tbnk,nk,b->tn", design, weights, response.to(design.dtype)).double()
+        return self.runs.noise(self.y - fitted, (state.map_variance, nodes))
 
 
 def start_state(moments, prior):

@@ -26,7 +26,7 @@ class Haemodynamics:
     values: list[np.ndarray]  # (n_frames, n_targets) each
     target_names: list[str]
     named: bool  # whether BOLD itself names them
-    told_t_r: float | None  # seconds between frames, where BOLD says it
+    told_t_r: list[float | None]  # seconds between frames of each, where BOLD says it
 
     @property
     def n_frames(self) -> list[int]:
@@ -177,13 +177,14 @@ def check_orientation(rec: Recordings, name: str, history: float | None) -> None
 
     ``history`` is that of windows in seconds where they do not tell it themselves.
     """
-    for i, (segment, value) in enumerate(zip(rec.segments, rec.bold, strict=True)):
+    t_rs = np.broadcast_to(rec.t_rs, len(rec))
+    for i, (segment, value, t_r) in enumerate(zip(rec.segments, rec.bold, t_rs, strict=True)):
         seconds = segment.n_times / rec.sfreq
         if rec.kind == "windows":
             before = segment.frame_start if history is None else history
-            check_swapped(value, seconds - before, rec.t_r, name)
+            check_swapped(value, seconds - before, t_r, name)
         else:
-            check_swapped(value, seconds, rec.t_r, f"{name}[{i}]")
+            check_swapped(value, seconds, t_r, f"{name}[{i}]")
 
 
 def check_varies(scales: list[np.ndarray], names: list[str]) -> None:

@@ -9,14 +9,21 @@ import numpy as np
 import pandas as pd
 from mne.utils import warn
 
+from .fnirs import fnirs_frames, is_fnirs
+
 _MASKED = "time courses of regions are expected: masker.fit_transform(image) of a nilearn masker"
 _SHAPE = "gives BOLD of shape (n_frames, n_targets). mne_samba.io.read_bids_pair does this for BIDS"
 
 
-def as_table(item, name: str):
-    """Read a table in a file, or a CIFTI ptseries; refuse other paths and images by what to do."""
+def as_table(item, name: str, t_r: float | None = None):
+    """Read a table in a file, a CIFTI ptseries, or fNIRS; refuse others by what to do.
+
+    ``t_r`` is the time between frames that fNIRS is averaged to.
+    """
     if isinstance(item, (str, os.PathLike)):
         return _from_file(Path(item), name)
+    if is_fnirs(item):
+        return fnirs_frames(item, t_r, name=name)
     kind = type(item)
     if kind.__module__.startswith("nibabel"):
         if kind.__name__ == "Cifti2Image":
@@ -29,13 +36,14 @@ def as_table(item, name: str):
     return item
 
 
-def as_tables(y, name: str):
+def as_tables(y, name: str, t_r=None):
     """Read BOLD of several recordings, or of one, as `as_table` does."""
     if isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1:
         y = list(y)
     if isinstance(y, (list, tuple)):
-        return [as_table(item, f"{name}[{i}]") for i, item in enumerate(y)]
-    return as_table(y, name)
+        t_rs = t_r if np.ndim(t_r) and len(t_r) == len(y) else [t_r] * len(y)
+        return [as_table(x, f"{name}[{i}]", t_rs[i]) for i, x in enumerate(y)]
+    return as_table(y, name, t_r)
 
 
 def _from_file(path: Path, name: str) -> pd.DataFrame:
@@ -133,21 +141,21 @@ def _from_cifti(image, name: str) -> pd.DataFrame:
     return table
 
 
-def check_told_t_r(told: float | None, t_r: float, name: str) -> None:
+def check_told_t_r(told: list[float | None], t_r, name: str) -> None:
     """Refuse BOLD that says another time between frames itself."""
-    if told is not None and abs(told / t_r - 1) > 1e-3:
-        raise ValueError(
-            f"{name} says that its frames are {told:g} s apart, but t_r={t_r:g} s: pass "
-            f"t_r={told:g}."
-        )
+    for own, given in zip(told, np.broadcast_to(t_r, len(told)), strict=True):
+        if own is not None and abs(own / given - 1) > 1e-3:
+            raise ValueError(
+                f"{name} says that its frames are {own:g} s apart, but t_r={given:g} s: pass "
+                f"t_r={own:g}."
+            )
 
 
-def told_t_r(y) -> float | None:
-    """Seconds between frames, where BOLD says it."""
-    for item in y if isinstance(y, (list, tuple)) else [y]:
-        if isinstance(item, pd.DataFrame) and "t_r" in item.attrs:
-            return float(item.attrs["t_r"])
-    return None
+def told_t_r(y) -> list[float | None]:
+    """Seconds between frames of every recording, where BOLD says it (``attrs["t_r"]``)."""
+    items = y if isinstance(y, (list, tuple)) else [y]
+    told = [x.attrs.get("t_r") if isinstance(x, pd.DataFrame) else None for x in items]
+    return [None if t_r is None else float(t_r) for t_r in told]
 
 
 def _index_of(item) -> np.ndarray | None:
@@ -163,7 +171,7 @@ def _index_of(item) -> np.ndarray | None:
     return index.astype(float) if index.dtype.kind in "iuf" else None
 
 
-def check_index(y, name: str, t_r: float | None = None) -> None:
+def check_index(y, name: str, t_r=None) -> None:
     """Refuse BOLD whose own index says that rows were removed or joined, or that t_r is another."""
     several = isinstance(y, (list, tuple))
     for i, item in enumerate(y if several else [y]):
@@ -194,9 +202,10 @@ def check_index(y, name: str, t_r: float | None = None) -> None:
                 f"first volume, pass sample_mask={mask} to make_windows or "
                 "windows.restore_frames, which puts them back; if BOLD is whole, reset the index."
             )
-        if t_r is not None and not np.isclose(gap, [1.0, t_r, 1e3 * t_r], rtol=1e-3).any():
+        own = t_r[i] if np.ndim(t_r) else t_r
+        if own is not None and not np.isclose(gap, [1.0, own, 1e3 * own], rtol=1e-3).any():
             raise ValueError(
-                f"The index of {called} goes on by {gap:g} from frame to frame, but t_r={t_r:g} "
+                f"The index of {called} goes on by {gap:g} from frame to frame, but t_r={own:g} "
                 f"s: pass t_r={gap:g}, or reset the index if it is no time in seconds."
             )
 

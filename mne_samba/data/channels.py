@@ -20,6 +20,9 @@ def picked(inst, picks) -> list[int]:
         index = _picks_to_idx(
             inst.info, "data" if default else picks, exclude="bads", allow_empty=True
         )
+        if default:  # hybrid devices record light beside it, which is the other side
+            kinds = inst.info.get_channel_types()
+            index = [i for i in index if not kinds[i].startswith(("hb", "fnirs"))]
     except TypeError as error:
         raise TypeError(f"picks={picks!r} cannot be read as channels: {error}") from None
     except (IndexError, ValueError) as error:

@@ -12,6 +12,7 @@ from mne.time_frequency import EpochsTFR, RawTFR
 from .._checks import is_generator
 from .bold_tables import as_tables
 from .drive import Drive
+from .fnirs import HEMOGLOBIN, is_fnirs
 
 KINDS = (
     "mne.Epochs, mne.io.Raw or a list of them, arrays (n_windows, n_channels, n_times), a list of "
@@ -42,13 +43,17 @@ class Given:
         first = self.items if self.kind == "windows" else self.items[0]
         return first if self.kind != "table" and isinstance(first, Drive) else None
 
-    def metadata(self, column: str):
-        """Look up a column's first value in the windows' metadata; None without it."""
-        for item in self.items if self.is_mne else ():
+    def metadata(self, column: str) -> list | None:
+        """Values of a column of the windows' metadata; None where some windows lack it."""
+        if not self.is_mne or self.kind != "windows":
+            return None
+        found = []
+        for item in self.items:
             table = getattr(item, "metadata", None)
-            if table is not None and column in table and len(table):
-                return table[column].iloc[0]
-        return None
+            if table is None or column not in table:
+                return None
+            found += list(table[column])
+        return found or None
 
 
 def what_is(X, name: str = "X") -> Given:
@@ -133,17 +138,17 @@ def _refuse(value, X, name: str) -> None:
 def refuse_electrophysiology(y, name: str) -> None:
     """Refuse recordings of MNE where BOLD is expected."""
     first = y[0] if isinstance(y, (list, tuple)) and len(y) else y
-    if isinstance(first, (mne.io.BaseRaw, mne.BaseEpochs)):
+    if isinstance(first, (mne.io.BaseRaw, mne.BaseEpochs)) and not is_fnirs(first):
         raise ValueError(
             f"{name} must be BOLD, arrays (n_windows, n_frames, n_targets) or a list of (n_frames, "
             "n_targets), but it is electrophysiology (an MNE object). Are the two swapped?"
         )
 
 
-def what_is_bold(y, name: str = "y") -> Given:
+def what_is_bold(y, name: str = "y", t_r=None) -> Given:
     """Say whether BOLD is windows (three dimensions) or recordings."""
     refuse_electrophysiology(y, name)
-    y = as_tables(y, name)
+    y = as_tables(y, name, t_r)
     if isinstance(y, (list, tuple)) and not len(y):
         raise ValueError(f"{name} is an empty list; expected BOLD of recordings.")
     if isinstance(y, (list, tuple)) and all(np.ndim(item) == 2 for item in y):
@@ -157,3 +162,16 @@ def what_is_bold(y, name: str = "y") -> Given:
             "bold=...)."
         )
     return Given("windows", y) if n_axes == 3 else Given("recordings", [y], single=True)
+
+
+def refuse_fnirs(X, name: str) -> None:
+    """Refuse recordings of haemodynamics alone where electrophysiology is expected."""
+    first = X[0] if isinstance(X, (list, tuple)) and len(X) else X
+    if not is_fnirs(first):
+        return
+    kinds = set(first.get_channel_types(picks="data"))
+    if all(kind in HEMOGLOBIN or kind.startswith("fnirs") for kind in kinds):
+        raise ValueError(
+            f"{name} must be electrophysiology, but it is fNIRS (channels of type "
+            f"{sorted(kinds)}): haemodynamics are the other side. Are the two swapped?"
+        )

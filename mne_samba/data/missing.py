@@ -33,13 +33,14 @@ def by_pattern(gaps: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.flatnonzero(members.ravel() == i), pattern) for i, pattern in enumerate(patterns.T)]
 
 
-def fit_with_missing(fit, powers: list[np.ndarray], targets: list[np.ndarray]):
+def fit_with_missing(fit, powers: list[np.ndarray], targets: list[np.ndarray], grids=None):
     """Fit a core to recordings of which some lack regions.
 
     What is missing is predicted by the core and the core fitted again (expectation-maximisation),
     which converges to the fit on measured regions alone.
 
-    ``powers`` (n_channels, n_bands, n_bins); ``targets`` (n_frames, n_targets).
+    ``powers`` (n_channels, n_bands, n_bins); ``targets`` (n_frames, n_targets); ``grids`` are bins
+    of every segment where they differ.
     """
     filled = [np.nan_to_num(target) for target in targets]
     gaps = [lacking(target) for target in targets]
@@ -47,8 +48,9 @@ def fit_with_missing(fit, powers: list[np.ndarray], targets: list[np.ndarray]):
     if not any(gap.any() for gap in gaps):
         return core
     some = [i for i, gap in enumerate(gaps) if gap.any()]
+    on = None if grids is None else [grids[i] for i in some]
     for _ in range(_ROUNDS):
-        predicted = core.predict([powers[i] for i in some])
+        predicted = core.predict([powers[i] for i in some], on)
         change = 0.0
         for i, frames in zip(some, predicted, strict=True):
             change = max(change, np.abs(frames[:, gaps[i]] - filled[i][:, gaps[i]]).max())

@@ -82,37 +82,50 @@ class Paired:
     bands: dict[str, tuple[float, float]] | None = None  # name to (low, high) in Hz
     # BOLD as it was measured, where ``targets`` are without their heavy tails.
     measured: list[np.ndarray] | None = None
+    # Bins and frames of every segment where they differ; ``grid`` then has the shortest bins.
+    grids: list[LowRateGrid] | None = None
 
     @classmethod
     def of(
         cls, rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend, scaler,
-        bands: dict | None = None, keeps_raw: bool = False,
+        bands: dict | None = None, keeps_raw: bool = False, grids: list | None = None,
     ) -> Paired:  # fmt: skip
         """Standardise recordings and their band power.
 
+        ``grids`` are bins of every segment where they differ from ``grid``.
         ``powers`` (n_channels, n_bands, n_bins) are kept in ``raw`` for `rescaled`, where
         ``keeps_raw``: they are as large as the standardised ones.
         """
         # What was acquired before a whole history existed cannot be predicted honestly, and must
         # not shape drift and scale either: the first volumes are often not in steady state.
-        known = [full_history(power, grid) for power in powers]
+        on = [grid] * len(powers) if grids is None else grids
+        known = [full_history(power, own) for power, own in zip(powers, on, strict=True)]
         kept, clean = rec.bold, rec.bold
         if rec.kind != "table":
             kept = keep_frames(rec.bold, known, rec.keys)
-            clean = detrend_segments(kept, rec.table, rec.kind, rec.t_r, detrend)
+            clean = list(kept)
+            for rows, part in rec.with_bold(kept, rec.target_names).alike():
+                some = detrend_segments(part.bold, part.table, part.kind, part.t_r, detrend)
+                for i, value in zip(rows, some, strict=True):
+                    clean[i] = value
         scales = recording_scale(clean, rec.keys)
         if rec.kind != "table":
             check_varies([scale for _, scale in scales.values()], rec.target_names)
         targets = standard_targets(clean, scales, rec.keys, known, grid)
         if rec.kind == "recordings" and type(scaler) is PowerScaler:
             scaler = scaler.without_drift(detrend, grid)
-        scaler = scaler.fit(powers, rec.keys)
+        scaler = scaler.fit(powers, rec.keys, grids)
         return cls(
-            scaler.transform(powers, rec.keys, rec.kind), targets, rec.keys, rec.table, rec.kind,
-            grid, scaler, BoldScale.of(recording_scale(kept, rec.keys), scales),
+            scaler.transform(powers, rec.keys, rec.kind, grids), targets, rec.keys, rec.table,
+            rec.kind, grid, scaler, BoldScale.of(recording_scale(kept, rec.keys), scales),
             list(rec.ch_names), list(rec.target_names), rec.info, powers if keeps_raw else None,
-            bands,
+            bands, grids=grids,
         )  # fmt: skip
+
+    @property
+    def on(self) -> list[LowRateGrid]:
+        """Bins and frames of every segment."""
+        return [self.grid] * len(self.powers) if self.grids is None else self.grids
 
     @property
     def masks(self) -> list[np.ndarray]:
@@ -139,6 +152,7 @@ class Paired:
             table=self.table.iloc[list(index)].reset_index(drop=True),
             raw=None if self.raw is None else [self.raw[i] for i in index],
             measured=None if self.measured is None else [self.measured[i] for i in index],
+            grids=None if self.grids is None else [self.grids[i] for i in index],
         )
 
     def of_targets(self, some) -> Paired:
@@ -164,8 +178,9 @@ class Paired:
 
         Raw power must have been kept.
         """
-        scaler = scaler.without_drift(self.scaler.detrend, self.grid).fit(self.raw, self.keys)
-        powers = scaler.transform(self.raw, self.keys, self.kind)
+        scaler = scaler.without_drift(self.scaler.detrend, self.grid)
+        scaler = scaler.fit(self.raw, self.keys, self.grids)
+        powers = scaler.transform(self.raw, self.keys, self.kind, self.grids)
         return replace(self, powers=powers, scaler=scaler)
 
 
@@ -193,7 +208,7 @@ def inner_split(data: Paired, fraction: float, gap: float) -> tuple[Paired, Pair
     """
     if data.kind == "table":
         return None
-    apart = int(np.ceil(max(gap, data.grid.n_lags * data.grid.dt) / data.grid.t_r))
+    apart = [int(np.ceil(max(gap, on.n_lags * on.dt) / on.t_r)) for on in data.on]
     split = _split_recordings if data.kind == "recordings" else _split_windows
     train, valid = split(data, fraction, apart)
     if train is None or train.n_frames < MIN_TRAIN_FRAMES or valid.n_frames < MIN_VALID_FRAMES:
@@ -208,7 +223,7 @@ def inner_blocks(
 
     For data too short for `inner_split`: training frames after a block have seen signal of it.
     """
-    data, apart = stitch(data), int(np.ceil(gap / data.grid.t_r))
+    data = stitch(data)
     lengths = [len(target) for target in data.targets]
     starts = np.cumsum([0, *lengths[:-1]])
     edges = np.linspace(0, sum(lengths), n_blocks + 1).round().astype(int)
@@ -216,6 +231,7 @@ def inner_blocks(
         train, valid = [], []
         for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
             low, high = np.clip((first - start, stop - start), 0, length)
+            apart = int(np.ceil(gap / data.on[i].t_r))
             around = ((0, low - apart), (high + apart, length)) if low < high else ((0, length),)
             train += [(i, a, b) for a, b in around if b - a >= 2]
             valid += [(i, low, high)] if low < high else []
@@ -251,8 +267,9 @@ def _pieces(data: Paired, spans: list[tuple[int, int, int]]) -> Paired:
     """Frames from first to stop of segments, (segment, first, stop) each."""
     powers = []
     for i, first, stop in spans:
-        start = first * data.grid.step
-        powers.append(data.powers[i][..., start : start + data.grid.n_bins(stop - first)])
+        on = data.on[i]
+        start = first * on.step
+        powers.append(data.powers[i][..., start : start + on.n_bins(stop - first)])
     cut = data.with_bold(lambda values: [values[i][first:stop] for i, first, stop in spans])
     rows = [i for i, _, _ in spans]
     return replace(
@@ -264,9 +281,9 @@ def _split_recordings(data, fraction, apart):
     """Cut every recording once."""
     ends = [len(target) for target in data.targets]
     cuts = [round((1 - fraction) * end) for end in ends]
-    if any(cut - apart < 2 or end - cut < 2 for cut, end in zip(cuts, ends, strict=True)):
+    if any(c - a < 2 or end - c < 2 for c, a, end in zip(cuts, apart, ends, strict=True)):
         return None, None
-    train = [(i, 0, cut - apart) for i, cut in enumerate(cuts)]
+    train = [(i, 0, cut - apart[i]) for i, cut in enumerate(cuts)]
     valid = [(i, cut, end) for i, (cut, end) in enumerate(zip(cuts, ends, strict=True))]
     return _pieces(data, train), _pieces(data, valid)
 
@@ -284,7 +301,7 @@ def _split_windows(data, fraction, apart):
         valid += [i for i in rows if first[i] >= cut]
         held = [first[i] for i in rows if first[i] >= cut]
         if held:
-            train += [i for i in rows if stop[i] + apart <= min(held)]
+            train += [i for i in rows if stop[i] + apart[i] <= min(held)]
     if not train or not valid:
         return None, None
     return data.take(train), data.take(valid)
@@ -312,7 +329,7 @@ def stitch(data: Paired) -> Paired:
             power, frames = [data.powers[piece[0]]], [(piece[0], 0)]
             for previous, i in itertools.pairwise(piece):
                 new = stop[i] - stop[previous]
-                power.append(data.powers[i][..., -new * data.grid.step :])
+                power.append(data.powers[i][..., -new * data.on[i].step :])
                 frames.append((i, -new))
             powers.append(np.concatenate(power, axis=-1))
             joints.append(frames)
@@ -322,4 +339,5 @@ def stitch(data: Paired) -> Paired:
     data = data.with_bold(
         lambda values: [np.concatenate([values[i][n:] for i, n in some]) for some in joints]
     )
-    return replace(data, powers=powers, keys=keys, table=table, raw=None)
+    grids = None if data.grids is None else [data.grids[i] for i in rows]
+    return replace(data, powers=powers, keys=keys, table=table, raw=None, grids=grids)

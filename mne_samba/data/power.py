@@ -100,6 +100,10 @@ class BandPower:
         length = self.grid.n_lags * self.grid.dt
         return replace(self, grid=LowRateGrid.from_tr(t_r, length, self.bank.rate))
 
+    def grids(self, rec: Recordings) -> list[LowRateGrid] | None:
+        """Bins of every segment; None where all have those of ``grid``."""
+        return [self.at(t_r).grid for t_r in rec.t_rs] if np.ndim(rec.t_rs) else None
+
     def by_band(self, gradient: np.ndarray) -> np.ndarray:
         """Gradients by features (..., n_bands, n_lags) as those by bands: they are the same."""
         return gradient
@@ -116,12 +120,14 @@ class BandPower:
         Returns ``powers`` (n_channels, n_bands, n_bins), of components where there is a filter.
         """
         memory, out = check_memory(memory), []
-        for segment in rec.segments:
-            compute = partial(self._of_segment, sfreq=rec.sfreq, ch_names=rec.ch_names)
+        grids = self.grids(rec) or [self.grid] * len(rec)
+        for segment, grid in zip(rec.segments, grids, strict=True):
+            own = self if grid == self.grid else replace(self, grid=grid)
+            compute = partial(own._of_segment, sfreq=rec.sfreq, ch_names=rec.ch_names)
             if memory is None:
-                out.append(recent.of(segment, rec.sfreq, self, compute))
+                out.append(recent.of(segment, rec.sfreq, own, compute))
             else:
-                key = power_key(segment, rec.sfreq, self)
+                key = power_key(segment, rec.sfreq, own)
                 out.append(kept(memory, key, partial(compute, segment)))
         return out
 
@@ -302,11 +308,20 @@ class PowerScaler:
                 scale[some] = np.nanstd(self._clean(self._values(powers[0][some])), axis=-1)
         return mean, np.where(scale > 0, scale, 1.0)
 
-    def fit(self, powers: list[np.ndarray], keys: list[tuple]) -> PowerScaler:
-        """Measure every training recording; return the scaler that knows them."""
+    def _on(self, grids: list[LowRateGrid] | None, i: int) -> PowerScaler:
+        """Give the scaler for bins of a segment."""
+        return self if grids is None else replace(self, dt=grids[i].dt)
+
+    def fit(self, powers: list[np.ndarray], keys: list[tuple], grids=None) -> PowerScaler:
+        """Measure every training recording; return the scaler that knows them.
+
+        ``grids`` are bins of every segment where they differ.
+        """
         found = list(dict.fromkeys(keys))
         stats = [
-            self._measure([p for p, k in zip(powers, keys, strict=True) if k == key])
+            self._on(grids, keys.index(key))._measure(
+                [p for p, k in zip(powers, keys, strict=True) if k == key]
+            )
             for key in found
         ]
         mean, scale = (np.stack(parts) for parts in zip(*stats, strict=True))
@@ -318,12 +333,14 @@ class PowerScaler:
         row = self.keys.index(key) if key in self.keys else -1
         return self.mean[row], self.scale[row]
 
-    def transform(self, powers: list[np.ndarray], keys: list[tuple], kind: str) -> list[np.ndarray]:
+    def transform(
+        self, powers: list[np.ndarray], keys: list[tuple], kind: str, grids=None
+    ) -> list[np.ndarray]:
         """Scale segments; bins without signal become the mean (zero)."""
         out = []
         if kind == "windows":
             self._check_units(powers, keys)
-        for power, key in zip(powers, keys, strict=True):
+        for i, (power, key) in enumerate(zip(powers, keys, strict=True)):
             drifts = kind == "recordings" and self.detrend is not None
             own = kind == "recordings" and (not drifts or np.isnan(power[0, 0]).all())
             mean, scale = self._measure([power]) if own else self._of(key)
@@ -332,7 +349,7 @@ class PowerScaler:
             for some in _blocks_of_channels([power]):
                 values = self._values(power[some])
                 if drifts:
-                    values = self._clean(values)
+                    values = self._on(grids, i)._clean(values)
                     mean[some], spread = np.nanmean(values, axis=-1), np.nanstd(values, axis=-1)
                     scale[some] = np.where(spread > 0, spread, 1.0)
                 values = (values - mean[some][..., None]) / scale[some][..., None]

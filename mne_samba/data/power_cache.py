@@ -17,9 +17,10 @@ from .segments import Segment
 _FORMAT = 1
 # Bytes of signal that are read at once.
 _BLOCK_BYTES = 1 << 20
-# Numbers of a signal up to which this process keeps its power, and bytes that it keeps in all: of
-# long recordings one fit is long, and memory is short.
-_SHORT, _KEPT_BYTES = 2e7, 64e6
+# Numbers of a signal up to which it is held while its power is measured, up to which this process
+# keeps its power, and bytes that it keeps in all: of long recordings one fit is long, and memory is
+# short.
+_HELD, _SHORT, _KEPT_BYTES = 5e5, 2e7, 64e6
 
 
 def check_memory(memory):
@@ -65,11 +66,13 @@ class Recent:
 
     def of(self, segment: Segment, sfreq: float, measure, compute) -> np.ndarray:
         """Return what ``compute(segment)`` gives, or gave for the same signal: read only."""
-        if segment.n_times * len(segment.read(0, 1)) > _SHORT:
+        size = segment.n_times * len(segment.read(0, 1))
+        if size > _SHORT:
             return compute(segment)
-        # Read once, for the key and for what is computed.
-        data = segment.read(0, segment.n_times)
-        segment = replace(segment, read=lambda first, stop: data[:, first:stop])
+        if size <= _HELD:
+            # Read once, for the key and for what is computed.
+            data = segment.read(0, segment.n_times)
+            segment = replace(segment, read=lambda first, stop: data[:, first:stop])
         key = power_key(segment, sfreq, measure)
         with self._lock:
             if key in self._kept:

@@ -9,7 +9,7 @@ import mne
 import numpy as np
 import pandas as pd
 
-from .._checks import check_number, check_option
+from .._checks import check_number, check_option, several_t_r
 from ..arrays import array
 from .segments import Segment
 
@@ -24,7 +24,7 @@ class Layout:
     _own_dims = ("n_channels",)  # models may see components of these channels
 
     kind: str  # what one sample was: "windows", "recordings" or "table"
-    t_r: float  # seconds between frames
+    t_r: float  # seconds between frames, the least where they differ
     sfreq: float
     ch_names: list[str] = array("n_channels")
     target_names: list[str] = array("n_targets")
@@ -35,6 +35,9 @@ class Layout:
     channel_types: list[str] | None = array("n_channels", optional=True)
     positions: np.ndarray | None = array("n_channels", 3, optional=True, may_be_nan=True)
     bands: Mapping[str, Sequence[float]] | None = None  # of power measured elsewhere, as below
+    t_rs: list[float] | None = None  # all that fit saw, where they differ
+    # Places in m of source and detector of regions that are channels of fNIRS.
+    optodes: np.ndarray | None = array("n_targets", 6, optional=True, may_be_nan=True)
 
     def check(self) -> None:
         """Refuse what no input has, as read from a file."""
@@ -46,6 +49,8 @@ class Layout:
             raise ValueError("ch_names must not be empty.")
         if (self.channel_types is None) != (self.positions is None):
             raise ValueError("channel_types and positions belong together.")
+        for t_r in self.t_rs or ():
+            check_number(t_r, "t_rs", low=0, low_open=True)
         _ = self.info  # mne knows which types there are
 
     @property
@@ -74,7 +79,7 @@ class Recordings:
     ch_names: list[str]
     info: mne.Info | None  # of the channels; None for arrays
     table: pd.DataFrame  # subject, run, recording, onset and frame of every segment
-    t_r: float  # seconds between frames
+    t_rs: float | list[float]  # seconds between frames; of every segment, where they differ
     bold: list[np.ndarray] | None = None
     target_names: list[str] | None = None
     single: bool = False  # whether one recording was given outside a list
@@ -84,6 +89,7 @@ class Recordings:
     # Where segments hold power that was measured elsewhere, their bands: name to (low, high) in Hz,
     # () where not known. Rows of segments are then the bands of one channel after the other.
     bands: Mapping[str, Sequence[float]] | None = None
+    optodes: np.ndarray | None = None  # (n_targets, 6), as in `Layout`
 
     def __len__(self) -> int:
         return len(self.segments)
@@ -93,6 +99,42 @@ class Recordings:
         """The recording that each segment comes from, as a hashable key."""
         columns = self.table[["subject", "run", "recording"]]
         return [tuple(str(value) for value in row) for row in columns.itertuples(index=False)]
+
+    @property
+    def t_r(self) -> float:
+        """Seconds between frames, where all segments have the same."""
+        if np.ndim(self.t_rs):
+            raise ValueError(
+                f"The recordings have {several_t_r(self.t_rs)}, but one t_r is needed here: "
+                'SambaTranslator with model="samba" or "core" fits several together; for others '
+                "bring them to one (mne_samba.io.harmonize)."
+            )
+        return self.t_rs
+
+    @property
+    def shortest_t_r(self) -> float:
+        """Least seconds between frames of a segment."""
+        return float(np.min(self.t_rs))
+
+    def alike(self) -> list[tuple[list[int], Recordings]]:
+        """Segments of each repetition time, and their places among all."""
+        if not np.ndim(self.t_rs):
+            return [(list(range(len(self))), self)]
+        found = []
+        for t_r in dict.fromkeys(self.t_rs):
+            rows = [i for i, own in enumerate(self.t_rs) if own == t_r]
+            found.append((rows, replace(self.take(rows), t_rs=t_r)))
+        return found
+
+    def take(self, rows: list[int]) -> Recordings:
+        """Keep some segments."""
+        return replace(
+            self,
+            segments=[self.segments[i] for i in rows],
+            bold=None if self.bold is None else [self.bold[i] for i in rows],
+            t_rs=[self.t_rs[i] for i in rows] if np.ndim(self.t_rs) else self.t_rs,
+            table=self.table.iloc[rows].reset_index(drop=True),
+        )
 
     @property
     def n_frames(self) -> list[int]:
@@ -119,12 +161,13 @@ class Recordings:
             types = [str(kind) for kind in self.info.get_channel_types()]
             positions = np.array([channel["loc"][:3] for channel in self.info["chs"]])
         return Layout(
-            kind=self.kind, t_r=self.t_r, sfreq=self.sfreq, ch_names=list(self.ch_names),
+            kind=self.kind, t_r=self.shortest_t_r, sfreq=self.sfreq, ch_names=list(self.ch_names),
             target_names=list(self.target_names or ()),
             n_frames=self.segments[0].n_frames if self.kind == "windows" else n_frames,
             window_start=float(self.segments[0].frame_start), one_target=self.one_target,
             named=self.named,
             channel_types=types, positions=positions, bands=self.bands,
+            t_rs=sorted(set(self.t_rs)) if np.ndim(self.t_rs) else None, optodes=self.optodes,
         )  # fmt: skip
 
     def as_drives(self) -> Recordings:

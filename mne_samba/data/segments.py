@@ -58,7 +58,7 @@ class Segment:
 class FrameGrid:
     """Where frames lie in a recording, and how its signal is to be read."""
 
-    t_r: float
+    t_r: float | list[float]  # of every segment, where they differ
     sfreq: float | None = None
     tmin: float | None = None
     first_volume: float = 0.0

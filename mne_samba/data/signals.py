@@ -8,7 +8,14 @@ import mne
 import numpy as np
 import pandas as pd
 
-from .._checks import as_float_array, check_finite, check_number, check_window_frames, frames_fit
+from .._checks import (
+    as_float_array,
+    check_finite,
+    check_number,
+    check_window_frames,
+    frames_fit,
+    several_t_r,
+)
 from ..metrics import recording_labels
 from .channels import align, bad_spans, check_same_rate, common_channels
 from .cuts import check_uncut
@@ -78,7 +85,7 @@ def _placed(table: pd.DataFrame, t_r: float) -> pd.DataFrame:
     if pd.DataFrame({"label": label, "onset": onset}).duplicated().any():
         return table
     earliest = pd.Series(onset).groupby(label).transform("min").to_numpy()
-    return table.assign(frame=np.rint((onset - earliest) / t_r).astype(int))
+    return table.assign(frame=np.rint((onset - earliest) / np.asarray(t_r)).astype(int))
 
 
 def read_signals(
@@ -126,6 +133,11 @@ def _read_windows(
     array, grid, n_frames, ch_names, name, window_frames, drive=None, may_be_nan=False
 ) -> Recordings:
     sfreq = _need_sfreq(grid, name)
+    if np.ndim(grid.t_r):
+        raise ValueError(
+            f"{name} is one array of windows, but they have {several_t_r(grid.t_r)}: give Epochs "
+            "of make_windows, a list of them, or recordings."
+        )
     if drive is not None and drive.frame_start is not None:
         grid = replace(grid, tmin=-drive.frame_start)
     if 0 in array.shape:
@@ -163,6 +175,7 @@ def _read_windows(
 def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
     expected = ch_names or common_channels(X, grid, name)
     segments, tables, sfreq, info = [], [], float(X[0].info["sfreq"]), None
+    total = sum(len(epochs) for epochs in X)
     for epochs in X:
         if len(epochs) == 0:
             continue
@@ -181,16 +194,26 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
         data = np.insert(data, lacks - np.arange(len(lacks)), 0.0, axis=1)
         duration = data.shape[2] / sfreq
         start = -float(epochs.tmin)
-        frames = n_frames if n_frames is not None else count_frames(duration, start, grid.t_r)
-        check_window_frames(frames, start, grid.t_r, duration, name)
+        t_rs = np.broadcast_to(grid.t_r, total)[len(segments) : len(segments) + len(data)]
+        frames = n_frames
+        if n_frames is None:
+            frames = min(count_frames(duration, start, float(t_r)) for t_r in t_rs)
+        check_window_frames(frames, start, float(max(t_rs)), duration, name)
+        late = _late(epochs.metadata, len(data), frames)
         segments += [
             Segment(
-                _array_reader(d), data.shape[2], start, grid.t_r, frames, late=late, lacks=lacks
+                _array_reader(d), data.shape[2], start, float(t_r), frames, late=own, lacks=lacks
             )
-            for d, late in zip(data, _late(epochs.metadata, len(data), frames), strict=True)
+            for d, t_r, own in zip(data, t_rs, late, strict=True)
         ]
         tables.append(segment_table(len(epochs), "windows", epochs.metadata))
     table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
+    t_rs = pd.Series(np.broadcast_to(grid.t_r, len(table)))
+    if t_rs.groupby(recording_labels(table)[0]).nunique().max() > 1:
+        raise ValueError(
+            f"Windows of {name} have {several_t_r(grid.t_r)}, but the same subject, run and "
+            "recording: name these where windows are cut, make_windows(..., subject=..., run=...)."
+        )
     regions = told_regions([epochs.metadata for epochs in X], name)
     names = list(expected or info["ch_names"])
     return Recordings("windows", segments, sfreq, names, info, table, grid.t_r, None, regions)
@@ -254,7 +277,7 @@ def _recording_segment(read, n_times, sfreq, times, name, grid, **spans) -> Segm
 def _of_recording(grid: FrameGrid, i: int, n: int) -> FrameGrid:
     """Grid of one recording, where some of its numbers are lists."""
     refuse_shared_times(grid.volume_event, n)
-    own = {"first_volume": grid.first_volume, "n_dummy": grid.n_dummy}
+    own = {"first_volume": grid.first_volume, "n_dummy": grid.n_dummy, "t_r": grid.t_r}
     own = {name: value for name, value in own.items() if np.ndim(value)}
     for name, value in own.items():
         if len(value) != n:
@@ -326,7 +349,7 @@ def _read_recordings(X, grid, n_frames, ch_names, name, given: Given) -> Recordi
         if len(times) and array.shape[1] < times[-1] * sfreq <= array.shape[0]:
             raise ValueError(
                 f"{called} has shape {array.shape}: {array.shape[1]} samples do not hold "
-                f"{len(times)} frames of {grid.t_r:g} s, but {array.shape[0]} would. Expected "
+                f"{len(times)} frames of {one.t_r:g} s, but {array.shape[0]} would. Expected "
                 "(n_channels, n_times): transpose it."
             )
         read, n_times = _array_reader(array), array.shape[1]
@@ -339,9 +362,12 @@ def _read_recordings(X, grid, n_frames, ch_names, name, given: Given) -> Recordi
 
 def check_made_for(given: Given, n_frames: int, t_r: float) -> None:
     """Refuse BOLD with other frames than those that `make_windows` cut the windows for."""
+    first = 0
     for epochs in given.items if given.is_mne else ():
         table = epochs.metadata
-        for column, value, unit in (("t_r", t_r, " s"), ("n_frames", n_frames, "")):
+        own = t_r[first : first + len(epochs)] if np.ndim(t_r) else t_r
+        first += len(epochs)
+        for column, value, unit in (("t_r", own, " s"), ("n_frames", n_frames, "")):
             if table is None or column not in table or not len(table):
                 continue
             made = table[column].to_numpy()

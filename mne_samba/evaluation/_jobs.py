@@ -112,7 +112,9 @@ def run_job(job: Job, samples: Samples, random_state: int | None) -> list:
             extra = {}
             if samples.groups is not None and "groups" in signature(estimator.fit).parameters:
                 extra["groups"] = np.asarray(samples.groups)[job.train]
+            _set_t_r(estimator, samples, job.train)
             estimator.fit(*samples.given(job.train, bold), **extra)
+            _set_t_r(estimator, samples, job.test)
             tested = [samples.bold[row] for row in job.test]
             if samples.back and samples.table is not None:
                 method = reader_of(estimator).detrend
@@ -121,6 +123,14 @@ def run_job(job: Job, samples: Samples, random_state: int | None) -> list:
             return _predicted(estimator.predict(X), samples, job.test)
     finally:
         torch.set_num_threads(threads)
+
+
+def _set_t_r(estimator, samples: Samples, rows: np.ndarray) -> None:
+    """Tell an estimator the seconds between frames of recordings, where they differ."""
+    if samples.table is None and np.ptp(samples.t_r) > 0:
+        names = [name for name in estimator.get_params() if name.split("__")[-1] == "t_r"]
+        t_r = [float(samples.t_r[samples.label[row]]) for row in rows]
+        estimator.set_params(**dict.fromkeys(names, t_r))
 
 
 def fingerprint(samples: Samples) -> str:

@@ -83,7 +83,7 @@ def modality_contributions(
         for block in range(-1, _BLOCKS):
             kept = [k & (own != block) for k, own in zip(known, blocks, strict=True)]
             out.append(score_frames(
-                rec.bold, pred, rec.table, rec.kind, t_r=rec.t_r,
+                rec.bold, pred, rec.table, rec.kind, t_r=rec.t_rs,
                 detrend=model._reader().detrend, metric=metric, known=kept,
             ))  # fmt: skip
         return np.array(out)

@@ -272,7 +272,7 @@ def fit_double_gamma(times, responses, bounds="human"):
         Seconds.
     responses : array of shape (n_responses, n_times)
         Sampled responses, of either sign.
-    bounds : {"human", "fast"} or pair of arrays of shape (6,)
+    bounds : {"human", "fnirs", "fast"} or pair of arrays of shape (6,)
         Bounds of the parameters.
 
     Returns

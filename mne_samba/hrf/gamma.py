@@ -25,6 +25,11 @@ HRF_BOUNDS = {
         np.array([1.5, 3.0, 0.1, 0.1, 1.0, 0.0]),
         np.array([20.0, 34.0, 4.0, 4.0, 10.0, 9.0]),
     ),
+    # Of haemoglobin: peaks of the deoxygenated may come seconds after those of the oxygenated.
+    "fnirs": (
+        np.array([1.5, 3.0, 0.1, 0.1, 1.0, 0.0]),
+        np.array([20.0, 34.0, 4.0, 4.0, 10.0, 9.0]),
+    ),
     "fast": (
         np.array([0.5, 1.0, 0.03, 0.05, 1.0, 0.0]),
         np.array([20.0, 34.0, 2.0, 3.0, 10.0, 9.0]),
@@ -219,7 +224,7 @@ def canonical_params(bounds="human"):
 
     Parameters
     ----------
-    bounds : {"human", "fast"} or pair of arrays
+    bounds : {"human", "fnirs", "fast"} or pair of arrays
         Preset (or explicit bounds, which are taken as human).
 
     Returns

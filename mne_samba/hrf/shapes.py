@@ -8,6 +8,7 @@ from .gamma import check_bounds, double_gamma, double_gamma_at, find_peak, prese
 # Plausible shapes per preset, in seconds; the undershoot's lag counts from the peak.
 _SHAPES = {
     "human": {"peak": (2.0, 9.0), "fwhm": (2.0, 9.0), "undershoot_lag": (3.0, 15.0)},
+    "fnirs": {"peak": (2.0, 12.0), "fwhm": (2.0, 12.0), "undershoot_lag": (3.0, 15.0)},
     "fast": {"peak": (0.5, 4.0), "fwhm": (0.5, 5.0), "undershoot_lag": (1.0, 8.0)},
 }
 _MAX_UNDERSHOOT_RATIO = 0.6
@@ -106,14 +107,15 @@ def hrf_summary(params, duration=_DURATION):
 def hrf_dictionary(n, bounds="human", random_state=0):
     """Draw random, physiologically plausible double-gamma responses.
 
-    Shapes rise to one peak (2 to 9 s for people, 0.5 to 4 s for ``"fast"``), have a plausible width
-    and an undershoot of at most 0.6 of the peak; within that they differ as the bounds allow.
+    Shapes rise to one peak (2 to 9 s for people, to 12 s for haemoglobin, ``"fnirs"``, 0.5 to 4 s
+    for ``"fast"``), have a plausible width and an undershoot of at most 0.6 of the peak; within
+    that they differ as the bounds allow.
 
     Parameters
     ----------
     n : int
         Number of responses.
-    bounds : {"human", "fast"} or pair of arrays of shape (6,)
+    bounds : {"human", "fnirs", "fast"} or pair of arrays of shape (6,)
         Bounds of the parameters.
     random_state : int or numpy.random.Generator
         Seed of what is drawn: the same seed, the same numbers.
@@ -179,7 +181,7 @@ def hrf_basis(times, n_basis=8, *, bounds="human", n_dictionary=2000, random_sta
         Seconds.
     n_basis : int
         Number of components.
-    bounds : {"human", "fast"} or pair of arrays of shape (6,)
+    bounds : {"human", "fnirs", "fast"} or pair of arrays of shape (6,)
         Bounds of the dictionary.
     n_dictionary : int
         Number of random responses.

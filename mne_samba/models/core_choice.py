@@ -221,7 +221,7 @@ def _choose_bands(choice: Choice, parts) -> Choice:
     if choice.some is None or draw(data, options.seed) is not None:
         choice = choice.of_part(parts[0])
     start = choice.some if choice.part is None else choice.part
-    shared = validated_correlation(start.predict(parts[1].powers), parts[1])
+    shared = validated_correlation(start.predict(parts[1].powers, parts[1].grids), parts[1])
     few = draw(data, options.seed, _FEW)
     own, core = _held_out(options, parts, few, True)
     gain = own - (shared if few is None else shared[few])
@@ -279,7 +279,7 @@ def _choose_response(choice: Choice, parts) -> Choice:
             # In nats per target, of which a few are no reason.
             found[family] = core.elbo[-1:] / part.n_targets - _MARGIN * (family != FAMILIES[0])
         else:
-            found[family] = validated_correlation(core.predict(held.powers), held)
+            found[family] = validated_correlation(core.predict(held.powers, held.grids), held)
     gains = {family: mean_and_error(score - found[usual]) for family, score in found.items()}
     logger.debug("Responses against %s: %s.", usual, gains)
     best = max(gains, key=lambda family: gains[family][0] - 2 * gains[family][1])
@@ -332,7 +332,7 @@ def _held_out(options, parts, some=None, own_bands=False) -> tuple[np.ndarray, C
     """Correlation (n_drawn,) of some targets on held-out frames, and their core."""
     part, held = parts if some is None else (data.of_targets(some) for data in parts)
     core = _fit(options, part, own_bands, **_ROUGH)
-    return validated_correlation(core.predict(held.powers), held), core
+    return validated_correlation(core.predict(held.powers, held.grids), held), core
 
 
 def _in_blocks(
@@ -357,7 +357,7 @@ def correlation_in_blocks(data: Paired, options: CoreOptions, n_blocks: int) -> 
 
 def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:
     """Correlation (n_targets,) over blocks, each predicted by the core that has not seen it."""
-    frames = [frame for core, held in blocks for frame in core.predict(held.powers)]
+    frames = [frame for core, held in blocks for frame in core.predict(held.powers, held.grids)]
     targets = [target for _, held in blocks for target in held.targets]
     keys = [key for _, held in blocks for key in held.keys]
     return validated_correlation(frames, replace(data, targets=targets, keys=keys))
@@ -387,6 +387,9 @@ def _fit(
         )
     method = fit_own_bands if own_bands else fit_core
 
+    if data.grids is not None:
+        fit_options |= {"grids": data.grids, "n_lags": data.grid.n_lags}
+
     def fit(targets):
         return method(
             powers, targets, data.masks, dt=data.grid.dt, step=data.grid.step,
@@ -394,7 +397,7 @@ def _fit(
             init=previous, start=start, **fit_options,
         )  # fmt: skip
 
-    core = fit_with_missing(fit, powers, data.targets)
+    core = fit_with_missing(fit, powers, data.targets, data.grids)
     if not options.band_attention:
         core = _all_bands(core, n_bands)
     logger.debug("Linear core: %s map, noise autocorrelation %.2f.", core.map_prior, core.ar)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mne.utils import logger
 
+from .._checks import several_t_r
 from ..arrays import array
 from ..core import Core
 from ..data.paired import Paired
@@ -110,16 +111,28 @@ class Corrections(Training):
 
     grid: LowRateGrid
     table: bool  # whether data are a table
+    several: bool = False  # whether times between frames differ
 
     @classmethod
     def of(cls, model, trainer: Trainer, data: Paired) -> Corrections:
         """Corrections of a model, for a kind of data."""
-        return cls(model, trainer, Windowing.of(trainer, data), data.grid, data.kind == "table")
+        several = data.grids is not None
+        if several and getattr(model, "corrections", None) == "always":
+            raise ValueError(
+                f"{several_t_r([on.t_r for on in data.on])} were given, but networks are trained "
+                'on frames of one: set corrections="auto" (the core alone), or bring recordings to '
+                "one t_r (mne_samba.io.harmonize)."
+            )
+        return cls(model, trainer, Windowing.of(trainer, data), data.grid, data.kind == "table",
+                   several)  # fmt: skip
 
     @property
     def trained(self) -> bool:
-        """Whether there are corrections: rows of a table have neither order nor history."""
-        return super().trained and not self.table
+        """Whether there are corrections.
+
+        Rows of a table have neither order nor history, and a network has one time between frames.
+        """
+        return super().trained and not self.table and not self.several
 
     def graphs(self, data: Paired) -> Graphs:
         """Graphs of data: a core, which attends along none, shows nearest neighbours."""
@@ -161,7 +174,7 @@ class Corrections(Training):
         """Train corrections on a part, and judge them on the held-out rest; ``some`` (n_drawn,)."""
         # What is held out must not choose neighbours either.
         network, _ = self.build(core, self.graphs(part) if self.trained else None)
-        linear = self.windowing.predict(core_of(network), held.powers)
+        linear = self.windowing.predict(core_of(network), held.powers, held.grids)
         shrunk = np.full(held.n_targets, validated_shrinkage(linear, held))
         worth = bool(network.corrections())
         if worth and not self.always and part.n_frames * self.grid.t_r < _SHORT:
@@ -216,7 +229,7 @@ class Corrections(Training):
 
 def judge_blocks(data: Paired, blocks: list[tuple[Core, Paired]], trainer: Trainer) -> Judgement:
     """Judge cores of data too short to hold out one part: each on the block it has not seen."""
-    predicted = [core.predict(held.powers) for core, held in blocks]
+    predicted = [core.predict(held.powers, held.grids) for core, held in blocks]
     frames = [frame for some in predicted for frame in some]
     targets = [target for _, held in blocks for target in held.targets]
     shrinkage = validated_shrinkage(frames, replace(data, targets=targets))

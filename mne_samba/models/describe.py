@@ -10,6 +10,7 @@ from ..data.paired import Paired
 from ..hrf import HRF_PARAMS, convolve_frames, double_gamma, hrf_summary
 from ..nn.samba import SambaNet
 from .network import Network
+from .windows import at_grid
 
 # Responses are published on this grid, in seconds.
 _STEP = 0.1
@@ -112,11 +113,12 @@ def activation_patterns(
     changes of standardised band power that go with one standard deviation of a prediction (Haufe et
     al. 2014, NeuroImage 87).
     """
-    kernel = module.response().detach().cpu().double().mean(dim=0)
     total, count, power_sum, pred_sum, square = 0.0, 0, 0.0, 0.0, 0.0
-    for power, pred, mask in zip(data.powers, predictions, data.masks, strict=True):
+    for power, pred, mask, on in zip(data.powers, predictions, data.masks, data.on, strict=True):
+        own = at_grid(module, on)
+        kernel = own.response().detach().cpu().double().mean(dim=0)
         flat = torch.as_tensor(power, dtype=torch.float64).flatten(0, 1)
-        seen = convolve_frames(flat, kernel, module.step).numpy()[:, mask] * module.dt
+        seen = convolve_frames(flat, kernel, own.step).numpy()[:, mask] * own.dt
         pred = np.asarray(pred, dtype=np.float64)[mask]
         total = total + seen @ pred
         power_sum, pred_sum = power_sum + seen.sum(axis=1), pred_sum + pred.sum(axis=0)

@@ -12,7 +12,7 @@ from ..arrays import array
 from ..core import Core
 from ..data.paired import Paired
 from ..data.power import LowRateGrid
-from ..hrf import convolve_frames, double_gamma
+from ..hrf import convolve_frames
 
 
 def model_variance(core: Core, power: np.ndarray, grid: LowRateGrid | None = None) -> np.ndarray:
@@ -22,12 +22,10 @@ def model_variance(core: Core, power: np.ndarray, grid: LowRateGrid | None = Non
     posterior, and drives after the mean response: this is a summary of how much more the model
     doubts itself in some frames than in others.
     """
-    kernel, step, dt = core.kernel.mean(axis=0), core.step, core.dt
-    if grid is not None and (grid.step, grid.dt) != (step, dt):
-        lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
-        kernel = double_gamma(lags, core.hrf_params).mean(axis=0)
-        step, dt = grid.step, grid.dt
-    kernel = torch.as_tensor(kernel)
+    kernel, step, dt = core.kernel, core.step, core.dt
+    if grid is not None:
+        kernel, step, dt = core.kernel_at(grid.n_lags, grid.dt), grid.step, grid.dt
+    kernel = torch.as_tensor(kernel.mean(axis=0))
 
     def spread(drives, variance):
         seen = convolve_frames(torch.as_tensor(drives), kernel, step).numpy() * dt
@@ -54,6 +52,15 @@ class HeldOut:
     variance: np.ndarray = array("n_held_frames", "n_targets")  # under the posterior
     # Variance of the slow drift that was removed before training.
     drift: np.ndarray = array("n_targets")
+    # Seconds between frames of the recording that a frame is from, where they differ.
+    t_r: np.ndarray | None = array("n_held_frames", optional=True)
+
+    def at(self, t_r: float | None) -> HeldOut:
+        """Frames of one time between frames alone, where there are such."""
+        if self.t_r is None or t_r is None or not (self.t_r == t_r).any():
+            return self
+        rows = self.t_r == t_r
+        return replace(self, residuals=self.residuals[rows], variance=self.variance[rows], t_r=None)
 
     @property
     def noise(self) -> np.ndarray:
@@ -67,7 +74,8 @@ class HeldOut:
 
     def std(self, core: Core, power: np.ndarray, grid: LowRateGrid | None = None) -> np.ndarray:
         """Return the spread (n_frames, n_targets) of measured frames around predicted ones."""
-        return np.sqrt(model_variance(core, power, grid) + self.noise + self.drift)
+        noise = self.at(None if grid is None else grid.t_r).noise
+        return np.sqrt(model_variance(core, power, grid) + noise + self.drift)
 
     def quantile(self, coverage: float) -> np.ndarray:
         """Half-width (n_targets,) of intervals in units of the standard deviation."""
@@ -80,20 +88,28 @@ def held_out(core: Core | None, data: Paired, frames: list[np.ndarray]) -> HeldO
 
     Without a core, which alone has a posterior, there is none.
     """
-    residuals, variance = [], []
+    residuals, variance, t_r = [], [], []
     # Intervals are to hold what will be measured, heavy tails included.
     measured = data.as_measured().targets
-    for power, target, frame, mask in zip(data.powers, measured, frames, data.masks, strict=True):
+    segments = zip(data.powers, measured, frames, data.masks, data.on, strict=True)
+    for power, target, frame, mask, on in segments:
         residuals.append((target - frame)[mask])
-        spread = np.zeros(target.shape) if core is None else model_variance(core, power)
+        grid = None if data.grids is None else on
+        spread = np.zeros(target.shape) if core is None else model_variance(core, power, grid)
         variance.append(spread[mask])
-    return HeldOut(np.concatenate(residuals), np.concatenate(variance), data.scale.drift)
+        t_r.append(np.full(int(mask.sum()), on.t_r))
+    return HeldOut(
+        np.concatenate(residuals), np.concatenate(variance), data.scale.drift,
+        None if data.grids is None else np.concatenate(t_r),
+    )  # fmt: skip
 
 
 def joined(parts: list[HeldOut]) -> HeldOut:
     """Join what was held out in turn."""
-    residuals, variance = ([getattr(p, name) for p in parts] for name in ("residuals", "variance"))
-    return replace(parts[0], residuals=np.concatenate(residuals), variance=np.concatenate(variance))
+    names = ["residuals", "variance", *(["t_r"] if parts[0].t_r is not None else [])]
+    return replace(
+        parts[0], **{name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
+    )
 
 
 def check_coverage(coverage) -> float:

@@ -77,8 +77,8 @@ class FittedPaper:
         spread = np.sqrt(self.held.noise + self.held.drift)
         return [np.tile(spread, (power.shape[-1] - grid.n_lags + 1, 1)) for power in powers]
 
-    def quantile(self, coverage: float) -> np.ndarray:
-        """Half-width (n_targets,) of intervals in units of the standard deviation."""
+    def quantile(self, coverage: float, t_r: float | None = None) -> np.ndarray:
+        """Half-width (n_targets,) of intervals, of the one ``t_r`` there is, in units of `std`."""
         return self.held.quantile(coverage)
 
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
@@ -119,8 +119,9 @@ class PaperModel(BaseEstimator):
         Response of every node: six learnt parameters, or the canonical ones.
     hrf_length : float
         Seconds that a response lasts.
-    hrf_bounds : "human" | "fast"
-        Preset of bounds of the six parameters; "fast": peaks after 0.5 to 4 s, as in rodents.
+    hrf_bounds : "human" | "fnirs" | "fast"
+        Preset of bounds of the six parameters; "fnirs": of haemoglobin, peaks to 12 s; "fast":
+        peaks after 0.5 to 4 s, as in rodents.
     band_attention : bool
         Learn attention over levels per node; False weighs them equally.
     graph : str | array | callable | None

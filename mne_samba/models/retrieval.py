@@ -51,6 +51,10 @@ class MatchedFilter:
         """Measure training data and predictions of them; None for tables, which have no windows."""
         if data.kind == "table":
             return None
+        if data.grids is not None:
+            # Memory over frames is that of one time between them.
+            rows = [i for i, on in enumerate(data.grids) if on == data.grid]
+            data, frames = data.take(rows), [frames[i] for i in rows]
         seen = zip(data.targets, data.masks, strict=True)
         # Regions that a recording lacks stand at their mean.
         targets = [np.where(m[:, None], np.nan_to_num(t), np.nan) for t, m in seen]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .._checks import check_number, check_option
 from ..core.robust import LOSSES
 from ..data.paired import Paired
@@ -65,7 +67,9 @@ class CoreModel(CoreBased):
         if rec.kind == "table":
             return TableRows()
         bank = bank_for(self.bands, rec)
-        return BandPower(bank, LowRateGrid.from_tr(rec.t_r, float(self.hrf_length), bank.rate))
+        t_rs = np.atleast_1d(rec.t_rs)
+        grids = [LowRateGrid.from_tr(float(t_r), float(self.hrf_length), bank.rate) for t_r in t_rs]
+        return BandPower(bank, min(grids, key=lambda grid: grid.dt))
 
     @property
     def unmix_of_nodes(self) -> str | None:
@@ -126,8 +130,10 @@ class SambaModel(CoreModel):
         six parameters unless held-out frames prefer another.
     hrf_length : float
         Seconds that a response lasts.
-    hrf_bounds : "human" | "fast"
-        Preset of bounds of the six parameters; "fast": peaks after 0.5 to 4 s, as in rodents.
+    hrf_bounds : "human" | "fnirs" | "fast"
+        Preset of bounds of the six parameters. "fnirs": peaks to 12 s, for haemoglobin, of which
+        the deoxygenated may follow seconds after the oxygenated [1]_; "fast": peaks after 0.5 to
+        4 s, as in rodents.
     map_prior : "auto" | "sparse" | "ard" | "gaussian"
         Prior of the map from nodes to regions.
     band_attention : bool
@@ -153,6 +159,11 @@ class SambaModel(CoreModel):
     --------
     CoreModel : The linear core alone.
     PaperModel : The published network.
+
+    References
+    ----------
+    .. [1] Huppert T. J. et al. A temporal comparison of BOLD, ASL, and NIRS hemodynamic responses
+       to motor stimuli in adult humans. NeuroImage 29 (2006).
 
     Examples
     --------

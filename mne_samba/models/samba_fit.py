@@ -70,9 +70,9 @@ class FittedSamba:
         """Spread (n_frames, n_targets) of measured frames around predicted ones."""
         return [self.judgement.held.std(self.core, power, grid) for power in powers]
 
-    def quantile(self, coverage: float) -> np.ndarray:
+    def quantile(self, coverage: float, t_r: float | None = None) -> np.ndarray:
         """Half-width (n_targets,) of intervals in units of the standard deviation."""
-        return self.judgement.held.quantile(coverage)
+        return self.judgement.held.at(t_r).quantile(coverage)
 
     @property
     def net(self):
@@ -150,7 +150,7 @@ def _choose(
         else:
             choice = choice.of_part(parts[0])
         core = choice.fitted or choice.part
-        return choice, core.predict(choice.data.powers)
+        return choice, core.predict(choice.data.powers, choice.data.grids)
 
     def better(squared, robust):
         scores = []
@@ -159,7 +159,8 @@ def _choose(
             if parts is None:
                 return True
             held = parts[1].as_measured()
-            scores.append(validated_correlation(choice.part.predict(held.powers), held))
+            frames = choice.part.predict(held.powers, held.grids)
+            scores.append(validated_correlation(frames, held))
         return clearly_better(*scores)
 
     choice, weights = fit_robustly(fit, data.targets, loss, better)
@@ -167,7 +168,8 @@ def _choose(
         return choice, weights
     # What the part predicts lies far from some frames that it has not seen: the last fit to all
     # draws them towards its own predictions, which the part must not see.
-    targets, weights = drawn_in(data.targets, choice.whole().predict(choice.data.powers), biweight)
+    predicted = choice.whole().predict(choice.data.powers, choice.data.grids)
+    targets, weights = drawn_in(data.targets, predicted, biweight)
     again = choice.again(choice.data.without_tails(targets))
     return replace(choice, fitted=again.whole()), weights
 
@@ -200,10 +202,10 @@ def _fit_chosen(
         graphs = _attended(graphs, module, data)
     if judgement.output_scale is None:
         judgement = replace(judgement, output_scale=np.ones(data.n_targets))
-    frames = windowing.predict(module, data.powers)
+    frames = windowing.predict(module, data.powers, data.grids)
     frames = [frame * judgement.output_scale for frame in frames]
     if stack is not None:
-        frames = stack.mix(frames, data.powers, data.grid)
+        frames = stack.mix(frames, data.powers, data.grid, data.grids)
     if judgement.held is None:
         logger.info("Too short to hold frames out: intervals come from training residuals.")
         judgement = replace(judgement, held=held_out(core, data, frames))

@@ -37,9 +37,11 @@ class Stack:
     share: np.ndarray = array("n_targets")
     scale: float = 1.0  # slope of measured on mixed held-out frames, at most 1
 
-    def mix(self, frames: list[np.ndarray], powers, grid: LowRateGrid) -> list[np.ndarray]:
+    def mix(
+        self, frames: list[np.ndarray], powers, grid: LowRateGrid, grids=None
+    ) -> list[np.ndarray]:
         """Mix frames (n_frames, n_targets) of the model with those of free responses."""
-        pairs = zip(frames, _frames(self.free, powers, grid), strict=True)
+        pairs = zip(frames, _frames(self.free, powers, grid, grids), strict=True)
         mixed = [(1 - self.share) * frame + self.share * other for frame, other in pairs]
         return [self.scale * frame for frame in mixed]
 
@@ -70,18 +72,20 @@ def choose_stack(
     if judgement.held is None or data.grid.n_lags == 1:
         return None, judgement
     folds = list(inner_blocks(data)) if parts is None else [parts]
-    fits = [_fit(part, options, core.ar) for core, (part, _) in zip(cores, folds, strict=True)]
+    pairs = zip(cores, folds, strict=True)
+    fits = [_fit(part, options, core.noise_of_frames) for core, (part, _) in pairs]
     if any(fit is None for fit in fits):
         logger.debug("Free responses of all drives are too many to try.")
         return None, judgement
     held, frames = [], []
     for free, (_, block) in zip(fits, folds, strict=True):
         held += zip(block.as_measured().targets, block.masks, strict=True)
-        frames += _frames(free, block.powers, block.grid)
+        frames += _frames(free, block.powers, block.grid, block.grids)
     measured = np.concatenate([y[mask] for y, mask in held])
     other = np.concatenate([f[mask] for f, (_, mask) in zip(frames, held, strict=True)])
     own = measured - judgement.held.residuals
-    pieces = _pieces([mask.sum() for _, mask in held], data.grid.t_r)
+    t_rs = [on.t_r for _, block in folds for on in block.on]
+    pieces = _pieces([mask.sum() for _, mask in held], t_rs)
     few = all(
         _ENOUGH * fit.coef[0].size <= part.n_frames
         for fit, (part, _) in zip(fits, folds, strict=True)
@@ -107,7 +111,8 @@ def choose_stack(
         judgement.held, residuals=measured - scale * mixed,
         variance=(scale * (1 - share)) ** 2 * judgement.held.variance,
     )  # fmt: skip
-    free = _fit(data, options, float(np.mean([core.ar for core in cores])))
+    alike = float(np.mean([core.ar for core in cores]))
+    free = _fit(data, options, cores[0].noise_of_frames if data.grids else alike)
     stack = Stack(free, np.full(data.n_targets, share), scale)
     return stack, replace(judgement, held=left)
 
@@ -127,7 +132,7 @@ def _fit(data: Paired, options: CoreOptions, rho: float) -> FreeResponses | None
         masks = [np.isfinite(y).all(axis=1) for y in targets]
         fit = fit_free(
             some.powers, targets, masks, dt=grid.dt, step=grid.step, rho=rho,
-            hrf_bounds=options.hrf_bounds,
+            hrf_bounds=options.hrf_bounds, n_lags=grid.n_lags, grids=some.grids,
         )  # fmt: skip
         found.append((columns, fit))
     if any(fit is None for _, fit in found):
@@ -141,15 +146,17 @@ def _fit(data: Paired, options: CoreOptions, rho: float) -> FreeResponses | None
     return replace(found[0][1], coef=coef, intercept=intercept)
 
 
-def _frames(free: FreeResponses, powers, grid: LowRateGrid) -> list[np.ndarray]:
+def _frames(free: FreeResponses, powers, grid: LowRateGrid, grids=None) -> list[np.ndarray]:
     """Frames (n_frames, n_targets) of free responses."""
-    return free.predict(powers, grid.n_lags, grid.step, grid.dt)
+    grids = [grid] * len(powers) if grids is None else grids
+    pairs = zip(powers, grids, strict=True)
+    return [free.predict([p], on.n_lags, on.step, on.dt)[0] for p, on in pairs]
 
 
-def _pieces(lengths: list[int], t_r: float) -> list[np.ndarray]:
+def _pieces(lengths: list[int], t_rs: list[float]) -> list[np.ndarray]:
     """Rows of pieces of at least a minute, where segments of so many frames follow each other."""
     starts, found = np.cumsum([0, *lengths[:-1]]), []
-    for start, n in zip(starts, lengths, strict=True):
+    for start, n, t_r in zip(starts, lengths, t_rs, strict=True):
         found += np.array_split(start + np.arange(n), max(1, int(n * t_r / _PIECE)))
     return [rows for rows in found if len(rows) > 2]
 

@@ -136,8 +136,7 @@ def _part(rec: Recordings) -> Recordings:
             rows.append(i)
             segments.append(replace(own, n_frames=taken, late=own.late[:taken]))
             bold.append(rec.bold[i][:taken])
-    table = rec.table.iloc[rows].reset_index(drop=True)
-    return replace(rec, segments=segments, bold=bold, table=table)
+    return replace(rec.take(rows), segments=segments, bold=bold)
 
 
 def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
@@ -163,7 +162,9 @@ def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
         if name != "channels":
             found[name] = replace(features, spatial=getattr(learner, name)())
         powers = found[name].measure(rec)
-        data = Paired.of(rec, powers, features.grid, detrend, PowerScaler(log=log))
+        data = Paired.of(
+            rec, powers, features.grid, detrend, PowerScaler(log=log), grids=features.grids(rec)
+        )
         some = draw(data, 0, _TARGETS)
         data = data if some is None else data.of_targets(some)
         if n_channels <= _MANY:

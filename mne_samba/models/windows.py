@@ -58,8 +58,21 @@ class Windowing:
         """Windows that a trainer cuts data into."""
         return cls(*trainer.frames_of(data))
 
-    def predict(self, module: SambaNet, powers: list[np.ndarray]) -> list[np.ndarray]:
-        """Frames (n_frames, n_targets); long segments are averaged over windows."""
+    def predict(
+        self, module: SambaNet, powers: list[np.ndarray], grids: list[LowRateGrid] | None = None
+    ) -> list[np.ndarray]:
+        """Frames (n_frames, n_targets); long segments are averaged over windows.
+
+        ``grids`` are bins and frames of every segment where they differ.
+        """
+        if grids is not None:
+            frames = [None] * len(powers)
+            for grid in dict.fromkeys(grids):
+                rows = [i for i, own in enumerate(grids) if own == grid]
+                found = self.predict(at_grid(module, grid), [powers[i] for i in rows])
+                for i, values in zip(rows, found, strict=True):
+                    frames[i] = values
+            return frames
         module, frames = module.eval(), [None] * len(powers)
         with torch.inference_mode():
             for some in of_one_length([power.shape[-1] for power in powers], _BATCH):

@@ -20,7 +20,7 @@ class DoubleGammaHRF(nn.Module):
     ----------
     n_regions : int
         Number of responses.
-    bounds : {"human", "fast"} or pair of arrays of shape (6,)
+    bounds : {"human", "fnirs", "fast"} or pair of arrays of shape (6,)
         Bounds of the parameters.
     params : array of shape (6,) or (n_regions, 6), optional
         Initial parameters; the preset's canonical response by default.

@@ -55,7 +55,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         channel and band, a row per sample.
     hrf_length : float
         Seconds of history that shape a frame.
-    hrf_bounds : "human" | "fast"
+    hrf_bounds : "human" | "fnirs" | "fast"
         Plausible responses.
     reader : Reader | None
         How recordings are read: channels, frame times, drift of BOLD; None takes the defaults of
@@ -106,7 +106,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         check_number(self.rate, "rate", low=0, low_open=True)
         check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
         check_option(self.output, "output", ("power", "features"))
-        check_option(self.hrf_bounds, "hrf_bounds", ("human", "fast"))
+        check_option(self.hrf_bounds, "hrf_bounds", ("human", "fnirs", "fast"))
         if self.t_r is not None:
             check_t_r(self.t_r)
         as_bank(self.bands)

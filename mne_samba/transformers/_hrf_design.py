@@ -14,7 +14,7 @@ from ..hrf.stats import Recording
 from ..metrics import drift_basis
 from ..wavelets.power import bin_means
 
-RATES = {"human": 2.0, "fast": 8.0}  # bins per second
+RATES = {"human": 2.0, "fnirs": 2.0, "fast": 8.0}  # bins per second
 
 
 def bin_grid(t_r: float, hrf_length: float, bounds, sfreq: float) -> LowRateGrid:

@@ -53,7 +53,7 @@ class LearnableHRF(
     hrf_length : float
         Seconds that a response lasts. Frames with a shorter history are predicted but not learnt
         from.
-    hrf_bounds : "human" | "fast" | tuple of array, shape (6,)
+    hrf_bounds : "human" | "fnirs" | "fast" | tuple of array, shape (6,)
         Bounds of the parameters: for people, for fast (animal) responses, or (low, high).
     shrinkage : "auto" | float | None
         How much regions share. "auto": learnt by marginal likelihood, its strength by blocked

@@ -5,6 +5,7 @@ arrays, draws on given ``axes`` or on a new figure of a page's width, and return
 """
 
 from ._bands import plot_attribution, plot_band_attention, plot_components, plot_patterns
+from ._fnirs import plot_channel_pairs
 from ._graph import plot_graph
 from ._hrf import plot_hrf, plot_hrf_map
 from ._scores import plot_learning_curve, plot_null, plot_retrieval, plot_scores
@@ -13,6 +14,7 @@ from ._time import plot_frame_weights, plot_history, plot_prediction
 __all__ = [
     "plot_attribution",
     "plot_band_attention",
+    "plot_channel_pairs",
     "plot_components",
     "plot_frame_weights",
     "plot_graph",

@@ -7,6 +7,7 @@ import torch
 from mne_samba._regression import whiten
 from mne_samba.core.deviation import fit_deviation
 from mne_samba.core.moments import (
+    Runs,
     gather_used,
     lagged_features,
     moments_of,
@@ -42,7 +43,8 @@ def test_gram_path_is_dense_generalised_least_squares():
     y = [rng.standard_normal((len(m), 4)) for m in masks]
     first, rho = runs_of_frames(masks), 0.4
     used = gather_used([torch.from_numpy(d) for d in design], masks)
-    moments = moments_of(used, gather_used([torch.from_numpy(v) for v in y], masks), first, rho)
+    measured = gather_used([torch.from_numpy(v) for v in y], masks)
+    moments = moments_of(used, measured, Runs(first), rho)
     response = torch.tensor([0.7, -0.3], dtype=torch.float64)
     coefficients, _ = ridge_start(moments, response)
     # The same from the explicit noise covariance, with the intercept as a column.
@@ -101,7 +103,11 @@ def test_deviation_is_ridge_and_its_evidence_a_normal_density():
     y = x @ [[1.0], [0.5], [0.0], [-1.0]] + 0.5 * rng.standard_normal((n, 1))
     first = np.arange(n) == 0
     found, gain = fit_deviation(
-        torch.from_numpy(x)[:, None], torch.from_numpy(y), torch.ones(1, 1).double(), first, rho
+        torch.from_numpy(x)[:, None],
+        torch.from_numpy(y),
+        torch.ones(1, 1).double(),
+        Runs(first),
+        rho,
     )
     white = whiten(torch.eye(n, dtype=torch.float64), first, rho).numpy()
     ones = white.sum(1) / np.linalg.norm(white.sum(1))

@@ -234,8 +234,7 @@ def settings(quick: bool) -> list[tuple]:
             for name in ("rest", "task"):
                 for drive in ("channels", "components"):
                     out.append((run_real, f"real EEG {name} drive of {drive}", seed, 3))
-        if seed == seeds[0]:
-            out.append((run_time, "200 -> 200", seed, 60 * scale))
+        out.append((run_time, "200 -> 200", seed, 60 * scale))
     return out
 
 

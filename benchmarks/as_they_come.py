@@ -1,4 +1,4 @@
-"""Data as they come: missing channels, and features to be screened (figures are SIMULATED).
+"""Data as they come: missing channels, any TR, fNIRS, screening (figures are SIMULATED).
 
 Every part is a function from a seed to rows: what was measured, beside the goal that it had and the
 baseline that it stands against. Intervals are over seeds not seen while methods were made.
@@ -17,6 +17,8 @@ from _resume import cached
 
 one_thread()
 
+import _rows_any_t_r  # noqa: E402
+import _rows_fnirs  # noqa: E402
 import mne  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
@@ -203,8 +205,45 @@ def _cpu(function, *arguments) -> float:
     return time.process_time() - start
 
 
+def any_t_r(seed: int, quick: bool) -> list[dict]:
+    """Recordings at 2 and 0.735 s in one fit; equal minutes at one of them; a spline."""
+    found = _rows_any_t_r.rows(seed, minutes=5.0 if quick else 10.0)
+    best = {}
+    for one in found:
+        if one["fit"] not in ("mixed", "spline"):
+            best[one["t_r"]] = max(one["r"], best.get(one["t_r"], -1.0))
+    rows = []
+    for one in found:
+        tested, mixed = f"tested at {one['t_r']:g} s", one["fit"] == "mixed"
+        beside = {"versus": "spline", "goal": ("difference", ">=", 0.0)} if mixed else {}
+        rows.append(row("any t_r", tested, one["fit"], "r", one["r"], **beside))
+        if mixed:
+            rows.append(row("any t_r", tested, "mixed", "r above the best of one t_r",
+                            one["r"] - best[one["t_r"]], goal=("value", ">=", -0.005)))  # fmt: skip
+            rows.append(row("any t_r", tested, "mixed", "covered by 90 %", one["coverage"]))
+    return rows
+
+
+def fnirs(seed: int, quick: bool) -> list[dict]:
+    """Signs and peak times of simulated chromophores."""
+    (found,) = _rows_fnirs.rows(seed)
+    goals = {
+        "signs": ("signs found", ("value", ">=", 1.0)),
+        "peak_error_hbo": ("s of peak error, HbO", ("value", "<=", 0.3)),
+        "peak_error_hbr": ("s of peak error, HbR", ("value", "<=", 0.3)),
+        "r_clean": ("r", None),
+    }
+    return [
+        row("fNIRS", "EEG -> HbO and HbR", "core", unit, found[key], goal=goal)
+        for key, (unit, goal) in goals.items()
+    ]
+
+
 # Functions of a seed, and whether to be quick, that give rows.
-PARTS = [missing_channels, missing_real_channels, screening, screening_error, screening_time]
+PARTS = [
+    missing_channels, missing_real_channels, any_t_r, fnirs, screening, screening_error,
+    screening_time,
+]  # fmt: skip
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

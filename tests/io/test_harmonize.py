@@ -85,7 +85,7 @@ def test_a_model_of_mixed_people_predicts_each_at_their_own_rate(mixed, channels
     )
     with mne.utils.catch_logging() as log, mne.use_log_level("INFO"):
         translator.fit(raws[1:], bolds[1:])
-    said = 'channels="match": 7 channels kept' if channels == "match" else "Interpolated channels"
+    said = "7 channels are shared and kept" if channels == "match" else "Interpolated channels"
     assert said in log.getvalue()
     assert translator.score(raws[:1], bolds[:1]) > 0.15
     # At the repetition time of a scanner that training did not see.

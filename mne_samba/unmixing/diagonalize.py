@@ -8,9 +8,9 @@ import numpy as np
 _FLATTEST = 1e-4
 # Halvings of a step that does not lower the criterion.
 _HALVINGS = 10
-# Steps on a part of the matrices: matrices per component in a part, what is added to the curvature
-# that so few say little of, and rounds at most.
-_PART, _DAMPING, _ROUNDS = 0.75, 0.1, 20
+# Steps on a part of the matrices: numbers in all from which on they save time, matrices per component
+# in a part, what is added to the curvature that so few say little of, and rounds at most.
+_MANY, _PART, _DAMPING, _ROUNDS = 1e6, 0.75, 0.1, 20
 # Matrices that are transformed at once: their products stay in the cache.
 _AT_ONCE = 32
 
@@ -83,7 +83,7 @@ def weighted_sum(arrays: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _approach(matrices: np.ndarray, weights: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Come near the optimum (n, n) by steps on parts of the matrices, until rounds gain no more."""
     n_parts = int(len(matrices) / (_PART * len(start)))
-    if n_parts < 2:
+    if n_parts < 2 or matrices.size < _MANY:
         return start
     rng, basis, losses = np.random.default_rng(0), start, []
     for _ in range(_ROUNDS):
@@ -94,7 +94,8 @@ def _approach(matrices: np.ndarray, weights: np.ndarray, start: np.ndarray) -> n
             losses[-1] += share * loss
             if not np.isfinite(loss):
                 return start
-            basis = basis + _newton_step(gradient, ratio, _DAMPING) @ basis
+            step = _newton_step(gradient, ratio, _DAMPING)
+            basis = basis + step / max(1.0, np.abs(step).max()) @ basis
         # A round is as noisy as its parts.
         if len(losses) > 3 and sum(losses[-2:]) > sum(losses[-4:-2]):
             break
@@ -116,7 +117,7 @@ def _criterion(matrices: np.ndarray, weights: np.ndarray, basis: np.ndarray):
         own = weights[first : first + _AT_ONCE]
         half = np.matmul(low, matrices[first : first + _AT_ONCE])
         power = np.einsum("sij,ij->si", half, low).astype(np.float64)
-        if not (power > 0).all():
+        if not (np.isfinite(power) & (power > 0)).all():
             return np.inf, gradient, ratio
         loss += 0.5 * own @ np.log(power).sum(axis=1)
         inverse = own[:, None] / power

@@ -90,11 +90,11 @@ def test_matrices_of_weight_zero_do_not_count():
 
 
 def test_many_components_are_told_apart_by_steps_on_parts_of_the_matrices():
-    matrices, mixing = _mixtures(n=40, n_matrices=400)
+    matrices, mixing = _mixtures(n=60, n_matrices=400)
     basis = joint_diagonalizer(matrices)
     found = np.abs(basis @ mixing)
     found /= found.max(axis=1, keepdims=True)
-    assert sorted(found.argmax(axis=1)) == list(range(40))
+    assert sorted(found.argmax(axis=1)) == list(range(60))
     alone = joint_diagonalizer(matrices, start=np.linalg.inv(mixing))
     assert_allclose(_criterion(matrices, basis), _criterion(matrices, alone), rtol=1e-6)
     np.testing.assert_array_equal(joint_diagonalizer(matrices), basis)

@@ -8,8 +8,8 @@ import numpy as np
 _FLATTEST = 1e-4
 # Halvings of a step that does not lower the criterion.
 _HALVINGS = 10
-# Steps on a part of the matrices: numbers in all from which on they save time, matrices per component
-# in a part, what is added to the curvature that so few say little of, and rounds at most.
+# Steps on a part of the matrices: numbers in all from which on they save time, matrices per
+# component in a part, what is added to the curvature that so few say little of, and most rounds.
 _MANY, _PART, _DAMPING, _ROUNDS = 1e6, 0.75, 0.1, 20
 # Matrices that are transformed at once: their products stay in the cache.
 _AT_ONCE = 32

@@ -83,7 +83,8 @@ def test_bounds_are_a_preset_or_a_pair():
     assert check_bounds("fast") is HRF_BOUNDS["fast"]
     with pytest.raises(ValueError) as said:
         check_bounds("rat")
-    assert str(said.value).startswith("bounds must be one of ['fast', 'fnirs', 'human'], or a pair (low, ")
+    presets = "bounds must be one of ['fast', 'fnirs', 'human'], or a pair (low, "
+    assert str(said.value).startswith(presets)
     assert str(said.value).endswith("; got 'rat'.")
     good = np.array([1.0, 2, 1, 1, 1, 1])
     wrong = [(good[:5], good + 1), (good, good[:5] + 1)]

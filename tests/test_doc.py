@@ -81,6 +81,19 @@ def test_code_of_the_page_for_users_of_ridge_runs():
     assert names["pipeline"].score(names["epochs"], names["y"]) > 0.3
 
 
+def eeg_and_light():
+    """Give recordings of three minutes: noise, and the intensity of light of two pairs."""
+    rng = np.random.default_rng(0)
+    eeg = mne.io.RawArray(1e-5 * rng.standard_normal((3, 18_000)), mne.create_info(3, 100.0, "eeg"))
+    names = [f"S{i}_D{i} {wavelength}" for i in (1, 2) for wavelength in (760, 850)]
+    info = mne.create_info(names, 10.0, "fnirs_cw_amplitude")
+    for i, channel in enumerate(info["chs"]):
+        source, detector = np.array([0.02 * (i // 2), 0.0, 0.09]), np.array([0.02, 0.03, 0.09])
+        channel["loc"][:10] = [*(source + detector) / 2, *source, *detector, (760, 850)[i % 2]]
+    light = np.exp(0.01 * rng.standard_normal((4, 1800)))
+    return {"eeg": eeg, "nirs": mne.io.RawArray(light, info)}
+
+
 def test_code_of_the_page_about_data_runs():
     (formula,) = (block for block in code_blocks("data.rst") if block.startswith("first_volume"))
     where = {"t_r": 2.0, "first_volume": 3.0, "n_dummy": 4, "slice_time_ref": 0.5}
@@ -88,7 +101,12 @@ def test_code_of_the_page_about_data_runs():
     times = frame_times(raw, 10, **where)
     assert eval(formula.strip(), {**where, "k": np.arange(10)}) == pytest.approx(times)
     power = [np.random.default_rng(0).standard_normal((4, 3, 150))]
-    names = run("data.rst", **where, k=0, power=power)
+    people = simulate_paired(3, 200.0, t_r=0.735, sfreq=100.0, n_sources=4, n_targets=3,
+                             level="source", random_state=0)  # fmt: skip
+    others = dict(zip(("raw_a", "raw_b", "raw_c"), people.raws, strict=True))
+    others |= {"bold_a": people.bolds[0][:100], "bold_b": people.bolds[1]}
+    names = run("data.rst", **where, k=0, power=power, **eeg_and_light(), **others)
+    assert not names["stream"].lost_
     assert list(names["translator"].bands_) == ["delta", "theta", "alpha"]
     assert names["y"].shape == (len(names["epochs"]), 30, 3)
     columns = re.findall(r"^``(\w+)`` +", (ROOT / "doc" / "data.rst").read_text(), re.M)

@@ -177,7 +177,9 @@ def test_drift_that_does_not_exist(detrend):
 
 @pytest.mark.parametrize("bounds", ["slow", None, (1, 2), ([1.0] * 6, [1.0] * 6), 5, "fa"])
 def test_bounds_that_do_not_exist(people, bounds):
-    with pytest.raises(ValueError, match=r"^hrf_bounds must be one of \['fast', 'human'\], or"):
+    with pytest.raises(
+        ValueError, match=r"^hrf_bounds must be one of \['fast', 'fnirs', 'human'\], or"
+    ):
         LearnableHRF(t_r=2.0, hrf_bounds=bounds).fit(*people)
     low, high = check_bounds((*check_bounds("human"),))
     assert low.shape == high.shape == (6,)

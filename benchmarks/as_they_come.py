@@ -309,8 +309,9 @@ def main() -> None:
         text = (
             "SIMULATED. `python benchmarks/as_they_come.py`: means over seeds that were not seen "
             "before, 95 % intervals over seeds, paired differences to the baseline. r is with "
-            "held-out clean BOLD, mean over 16 regions, linear core alone, a quarter of the "
-            "channels missing at predict.\n\n"
+            "held-out clean BOLD, mean over regions, linear core alone. Missing channels: a "
+            "quarter at predict; their mean is that of power, or, where channels are unmixed, that "
+            "of the signal, which is silence.\n\n"
         )
         partial = "" if seeds == len(SEEDS) else f", partial: {seeds} of {len(SEEDS)} seeds"
         write_section("as_they_come", f"Data as they come ({seeds} seeds{partial})",

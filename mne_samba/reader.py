@@ -62,8 +62,8 @@ class Reader(BaseEstimator):
         Channels, as in MNE; None takes data channels that are not bad.
     channels : "error" | "match" | "interpolate" | "infer"
         What to do where recordings differ in their channels: refuse them; fit to those that all
-        training recordings share, and take the power of what later ones lack as its mean; fill EEG
-        by spherical splines; or fit to those that all share, and infer what later ones lack, of
+        training recordings share, and take the power of what later ones lack as its mean (unmixed
+        channels: their signal, as silence); fill EEG by spherical splines; or fit to those that all share, and infer what later ones lack, of
         whatever type, from what they have ("match" and "infer": where BOLD is predicted; in arrays,
         a missing channel is all NaN).
     first_volume : float
@@ -378,9 +378,9 @@ class Reader(BaseEstimator):
             if np.ndim(t_r) and len(t_r) != len(given):
                 raise ValueError(
                     f"t_r has {len(t_r)} values for {len(given)} {given.kind}. For these, pass "
-                    "predict(X, t_r=...). In a cross-validation recordings have to carry their "
-                    "t_r, and the translator t_r=None: by triggers (reader=Reader("
-                    'volume_event=...)) or by BOLD, DataFrames with attrs["t_r"].'
+                    "predict(X, t_r=...) or set_params(t_r=...). In a cross-validation recordings "
+                    "have to carry their t_r, and the translator t_r=None: by triggers "
+                    '(reader=Reader(volume_event=...)) or by BOLD, DataFrames with attrs["t_r"].'
                 )
             return t_r
         drive = given.drive
@@ -405,9 +405,7 @@ class Reader(BaseEstimator):
         event = self.volume_event
         if event is None or not given.is_mne or given.kind != "recordings" or given.is_power:
             return None
-        found = [np.diff(volume_triggers(raw, event)) for raw in given.items]
-        # A median to the millisecond: where frames lie is read from the triggers themselves.
-        return [round(float(np.median(gaps)), 3) if len(gaps) else np.nan for gaps in found]
+        return [_spacing_of(volume_triggers(raw, event)) for raw in given.items]
 
     def _signals(
         self, given: Given, t_r, layout, n_frames, name, may_lack: bool = False
@@ -431,6 +429,19 @@ class Reader(BaseEstimator):
             "ch_names": layout.ch_names, "window_frames": layout.n_frames
         }  # fmt: skip
         return read_signals(given, grid, n_frames=n_frames, name=name, **seen)
+
+
+def _spacing_of(times: np.ndarray) -> float:
+    """Seconds between triggers (n_triggers,), to a tenth of a millisecond: samples round them.
+
+    Where frames lie is read from the triggers themselves.
+    """
+    if len(times) < 2:
+        return np.nan
+    gaps = np.diff(times)
+    # Some may be missing: volumes are counted by the usual gap.
+    number = np.r_[0, np.cumsum(np.round(gaps / np.median(gaps)))]
+    return round(float(np.polyfit(number, times, 1)[0]), 4)
 
 
 def _holds_fnirs(y) -> bool:

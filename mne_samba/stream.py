@@ -9,8 +9,9 @@ import numpy as np
 from mne.utils import warn
 from sklearn.utils.validation import check_is_fitted
 
-from ._checks import check_t_r
+from ._checks import check_t_r, several_t_r
 from .models.intervals import check_coverage
+from .translator import SambaTranslator
 from .wavelets import Morlet, Shannon
 
 __all__ = ["SambaStream", "StreamedFrames"]
@@ -37,8 +38,8 @@ class StreamedFrames:
     low, high : ndarray of shape (n_frames, n_targets)
         Interval that holds a measured frame with the stream's coverage.
     known : bool ndarray of shape (n_frames,)
-        Whether the whole history was received: where samples were lost, bins of power are taken as
-        average.
+        Whether all samples came that the prediction depends on: bins of power that lost ones reach
+        are taken as average.
     """
 
     times: np.ndarray
@@ -67,7 +68,9 @@ class SambaStream:
         Seconds between frames that are predicted; None takes that of ``fit``.
     first_frame : float | None
         When the first frame is acquired, in seconds on the stream's clock; None takes the time of
-        the first sample. No frame is given before it, nor without a whole history.
+        the first sample. No frame is given before it, nor without a whole history. Where slices
+        are acquired one after the other, the time that a frame stands for (``Reader(
+        slice_time_ref=...)``) is later than its trigger.
     calibration : Raw | array of shape (n_channels, n_times) | None
         Minutes of the same person and session before the stream, whose power's mean and scale are
         taken. None takes those of the training recordings, which another cap's impedances may miss.
@@ -111,16 +114,23 @@ class SambaStream:
 
     def __init__(self, translator, *, t_r=None, first_frame=None, calibration=None, coverage=0.9):
         check_is_fitted(translator)
-        inputs = translator._fitted_input
-        features, self._fitted = inputs.features, translator._fitted
+        features = getattr(getattr(translator, "_fitted_input", None), "features", None)
         bank = getattr(features, "bank", None)
-        if not isinstance(bank, Shannon | Morlet):
+        if not isinstance(translator, SambaTranslator) or not isinstance(bank, Shannon | Morlet):
             raise TypeError(
                 "A stream needs a translator with a SambaModel or CoreModel that was fitted to "
                 "signals with Shannon or Morlet bands; this one measures "
                 f"{type(features if bank is None else bank).__name__}."
+                if isinstance(translator, SambaTranslator)
+                else f"A stream needs a SambaTranslator, got a {type(translator).__name__}."
             )
+        inputs, self._fitted = translator._fitted_input, translator._fitted
         layout = inputs.layout
+        if t_r is None and layout.t_rs is not None:
+            raise ValueError(
+                f"fit saw {several_t_r(layout.t_rs)}: say at which frames shall be predicted, "
+                "SambaStream(translator, t_r=...)."
+            )
         self.coverage = check_coverage(coverage)
         self.ch_names, self.sfreq = list(layout.ch_names), layout.sfreq
         self._features = features.at(layout.t_r if t_r is None else check_t_r(t_r))
@@ -130,7 +140,8 @@ class SambaStream:
         self._n_window = self._fitted.windowing.n_frames if kept else 1
         self._past, self._future = bank.reach(self.sfreq)
         self.delay = self._future / self.sfreq
-        self._scaler = self._fitted.scaler
+        scaler = self._fitted.scaler
+        self._scaler = scaler.without_drift(scaler.detrend, self._grid)
         if calibration is not None:
             self._scaler = self._calibrated(calibration)
         self._given_first_frame = first_frame
@@ -147,6 +158,8 @@ class SambaStream:
         self._start: float | None = None  # time of sample 0 on the stream's clock
         self._first_frame = self._given_first_frame
         self.lost_: list[tuple[float, float]] = []
+        # The same, with all that the power of a bin reaches; those that bins to come may touch.
+        self._gaps: list[tuple[float, float]] = []
         self.drift_, self._told_drift = 0.0, False
 
     def push(self, samples, t=None) -> StreamedFrames:
@@ -169,7 +182,8 @@ class SambaStream:
         ValueError
             If there are other channels than in ``fit``, or values that are not finite.
         """
-        samples = np.asarray(samples, dtype=np.float64)
+        # A copy: what delivers samples may fill the same array again.
+        samples = np.array(samples, dtype=np.float64)
         if samples.ndim != 2 or len(samples) != len(self.ch_names):
             raise ValueError(
                 f"A chunk must have shape ({len(self.ch_names)} channels, n_times), the channels "
@@ -210,6 +224,11 @@ class SambaStream:
                 )
             return samples
         n_missing = round(step * self.sfreq)
+        if step < -self._grid.n_lags * self._grid.dt:
+            raise ValueError(
+                f"A chunk at {t:.3f} s begins {-step:.3g} s before the last one ended: has the "
+                "device begun anew? Then call stream.reset()."
+            )
         if n_missing < 0:
             warn(
                 f"A chunk at {t:.3f} s begins {-step:.3f} s before the last one ended: its first "
@@ -224,6 +243,8 @@ class SambaStream:
         if step > self._grid.n_lags * self._grid.dt:
             self._begin(self._stop + n_missing)
             return samples
+        begin, end = self.lost_[-1]
+        self._gaps.append((begin - self.delay, end + self._past / self.sfreq))
         before = next((c[:, -1:] for c in self._chunks[::-1] if c.size), samples[:, :1])
         part = np.arange(1, n_missing + 1) / (n_missing + 1)
         return np.concatenate([before * (1 - part) + samples[:, :1] * part, samples], axis=1)
@@ -261,8 +282,9 @@ class SambaStream:
             edges = np.arange(self._next_bin, self._next_bin + n_bins + 1) - grid.n_lags
             edges = self._first_frame + edges * grid.dt
             lost = np.zeros(n_bins, dtype=bool)
-            for low, high in self.lost_:
+            for low, high in self._gaps:
                 lost |= (edges[1:] > low) & (edges[:-1] < high)
+            self._gaps = [gap for gap in self._gaps if gap[1] > edges[-1]]
             self._power = np.concatenate([self._power, power], axis=-1)
             self._lost = np.concatenate([self._lost, lost])
             self._next_bin += n_bins
@@ -292,7 +314,7 @@ class SambaStream:
                 self._power, self._lost = self._power[..., unused:], self._lost[unused:]
                 self._first_bin += unused
         (bold,) = self._scale.unscale([frames])
-        half = spread * self._scale.scale * self._fitted.quantile(self.coverage)
+        half = spread * self._scale.scale * self._fitted.quantile(self.coverage, grid.t_r)
         known = np.array([not lost.any() for lost in missing], dtype=bool)
         return self._first_frame + numbers * grid.t_r, bold, bold - half, bold + half, known
 

@@ -62,6 +62,11 @@ def modality_contributions(
         raise TypeError(f"model must predict BOLD from electrophysiology, got {model!r:.80}.")
     check_number(level, "level", low=0, high=1, low_open=True)
     rec = model._read(X, y)
+    if rec.bands is not None:
+        raise ValueError(
+            "X holds power that was measured elsewhere: contributions are of channels' signals. "
+            "Give signals, and a model that was fitted to them."
+        )
     if rec.kind == "table" or model._reader().channels not in ("infer", "match"):
         raise ValueError(
             "The model cannot do without channels: fit it to signals, with "

@@ -167,7 +167,7 @@ def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
         )
         some = draw(data, 0, _TARGETS)
         data = data if some is None else data.of_targets(some)
-        if n_channels <= _MANY:
+        if n_channels <= _MANY or data.grids is not None:
             scores[name] = correlation_in_blocks(data, options, _BLOCKS)
         else:
             scores[name] = ridge_in_blocks(data, _BLOCKS)

@@ -63,9 +63,9 @@ class Reader(BaseEstimator):
     channels : "error" | "match" | "interpolate" | "infer"
         What to do where recordings differ in their channels: refuse them; fit to those that all
         training recordings share, and take the power of what later ones lack as its mean (unmixed
-        channels: their signal, as silence); fill EEG by spherical splines; or fit to those that all share, and infer what later ones lack, of
-        whatever type, from what they have ("match" and "infer": where BOLD is predicted; in arrays,
-        a missing channel is all NaN).
+        channels: their signal, as silence); fill EEG by spherical splines; or fit to those that all
+        share, and infer what later ones lack, of whatever type, from what they have ("match" and
+        "infer": where BOLD is predicted; in arrays, a missing channel is all NaN).
     first_volume : float
         Seconds from a recording's first sample to its first volume, dummy scans included.
     n_dummy : int

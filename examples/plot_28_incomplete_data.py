@@ -56,8 +56,8 @@ pd.Series({
 
 # %%
 # Splines know places of electrodes; the fit knows how they went together in training. With
-# ``Reader(channels="match")`` nothing is learnt for it: the power of what is missing is taken at its
-# mean (of unmixed channels, as here, the signal: silence), and a warning says so.
+# ``Reader(channels="match")`` nothing is learnt for it: the power of what is missing is taken at
+# its mean (of unmixed channels, as here, the signal: silence), and a warning says so.
 #
 # The less there is, the wider intervals are
 # ------------------------------------------

@@ -263,8 +263,8 @@ class SambaTranslator(Assembled, BoldPredictor):
             is not known of channels that were inferred.
         t_r : float | list of float | None
             Seconds between the frames that are predicted, one per recording where they differ.
-            They may be others than in ``fit``: responses are continuous in time. None takes what
-            the data say (windows, triggers), else the translator's.
+            They may be others than in ``fit``: responses are continuous in time. None takes the
+            translator's, or, where it has none, what the data say (windows, triggers).
 
         Returns
         -------

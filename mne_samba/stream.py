@@ -113,16 +113,16 @@ class SambaStream:
     """
 
     def __init__(self, translator, *, t_r=None, first_frame=None, calibration=None, coverage=0.9):
+        if not isinstance(translator, SambaTranslator):
+            raise TypeError(f"A stream needs a SambaTranslator, got a {type(translator).__name__}.")
         check_is_fitted(translator)
-        features = getattr(getattr(translator, "_fitted_input", None), "features", None)
+        features = translator._fitted_input.features
         bank = getattr(features, "bank", None)
-        if not isinstance(translator, SambaTranslator) or not isinstance(bank, Shannon | Morlet):
+        if not isinstance(bank, Shannon | Morlet):
             raise TypeError(
                 "A stream needs a translator with a SambaModel or CoreModel that was fitted to "
                 "signals with Shannon or Morlet bands; this one measures "
                 f"{type(features if bank is None else bank).__name__}."
-                if isinstance(translator, SambaTranslator)
-                else f"A stream needs a SambaTranslator, got a {type(translator).__name__}."
             )
         inputs, self._fitted = translator._fitted_input, translator._fitted
         layout = inputs.layout

@@ -23,7 +23,7 @@ _NAMES = {
         "BandPowerScreening", "FramewiseRegressor", "LearnableHRF", "SourceParcels", "Unmixing",
         "WaveletBandAttention", "compare_hrfs",
     ),
-    "stream": ("SambaStream",),
+    "stream": ("SambaStream", "predict_stream"),
     "translator": ("SambaTranslator",),
     "windows": ("make_windows",),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import mne
@@ -14,7 +15,7 @@ from .models.intervals import check_coverage
 from .translator import SambaTranslator
 from .wavelets import Morlet, Shannon
 
-__all__ = ["SambaStream", "StreamedFrames"]
+__all__ = ["SambaStream", "StreamedFrames", "predict_stream"]
 
 # Seconds by which the time of a chunk may jump: what comes through a network jitters. Clocks that
 # run faster or slower are followed by this share of a jump, and named from so many seconds on.
@@ -23,6 +24,8 @@ _JITTER, _FOLLOWED, _DRIFT = 0.05, 0.05, 0.1
 _AT_ONCE = 10.0
 # Seconds of signal, at least, that say how large power is.
 _CALIBRATION = 30.0
+# Seconds between two looks for new samples.
+_PAUSE = 0.02
 
 
 @dataclass(frozen=True)
@@ -355,3 +358,77 @@ def _power_of(features, signal, sfreq, start, width, n_bins) -> np.ndarray:
     return features.bank.power(
         read, signal.shape[1], sfreq, start=start, width=width, n_bins=n_bins
     )
+
+
+def predict_stream(stream: SambaStream, source, *, duration=None, timeout=10.0):
+    """Predict frames while a Lab Streaming Layer stream goes on.
+
+    Parameters
+    ----------
+    stream : SambaStream
+        Around a fitted translator; it goes on from what it has seen, see `SambaStream.reset`.
+    source : mne_lsl.stream.StreamLSL
+        Connected; it has the channels of ``fit``, in any order and among others, at their rate.
+        Volts, or what its units say (microvolts are converted).
+    duration : float | None
+        Seconds after which to end. None: with the stream.
+    timeout : float
+        Seconds without a sample after which the stream is taken to have ended.
+
+    Yields
+    ------
+    frames : StreamedFrames
+        One or more frames, as soon as they are known; their times are on the clock of the stream.
+
+    Raises
+    ------
+    ValueError
+        If channels are missing, the rate is another, or the source is not connected.
+
+    Notes
+    -----
+    Samples that the source's buffer lost, because they were not fetched in time, are seen by their
+    time stamps: ``stream.lost_`` has the spans. Connect with ``processing_flags="all"``, which
+    removes the jitter of time stamps.
+
+    Examples
+    --------
+    >>> from mne_lsl.stream import StreamLSL  # doctest: +SKIP
+    >>> source = StreamLSL(10.0, name="EEG").connect(processing_flags="all")  # doctest: +SKIP
+    >>> for frames in predict_stream(SambaStream(model), source):  # doctest: +SKIP
+    ...     print(frames.times, frames.bold)
+    """
+    if not source.connected:
+        raise ValueError("The source is not connected: call source.connect() first.")
+    lacking = [name for name in stream.ch_names if name not in source.ch_names]
+    if lacking:
+        raise ValueError(
+            f"The stream lacks {len(lacking)} of {len(stream.ch_names)} channels of fit: "
+            f"{lacking[:8]}. It has {source.ch_names[:8]}...; source.rename_channels(...) gives "
+            "them the names of fit."
+        )
+    if not np.isclose(source.info["sfreq"], stream.sfreq):
+        raise ValueError(
+            f"The stream has {source.info['sfreq']:g} Hz, fit had {stream.sfreq:g} Hz: fit to "
+            "recordings that were resampled to the stream's rate."
+        )
+    rows = [source.ch_names.index(name) for name in stream.ch_names]
+    # Powers of ten to volts; what has no unit is volts already.
+    powers = np.array([max(int(power), -12) for _, power in source.get_channel_units()])[rows]
+    begun = heard = time.monotonic()
+    last = -np.inf
+    while source.connected and (duration is None or time.monotonic() - begun < duration):
+        if not source.n_new_samples:
+            if time.monotonic() - heard > timeout:
+                return
+            time.sleep(_PAUSE)
+            continue
+        samples, times = source.get_data(picks="all")
+        # The buffer begins with zeros, and may have been read while it was filled.
+        new = (times > last) & (times > 0)
+        if not new.any():
+            continue
+        heard, last = time.monotonic(), times[new][-1]
+        frames = stream.push(samples[rows][:, new] * 10.0 ** powers[:, None], times[new][0])
+        if len(frames):
+            yield frames

@@ -1,4 +1,4 @@
-"""Command line: ``python -m mne_samba demo``, ``bids`` and ``sys-info``."""
+"""Command line: ``python -m mne_samba demo``, ``bids``, ``stream`` and ``sys-info``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .._version import __version__
 from ._bids_options import add_bids, seed
+from ._stream import add_stream
 
 __all__ = ["main"]
 
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--quick", action="store_true", help="small data, for a look in seconds")
     demo.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_bids(commands)
+    add_stream(commands)
     commands.add_parser(
         "sys-info",
         help="print versions and device, for bug reports",
@@ -62,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(sys_info())
         return 0
+    if args.command == "stream":
+        return args.run(args)
     if args.command == "bids":
         from ._bids import run_bids
 

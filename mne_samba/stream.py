@@ -141,6 +141,8 @@ class SambaStream:
         # A correction that looks at neighbouring frames was trained on windows of so many.
         kept = self._fitted.network.module.recurrent is not None
         self._n_window = self._fitted.windowing.n_frames if kept else 1
+        # Half of an interval's width, in standard deviations.
+        self._quantile = self._fitted.quantile(self.coverage, self._grid.t_r)
         self._past, self._future = bank.reach(self.sfreq)
         self.delay = self._future / self.sfreq
         scaler = self._fitted.scaler
@@ -148,6 +150,8 @@ class SambaStream:
         if calibration is not None:
             self._scaler = self._calibrated(calibration)
         self._given_first_frame = first_frame
+        nothing = np.empty((0, len(self._scale.mean)))
+        self._none = (np.empty(0), nothing, nothing, nothing, np.empty(0, dtype=bool))
         self.reset()
 
     def reset(self) -> None:
@@ -206,6 +210,8 @@ class SambaStream:
             self._stop += part.shape[1]
             self._measure()
             found.append(self._predict())
+        if len(found) == 1:
+            return StreamedFrames(*found[0])
         return StreamedFrames(*map(np.concatenate, zip(*found, strict=True)))
 
     def _in_time(self, samples: np.ndarray, t) -> np.ndarray:
@@ -299,25 +305,25 @@ class SambaStream:
         grid, size = self._grid, self._grid.n_bins(self._n_window)
         last = (self._next_bin - grid.n_lags) // grid.step
         numbers = np.arange(self._next_frame, last + 1)
+        if not len(numbers):
+            return self._none
         begin = (numbers - self._n_window + 1) * grid.step - self._first_bin
         missing = [self._lost[first : first + size] for first in begin]
         powers = [
             np.where(lost, np.nan, self._power[..., first : first + size])
             for first, lost in zip(begin, missing, strict=True)
         ]
-        frames = spread = np.empty((0, len(self._scale.mean)))
-        if len(numbers):
-            # Windows, as which they are scaled, take what training saw of everybody.
-            scaled = self._scaler.transform(powers, [("",)] * len(powers), "windows")
-            frames = np.stack([frame[-1] for frame in self._fitted.frames(scaled, grid)])
-            spread = np.stack([std[-1] for std in self._fitted.std(scaled, grid)])
-            self._next_frame = last + 1
-            unused = (self._next_frame - self._n_window + 1) * grid.step - self._first_bin
-            if unused > 0:
-                self._power, self._lost = self._power[..., unused:], self._lost[unused:]
-                self._first_bin += unused
+        # Windows, as which they are scaled, take what training saw of everybody.
+        scaled = self._scaler.transform(powers, [("",)] * len(powers), "windows")
+        frames = np.stack([frame[-1] for frame in self._fitted.frames(scaled, grid)])
+        spread = np.stack([std[-1] for std in self._fitted.std(scaled, grid)])
+        self._next_frame = last + 1
+        unused = (self._next_frame - self._n_window + 1) * grid.step - self._first_bin
+        if unused > 0:
+            self._power, self._lost = self._power[..., unused:], self._lost[unused:]
+            self._first_bin += unused
         (bold,) = self._scale.unscale([frames])
-        half = spread * self._scale.scale * self._fitted.quantile(self.coverage, grid.t_r)
+        half = spread * self._scale.scale * self._quantile
         known = np.array([not lost.any() for lost in missing], dtype=bool)
         return self._first_frame + numbers * grid.t_r, bold, bold - half, bold + half, known
 

@@ -7,6 +7,7 @@ bins by integrating the trigonometric interpolant, which makes fractional bin ed
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
@@ -111,13 +112,31 @@ def band_power(
     if kernels is None:
         delays = causal_delay(bands, n_cycles) if causal else np.zeros(len(edges))
         banks = [
-            [morlet(sfreq, freq, n_cycles, causal=delay) for freq in freqs]
+            _wavelets(float(sfreq), tuple(freqs.tolist()), n_cycles, float(delay))
             for freqs, delay in zip(band_frequencies(bands, n_cycles), delays, strict=True)
         ]
     else:
-        banks = [[_check_kernel(kernel)] for kernel in kernels]
+        banks = [_Filters((_check_kernel(kernel),)) for kernel in kernels]
     measure = _causal_power if causal else partial(_decimated_power, analytic=kernels is not None)
     return measure(read, n_times, sfreq, banks, start, width, n_bins, block, out, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class _Filters:
+    """Kernels of one band, whose responses are kept as long as they are: streams ask often."""
+
+    kernels: tuple[np.ndarray, ...]
+
+    @property
+    def longest(self) -> int:
+        """Samples of the longest kernel."""
+        return max(kernel.size for kernel in self.kernels)
+
+
+@lru_cache(maxsize=64)
+def _wavelets(sfreq: float, freqs: tuple, n_cycles: float, causal: float) -> _Filters:
+    """Morlet wavelets of a band."""
+    return _Filters(tuple(morlet(sfreq, freq, n_cycles, causal=causal) for freq in freqs))
 
 
 def _check_kernel(kernel: np.ndarray) -> np.ndarray:
@@ -145,7 +164,7 @@ def _decimated_power(
     read, n_times, sfreq, banks, start, width, n_bins, block, power, progress, *, analytic
 ):
     """Zero-phase band power by cropped inverse transforms; see the module's docstring."""
-    pad = 1 + max(kernel.size // 2 for bank in banks for kernel in bank)
+    pad = 1 + max(bank.longest // 2 for bank in banks)
     per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
     n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + 2 * pad + 1, real=True)
     bank_filters = [_crop_bank(bank, n_fft, analytic) for bank in banks]
@@ -182,10 +201,11 @@ def _decimated_power(
     return np.maximum(power, 0.0, out=power)
 
 
+@lru_cache(maxsize=32)
 def _crop_bank(bank, n_fft, analytic):
     """Responses of a band's filters on their supports, scaled for an inverse of common length."""
     supports = []
-    for kernel in bank:
+    for kernel in bank.kernels:
         response = _centred_response(kernel, n_fft)
         if analytic:
             response[n_fft // 2 + 1 :] = 0.0
@@ -195,7 +215,7 @@ def _crop_bank(bank, n_fft, analytic):
     # Power has twice the envelope's bandwidth. Gaussian responses fade so fast that a quarter more
     # than the envelope needs is enough; a flat FIR response needs it all.
     length = min(n_fft, fft.next_fast_len(int(np.ceil((2.0 if analytic else 1.25) * widest))))
-    scale = length / n_fft / np.sqrt(len(bank))
+    scale = length / n_fft / np.sqrt(len(bank.kernels))
     return length, [(first, (values * scale).astype(np.complex64)) for first, values in supports]
 
 
@@ -236,7 +256,7 @@ def _bin_averages(length, n_fft, pad, width, n_bins):
 
 def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, power, progress):
     """Band power from past samples only: full rate, sample n stands for the time [n, n + 1)."""
-    pads = [max(kernel.size for kernel in bank) - 1 for bank in banks]
+    pads = [bank.longest - 1 for bank in banks]
     per_block = _bins_per_block(max(pads), width, n_bins, sfreq, block)
     n_samples = int(np.ceil(per_block * width)) + 2
     filters = [
@@ -246,6 +266,9 @@ def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, powe
         position = start + first_bin * width
         whole = int(np.floor(position))
         signal = _read_held(read, whole - max(pads), whole + n_samples, n_times)
+        # No wavelet passes an electrode's offset, which would use up single precision. That of the
+        # first sample is known to all that follow.
+        signal = (signal - signal[:, :1]).astype(np.float32)
         if power is None:
             power = np.empty((len(signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
@@ -259,23 +282,27 @@ def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, powe
                 spectrum, squared = fft.fft(own[part], bank.shape[1]), 0.0
                 for response in bank:
                     envelope = fft.ifft(spectrum * response, overwrite_x=True)
-                    envelope = envelope[:, pad : pad + n_samples]
-                    squared = squared + envelope.real**2 + envelope.imag**2
+                    parts = envelope[:, pad : pad + n_samples].view(np.float32)
+                    squared = squared + parts * parts
+                squared = squared[:, ::2] + squared[:, 1::2]
                 power[part, band, bins] = bin_sums(squared, edges) / width
         if progress is not None:
             progress(first_bin + n_valid)
     return np.maximum(power, 0.0, out=power)
 
 
+@lru_cache(maxsize=32)
 def _causal_filters(bank, n_times: int) -> np.ndarray:
     """Responses (n_wavelets, n_fft) of a band's wavelets to so many samples."""
     n_fft = fft.next_fast_len(n_times)
-    return np.stack([fft.fft(kernel, n_fft) for kernel in bank]) / np.sqrt(len(bank))
+    responses = np.stack([fft.fft(kernel, n_fft) for kernel in bank.kernels])
+    return (responses / np.sqrt(len(responses))).astype(np.complex64)
 
 
 def bin_sums(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Sum samples (..., n_times) between edges that may be fractional, (..., n_edges - 1)."""
-    summed = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, -1)], axis=-1)
+    summed = np.cumsum(values, axis=-1, dtype=np.float64)
+    summed = np.concatenate([np.zeros((*values.shape[:-1], 1)), summed], axis=-1)
     below = np.minimum(edges.astype(int), values.shape[-1] - 1)
     return np.diff(summed[..., below] + (edges - below) * values[..., below], axis=-1)
 

@@ -78,7 +78,8 @@ class Fitter:
         rho = self._start() if self.whitened else 0.0
         moments = self._moments(design, rho)
         state = start_state(moments, prior)
-        run(state, moments, prior, **self.rough)
+        single = self.segments.powers[0].shape[1] == 1 and names == ("sparse",)
+        run(state, moments, prior, **self.rough | ({"max_iter": 2} if single else {}))
         if self.whitened:
             rho = self._rho(state, design)
         if self.whitened and hrf != "canonical":

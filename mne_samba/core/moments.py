@@ -196,8 +196,8 @@ def whiten_and_centre(x, runs, noise):
 class Moments:
     """Whitened second moments after the intercept has been projected out."""
 
-    # (n_channel_pairs, n_pairs, n_bands, n_bands), of channels ``n <= n'``, symmetrised over pairs of
-    # basis functions ``b <= b'``: ``G_bb`` or ``G_bb' + G_b'b``.
+    # (n_channel_pairs, n_pairs, n_bands, n_bands), of channels ``n <= n'``, symmetrised over pairs
+    # of basis functions ``b <= b'``: ``G_bb`` or ``G_bb' + G_b'b``.
     gram: torch.Tensor
     cross: torch.Tensor  # (n_basis, n_channels, n_bands, n_targets), features times targets
     energy: torch.Tensor  # (n_targets,), sum of squares of each whitened target

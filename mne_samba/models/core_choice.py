@@ -172,7 +172,8 @@ def choose_core(
     # Of short data all frames settle the response: blocks are then fitted with that alone.
     if chooses_response and parts is None:
         choice = _choose_response(choice, parts)
-    if options.target_bands == "auto" and _may_try(choice.data, options, parts is None):
+    trained = choice.data if parts is None else parts[0]
+    if options.target_bands == "auto" and _may_try(trained, options):
         choice = _choose_bands(choice, parts)
     if chooses_response and parts is not None:
         choice = _choose_response(choice, parts)
@@ -193,11 +194,10 @@ def _choose_power(choice: Choice, parts, log: Paired, split: Split):
     return replace(choice, some=core), parts
 
 
-def _may_try(data: Paired, options: CoreOptions, short: bool) -> bool:
-    """Whether own bands are few enough to try: of short data, fewer than frames."""
+def _may_try(data: Paired, options: CoreOptions) -> bool:
+    """Whether own bands are few enough to try, and fewer than the frames that would tell."""
     n_channels, n_bands = data.powers[0].shape[:2]
-    most = min(_MOST_COEFFICIENTS, data.n_frames) if short else _MOST_COEFFICIENTS
-    small = n_channels * n_bands <= most
+    small = n_channels * n_bands <= min(_MOST_COEFFICIENTS, data.n_frames)
     return data.kind != "table" and n_bands > 1 and options.band_attention and small
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from .map_prior import GaussianMap
-from .response import pairs_of, update_response
+from .moments import pairs_of, upper_triangle
+from .response import update_response
 
 # Bytes of the largest array per target, of which a few are held at once.
 _CHUNK_BYTES = 16e6
@@ -59,19 +60,19 @@ def update_weights(state, moments, precision, linear):
     """
     n_channels, n_bands = linear.shape
     size = n_channels * n_bands
-    flat = moments.gram.reshape(n_channels * n_channels, -1, n_bands * n_bands)
-    data = _weighted(precision.to(flat.dtype), flat).double()
-    data = data.reshape(n_channels, n_channels, n_bands, n_bands)
+    gram = moments.gram.flatten(2)
+    rows, columns, _ = pairs_of(n_channels)
+    precision = precision[rows * n_channels + columns]
+    data = _weighted(precision.to(gram.dtype), gram).double().reshape(-1, n_bands, n_bands)
     mean_variance, spread = state.shared, state.deviation
     share = mean_variance / (spread + n_channels * mean_variance)
     # By eigenspaces: subtracting in one formula loses all digits where channels hardly deviate.
     common = torch.full((n_channels, n_channels), 1 / n_channels, dtype=data.dtype)
     channel_prior = (torch.eye(n_channels, dtype=data.dtype) - common) / spread
     channel_prior = channel_prior + common / (spread + n_channels * mean_variance)
-    prior = channel_prior[:, :, None, None] * torch.eye(n_bands, dtype=data.dtype)
-    total = (data + prior).permute(0, 2, 1, 3).reshape(size, size)
-    root = torch.linalg.cholesky(0.5 * (total + total.T))
-    covariance = torch.cholesky_inverse(root)
+    prior = channel_prior[rows, columns, None, None] * torch.eye(n_bands, dtype=data.dtype)
+    root = torch.linalg.cholesky(upper_triangle(data + prior, n_channels), upper=True)
+    covariance = torch.cholesky_inverse(root, upper=True)
     weights = (covariance @ linear.reshape(-1)).reshape(n_channels, n_bands)
     blocks = covariance.reshape(n_channels, n_bands, n_channels, n_bands).permute(0, 2, 1, 3)
     state.weights = weights
@@ -131,10 +132,11 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     false.
     """
     n_targets, n_channels = state.spatial_map.shape
-    gram, cross, (rows, columns) = moments.gram, moments.cross, moments.pairs
-    flat_second = state.weights_second.reshape(n_channels * n_channels, -1).to(gram.dtype)
-    contracted = _seen_by(gram.reshape(n_channels * n_channels, len(rows), -1), flat_second)
-    contracted = contracted.double().reshape(n_channels, n_channels, -1)
+    gram, cross = moments.gram, moments.cross
+    rows, columns, pair = pairs_of(len(cross))
+    first, second, channels = pairs_of(n_channels)
+    flat_second = state.weights_second[first, second].flatten(1).to(gram.dtype)
+    contracted = _seen_by(gram.flatten(2), flat_second).double()[channels]
     trace = contracted.diagonal(dim1=0, dim2=1).sum(1)
     crossed = torch.einsum("bnkm,nk->mbn", cross, state.weights)
     precision = None
@@ -148,7 +150,6 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     size = size if elements is None else max(size, len(elements))
     chunk = max(1, int(_CHUNK_BYTES / (8 * size)))
     off_diagonal = torch.where(rows == columns, 1.0, 2.0).double()
-    pair = pairs_of(len(cross))[2]
     for begin in range(0, n_targets, chunk):
         part = slice(begin, min(begin + chunk, n_targets))
         noise = state.noise[part, None]

@@ -1,6 +1,7 @@
 """Sufficient statistics of the linear core: lagged features, whitened, in one Gram matrix."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -195,13 +196,34 @@ def whiten_and_centre(x, runs, noise):
 class Moments:
     """Whitened second moments after the intercept has been projected out."""
 
-    # (n_channels, n_channels, n_pairs, n_bands, n_bands), symmetrised over pairs of basis functions
-    # ``b <= b'``: ``G_bb`` or ``G_bb' + G_b'b``.
+    # (n_channel_pairs, n_pairs, n_bands, n_bands), of channels ``n <= n'``, symmetrised over pairs
+    # of basis functions ``b <= b'``: ``G_bb`` or ``G_bb' + G_b'b``.
     gram: torch.Tensor
     cross: torch.Tensor  # (n_basis, n_channels, n_bands, n_targets), features times targets
     energy: torch.Tensor  # (n_targets,), sum of squares of each whitened target
     n_frames: int  # used frames less one for the intercept
-    pairs: tuple  # row and column of each pair of basis functions
+
+
+@lru_cache(maxsize=16)
+def pairs_of(n):
+    """Row and column (n_pairs,) of each pair in a symmetric matrix, and the pair of each entry.
+
+    They are shared: not to be changed.
+    """
+    rows, columns = torch.triu_indices(n, n)
+    pair = torch.zeros(n, n, dtype=torch.long)
+    pair[rows, columns] = pair[columns, rows] = torch.arange(len(rows))
+    return rows, columns, pair
+
+
+def upper_triangle(blocks, n_channels):
+    """Symmetric matrix (n_channels * n_bands, n_channels * n_bands) of which the upper half counts.
+
+    From its blocks (n_channel_pairs, n_bands, n_bands) of channels ``n <= n'``. Below the diagonal
+    they are not transposed: what is there is not to be read.
+    """
+    full = blocks[pairs_of(n_channels)[2]].transpose(1, 2)
+    return full.reshape(n_channels * blocks.shape[1], -1)
 
 
 def moments_of(design, y, runs, noise):
@@ -217,26 +239,26 @@ def moments_of(design, y, runs, noise):
     x = design.new_empty(n_basis, n_used, n_channels * n_bands)
     for b in range(n_basis):
         x[b] = whiten_and_centre(design[:, b].reshape(n_used, -1), runs, noise)
-    rows, columns = torch.triu_indices(n_basis, n_basis)
-    gram = x.new_empty(n_channels, n_channels, len(rows), n_bands, n_bands)
+    rows, columns, _ = pairs_of(n_basis)
+    first, second, _ = pairs_of(n_channels)
+    gram = x.new_empty(len(first), len(rows), n_bands, n_bands)
     shape = (n_channels, n_bands, n_channels, n_bands)
     for pair, (b, c) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
         block = x[b].T @ x[c]
         block = block if b == c else block + block.T
-        gram[:, :, pair] = block.reshape(shape).permute(0, 2, 1, 3)
+        gram[:, pair] = block.reshape(shape).permute(0, 2, 1, 3)[first, second]
     cross = torch.stack([part.T @ target for part in x]).double()
     cross = cross.reshape(n_basis, n_channels, n_bands, -1)
-    return Moments(gram, cross, y.pow(2).sum(0), max(n_used - 1, 1), (rows, columns))
+    return Moments(gram, cross, y.pow(2).sum(0), max(n_used - 1, 1))
 
 
 def collapse(moments, response):
     """Give all targets one response (n_basis,): moments of one pair of basis functions, float64."""
-    rows, columns = moments.pairs
+    rows, columns, _ = pairs_of(len(response))
     weights = (response[rows] * response[columns]).to(moments.gram.dtype)
-    gram = torch.einsum("nmpjk,p->nmjk", moments.gram, weights).double()[:, :, None]
+    gram = torch.einsum("npjk,p->njk", moments.gram, weights).double()[:, None]
     cross = torch.einsum("bnkm,b->nkm", moments.cross, response)[None]
-    one = torch.zeros(1, dtype=torch.long)
-    return Moments(gram, cross, moments.energy, moments.n_frames, (one, one))
+    return Moments(gram, cross, moments.energy, moments.n_frames)
 
 
 def used_features(segments, basis, dt):

@@ -14,6 +14,7 @@ from ..hrf import (
     hrf_dictionary,
     unit_peak,
 )
+from .moments import pairs_of
 
 # Components that all work is done in, and random double gammas that they are those of.
 N_BASIS, N_DICTIONARY = 6, 6000
@@ -44,18 +45,6 @@ class ResponsePrior:
         """Coordinates of every element and products of two, (n_elements, n_basis + n_pairs)."""
         rows, columns, _ = pairs_of(self.elements.shape[1])
         return torch.cat([self.elements, self.elements[:, rows] * self.elements[:, columns]], 1)
-
-
-@lru_cache(maxsize=8)
-def pairs_of(n_basis):
-    """Row and column (n_pairs,) of each pair in a symmetric matrix, and the pair of each entry.
-
-    They are shared: not to be changed.
-    """
-    rows, columns = torch.triu_indices(n_basis, n_basis)
-    pair = torch.zeros(n_basis, n_basis, dtype=torch.long)
-    pair[rows, columns] = pair[columns, rows] = torch.arange(len(rows))
-    return rows, columns, pair
 
 
 @lru_cache(maxsize=8)

@@ -17,6 +17,9 @@ LOSSES = ("auto", "squared", "robust")
 # Robust standard deviations within which squares count: 95 % efficient where noise is normal.
 HUBER = 1.345
 BIWEIGHT = 4.685  # where Tukey's weight reaches zero: as efficient
+# Logarithm of the variance that Huber's estimate loses where noise is normal: what it has to gain.
+# Of few frames, chance alone lets it gain something in one of ten.
+_PRICE = 0.05
 # Huber's limit around the median, where nothing has been predicted yet.
 _START = 3.0
 
@@ -45,11 +48,11 @@ def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def heavy_tailed(residuals: np.ndarray) -> bool:
-    """Whether Huber's estimate varies less than that of least squares with such residuals.
+    """Whether Huber's estimate varies clearly less than least squares with such residuals.
 
     The asymptotic variances of both are estimated per target from ``residuals`` (n_frames,
     n_targets), and their logarithms are averaged over targets. With normal noise Huber's is 5 %
-    larger, whatever the number of frames.
+    larger, whatever the number of frames; it has to be as much smaller.
     """
     middle, deviation = spread(residuals)
     used = deviation > 0
@@ -59,7 +62,7 @@ def heavy_tailed(residuals: np.ndarray) -> bool:
     z = (residuals - middle)[:, used] / deviation[used]
     inside = np.nanmean(np.where(np.isnan(z), np.nan, np.abs(z) < HUBER), axis=0)
     huber = np.nanmean(np.clip(z, -HUBER, HUBER) ** 2, axis=0) / inside**2
-    return bool(np.log(huber / np.nanvar(z, axis=0)).mean() < 0)
+    return bool(np.log(huber / np.nanvar(z, axis=0)).mean() < -_PRICE)
 
 
 def huber(z: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from .moments import (
     moments_of,
     predictions,
     runs_of_frames,
+    upper_triangle,
     used_features,
 )
 from .response import ResponsePrior, response_prior, start_moments
@@ -77,7 +78,8 @@ class Fitter:
         rho = self._start() if self.whitened else 0.0
         moments = self._moments(design, rho)
         state = start_state(moments, prior)
-        run(state, moments, prior, **self.rough)
+        single = self.segments.powers[0].shape[1] == 1 and names == ("sparse",)
+        run(state, moments, prior, **self.rough | ({"max_iter": 2} if single else {}))
         if self.whitened:
             rho = self._rho(state, design)
         if self.whitened and hrf != "canonical":
@@ -199,10 +201,10 @@ def ridge_start(moments, response):
     evidence.
     """
     moments = collapse(moments, response)
-    gram = moments.gram[:, :, 0].transpose(1, 2)
-    n_channels, n_bands = gram.shape[:2]
-    size = n_channels * n_bands
-    values, vectors = torch.linalg.eigh(gram.reshape(size, size))
+    n_channels, n_bands = moments.cross.shape[1:3]
+    gram = upper_triangle(moments.gram[:, 0], n_channels)
+    size = len(gram)
+    values, vectors = torch.linalg.eigh(gram, UPLO="U")
     values = values.clamp_min(0)
     rotated = vectors.T @ moments.cross[0].reshape(size, -1)
     energy = moments.energy.clamp_min(1e-12)

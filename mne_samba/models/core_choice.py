@@ -172,7 +172,8 @@ def choose_core(
     # Of short data all frames settle the response: blocks are then fitted with that alone.
     if chooses_response and parts is None:
         choice = _choose_response(choice, parts)
-    if options.target_bands == "auto" and _may_try(choice.data, options):
+    trained = choice.data if parts is None else parts[0]
+    if options.target_bands == "auto" and _may_try(trained, options):
         choice = _choose_bands(choice, parts)
     if chooses_response and parts is not None:
         choice = _choose_response(choice, parts)
@@ -194,9 +195,9 @@ def _choose_power(choice: Choice, parts, log: Paired, split: Split):
 
 
 def _may_try(data: Paired, options: CoreOptions) -> bool:
-    """Whether own bands are few enough to try."""
+    """Whether own bands are few enough to try, and fewer than the frames that would tell."""
     n_channels, n_bands = data.powers[0].shape[:2]
-    small = n_channels * n_bands <= _MOST_COEFFICIENTS
+    small = n_channels * n_bands <= min(_MOST_COEFFICIENTS, data.n_frames)
     return data.kind != "table" and n_bands > 1 and options.band_attention and small
 
 
@@ -322,10 +323,8 @@ def _is_clear(core: Core) -> bool:
 
 
 def _settled(options: CoreOptions, core: Core | None) -> CoreOptions:
-    """Options with the map's prior that a fit to all training data clearly prefers."""
-    if core is None or not _is_clear(core):
-        return options
-    return replace(options, map_prior=core.map_prior)
+    """Options with the map's prior that a fit to all training data prefers."""
+    return options if core is None else replace(options, map_prior=core.map_prior)
 
 
 def _held_out(options, parts, some=None, own_bands=False) -> tuple[np.ndarray, Core]:

@@ -172,8 +172,7 @@ def choose_core(
     # Of short data all frames settle the response: blocks are then fitted with that alone.
     if chooses_response and parts is None:
         choice = _choose_response(choice, parts)
-    trained = choice.data if parts is None else parts[0]
-    if options.target_bands == "auto" and _may_try(trained, options):
+    if options.target_bands == "auto" and _may_try(choice.data, options):
         choice = _choose_bands(choice, parts)
     if chooses_response and parts is not None:
         choice = _choose_response(choice, parts)
@@ -195,23 +194,28 @@ def _choose_power(choice: Choice, parts, log: Paired, split: Split):
 
 
 def _may_try(data: Paired, options: CoreOptions) -> bool:
-    """Whether own bands are few enough to try, and fewer than the frames that would tell."""
+    """Whether own bands are few enough to try."""
     n_channels, n_bands = data.powers[0].shape[:2]
-    small = n_channels * n_bands <= min(_MOST_COEFFICIENTS, data.n_frames)
+    small = n_channels * n_bands <= _MOST_COEFFICIENTS
     return data.kind != "table" and n_bands > 1 and options.band_attention and small
 
 
 def _choose_bands(choice: Choice, parts) -> Choice:
     """Compare shared with own bands."""
     options, data = choice.options, choice.data
-    if parts is None and data.n_frames < MIN_TRAIN_FRAMES:
+    if parts is None and data.n_frames < max(MIN_TRAIN_FRAMES, data.powers[0][..., 0].size):
+        # Evidence settles it where no frames can be held out; where coefficients are more than
+        # frames it is often wrong, but says when there is nothing to hold out frames for.
         start = choice.some
         shared = _fit(options, data, False, **_WHOLE_TRIAL) if start is None else start
         own = _fit(options, data, True, **_WHOLE_TRIAL)
         shared, own = (max(core.evidence.values()) for core in (shared, own))
         logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
         better = own > shared + _MARGIN * data.n_targets
-        return replace(choice, own_bands=True, some=None) if better else choice
+        if data.n_frames < MIN_TRAIN_FRAMES:
+            return replace(choice, own_bands=True, some=None) if better else choice
+        if not better:
+            return choice
     if parts is None:
         some = draw(data, options.seed)
         few = data if some is None else data.of_targets(some)

@@ -51,6 +51,13 @@ def test_frames_are_means_around_their_times(world):
     missing = np.flatnonzero(frames.isna().all(axis=1))
     np.testing.assert_array_equal(missing, [30, 31])
     assert frames.notna().all(axis=1).sum() == 598
+    # Samples that are NaN in one channel do not count, nor spoil what follows.
+    broken = values.copy()
+    broken[100:103, 0] = broken[200:240, 1] = np.nan
+    found = fnirs_frames(mne.io.RawArray(broken.T, raw.info, verbose="ERROR"), 1.0).to_numpy()
+    np.testing.assert_allclose(found[10], np.r_[values[95:100], values[103:105]].mean(0), rtol=1e-9)
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(found).any(axis=1)), [21, 22, 23])
+    np.testing.assert_allclose(found[50], values[495:505].mean(0), rtol=1e-9)
     # A channel that is bad does not count.
     raw.info["bads"] = ["S1_D1 hbr"]
     assert list(fnirs_frames(raw).columns) == [n for n in raw.ch_names if n != "S1_D1 hbr"]

@@ -114,6 +114,14 @@ def test_moments_are_weighted_least_squares_of_both_rates():
     np.testing.assert_allclose(moments.gram[:, 0, 0, 0], expected[np.triu_indices(3)], rtol=1e-10)
 
 
+def test_frames_of_another_rate_are_whitened_as_those_of_the_nearest():
+    noise = Noise(np.array([0.7, 2.0]), np.array([0.8, 0.36]), np.array([0.5, 1.2]))
+    x, first = torch.randn(40, 2, generator=torch.manual_seed(0)), np.arange(40) == 0
+    found = noise.whiten(x, first, np.full(40, 1.5))
+    expected = (x[1:] - 0.36**0.75 * x[:-1]) / 1.2
+    torch.testing.assert_close(found[1:], expected.to(x.dtype))
+
+
 def test_responses_at_other_lags_are_the_same_curves():
     params = hrf_dictionary(20, "human", 0)
     rows = double_gamma((np.arange(60) + 0.5) * 0.5, params)

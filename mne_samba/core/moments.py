@@ -78,12 +78,19 @@ class Noise:
         return cls(t_r, np.array(ar), scale / np.sqrt((share * scale**2).sum()))
 
     def whiten(self, x, first, seconds):
-        """Whiten frames (n_used, ...): unit variance relative to that of all."""
+        """Whiten frames (n_used, ...): unit variance relative to that of all.
+
+        Rates that were not there when the noise was learnt have that of the nearest, which fades
+        over time as it did.
+        """
         out = x.clone()
-        for t_r, ar, scale in zip(self.t_r, self.ar, self.scale, strict=True):
-            rows = torch.from_numpy(seconds == t_r)
-            if rows.any():
-                out[rows] = whiten(x[rows], first[rows.numpy()], float(ar)) / float(scale)
+        for t_r in np.unique(seconds):
+            k = np.abs(self.t_r - t_r).argmin()
+            ar = max(float(self.ar[k]), 0.0) ** (t_r / self.t_r[k])
+            ar = float(self.ar[k]) if t_r == self.t_r[k] else ar
+            rows = seconds == t_r
+            white = whiten(x[torch.from_numpy(rows)], first[rows], ar) / float(self.scale[k])
+            out[torch.from_numpy(rows)] = white
         return out
 
 

@@ -80,8 +80,13 @@ def fnirs_frames(raw: mne.io.BaseRaw, t_r: float | None = None, *, name: str = "
     half = 0.5 * t_r * sfreq
     first = np.clip(np.ceil(centres - half - 1e-6), 0, raw.n_times - 1).astype(int)
     stop = np.clip(np.ceil(centres + half - 1e-6), first + 1, raw.n_times).astype(int)
-    total = np.concatenate([np.zeros((1, len(index))), np.cumsum(values, axis=0)])
-    frames = (total[stop] - total[first]) / (stop - first)[:, None]
+    # Samples that are NaN do not count; a frame without one that does is missing.
+    known = np.isfinite(values).all(axis=1)
+    total = np.cumsum(np.where(known[:, None], values, 0.0), axis=0)
+    total = np.concatenate([np.zeros((1, len(index))), total])
+    count = np.concatenate([[0.0], np.cumsum(known)])
+    with np.errstate(invalid="ignore"):
+        frames = (total[stop] - total[first]) / (count[stop] - count[first])[:, None]
     names = [raw.ch_names[i] for i in index]
     for begin, end in bad_spans(raw, names) * sfreq:
         frames[(stop > begin) & (first < end)] = np.nan

@@ -23,7 +23,7 @@ from .nulls import (
     p_value,
     sign_flip_p,
 )
-from .similarity import cka, rsa, similarity_null
+from .similarity import cka, noise_ceiling, rsa, similarity_null
 from .uncertainty import (
     ConformalRegressor,
     conformal_quantile,
@@ -54,6 +54,7 @@ __all__ = [
     "max_statistic_p",
     "mean_interval",
     "modality_contributions",
+    "noise_ceiling",
     "out_of_block_residuals",
     "p_value",
     "randomised_copy",

@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
+from scipy.stats import rankdata
 
 from ..metrics import METRICS
 from .nulls import p_value
@@ -47,6 +48,45 @@ def rsa(latent, model, *, metric: str = "correlation", method: str = "spearman")
     if metric == "correlation" and min(latent.shape[1], model.shape[1]) < 2:
         raise ValueError("metric='correlation' needs two features or more; use 'euclidean'.")
     return METRICS[method](pdist(latent, metric), pdist(model, metric)).item()
+
+
+def noise_ceiling(
+    people, *, metric: str = "correlation", method: str = "spearman"
+) -> tuple[float, float]:
+    """Similarity that no model of people's representations can surpass, and that it should reach.
+
+    Parameters
+    ----------
+    people : array of shape (n_people, n_samples, n_features) | list of array
+        Representations of the same samples; features may differ between people.
+    metric, method : str
+        As in :func:`rsa`.
+
+    Returns
+    -------
+    low, high : float
+        Mean similarity of a person's dissimilarities to the mean of the others', and to the mean of
+        all (Nili et al. 2014). ``high`` is what the best model would have; it knows the noise of
+        the people that it is compared with, ``low`` does not.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two people, or their samples differ in number.
+    """
+    people = list(people)
+    if len(people) < 2:
+        raise ValueError(f"A noise ceiling needs two people or more, got {len(people)}.")
+    pairs = [_pair(first, people[0], 4)[0] for first in people]
+    distances = np.stack([pdist(person, metric) for person in pairs])
+    if method == "spearman":
+        distances = rankdata(distances, axis=1)
+    distances = distances - distances.mean(axis=1, keepdims=True)
+    distances /= np.maximum(distances.std(axis=1, keepdims=True), 1e-12)
+    total, score = distances.sum(axis=0), METRICS[method]
+    low = [score(own, total - own).item() for own in distances]
+    high = [score(own, total).item() for own in distances]
+    return float(np.mean(low)), float(np.mean(high))
 
 
 def _hsic(k: np.ndarray, l: np.ndarray) -> float:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
-from scipy.stats import ortho_group, spearmanr
+from scipy.stats import ortho_group, pearsonr, rankdata, spearmanr
 from small_worlds import autocorrelated
 
-from mne_samba.evaluation import cka, draw_shifts, rsa, similarity_null
+from mne_samba.evaluation import cka, draw_shifts, noise_ceiling, rsa, similarity_null
 
 
 def test_rsa_equals_ranked_dissimilarities():
@@ -59,7 +59,33 @@ def test_null_by_rolling(similarity):
     assert similarity_null(a, noisy, shifts, similarity=similarity)[2] == 1 / 40
 
 
+@pytest.mark.parametrize("method", ["spearman", "pearson"])
+def test_noise_ceiling_is_what_the_truth_and_no_model_reaches(method):
+    rng, truth = np.random.default_rng(5), np.random.default_rng(6).standard_normal((20, 6))
+    people = [truth + 0.8 * rng.standard_normal(truth.shape) for _ in range(8)]
+    low, high = noise_ceiling(people, metric="euclidean", method=method)
+    assert 0 < low < high < 1
+
+    def mean(model):
+        each = [rsa(person, model, metric="euclidean", method=method) for person in people]
+        return np.mean(each)
+
+    assert low < mean(truth) < high
+    # The best model there is: distances that are the mean of people's.
+    distances = np.stack([pdist(person) for person in people])
+    distances = rankdata(distances, axis=1) if method == "spearman" else distances
+    distances = (distances - distances.mean(1, keepdims=True)) / distances.std(1, keepdims=True)
+    score = {"spearman": spearmanr, "pearson": pearsonr}[method]
+    best = [score(own, distances.mean(0)).statistic for own in distances]
+    assert high == pytest.approx(np.mean(best))
+    assert noise_ceiling([truth, truth], metric="euclidean", method=method) == pytest.approx((1, 1))
+
+
 def test_refuses_what_does_not_match():
+    with pytest.raises(ValueError, match="two people or more, got 1"):
+        noise_ceiling([np.ones((5, 2))])
+    with pytest.raises(ValueError, match="same samples"):
+        noise_ceiling([np.ones((5, 2)), np.ones((6, 2))])
     with pytest.raises(ValueError, match="same samples"):
         rsa(np.ones((5, 2)), np.ones((6, 2)))
     with pytest.raises(ValueError, match="two features"):

@@ -70,7 +70,7 @@ for person in range(3, 8):
             window=window, step=window,
         )  # fmt: skip
         # The first window of the film has no history.
-        first = int(round(epochs.metadata["onset"].iloc[0] / window))
+        first = round(epochs.metadata["onset"].iloc[0] / window)
         frames = np.full((2 * n_scenes, *bold.shape[1:]), np.nan)
         frames[first : first + len(bold)] = translators[name].predict(epochs)
         courses[name].append(frames[place])

@@ -84,6 +84,8 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/mypy
+	$(BIN)/pyright
 
 # Pages of names that no longer exist would be warnings, so the reference is always made anew.
 doc: $(INSTALLED_DOC)
@@ -94,5 +96,5 @@ doc: $(INSTALLED_DOC)
 
 clean:
 	rm -rf $(OUT) doc/_build doc/auto_examples doc/generated doc/sg_execution_times.rst
-	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache htmlcov .coverage
 	find mne_samba tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -126,8 +126,8 @@ region = LearnableHRF(
 )
 region.fit([neural], [single])
 peak, true_peak = region.hrf_peak_time_[0], hrf_summary(truth)["peak_time"][0]
-low, high = (float(region.hrf_intervals_[f"peak_time_{side}"].iloc[0]) for side in ("low", "high"))
-print(f"Time to peak: {peak:.2f} s ({low:.2f} to {high:.2f}), true {true_peak:.2f} s")
+earliest, latest = region.hrf_intervals_[["peak_time_low", "peak_time_high"]].to_numpy()[0]
+print(f"Time to peak: {peak:.2f} s ({earliest:.2f} to {latest:.2f}), true {true_peak:.2f} s")
 
 # %%
 _, ax = plt.subplots(figsize=(6, 3), layout="constrained")

@@ -12,6 +12,8 @@ of parcels knows places in the brain, and takes any.
 # One person at each site. Both brains share how power drives BOLD. What is simulated is not what is
 # assumed below: the skull is thicker (three shells), electrodes lie 5 mm off their stated places,
 # and brains differ in shape.
+from functools import partial
+
 import matplotlib.pyplot as plt
 import mne
 import numpy as np
@@ -20,12 +22,12 @@ from mne_samba import CoreModel, Reader, SambaTranslator, SourceParcels
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import pearson
 
-world = {
-    "n_sources": 16, "n_targets": 12, "sfreq": 100.0, "head": "three-shell",
-    "electrode_error": 5.0, "head_spread": 0.04, "coupling_random_state": 3,
-}  # fmt: skip
-home = simulate_paired(1, 720.0, random_state=1, **world)
-away = simulate_paired(1, 360.0, random_state=2, montage="easycap-M1", **world)
+simulate = partial(
+    simulate_paired, n_sources=16, n_targets=12, sfreq=100.0, head="three-shell",
+    electrode_error=5.0, head_spread=0.04, coupling_random_state=3,
+)  # fmt: skip
+home = simulate(1, 720.0, random_state=1)
+away = simulate(1, 360.0, random_state=2, montage="easycap-M1")
 print(f"{len(home.raws[0].ch_names)} channels at home, {len(away.raws[0].ch_names)} away")
 
 # %%

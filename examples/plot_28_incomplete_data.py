@@ -32,7 +32,7 @@ n_train = 270
 train = raw.copy().crop(0, n_train * data.t_r, include_tmax=False)
 
 
-def fit(channels, unmix="joint"):
+def fit(channels, unmix):
     """Fit the linear core; ``channels`` says what is done where channels are missing."""
     model = CoreModel(unmix=unmix, power="linear", target_bands=False)
     reader = Reader(channels=channels)
@@ -47,7 +47,7 @@ def score(frames):
 
 lost = raw.copy()
 lost.info["bads"] = list(np.random.default_rng(0).choice(raw.ch_names, 8, replace=False))
-infers = fit("infer")
+infers = fit("infer", "joint")
 pd.Series({
     "all channels": score(infers.predict(raw)),
     "inferred": score(infers.predict(lost)),

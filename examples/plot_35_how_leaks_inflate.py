@@ -68,7 +68,9 @@ def predict(X, y, folds):
     return out
 
 
-rows = {"interleaved, pooled": [], "interleaved": [], "shuffled": [], "blocked, 30 s gap": []}
+rows: dict[str, list[float]] = {
+    "interleaved, pooled": [], "interleaved": [], "shuffled": [], "blocked, 30 s gap": []
+}  # fmt: skip
 for seed in range(20):
     X, y = draw(seed)
     leaky, honest = predict(X, y, interleaved), predict(X, y, blocked)
@@ -78,7 +80,7 @@ for seed in range(20):
     for name, found in (
         ("interleaved", leaky), ("shuffled", shuffled), ("blocked, 30 s gap", honest)
     ):  # fmt: skip
-        rows[name].append(np.mean(spearman(detrend(y, rest.t_r), detrend(found, rest.t_r))))
+        rows[name].append(spearman(detrend(y, rest.t_r), detrend(found, rest.t_r)).mean())
 for name, values in rows.items():
     print(f"{name:22s} {np.mean(values):6.3f}   (truth: 0)")
 

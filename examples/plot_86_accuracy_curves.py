@@ -12,6 +12,8 @@ and larger brains are in ``benchmarks/RESULTS.md``; what is drawn here is comput
 # --------------------------
 # The last six minutes are the test, whatever is trained on. Simulations know BOLD without noise:
 # scores are correlations with it, one per region.
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -41,7 +43,7 @@ def accuracy(model, minutes=LONGEST):
     return pearson(clean[first:][known], model.predict(test)[known])
 
 
-core = {"t_r": T_R, "model": "core", "random_state": 0, "verbose": False}
+core = partial(SambaTranslator, t_r=T_R, model="core", random_state=0, verbose=False)
 
 # %%
 # Minutes of training
@@ -49,7 +51,7 @@ core = {"t_r": T_R, "model": "core", "random_state": 0, "verbose": False}
 # Bands are the middle half of the regions.
 minutes = (2.0, 4.0, 8.0, 16.0)
 models = {
-    "SambaTranslator": (lambda: SambaTranslator(**core), "#0072B2", "o"),
+    "SambaTranslator": (lambda: core(), "#0072B2", "o"),
     "ridge, canonical": (lambda: BandPowerRidge(t_r=T_R), "#E69F00", "s"),
     "ridge, FIR": (lambda: BandPowerRidge(t_r=T_R, hrf="fir"), "#D55E00", "^"),
 }
@@ -80,12 +82,12 @@ plt.show()
 # are trained on windows, side by side; they are kept here whatever held-out frames say, to see
 # their part.
 # What the default chooses by itself (power, map, bands) is named, so that corrections alone differ.
-named = {"power": "linear", "map_prior": "sparse", "target_bands": False}
+named = CoreModel(power="linear", map_prior="sparse", target_bands=False)
 
 
 def corrected(window=60.0, step=None, **options):
     """Build a translator that keeps its corrections whatever held-out frames say."""
-    model = SambaModel(**named, corrections="always", **options)
+    model = SambaModel(**named.get_params(), corrections="always", **options)
     trainer = Trainer(window=window, step=step, max_epochs=4)
     return SambaTranslator(t_r=T_R, model=model, trainer=trainer, random_state=0, verbose=False)
 
@@ -109,9 +111,7 @@ by_graph = {
 # %%
 # One dot is a region: its score minus that of the linear core without any correction. Lines are
 # means.
-reference = accuracy(
-    SambaTranslator(t_r=T_R, model=CoreModel(**named), random_state=0, verbose=False)
-)
+reference = accuracy(SambaTranslator(t_r=T_R, model=named, random_state=0, verbose=False))
 fig, panels = plt.subplots(
     1, 2, figsize=(8, 3.2), sharex=True, layout="constrained", width_ratios=(1, 1.1)
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,10 @@ import pandas as pd
 _SAME_T_R = 5e-4
 
 
-def keeps_earlier_fit(method):
+_Fit = TypeVar("_Fit", bound=Callable[..., Any])
+
+
+def keeps_earlier_fit(method: _Fit) -> _Fit:
     """Let a fit that fails, at whatever point, leave the estimator as it was before."""
 
     @wraps(method)
@@ -27,7 +31,7 @@ def keeps_earlier_fit(method):
             vars(self).update(before)
             raise
 
-    return fit
+    return cast(_Fit, fit)
 
 
 def check_number(value, name: str, *, low=None, high=None, low_open=False, integer=False) -> float:

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def draw_shifts(n_frames, n_shifts: int, min_shift, rng: np.random.Generator) -> np.ndarray:
@@ -71,7 +72,7 @@ def cluster_size(null) -> np.ndarray:
     return np.maximum(1.0, 0.9 * high.sum(axis=0) / np.maximum(n_runs, 1))
 
 
-def p_value(observed, null, cluster=1.0) -> np.ndarray:
+def p_value(observed, null, cluster: ArrayLike = 1.0) -> np.ndarray:
     r"""One-sided p values, :math:`(c + \#\{null \ge observed\}) / (c + n)`.
 
     The observed score counts as one independent draw, which is ``c`` draws where these come in

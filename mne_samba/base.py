@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from mne import Info
 from mne.utils import use_log_level
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.utils import Bunch, check_random_state
@@ -114,6 +115,13 @@ def moment_names(names) -> list[str]:
 class OfPairs(MeanScore, HasReader):
     """An estimator of pairs; ``_fitted_input`` is what a fit learnt about its input."""
 
+    ch_names_in_: list[str]
+    target_names_in_: list[str]
+    n_targets_: int
+    bands_: dict[str, tuple[float, float]]
+    info_: Info | Any
+    provenance_: list[dict]
+
     def _publish_input(self, inputs, provenance: list[dict]) -> None:
         """Set the fitted attributes that follow from the data alone."""
         self._fitted_input, layout = inputs, inputs.layout
@@ -133,6 +141,11 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
     Subclasses call ``_publish_input``, give ``_frames(powers, grid)``, standardised frames per
     segment, and ``_scaler``, the fitted scaler of band power.
     """
+
+    node_names_: list[str]
+    unmixing_: Bunch | Any
+    y_mean_: np.ndarray
+    y_scale_: np.ndarray
 
     def _pair(
         self, X, y, choose, scaler, may_lack, keeps_raw=False, unmix=None, start=None
@@ -239,7 +252,7 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
 
         return by_t_r(rec, predict)
 
-    def predict(self, X, t_r=None):
+    def predict(self, X, t_r=None) -> Any:
         """Predict BOLD at frame times, in the shape and with the errors of `SambaTranslator`.
 
         Parameters
@@ -345,7 +358,7 @@ class SignalTransformer(InFiles, NamedColumns):
         # scikit-learn would make data frames of recordings.
         super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform=None) -> Self:
         """Signals come out, whatever the steps after it in a Pipeline are asked for.
 
         Parameters

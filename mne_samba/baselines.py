@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import check_number, check_option, check_t_r, keeps_earlier_fit
+from ._typing import Loss, Power, Unmix
 from .base import BoldPredictor, FittedInput, forget_fit
 from .core.robust import LOSSES
 from .data.paired import Paired
 from .data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
 from .models.ridge import FIR_LENGTH, RidgeOptions, fir_lags, fit_better_ridge
 from .models.unmix_choice import UNMIX
+from .reader import Reader
 from .wavelets import as_bank
+from .wavelets.banks import Bands
 
 __all__ = ["BandPowerRidge"]
 
@@ -84,11 +89,28 @@ class BandPowerRidge(BoldPredictor):
     >>> ridge = BandPowerRidge(t_r=2.0, hrf="fir")  # then ridge.fit(raws, bolds)
     """
 
+    coef_: np.ndarray
+    alpha_: np.ndarray
+    frame_weights_: list[np.ndarray] | Any
+    power_: str | Any
+
     def __init__(
-        self, *, t_r=None, hrf="canonical", bands=None, power="auto", loss="auto", hrf_length=30.0,
-        fir_length=None, alphas=None, alpha_per_target=True, n_folds=5, gap=30.0, unmix=None,
-        reader=None,
-    ):  # fmt: skip
+        self,
+        *,
+        t_r: float | None = None,
+        hrf: Literal["canonical", "fir"] = "canonical",
+        bands: Bands = None,
+        power: Power = "auto",
+        loss: Loss = "auto",
+        hrf_length: float = 30.0,
+        fir_length: float | None = None,
+        alphas: ArrayLike | None = None,
+        alpha_per_target: bool = True,
+        n_folds: int = 5,
+        gap: float = 30.0,
+        unmix: Unmix = None,
+        reader: Reader | None = None,
+    ) -> None:
         self.t_r = t_r
         self.hrf = hrf
         self.bands = bands
@@ -136,7 +158,7 @@ class BandPowerRidge(BoldPredictor):
         check_number(self.fir_length, "fir_length", low=0, low_open=True, high=self.hrf_length)
 
     @keeps_earlier_fit
-    def fit(self, X, y):
+    def fit(self, X, y) -> Self:
         """Learn to predict BOLD.
 
         Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, Self
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -89,14 +91,25 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
     >>> # decoder.fit(epochs, labels, bold=bold).predict(others)
     """
 
-    def __init__(self, translator, classifier=None, *, modality=None, n_blocks=None):
+    translator_: Any
+    classifier_: Any
+    classes_: np.ndarray
+
+    def __init__(
+        self,
+        translator: BaseEstimator,
+        classifier: BaseEstimator | None = None,
+        *,
+        modality: Literal["ele", "hemo"] | None = None,
+        n_blocks: int | None = None,
+    ) -> None:
         self.translator = translator
         self.classifier = classifier
         self.modality = modality
         self.n_blocks = n_blocks
 
     @keeps_earlier_fit
-    def fit(self, X, y, bold=None):
+    def fit(self, X, y, bold=None) -> Self:
         """Fit the translator where BOLD is given, and the classifier on its latents.
 
         Parameters

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import mne
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks import check_option, keeps_earlier_fit
 from ._scoring import score_frames
+from ._typing import Seed, Verbose
 from .base import (
     Assembled,
     FittedInput,
@@ -20,10 +23,13 @@ from .base import (
     moment_names,
     time_moments,
 )
+from .core import Core
 from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
 from .data.recordings import Recordings
 from .metrics import METRICS
+from .models import InverseCoreModel, InversePaperModel, Trainer
+from .models.graphs import Graphs
 from .models.inverse_data import (
     InverseScale,
     check_long_enough,
@@ -34,7 +40,10 @@ from .models.inverse_data import (
 )
 from .models.inverse_fit import FittedInverse
 from .models.inverse_paper import FittedInversePaper
-from .reader import match_regions, regions_of
+from .reader import Reader, match_regions, regions_of
+
+if TYPE_CHECKING:
+    from skorch import NeuralNet
 
 __all__ = ["InverseTranslator"]
 
@@ -114,6 +123,21 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     >>> translator = InverseTranslator(t_r=2.0)  # then translator.fit(bolds, raws)
     """
 
+    core_: Core | Any
+    band_attention_: np.ndarray
+    band_gain_: np.ndarray
+    band_weights_: np.ndarray
+    spatial_map_: np.ndarray
+    graph_: Graphs
+    corrections_kept_: bool
+    net_: NeuralNet
+    history_: list[dict]
+    n_parameters_: int
+    hrf_params_: pd.DataFrame
+    hrf_: np.ndarray
+    hrf_times_: np.ndarray
+    hrf_peak_time_: np.ndarray
+
     _MODELS = {  # noqa: RUF012
         "samba": "InverseSambaModel",
         "core": "InverseCoreModel",
@@ -121,16 +145,23 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     }
 
     def __init__(
-        self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
-        random_state=None, verbose=None,
-    ):  # fmt: skip
+        self,
+        *,
+        t_r: float | None = None,
+        model: Literal["samba", "core", "paper"] | InverseCoreModel | InversePaperModel = "samba",
+        reader: Reader | None = None,
+        trainer: Trainer | None = None,
+        warm_start: bool = False,
+        random_state: Seed = None,
+        verbose: Verbose = None,
+    ) -> None:
         super().__init__(
             t_r=t_r, model=model, reader=reader, trainer=trainer, warm_start=warm_start,
             random_state=random_state, verbose=verbose,
         )  # fmt: skip
 
     @keeps_earlier_fit
-    def fit(self, X, y):
+    def fit(self, X, y) -> Self:
         """Learn to predict band power.
 
         Parameters
@@ -221,7 +252,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         with mne.use_log_level(self.verbose):
             return rec, self._fitted_input.scale.standard_targets(rec, powers)
 
-    def predict(self, X):
+    def predict(self, X) -> Any:
         """Predict log band power from BOLD.
 
         Parameters
@@ -244,7 +275,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         rec, bold = self._read_bold(X)
         return rec.as_given(self._fitted.predict(bold))
 
-    def target_from(self, y):
+    def target_from(self, y) -> Any:
         """Electrophysiology as ``predict`` gives it: what predictions are compared with.
 
         Parameters
@@ -325,7 +356,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         )  # fmt: skip
         return scores.reshape(true[0].shape[:-1])
 
-    def latents(self, X, modality: str = "hemo") -> np.ndarray | list[np.ndarray]:
+    def latents(self, X, modality: Literal["ele", "hemo"] = "hemo") -> Any:
         """Time courses in the latent space, one value per frame.
 
         The space holds the directions of log band power that BOLD sees, each as large as its
@@ -359,7 +390,7 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
         out = self._fitted.latents.courses(powers, modality)
         return np.stack(out) if rec.kind == "windows" else out
 
-    def transform(self, X, modality: str = "hemo") -> np.ndarray:
+    def transform(self, X, modality: Literal["ele", "hemo"] = "hemo") -> np.ndarray:
         """Mean and spread over time of every latent time course.
 
         Parameters

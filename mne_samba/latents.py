@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 import mne
 import numpy as np
@@ -56,7 +58,17 @@ class LatentTranslator(Translator, BaseEstimator):
     >>> # both.fit(epochs, bold).latents(others)
     """
 
-    def __init__(self, forward, inverse, *, alignment="contrastive"):
+    forward_: SambaTranslator
+    inverse_: InverseTranslator
+    alignment_history_: list[dict]
+
+    def __init__(
+        self,
+        forward: SambaTranslator,
+        inverse: InverseTranslator,
+        *,
+        alignment: Literal["contrastive"] | None = "contrastive",
+    ) -> None:
         self.forward = forward
         self.inverse = inverse
         self.alignment = alignment
@@ -87,7 +99,7 @@ class LatentTranslator(Translator, BaseEstimator):
                 )
 
     @keeps_earlier_fit
-    def fit(self, X, y):
+    def fit(self, X, y) -> Self:
         """Learn to translate both ways; errors are those of `SambaTranslator.fit`.
 
         Parameters
@@ -153,7 +165,7 @@ class LatentTranslator(Translator, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "inverse_")
 
-    def predict(self, X):
+    def predict(self, X) -> Any:
         """Predict BOLD, see `SambaTranslator.predict`.
 
         Parameters
@@ -170,7 +182,7 @@ class LatentTranslator(Translator, BaseEstimator):
         check_is_fitted(self)
         return self.forward_.predict(X)
 
-    def translate(self, X, to: str):
+    def translate(self, X, to: str) -> Any:
         """Translate one modality into the other.
 
         Parameters
@@ -194,7 +206,7 @@ class LatentTranslator(Translator, BaseEstimator):
         check_option(to, "to", ("hemo", "ele"))
         return (self.forward_ if to == "hemo" else self.inverse_).predict(X)
 
-    def latents(self, X, modality: str = "ele") -> np.ndarray | list[np.ndarray]:
+    def latents(self, X, modality: Literal["ele", "hemo"] = "ele") -> Any:
         """Time courses in the latent space, see `InverseTranslator.latents`.
 
         Parameters
@@ -213,7 +225,7 @@ class LatentTranslator(Translator, BaseEstimator):
         check_is_fitted(self)
         return self.inverse_.latents(X, modality)
 
-    def transform(self, X, modality: str = "ele") -> np.ndarray:
+    def transform(self, X, modality: Literal["ele", "hemo"] = "ele") -> np.ndarray:
         """Mean and spread over time of every latent time course.
 
         Parameters
@@ -232,7 +244,7 @@ class LatentTranslator(Translator, BaseEstimator):
     def _columns(self) -> list[str]:
         return self.inverse_._columns()
 
-    def retrieval_score(self, X, y, k=(1, 5, 10)) -> Bunch:
+    def retrieval_score(self, X, y, k: Sequence[int] = (1, 5, 10)) -> Bunch:
         """Find the BOLD window of each window, see `SambaTranslator.retrieval_score`.
 
         Parameters

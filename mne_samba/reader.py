@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
+from joblib import Memory
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
 from ._checks import check_number, check_option, check_t_r, check_t_rs, several_t_r
+from ._typing import Detrend, Path, Picks
 from .data.bold import (
     check_measured,
     check_not_swapped,
@@ -100,9 +105,19 @@ class Reader(BaseEstimator):
     """
 
     def __init__(
-        self, *, sfreq=None, tmin=None, picks=None, channels="error", first_volume=0.0, n_dummy=0,
-        slice_time_ref=0.0, volume_event=None, detrend="cosine", memory=None,
-    ):  # fmt: skip
+        self,
+        *,
+        sfreq: float | None = None,
+        tmin: float | None = None,
+        picks: Picks = None,
+        channels: Literal["error", "match", "interpolate", "infer"] = "error",
+        first_volume: float | Sequence[float] = 0.0,
+        n_dummy: int | Sequence[int] = 0,
+        slice_time_ref: float = 0.0,
+        volume_event: str | tuple[str, int] | ArrayLike | None = None,
+        detrend: Detrend = "cosine",
+        memory: Path | Memory | None = None,
+    ) -> None:
         self.sfreq = sfreq
         self.tmin = tmin
         self.picks = picks
@@ -531,7 +546,7 @@ class HasReader:
         """Parameter to what builds the object that it stands for."""
         return {"reader": self._reader}
 
-    def set_params(self, **params):
+    def set_params(self, **params) -> Self:
         """Set parameters, those of parts (``reader__picks``) included.
 
         Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import is_dataclass
+from typing import Any
 
 import torch
 from mne.utils import warn
@@ -12,7 +13,7 @@ from .model_file import FOLDERS, classes_of, read_model, unpack
 __all__ = ["read_samba"]
 
 
-def read_samba(path):
+def read_samba(path) -> Any:
     """Read an estimator that its method ``save`` wrote. No code of the file is run.
 
     Parameters

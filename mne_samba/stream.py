@@ -115,7 +115,21 @@ class SambaStream:
     14
     """
 
-    def __init__(self, translator, *, t_r=None, first_frame=None, calibration=None, coverage=0.9):
+    ch_names: list[str]
+    sfreq: float
+    delay: float
+    lost_: list[tuple]
+    drift_: float
+
+    def __init__(
+        self,
+        translator: SambaTranslator,
+        *,
+        t_r: float | None = None,
+        first_frame: float | None = None,
+        calibration: mne.io.BaseRaw | np.ndarray | None = None,
+        coverage: float = 0.9,
+    ) -> None:
         if not isinstance(translator, SambaTranslator):
             raise TypeError(f"A stream needs a SambaTranslator, got a {type(translator).__name__}.")
         check_is_fitted(translator)

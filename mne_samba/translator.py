@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import mne
 import numpy as np
+import pandas as pd
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ._checks import keeps_earlier_fit, several_t_r
+from ._typing import Seed, Verbose
 from .base import (
     Assembled,
     BoldPredictor,
@@ -20,14 +24,21 @@ from .base import (
     moment_names,
     time_moments,
 )
+from .core import Core
 from .data.bold import detrend_segments
 from .data.images import image_of
 from .data.power import BandPower
 from .models.chunk_power import ChunkPower
-from .models.paper import FittedPaper
+from .models.graphs import Graphs
+from .models.paper import FittedPaper, PaperModel
 from .models.retrieval import retrieval_summary
 from .models.samba import CoreModel
 from .models.samba_fit import FittedSamba
+from .models.trainer import Trainer
+from .reader import Reader
+
+if TYPE_CHECKING:
+    from skorch import NeuralNet
 
 __all__ = ["SambaTranslator"]
 
@@ -177,20 +188,48 @@ class SambaTranslator(Assembled, BoldPredictor):
     >>> free = SambaTranslator(t_r=2.0, model=SambaModel(hrf="fir"), reader=Reader(picks="eeg"))
     """
 
+    net_: NeuralNet
+    core_: Core | Any
+    hrf_family_: str
+    hrf_at_bounds_: np.ndarray
+    hrf_params_: pd.DataFrame
+    hrf_: np.ndarray
+    hrf_times_: np.ndarray
+    hrf_peak_time_: np.ndarray
+    power_: str
+    band_attention_: np.ndarray
+    band_gain_: np.ndarray
+    band_weights_: np.ndarray
+    spatial_map_: np.ndarray
+    patterns_: np.ndarray
+    graph_: Graphs
+    corrections_kept_: bool
+    stack_weights_: np.ndarray
+    frame_weights_: list[np.ndarray] | Any
+    history_: list[dict]
+    n_parameters_: int
+
     _several_t_r = True
     _MODELS = {"samba": "SambaModel", "core": "CoreModel", "paper": "PaperModel"}  # noqa: RUF012
 
     def __init__(
-        self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
-        random_state=None, verbose=None,
-    ):  # fmt: skip
+        self,
+        *,
+        t_r: float | Sequence[float] | None = None,
+        model: Literal["samba", "core", "paper"] | CoreModel | PaperModel = "samba",
+        reader: Reader | None = None,
+        trainer: Trainer | None = None,
+        warm_start: bool = False,
+        random_state: Seed = None,
+        verbose: Verbose = None,
+    ) -> None:
         super().__init__(
             t_r=t_r, model=model, reader=reader, trainer=trainer, warm_start=warm_start,
             random_state=random_state, verbose=verbose,
         )  # fmt: skip
 
     @keeps_earlier_fit
-    def fit(self, X, y):
+    def fit(self, X, y) -> Self:
         """Learn to predict BOLD.
 
         Parameters
@@ -249,7 +288,7 @@ class SambaTranslator(Assembled, BoldPredictor):
     def _frames(self, powers, grid) -> list[np.ndarray]:
         return self._fitted.frames(powers, grid)
 
-    def predict(self, X, return_std: bool = False, t_r=None):
+    def predict(self, X, return_std: bool = False, t_r=None) -> Any:
         """Predict BOLD at frame times.
 
         Parameters
@@ -309,7 +348,7 @@ class SambaTranslator(Assembled, BoldPredictor):
                 out[i] = np.sqrt(out[i] ** 2 + variance)
         return out
 
-    def predict_interval(self, X, coverage: float = 0.9, t_r=None):
+    def predict_interval(self, X, coverage: float = 0.9, t_r=None) -> tuple[Any, Any]:
         """Interval that holds a measured frame with a given probability.
 
         Parameters
@@ -373,7 +412,7 @@ class SambaTranslator(Assembled, BoldPredictor):
         names = self.target_names_in_
         return names if self._fitted_input.layout.kind == "table" else moment_names(names)
 
-    def predict_image(self, X, masker):
+    def predict_image(self, X, masker) -> Any:
         """Predict BOLD and put it back into an image.
 
         Parameters
@@ -396,7 +435,7 @@ class SambaTranslator(Assembled, BoldPredictor):
         pairs = zip(frames, np.broadcast_to(rec.t_rs, len(frames)), strict=True)
         return [image_of(masker, frame, float(t_r)) for frame, t_r in pairs]
 
-    def retrieval_score(self, X, y, k=(1, 5, 10)) -> Bunch:
+    def retrieval_score(self, X, y, k: Sequence[int] = (1, 5, 10)) -> Bunch:
         """Find the BOLD window that belongs to each window of electrophysiology.
 
         BOLD is predicted from every window; all measured windows are ranked by their likelihood

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mne
 import numpy as np
 import pandas as pd
@@ -28,7 +30,7 @@ def is_fnirs(item) -> bool:
     return any(kind in HEMOGLOBIN or kind.startswith("fnirs") for kind in kinds)
 
 
-def fnirs_frames(raw: mne.io.BaseRaw, t_r: float | None = None, *, name: str = "raw"):
+def fnirs_frames(raw: mne.io.BaseRaw, t_r: float | None = None, *, name: str = "raw") -> Any:
     """Average haemoglobin of an fNIRS recording to frames.
 
     Estimators do this themselves where y (X on the way back) holds such recordings.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import mne
@@ -21,10 +22,12 @@ _MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 
 
 def write_bids_tree(
-    root, n_subjects: int = 3, duration: float = 300.0, *, t_r=2.0, sfreq=100.0, n_runs: int = 1,
-    n_targets: int = 6, channels=CHANNELS, task: str = "rest", session: str | None = None,
-    lead: float = 4.0, n_dummy: int = 2, slice_time: float = 0.5, snr: float = 4.0,
-    gradient: float = 0.0, scrubbed=(60, 61, 62), random_state: int = 0,
+    root, n_subjects: int = 3, duration: float = 300.0, *,
+    t_r: float | Sequence[float] = 2.0, sfreq: float | Sequence[float] = 100.0, n_runs: int = 1,
+    n_targets: int = 6, channels: Sequence = CHANNELS, task: str = "rest",
+    session: str | None = None, lead: float = 4.0, n_dummy: int = 2, slice_time: float = 0.5,
+    snr: float = 4.0, gradient: float = 0.0, scrubbed: Sequence[int] = (60, 61, 62),
+    random_state: int = 0,
 ) -> Bunch:  # fmt: skip
     """Write simulated people as a BIDS folder with fMRIPrep-style derivatives.
 

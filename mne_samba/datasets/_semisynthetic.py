@@ -23,8 +23,8 @@ _KERNEL_LENGTH = 40.0
 
 def simulate_bold(
     raw, *, t_r: float = 2.0, n_targets: int = 8, snr: float = 1.0, picks=None,
-    bands: dict | None = None, hrf_params=None, noise="ar", noise_t_r: float | None = None,
-    random_state=None,
+    bands: dict | None = None, hrf_params=None, noise: str | np.ndarray = "ar",
+    noise_t_r: float | None = None, random_state=None,
 ) -> Bunch:  # fmt: skip
     """Make semi-synthetic BOLD from the band power of a real recording.
 

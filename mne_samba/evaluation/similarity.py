@@ -1,5 +1,7 @@
 """Representational similarity between latents and a model matrix."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
@@ -132,7 +134,7 @@ def cka(latent, model, *, debiased: bool = True) -> float:
 
 
 def similarity_null(
-    latent, model, shifts, *, similarity=rsa, **options
+    latent, model, shifts, *, similarity: Callable = rsa, **options
 ) -> tuple[float, np.ndarray, float]:
     """Similarity beside that with samples rolled in time.
 

@@ -1,11 +1,16 @@
 """Intervals around predictions from residuals on blocks that were not trained on."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import check_is_fitted
 
+from .._typing import Detrend
 from ..models.intervals import check_coverage, conformal_quantile, stacked
 from ._folds import folds_of
 from ._jobs import Job, run_jobs
@@ -109,9 +114,19 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Residuals of held-out runs.
     """
 
+    estimator_: Any
+    residuals_: list[np.ndarray]
+
     def __init__(
-        self, estimator, *, cv=None, detrend="cosine", t_r=None, context=None, n_jobs=None
-    ):
+        self,
+        estimator: BaseEstimator,
+        *,
+        cv: BaseCrossValidator | int | None = None,
+        detrend: Detrend = "cosine",
+        t_r: float | None = None,
+        context: float | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.cv = cv
         self.detrend = detrend
@@ -119,7 +134,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.context = context
         self.n_jobs = n_jobs
 
-    def fit(self, X, y, groups: Sequence | None = None):
+    def fit(self, X, y, groups: Sequence | None = None) -> Self:
         """Fit on held-out runs, then on everything.
 
         Parameters
@@ -137,7 +152,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.estimator_ = clone(with_t_r(self.estimator, self.t_r)).fit(X, y)
         return self
 
-    def predict(self, X, return_std: bool = False):
+    def predict(self, X, return_std: bool = False) -> Any:
         """Predict BOLD, with the standard deviation that predictions miss by.
 
         Parameters
@@ -161,7 +176,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         std = residual_std(self.residuals_)
         return prediction, std.reshape(self._target_shape(prediction))
 
-    def predict_interval(self, X, coverage: float = 0.9):
+    def predict_interval(self, X, coverage: float = 0.9) -> tuple[Any, Any]:
         """Bounds that hold a share of measured, drift-free frames.
 
         Parameters

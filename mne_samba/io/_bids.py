@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import mne
 import numpy as np
@@ -92,10 +93,10 @@ class BidsPair:
 
 def read_bids_pair(
     bids_root, subject: str, task: str, run: str | int | None = None, session: str | None = None,
-    *, masker, derivatives=None, space: str | None = None, confounds=STRATEGY, radius: float = 8.0,
-    datatype: str | None = None, t_r: float | None = None, slice_time_ref: float | None = None,
-    volume_event="auto", first_volume: float = 0.0, n_dummy: int | None = None, clean=None,
-    sfreq: float | None = None, entities=None,
+    *, masker, derivatives=None, space: str | None = None, confounds: Any = STRATEGY,
+    radius: float = 8.0, datatype: str | None = None, t_r: float | None = None,
+    slice_time_ref: float | None = None, volume_event: Any = "auto", first_volume: float = 0.0,
+    n_dummy: int | None = None, clean=None, sfreq: float | None = None, entities=None,
 ) -> BidsPair:  # fmt: skip
     """Read simultaneous EEG (or MEG, iEEG) and BOLD of one run.
 

@@ -4,27 +4,7 @@ Every model is an object of plain parameters with the same few methods; a fit gi
 dataclass that predicts and that a file can hold.
 """
 
-import importlib
+import lazy_loader
 
-# Public name -> module; loaded on first use.
-_PUBLIC = {
-    "CoreModel": ".samba",
-    "InverseCoreModel": ".inverse",
-    "InversePaperModel": ".inverse_paper",
-    "InverseSambaModel": ".inverse",
-    "PaperModel": ".paper",
-    "SambaModel": ".samba",
-    "Trainer": ".trainer",
-}
-
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name):
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return list(__all__)
+# Names stand in __init__.pyi, and are loaded on first use.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

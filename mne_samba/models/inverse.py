@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .._checks import check_number, check_option
+from .._typing import Corrections, HrfBounds, HrfFamily, MapPrior, TargetBands
 from ..data.paired import Paired
 from ..data.power import BandPower, bank_for
 from ..data.recordings import Recordings
+from ..wavelets.banks import Bands
 from .core_choice import CoreBased
 from .inverse_data import inverse_grid
 from .inverse_fit import FittedInverse, fit_inverse
@@ -32,9 +34,16 @@ class InverseCoreModel(CoreBased):
     """
 
     def __init__(
-        self, *, bands=None, hrf="double_gamma", hrf_length=30.0, hrf_bounds="human",
-        map_prior="auto", band_attention=True, target_bands="auto",
-    ):  # fmt: skip
+        self,
+        *,
+        bands: Bands = None,
+        hrf: HrfFamily = "double_gamma",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        map_prior: MapPrior = "auto",
+        band_attention: bool = True,
+        target_bands: TargetBands = "auto",
+    ) -> None:
         self.bands = bands
         self.hrf = hrf
         self.hrf_length = hrf_length
@@ -79,10 +88,18 @@ class InverseSambaModel(InverseCoreModel):
     """
 
     def __init__(
-        self, *, bands=None, hrf="double_gamma", hrf_length=30.0, hrf_bounds="human",
-        map_prior="auto", band_attention=True, target_bands="auto", n_neighbors=8,
-        corrections="auto",
-    ):  # fmt: skip
+        self,
+        *,
+        bands: Bands = None,
+        hrf: HrfFamily = "double_gamma",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        map_prior: MapPrior = "auto",
+        band_attention: bool = True,
+        target_bands: TargetBands = "auto",
+        n_neighbors: int = 8,
+        corrections: Corrections = "auto",
+    ) -> None:
         super().__init__(
             bands=bands, hrf=hrf, hrf_length=hrf_length, hrf_bounds=hrf_bounds,
             map_prior=map_prior, band_attention=band_attention, target_bands=target_bands,

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._typing import Graph, HrfBounds, HrfFamily
 from ..arrays import array
 from ..data.paired import Paired
 from ..data.power import BandPower, bank_for
 from ..data.recordings import Layout, Recordings
 from ..nn.inverse_paper import InversePaperLoss, InversePaperNet
 from ..wavelets import as_bank
+from ..wavelets.banks import Bands
 from .describe import plain, publish_gammas, publish_network
 from .graphs import Graphs, fit_graphs
 from .inverse_data import (
@@ -114,9 +116,16 @@ class InversePaperModel(BaseEstimator):
     may_lack = False
 
     def __init__(
-        self, *, bands=None, hrf="double_gamma", hrf_length=30.0, hrf_bounds="human", graph="knn",
-        n_neighbors=8, n_hidden=32,
-    ):  # fmt: skip
+        self,
+        *,
+        bands: Bands = None,
+        hrf: HrfFamily = "double_gamma",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        graph: Graph = "knn",
+        n_neighbors: int = 8,
+        n_hidden: int = 32,
+    ) -> None:
         self.bands = bands
         self.hrf = hrf
         self.hrf_length = hrf_length

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from .._checks import check_option
+from .._typing import Graph, HrfBounds
 from ..arrays import array
 from ..data.paired import Paired
 from ..data.power import LowRateGrid
@@ -152,9 +154,17 @@ class PaperModel(BaseEstimator):
     may_lack = chooses_scale = False
 
     def __init__(
-        self, *, hrf="double_gamma", hrf_length=30.0, hrf_bounds="human", band_attention=True,
-        graph="knn", n_neighbors=8, recurrent="lstm", n_hidden=32,
-    ):  # fmt: skip
+        self,
+        *,
+        hrf: Literal["double_gamma", "canonical"] = "double_gamma",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        band_attention: bool = True,
+        graph: Graph = "knn",
+        n_neighbors: int = 8,
+        recurrent: Literal["lstm", "gru"] | None = "lstm",
+        n_hidden: int = 32,
+    ) -> None:
         self.hrf = hrf
         self.hrf_length = hrf_length
         self.hrf_bounds = hrf_bounds

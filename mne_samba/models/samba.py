@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from .._checks import check_number, check_option
+from .._typing import (
+    Corrections,
+    Graph,
+    HrfBounds,
+    HrfFamily,
+    Loss,
+    MapPrior,
+    Power,
+    TargetBands,
+    Unmix,
+)
 from ..core.robust import LOSSES
 from ..data.paired import Paired
 from ..data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
 from ..data.recordings import Recordings
 from ..nn.recurrent import RECURRENT
 from ..wavelets import Precomputed, as_bank
+from ..wavelets.banks import Bands
 from .core_choice import CoreBased
 from .graphs import check_graph_option, is_about_channels
 from .samba_fit import FittedSamba, fit_samba
@@ -41,9 +55,19 @@ class CoreModel(CoreBased):
     """
 
     def __init__(
-        self, *, bands=None, unmix="auto", power="auto", loss="auto", hrf="auto", hrf_length=30.0,
-        hrf_bounds="human", map_prior="auto", band_attention=True, target_bands="auto",
-    ):  # fmt: skip
+        self,
+        *,
+        bands: Bands = None,
+        unmix: Unmix = "auto",
+        power: Power = "auto",
+        loss: Loss = "auto",
+        hrf: HrfFamily = "auto",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        map_prior: MapPrior = "auto",
+        band_attention: bool = True,
+        target_bands: TargetBands = "auto",
+    ) -> None:
         self.bands = bands
         self.unmix = unmix
         self.power = power
@@ -172,10 +196,24 @@ class SambaModel(CoreModel):
     """
 
     def __init__(
-        self, *, bands=None, unmix="auto", power="auto", loss="auto", hrf="auto", hrf_length=30.0,
-        hrf_bounds="human", map_prior="auto", band_attention=True, target_bands="auto",
-        graph="knn", n_neighbors=8, recurrent="lstm", n_hidden=32, corrections="auto",
-    ):  # fmt: skip
+        self,
+        *,
+        bands: Bands = None,
+        unmix: Unmix = "auto",
+        power: Power = "auto",
+        loss: Loss = "auto",
+        hrf: HrfFamily = "auto",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        map_prior: MapPrior = "auto",
+        band_attention: bool = True,
+        target_bands: TargetBands = "auto",
+        graph: Graph = "knn",
+        n_neighbors: int = 8,
+        recurrent: Literal["lstm", "gru", "transformer"] | None = "lstm",
+        n_hidden: int = 32,
+        corrections: Corrections = "auto",
+    ) -> None:
         super().__init__(
             bands=bands, unmix=unmix, power=power, loss=loss, hrf=hrf, hrf_length=hrf_length,
             hrf_bounds=hrf_bounds, map_prior=map_prior, band_attention=band_attention,

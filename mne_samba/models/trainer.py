@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from mne.utils import logger
@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from torch.utils.data import Dataset
 
 from .._checks import check_number, check_option
+from .._typing import Path
 from ..data.paired import Paired, inner_split
 from ..data.recordings import Recordings
 from .network import Network
@@ -59,10 +60,22 @@ class Trainer(BaseEstimator):
     """
 
     def __init__(
-        self, *, lr=3e-3, batch_size=8, max_epochs=30, patience=5, window=60.0, step=None,
-        validation_fraction=0.2, gap=30.0, device="auto", dtype="float32",
-        compile=False, mixed_precision=False, checkpoint_dir=None,  # noqa: A002
-    ):  # fmt: skip
+        self,
+        *,
+        lr: float = 3e-3,
+        batch_size: int = 8,
+        max_epochs: int = 30,
+        patience: int = 5,
+        window: float = 60.0,
+        step: float | None = None,
+        validation_fraction: float = 0.2,
+        gap: float = 30.0,
+        device: str = "auto",
+        dtype: Literal["float32", "float64"] = "float32",
+        compile: bool = False,  # noqa: A002
+        mixed_precision: bool = False,
+        checkpoint_dir: Path | None = None,
+    ) -> None:
         self.lr = lr
         self.batch_size = batch_size
         self.max_epochs = max_epochs

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, Self
+
 import numpy as np
+from mne import Info
 from mne.utils import logger, use_log_level
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
+from .._typing import HrfBounds, Verbose
 from ..base import forget_fit
 from ..data.drive import drives_of
 from ..data.given import what_is
 from ..data.power import PowerScaler, bank_for
 from ..data.recordings import Recordings
-from ..reader import HasReader
+from ..reader import HasReader, Reader
 from ..wavelets import as_bank
+from ..wavelets.banks import Bands, Discrete, Morlet, Precomputed, Shannon
 from ._band_evidence import attention_from_weights, band_weights
 from ._band_rows import TableAttention
 from ._band_signals import background_attention, bin_powers, limit_power, reconstruct, refuse_flat
@@ -89,10 +94,28 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
     channel, not a unique share of the explanation.
     """
 
+    bank_: Shannon | Morlet | Discrete | Precomputed
+    bands_: dict[str, tuple[float, float]]
+    info_: Info | None
+    band_attention_: np.ndarray
+    band_gain_: np.ndarray
+    delay_: np.ndarray
+    ch_names_in_: list[str]
+    classes_: np.ndarray
+    n_features_in_: int
+
     def __init__(
-        self, *, t_r=None, bands=None, rate=2.0, output="power", hrf_length=30.0,
-        hrf_bounds="human", reader=None, verbose=None,
-    ):  # fmt: skip
+        self,
+        *,
+        t_r: float | None = None,
+        bands: Bands = None,
+        rate: float = 2.0,
+        output: Literal["power", "features"] = "power",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        reader: Reader | None = None,
+        verbose: Verbose = None,
+    ) -> None:
         self.t_r = t_r
         self.bands = bands
         self.rate = rate
@@ -112,7 +135,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         as_bank(self.bands)
         self._reader().check()
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Learn attention and gain.
 
         Parameters
@@ -141,7 +164,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         self._fit(X, y)
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X, y=None) -> Any:
         """Fit, and transform the same data, measuring band power once.
 
         Parameters
@@ -237,7 +260,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
             logger.info("y does not vary: attention is even.")
             self.band_gain_ = np.ones_like(self.band_gain_)
 
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Weight log band power by attention and gain.
 
         Parameters
@@ -304,7 +327,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         drives = [np.einsum("cb,cbt->ct", weight, values) for values in scaled]
         return drives_of(rec, drives, self._rate, framed)
 
-    def reconstruct(self, X):
+    def reconstruct(self, X) -> Any:
         """Signal of the attended bands: the input, filtered by each channel's attention.
 
         The band with most attention passes unchanged, others in proportion.
@@ -336,7 +359,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
             [reconstruct(segment, self.bank_, rec.sfreq, weights) for segment in rec.segments]
         )
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the output's columns (features) or channels (power).
 
         Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
@@ -12,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import as_float_array, check_option, check_t_r, keeps_earlier_fit
 from .._scoring import MeanScore, score_frames, score_rows
+from .._typing import Detrend
 from ..base import forget_fit
 from ..data.bold import detrend_segments, read_hemo
 from ..data.given import Given, what_is
@@ -61,7 +64,17 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
     True
     """
 
-    def __init__(self, estimator=None, *, t_r=None, detrend=None):
+    estimator_: Any
+    frames_first_: bool
+    target_names_in_: list[str]
+
+    def __init__(
+        self,
+        estimator: BaseEstimator | None = None,
+        *,
+        t_r: float | None = None,
+        detrend: Detrend = None,
+    ) -> None:
         self.estimator = estimator
         self.t_r = t_r
         self.detrend = detrend
@@ -75,7 +88,7 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
             raise ValueError("detrend='cosine' needs t_r, the seconds between frames; got None.")
 
     @keeps_earlier_fit
-    def fit(self, X, y):
+    def fit(self, X, y) -> Self:
         """Fit the regressor to the frames.
 
         Parameters
@@ -133,7 +146,7 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
     def _rows(self, X) -> list[np.ndarray]:
         return [item if self.frames_first_ else item.T for item in X]
 
-    def predict(self, X):
+    def predict(self, X) -> Any:
         """Predict BOLD.
 
         Parameters

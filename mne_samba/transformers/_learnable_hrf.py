@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 from mne.utils import use_log_level, warn
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
 from .._scoring import MeanScore, score_frames, score_rows
+from .._typing import HrfBounds, HrfFamily, Loss, Verbose
 from ..base import NamedColumns, forget_fit
 from ..core.robust import LOSSES
 from ..data.given import what_is
 from ..data.power import whole_history
 from ..hrf import check_bounds
-from ..reader import HasReader, match_regions
+from ..reader import HasReader, Reader, match_regions
 from ._hrf_choice import FAMILIES
 from ._hrf_design import bin_drive, bin_grid
 from ._hrf_inverse import invert_segment, unmap
@@ -135,11 +139,44 @@ class LearnableHRF(
     array([5., 5.])
     """
 
+    hrf_family_: str
+    hrf_params_: pd.DataFrame
+    hrf_: np.ndarray
+    hrf_times_: np.ndarray
+    hrf_peak_time_: np.ndarray
+    hrf_fwhm_: np.ndarray
+    hrf_undershoot_ratio_: np.ndarray
+    hrf_at_bounds_: np.ndarray
+    hrf_free_: np.ndarray | Any
+    drive_hrf_: np.ndarray | Any
+    frame_weights_: list[np.ndarray] | Any
+    hrf_intervals_: pd.DataFrame
+    scale_: np.ndarray
+    intercept_: np.ndarray
+    coef_: np.ndarray
+    drive_mean_: np.ndarray
+    drive_scale_: np.ndarray
+    target_names_in_: list[str]
+    ch_names_in_: list[str]
+
     def __init__(
-        self, *, t_r=None, hrf="auto", hrf_length=30.0, hrf_bounds="human",
-        shrinkage="auto", shrink_to="group", loss="auto", n_bootstrap=0, confidence=0.9,
-        sample_time_ref=None, reader=None, random_state=None, n_jobs=None, verbose=None,
-    ):  # fmt: skip
+        self,
+        *,
+        t_r: float | None = None,
+        hrf: HrfFamily = "auto",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds | tuple[ArrayLike, ArrayLike] = "human",
+        shrinkage: Literal["auto"] | float | None = "auto",
+        shrink_to: Literal["group", "canonical"] = "group",
+        loss: Loss = "auto",
+        n_bootstrap: int = 0,
+        confidence: float = 0.9,
+        sample_time_ref: float | None = None,
+        reader: Reader | None = None,
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+        verbose: Verbose = None,
+    ) -> None:
         self.t_r = t_r
         self.hrf = hrf
         self.hrf_length = hrf_length
@@ -156,7 +193,7 @@ class LearnableHRF(
         self.verbose = verbose
 
     @keeps_earlier_fit
-    def fit(self, X, y):
+    def fit(self, X, y) -> Self:
         """Learn the responses.
 
         Parameters
@@ -279,7 +316,7 @@ class LearnableHRF(
         known = [whole_history(np.isnan(b).any(axis=0), self._grid) for b in bins]
         return [self._fitted.predict(b) for b in bins], known
 
-    def predict(self, X):
+    def predict(self, X) -> Any:
         """Predict BOLD at frame times.
 
         Parameters
@@ -304,7 +341,7 @@ class LearnableHRF(
         rec = self._read(X)
         return rec.as_given(self._predict_segments(rec)[0])
 
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Predict BOLD at frame times, as ``predict`` does.
 
         Parameters
@@ -321,7 +358,7 @@ class LearnableHRF(
         frames = self._predict_segments(rec)[0]
         return frames[0] if rec.kind == "table" else rec.as_given(frames)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X) -> Any:
         """Estimate the drive from BOLD by a regularised pseudo-inverse of the convolution.
 
         Drives that have responses of their own are taken for their common one here.

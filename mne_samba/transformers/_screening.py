@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal, Self
 
 import numpy as np
 from mne.utils import warn
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import check_number, check_option, keeps_earlier_fit
 from .._shifts import cluster_size, draw_shifts, p_value
+from .._typing import Seed
 from ..base import forget_fit
 
 # Normal scores that the grid reaches to, and its spacing in bandwidths: sums over a finer one are
@@ -87,13 +89,24 @@ class BandPowerScreening(SelectorMixin, BaseEstimator):
     >>> regressor = FramewiseRegressor(screened)  # then regressor.fit(X, y)
     """
 
+    scores_: np.ndarray
+    p_values_: np.ndarray
+    threshold_: float
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     # Those who route metadata need not ask for it.
     __metadata_request__fit = {"groups": True}  # noqa: RUF012
 
     def __init__(
-        self, statistic="pearson", *, n_shifts=199, alpha=0.05, min_features_to_select=1,
-        random_state=None,
-    ):  # fmt: skip
+        self,
+        statistic: Literal["pearson", "mutual_info"] = "pearson",
+        *,
+        n_shifts: int = 199,
+        alpha: float = 0.05,
+        min_features_to_select: int = 1,
+        random_state: Seed = None,
+    ) -> None:
         self.statistic = statistic
         self.n_shifts = n_shifts
         self.alpha = alpha
@@ -107,7 +120,7 @@ class BandPowerScreening(SelectorMixin, BaseEstimator):
         check_number(self.min_features_to_select, "min_features_to_select", low=0, integer=True)
 
     @keeps_earlier_fit
-    def fit(self, X, y, groups=None):
+    def fit(self, X, y, groups=None) -> Self:
         """Score features and find what scores are by chance.
 
         Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Self
 
 import mne
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_number, check_option, keeps_earlier_fit
+from .._typing import Picks, Verbose
 from ..arrays import array
 from ..base import SignalTransformer, forget_fit
 from ..data.channels import picked
@@ -130,10 +131,22 @@ class SourceParcels(SignalTransformer, BaseEstimator):
     >>> # model.fit(raws_of_one_cap, bolds); model.predict(raw_of_another_cap)
     """
 
+    parcels_: pd.DataFrame
+    reg_: float
+    reg_errors_: pd.Series | Any
+
     def __init__(
-        self, *, atlas="dosenbach_2010", n_parcels=64, head="template", method="mne",
-        pick_ori="vector", reg="auto", picks=None, verbose=None,
-    ):  # fmt: skip
+        self,
+        *,
+        atlas: str | np.ndarray | pd.DataFrame | list[mne.Label] = "dosenbach_2010",
+        n_parcels: int | None = 64,
+        head: Literal["template"] | mne.Forward = "template",
+        method: Literal["mne", "lcmv"] = "mne",
+        pick_ori: Literal["vector", "normal"] = "vector",
+        reg: Literal["auto"] | float = "auto",
+        picks: Picks = None,
+        verbose: Verbose = None,
+    ) -> None:
         self.atlas = atlas
         self.n_parcels = n_parcels
         self.head = head
@@ -159,7 +172,7 @@ class SourceParcels(SignalTransformer, BaseEstimator):
             check_number(self.reg, "reg", low=0, low_open=self.method == "mne")
 
     @keeps_earlier_fit
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Choose parcels and regularisation.
 
         Parameters
@@ -245,7 +258,7 @@ class SourceParcels(SignalTransformer, BaseEstimator):
             index = pd.Index(state.candidates, name="reg")
             self.reg_errors_ = pd.Series(state.errors, index=index, name="error")
 
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Give the signals of parcels.
 
         Parameters

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import mne
 import numpy as np
+from matplotlib.figure import Figure
 from mne.utils import logger, use_log_level
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -17,14 +19,16 @@ from .._checks import (
     check_option,
     keeps_earlier_fit,
 )
+from .._typing import Verbose
 from ..base import SignalTransformer, forget_fit
 from ..data.channels import align
 from ..data.given import what_is
 from ..data.recordings import Layout, Recordings
 from ..models.unmix_choice import METHODS, learner_of
-from ..reader import HasReader
+from ..reader import HasReader, Reader
 from ..unmixing import SpatialFilter
 from ..wavelets import as_bank
+from ..wavelets.banks import Bands
 from ._new_channels import samples_of, with_channels
 
 
@@ -127,10 +131,23 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
     ['IC000', 'IC001']
     """
 
+    filters_: np.ndarray
+    patterns_: np.ndarray
+    component_names_: list[str]
+    bands_: dict[str, tuple[float, float]]
+    ch_names_in_: list[str]
+    info_: mne.Info | Any
+
     def __init__(
-        self, bands=None, *, method="joint", n_components="auto", segment=10.0, reader=None,
-        verbose=None,
-    ):  # fmt: skip
+        self,
+        bands: Bands = None,
+        *,
+        method: Literal["joint", "underdetermined", "whiten"] = "joint",
+        n_components: int | Literal["auto"] = "auto",
+        segment: float = 10.0,
+        reader: Reader | None = None,
+        verbose: Verbose = None,
+    ) -> None:
         self.bands = bands
         self.method = method
         self.n_components = n_components
@@ -147,7 +164,7 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
         self._reader().check()
 
     @keeps_earlier_fit
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Learn filters.
 
         Parameters
@@ -207,7 +224,7 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_fitted")
 
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Give components.
 
         Parameters
@@ -230,7 +247,7 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
         """
         return self._applied(X, self.ch_names_in_ if self.__sklearn_is_fitted__() else None, True)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X) -> Any:
         """Give the channels that components add up to.
 
         Parameters
@@ -283,7 +300,7 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
         kinds = [kinds[0]] * len(names) if forward else kinds
         return mne.create_info(names, self._fitted.layout.sfreq, kinds, verbose="ERROR")
 
-    def plot_patterns(self, components=None, **options):
+    def plot_patterns(self, components=None, **options) -> Figure:
         """Draw patterns as maps of the head.
 
         Parameters

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from mne.utils import logger
@@ -418,6 +419,10 @@ class Precomputed(_Bank):
                 f"on the scale {self.scale!r}. Is it in decibels (Precomputed('dB')), or linear?"
             )
         return np.exp(factor * values)
+
+
+# What ``bands=`` of estimators and models may be.
+Bands: TypeAlias = Mapping[str, Sequence[float]] | Shannon | Morlet | Discrete | Precomputed | None
 
 
 def as_bank(bands) -> Shannon | Morlet | Discrete | Precomputed:

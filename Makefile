@@ -1,5 +1,6 @@
 # make demo, make test, make doc, make lint, make clean. Each makes .venv and installs what it needs, once.
 # make oldest: the tests on the lower bounds of all dependencies, in .venv-oldest.
+# make package: wheel and sdist, checked and run from an empty environment; files of the repository, checked.
 # make coverage: the tests, and at least 95 % of all lines met; make mutation: do tests notice changed lines?
 #
 #   make PYTHON=python3.12 test                                   another Python (3.11 or newer)
@@ -25,7 +26,7 @@ export MKL_NUM_THREADS ?= 1
 export NUMEXPR_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
-.PHONY: help install demo test oldest coverage mutation lint doc clean
+.PHONY: help install demo test oldest coverage mutation lint doc package clean
 
 help:
 	@sed -n 's/^# make/make/p; s/^#   /  /p' Makefile
@@ -87,6 +88,25 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+# Run elsewhere, from the wheel alone: nothing of the repository may be needed.
+EMPTY := .venv-empty
+package: $(INSTALLED)
+	$(PIP) install -c constraints.txt -e ".[package]"
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/hadolint Containerfile
+	$(BIN)/zizmor --offline .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms \
+	  .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(PYTHON) -m venv --clear $(EMPTY)
+	$(EMPTY)/bin/python -m pip install -c constraints.txt \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints.txt)" dist/*.whl
+	cd $(EMPTY) && bin/python -m mne_samba demo --quick --quiet --out demo_output
+
 # Pages of names that no longer exist would be warnings, so the reference is always made anew.
 doc: $(INSTALLED_DOC)
 	rm -rf doc/generated
@@ -95,6 +115,6 @@ doc: $(INSTALLED_DOC)
 	@echo "Open doc/_build/html/index.html"
 
 clean:
-	rm -rf $(OUT) doc/_build doc/auto_examples doc/generated doc/sg_execution_times.rst
+	rm -rf $(OUT) dist $(EMPTY) doc/_build doc/auto_examples doc/generated doc/sg_execution_times.rst
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache htmlcov .coverage
 	find mne_samba tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -69,7 +69,11 @@ def add_bids(commands) -> None:
         "--atlas", required=True, metavar="IMAGE", help="label image; names in a .tsv beside it"
     )
     parser.add_argument(
-        "--participant-label", nargs="+", metavar="LABEL", help="people; default: all"
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        metavar="LABEL",
+        help="people; default: all",
     )
     parser.add_argument("--session", help="session; default: all")
     parser.add_argument("--derivatives", metavar="DIR", help="default: derivatives/fmriprep")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from mne import Info
@@ -19,13 +19,15 @@ from .data.paired import BoldScale, Paired
 from .data.power import BandPower, PowerScaler, TableRows, full_history
 from .data.recordings import Layout, Recordings
 from .model_file import write_estimator
-from .models import Trainer
-from .models.chunk_power import ChunkPower
 from .models.missing_channels import MissingChannels, inferred, with_unseen
 from .models.unmix_choice import UnmixingChoice, choose_unmixing
 from .models.warm_start import filter_of
 from .reader import HasReader, Reader
 from .unmixing import SpatialFilter
+
+if TYPE_CHECKING:
+    from .models.chunk_power import ChunkPower
+    from .models.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,12 @@ class FittedInput:
     scale: BoldScale
     unmixing: UnmixingChoice | None = None  # None where nothing was to choose
     missing: MissingChannels | None = None  # None where channels are not to be inferred
+
+    @staticmethod
+    def _late_types() -> dict[str, type]:
+        from .models.chunk_power import ChunkPower  # loads torch
+
+        return {"ChunkPower": ChunkPower}
 
     def _sizes(self) -> dict[str, int]:
         # Models see nodes: channels, or the components that a filter makes of them.
@@ -429,6 +437,8 @@ class Assembled(Translator):
         return getattr(models, self._MODELS[self.model])()
 
     def _trainer(self) -> Trainer:
+        from .models import Trainer
+
         return Trainer() if self.trainer is None else self.trainer
 
     @property
@@ -441,6 +451,8 @@ class Assembled(Translator):
 
     def _check_params(self):
         """Refuse parameters that cannot be; return model and trainer."""
+        from .models import Trainer
+
         if self.t_r is not None:
             (check_t_rs if self._several_t_r else check_t_r)(self.t_r)
         for name, kind in (("reader", Reader), ("trainer", Trainer)):

@@ -272,7 +272,9 @@ def classes_of(*roots: type) -> dict[str, type]:
 
 @lru_cache(maxsize=256)
 def _types(kind: type) -> dict[str, object]:
-    return typing.get_type_hints(kind)
+    """Types of fields; ``_late_types()`` of a class gives those that its module does not load."""
+    late = kind._late_types() if hasattr(kind, "_late_types") else None
+    return typing.get_type_hints(kind, localns=late)
 
 
 def _state_type(kind: type):

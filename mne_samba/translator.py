@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from ._checks import keeps_earlier_fit, several_t_r
 from ._typing import Seed, Verbose
@@ -24,21 +23,22 @@ from .base import (
     moment_names,
     time_moments,
 )
-from .core import Core
 from .data.bold import detrend_segments
 from .data.images import image_of
 from .data.power import BandPower
-from .models.chunk_power import ChunkPower
-from .models.graphs import Graphs
-from .models.paper import FittedPaper, PaperModel
-from .models.retrieval import retrieval_summary
 from .models.samba import CoreModel
-from .models.samba_fit import FittedSamba
-from .models.trainer import Trainer
 from .reader import Reader
 
 if TYPE_CHECKING:
     from skorch import NeuralNet
+    from torch import nn
+
+    from .core import Core
+    from .models.chunk_power import ChunkPower
+    from .models.graphs import Graphs
+    from .models.paper import FittedPaper, PaperModel
+    from .models.samba_fit import FittedSamba
+    from .models.trainer import Trainer
 
 __all__ = ["SambaTranslator"]
 
@@ -52,6 +52,13 @@ class ForwardState:
     inputs: FittedInput
     fitted: FittedSamba | FittedPaper
     provenance: list[dict]  # of BOLD
+
+    @staticmethod
+    def _late_types() -> dict[str, type]:
+        from .models.paper import FittedPaper  # load torch
+        from .models.samba_fit import FittedSamba
+
+        return {"FittedPaper": FittedPaper, "FittedSamba": FittedSamba}
 
 
 @dataclass(frozen=True)
@@ -461,6 +468,8 @@ class SambaTranslator(Assembled, BoldPredictor):
         ValueError
             If X is not windows, or holds fewer than two.
         """
+        from .models.retrieval import retrieval_summary  # loads torch
+
         rec = self._read(X, y)
         if np.ndim(rec.t_rs):
             raise ValueError(

@@ -2,7 +2,6 @@ import contextlib
 import io
 import subprocess
 import sys
-import time
 
 import mne
 import pandas as pd
@@ -31,13 +30,20 @@ def test_version(capsys):
 
 
 def test_help_names_the_commands_and_is_quick():
-    start = time.perf_counter()
+    script = """
+import runpy, sys, time
+sys.argv = ["mne_samba", "--help"]
+try:
+    runpy.run_module("mne_samba", run_name="__main__")
+finally:
+    print(time.process_time(), file=sys.stderr)
+"""
     run = subprocess.run(
-        [sys.executable, "-m", "mne_samba", "--help"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
-    # Help must not wait for torch; the limit leaves room for a busy machine.
-    assert time.perf_counter() - start < 10
     assert run.returncode == 0
+    # Seconds of CPU: help must not wait for torch, mne or numpy.
+    assert float(run.stderr) < 1
     assert "demo" in run.stdout and "sys-info" in run.stdout
 
 

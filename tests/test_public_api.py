@@ -94,6 +94,21 @@ def test_examples_say_what_their_data_are():
         assert re.search(r"\*\*(simulated|semi-synthetic|real)", header, re.I), path.name
 
 
+def test_an_estimator_loads_little_more_than_its_bases():
+    """The first touch of an estimator; what fits need takes as long once more, and comes then."""
+    script = """
+import sys, time
+import mne, sklearn.base
+floor = time.process_time()
+from mne_samba import CoreModel, Reader, SambaTranslator
+SambaTranslator(t_r=2.0, model=CoreModel(hrf="fir"), reader=Reader()).get_params()
+heavy = {"torch", "skorch", "nilearn", "matplotlib", "scipy.signal", "sklearn.linear_model"}
+print(sorted(heavy & set(sys.modules)), time.process_time() < 1.5 * floor)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[] True"
+
+
 def test_what_trains_networks_is_not_loaded_before_one_is_trained(tmp_path):
     """A fit of the core, a file and back; skorch brings torch-geometric and torch's compiler."""
     script = f"""

@@ -21,14 +21,18 @@ from mne_samba import (
     CoreModel,
     InverseTranslator,
     LearnableHRF,
+    PaperModel,
     Reader,
     SambaTranslator,
+    Trainer,
     Unmixing,
     WaveletBandAttention,
 )
 from mne_samba.baselines import BandPowerRidge
+from mne_samba.core import Core
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import ConformalRegressor
+from mne_samba.models.graphs import Graphs
 
 ROOT = Path(__file__).parents[1]
 CLASSES = sorted(
@@ -43,8 +47,9 @@ CLASSES = sorted(
 
 
 def hints(found) -> dict[str, Any]:
-    """Annotations; skorch, which only type checkers import for them, would take seconds."""
-    return get_type_hints(found, localns={"NeuralNet": Any})
+    """Annotations, with names that only type checkers import; skorch would take seconds."""
+    late = {cls.__name__: cls for cls in (Core, Graphs, PaperModel, Trainer)}
+    return get_type_hints(found, localns={"NeuralNet": Any, **late})
 
 
 def options(hint) -> set:
@@ -54,7 +59,7 @@ def options(hint) -> set:
     return set(get_args(hint)) if get_origin(hint) is Literal else set()
 
 
-@pytest.mark.parametrize("module", ["mne_samba", "mne_samba.models"])
+@pytest.mark.parametrize("module", ["mne_samba", "mne_samba.core", "mne_samba.models"])
 def test_stubs_name_what_there_is(module):
     package = importlib.import_module(module)
     tree = ast.parse(Path(package.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))

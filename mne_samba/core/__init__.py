@@ -6,6 +6,7 @@ sweep), `map_prior` and `response` (two of its three factors), `moments` (what i
 response of its own, `inverse` goes from BOLD back.
 """
 
-from .linear import Core, fit_core, fit_own_bands
+import lazy_loader
 
-__all__ = ["Core", "fit_core", "fit_own_bands"]
+# Names stand in __init__.pyi, and are loaded on first use: `robust` needs no torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,17 +12,14 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from mne.utils import logger
-from sklearn.base import BaseEstimator
 
-from .._checks import check_number, check_option
 from ..core import Core, fit_core, fit_own_bands
 from ..core.map_prior import MAP_PRIORS
 from ..data.missing import fit_with_missing
 from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks, stitch
 from ..data.power import PowerScaler
-from ..hrf import HRF_BOUNDS
 from ..hrf.gamma import at_bounds
-from ..wavelets import as_bank
+from .core_based import FAMILIES
 from .validation import mean_and_error, validated_correlation
 
 # Coefficients per target above which own bands for every target take too long to try.
@@ -41,8 +38,6 @@ _SOON = {"tol": 0.01}
 # Frames from which on a training part says as much as the whole.
 _LONG = 600
 
-# Families of responses, of which "auto" takes one.
-FAMILIES = ("double_gamma", "fir", "canonical")
 # Fits that compare them go on from the one that is there; those to all training data are the start
 # of the last fit, and settle the map's prior for it.
 _TRIAL = {**_ROUGH, "max_iter": 20}
@@ -52,23 +47,6 @@ _WHOLE_TRIAL = {**_ROUGH, "tol": 0.02}
 _APART = 3
 
 Split = Callable[[Paired], "tuple[Paired, Paired] | None"]
-
-
-class CoreBased(BaseEstimator):
-    """What models with a linear core share, in either direction."""
-
-    #: Whether recordings may lack regions.
-    may_lack = True
-
-    def check(self) -> None:
-        """Refuse parameters that do not exist or are out of range."""
-        as_bank(self.bands)
-        check_option(self.hrf, "hrf", ("auto", *FAMILIES))
-        check_number(self.hrf_length, "hrf_length", low=0, low_open=True)
-        check_option(self.hrf_bounds, "hrf_bounds", tuple(HRF_BOUNDS))
-        check_option(self.map_prior, "map_prior", ("auto", "sparse", "ard", "gaussian"))
-        check_option(self.band_attention, "band_attention", (True, False))
-        check_option(self.target_bands, "target_bands", ("auto", True, False))
 
 
 @dataclass(frozen=True)

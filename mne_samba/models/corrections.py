@@ -15,7 +15,8 @@ from ..data.paired import Paired
 from ..data.power import LowRateGrid
 from ..nn.loss import CenteredCosineLoss
 from ..nn.samba import SambaNet
-from .core_choice import CoreBased, core_of_targets
+from .core_based import CoreBased
+from .core_choice import core_of_targets
 from .graphs import Graphs, fit_graphs
 from .intervals import HeldOut, held_out, joined
 from .trainer import Trainer

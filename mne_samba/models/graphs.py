@@ -9,7 +9,6 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import ndtri
 from scipy.stats import rankdata
-from sklearn.covariance import ledoit_wolf
 
 from .._checks import as_float_array, check_option
 from ..arrays import array
@@ -230,6 +229,8 @@ def partial_correlation(series: np.ndarray) -> np.ndarray:
     series = series - series.mean(axis=1, keepdims=True)
     scale = series.std(axis=1, keepdims=True)
     series = series / np.where(scale > 0, scale, 1.0)
+    from sklearn.covariance import ledoit_wolf  # takes as long to load as numpy
+
     covariance, _ = ledoit_wolf(series.T, assume_centered=True)
     # Copies of one channel leave nothing to shrink with.
     precision = np.linalg.pinv(covariance, hermitian=True)

@@ -8,7 +8,7 @@ from ..data.paired import Paired
 from ..data.power import BandPower, bank_for
 from ..data.recordings import Recordings
 from ..wavelets.banks import Bands
-from .core_choice import CoreBased
+from .core_based import CoreBased
 from .inverse_data import inverse_grid
 from .inverse_fit import FittedInverse, fit_inverse
 from .trainer import Trainer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,14 +22,15 @@ from ..core.robust import LOSSES
 from ..data.paired import Paired
 from ..data.power import BandPower, LowRateGrid, PowerScaler, TableRows, bank_for
 from ..data.recordings import Recordings
-from ..nn.recurrent import RECURRENT
 from ..wavelets import Precomputed, as_bank
 from ..wavelets.banks import Bands
-from .core_choice import CoreBased
+from .core_based import CoreBased
 from .graphs import check_graph_option, is_about_channels
-from .samba_fit import FittedSamba, fit_samba
-from .trainer import Trainer
 from .unmix_choice import UNMIX
+
+if TYPE_CHECKING:
+    from .samba_fit import FittedSamba
+    from .trainer import Trainer
 
 
 class CoreModel(CoreBased):
@@ -119,6 +120,8 @@ class CoreModel(CoreBased):
 
     def fit(self, data: Paired, trainer: Trainer, seed: int | None, start=None) -> FittedSamba:
         """Fit to paired data; what the model asks for is judged on what the trainer holds out."""
+        from .samba_fit import fit_samba  # loads torch, which takes seconds
+
         return fit_samba(self, data, trainer, seed, start)
 
 
@@ -227,6 +230,8 @@ class SambaModel(CoreModel):
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""
+        from ..nn.recurrent import RECURRENT
+
         super().check()
         check_graph_option(self.graph)
         check_number(self.n_neighbors, "n_neighbors", low=1, integer=True)

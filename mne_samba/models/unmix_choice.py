@@ -19,8 +19,6 @@ from ..data.power import BandPower, PowerScaler
 from ..data.recordings import Recordings
 from ..unmixing import Learner, Stretch, mixing
 from ..wavelets import Precomputed
-from .core_choice import CoreOptions, correlation_in_blocks, draw
-from .ridge import ridge_in_blocks
 from .validation import mean_and_error
 
 METHODS = ("joint", "underdetermined", "whiten")
@@ -145,6 +143,9 @@ def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
     More sources than sensors are looked for where joint diagonalisation does no harm and finds
     hardly any floor of noise; whitening, which is half of what it does, where nothing helps.
     """
+    from .core_choice import CoreOptions, correlation_in_blocks, draw  # load torch
+    from .ridge import ridge_in_blocks
+
     options = CoreOptions(
         map_prior="sparse", hrf="canonical", hrf_bounds="human", band_attention=True,
         target_bands=False, power="linear", seed=0,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from scipy import fft
-from scipy.signal.windows import tukey
 
 Reader = Callable[[int, int], np.ndarray]
 
@@ -65,15 +64,21 @@ def band_covariances(
         signal = np.asarray(read(first, stop))
         signal = signal - signal.mean(axis=1, keepdims=True)
         n = signal.shape[1]
-        fade = tukey(n, _FADE).astype(signal.dtype)
+        fade = _fade(n).astype(signal.dtype)
         spectrum = fft.rfft(signal * fade, overwrite_x=True)
         size = np.sqrt(2.0) / np.linalg.norm(fade) / np.sqrt(n)
         yield np.stack([_covariance(spectrum[:, part], size) for part in _bins(bands, n, sfreq)])
 
 
+def _fade(n_times: int) -> np.ndarray:
+    from scipy.signal.windows import tukey  # takes as long to load as numpy
+
+    return tukey(n_times, _FADE)
+
+
 def degrees_of_freedom(bands, n_times: int, sfreq: float) -> np.ndarray:
     """Degrees of freedom (n_bands,) of the variance of noise in a piece of so many samples."""
-    fade = tukey(n_times, _FADE) ** 2
+    fade = _fade(n_times) ** 2
     share = fade.sum() ** 2 / (n_times * (fade**2).sum())
     return np.array([2.0 * share * (b.stop - b.start) for b in _bins(bands, n_times, sfreq)])
 

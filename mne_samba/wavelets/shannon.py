@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.signal import firwin
 
 from .bands import band_edges, check_rate
 
@@ -45,6 +44,8 @@ def shannon_kernels(
     ValueError
         If a band reaches half the sampling rate or is a single frequency.
     """
+    from scipy.signal import firwin  # takes as long to load as numpy
+
     edges = band_edges(bands)
     check_rate(max(high for _, high in edges), sfreq)
     kernels = []

@@ -112,7 +112,8 @@ class SambaTranslator(Assembled, BoldPredictor):
     random_state : int | RandomState | None
         Seed of what is drawn at random in fits: the same seed and data, the same model.
     verbose : bool | str | int | None
-        Verbosity as in MNE-Python; None takes MNE's own level.
+        Verbosity as in MNE-Python; None takes MNE's own level. "info" says what is being tried
+        within a fit, and at its end what was chosen, and why.
 
     Attributes
     ----------

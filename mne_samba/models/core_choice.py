@@ -8,7 +8,7 @@ to the whole training data: each fit goes on from the one before.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from mne.utils import logger
@@ -88,6 +88,11 @@ class Choice:
     blocks: list[tuple[Core, Paired]] | None = None
     begun: list[Core] | None = None  # of such blocks, from which their fits go on
     fitted: Core | None = None  # of all training data, where it was needed early
+    why: dict[str, str] = field(default_factory=dict)  # in words, by what was compared
+
+    def because(self, what: str, why: str) -> Choice:
+        """Say why something was chosen."""
+        return replace(self, why={**self.why, what: why})
 
     def again(self, data: Paired) -> Choice:
         """Take other targets of the same frames: the choice stands, fits start from these."""
@@ -159,16 +164,17 @@ def choose_core(
 
 def _choose_power(choice: Choice, parts, log: Paired, split: Split):
     """Compare linear and log power: the choice, and its split."""
+    logger.info("Trying linear and log power.")
     options, own = choice.options, choice.own_bands
     some, log_parts = draw(choice.data, options.seed), split(log)
     scores, core = _held_out(options, parts, some, own)
     log_scores, log_core = _held_out(options, log_parts, some, own)
-    logger.debug(
-        "Held-out correlation: linear %.3f, log power %.3f.", scores.mean(), log_scores.mean()
-    )
+    why = f"held-out correlation {log_scores.mean():.3f}, linear {scores.mean():.3f}"
+    if log_scores.mean() <= scores.mean():
+        why = f"held-out correlation {scores.mean():.3f}, log {log_scores.mean():.3f}"
     if log_scores.mean() > scores.mean():
         choice, parts, core = replace(choice, data=log), log_parts, log_core
-    return replace(choice, some=core), parts
+    return replace(choice, some=core).because("power", why), parts
 
 
 def _may_try(data: Paired, options: CoreOptions) -> bool:
@@ -180,6 +186,7 @@ def _may_try(data: Paired, options: CoreOptions) -> bool:
 
 def _choose_bands(choice: Choice, parts) -> Choice:
     """Compare shared with own bands."""
+    logger.info("Trying band weights of every region's own.")
     options, data = choice.options, choice.data
     if parts is None and data.n_frames < max(MIN_TRAIN_FRAMES, data.powers[0][..., 0].size):
         # Evidence settles it where no frames can be held out; where coefficients are more than
@@ -188,8 +195,9 @@ def _choose_bands(choice: Choice, parts) -> Choice:
         shared = _fit(options, data, False, **_WHOLE_TRIAL) if start is None else start
         own = _fit(options, data, True, **_WHOLE_TRIAL)
         shared, own = (max(core.evidence.values()) for core in (shared, own))
-        logger.debug("Evidence: shared bands %.0f, own bands %.0f.", shared, own)
         better = own > shared + _MARGIN * data.n_targets
+        why = f"evidence for own ones {(own - shared) / data.n_targets:+.1f} nats per region"
+        choice = choice.because("bands", why)
         if data.n_frames < MIN_TRAIN_FRAMES:
             return replace(choice, own_bands=True, some=None) if better else choice
         if not better:
@@ -200,6 +208,8 @@ def _choose_bands(choice: Choice, parts) -> Choice:
         shared = _in_blocks(_settled(options, choice.some), few, False)
         own = _own_in_blocks(options, few, shared)
         choice = replace(choice, blocks=None if some is not None else own or shared)
+        why = "not better" if own is None else "better"
+        choice = choice.because("bands", f"own ones are {why} in held-out blocks")
         return choice if own is None else replace(choice, own_bands=True, some=None)
     if choice.some is None or draw(data, options.seed) is not None:
         choice = choice.of_part(parts[0])
@@ -212,7 +222,7 @@ def _choose_bands(choice: Choice, parts) -> Choice:
     if few is not None and abs(mean) < 2 * error:
         own, core = _held_out(options, parts, None, True)
         gain = own - shared
-    logger.debug("Own bands change held-out correlation by %.3f.", gain.mean())
+    choice = choice.because("bands", f"own ones change held-out correlation by {gain.mean():+.3f}")
     if gain.mean() > 0:
         return replace(choice, own_bands=True, some=core, part=None)
     return choice
@@ -242,6 +252,7 @@ def _choose_response(choice: Choice, parts) -> Choice:
     Where bounds hold most of them back, free responses are what others have to surpass. Where no
     frames can be held out, the family with the most evidence is taken.
     """
+    logger.info("Trying responses: %s.", ", ".join(FAMILIES))
     options, own = choice.options, choice.own_bands
     start = choice.some if choice.part is None else choice.part
     some = draw(choice.data, options.seed, _FEW)
@@ -264,13 +275,20 @@ def _choose_response(choice: Choice, parts) -> Choice:
         else:
             found[family] = validated_correlation(core.predict(held.powers, held.grids), held)
     gains = {family: mean_and_error(score - found[usual]) for family, score in found.items()}
-    logger.debug("Responses against %s: %s.", usual, gains)
+    if held is None:
+        unit = "nats of evidence per region"
+        ahead = {name: cores[name].elbo[-1] - cores[usual].elbo[-1] for name in FAMILIES}
+        told = {name: f"{value / part.n_targets:+.1f}" for name, value in ahead.items()}
+    else:
+        unit = "held-out correlation"
+        told = {name: "{:+.3f} ± {:.3f}".format(*gain) for name, gain in gains.items()}
+    against = ", ".join(f"{name} {told[name]}" for name in FAMILIES if name != usual)
+    choice = choice.because("response", f"{unit} against {usual}: {against}")
     best = max(gains, key=lambda family: gains[family][0] - 2 * gains[family][1])
     if parts is None and some is None:
         choice = replace(choice, some=cores[best])
     if best == options.hrf:
         return choice
-    logger.info("Responses are %s: held-out frames prefer them to six parameters.", best)
     # The map and the band weights are a good start for other responses, too.
     again = choice.again(choice.data)
     return replace(again, options=replace(options, hrf=best))

@@ -189,6 +189,7 @@ class Corrections(Training):
         if not worth:
             left = held_out(core, held, [frame * shrunk for frame in linear])
             return Judgement(False, 1, output_scale=shrunk, held=left)
+        logger.info("Training graph attention and recurrence, to be judged on held-out frames.")
         history = self.train(network, part, self.trainer.max_epochs, held, checkpoint)
         frames = self.windowing.predict(network, held.powers)
         gain = validated_correlation(frames, held) - validated_correlation(linear, held)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..core.map_prior import MAP_PRIORS
 from ..data.paired import Paired
 from ..hrf import HRF_PARAMS, convolve_frames, double_gamma, hrf_summary
 from ..nn.samba import SambaNet
@@ -14,6 +15,46 @@ from .windows import at_grid
 
 # Responses are published on this grid, in seconds.
 _STEP = 0.1
+
+
+_RESPONSES = {
+    "double_gamma": "responses of six parameters",
+    "fir": "free responses",
+    "canonical": "the canonical response",
+}
+
+
+def chosen(choice, fitted) -> str:
+    """Say in words what a `Choice` led to in a `FittedSamba`, and why."""
+    core, judgement, options = fitted.core, fitted.judgement, choice.options
+    asked = "as asked" if choice.previous is None else "as before"
+
+    def said(what: str, name: str, given: str = asked) -> str:
+        return f"{what} ({choice.why.get(name, given)})"
+
+    tried = "auto" in (options.power, options.target_bands) and choice.previous is None
+    known = "nothing to compare" if tried else asked
+    own = "band weights of every region's own" if choice.own_bands else "shared band weights"
+    words = [
+        said("log power" if fitted.scaler.log else "linear power", "power", known),
+        said(own, "bands", known),
+        said(_RESPONSES[core.hrf], "response"),
+    ]
+    evidence = {name: core.evidence[name] for name in MAP_PRIORS if name in core.evidence}
+    behind = [value for name, value in evidence.items() if name != core.map_prior]
+    prior = asked if options.map_prior != "auto" else "settled by fits before"
+    if behind and core.map_prior in evidence:
+        nats = (evidence[core.map_prior] - max(behind)) / len(core.kernel)
+        prior = f"evidence {nats:+.1f} nats per region"
+    words.append(f"{core.map_prior} map ({prior})")
+    if fitted.weights is not None:
+        words.append("robust loss (heavy tails)")
+    if judgement.gain is not None or judgement.kept:
+        gain = "" if judgement.gain is None else f" ({judgement.gain:+.4f} ± {judgement.error:.4f})"
+        words.append(f"corrections {'kept' if judgement.kept else 'left out'}{gain}")
+    if fitted.stack is not None:
+        words.append(f"{fitted.stack_weights.mean():.0%} free responses of all drives")
+    return "; ".join(words)
 
 
 def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from .core_choice import Choice, CoreOptions, Split, choose_core, draw
 from .corrections import TRAINED_BY, Corrections, Judgement, judge_blocks
 from .describe import (
     activation_patterns,
+    chosen,
     effective_weights,
     publish_bands,
     publish_network,
@@ -127,7 +128,9 @@ def fit_samba(model, data: Paired, trainer: Trainer, seed: int | None, start) ->
         options = CoreOptions.of(model, checkpoints.seed)
         choice, weights = _choose(data, options, trainer.split, core, model.loss)
         fitted = _fit_chosen(choice, corrections, float(model.hrf_length), checkpoints)
-        return replace(fitted, weights=weights)
+        fitted = replace(fitted, weights=weights)
+        logger.info("Chosen: %s.", chosen(choice, fitted))
+        return fitted
 
 
 def _choose(
@@ -139,6 +142,8 @@ def _choose(
     def fit(targets):
         nonlocal choice, n_fits
         n_fits += 1
+        if n_fits == 2:
+            logger.info("Trying a robust loss: tails of residuals are heavy.")
         # Squares may have chosen badly where tails are heavy: the first fit without them decides.
         if n_fits <= 2:
             choice = choose_core(data.without_tails(targets), options, split, previous)
@@ -191,6 +196,7 @@ def _fit_chosen(
         cores = [core for core, _ in blocks]
         judgement = judge_blocks(data, blocks, trainer)
     stack, judgement = choose_stack(choice, cores, split, judgement)
+    logger.info("Fitting the core to all %d frames.", data.n_frames)
     core = choice.whole()
     used = corrections.trained and (judgement.kept or corrections.always)
     module, spec = corrections.build(core, graphs if used else None)

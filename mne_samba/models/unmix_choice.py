@@ -160,6 +160,7 @@ def _compare(rec: Recordings, learner: Learner, features, detrend, log: bool):
                 continue
         if name == "whiten" and best != "channels":
             continue
+        logger.info("Trying unmixing: %s.", name)
         if name != "channels":
             found[name] = replace(features, spatial=getattr(learner, name)())
         powers = found[name].measure(rec)

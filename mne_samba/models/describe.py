@@ -21,6 +21,7 @@ _RESPONSES = {
     "double_gamma": "responses of six parameters",
     "fir": "free responses",
     "canonical": "the canonical response",
+    "identity": "no response",
 }
 
 
@@ -35,11 +36,13 @@ def chosen(choice, fitted) -> str:
     tried = "auto" in (options.power, options.target_bands) and choice.previous is None
     known = "nothing to compare" if tried else asked
     own = "band weights of every region's own" if choice.own_bands else "shared band weights"
-    words = [
-        said("log power" if fitted.scaler.log else "linear power", "power", known),
-        said(own, "bands", known),
-        said(_RESPONSES[core.hrf], "response"),
-    ]
+    words = []
+    if choice.data.kind != "table":  # columns have no bands and no responses
+        words = [
+            said("log power" if fitted.scaler.log else "linear power", "power", known),
+            said(own, "bands", known),
+            said(_RESPONSES[core.hrf], "response"),
+        ]
     evidence = {name: core.evidence[name] for name in MAP_PRIORS if name in core.evidence}
     behind = [value for name, value in evidence.items() if name != core.map_prior]
     prior = asked if options.map_prior != "auto" else "settled by fits before"

@@ -68,3 +68,10 @@ def test_corrections_say_what_they_changed(data):
 
 def test_silence_where_it_is_asked_for(data):
     assert told(data, verbose=False, model="core")[1] == []
+
+
+def test_of_a_table_there_is_a_map_to_choose(data):
+    frames = data.bolds[0]
+    with catch_logging() as log:
+        SambaTranslator(t_r=2.0, model="core", verbose="info").fit(frames, frames[:, :2])
+    assert re.fullmatch(r"Chosen: \w+ map \(.*\)\.", log.getvalue().splitlines()[-1])

@@ -1,4 +1,4 @@
-"""Check that every link and image within the built site leads somewhere."""
+"""Check that links and images within the built site lead somewhere, and that it loads no others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class _Page(HTMLParser):
         super().__init__()
         self.anchors: set[str] = set()
         self.targets: list[str] = []
+        self.loaded: list[str] = []  # scripts, styles and images
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -23,10 +24,15 @@ class _Page(HTMLParser):
                 self.anchors.add(value)
             if name in ("href", "src") and value:
                 self.targets.append(value)
+                if name == "src" or tag == "link":
+                    self.loaded.append(value)
 
 
 def broken_links(site: Path) -> list[str]:
-    """Links within ``site`` to files or anchors that do not exist, as "page: target"."""
+    """Links to files or anchors that do not exist, and what other sites have to serve.
+
+    Each as "page: target".
+    """
     site = site.resolve()
     files = [path for path in site.rglob("*.html") if "_static" not in path.parts]
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in files}
@@ -34,7 +40,11 @@ def broken_links(site: Path) -> list[str]:
     for path, page in pages.items():
         for target in page.targets:
             parts = urlsplit(target)
-            if parts.scheme or parts.netloc or target == "#":
+            if parts.scheme == "data" or target == "#":
+                continue
+            if parts.scheme or parts.netloc:
+                if target in page.loaded:
+                    broken.append(f"{path.relative_to(site)}: {target}")
                 continue
             found = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             lost = not found.exists()

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from docutils import nodes
+
 import mne_samba
 
 HERE = Path(__file__).parent
@@ -18,8 +20,9 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "numpydoc",
+    "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
 
@@ -85,10 +88,17 @@ sphinx_gallery_conf = {
     "reference_url": {"mne_samba": None},
     "backreferences_dir": "generated/backreferences",
     "show_memory": False,
+    # That page would load scripts of other sites.
+    "write_computation_times": False,
     # A figure is shown: its name says no more.
     "ignore_repr_types": "matplotlib",
 }
 
+# Prompts are not copied.
+copybutton_prompt_text = "$ "
+
+# Browsers set formulas themselves: no script of another site is loaded.
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"mne_samba {release}"
 html_theme_options = {
@@ -101,7 +111,7 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["phone.css"]
 # Pages without subpages need no navigation of their own section.
-_PLAIN = ("index", "data", "choosing", "evaluation", "glossary", "paper", "coming_from")
+_PLAIN = ("index", "install", "data", "choosing", "evaluation", "glossary", "paper", "coming_from")
 html_sidebars = {page: [] for page in (*_PLAIN, "troubleshooting", "changes/log")}
 # scikit-learn writes these methods; their text points into its own user guide.
 _ROUTING = ("get_metadata_routing", "set_output")
@@ -130,7 +140,16 @@ def _add_changes(app, docname, source):
         source[0] = source[0].replace(mark, f"{news}\n{mark}")
 
 
+def _formula(translator, node):
+    from latex2mathml.converter import convert
+
+    display = "inline" if isinstance(node, nodes.math) else "block"
+    translator.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
 def setup(app):
-    """Leave scikit-learn's generated methods out of the reference; show unreleased changes."""
+    """Formulas as MathML, no methods that scikit-learn generates, unreleased changes."""
+    app.add_html_math_renderer("mathml", (_formula, None), (_formula, None))
     app.connect("autodoc-skip-member", _skip)
     app.connect("source-read", _add_changes)

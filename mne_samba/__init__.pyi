@@ -17,6 +17,7 @@ __all__ = [
     "SambaStream",
     "SambaTranslator",
     "SourceParcels",
+    "StreamedFrames",
     "Trainer",
     "Unmixing",
     "WaveletBandAttention",
@@ -90,7 +91,7 @@ from .models import (
 )
 from .reader import Reader
 from .saving import read_samba
-from .stream import SambaStream, predict_stream
+from .stream import SambaStream, StreamedFrames, predict_stream
 from .transformers import (
     BandPowerScreening,
     FramewiseRegressor,

@@ -139,12 +139,14 @@ def test_finds_lost_pages_images_and_anchors(tmp_path):
     (tmp_path / "index.html").write_text(
         '<h1 id="top">T</h1><a href="#top">a</a><a href="sub/page.html#here">b</a>'
         '<a href="#lost">c</a><img src="image%201.png"><img src="lost.png">'
+        '<script src="https://example.org/x.js"></script><img src="data:image/png;base64,AA==">'
         '<a href="https://example.org/x">d</a><a href="sub/page.html#there">e</a>'
     )
     (tmp_path / "sub" / "page.html").write_text('<p id="here"><a href="../index.html">f</a></p>')
     assert load("check_links").broken_links(tmp_path) == [
         "index.html: #lost",
         "index.html: lost.png",
+        "index.html: https://example.org/x.js",
         "index.html: sub/page.html#there",
     ]
 

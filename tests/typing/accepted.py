@@ -14,7 +14,9 @@ from mne_samba import (
     PaperModel,
     Reader,
     SambaModel,
+    SambaStream,
     SambaTranslator,
+    StreamedFrames,
     Trainer,
     WaveletBandAttention,
     read_samba,
@@ -39,6 +41,10 @@ def attributes(raw, bold) -> tuple[float, list[str], int]:
         print(translator.unmixing_.method)
     assert translator.info_["sfreq"] > 0
     return float(peaks), translator.target_names_in_, translator.n_parameters_
+
+
+def latest(stream: SambaStream, chunk: np.ndarray) -> StreamedFrames:
+    return stream.push(chunk)
 
 
 models = [

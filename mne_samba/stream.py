@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mne
@@ -380,7 +381,9 @@ def _power_of(features, signal, sfreq, start, width, n_bins) -> np.ndarray:
     )
 
 
-def predict_stream(stream: SambaStream, source, *, duration=None, timeout=10.0):
+def predict_stream(
+    stream: SambaStream, source, *, duration: float | None = None, timeout: float = 10.0
+) -> Iterator[StreamedFrames]:
     """Predict frames while a Lab Streaming Layer stream goes on.
 
     Parameters

@@ -28,13 +28,26 @@ print(data.DESCR)
 people = 5
 power, states = data.power[:people], data.states[:people]
 
-fig, axes = plt.subplots(2, 1, figsize=(6, 3), sharex=True, layout="constrained")
+fig, axes = plt.subplots(
+    2, 1, figsize=(6, 3), sharex=True, layout="constrained"
+)
 minutes = np.arange(len(states[0])) * data.t_r / 60
 for band in ("SW", "alpha"):
-    axes[0].plot(minutes, power[0][0, data.bands.index(band)], lw=0.5, label=band)
+    axes[0].plot(
+        minutes,
+        power[0][0, data.bands.index(band)],
+        lw=0.5,
+        label=band,
+    )
 axes[1].plot(minutes, states[0]["rest"], lw=0.5, color="0.3")
 axes[0].set(ylabel="log power", title="Real: one person")
-axes[0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+axes[0].legend(
+    frameon=False,
+    ncols=2,
+    loc="lower right",
+    bbox_to_anchor=(1, 1),
+    borderaxespad=0,
+)
 axes[1].set(ylabel="rest (log odds)", xlabel="time (min)")
 plt.show()
 
@@ -46,11 +59,19 @@ plt.show()
 # correlations are several times as high, and so are those of time alone and of shifts.
 reader = Reader(sfreq=data.sfreq, slice_time_ref=data.slice_time_ref)
 model = CoreModel(bands=Precomputed("log", data.bands))
-translator = SambaTranslator(t_r=data.t_r, model=model, reader=reader, random_state=0)
+translator = SambaTranslator(
+    t_r=data.t_r, model=model, reader=reader, random_state=0
+)
 result = evaluate(
-    translator, power, states, groups=data.subjects[:people], metrics="pearson",
-    nulls=("circular_shift",), n_shifts=199, random_state=0,
-)  # fmt: skip
+    translator,
+    power,
+    states,
+    groups=data.subjects[:people],
+    metrics="pearson",
+    nulls=("circular_shift",),
+    n_shifts=199,
+    random_state=0,
+)
 print(result.summary()[["mean", "ci_low", "ci_high", "p"]].round(3))
 viz.plot_scores(result, title="Real: people who were left out")
 

@@ -19,10 +19,22 @@ from mne_samba import SambaTranslator, viz
 from mne_samba.datasets import simulate_paired
 
 data = simulate_paired(
-    3, 600.0, n_sources=12, n_targets=16, level="source", snr=1.0, random_state=0
+    3,
+    600.0,
+    n_sources=12,
+    n_targets=16,
+    level="source",
+    snr=1.0,
+    random_state=0,
 )
 print(data.raws[0])
-print("BOLD (frames, regions):", data.bolds[0].shape, "every", data.t_r, "s")
+print(
+    "BOLD (frames, regions):",
+    data.bolds[0].shape,
+    "every",
+    data.t_r,
+    "s",
+)
 
 # %%
 # Fit on two people
@@ -31,8 +43,13 @@ print("BOLD (frames, regions):", data.bolds[0].shape, "every", data.t_r, "s")
 # regions and a haemodynamic response per region are fitted together. ``model="core"`` stays with
 # this linear core; the default adds graph attention and recurrence where held-out blocks of the
 # training data confirm them.
-translator = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
-bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
+translator = SambaTranslator(
+    t_r=data.t_r, model="core", random_state=0
+)
+bolds = [
+    pd.DataFrame(bold, columns=data.target_names)
+    for bold in data.bolds
+]
 translator.fit(data.raws[:2], bolds[:2])
 translator
 
@@ -44,12 +61,17 @@ translator
 predicted = translator.predict(data.raws[2])
 scores = translator.score_targets([data.raws[2]], [data.bolds[2]])
 print(
-    f"Spearman correlation in an unseen person: {scores.mean():.2f} (mean of {len(scores)} regions)"
+    f"Spearman correlation in an unseen person: {scores.mean():.2f} "
+    f"(mean of {len(scores)} regions)"
 )
 viz.plot_prediction(
-    data.bolds[2], predicted, t_r=data.t_r, target_names=data.target_names,
-    title="Simulated: an unseen person", show=False,
-)  # fmt: skip
+    data.bolds[2],
+    predicted,
+    t_r=data.t_r,
+    target_names=data.target_names,
+    title="Simulated: an unseen person",
+    show=False,
+)
 plt.show()
 
 # %%
@@ -57,11 +79,19 @@ plt.show()
 # ---------------
 # Responses with the truth of the simulation, and the weight of every band of every source, negative
 # where BOLD falls as power rises.
-viz.plot_hrf(translator, truth=data.truth.hrf_params, title="Simulated: responses", show=False)
-viz.plot_band_attention(
-    translator, kind="weights", networks=data.source_networks, title="Simulated: band weights",
+viz.plot_hrf(
+    translator,
+    truth=data.truth.hrf_params,
+    title="Simulated: responses",
     show=False,
-)  # fmt: skip
+)
+viz.plot_band_attention(
+    translator,
+    kind="weights",
+    networks=data.source_networks,
+    title="Simulated: band weights",
+    show=False,
+)
 plt.show()
 
 # %%

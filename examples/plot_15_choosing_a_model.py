@@ -18,11 +18,21 @@ from mne_samba.evaluation import learning_curve_minutes
 from mne_samba.model_selection import BlockedTimeSplit
 
 data = simulate_paired(
-    1, 1000.0, n_sources=8, n_targets=12, level="source", snr=1.0, random_state=0
+    1,
+    1000.0,
+    n_sources=8,
+    n_targets=12,
+    level="source",
+    snr=1.0,
+    random_state=0,
 )
-epochs, y = make_windows(data.raws[0], data.bolds[0], t_r=data.t_r, window=20.0)
+epochs, y = make_windows(
+    data.raws[0], data.bolds[0], t_r=data.t_r, window=20.0
+)
 models = {
-    "translator, linear core": SambaTranslator(t_r=data.t_r, model="core", random_state=0),
+    "translator, linear core": SambaTranslator(
+        t_r=data.t_r, model="core", random_state=0
+    ),
     "ridge, canonical": BandPowerRidge(t_r=data.t_r),
     "ridge, FIR": BandPowerRidge(t_r=data.t_r, hrf="fir"),
 }
@@ -33,14 +43,20 @@ models = {
 # The same held-out blocks score every length, 30 s away from training frames.
 curves = {
     name: learning_curve_minutes(
-        model, epochs, y, minutes=(2, 4, 7), cv=BlockedTimeSplit(n_splits=2), verbose="ERROR"
+        model,
+        epochs,
+        y,
+        minutes=(2, 4, 7),
+        cv=BlockedTimeSplit(n_splits=2),
+        verbose="ERROR",
     )
     for name, model in models.items()
 }
 for name, curve in curves.items():
     table = curve.to_frame()
     shown = ", ".join(
-        f"{row.minutes:.0f} min {row.mean:.2f}" for row in table.itertuples(index=False)
+        f"{row.minutes:.0f} min {row.mean:.2f}"
+        for row in table.itertuples(index=False)
     )
     print(f"{name:24s} {shown}")
 
@@ -48,10 +64,17 @@ for name, curve in curves.items():
 # One row per length, one column per held-out block.
 minutes = curves["ridge, FIR"].to_frame()["minutes"]
 scores = {
-    name: curve.scores_.groupby(["asked", "fold"])["score"].mean().unstack()
+    name: curve.scores_.groupby(["asked", "fold"])["score"]
+    .mean()
+    .unstack()
     for name, curve in curves.items()
 }
-viz.plot_learning_curve(minutes, scores, title="Simulated: one person, held-out blocks", show=False)
+viz.plot_learning_curve(
+    minutes,
+    scores,
+    title="Simulated: one person, held-out blocks",
+    show=False,
+)
 plt.show()
 
 # %%
@@ -61,7 +84,10 @@ plt.show()
 # goes on rising.
 for name, curve in curves.items():
     gain, low, high = curve.last_gain()
-    print(f"{name}: {gain:+.2f} by the last step (95 % interval {low:+.2f} to {high:+.2f})")
+    print(
+        f"{name}: {gain:+.2f} by the last step (95 % interval "
+        f"{low:+.2f} to {high:+.2f})"
+    )
 
 # %%
 # Which one?

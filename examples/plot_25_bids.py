@@ -24,7 +24,9 @@ from mne_samba.metrics import detrend
 
 mne.set_log_level("WARNING")
 folder = tempfile.TemporaryDirectory()
-tree = write_bids_tree(Path(folder.name) / "ds", 3, t_r=[2.0, 2.0, 1.5])
+tree = write_bids_tree(
+    Path(folder.name) / "ds", 3, t_r=[2.0, 2.0, 1.5]
+)
 for path in sorted(tree.root.glob("**/sub-01*run-01*"))[:9]:
     print(path.relative_to(tree.root))
 
@@ -35,7 +37,10 @@ for path in sorted(tree.root.glob("**/sub-01*run-01*"))[:9]:
 # scans come from the sidecars, and are held against the scanner's triggers: what does not agree is
 # an error that names the file. Motion and its like are regressed out, scrubbed volumes are rows of
 # NaN.
-pairs = [read_bids_pair(tree.root, s, "rest", masker=tree.atlas) for s in tree.subjects]
+pairs = [
+    read_bids_pair(tree.root, s, "rest", masker=tree.atlas)
+    for s in tree.subjects
+]
 pair = pairs[0]
 print(pair.raw)
 print(pair.bold.round(1).iloc[57:64, :3])
@@ -56,20 +61,34 @@ print([(p.name, p.t_r, p.bold.shape) for p in pairs])
 # %%
 # A model of two people predicts the third
 # ----------------------------------------
-translator = SambaTranslator(t_r=pairs[0].t_r, reader=pairs[0].reader, random_state=0)
-translator.fit([p.raw for p in pairs[:2]], [p.bold for p in pairs[:2]])
+translator = SambaTranslator(
+    t_r=pairs[0].t_r, reader=pairs[0].reader, random_state=0
+)
+translator.fit(
+    [p.raw for p in pairs[:2]], [p.bold for p in pairs[:2]]
+)
 new = pairs[2]
 scores = translator.score_targets([new.raw], [new.bold])
-print(f"Spearman over time, mean of {len(scores)} regions: {scores.mean():.2f}")
+print(
+    f"Spearman over time, mean of {len(scores)} regions: "
+    f"{scores.mean():.2f}"
+)
 
 best = int(np.argmax(scores))
 measured = detrend(new.bold.to_numpy(), new.t_r)[:, best]
 predicted = translator.predict(new.raw)[:, best]
 fig, axis = plt.subplots(figsize=(7, 2.4), layout="constrained")
-for values, label, color in ((measured, "measured", "0.3"), (predicted, "predicted", "#D55E00")):
+for values, label, color in (
+    (measured, "measured", "0.3"),
+    (predicted, "predicted", "#D55E00"),
+):
     values = (values - np.nanmean(values)) / np.nanstd(values)
     axis.plot(new.frame_times, values, lw=1, color=color, label=label)
-axis.set(xlabel="time (s)", ylabel="BOLD (s.d.)", title=f"{pair.target_names[best]}, simulated")
+axis.set(
+    xlabel="time (s)",
+    ylabel="BOLD (s.d.)",
+    title=f"{pair.target_names[best]}, simulated",
+)
 axis.legend(frameon=False, ncols=2)
 axis.spines[["top", "right"]].set_visible(False)
 plt.show()

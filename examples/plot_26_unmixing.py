@@ -22,11 +22,16 @@ from mne_samba import CoreModel, SambaTranslator, Unmixing, viz
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import pearson
 
-data = simulate_paired(1, 600.0, n_targets=12, sfreq=100.0, random_state=8)
+data = simulate_paired(
+    1, 600.0, n_targets=12, sfreq=100.0, random_state=8
+)
 raw, bold, n_train = data.raws[0], data.bolds[0], 210
 train = raw.copy().crop(0, n_train * data.t_r, include_tmax=False)
 unmixing = Unmixing().fit(train)
-print(f"{len(unmixing.component_names_)} components of {len(raw.ch_names)} channels")
+print(
+    f"{len(unmixing.component_names_)} components of "
+    f"{len(raw.ch_names)} channels"
+)
 
 # %%
 # Patterns are topographies. Each is nearly that of one source.
@@ -34,9 +39,14 @@ viz.plot_components(unmixing, components=range(10))
 
 # %%
 gain = data.truth.gain / np.linalg.norm(data.truth.gain, axis=0)
-patterns = unmixing.patterns_ / np.linalg.norm(unmixing.patterns_, axis=0)
+patterns = unmixing.patterns_ / np.linalg.norm(
+    unmixing.patterns_, axis=0
+)
 match = np.abs(patterns.T @ gain).max(axis=1)
-print(f"Cosine of a pattern with the nearest true topography: {np.median(match):.2f}")
+print(
+    "Cosine of a pattern with the nearest true topography: "
+    f"{np.median(match):.2f}"
+)
 
 # %%
 # Inside a model
@@ -46,15 +56,22 @@ print(f"Cosine of a pattern with the nearest true topography: {np.median(match):
 # that neither has seen.
 for unmix in (None, "auto"):
     model = CoreModel(unmix=unmix, power="linear", target_bands=False)
-    translator = SambaTranslator(t_r=data.t_r, model=model, random_state=0)
+    translator = SambaTranslator(
+        t_r=data.t_r, model=model, random_state=0
+    )
     translator.fit(train, bold[:n_train])
     clean, frames = data.truth.clean_bolds[0], translator.predict(raw)
     r = pearson(clean[n_train + 15 :], frames[n_train + 15 :]).mean()
-    print(f"unmix={unmix!r}: correlation with held-out clean BOLD {r:.2f}")
+    print(
+        f"unmix={unmix!r}: correlation with held-out clean BOLD "
+        f"{r:.2f}"
+    )
 
 # %%
 # Held-out correlation of each filter, by which "auto" chose:
-pd.Series(translator.unmixing_.scores, name="held-out correlation").round(2)
+pd.Series(
+    translator.unmixing_.scores, name="held-out correlation"
+).round(2)
 
 # %%
 # What the model publishes is then about components; a channel shows the mean of components by their

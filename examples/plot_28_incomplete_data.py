@@ -19,40 +19,69 @@ import pandas as pd
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from mne_samba import BandPowerScreening, CoreModel, FramewiseRegressor, Reader, SambaTranslator
+from mne_samba import (
+    BandPowerScreening,
+    CoreModel,
+    FramewiseRegressor,
+    Reader,
+    SambaTranslator,
+)
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import modality_contributions
 from mne_samba.metrics import pearson
 
 data = simulate_paired(
-    1, 800.0, n_sources=16, n_targets=8, montage="biosemi32", sfreq=100.0, random_state=5
+    1,
+    800.0,
+    n_sources=16,
+    n_targets=8,
+    montage="biosemi32",
+    sfreq=100.0,
+    random_state=5,
 )
-raw, bold, clean = data.raws[0], data.bolds[0], data.truth.clean_bolds[0]
+raw, bold, clean = (
+    data.raws[0],
+    data.bolds[0],
+    data.truth.clean_bolds[0],
+)
 n_train = 270
 train = raw.copy().crop(0, n_train * data.t_r, include_tmax=False)
 
 
 def fit(channels, unmix):
-    """Fit the linear core; ``channels`` says what is done where channels are missing."""
+    """Fit the core; ``channels``: what is done about missing ones."""
     model = CoreModel(unmix=unmix, power="linear", target_bands=False)
     reader = Reader(channels=channels)
-    translator = SambaTranslator(t_r=data.t_r, model=model, reader=reader, random_state=0)
+    translator = SambaTranslator(
+        t_r=data.t_r, model=model, reader=reader, random_state=0
+    )
     return translator.fit(train, bold[:n_train])
 
 
 def score(frames):
     """Correlation with clean BOLD that training has not seen."""
-    return pearson(clean[n_train + 15 :], frames[n_train + 15 :]).mean()
+    return pearson(
+        clean[n_train + 15 :], frames[n_train + 15 :]
+    ).mean()
 
 
 lost = raw.copy()
-lost.info["bads"] = list(np.random.default_rng(0).choice(raw.ch_names, 8, replace=False))
+lost.info["bads"] = list(
+    np.random.default_rng(0).choice(raw.ch_names, 8, replace=False)
+)
 infers = fit("infer", "joint")
-pd.Series({
-    "all channels": score(infers.predict(raw)),
-    "inferred": score(infers.predict(lost)),
-    "spherical splines": score(infers.predict(lost.copy().interpolate_bads(verbose="ERROR"))),
-}, name="r with held-out clean BOLD").round(2)  # fmt: skip
+pd.Series(
+    {
+        "all channels": score(infers.predict(raw)),
+        "inferred": score(infers.predict(lost)),
+        "spherical splines": score(
+            infers.predict(
+                lost.copy().interpolate_bads(verbose="ERROR")
+            )
+        ),
+    },
+    name="r with held-out clean BOLD",
+).round(2)
 
 # %%
 # Splines know places of electrodes; the fit knows how they went together in training. With
@@ -66,14 +95,30 @@ order = np.random.default_rng(1).permutation(raw.ch_names)
 for n in kept:
     some = raw.copy().pick(list(order[:n]))
     frames, std = infers.predict(some, return_std=True)
-    widths.append({"electrodes": n, "r": score(frames), "std": (std / infers.y_scale_).mean()})
+    widths.append(
+        {
+            "electrodes": n,
+            "r": score(frames),
+            "std": (std / infers.y_scale_).mean(),
+        }
+    )
 widths = pd.DataFrame(widths).set_index("electrodes")
 widths.round(2)
 
 # %%
 fig, ax = plt.subplots(layout="constrained", figsize=(5, 3))
-ax.plot(widths.index, widths["r"], "o-", label="correlation with clean BOLD")
-ax.plot(widths.index, widths["std"], "s--", label="standard deviation of measured BOLD")
+ax.plot(
+    widths.index,
+    widths["r"],
+    "o-",
+    label="correlation with clean BOLD",
+)
+ax.plot(
+    widths.index,
+    widths["std"],
+    "s--",
+    label="standard deviation of measured BOLD",
+)
 ax.set(xscale="log", xlabel="electrodes that are left")
 ax.set_xticks(kept, map(str, kept), minor=False)
 _ = ax.legend()
@@ -85,16 +130,24 @@ _ = ax.legend()
 # what the fit saw may be missing. A type that no fit has seen is refused by name.
 signal = raw.get_data()
 sources = np.linalg.pinv(data.truth.gain) @ signal
-meg = 1e-7 * sources[:2] + 1e-8 * sources[:2].std() * np.random.default_rng(2).standard_normal(
-    (2, raw.n_times)
-)
+meg = 1e-7 * sources[:2] + 1e-8 * sources[
+    :2
+].std() * np.random.default_rng(2).standard_normal((2, raw.n_times))
 both = raw.copy().load_data()
-info = mne.create_info(["MEG 001", "MEG 002"], raw.info["sfreq"], "mag")
-both.add_channels([mne.io.RawArray(meg, info, verbose="ERROR")], force_update_info=True)
+info = mne.create_info(
+    ["MEG 001", "MEG 002"], raw.info["sfreq"], "mag"
+)
+both.add_channels(
+    [mne.io.RawArray(meg, info, verbose="ERROR")],
+    force_update_info=True,
+)
 train = both.copy().crop(0, n_train * data.t_r, include_tmax=False)
 model = fit("infer", unmix=None)
 for kinds in (["eeg", "mag"], ["eeg"], ["mag"]):
-    print(f"{' and '.join(kinds)}: r = {score(model.predict(both.copy().pick(kinds))):.2f}")
+    print(
+        f"{' and '.join(kinds)}: r = "
+        f"{score(model.predict(both.copy().pick(kinds))):.2f}"
+    )
 
 # %%
 # How much each brings, on frames that the fit has not seen: Shapley values add up to the score, and
@@ -109,15 +162,28 @@ modality_contributions(model, test, bold[n_train:]).table.round(3)
 # ends of a feature. Here 160 features, of which the first four matter.
 rng = np.random.default_rng(0)
 X = rng.standard_normal((900, 160))
-y = (X[:, :2] ** 2).sum(axis=1) + X[:, 2:4].sum(axis=1) + 2 * rng.standard_normal(900)
+y = (
+    (X[:, :2] ** 2).sum(axis=1)
+    + X[:, 2:4].sum(axis=1)
+    + 2 * rng.standard_normal(900)
+)
 for statistic in ("pearson", "mutual_info"):
-    screening = BandPowerScreening(statistic, random_state=0).fit(X, y)
-    print(f"{statistic}: features {screening.get_support(indices=True)} pass")
+    screening = BandPowerScreening(statistic, random_state=0).fit(
+        X, y
+    )
+    print(
+        f"{statistic}: features "
+        f"{screening.get_support(indices=True)} pass"
+    )
 
 # %%
 # In a Pipeline, `FramewiseRegressor` tells it which frames are of one recording:
-steps = make_pipeline(BandPowerScreening("mutual_info", random_state=0), Ridge())
-FramewiseRegressor(steps).fit([X[:450], X[450:]], [y[:450, None], y[450:, None]])
+steps = make_pipeline(
+    BandPowerScreening("mutual_info", random_state=0), Ridge()
+)
+FramewiseRegressor(steps).fit(
+    [X[:450], X[450:]], [y[:450, None], y[450:, None]]
+)
 
 # %%
 # ``benchmarks/as_they_come.py`` prints all of this for many seeds, with intervals.

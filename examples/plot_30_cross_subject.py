@@ -19,10 +19,18 @@ from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 
 data = simulate_paired(
-    5, 400.0, n_sources=8, n_targets=12, level="source", shared_coupling=0.7, snr=1.0,
+    5,
+    400.0,
+    n_sources=8,
+    n_targets=12,
+    level="source",
+    shared_coupling=0.7,
+    snr=1.0,
     random_state=1,
-)  # fmt: skip
-translator = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
+)
+translator = SambaTranslator(
+    t_r=data.t_r, model="core", random_state=0
+)
 result = evaluate(
     translator,
     data.raws,
@@ -47,7 +55,12 @@ result
 # ------------
 # One dot per region. Light grey is where circular shifts put the central 90 % of single regions,
 # dark grey that of their mean: what lies right of it has p < .05.
-viz.plot_scores(result, coords=data.target_coords, title="Simulated: people left out", show=False)
+viz.plot_scores(
+    result,
+    coords=data.target_coords,
+    title="Simulated: people left out",
+    show=False,
+)
 plt.show()
 
 # %%
@@ -55,7 +68,9 @@ plt.show()
 # --------
 # Both series are slow, so correlations by chance are wide: a correlation of 0.1 in one region
 # means nothing by itself.
-viz.plot_null(result, title="Simulated: mean over regions", show=False)
+viz.plot_null(
+    result, title="Simulated: mean over regions", show=False
+)
 plt.show()
 
 # %%
@@ -68,15 +83,20 @@ p_values[p_values["model"] == "SambaTranslator"].head(6)
 # ------------------------
 # A paired comparison over people, not over regions or frames, which are not independent. Ridge
 # regression takes linear or log power, whichever predicts held-out training blocks better.
-pd.Series(result.compare("SambaTranslator", "ridge_fir"), name="translator - ridge, FIR")
+pd.Series(
+    result.compare("SambaTranslator", "ridge_fir"),
+    name="translator - ridge, FIR",
+)
 
 # %%
 # Out-of-fold predictions
 # -----------------------
 viz.plot_prediction(
-    result, models=["SambaTranslator", "ridge_fir"], title="Simulated: left-out person",
+    result,
+    models=["SambaTranslator", "ridge_fir"],
+    title="Simulated: left-out person",
     show=False,
-)  # fmt: skip
+)
 plt.show()
 
 # %%

@@ -18,7 +18,11 @@ import matplotlib.pyplot as plt
 import mne
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict, permutation_test_score
+from sklearn.model_selection import (
+    StratifiedKFold,
+    cross_val_predict,
+    permutation_test_score,
+)
 from sklearn.pipeline import make_pipeline
 
 from mne_samba import WaveletBandAttention, viz
@@ -33,14 +37,30 @@ labels = rng.permutation(np.arange(n_trials) % 2)
 
 turned_down = np.repeat(labels == 1, int(length * sfreq))
 turned_down = np.pad(turned_down, (0, raw.n_times - len(turned_down)))
-alpha = raw.copy().filter(8, 13, verbose="ERROR").get_data(picks=planted)
-raw.apply_function(lambda data: data - turned_down * alpha / 3, picks=planted, channel_wise=False)
-onsets = raw.first_samp + np.round(np.arange(n_trials) * length * sfreq).astype(int)
-events = np.column_stack([onsets, np.zeros(n_trials, int), labels + 1])
+alpha = (
+    raw.copy().filter(8, 13, verbose="ERROR").get_data(picks=planted)
+)
+raw.apply_function(
+    lambda data: data - turned_down * alpha / 3,
+    picks=planted,
+    channel_wise=False,
+)
+onsets = raw.first_samp + np.round(
+    np.arange(n_trials) * length * sfreq
+).astype(int)
+events = np.column_stack(
+    [onsets, np.zeros(n_trials, int), labels + 1]
+)
 epochs = mne.Epochs(
-    raw, events, {"blank": 1, "picture": 2}, tmin=0.0, tmax=length - 1 / sfreq, baseline=None,
-    preload=True, verbose="ERROR",
-)  # fmt: skip
+    raw,
+    events,
+    {"blank": 1, "picture": 2},
+    tmin=0.0,
+    tmax=length - 1 / sfreq,
+    baseline=None,
+    preload=True,
+    verbose="ERROR",
+)
 y = np.where(epochs.events[:, 2] == 2, "picture", "blank")
 print(epochs)
 
@@ -51,11 +71,14 @@ print(epochs)
 # that any scikit-learn estimator takes. Attention is learnt inside each training fold. Folds are
 # contiguous in time: neighbouring trials resemble each other, and must not be on both sides.
 pipeline = make_pipeline(
-    WaveletBandAttention(output="features"), LogisticRegression(C=0.1, max_iter=1000)
+    WaveletBandAttention(output="features"),
+    LogisticRegression(C=0.1, max_iter=1000),
 )
 folds = StratifiedKFold(3, shuffle=False)
 predicted = cross_val_predict(pipeline, epochs, y, cv=folds)
-print(f"Held-out accuracy: {np.mean(predicted == y):.2f} (chance 0.50)")
+print(
+    f"Held-out accuracy: {np.mean(predicted == y):.2f} (chance 0.50)"
+)
 
 # %%
 # Chance is not exactly one half with few trials: labels are permuted and the whole pipeline is
@@ -65,7 +88,10 @@ score, null, p = permutation_test_score(
 )
 # No permutation came close: so few of them allow no smaller p.
 sign = "<=" if (null < score).all() else "="
-print(f"Accuracy {score:.2f}; permuted labels {null.mean():.2f}; p {sign} {p:.2f}")
+print(
+    f"Accuracy {score:.2f}; permuted labels {null.mean():.2f}; p "
+    f"{sign} {p:.2f}"
+)
 
 # %%
 # Where attention went
@@ -74,17 +100,29 @@ print(f"Accuracy {score:.2f}; permuted labels {null.mean():.2f}; p {sign} {p:.2f
 # Where a channel tells nothing, its attention means nothing: the gain says how strongly it tells
 # conditions apart, and in which direction. Their product is drawn last.
 attention = pipeline.fit(epochs, y)[0]
-viz.plot_band_attention(attention, title="Semi-synthetic: attention over bands", show=False)
+viz.plot_band_attention(
+    attention,
+    title="Semi-synthetic: attention over bands",
+    show=False,
+)
 weights = attention.band_attention_ * attention.band_gain_
 viz.plot_band_attention(
-    weights, kind="weights", bands=attention.bands_, ch_names=attention.ch_names_in_,
-    info=epochs.info, title="Semi-synthetic: attention x gain, picture against blank", show=False,
-)  # fmt: skip
+    weights,
+    kind="weights",
+    bands=attention.bands_,
+    ch_names=attention.ch_names_in_,
+    info=epochs.info,
+    title="Semi-synthetic: attention x gain, picture against blank",
+    show=False,
+)
 plt.show()
 
 # %%
 strength = weights[:, list(attention.bands_).index("alpha")]
-strongest = [attention.ch_names_in_[index] for index in np.argsort(strength)[: len(planted)]]
+strongest = [
+    attention.ch_names_in_[index]
+    for index in np.argsort(strength)[: len(planted)]
+]
 print("Most negative in alpha:", strongest)
 print("Planted:               ", planted)
 
@@ -98,9 +136,21 @@ fig, axes = plt.subplots(figsize=(6, 2.2), layout="constrained")
 trial = int(np.flatnonzero(y == "blank")[3])
 original = 1e6 * epochs[trial].get_data(picks=["O1"])[0, 0]
 attended = 1e6 * np.asarray(clean[trial])[channel]
-axes.plot(epochs.times, original, color="0.6", lw=0.8, label="recorded")
-axes.plot(epochs.times, attended, color="#0072B2", lw=1.0, label="attended bands")
-axes.set(xlabel="time (s)", ylabel="O1 (µV)", title="Semi-synthetic: a blank trial")
+axes.plot(
+    epochs.times, original, color="0.6", lw=0.8, label="recorded"
+)
+axes.plot(
+    epochs.times,
+    attended,
+    color="#0072B2",
+    lw=1.0,
+    label="attended bands",
+)
+axes.set(
+    xlabel="time (s)",
+    ylabel="O1 (µV)",
+    title="Semi-synthetic: a blank trial",
+)
 axes.set_ylim(top=1.4 * axes.get_ylim()[1])
 axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
 axes.spines[["top", "right"]].set_visible(False)

@@ -26,7 +26,11 @@ from mne_samba import (
     make_windows,
     viz,
 )
-from mne_samba.datasets import load_bold_rest, load_eeg_rest, simulate_bold
+from mne_samba.datasets import (
+    load_bold_rest,
+    load_eeg_rest,
+    simulate_bold,
+)
 from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
 from mne_samba.metrics import detrend, spearman
 from mne_samba.model_selection import BlockedTimeSplit
@@ -41,28 +45,50 @@ truth = unit_peak(truth)
 n_times = int(minutes * 60 * sfreq)
 spectrum = np.fft.rfft(rng.standard_normal((len(names), n_times)))
 frequency = np.fft.rfftfreq(n_times, 1 / sfreq)
-drive = np.fft.irfft(spectrum * ((frequency > 0.008) & (frequency < 0.12)))
+drive = np.fft.irfft(
+    spectrum * ((frequency > 0.008) & (frequency < 0.12))
+)
 response = double_gamma(np.arange(0, 32, 1 / sfreq), truth)
-clean = fftconvolve(drive, response, axes=1)[:, : n_times : int(t_r * sfreq)]
-noise = lfilter([1], [1, -0.6], rng.standard_normal(clean.shape), axis=1)
-noise *= clean.std(axis=1, keepdims=True) / noise.std(axis=1, keepdims=True)
+clean = fftconvolve(drive, response, axes=1)[
+    :, : n_times : int(t_r * sfreq)
+]
+noise = lfilter(
+    [1], [1, -0.6], rng.standard_normal(clean.shape), axis=1
+)
+noise *= clean.std(axis=1, keepdims=True) / noise.std(
+    axis=1, keepdims=True
+)
 bold = (clean + noise).T
 
 # %%
 # The response of every region is fitted with those of the others: a region with little signal leans
 # on the group. ``n_bootstrap`` resamples blocks of time for intervals.
 model = LearnableHRF(
-    t_r=t_r, n_bootstrap=50, random_state=0, verbose=False, reader=Reader(sfreq=sfreq)
+    t_r=t_r,
+    n_bootstrap=50,
+    random_state=0,
+    verbose=False,
+    reader=Reader(sfreq=sfreq),
 )
 model.fit([drive], [pd.DataFrame(bold, columns=names)])
-viz.plot_hrf(model, truth=truth, title="Simulated: 10 minutes, SNR 1", show=False)
+viz.plot_hrf(
+    model,
+    truth=truth,
+    title="Simulated: 10 minutes, SNR 1",
+    show=False,
+)
 plt.show()
 
 # %%
 peaks = hrf_summary(truth)["peak_time"]
-low, high = model.hrf_intervals_["peak_time_low"], model.hrf_intervals_["peak_time_high"]
+low, high = (
+    model.hrf_intervals_["peak_time_low"],
+    model.hrf_intervals_["peak_time_high"],
+)
 print("region     truth   found   90 % interval")
-for row in zip(names, peaks, model.hrf_peak_time_, low, high, strict=True):
+for row in zip(
+    names, peaks, model.hrf_peak_time_, low, high, strict=True
+):
     print("{:9s} {:6.2f}  {:6.2f}   {:.2f} to {:.2f} s".format(*row))
 
 # %%
@@ -78,8 +104,18 @@ for values, label, color in (
     (recovered[3], "from BOLD", "#0072B2"),
 ):
     values = (values - values.mean()) / values.std()
-    axes.plot(seconds[: len(values)][shown], values[shown], color=color, lw=1.2, label=label)
-axes.set(xlabel="time (s)", ylabel="drive (s.d.)", title=f"Simulated: {names[3]}")
+    axes.plot(
+        seconds[: len(values)][shown],
+        values[shown],
+        color=color,
+        lw=1.2,
+        label=label,
+    )
+axes.set(
+    xlabel="time (s)",
+    ylabel="drive (s.d.)",
+    title=f"Simulated: {names[3]}",
+)
 axes.set_ylim(top=1.5 * axes.get_ylim()[1])
 axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
 axes.spines[["top", "right"]].set_visible(False)
@@ -92,9 +128,14 @@ plt.show()
 # resting BOLD.
 raw, rest = load_eeg_rest(), load_bold_rest()
 data = simulate_bold(
-    raw, t_r=t_r, n_targets=8, snr=4.0, noise=rest.bold.to_numpy(), noise_t_r=rest.t_r,
+    raw,
+    t_r=t_r,
+    n_targets=8,
+    snr=4.0,
+    noise=rest.bold.to_numpy(),
+    noise_t_r=rest.t_r,
     random_state=0,
-)  # fmt: skip
+)
 epochs, y = make_windows(raw, data.bold, t_r=t_r, window=20.0)
 
 # %%
@@ -103,30 +144,63 @@ epochs, y = make_windows(raw, data.bold, t_r=t_r, window=20.0)
 # every training block, 30 s away from the frames it predicts.
 pipeline = make_pipeline(
     WaveletBandAttention(t_r=t_r),
-    LearnableHRF(t_r=t_r, sample_time_ref=0.5, verbose=False, reader=Reader(sfreq=2.0)),
+    LearnableHRF(
+        t_r=t_r,
+        sample_time_ref=0.5,
+        verbose=False,
+        reader=Reader(sfreq=2.0),
+    ),
     FramewiseRegressor(Ridge()),
 )
 predicted = np.full_like(y, np.nan)
-for train, test in BlockedTimeSplit(n_splits=4, gap=30.0).split(epochs):
-    predicted[test] = pipeline.fit(epochs[train], y[train]).predict(epochs[test])
+for train, test in BlockedTimeSplit(n_splits=4, gap=30.0).split(
+    epochs
+):
+    predicted[test] = pipeline.fit(epochs[train], y[train]).predict(
+        epochs[test]
+    )
 
 # %%
 # Scores are per target over time. Three minutes of EEG are little: most of the recording is needed
 # to learn from, and a single correlation over 80 frames scatters by 0.1 to 0.2 by chance.
-measured, found = y.reshape(-1, y.shape[-1]), predicted.reshape(-1, y.shape[-1])
+measured, found = (
+    y.reshape(-1, y.shape[-1]),
+    predicted.reshape(-1, y.shape[-1]),
+)
 scores = spearman(detrend(measured, t_r), detrend(found, t_r))
-shifts = [np.roll(found, shift, axis=0) for shift in range(20, len(found) - 20)]
-null = np.mean([spearman(detrend(measured, t_r), detrend(s, t_r)) for s in shifts], axis=1)
-print(f"Held-out Spearman correlation: {scores.mean():.2f}, mean of {len(scores)} targets")
-print(f"Circular shifts of the prediction: {null.mean():.2f}, up to {null.max():.2f}")
+shifts = [
+    np.roll(found, shift, axis=0)
+    for shift in range(20, len(found) - 20)
+]
+null = np.mean(
+    [
+        spearman(detrend(measured, t_r), detrend(s, t_r))
+        for s in shifts
+    ],
+    axis=1,
+)
+print(
+    f"Held-out Spearman correlation: {scores.mean():.2f}, mean of "
+    f"{len(scores)} targets"
+)
+print(
+    f"Circular shifts of the prediction: {null.mean():.2f}, up to "
+    f"{null.max():.2f}"
+)
 viz.plot_scores(
-    {"pipeline": scores}, metric="Spearman correlation", title="Semi-synthetic: held-out blocks",
+    {"pipeline": scores},
+    metric="Spearman correlation",
+    title="Semi-synthetic: held-out blocks",
     show=False,
-)  # fmt: skip
+)
 viz.plot_prediction(
-    measured, found, t_r=t_r, target_names=data.target_names,
-    title="Semi-synthetic: held-out blocks", show=False,
-)  # fmt: skip
+    measured,
+    found,
+    t_r=t_r,
+    target_names=data.target_names,
+    title="Semi-synthetic: held-out blocks",
+    show=False,
+)
 plt.show()
 
 # %%
@@ -134,16 +208,28 @@ plt.show()
 # Attention over bands, per channel, as maps of the head, and responses with the interval of their
 # time to peak.
 attention = WaveletBandAttention(t_r=t_r).fit(epochs, y)
-viz.plot_band_attention(attention, title="Semi-synthetic: attention over bands", show=False)
+viz.plot_band_attention(
+    attention,
+    title="Semi-synthetic: attention over bands",
+    show=False,
+)
 plt.show()
 
 # %%
 bands, channels = list(data.truth.band_edges), data.truth.channels
-power = WaveletBandAttention(t_r=t_r, bands=dict(data.truth.band_edges)).fit(raw, data.bold)
-print("band of the largest attention at the channel that drives each target:")
+power = WaveletBandAttention(
+    t_r=t_r, bands=dict(data.truth.band_edges)
+).fit(raw, data.bold)
+print(
+    "band of the largest attention at the channel that drives each "
+    "target:"
+)
 for channel, band in zip(channels, data.truth.bands, strict=True):
     row = power.band_attention_[power.ch_names_in_.index(channel)]
-    print(f"  {channel:4s} true {band:6s} found {list(power.bands_)[int(row.argmax())]}")
+    print(
+        f"  {channel:4s} true {band:6s} found "
+        f"{list(power.bands_)[int(row.argmax())]}"
+    )
 responses = LearnableHRF(
     t_r=t_r,
     sample_time_ref=0.5,
@@ -152,8 +238,14 @@ responses = LearnableHRF(
     verbose=False,
     reader=Reader(sfreq=2.0),
 )
-responses.fit(power.transform([raw]), [pd.DataFrame(data.bold, columns=data.target_names)])
+responses.fit(
+    power.transform([raw]),
+    [pd.DataFrame(data.bold, columns=data.target_names)],
+)
 viz.plot_hrf(
-    responses, truth=data.truth.hrf_params, title="Semi-synthetic: responses and truth", show=False
+    responses,
+    truth=data.truth.hrf_params,
+    title="Semi-synthetic: responses and truth",
+    show=False,
 )
 plt.show()

@@ -23,15 +23,26 @@ from mne_samba.metrics import detrend, pearson
 data = load_calcium_bold()
 print(data.DESCR)
 
-fig, axes = plt.subplots(2, 1, figsize=(6, 3), sharex=True, layout="constrained")
+fig, axes = plt.subplots(
+    2, 1, figsize=(6, 3), sharex=True, layout="constrained"
+)
 seconds = np.arange(len(data.calcium)) / data.sfreq
 axes[0].plot(seconds, data.calcium, lw=0.4, color="#009E73")
 axes[1].plot(data.bold_times, data.bold, lw=0.8, color="0.3")
-axes[0].set(ylabel="calcium (a.u.)", xlim=(0, 300), title="Real: stimulation in grey")
+axes[0].set(
+    ylabel="calcium (a.u.)",
+    xlim=(0, 300),
+    title="Real: stimulation in grey",
+)
 axes[1].set(ylabel="BOLD (a.u.)", xlabel="time (s)")
 for panel in axes:
     for stimulus in data.stimuli.itertuples():
-        panel.axvspan(stimulus.onset, stimulus.onset + stimulus.duration, color="0.9", zorder=0)
+        panel.axvspan(
+            stimulus.onset,
+            stimulus.onset + stimulus.duration,
+            color="0.9",
+            zorder=0,
+        )
     panel.spines[["top", "right"]].set_visible(False)
 plt.show()
 
@@ -44,8 +55,15 @@ plt.show()
 n_frames, per_frame = len(data.bold), round(data.t_r * data.sfreq)
 halves = [slice(0, n_frames // 2), slice(n_frames // 2, n_frames)]
 history = int(np.ceil(20.0 / data.t_r))
-reader = Reader(sfreq=data.sfreq, slice_time_ref=1.0, detrend="linear")
-common = {"t_r": data.t_r, "reader": reader, "hrf_length": 20.0, "verbose": False}
+reader = Reader(
+    sfreq=data.sfreq, slice_time_ref=1.0, detrend="linear"
+)
+common = {
+    "t_r": data.t_r,
+    "reader": reader,
+    "hrf_length": 20.0,
+    "verbose": False,
+}
 models = {
     "learnt response": LearnableHRF(**common, hrf_bounds="fast"),
     "free response (FIR)": LearnableHRF(hrf="fir", **common),
@@ -55,7 +73,11 @@ models = {
 
 def drive(part):
     """Cut the calcium of some frames."""
-    return [data.calcium[np.newaxis, part.start * per_frame : part.stop * per_frame]]
+    return [
+        data.calcium[
+            np.newaxis, part.start * per_frame : part.stop * per_frame
+        ]
+    ]
 
 
 rows = []
@@ -63,15 +85,25 @@ measured = np.full(data.bold.shape, np.nan)
 predictions = {name: measured.copy() for name in models}
 for train, test in (halves, halves[::-1]):
     scored = slice(test.start + history, test.stop)
-    measured[scored] = detrend(data.bold[test], data.t_r, "linear")[history:]
+    measured[scored] = detrend(data.bold[test], data.t_r, "linear")[
+        history:
+    ]
     for name, model in models.items():
-        found = model.fit(drive(train), [data.bold[train]]).predict(drive(test))[0]
-        predictions[name][scored] = detrend(found, data.t_r, "linear")[history:]
+        found = model.fit(drive(train), [data.bold[train]]).predict(
+            drive(test)
+        )[0]
+        predictions[name][scored] = detrend(
+            found, data.t_r, "linear"
+        )[history:]
         rows.append(
             {
                 "model": name,
-                "learnt on": "first half" if train is halves[0] else "second half",
-                "r with the other half": pearson(measured[scored], predictions[name][scored])[0],
+                "learnt on": "first half"
+                if train is halves[0]
+                else "second half",
+                "r with the other half": pearson(
+                    measured[scored], predictions[name][scored]
+                )[0],
                 "time to peak (s)": model.hrf_peak_time_[0],
             }
         )
@@ -79,19 +111,30 @@ pd.DataFrame(rows).sort_values("model", ascending=False).round(2)
 
 # %%
 viz.plot_prediction(
-    measured, predictions, t_r=data.t_r, target_names=["BOLD (real)"],
-    title="Real: each half predicted by the response of the other", show=False,
-)  # fmt: skip
+    measured,
+    predictions,
+    t_r=data.t_r,
+    target_names=["BOLD (real)"],
+    title="Real: each half predicted by the response of the other",
+    show=False,
+)
 plt.show()
 
 # %%
 # The response of the whole recording
 # -----------------------------------
 # With its interval, from blocks of time that are drawn again.
-whole = LearnableHRF(n_bootstrap=100, random_state=0, **common, hrf_bounds="fast")
-whole.fit([data.calcium[np.newaxis]], [pd.DataFrame(data.bold, columns=["BOLD"])])
+whole = LearnableHRF(
+    n_bootstrap=100, random_state=0, **common, hrf_bounds="fast"
+)
+whole.fit(
+    [data.calcium[np.newaxis]],
+    [pd.DataFrame(data.bold, columns=["BOLD"])],
+)
 print(whole.hrf_intervals_.round(2).T)
-viz.plot_hrf(whole, title="Real: response of BOLD to calcium", show=False)
+viz.plot_hrf(
+    whole, title="Real: response of BOLD to calcium", show=False
+)
 plt.show()
 
 # %%

@@ -15,11 +15,23 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mne_samba import InverseTranslator, LatentTranslator, SambaTranslator, make_windows, viz
+from mne_samba import (
+    InverseTranslator,
+    LatentTranslator,
+    SambaTranslator,
+    make_windows,
+    viz,
+)
 from mne_samba.datasets import simulate_paired
 
 data = simulate_paired(
-    4, 600.0, n_sources=12, n_targets=24, level="source", snr=4.0, random_state=0
+    4,
+    600.0,
+    n_sources=12,
+    n_targets=24,
+    level="source",
+    snr=4.0,
+    random_state=0,
 )
 back = InverseTranslator(t_r=data.t_r, model="core", random_state=0)
 back.fit(data.bolds[:3], data.raws[:3])
@@ -42,28 +54,49 @@ def correlations(found, true):
     out = np.zeros(found.shape[:2])
     for index in np.ndindex(out.shape):
         keep = valid[index]
-        out[index] = np.corrcoef(found[index][keep], true[index][keep])[0, 1]
+        out[index] = np.corrcoef(
+            found[index][keep], true[index][keep]
+        )[0, 1]
     return out
 
 
 scores = correlations(power[..., :n_frames], measured[..., :n_frames])
 null = np.stack(
     [
-        correlations(np.roll(power[..., :n_frames], shift, axis=-1), measured[..., :n_frames])
+        correlations(
+            np.roll(power[..., :n_frames], shift, axis=-1),
+            measured[..., :n_frames],
+        )
         for shift in range(20, n_frames - 20, 20)
     ]
 )
 bands = list(data.truth.bands)
 fig, axes = plt.subplots(figsize=(6, 3), layout="constrained")
 low, high = np.nanpercentile(null, [2.5, 97.5])
-axes.axhspan(low, high, color="0.9", zorder=0, label="circular shifts, 95 %")
+axes.axhspan(
+    low, high, color="0.9", zorder=0, label="circular shifts, 95 %"
+)
 jitter = np.random.default_rng(0).uniform(-0.12, 0.12, len(scores))
 for place, _ in enumerate(bands):
-    axes.plot(place + jitter, scores[:, place], "o", color="#0072B2", ms=4, alpha=0.7, mew=0)
-    axes.plot([place - 0.25, place + 0.25], [scores[:, place].mean()] * 2, "k", lw=2)
+    axes.plot(
+        place + jitter,
+        scores[:, place],
+        "o",
+        color="#0072B2",
+        ms=4,
+        alpha=0.7,
+        mew=0,
+    )
+    axes.plot(
+        [place - 0.25, place + 0.25],
+        [scores[:, place].mean()] * 2,
+        "k",
+        lw=2,
+    )
 axes.set_xticks(range(len(bands)), bands)
 axes.set(
-    ylabel="correlation over time", title="Simulated: band power from BOLD, one dot per source"
+    ylabel="correlation over time",
+    title="Simulated: band power from BOLD, one dot per source",
 )
 axes.legend(frameon=False, fontsize=8)
 axes.spines[["top", "right"]].set_visible(False)
@@ -74,11 +107,15 @@ plt.show()
 # --------------------
 source, band = np.unravel_index(np.argmax(scores), scores.shape)
 viz.plot_prediction(
-    measured[source, band, :n_frames, np.newaxis], power[source, band, :n_frames, np.newaxis],
-    t_r=data.t_r, target_names=[f"{data.source_names[source]}, {bands[band]}"],
-    quantity="log power", units="s.d.", title="Simulated: band power from BOLD, unseen person",
+    measured[source, band, :n_frames, np.newaxis],
+    power[source, band, :n_frames, np.newaxis],
+    t_r=data.t_r,
+    target_names=[f"{data.source_names[source]}, {bands[band]}"],
+    quantity="log power",
+    units="s.d.",
+    title="Simulated: band power from BOLD, unseen person",
     show=False,
-)  # fmt: skip
+)
 plt.show()
 
 # %%
@@ -92,23 +129,48 @@ plt.show()
 edges = np.array([0.005, 0.03, 0.06, 0.1, 0.15, 0.25])
 rate = np.fft.rfftfreq(n_frames, data.t_r)
 valid = np.isfinite(measured[0, 0, :n_frames])
-pair = [np.where(valid, part[:, bands.index("alpha"), :n_frames], 0) for part in (power, measured)]
+pair = [
+    np.where(valid, part[:, bands.index("alpha"), :n_frames], 0)
+    for part in (power, measured)
+]
 by_rate = []
 for low, high in itertools.pairwise(edges):
     inside = (rate > low) & (rate <= high)
-    found, true = (np.fft.irfft(np.fft.rfft(part) * inside, n_frames) for part in pair)
-    by_rate.append([np.corrcoef(a, b)[0, 1] for a, b in zip(found, true, strict=True)])
+    found, true = (
+        np.fft.irfft(np.fft.rfft(part) * inside, n_frames)
+        for part in pair
+    )
+    by_rate.append(
+        [
+            np.corrcoef(a, b)[0, 1]
+            for a, b in zip(found, true, strict=True)
+        ]
+    )
 
 fig, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
 for place, values in enumerate(by_rate):
-    axes.plot([place] * len(values), values, "o", color="#0072B2", ms=4, alpha=0.5, mew=0)
-    axes.plot([place - 0.25, place + 0.25], [np.mean(values)] * 2, "k", lw=2)
+    axes.plot(
+        [place] * len(values),
+        values,
+        "o",
+        color="#0072B2",
+        ms=4,
+        alpha=0.5,
+        mew=0,
+    )
+    axes.plot(
+        [place - 0.25, place + 0.25], [np.mean(values)] * 2, "k", lw=2
+    )
 axes.axhline(0, color="0.7", lw=1, zorder=0)
-axes.set_xticks(range(len(by_rate)), [f"{a:g} to {b:g}" for a, b in itertools.pairwise(edges)])
+axes.set_xticks(
+    range(len(by_rate)),
+    [f"{a:g} to {b:g}" for a, b in itertools.pairwise(edges)],
+)
 axes.set(
-    xlabel="rate of change (Hz)", ylabel="correlation",
+    xlabel="rate of change (Hz)",
+    ylabel="correlation",
     title="Simulated: changes of alpha power, one dot per source",
-)  # fmt: skip
+)
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 
@@ -125,20 +187,34 @@ both.fit(data.raws[:3], data.bolds[:3])
 from_ele = both.latents([data.raws[3]], "ele")[0]
 from_bold = both.latents([data.bolds[3]], "hemo")[0]
 n = min(from_ele.shape[1], from_bold.shape[1])
-agree = [np.corrcoef(a[:n], b[:n])[0, 1] for a, b in zip(from_ele, from_bold, strict=True)]
-print("Correlation of the first five latents, EEG against BOLD:", np.round(agree[:5], 2))
+agree = [
+    np.corrcoef(a[:n], b[:n])[0, 1]
+    for a, b in zip(from_ele, from_bold, strict=True)
+]
+print(
+    "Correlation of the first five latents, EEG against BOLD:",
+    np.round(agree[:5], 2),
+)
 
 # %%
 # Retrieval
 # ---------
 # Which of all measured BOLD windows belongs to a window of electrophysiology?
-epochs, y = make_windows(data.raws[3], data.bolds[3], t_r=data.t_r, window=20.0)
+epochs, y = make_windows(
+    data.raws[3], data.bolds[3], t_r=data.t_r, window=20.0
+)
 found = both.retrieval_score(epochs, y, k=(1, 5))
 for k in (1, 5):
-    print(f"top-{k}: {found.top[k]:.2f} (chance {found.chance[k]:.2f})")
+    print(
+        f"top-{k}: {found.top[k]:.2f} (chance {found.chance[k]:.2f})"
+    )
 
 # %%
 predicted = both.translate(epochs, to="hemo").reshape(len(epochs), -1)
-similarity = np.corrcoef(predicted, y.reshape(len(epochs), -1))[: len(epochs), len(epochs) :]
-viz.plot_retrieval(similarity, title="Simulated: unseen person", show=False)
+similarity = np.corrcoef(predicted, y.reshape(len(epochs), -1))[
+    : len(epochs), len(epochs) :
+]
+viz.plot_retrieval(
+    similarity, title="Simulated: unseen person", show=False
+)
 plt.show()

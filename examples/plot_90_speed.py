@@ -40,22 +40,46 @@ def timed(function):
 def ours():
     """Mean power of five bands in bins of half a second."""
     return band_power(
-        lambda first, stop: signal[:, first:stop], signal.shape[1], sfreq, CANONICAL_BANDS,
-        start=0.0, width=sfreq / 2, n_bins=minutes * 60 * 2, n_cycles=5.0,
-    )  # fmt: skip
+        lambda first, stop: signal[:, first:stop],
+        signal.shape[1],
+        sfreq,
+        CANONICAL_BANDS,
+        start=0.0,
+        width=sfreq / 2,
+        n_bins=minutes * 60 * 2,
+        n_cycles=5.0,
+    )
 
 
 def mne_power():
-    """Power at the centres of the bands, at every sample, then averaged."""
-    centres = np.array([np.sqrt(low * high) for low, high in CANONICAL_BANDS.values()])
+    """Power at centres of bands, at every sample, then averaged."""
+    centres = np.array(
+        [
+            np.sqrt(low * high)
+            for low, high in CANONICAL_BANDS.values()
+        ]
+    )
     power = mne.time_frequency.tfr_array_morlet(
-        signal[np.newaxis], sfreq, centres, n_cycles=5.0, output="power", verbose="ERROR"
+        signal[np.newaxis],
+        sfreq,
+        centres,
+        n_cycles=5.0,
+        output="power",
+        verbose="ERROR",
     )[0]
-    return power.reshape(n_channels, len(centres), minutes * 60 * 2, -1).mean(axis=-1)
+    return power.reshape(
+        n_channels, len(centres), minutes * 60 * 2, -1
+    ).mean(axis=-1)
 
 
-seconds = {"mne_samba.wavelets.power": timed(ours), "tfr_array_morlet": timed(mne_power)}
-print(f"{n_channels} channels, {minutes} minutes at {sfreq:g} Hz, {len(CANONICAL_BANDS)} bands:")
+seconds = {
+    "mne_samba.wavelets.power": timed(ours),
+    "tfr_array_morlet": timed(mne_power),
+}
+print(
+    f"{n_channels} channels, {minutes} minutes at {sfreq:g} Hz, "
+    f"{len(CANONICAL_BANDS)} bands:"
+)
 for name, value in seconds.items():
     print(f"  {name:22s} {value:.2f} s")
 
@@ -63,15 +87,32 @@ for name, value in seconds.items():
 # Fits
 # ----
 # The linear core of the translator, ridge regression, and responses alone.
-data = simulate_paired(2, 600.0, n_sources=16, n_targets=32, level="source", random_state=0)
+data = simulate_paired(
+    2,
+    600.0,
+    n_sources=16,
+    n_targets=32,
+    level="source",
+    random_state=0,
+)
 pair = data.raws, data.bolds
-one = CoreModel(power="linear", map_prior="sparse", target_bands=False)
+one = CoreModel(
+    power="linear", map_prior="sparse", target_bands=False
+)
 fits = {
-    "translator: core": lambda: SambaTranslator(t_r=data.t_r, model="core").fit(*pair),
-    "translator: core, one prior": lambda: SambaTranslator(t_r=data.t_r, model=one).fit(*pair),
-    "ridge, canonical": lambda: BandPowerRidge(t_r=data.t_r).fit(*pair),
-    "ridge, FIR": lambda: BandPowerRidge(t_r=data.t_r, hrf="fir").fit(*pair),
-}  # fmt: skip
+    "translator: core": lambda: SambaTranslator(
+        t_r=data.t_r, model="core"
+    ).fit(*pair),
+    "translator: core, one prior": lambda: SambaTranslator(
+        t_r=data.t_r, model=one
+    ).fit(*pair),
+    "ridge, canonical": lambda: BandPowerRidge(t_r=data.t_r).fit(
+        *pair
+    ),
+    "ridge, FIR": lambda: BandPowerRidge(t_r=data.t_r, hrf="fir").fit(
+        *pair
+    ),
+}
 low_rate = rng.standard_normal((32, 6000))
 fits["LearnableHRF, 32 regions"] = lambda: LearnableHRF(
     t_r=2.0, verbose=False, reader=Reader(sfreq=10.0)
@@ -85,10 +126,17 @@ for name, fit in fits.items():
 fig, axes = plt.subplots(figsize=(6, 2.8), layout="constrained")
 names = list(seconds)
 colors = ["#009E73"] * 2 + ["#0072B2"] * (len(names) - 2)
-bars = axes.barh(names, list(seconds.values()), color=colors, height=0.6)
+bars = axes.barh(
+    names, list(seconds.values()), color=colors, height=0.6
+)
 axes.bar_label(bars, fmt="%.2f s", padding=3, fontsize=8)
-axes.set(xlabel="seconds, one thread", xlim=(0, 1.2 * max(seconds.values())))
-axes.set_title("Band power (green) and whole fits (blue)", fontsize=10)
+axes.set(
+    xlabel="seconds, one thread",
+    xlim=(0, 1.2 * max(seconds.values())),
+)
+axes.set_title(
+    "Band power (green) and whole fits (blue)", fontsize=10
+)
 axes.invert_yaxis()
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()

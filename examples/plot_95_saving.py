@@ -35,8 +35,13 @@ data = simulate_paired(
     shared_coupling=0.6,
     random_state=0,
 )
-bolds = [pd.DataFrame(bold, columns=data.target_names) for bold in data.bolds]
-translator = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
+bolds = [
+    pd.DataFrame(bold, columns=data.target_names)
+    for bold in data.bolds
+]
+translator = SambaTranslator(
+    t_r=data.t_r, model="core", random_state=0
+)
 translator.fit(data.raws[:2], bolds[:2])
 
 folder = Path(tempfile.mkdtemp())
@@ -47,21 +52,30 @@ print(f"{(folder / 'rest.samba').stat().st_size / 1024:.0f} KiB")
 # Read
 # ----
 shared = read_samba(folder / "rest.samba")
-same = np.array_equal(shared.predict(data.raws[2]), translator.predict(data.raws[2]))
+same = np.array_equal(
+    shared.predict(data.raws[2]), translator.predict(data.raws[2])
+)
 print("Predicts the same, to the last bit:", same)
 
 # %%
 # Predictions as images
 # ---------------------
 # The masker that made the training BOLD turns predictions back into volumes.
-image = simulate_bold_image(data.bolds[0], data.target_coords, data.t_r)
+image = simulate_bold_image(
+    data.bolds[0], data.target_coords, data.t_r
+)
 masker = NiftiLabelsMasker(image.labels_img, standardize=None).fit()
 volumes = shared.predict_image(data.raws[2], masker)
 print("image:", volumes.shape)
 display = plotting.plot_glass_brain(
-    volumes.slicer[..., 60], plot_abs=False, cmap="RdBu_r", colorbar=True, symmetric_cbar=True,
-    threshold=1e-6, title="Simulated: predicted BOLD at 120 s (a.u.)",
-)  # fmt: skip
+    volumes.slicer[..., 60],
+    plot_abs=False,
+    cmap="RdBu_r",
+    colorbar=True,
+    symmetric_cbar=True,
+    threshold=1e-6,
+    title="Simulated: predicted BOLD at 120 s (a.u.)",
+)
 plt.show()
 
 # %%
@@ -71,21 +85,43 @@ plt.show()
 # the third person adapt it; the last minutes, 30 s later, score it.
 t_r, sfreq = data.t_r, data.sfreq
 cut, gap = 150.0, 60.0
-start = data.raws[2].copy().crop(0, cut, include_tmax=False), bolds[2].iloc[: int(cut / t_r)]
-end = data.raws[2].copy().crop(cut + gap - 30.0), bolds[2].iloc[int((cut + gap - 30.0) / t_r) :]
-adapted = read_samba(folder / "rest.samba").set_params(warm_start=True)
+start = (
+    data.raws[2].copy().crop(0, cut, include_tmax=False),
+    bolds[2].iloc[: int(cut / t_r)],
+)
+end = (
+    data.raws[2].copy().crop(cut + gap - 30.0),
+    bolds[2].iloc[int((cut + gap - 30.0) / t_r) :],
+)
+adapted = read_samba(folder / "rest.samba").set_params(
+    warm_start=True
+)
 adapted.fit([start[0]], [start[1]])
-alone = SambaTranslator(t_r=t_r, model="core", random_state=0).fit([start[0]], [start[1]])
+alone = SambaTranslator(t_r=t_r, model="core", random_state=0).fit(
+    [start[0]], [start[1]]
+)
 for name, model in (
-    ("two other people", shared), ("minutes of this person", alone), ("both", adapted)
-):  # fmt: skip
-    print(f"trained on {name:28s} {model.score([end[0]], [end[1]]):.2f}")
+    ("two other people", shared),
+    ("minutes of this person", alone),
+    ("both", adapted),
+):
+    print(
+        f"trained on {name:28s} {model.score([end[0]], [end[1]]):.2f}"
+    )
 
 # %%
 # A report for others
 # -------------------
 report = mne.Report(title="Simulated people", verbose="ERROR")
 with mne.use_log_level("ERROR"):
-    add_to_report(report, translator, coords=data.target_coords, note="SIMULATED data")
+    add_to_report(
+        report,
+        translator,
+        coords=data.target_coords,
+        note="SIMULATED data",
+    )
     report.save(folder / "report.html", open_browser=False)
-print(f"report.html: {(folder / 'report.html').stat().st_size / 2**20:.1f} MiB")
+print(
+    "report.html: "
+    f"{(folder / 'report.html').stat().st_size / 2**20:.1f} MiB"
+)

@@ -185,3 +185,19 @@ def test_numbers_of_every_part_are_the_measured_ones():
     for name, words in names.items():
         (written,) = re.findall(rf"^   {re.escape(words)}.* (-?[\d.]+)$", page, re.M)
         assert float(written) == pytest.approx(float(found[name][1]), abs=0.0055), name
+
+
+def test_code_is_no_wider_than_pages():
+    """70 columns fit beside both sidebars; prose of the gallery is wrapped by browsers."""
+    code = {}
+    for page in (ROOT / "doc").glob("*.rst"):
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"code-block:: \w+\n(?:   :.*\n)*\n((?:   .*\n|\n)+)", text):
+            code.setdefault(page.name, []).extend(textwrap.dedent(block).splitlines())
+    for page in (ROOT / "examples").glob("plot_*.py"):
+        _, _, text = page.read_text(encoding="utf-8").split('"""', 2)
+        code[page.name] = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(code) > 25
+    wide = [f"{name}: {x}" for name, lines in code.items() for x in lines if len(x) > 70]
+    assert not wide
+    assert not [name for name, lines in code.items() if "# fmt:" in "\n".join(lines)]

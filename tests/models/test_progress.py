@@ -67,7 +67,8 @@ def test_corrections_say_what_they_changed(data):
 
 
 def test_silence_where_it_is_asked_for(data):
-    assert told(data, verbose=False, model="core")[1] == []
+    model = CoreModel(power="linear", target_bands=False, unmix=None)
+    assert told(data, verbose=False, model=model)[1] == []
 
 
 def test_of_a_table_there_is_a_map_to_choose(data):

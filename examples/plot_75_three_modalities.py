@@ -39,7 +39,9 @@ def instrument(kind, n_channels, volume):
     def record(raw):
         signal = gain @ raw.get_data()
         noise = 0.2 * signal.std() * rng.standard_normal(signal.shape)
-        return mne.io.RawArray(volume * (signal + noise), info, verbose="error")
+        return mne.io.RawArray(
+            volume * (signal + noise), info, verbose="error"
+        )
 
     return record
 
@@ -72,7 +74,9 @@ for person in range(3, 8):
         # The first window of the film has no history.
         first = round(epochs.metadata["onset"].iloc[0] / window)
         frames = np.full((2 * n_scenes, *bold.shape[1:]), np.nan)
-        frames[first : first + len(bold)] = translators[name].predict(epochs)
+        frames[first : first + len(bold)] = translators[name].predict(
+            epochs
+        )
         courses[name].append(frames[place])
     frames[first : first + len(bold)] = bold
     courses["fMRI"].append(frames[place])
@@ -101,8 +105,13 @@ splits = list(itertools.combinations(range(5), 2))
 for i, j in np.ndindex(found.shape):
     for some in splits:
         others = [person for person in range(5) if person not in some]
-        asked, given = patterns(names[i], list(some)), patterns(names[j], others)
-        similarity = np.corrcoef(asked, given)[: len(asked), len(asked) :]
+        asked, given = (
+            patterns(names[i], list(some)),
+            patterns(names[j], others),
+        )
+        similarity = np.corrcoef(asked, given)[
+            : len(asked), len(asked) :
+        ]
         hit = scene[similarity.argmax(axis=1)] == scene
         found[i, j] += hit.mean() / len(splits)
 
@@ -113,7 +122,10 @@ for (i, j), value in np.ndenumerate(found):
               color="w" if value > 0.7 else "k")  # fmt: skip
 axes.set_xticks(range(3), names)
 axes.set_yticks(range(3), names)
-axes.set(xlabel="looked for in (three people)", ylabel="window (two people)")
+axes.set(
+    xlabel="looked for in (three people)",
+    ylabel="window (two people)",
+)
 axes.set_title("Simulated: share of scenes found", fontsize=10)
 plt.show()
 
@@ -124,7 +136,9 @@ plt.show()
 # instead.
 epochs, bold = {}, {}
 for name in raws:
-    epochs[name], bold[name] = make_windows(raws[name][4], film.bolds[4], t_r=film.t_r, window=10.0)
+    epochs[name], bold[name] = make_windows(
+        raws[name][4], film.bolds[4], t_r=film.t_r, window=10.0
+    )
 asked = {
     ("EEG", "fMRI"): bold["EEG"],
     ("MEG", "fMRI"): bold["MEG"],
@@ -132,10 +146,16 @@ asked = {
     ("MEG", "EEG"): translators["EEG"].predict(epochs["EEG"]),
 }
 for (name, other), candidates in asked.items():
-    result = translators[name].retrieval_score(epochs[name], candidates, k=(1,))
-    print(f"{name} -> {other}: {result.top[1]:.2f} (chance {result.chance[1]:.2f})")
+    result = translators[name].retrieval_score(
+        epochs[name], candidates, k=(1,)
+    )
+    print(
+        f"{name} -> {other}: {result.top[1]:.2f} (chance {result.chance[1]:.2f})"
+    )
 
-similarity = np.corrcoef(patterns("EEG", [0, 1]), patterns("MEG", [2, 3, 4]))
+similarity = np.corrcoef(
+    patterns("EEG", [0, 1]), patterns("MEG", [2, 3, 4])
+)
 viz.plot_retrieval(
     similarity[: 2 * n_scenes, 2 * n_scenes :],
     title="Simulated: windows of EEG and of MEG, different people", show=False,
@@ -155,17 +175,28 @@ for place, name in enumerate(names):
     people = np.nan_to_num(courses[name].mean(axis=2))
     kept = np.isfinite(courses[name]).all(axis=(0, 2, 3))
     people = [person[kept] for person in people]
-    fits = [rsa(person, model[kept], metric="euclidean") for person in people]
+    fits = [
+        rsa(person, model[kept], metric="euclidean")
+        for person in people
+    ]
     low, high = noise_ceiling(people, metric="euclidean")
-    axes.fill_between([place - 0.35, place + 0.35], low, high, color="0.85", lw=0)
+    axes.fill_between(
+        [place - 0.35, place + 0.35], low, high, color="0.85", lw=0
+    )
     axes.plot(place + np.linspace(-0.15, 0.15, len(fits)), fits, "o",
               color="#0072B2", ms=5, alpha=0.7, mew=0)  # fmt: skip
-    axes.plot([place - 0.25, place + 0.25], [np.mean(fits)] * 2, "k", lw=2)
-    print(f"{name}: model {np.mean(fits):.2f}, ceiling {low:.2f} to {high:.2f}")
+    axes.plot(
+        [place - 0.25, place + 0.25], [np.mean(fits)] * 2, "k", lw=2
+    )
+    print(
+        f"{name}: model {np.mean(fits):.2f}, ceiling {low:.2f} to {high:.2f}"
+    )
 axes.axhline(0, color="0.7", lw=1, zorder=0)
 axes.set_xticks(range(3), names)
 axes.set(ylabel="similarity to the model\n(rank correlation)")
-axes.set_title("Simulated: a dot per person, noise ceiling in grey", fontsize=10)
+axes.set_title(
+    "Simulated: a dot per person, noise ceiling in grey", fontsize=10
+)
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 

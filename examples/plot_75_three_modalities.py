@@ -61,7 +61,7 @@ for name, recordings in raws.items():
 # --------------------------
 # Scenes come in each person's own order; windows are put into that of the
 # film. All of it is of people whom no translator has seen.
-courses = {"EEG": [], "MEG": [], "fMRI": []}
+collected: dict[str, list] = {"EEG": [], "MEG": [], "fMRI": []}
 for person in range(3, 8):
     order = film.stimuli[film.stimuli["recording"] == person]["label"]
     scene = order.str.split("/").str[1].astype(int).to_numpy()
@@ -77,10 +77,12 @@ for person in range(3, 8):
         frames[first : first + len(bold)] = translators[name].predict(
             epochs
         )
-        courses[name].append(frames[place])
+        collected[name].append(frames[place])
     frames[first : first + len(bold)] = bold
-    courses["fMRI"].append(frames[place])
-courses = {name: np.stack(values) for name, values in courses.items()}
+    collected["fMRI"].append(frames[place])
+courses = {
+    name: np.stack(values) for name, values in collected.items()
+}
 print("people, windows, frames, regions:", courses["fMRI"].shape)
 
 # %%
@@ -134,20 +136,20 @@ plt.show()
 # person who was recorded by all three at a time, by the likelihood of its
 # frames. Predictions from another modality are BOLD as well, and may be asked
 # instead.
-epochs, bold = {}, {}
+windows, measured = {}, {}
 for name in raws:
-    epochs[name], bold[name] = make_windows(
+    windows[name], measured[name] = make_windows(
         raws[name][4], film.bolds[4], t_r=film.t_r, window=10.0
     )
 asked = {
-    ("EEG", "fMRI"): bold["EEG"],
-    ("MEG", "fMRI"): bold["MEG"],
-    ("EEG", "MEG"): translators["MEG"].predict(epochs["MEG"]),
-    ("MEG", "EEG"): translators["EEG"].predict(epochs["EEG"]),
+    ("EEG", "fMRI"): measured["EEG"],
+    ("MEG", "fMRI"): measured["MEG"],
+    ("EEG", "MEG"): translators["MEG"].predict(windows["MEG"]),
+    ("MEG", "EEG"): translators["EEG"].predict(windows["EEG"]),
 }
 for (name, other), candidates in asked.items():
     result = translators[name].retrieval_score(
-        epochs[name], candidates, k=(1,)
+        windows[name], candidates, k=(1,)
     )
     print(
         f"{name} -> {other}: {result.top[1]:.2f} (chance {result.chance[1]:.2f})"
@@ -171,7 +173,7 @@ plt.show()
 # all of them, this one included (its upper end).
 model = np.eye(n_scenes)[scene]
 fig, axes = plt.subplots(figsize=(4.6, 3.0), layout="constrained")
-for place, name in enumerate(names):
+for at, name in enumerate(names):
     people = np.nan_to_num(courses[name].mean(axis=2))
     kept = np.isfinite(courses[name]).all(axis=(0, 2, 3))
     people = [person[kept] for person in people]
@@ -181,13 +183,11 @@ for place, name in enumerate(names):
     ]
     low, high = noise_ceiling(people, metric="euclidean")
     axes.fill_between(
-        [place - 0.35, place + 0.35], low, high, color="0.85", lw=0
+        [at - 0.35, at + 0.35], low, high, color="0.85", lw=0
     )
-    axes.plot(place + np.linspace(-0.15, 0.15, len(fits)), fits, "o",
+    axes.plot(at + np.linspace(-0.15, 0.15, len(fits)), fits, "o",
               color="#0072B2", ms=5, alpha=0.7, mew=0)  # fmt: skip
-    axes.plot(
-        [place - 0.25, place + 0.25], [np.mean(fits)] * 2, "k", lw=2
-    )
+    axes.plot([at - 0.25, at + 0.25], [np.mean(fits)] * 2, "k", lw=2)
     print(
         f"{name}: model {np.mean(fits):.2f}, ceiling {low:.2f} to {high:.2f}"
     )

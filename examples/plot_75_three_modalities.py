@@ -25,14 +25,21 @@ from mne_samba.evaluation import noise_ceiling, rsa
 
 n_scenes, length, window = 10, 60.0, 30.0
 film = simulate_paired(
-    8, n_scenes * length, n_sources=16, n_targets=24, level="source",
-    sfreq=100.0, n_stimuli=n_scenes, stimulus_variance=0.3, random_state=0,
-)  # fmt: skip
+    8,
+    n_scenes * length,
+    n_sources=16,
+    n_targets=24,
+    level="source",
+    sfreq=100.0,
+    n_stimuli=n_scenes,
+    stimulus_variance=0.3,
+    random_state=0,
+)
 rng = np.random.default_rng(0)
 
 
 def instrument(kind, n_channels, volume):
-    """Give a function from sources to a recording of mixed channels."""
+    """Function from sources to a recording of mixed channels."""
     gain = rng.standard_normal((n_channels, 16))
     info = mne.create_info(n_channels, 100.0, kind)
 
@@ -68,9 +75,12 @@ for person in range(3, 8):
     place = np.argsort(np.repeat(scene, 2), kind="stable")
     for name in ("EEG", "MEG"):
         epochs, bold = make_windows(
-            raws[name][person], film.bolds[person], t_r=film.t_r,
-            window=window, step=window,
-        )  # fmt: skip
+            raws[name][person],
+            film.bolds[person],
+            t_r=film.t_r,
+            window=window,
+            step=window,
+        )
         # The first window of the film has no history.
         first = round(epochs.metadata["onset"].iloc[0] / window)
         frames = np.full((2 * n_scenes, *bold.shape[1:]), np.nan)
@@ -94,7 +104,7 @@ print("people, windows, frames, regions:", courses["fMRI"].shape)
 
 
 def patterns(name, people):
-    """Standardise mean courses (windows, frames * regions) of some people."""
+    """Standardised mean courses, (windows, frames * regions)."""
     mean = np.nanmean(courses[name][people], axis=0)
     mean = mean - mean.mean(axis=(0, 1))
     return (mean / mean.std(axis=(0, 1))).reshape(len(mean), -1)
@@ -120,8 +130,14 @@ for i, j in np.ndindex(found.shape):
 fig, axes = plt.subplots(figsize=(3.6, 3.2), layout="constrained")
 image = axes.imshow(found, cmap="Blues", vmin=0, vmax=1)
 for (i, j), value in np.ndenumerate(found):
-    axes.text(j, i, f"{value:.2f}", ha="center", va="center",
-              color="w" if value > 0.7 else "k")  # fmt: skip
+    axes.text(
+        j,
+        i,
+        f"{value:.2f}",
+        ha="center",
+        va="center",
+        color="w" if value > 0.7 else "k",
+    )
 axes.set_xticks(range(3), names)
 axes.set_yticks(range(3), names)
 axes.set(
@@ -152,7 +168,8 @@ for (name, other), candidates in asked.items():
         windows[name], candidates, k=(1,)
     )
     print(
-        f"{name} -> {other}: {result.top[1]:.2f} (chance {result.chance[1]:.2f})"
+        f"{name} -> {other}: {result.top[1]:.2f} (chance "
+        f"{result.chance[1]:.2f})"
     )
 
 similarity = np.corrcoef(
@@ -160,8 +177,9 @@ similarity = np.corrcoef(
 )
 viz.plot_retrieval(
     similarity[: 2 * n_scenes, 2 * n_scenes :],
-    title="Simulated: windows of EEG and of MEG, different people", show=False,
-)  # fmt: skip
+    title="Simulated: windows of EEG and of MEG, different people",
+    show=False,
+)
 plt.show()
 
 # %%
@@ -185,11 +203,19 @@ for at, name in enumerate(names):
     axes.fill_between(
         [at - 0.35, at + 0.35], low, high, color="0.85", lw=0
     )
-    axes.plot(at + np.linspace(-0.15, 0.15, len(fits)), fits, "o",
-              color="#0072B2", ms=5, alpha=0.7, mew=0)  # fmt: skip
+    axes.plot(
+        at + np.linspace(-0.15, 0.15, len(fits)),
+        fits,
+        "o",
+        color="#0072B2",
+        ms=5,
+        alpha=0.7,
+        mew=0,
+    )
     axes.plot([at - 0.25, at + 0.25], [np.mean(fits)] * 2, "k", lw=2)
     print(
-        f"{name}: model {np.mean(fits):.2f}, ceiling {low:.2f} to {high:.2f}"
+        f"{name}: model {np.mean(fits):.2f}, ceiling {low:.2f} to "
+        f"{high:.2f}"
     )
 axes.axhline(0, color="0.7", lw=1, zorder=0)
 axes.set_xticks(range(3), names)

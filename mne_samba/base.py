@@ -20,6 +20,7 @@ from .data.power import BandPower, PowerScaler, TableRows, full_history
 from .data.recordings import Layout, Recordings
 from .model_file import write_estimator
 from .models.missing_channels import MissingChannels, inferred, with_unseen
+from .models.physiology import PhysiologyResponses
 from .models.unmix_choice import UnmixingChoice, choose_unmixing
 from .models.warm_start import filter_of
 from .reader import HasReader, Reader
@@ -39,6 +40,7 @@ class FittedInput:
     scale: BoldScale
     unmixing: UnmixingChoice | None = None  # None where nothing was to choose
     missing: MissingChannels | None = None  # None where channels are not to be inferred
+    physiology: PhysiologyResponses | None = None  # None where none was asked for
 
     @staticmethod
     def _late_types() -> dict[str, type]:
@@ -157,14 +159,16 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _pair(
         self, X, y, choose, scaler, may_lack, keeps_raw=False, unmix=None, start=None
-    ) -> tuple[Recordings, object, Paired, UnmixingChoice | None]:
+    ) -> tuple[Recordings, object, Paired, UnmixingChoice | None, PhysiologyResponses | None]:
         """Read, measure and standardise paired data; ``choose(rec)`` says what is measured.
+
+        BOLD is what physiology leaves of it.
 
         ``unmix`` says which spatial filter channels go through first, or that it is to be chosen; a
         warm ``start`` has one.
         """
         reader = self._reader()
-        rec = reader.read_pair(X, y, self.t_r, may_lack=may_lack, owner=self)
+        rec = reader.read_pair(X, y, self.t_r, may_lack=may_lack, owner=self, physiology=True)
         features = choose(rec)
         check_history(rec, features.grid)
         if start is None:
@@ -180,7 +184,12 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
             nodes, powers, features.grid, reader.detrend, scaler, dict(features.bands), keeps_raw,
             grids,
         )  # fmt: skip
-        return rec, features, data, chosen
+        physiology = None
+        if reader.physiology is not None:
+            physiology = PhysiologyResponses.fit(rec, data, reader)
+            beside = physiology.frames(rec, data.on)
+            data = data.with_bold(lambda bold: [y - f for y, f in zip(bold, beside, strict=True)])
+        return rec, features, data, chosen, physiology
 
     def _missing(self, rec, features, data: Paired, scaler) -> MissingChannels | None:
         """Learn to infer channels, of power on the scale that was taken, where it is asked for."""
@@ -192,6 +201,7 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _publish_input(self, inputs: FittedInput, provenance: list[dict]) -> None:
         super()._publish_input(inputs, provenance)
         self.node_names_, self.unmixing_ = inputs.node_names, published(inputs)
+        self.physiology_ = None if inputs.physiology is None else inputs.physiology.describe()
         self.y_mean_, self.y_scale_ = inputs.scale.mean, inputs.scale.scale
         # As scikit-learn's checks of a table have set them.
         if inputs.layout.kind == "table":
@@ -204,7 +214,7 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         t_r = self.t_r if t_r is None else t_r
         reader, options = self._reader(), {"layout": self._fitted_input.layout, "owner": self}
-        options["may_lack_channels"] = True
+        options |= {"may_lack_channels": True, "physiology": True}
         with use_log_level(getattr(self, "verbose", None)):
             if y is None:
                 rec = reader.read(X, t_r, **options)
@@ -256,9 +266,18 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
 
         def predict(part):
             powers, known, grid = self._measure(part)
-            return self._fitted_input.scale.unscale(self._frames(powers, grid)), known
+            return self._bold(part, powers, grid), known
 
         return by_t_r(rec, predict)
+
+    def _bold(self, rec, powers, grid) -> list[np.ndarray]:
+        """Frames (n_frames, n_targets) of BOLD, of electrophysiology and of physiology."""
+        frames, physiology = self._frames(powers, grid), self._fitted_input.physiology
+        if physiology is not None:
+            may_lack = self._reader().channels in ("match", "infer")
+            beside = physiology.frames(rec, [grid] * len(rec), may_lack)
+            frames = [own + more for own, more in zip(frames, beside, strict=True)]
+        return self._fitted_input.scale.unscale(frames)
 
     def predict(self, X, t_r=None) -> Any:
         """Predict BOLD at frame times, in the shape and with the errors of `SambaTranslator`.

@@ -182,7 +182,7 @@ class BandPowerRidge(BoldPredictor):
         self._check_params()
         forget_fit(self)
         scaler, chooses = PowerScaler(log=self.power != "linear"), self.power == "auto"
-        rec, features, data, unmixing = self._pair(
+        rec, features, data, unmixing, physiology = self._pair(
             X, y, self._measured, scaler, may_lack=True, keeps_raw=chooses, unmix=self.unmix
         )
         scales = [data]
@@ -191,7 +191,7 @@ class BandPowerRidge(BoldPredictor):
         self._fit(scales)
         missing = self._missing(rec, features, data, self._fitted_scaler)
         layout = rec.layout(max(rec.n_frames))
-        inputs = FittedInput(layout, features, data.scale, unmixing, missing)
+        inputs = FittedInput(layout, features, data.scale, unmixing, missing, physiology)
         self._publish_input(inputs, rec.provenance)
         scale = "log" if self._fitted_scaler.log else "linear"
         self.power_ = None if rec.kind == "table" else scale

@@ -84,6 +84,11 @@ class Reader(BaseEstimator):
     detrend : "cosine" | "linear" | int | None
         Slow drift removed from BOLD per recording: cosines slower than 1/128 Hz, a line, a
         polynomial of this order (at most 10), or nothing.
+    physiology : str | list of str | None
+        Channels that are no electrophysiology but drives of BOLD of their own, by MNE's types
+        or by name: heart rate of "ecg", respiratory volume of "resp", diameter of "pupil", and
+        "misc", "gsr" and "temperature" as they are (motion, say; `mne_samba.io.add_physiology`
+        adds columns of a table). Where BOLD is predicted; recordings must be MNE objects.
     memory : str | Path | joblib.Memory | None
         Where to keep band power on disk, which folds and refits then share: one computation per
         recording. None keeps that of short recordings in memory as long as the process lives. It
@@ -116,6 +121,7 @@ class Reader(BaseEstimator):
         slice_time_ref: float = 0.0,
         volume_event: str | tuple[str, int] | ArrayLike | None = None,
         detrend: Detrend = "cosine",
+        physiology: str | Sequence[str] | None = None,
         memory: Path | Memory | None = None,
     ) -> None:
         self.sfreq = sfreq
@@ -127,6 +133,7 @@ class Reader(BaseEstimator):
         self.slice_time_ref = slice_time_ref
         self.volume_event = volume_event
         self.detrend = detrend
+        self.physiology = physiology
         self.memory = memory
 
     def check(self) -> None:
@@ -158,6 +165,15 @@ class Reader(BaseEstimator):
                 "detrend must be 'cosine', 'linear', the order of a polynomial (an integer) or "
                 f"None, got {self.detrend!r}."
             )
+        said = self.physiology
+        several = isinstance(said, (list, tuple)) and len(said) and all(
+            isinstance(one, str) for one in said
+        )  # fmt: skip
+        if not (said is None or several or (isinstance(said, str) and said)):
+            raise TypeError(
+                "physiology must be a type of channel ('ecg', 'resp', 'pupil', 'misc', ...), the "
+                f"name of a channel, a list of them, or None, got {said!r:.80}."
+            )
         check_memory(self.memory)
 
     def grid(self, t_r: float | list[float]) -> FrameGrid:
@@ -177,12 +193,12 @@ class Reader(BaseEstimator):
             t_r=t_r if np.ndim(t_r) else float(t_r), sfreq=self.sfreq, tmin=self.tmin,
             first_volume=self.first_volume, n_dummy=self.n_dummy,
             slice_time_ref=self.slice_time_ref, volume_event=self.volume_event,
-            picks=self.picks, channels=self.channels,
+            picks=self.picks, channels=self.channels, physiology=self.physiology,
         )  # fmt: skip
 
     def read(
         self, X, t_r=None, *, layout: Layout | None = None, n_frames=None,
-        name: str = "X", owner=None, may_lack_channels: bool = False,
+        name: str = "X", owner=None, may_lack_channels: bool = False, physiology: bool = False,
     ) -> Recordings:  # fmt: skip
         """Read electrophysiology, or a table of features.
 
@@ -204,6 +220,8 @@ class Reader(BaseEstimator):
             Whose ``n_features_in_`` and ``feature_names_in_`` a table sets or is held against.
         may_lack_channels : bool
             Whether X may lack channels of ``layout``, where ``channels`` says so; segments tell.
+        physiology : bool
+            Whether physiology is used; where it is not, it is refused.
 
         Returns
         -------
@@ -216,6 +234,7 @@ class Reader(BaseEstimator):
             If X cannot be read, or is not what ``fit`` saw.
         """
         given = self._given(X, layout, name)
+        self._check_physiology(given, name, physiology)
         if given.kind == "table":
             return _table(given.items, owner, layout)
         t_r = self._t_r(t_r, given, layout)
@@ -224,13 +243,13 @@ class Reader(BaseEstimator):
     def read_pair(
         self, X, y, t_r=None, *, layout: Layout | None = None,
         may_lack: bool = True, drives: bool = False, names: tuple[str, str] = ("X", "y"),
-        owner=None, may_lack_channels: bool = False,
+        owner=None, may_lack_channels: bool = False, physiology: bool = False,
     ) -> Recordings:  # fmt: skip
         """Read electrophysiology and the BOLD that belongs to it.
 
         Parameters
         ----------
-        X, t_r, layout, owner, may_lack_channels
+        X, t_r, layout, owner, may_lack_channels, physiology
             As in `read`.
         y : array | list
             BOLD: (n_windows, n_frames, n_targets) for windows, one (n_frames, n_targets) array per
@@ -261,6 +280,7 @@ class Reader(BaseEstimator):
             )
         y = as_tables(y, names[1], t_r) if _holds_fnirs(y) else y
         given = self._given(X, layout, names[0])
+        self._check_physiology(given, names[0], physiology)
         if given.kind == "table":
             return _table(given.items, owner, layout, (y,))
         options = {"single": given.single, "name": names[1], "may_lack": may_lack}
@@ -311,6 +331,7 @@ class Reader(BaseEstimator):
             Every segment has one frame, at its first sample.
         """
         given = self._given(X, layout, name)
+        self._check_physiology(given, name, False)
         if given.kind == "table":
             return _table(given.items, owner, layout)
         grid = FrameGrid(t_r=1e-6, sfreq=self.sfreq, picks=self.picks, channels=self.channels)
@@ -414,6 +435,24 @@ class Reader(BaseEstimator):
             f"t_r, the seconds between frames, is not known:{seen} give t_r (windows from "
             "make_windows carry it)."
         )
+
+    def _check_physiology(self, given: Given, name: str, used: bool) -> None:
+        """Refuse physiology where nothing is done with it, or where X has no channels of types."""
+        if self.physiology is None:
+            return
+        if not used:
+            raise ValueError(
+                f"Reader(physiology={self.physiology!r}) is for estimators that predict BOLD "
+                "(SambaTranslator, BandPowerRidge) and for make_windows, whose BOLD physiology "
+                "drives besides: here set it to None."
+            )
+        if not given.is_mne or given.is_power:
+            what = "a table" if given.kind == "table" else "arrays"
+            what = "band power" if given.is_power else what
+            raise ValueError(
+                f"Reader(physiology={self.physiology!r}) names channels or their types, but {name} "
+                f"is {what}: give signals as MNE objects, mne.io.RawArray(array, info)."
+            )
 
     def _spacing(self, given: Given) -> list[float] | None:
         """Seconds between the scanner's triggers of every recording; None without triggers."""

@@ -276,14 +276,15 @@ class SambaTranslator(Assembled, BoldPredictor):
                     trainer.check_lengths(rec)
                 return model.features(rec)
 
-            rec, features, data, unmixing = self._pair(
+            rec, features, data, unmixing, physiology = self._pair(
                 X, y, choose, model.scaler(), model.may_lack, model.chooses_scale,
                 getattr(model, "unmix_of_nodes", None), start,
             )  # fmt: skip
             n_frames = 1 if rec.kind == "table" else trainer.frames(features.grid.t_r)[0]
             fitted = model.fit(data, trainer, self._seed(), start)
             missing = self._missing(rec, features, data, fitted.scaler)
-            inputs = FittedInput(rec.layout(n_frames), features, data.scale, unmixing, missing)
+            layout = rec.layout(n_frames)
+            inputs = FittedInput(layout, features, data.scale, unmixing, missing, physiology)
             self._restore(ForwardState(inputs, fitted, rec.provenance))
         return self
 
@@ -341,7 +342,7 @@ class SambaTranslator(Assembled, BoldPredictor):
         scale = self._fitted_input.scale
         std = self._with_missing(self._fitted.std(powers, grid), rec, powers, grid)
         std = [spread * scale.scale for spread in std]
-        return scale.unscale(self._frames(powers, grid)), std
+        return self._bold(rec, powers, grid), std
 
     def _with_missing(self, std, rec, powers, grid) -> list[np.ndarray]:
         """Spread of frames (n_frames, n_targets), with that of channels that were inferred."""

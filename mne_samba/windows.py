@@ -24,6 +24,7 @@ from .data.pairing import (
     per_recording,
     with_same_channels,
 )
+from .data.physiology import physiology_in, shared_names
 from .data.precomputed import raws_of_power, what_is_power, windows_of_power
 from .data.scrubbing import restore_frames
 from .data.segments import IRREGULAR
@@ -160,6 +161,12 @@ def make_windows(
         n_frames = _frames_for(min(len(values) for values in hemo.values), t_r, context)
     step_frames = n_frames if step_frames is None else step_frames
     names = [f"raw[{i}]" if several else "raw" for i in range(n)]
+    if power is not None and reader.physiology is not None:
+        raise ValueError("physiology needs signals, but raw holds band power: set it to None.")
+    beside = []
+    if grid.physiology is not None:
+        each = [[raw.ch_names[i] for i in physiology_in(raw, grid.physiology)] for raw in raws]
+        beside = shared_names(each, grid.physiology, names, grid.channels in ("match", "infer"))
     raws, channels = with_same_channels(raws, grid, names)
     sfreq = float(raws[0].info["sfreq"])
     n_context = int(np.ceil(context * sfreq - 1e-6))
@@ -185,11 +192,13 @@ def make_windows(
         })  # fmt: skip
         starts = samples[frames].astype(int) - n_context
         recordings.append(
-            _Recording(raws[i], values, names[i], table, channels, n_context, n_times, starts)
+            _Recording(
+                raws[i], values, names[i], table, channels + beside, n_context, n_times, starts
+            )
         )
     metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
     names = hemo.target_names if hemo.named else None
-    return _assemble(recordings, channels, metadata, names, power)
+    return _assemble(recordings, channels, beside, metadata, names, power)
 
 
 @dataclass(frozen=True)
@@ -239,9 +248,10 @@ def _window_frames(times, with_history, n_frames, step, name) -> np.ndarray:
 
 
 def _assemble(
-    recordings: list[_Recording], channels: list[str], columns: dict, regions, power=None
-):
-    """Read the windows that no BAD span touches into one EpochsArray."""
+    recordings: list[_Recording], channels: list[str], beside: list[str], columns: dict, regions,
+    power=None,
+):  # fmt: skip
+    """Read the windows that no BAD span touches into one EpochsArray, physiology beside them."""
     keep = [~one.bad for one in recordings]
     n_windows = sum(int(k.sum()) for k in keep)
     if n_windows == 0:
@@ -250,7 +260,7 @@ def _assemble(
             "context, or annotate shorter spans."
         )
     n_frames = columns["n_frames"]
-    data = np.empty((n_windows, len(channels), recordings[0].n_times))
+    data = np.empty((n_windows, len(channels + beside), recordings[0].n_times))
     y = np.empty((n_windows, n_frames, recordings[0].bold.shape[1]))
     samples, w, offset = [], 0, 0
     for one, kept in zip(recordings, keep, strict=True):
@@ -262,7 +272,7 @@ def _assemble(
             samples.append(offset + one.raw.first_samp + start + one.n_context)
             w += 1
         if power is None:
-            check_signal(data[begin:w], channels, one.name)
+            check_signal(data[begin:w, : len(channels)], channels, one.name)
         offset += one.raw.first_samp + one.raw.n_times  # samples stay unique over recordings
     kept = np.concatenate(keep)
     metadata = pd.concat([one.table for one in recordings], ignore_index=True)[kept]
@@ -271,7 +281,7 @@ def _assemble(
     metadata = metadata.assign(**columns).reset_index(drop=True)
     if regions is not None:
         metadata["target_names"] = [regions] * len(metadata)  # a column is kept by epochs.save
-    index = [recordings[0].raw.ch_names.index(channel) for channel in channels]
+    index = [recordings[0].raw.ch_names.index(channel) for channel in channels + beside]
     info = mne.pick_info(recordings[0].raw.info, index, verbose="ERROR")
     epochs = mne.EpochsArray(
         data, info, tmin=-recordings[0].n_context / info["sfreq"],

@@ -9,10 +9,14 @@ import numpy as np
 from mne.utils import logger, warn
 
 from .cuts import cuts_of
+from .physiology import physiology_in
 
 
-def picked(inst, picks) -> list[int]:
-    """Return indices of the channels that MNE's ``picks`` means, bad ones left out."""
+def picked(inst, picks, physiology=None) -> list[int]:
+    """Return indices of the channels that MNE's ``picks`` means, bad ones left out.
+
+    So are those of ``physiology``, names or types.
+    """
     from mne.io.pick import _picks_to_idx  # the rule that MNE's own methods use for ``picks``
 
     default = picks is None
@@ -27,6 +31,8 @@ def picked(inst, picks) -> list[int]:
         raise TypeError(f"picks={picks!r} cannot be read as channels: {error}") from None
     except (IndexError, ValueError) as error:
         raise ValueError(f"picks={picks!r} cannot be read as channels: {error}") from None
+    own = set(physiology_in(inst, physiology))
+    index = [i for i in index if i not in own]
     if len(set(map(int, index))) < len(index):
         raise ValueError(f"picks={picks!r} names a channel twice.")
     if len(index) == 0:
@@ -72,7 +78,7 @@ def align(inst, ch_names, grid, name):
 
     The index of a channel that may lack is -1.
     """
-    index = picked(inst, grid.picks)
+    index = picked(inst, grid.picks, grid.physiology)
     have = [inst.info["ch_names"][i] for i in index]
     if ch_names is None or have == list(ch_names):
         return inst, index
@@ -166,7 +172,10 @@ def _interpolate(inst, missing: list[str], name: str):
 
 def common_channels(insts, grid, name) -> list[str] | None:
     """Channels that all recordings share, in the order of the first."""
-    sets = [[inst.info["ch_names"][i] for i in picked(inst, grid.picks)] for inst in insts]
+    sets = [
+        [inst.info["ch_names"][i] for i in picked(inst, grid.picks, grid.physiology)]
+        for inst in insts
+    ]
     if all(names == sets[0] for names in sets):
         return None
     if grid.channels in ("match", "infer"):

@@ -125,10 +125,10 @@ def with_same_channels(raws, grid, names) -> tuple[list, list[str]]:
 
     All must have one sampling rate.
     """
-    first = [raws[0].ch_names[i] for i in picked(raws[0], grid.picks)]
+    first = [raws[0].ch_names[i] for i in picked(raws[0], grid.picks, grid.physiology)]
     for raw, name in zip(raws[1:], names[1:], strict=True):
         check_same_rate(raw.info["sfreq"], raws[0].info["sfreq"], name, names[0])
-        channels = [raw.ch_names[i] for i in picked(raw, grid.picks)]
+        channels = [raw.ch_names[i] for i in picked(raw, grid.picks, grid.physiology)]
         if set(channels) != set(first) and grid.channels == "error":
             raise ValueError(
                 f"{name} has other channels than {names[0]}: it lacks "

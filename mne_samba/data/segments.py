@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .physiology import Physiology
+
 # Seconds by which frames may miss a regular grid before they keep their own times.
 IRREGULAR = 0.01
 
@@ -29,6 +31,7 @@ class Segment:
     late: np.ndarray = field(default_factory=lambda: np.empty(0))
     # (n_missing,) channels that were not recorded: zero
     lacks: np.ndarray = field(default_factory=lambda: np.empty(0, int))
+    physiology: Physiology | None = None  # None where it is not used
 
     @property
     def frame_times(self) -> np.ndarray:
@@ -68,3 +71,4 @@ class FrameGrid:
     picks: object = None
     channels: str = "error"
     may_lack: bool = False  # whether recordings may lack channels
+    physiology: object = None  # types or names of channels that are no electrophysiology

@@ -22,6 +22,7 @@ from .cuts import check_uncut
 from .drive import Drive
 from .frame_times import count_frames, regular_times, times_for_bold, too_early
 from .given import Given
+from .physiology import Physiology
 from .recordings import Recordings
 from .segments import IRREGULAR, FrameGrid, Segment
 from .triggers import refuse_shared_times
@@ -45,6 +46,11 @@ def _raw_reader(raw, picks: list[int]):
         return out
 
     return read
+
+
+def _channel_reader(inst):
+    """Read a channel of a Raw, or of one Epoch, as a whole."""
+    return lambda i: inst.get_data(picks=[i], verbose="ERROR")[..., 0, :].reshape(-1)
 
 
 def _without_missing(array: np.ndarray, grid: FrameGrid) -> tuple[np.ndarray, np.ndarray]:
@@ -200,11 +206,16 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
             frames = min(count_frames(duration, start, float(t_r)) for t_r in t_rs)
         check_window_frames(frames, start, float(max(t_rs)), duration, name)
         late = _late(epochs.metadata, len(data), frames)
+        beside = [None] * len(data)
+        if grid.physiology is not None:
+            each = [epochs[i] for i in range(len(data))]
+            beside = [Physiology.of(e, grid.physiology, _channel_reader(e)) for e in each]
         segments += [
             Segment(
-                _array_reader(d), data.shape[2], start, float(t_r), frames, late=own, lacks=lacks
+                _array_reader(d), data.shape[2], start, float(t_r), frames, late=own, lacks=lacks,
+                physiology=physiology,
             )
-            for d, t_r, own in zip(data, t_rs, late, strict=True)
+            for d, t_r, own, physiology in zip(data, t_rs, late, beside, strict=True)
         ]
         tables.append(segment_table(len(epochs), "windows", epochs.metadata))
     table = _placed(pd.concat(tables, ignore_index=True), grid.t_r)
@@ -318,6 +329,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
         segments.append(_recording_segment(
             _raw_reader(raw, index), raw.n_times, sfreq, times, f"{name}[{i}]", one,
             bad=bad_spans(raw, own["ch_names"]), lacks=lacks,
+            physiology=Physiology.of(raw, grid.physiology, _channel_reader(raw)),
         ))  # fmt: skip
     table, names = segment_table(len(X), "recordings"), list(expected or info["ch_names"])
     return Recordings("recordings", segments, sfreq, names, info, table, grid.t_r, single=single)

@@ -118,11 +118,20 @@ def choose_stack(
 
 
 def _fit(data: Paired, options: CoreOptions, rho: float) -> FreeResponses | None:
+    """Free responses of all bands, or of their mean."""
+    n_bands = data.powers[0].shape[1]
+    if options.band_attention:
+        return fit_responses(data, options.hrf_bounds, rho)
+    mean = [p.mean(axis=1, keepdims=True) for p in data.powers]
+    free = fit_responses(replace(data, powers=mean), options.hrf_bounds, rho)
+    if free is None:
+        return None
+    return replace(free, coef=np.repeat(free.coef / n_bands, n_bands, axis=-1))
+
+
+def fit_responses(data: Paired, hrf_bounds: str, rho: float | None = None) -> FreeResponses | None:
     """Free responses; of regions that some recordings lack, from those that have them."""
-    data, grid, n_bands = stitch(data), data.grid, data.powers[0].shape[1]
-    if not options.band_attention:
-        data = replace(data, powers=[p.mean(axis=1, keepdims=True) for p in data.powers])
-    found = []
+    data, grid, found = stitch(data), data.grid, []
     for columns, members in by_pattern(np.stack([lacking(y) for y in data.targets])):
         rows = np.flatnonzero(members)
         if not len(rows):
@@ -132,7 +141,7 @@ def _fit(data: Paired, options: CoreOptions, rho: float) -> FreeResponses | None
         masks = [np.isfinite(y).all(axis=1) for y in targets]
         fit = fit_free(
             some.powers, targets, masks, dt=grid.dt, step=grid.step, rho=rho,
-            hrf_bounds=options.hrf_bounds, n_lags=grid.n_lags, grids=some.grids,
+            hrf_bounds=hrf_bounds, n_lags=grid.n_lags, grids=some.grids,
         )  # fmt: skip
         found.append((columns, fit))
     if any(fit is None for _, fit in found):
@@ -141,8 +150,6 @@ def _fit(data: Paired, options: CoreOptions, rho: float) -> FreeResponses | None
     intercept = np.zeros(data.n_targets)
     for columns, fit in found:
         coef[columns], intercept[columns] = fit.coef, fit.intercept
-    if not options.band_attention:
-        coef = np.repeat(coef / n_bands, n_bands, axis=-1)
     return replace(found[0][1], coef=coef, intercept=intercept)
 
 

@@ -1,0 +1,138 @@
+"""Physiology that was recorded beside electrophysiology: its channels, and what of them drives BOLD.
+
+Drives are those that the field regresses out of BOLD: heart rate and respiratory volume in windows
+of 6 s [1]_, the diameter of the pupil, and other signals (motion, skin conductance) as they are.
+
+References
+----------
+.. [1] Chang C., Cunningham J. P., Glover G. H. Influence of heart rate on the BOLD signal: the
+   cardiac response function. NeuroImage 44 (2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mne
+import numpy as np
+from scipy.ndimage import median_filter, uniform_filter1d
+
+from ..wavelets.power import bin_means
+
+# Seconds of the sliding windows of heart rate and respiratory volume.
+WINDOW = 6.0
+# Seconds between heartbeats, and how far they may be from those around, as a share of them.
+_BETWEEN, _IRREGULAR = (0.33, 2.0), 0.3
+
+
+def heart_rate(ecg: np.ndarray, sfreq: float) -> np.ndarray:
+    """Heartbeats per minute (n_times,) from an electrocardiogram (n_times,), by MNE's R peaks.
+
+    Intervals that no heart has, or that stand out from those around, are left out; what lies
+    between is interpolated and averaged over 6 s.
+    """
+    info = mne.create_info(["ECG"], sfreq, "ecg")
+    raw = mne.io.RawArray(np.asarray(ecg, float)[np.newaxis], info, verbose="ERROR")
+    events = mne.preprocessing.find_ecg_events(
+        raw, ch_name="ECG", h_freq=min(35.0, 0.45 * sfreq), verbose="ERROR"
+    )[0]
+    peaks = events[:, 0] / sfreq
+    between, middle = np.diff(peaks), (peaks[1:] + peaks[:-1]) / 2
+    around = median_filter(between, 9, mode="nearest") if len(between) else between
+    usual = np.abs(between / around - 1) < _IRREGULAR
+    kept = usual & (between > _BETWEEN[0]) & (between < _BETWEEN[1])
+    if kept.sum() < 2:
+        raise ValueError(
+            f"a channel of type 'ecg' shows {kept.sum()} intervals between heartbeats in "
+            f"{len(ecg) / sfreq:.3g} s: mark it as bad, or set its type (raw.set_channel_types) to "
+            "'misc' where it is not an electrocardiogram but, say, heart rate itself."
+        )
+    rate = np.interp(np.arange(len(ecg)) / sfreq, middle[kept], 60.0 / between[kept])
+    return _smooth(rate, sfreq)
+
+
+def respiratory_volume(resp: np.ndarray, sfreq: float) -> np.ndarray:
+    """Standard deviation (n_times,) of breathing (n_times,) in a sliding window of 6 s."""
+    resp = np.asarray(resp, float) - np.mean(resp)
+    variance = _smooth(resp**2, sfreq) - _smooth(resp, sfreq) ** 2
+    return np.sqrt(np.maximum(variance, 0.0))
+
+
+def pupil_diameter(pupil: np.ndarray, sfreq: float) -> np.ndarray:
+    """Diameter (n_times,) of the pupil; blinks, which are NaN or zero, are interpolated."""
+    return signal_itself(np.where(np.asarray(pupil) > 0, pupil, np.nan), sfreq)
+
+
+def signal_itself(signal: np.ndarray, sfreq: float) -> np.ndarray:
+    """Signal (n_times,) as it is, with gaps (NaN) interpolated."""
+    known = np.isfinite(signal)
+    if not known.any():
+        return np.zeros(len(signal))
+    times = np.arange(len(signal))
+    return np.interp(times, times[known], np.asarray(signal, float)[known])
+
+
+def _smooth(signal: np.ndarray, sfreq: float) -> np.ndarray:
+    return uniform_filter1d(signal, max(1, round(WINDOW * sfreq)), mode="nearest")
+
+
+# What drives BOLD, by the type that MNE gives a channel.
+DRIVES = {
+    "ecg": heart_rate, "resp": respiratory_volume, "pupil": pupil_diameter, "misc": signal_itself,
+    "gsr": signal_itself, "temperature": signal_itself,
+}  # fmt: skip
+
+
+def physiology_in(inst, wanted) -> list[int]:
+    """Indices of channels that names or types mean, in the recording's order, bad ones left out."""
+    wanted, info = [wanted] if isinstance(wanted, str) else list(wanted or ()), inst.info
+    kinds = info.get_channel_types()
+    pairs = list(zip(info["ch_names"], kinds, strict=True))
+    found = [i for i, (ch, kind) in enumerate(pairs) if ch in wanted or kind in wanted]
+    if odd := [pairs[i] for i in found if kinds[i] not in DRIVES]:
+        raise ValueError(
+            f"physiology={wanted!r} takes {dict(odd)}, but drives of BOLD are known for channels "
+            f"of types {list(DRIVES)}: set their type with raw.set_channel_types ('misc' for a "
+            "signal that is to be taken as it is)."
+        )
+    return [i for i in found if info["ch_names"][i] not in info["bads"]]
+
+
+def shared_names(each: list[list[str]], wanted, called: list[str], may_lack: bool) -> list[str]:
+    """Name the channels of physiology that all recordings have; others are dropped, or refused."""
+    shared = [ch for ch in each[0] if all(ch in own for own in each)]
+    for own, name in zip(each, called, strict=True):
+        if not shared or (len(own) > len(shared) and not may_lack):
+            raise ValueError(
+                f"physiology={wanted!r} means the channels {list(own)[:8]} of {name}, but all "
+                f"recordings together have {shared[:8]}. Give names or types of channels that all "
+                "have, that are not bad and that make_windows was told of, or keep what they "
+                "share: Reader(channels='match')."
+            )
+    return shared
+
+
+@dataclass(frozen=True)
+class Physiology:
+    """Channels of physiology that were recorded beside a segment."""
+
+    kinds: dict[str, str]  # name of every channel to its type
+    read: Callable[[str], np.ndarray]  # samples (n_times,) of one
+
+    @classmethod
+    def of(cls, inst, wanted, read: Callable[[int], np.ndarray]) -> Physiology | None:
+        """Physiology of a recording, whose channels ``read`` gives by index; None if not wanted."""
+        if wanted is None:
+            return None
+        where = {inst.info["ch_names"][i]: i for i in physiology_in(inst, wanted)}
+        kinds = {ch: inst.get_channel_types([i])[0] for ch, i in where.items()}
+        return cls(kinds, lambda ch: read(where[ch]))
+
+    def drive(self, ch: str, edges: np.ndarray, sfreq: float) -> np.ndarray:
+        """Drive of a channel in bins between edges (n_bins + 1,) in samples, (n_bins,)."""
+        try:
+            drive = DRIVES[self.kinds[ch]](self.read(ch), sfreq)
+        except ValueError as error:
+            raise ValueError(f"Channel {ch!r}: {error}") from error
+        return bin_means(drive[np.newaxis], edges)[0]

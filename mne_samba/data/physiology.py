@@ -12,7 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mne
 import numpy as np
@@ -22,6 +22,8 @@ from ..wavelets.power import bin_means
 
 # Seconds of the sliding windows of heart rate and respiratory volume.
 WINDOW = 6.0
+# Values per second in which R peaks are looked for, and heartbeats per minute that are expected.
+_ECG_RATE, _USUAL = 125.0, (40.0, 160.0)
 # Seconds between heartbeats, and how far they may be from those around, as a share of them.
 _BETWEEN, _IRREGULAR = (0.33, 2.0), 0.3
 
@@ -32,12 +34,18 @@ def heart_rate(ecg: np.ndarray, sfreq: float) -> np.ndarray:
     Intervals that no heart has, or that stand out from those around, are left out; what lies
     between is interpolated and averaged over 6 s.
     """
-    info = mne.create_info(["ECG"], sfreq, "ecg")
-    raw = mne.io.RawArray(np.asarray(ecg, float)[np.newaxis], info, verbose="ERROR")
-    events = mne.preprocessing.find_ecg_events(
-        raw, ch_name="ECG", h_freq=min(35.0, 0.45 * sfreq), verbose="ERROR"
-    )[0]
-    peaks = events[:, 0] / sfreq
+    every = max(1, int(sfreq / _ECG_RATE))
+    means = np.asarray(ecg, float)[: len(ecg) // every * every].reshape(-1, every).mean(axis=1)
+    info = mne.create_info(["ECG"], sfreq / every, "ecg")
+    raw = mne.io.RawArray(means[np.newaxis], info, verbose="ERROR")
+    h_freq = min(35.0, 0.45 * sfreq / every)
+    for threshold in (0.6, "auto"):  # all thresholds take as many times longer
+        events, _, usual = mne.preprocessing.find_ecg_events(
+            raw, ch_name="ECG", h_freq=h_freq, qrs_threshold=threshold, verbose="ERROR"
+        )
+        if _USUAL[0] < usual < _USUAL[1]:
+            break
+    peaks = (events[:, 0] + 0.5) * every / sfreq
     between, middle = np.diff(peaks), (peaks[1:] + peaks[:-1]) / 2
     around = median_filter(between, 9, mode="nearest") if len(between) else between
     usual = np.abs(between / around - 1) < _IRREGULAR
@@ -119,6 +127,7 @@ class Physiology:
 
     kinds: dict[str, str]  # name of every channel to its type
     read: Callable[[str], np.ndarray]  # samples (n_times,) of one
+    _known: dict[str, np.ndarray] = field(default_factory=dict)  # drives that were asked for
 
     @classmethod
     def of(cls, inst, wanted, read: Callable[[int], np.ndarray]) -> Physiology | None:
@@ -132,7 +141,8 @@ class Physiology:
     def drive(self, ch: str, edges: np.ndarray, sfreq: float) -> np.ndarray:
         """Drive of a channel in bins between edges (n_bins + 1,) in samples, (n_bins,)."""
         try:
-            drive = DRIVES[self.kinds[ch]](self.read(ch), sfreq)
+            if ch not in self._known:
+                self._known[ch] = DRIVES[self.kinds[ch]](self.read(ch), sfreq)
         except ValueError as error:
             raise ValueError(f"Channel {ch!r}: {error}") from error
-        return bin_means(drive[np.newaxis], edges)[0]
+        return bin_means(self._known[ch][np.newaxis], edges)[0]

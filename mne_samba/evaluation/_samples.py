@@ -14,8 +14,10 @@ from ..data.bold_tables import as_tables, check_same_columns, region_names
 from ..data.frame_times import regular_times
 from ..data.missing import lacking, nan_mean
 from ..data.pairing import name_subjects
+from ..data.power import LowRateGrid
 from ..data.signals import told_regions
 from ..data.window_table import is_epochs_list, is_recordings, window_metadata, window_table
+from ..models.physiology import lagged_drives
 from ._parts import inverse_of, known_params, reader_of, time_params
 from ._way_back import band_power
 
@@ -223,7 +225,8 @@ def _frames_without_history(translator, signal, t_r, n_grid, context) -> np.ndar
     """Count the first frames of recordings that have no whole history, (n_recordings,)."""
     reader, history = reader_of(translator), 0.0 if context is None else context
     if isinstance(signal[0], mne.io.BaseRaw) and np.ptp(t_r) == 0:
-        segments = reader.read(list(signal), float(t_r[0]), n_frames=n_grid.tolist()).segments
+        read = reader.read(list(signal), float(t_r[0]), n_frames=n_grid.tolist(), physiology=True)
+        segments = read.segments
         times = [segment.frame_times for segment in segments]
     else:
         params = known_params(translator)
@@ -338,3 +341,20 @@ def frames_on_grid(values, samples: Samples, name: str) -> dict | None:
         # Derivatives have no first value: the mean is the neutral one.
         return {k: np.where(np.isfinite(grid), grid, nan_mean(grid)) for k, grid in grids.items()}
     return grids
+
+
+def physiology_on_grid(translator, samples: Samples) -> dict | None:
+    """Lagged drives (n_grid, n_columns) that the translator takes besides; None where none are."""
+    reader = reader_of(translator)
+    if reader.physiology is None:
+        return None
+    t_rs = samples.t_r[samples.label].tolist()
+    n_frames = [len(part) for part in samples.bold]
+    rec = reader.read(
+        samples.signal, t_rs if len(set(t_rs)) > 1 else t_rs[0], physiology=True,
+        n_frames=n_frames if samples.table is None else n_frames[0],
+    )  # fmt: skip
+    length = time_params(translator, None, None)[1]
+    on = [LowRateGrid.from_tr(t_r, length or 30.0) for t_r in t_rs]
+    grids = samples.place(lagged_drives(rec, on, reader), np.arange(len(rec)))
+    return {label: np.nan_to_num(grid) for label, grid in grids.items()}

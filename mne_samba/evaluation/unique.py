@@ -17,7 +17,7 @@ from ._jobs import Job, run_jobs
 from ._leakage import GAP, warn_of_leaks
 from ._options import check_estimator, check_inputs, check_nulls, check_numbers
 from ._parts import inverse_of, with_t_r
-from ._samples import Samples, frames_on_grid
+from ._samples import Samples, frames_on_grid, physiology_on_grid
 from ._score import FOLDS, Run, Scorer, runs_of
 from ._verdict import p_words
 from .nulls import cluster_size, draw_shifts, fdr, max_statistic_p, mean_interval, p_value
@@ -155,7 +155,8 @@ def unique_variance(
         As in :func:`evaluate`: people are left out, or blocks of one person's time.
     lag : float
         Seconds before each frame over which confounds act; each counts once per frame of them.
-        Heartbeat and breathing act for 20 s or more.
+        Heartbeat and breathing act for 20 s or more. Physiology that the translator's reader names,
+        ``Reader(physiology=...)``, goes first as well, at smooth lags as long as responses.
     slow : float
         Hz below which all is time: cosines slower than this go with the confounds.
     n_shifts, min_shift
@@ -205,7 +206,7 @@ def unique_variance(
         )
         warn_of_leaks(samples, Scorer(samples, detrend, {}).measured, folds)
         nuisance = Nuisance(samples, frames_on_grid(confounds, samples, "confounds"), lag, slow,
-                            detrend)  # fmt: skip
+                            detrend, physiology_on_grid(translator, samples))  # fmt: skip
         options = {"random_state": random_state, "n_jobs": n_jobs}
         runs = []
         for fold, (train, test) in enumerate(folds):
@@ -256,13 +257,18 @@ class _Rolled:
 class Nuisance:
     """Confounds at the frames of recordings, and the slow functions of time beside them."""
 
-    def __init__(self, samples: Samples, confounds: dict | None, lag: float, slow: float, method):
+    def __init__(
+        self, samples: Samples, confounds: dict | None, lag: float, slow: float, method,
+        physiology: dict | None = None,
+    ):  # fmt: skip
         self.samples, self.slow, self.method = samples, slow, method
         self.confounds = {
             label: self._lagged(np.empty((n, 0)) if confounds is None else confounds[label],
                                 int(lag / samples.t_r[label] + 1e-6))
             for label, n in enumerate(samples.n_grid)
         }  # fmt: skip
+        for label, drives in (physiology or {}).items():
+            self.confounds[label] = np.hstack([self.confounds[label], drives])
 
     @staticmethod
     def _lagged(values: np.ndarray, n_lags: int) -> np.ndarray:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from mne.utils import warn
 from sklearn.utils import Bunch
 
 from ..arrays import array
 from ..core.free import FreeResponses
+from ..core.moments import lagged_features
+from ..core.response import free_basis
 from ..data.paired import Paired
 from ..data.physiology import shared_names, signal_itself
 from ..data.power import LowRateGrid, PowerScaler
@@ -23,6 +26,8 @@ from .stack import fit_responses
 
 # Free responses may have any course, but are as smooth as those of humans.
 _BOUNDS = "human"
+# Components of them that hold 98 % and more of published cardiac and respiratory responses.
+_N_LAGGED = 8
 
 
 @dataclass(frozen=True)
@@ -47,29 +52,9 @@ class PhysiologyResponses:
     @classmethod
     def fit(cls, rec: Recordings, data: Paired, reader) -> PhysiologyResponses:
         """Fit responses to the standardised BOLD of recordings, which ``reader`` has read."""
-        kinds = [segment.physiology.kinds for segment in rec.segments]
-        called = [f"X[{i}]" for i in range(len(rec))]
-        may_lack = reader.channels in ("match", "infer")
-        names = shared_names([list(own) for own in kinds], reader.physiology, called, may_lack)
-        drives = [
-            drives_of(segment, names, on, rec.sfreq)
-            for segment, on in zip(rec.segments, data.on, strict=True)
-        ]
-        flat = [
-            ch for i, ch in enumerate(names)
-            if not any(np.nanstd(drive[i]) > 1e-9 * np.nanmax(np.abs(drive[i])) for drive in drives)
-        ]  # fmt: skip
-        if flat:
-            raise ValueError(
-                f"Physiology of channels {flat} does not vary: mark them as bad or leave them out."
-            )
-        scaler = DriveScaler()
-        if rec.kind == "recordings":
-            scaler = scaler.without_drift(reader.detrend, data.grid)
-        scaler = scaler.fit(drives, data.keys, data.grids)
-        scaled = scaler.transform(drives, data.keys, data.kind, data.grids)
+        kinds, scaler, scaled = standard_drives(rec, data.on, reader)
         free = fit_responses(replace(data, powers=scaled, raw=None), _BOUNDS)
-        return cls(names, [kinds[0][ch] for ch in names], scaler, free)
+        return cls(list(kinds), list(kinds.values()), scaler, free)
 
     def frames(
         self, rec: Recordings, on: list[LowRateGrid], may_lack: bool = False
@@ -105,6 +90,36 @@ class PhysiologyResponses:
             names=list(self.names), kinds=list(self.kinds), hrf=hrf, hrf_times=times,
             peak_time=times[np.abs(hrf).argmax(axis=-1)],
         )  # fmt: skip
+
+
+def standard_drives(
+    rec: Recordings, on: list[LowRateGrid], reader
+) -> tuple[dict[str, str], DriveScaler, list[np.ndarray]]:
+    """Types of channels by name, scaler and scaled drives (n_drives, 1, n_bins) of recordings."""
+    kinds, called = [s.physiology.kinds for s in rec.segments], [f"X[{i}]" for i in range(len(rec))]
+    may_lack = reader.channels in ("match", "infer")
+    names = shared_names([list(own) for own in kinds], reader.physiology, called, may_lack)
+    drives = [drives_of(s, names, grid, rec.sfreq) for s, grid in zip(rec.segments, on, strict=True)]
+    spread = np.nanmax([np.nanstd(drive, axis=(1, 2)) for drive in drives], axis=0)
+    size = np.nanmax([np.nanmax(np.abs(drive), axis=(1, 2)) for drive in drives], axis=0)
+    if flat := [ch for ch, s, m in zip(names, spread, size, strict=True) if s <= 1e-9 * m]:
+        raise ValueError(f"Physiology does not vary in {flat}: mark these channels as bad.")
+    scaler = DriveScaler()
+    if rec.kind == "recordings":
+        scaler = scaler.without_drift(reader.detrend, on[0])
+    scaler = scaler.fit(drives, rec.keys, on)
+    scaled = scaler.transform(drives, rec.keys, rec.kind, on)
+    return {ch: kinds[0][ch] for ch in names}, scaler, scaled
+
+
+def lagged_drives(rec: Recordings, on: list[LowRateGrid], reader) -> list[np.ndarray]:
+    """Scaled drives of recordings at smooth lags, (n_frames, n_drives * n_lagged)."""
+    out = []
+    for drives, grid in zip(standard_drives(rec, on, reader)[-1], on, strict=True):
+        basis = torch.from_numpy(free_basis(_N_LAGGED, grid.n_lags, grid.dt, _BOUNDS))
+        features = lagged_features(torch.from_numpy(drives), basis, grid.step, grid.dt)
+        out.append(features.flatten(1).numpy())
+    return out
 
 
 def drives_of(segment: Segment, names: list[str], grid: LowRateGrid, sfreq: float) -> np.ndarray:

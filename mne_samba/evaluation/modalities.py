@@ -1,5 +1,6 @@
 """What every modality contributes to predictions of held-out frames."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -27,17 +28,20 @@ def modality_contributions(
     The fitted model predicts with every combination of modalities. Of those that are absent it
     makes what its reader says: with ``Reader(channels="infer")`` they are inferred from the
     others, so that a modality is given what only it shows; with "match", they are at their mean.
-    Shares are Shapley values (Shapley 1953): they add up to the score.
+    Shares are Shapley values (Shapley 1953): they add up to the score. Physiology
+    (``Reader(physiology=...)``), which was fitted first, has what both it and electrophysiology
+    explain: with ``metric="r2"``, shares are those of the variance.
 
     Parameters
     ----------
     model : SambaTranslator | BandPowerRidge
-        Fitted with ``Reader(channels="infer")`` or "match".
+        Fitted with ``Reader(channels="infer")`` or "match", where electrophysiology is more than
+        one modality.
     X, y : Epochs | Raw | list | array
         Electrophysiology and BOLD that the model was not fitted on.
     groups : mapping of str to sequence of str | None
-        Names of channels of every group; None: a group for each type of channel. Channels in no
-        group are always there.
+        Names of channels of every group, those of physiology among them; None: a group for each
+        type of channel. Channels in no group are always there.
     metric : "spearman" | "pearson" | "r2"
         The score.
     level : float
@@ -67,14 +71,28 @@ def modality_contributions(
             "X holds power that was measured elsewhere: contributions are of channels' signals. "
             "Give signals, and a model that was fitted to them."
         )
-    if rec.kind == "table" or model._reader().channels not in ("infer", "match"):
+    inputs, n_channels = model._fitted_input, len(rec.ch_names)
+    members = _members(inputs.layout, inputs.physiology, groups)
+    names = list(members)
+    parts = [np.sum(index < n_channels) for index in members.values()]
+    apart = not all(n in (0, n_channels) for n in parts)  # whether some channels are left
+    if rec.kind == "table" or (apart and model._reader().channels not in ("infer", "match")):
         raise ValueError(
             "The model cannot do without channels: fit it to signals, with "
             'reader=Reader(channels="infer").'
         )
-    members = _members(model._fitted_input.layout, groups)
-    names, every = list(members), np.arange(len(rec.ch_names))
-    blocks = _blocks(rec.n_frames)
+    beside = [] if inputs.physiology is None else inputs.physiology.names
+    blocks, every = _blocks(rec.n_frames), np.arange(n_channels + len(beside))
+
+    def predicted(absent: np.ndarray):
+        """Frames (n_frames, n_targets) without some channels, and which are known."""
+        mute = [beside[i - n_channels] for i in absent if i >= n_channels]
+        absent = absent[absent < n_channels]
+        if len(absent) < n_channels:
+            return _muted(model, mute)._predict(_without(rec, absent) if len(absent) else rec)
+        # Parts add up: that of electrophysiology, none of which is there, is taken away.
+        (both, known), (own, _) = (_muted(model, m)._predict(rec) for m in (mute, beside))
+        return [a - b + inputs.scale.mean for a, b in zip(both, own, strict=True)], known
 
     def value(present: frozenset) -> np.ndarray:
         """Score (1 + n_blocks, n_targets) of all frames, and of those outside each block."""
@@ -83,7 +101,7 @@ def modality_contributions(
         if len(absent) == len(every):
             return np.zeros((1 + _BLOCKS, len(rec.target_names)))
         with use_log_level("ERROR"):
-            pred, known = model._predict(_without(rec, absent))
+            pred, known = predicted(absent)
         out = []
         for block in range(-1, _BLOCKS):
             kept = [k & (own != block) for k, own in zip(known, blocks, strict=True)]
@@ -108,20 +126,30 @@ def modality_contributions(
     return Bunch(table=table, targets=targets, score=float(np.nanmean(value(whole)[0])))
 
 
-def _members(layout, groups) -> dict[str, np.ndarray]:
-    """Find the channels of every group, (n_channels,) each."""
+def _muted(model, names: list[str]):
+    """Give the model without responses to some physiology."""
+    if not names:
+        return model
+    model, inputs = copy.copy(model), model._fitted_input
+    model._fitted_input = replace(inputs, physiology=inputs.physiology.without(names))
+    return model
+
+
+def _members(layout, physiology, groups) -> dict[str, np.ndarray]:
+    """Find the channels of every group, (n_channels,) each; those of physiology come last."""
+    beside = {} if physiology is None else dict(zip(physiology.names, physiology.kinds, strict=True))
     if groups is None:
         if layout.channel_types is None:
             raise ValueError(
                 "Channels of arrays have no types: give groups, a dict of name -> names of "
                 f"channels, of {layout.ch_names[:5]}..."
             )
+        every = dict(zip(layout.ch_names, layout.channel_types, strict=True)) | beside
         groups = {
-            kind: [ch for ch, own in zip(layout.ch_names, layout.channel_types, strict=True)
-                   if own == kind]
-            for kind in dict.fromkeys(layout.channel_types)
-        }  # fmt: skip
-    known = {ch: i for i, ch in enumerate(layout.ch_names)}
+            kind: [ch for ch, own in every.items() if own == kind]
+            for kind in dict.fromkeys(every.values())
+        }
+    known = {ch: i for i, ch in enumerate([*layout.ch_names, *beside])}
     named = [ch for group in groups.values() for ch in group]
     unknown = [ch for ch in named if ch not in known]
     if unknown:

@@ -81,6 +81,12 @@ class PhysiologyResponses:
             found += self.free.predict([one], grid.n_lags, grid.step, grid.dt)
         return found
 
+    def without(self, names: list[str]) -> PhysiologyResponses:
+        """Give the same responses, but none to some drives."""
+        coef = self.free.coef.copy()
+        coef[:, :, [ch in names for ch in self.names]] = 0.0
+        return replace(self, free=replace(self.free, coef=coef))
+
     def describe(self) -> Bunch:
         """Responses as people read them."""
         free = self.free

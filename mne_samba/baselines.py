@@ -80,6 +80,8 @@ class BandPowerRidge(BoldPredictor):
         Bands.
     unmixing_, node_names_ : Bunch | None, list of str
         As of `mne_samba.SambaTranslator`.
+    physiology_ : Bunch | None
+        As of `mne_samba.SambaTranslator`.
     ch_names_in_, target_names_in_ : list of str
         Names of channels and regions.
 

@@ -144,6 +144,11 @@ class SambaStream:
             )
         inputs, self._fitted = translator._fitted_input, translator._fitted
         layout = inputs.layout
+        if inputs.physiology is not None:
+            raise ValueError(
+                "A stream predicts from electrophysiology alone, but the translator was fitted "
+                "with physiology: fit it with Reader(physiology=None)."
+            )
         if t_r is None and layout.t_rs is not None:
             raise ValueError(
                 f"fit saw {several_t_r(layout.t_rs)}: say at which frames shall be predicted, "

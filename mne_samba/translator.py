@@ -156,6 +156,11 @@ class SambaTranslator(Assembled, BoldPredictor):
         nothing to unmix.
     node_names_ : list of str
         Names of what attributes call channels: components where channels were unmixed.
+    physiology_ : Bunch | None
+        Responses to physiology, ``Reader(physiology=...)``: ``names`` and ``kinds`` of its drives,
+        ``hrf`` (n_targets, n_drives, n_hrf_times), standard deviations of BOLD per second in which
+        a drive is one standard deviation higher, at ``hrf_times``, and ``peak_time`` (n_targets,
+        n_drives) of the largest. All else is about what they leave of BOLD.
     graph_ : Graphs
         Adjacency (``source``, ``target``), what it was built by (``source_similarity``), attention
         where graph attention is used (``source_attention``), and the map (``bipartite``).

@@ -147,6 +147,7 @@ READER = {
     "channels": Refused("guess", "channels"), "first_volume": Refused(-0.5, "Frame 0 .* -0.5 s"),
     "n_dummy": Refused(2, "Frame 119"), "slice_time_ref": 0.5,
     "volume_event": Refused("R128", "R128"), "detrend": None, "memory": Refused(3, "memory"),
+    "physiology": Refused(3, "physiology must be a type"),
 }  # fmt: skip
 
 

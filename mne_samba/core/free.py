@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .._regression import shared_penalty
+from .._regression import own_penalties, shared_penalty
 from ..arrays import array
 from .moments import (
     Runs,
@@ -74,12 +74,15 @@ class FreeResponses:
 
 
 def fit_free(
-    powers, targets, masks=None, *, dt, step, rho=None, hrf_bounds="human", n_lags=None, grids=None
-) -> FreeResponses | None:
+    powers, targets, masks=None, *, dt, step, rho=None, hrf_bounds="human", n_lags=None, grids=None,
+    per_target=False,
+) -> FreeResponses | None:  # fmt: skip
     """Fit responses of all drives; None where there are too many of them and of frames.
 
     Data and options as in `mne_samba.core.fit_core`, bounds by their name; ``rho`` is the noise's
     autocorrelation at one frame, for where what many coefficients leave over does not show it.
+    ``per_target`` gives every target a variance of its own: that of many drives is known better
+    together.
     """
     segments = as_segments(powers, targets, masks, step, n_lags, grids)
     n_frames = sum(int(mask.sum()) for mask in segments.masks)
@@ -95,7 +98,7 @@ def fit_free(
     rho = _START_RHO if few else rho
     for _ in range(_MOST_WHITENINGS if few else 1):
         coef, evidence = _ridge(
-            whiten_and_centre(design, runs, rho), whiten_and_centre(y, runs, rho)
+            whiten_and_centre(design, runs, rho), whiten_and_centre(y, runs, rho), per_target
         )
         left = y - (design @ coef.to(design.dtype)).double()
         used, rho = rho, runs.noise(left)
@@ -107,7 +110,7 @@ def fit_free(
     )
 
 
-def _ridge(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
+def _ridge(x: torch.Tensor, y: torch.Tensor, per_target=False) -> tuple[torch.Tensor, float]:
     """Coefficients (n_features, n_targets) of whitened data, and their evidence in nats.
 
     One decomposition of products of features, or of frames where they are fewer.
@@ -119,6 +122,9 @@ def _ridge(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
     projected = vectors.T @ ((x.T @ y.to(x.dtype)).double() if primal else y)
     rotated = projected if primal else projected * values.sqrt()[:, None]
     problem = values.numpy(), rotated.T.numpy(), y.pow(2).sum(0).clamp_min(1e-12).numpy()
-    penalty, evidence = shared_penalty([problem], len(x) - 1, penalties)
-    coef = vectors @ (projected / (values + penalty)[:, None])
+    if per_target:
+        penalty, evidence = own_penalties(problem, len(x) - 1, penalties)
+    else:
+        penalty, evidence = shared_penalty([problem], len(x) - 1, penalties)
+    coef = vectors @ (projected / (values[:, None] + torch.as_tensor(penalty)))
     return coef if primal else (x.T @ coef.to(x.dtype)).double(), evidence

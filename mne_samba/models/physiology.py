@@ -53,7 +53,8 @@ class PhysiologyResponses:
     def fit(cls, rec: Recordings, data: Paired, reader) -> PhysiologyResponses:
         """Fit responses to the standardised BOLD of recordings, which ``reader`` has read."""
         kinds, scaler, scaled = standard_drives(rec, data.on, reader)
-        free = fit_responses(replace(data, powers=scaled, raw=None), _BOUNDS)
+        data = replace(data, powers=scaled, raw=None)
+        free = fit_responses(data, _BOUNDS, per_target=True)
         return cls(list(kinds), list(kinds.values()), scaler, free)
 
     def frames(

@@ -129,7 +129,9 @@ def _fit(data: Paired, options: CoreOptions, rho: float) -> FreeResponses | None
     return replace(free, coef=np.repeat(free.coef / n_bands, n_bands, axis=-1))
 
 
-def fit_responses(data: Paired, hrf_bounds: str, rho: float | None = None) -> FreeResponses | None:
+def fit_responses(
+    data: Paired, hrf_bounds: str, rho: float | None = None, per_target: bool = False
+) -> FreeResponses | None:
     """Free responses; of regions that some recordings lack, from those that have them."""
     data, grid, found = stitch(data), data.grid, []
     for columns, members in by_pattern(np.stack([lacking(y) for y in data.targets])):
@@ -141,7 +143,7 @@ def fit_responses(data: Paired, hrf_bounds: str, rho: float | None = None) -> Fr
         masks = [np.isfinite(y).all(axis=1) for y in targets]
         fit = fit_free(
             some.powers, targets, masks, dt=grid.dt, step=grid.step, rho=rho,
-            hrf_bounds=hrf_bounds, n_lags=grid.n_lags, grids=some.grids,
+            hrf_bounds=hrf_bounds, n_lags=grid.n_lags, grids=some.grids, per_target=per_target,
         )  # fmt: skip
         found.append((columns, fit))
     if any(fit is None for _, fit in found):

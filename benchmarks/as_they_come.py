@@ -1,4 +1,4 @@
-"""Data as they come: missing channels, any TR, fNIRS, screening (figures are SIMULATED).
+"""Data as they come: missing channels, physiology, any TR, fNIRS, screening (SIMULATED).
 
 Every part is a function from a seed to rows: what was measured, beside the goal that it had and the
 baseline that it stands against. Intervals are over seeds not seen while methods were made.
@@ -19,6 +19,7 @@ one_thread()
 
 import _rows_any_t_r  # noqa: E402
 import _rows_fnirs  # noqa: E402
+import _rows_physiology  # noqa: E402
 import mne  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
@@ -239,10 +240,31 @@ def fnirs(seed: int, quick: bool) -> list[dict]:
     ]
 
 
+def physiology(seed: int, quick: bool) -> list[dict]:
+    """A heart that drives BOLD, and part of EEG power: what EEG is said to add, and shares."""
+    part, rows = "physiology", []
+    for method, named in (("physiology first", "ecg"), ("no physiology", None)):
+        rate = _rows_physiology.false_positives(seed, 4 if quick else 24, named)
+        goal = ("value", "in", (0.02, 0.09)) if named else None
+        rows.append(row(part, "the heart drives both, EEG nothing", method, "EEG adds at .05",
+                        rate, goal=goal))  # fmt: skip
+    for coupling in (0.0, 0.5):
+        world = f"both drive BOLD, {100 * coupling:.0f} % of EEG power is the heart's"
+        shares = _rows_physiology.shares(seed, 10.0 if quick else 30.0, coupling)
+        for name, (found, true) in shares.items():
+            unit = f"share of {name}"
+            rows += [
+                row(part, world, "found", unit, found, versus="true",
+                    goal=("difference", "in", (-0.05, 0.05))),
+                row(part, world, "true", unit, true),
+            ]  # fmt: skip
+    return rows
+
+
 # Functions of a seed, and whether to be quick, that give rows.
 PARTS = [
-    missing_channels, missing_real_channels, any_t_r, fnirs, screening, screening_error,
-    screening_time,
+    missing_channels, missing_real_channels, physiology, any_t_r, fnirs, screening,
+    screening_error, screening_time,
 ]  # fmt: skip
 
 

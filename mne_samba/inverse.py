@@ -195,6 +195,11 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
 
     def _fit(self, rec: Recordings, model, trainer, powers=None):
         """Fit to recordings whose band power may be known; return the paired data."""
+        if trainer.modality_dropout:
+            raise ValueError(
+                "modality_dropout leaves types of channels out of what BOLD is predicted from: on "
+                "the way back set Trainer(modality_dropout=0.0)."
+            )
         start = self._start()
         forget_fit(self)
         features, reader = model.features(rec), self._reader()

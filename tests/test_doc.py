@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 
 from mne_samba import SambaTranslator, make_windows
@@ -96,6 +97,19 @@ def eeg_and_light():
     return {"eeg": eeg, "nirs": mne.io.RawArray(light, info)}
 
 
+def in_scanner():
+    """Give a recording of three minutes with heartbeat and breathing, its BOLD, and motion."""
+    rng, times = np.random.default_rng(0), np.arange(18_000) / 100
+    heart, breath = (times % 0.9 < 0.02) * 1e-3, np.sin(times * (1.5 + 0.002 * times))
+    signals = [*(1e-5 * rng.standard_normal((3, 18_000))), heart, breath]
+    info = mne.create_info(5, 100.0, ["eeg"] * 3 + ["ecg", "resp"])
+    return {
+        "raw_in_scanner": mne.io.RawArray(signals, info),
+        "bold_in_scanner": rng.standard_normal((90, 3)),
+        "confounds": pd.DataFrame({"framewise_displacement": rng.random(90)}),
+    }
+
+
 def test_code_of_the_page_about_data_runs():
     (formula,) = (block for block in code_blocks("data.rst") if block.startswith("first_volume"))
     where = {"t_r": 2.0, "first_volume": 3.0, "n_dummy": 4, "slice_time_ref": 0.5}
@@ -107,7 +121,9 @@ def test_code_of_the_page_about_data_runs():
                              level="source", random_state=0)  # fmt: skip
     others = dict(zip(("raw_a", "raw_b", "raw_c"), people.raws, strict=True))
     others |= {"bold_a": people.bolds[0][:100], "bold_b": people.bolds[1]}
-    names = run("data.rst", **where, k=0, power=power, **eeg_and_light(), **others)
+    others |= eeg_and_light() | in_scanner()
+    names = run("data.rst", **where, k=0, power=power, **others)
+    assert names["beside"].physiology_.peak_time.shape == (3, 3)
     assert not names["stream"].lost_
     assert list(names["translator"].bands_) == ["delta", "theta", "alpha"]
     assert names["y"].shape == (len(names["epochs"]), 30, 3)

@@ -3,12 +3,15 @@
 import mne
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mne_samba import (
     CoreModel,
     InverseTranslator,
+    PaperModel,
     Reader,
+    SambaModel,
     SambaTranslator,
     Trainer,
     Unmixing,
@@ -18,6 +21,7 @@ from mne_samba import (
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_paired
 from mne_samba.metrics import pearson
+from mne_samba.models.windows import FrameWindows
 
 TRAIN = 600.0
 
@@ -263,3 +267,46 @@ def test_mixes_that_cannot_be(mixed, fitted):
         unmixing.transform(without(test, test.ch_names[:2]))
     back = InverseTranslator(t_r=2.0, model="core", reader=Reader(channels="infer"))
     assert len(back.fit(bold, train).predict(bold).shape) == 3
+
+
+def test_modalities_are_left_out_of_training_windows(mixed):
+    train, bold = mixed[0].copy().crop(0, 300.0, include_tmax=False), mixed[1][:150]
+    fits, options = {}, {"power": "linear", "target_bands": False, "hrf": "canonical"}
+    quick = {"max_epochs": 1, "window": 40.0}
+    for dropout in (0.0, 0.5, 0.5):
+        model = SambaModel(corrections="always", unmix=None, n_hidden=4, **options)
+        trainer = Trainer(modality_dropout=dropout, **quick)
+        fit = SambaTranslator(t_r=2.0, model=model, trainer=trainer, random_state=0)
+        frames = fit.fit(train, bold).predict(mixed[2])
+        if dropout in fits:
+            assert_array_equal(frames, fits[dropout])
+        fits[dropout] = frames
+    assert np.abs(fits[0.5] - fits[0.0]).max() > 1e-4
+    fit.set_params(model=SambaModel(corrections="always", unmix="joint", **options))
+    with pytest.raises(ValueError, match=r"unmixed components.*modality_dropout=0.0"):
+        fit.fit(train, bold)
+    fit.set_params(model=PaperModel(n_hidden=4))
+    with pytest.raises(ValueError, match="they see channels of type eeg"):
+        fit.fit(train.copy().pick("eeg"), bold)
+    back = InverseTranslator(t_r=2.0, trainer=trainer)
+    with pytest.raises(ValueError, match=r"on the way back set Trainer\(modality_dropout=0.0\)"):
+        back.fit([bold], [train])
+
+
+def test_as_many_modalities_are_left_out_as_asked_for(mixed):
+    train, bold = mixed[:2]
+    model = translator()
+    data = model._pair(
+        train, bold, model.assembly.model.features, model.assembly.model.scaler(), True
+    )[2]
+    windows = FrameWindows(data, 20, 5, torch.float32, dropout=0.3)
+    torch.manual_seed(0)
+    there = np.array([
+        [(power[:8] != 0).any(), (power[8:] != 0).any()]
+        for power, _ in (windows[i % len(windows)] for i in range(600))
+    ])  # fmt: skip
+    assert there.any(axis=1).all()
+    # Both are drawn in 9 % of windows, of which one is kept.
+    assert_allclose(1 - there.mean(axis=0), 0.3 - 0.045, atol=0.05)
+    plain = FrameWindows(data, 20, 5, torch.float32)
+    assert (plain[0][0] != 0).any(axis=(1, 2)).all()

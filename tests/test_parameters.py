@@ -140,6 +140,7 @@ TRAINER = {
     "lr": 1e-4, "batch_size": 1, "max_epochs": 1, "patience": Refused(0, "patience"),
     "window": 60.0, "step": 10.0, "validation_fraction": 0.4, "gap": 40.0,
     "device": Refused("abacus", "device"), "dtype": "float64", "compile": Refused(3, "compile"),
+    "modality_dropout": Refused(0.3, "see channels of type"),
     "mixed_precision": Refused(3, "mixed_precision"), "checkpoint_dir": Refused(3, "checkpoint"),
 }  # fmt: skip
 READER = {

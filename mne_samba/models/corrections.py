@@ -26,7 +26,7 @@ from .validation import (
     validated_scale,
     validated_shrinkage,
 )
-from .windows import FrameWindows, Windowing, core_of
+from .windows import FrameWindows, Windowing, core_of, modalities_of
 
 # Correlation below which a gain is not worth a network, however certain it is.
 _LEAST_GAIN = 0.002
@@ -124,8 +124,11 @@ class Corrections(Training):
                 'on frames of one: set corrections="auto" (the core alone), or bring recordings to '
                 "one t_r (mne_samba.io.harmonize)."
             )
-        return cls(model, trainer, Windowing.of(trainer, data), data.grid, data.kind == "table",
+        made = cls(model, trainer, Windowing.of(trainer, data), data.grid, data.kind == "table",
                    several)  # fmt: skip
+        if made.trained and trainer.modality_dropout:
+            modalities_of(data)
+        return made
 
     @property
     def trained(self) -> bool:
@@ -226,7 +229,8 @@ class Corrections(Training):
         if held is not None:
             valid = FrameWindows(held, n_frames, n_frames, dtype)
         net = self.trainer.build(module, max_epochs=epochs, valid=valid, **TRAINED_BY)
-        return self.trainer.train(net, FrameWindows(data, n_frames, step, dtype), checkpoint)
+        windows = FrameWindows(data, n_frames, step, dtype, self.trainer.modality_dropout)
+        return self.trainer.train(net, windows, checkpoint)
 
 
 def judge_blocks(data: Paired, blocks: list[tuple[Core, Paired]], trainer: Trainer) -> Judgement:

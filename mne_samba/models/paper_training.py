@@ -44,6 +44,7 @@ def train_published(
     `training_parts`. Returns the network and its losses by epoch.
     """
     part, held = parts
+    dropout = {"dropout": trainer.modality_dropout} if trainer.modality_dropout else {}
     checkpoints = Checkpoints(trainer, model, data, seed, previous)
     with checkpoints.seeded():
         module = kind(**spec).to(trainer.torch_dtype)
@@ -54,7 +55,7 @@ def train_published(
             valid=None if held is part else windows(held, n_frames, n_frames),
         )  # fmt: skip
         step = _training_step(part, n_frames, trainer)
-        cut = windows(part, n_frames, step)
+        cut = windows(part, n_frames, step, **dropout)
         history = trainer.train(net, cut, checkpoints.of(kind.__name__))
     return Network.of(net.module_, spec, trainer.torch_device), history
 

@@ -39,6 +39,10 @@ class Trainer(BaseEstimator):
         Seconds between those windows, at most a window; None takes half a window.
     validation_fraction : float
         Share of every recording, its end, that is held out of training to judge by.
+    modality_dropout : float
+        Probability that a type of channels (EEG, MEG, ...) is left out of a window in training,
+        so that predictions suffer less where it is missing later (see ``Reader(channels="match")``);
+        of networks from electrophysiology to BOLD that see several types.
     gap : float
         Seconds between the training and the held-out part; not less than a response lasts.
     device : str
@@ -69,6 +73,7 @@ class Trainer(BaseEstimator):
         window: float = 60.0,
         step: float | None = None,
         validation_fraction: float = 0.2,
+        modality_dropout: float = 0.0,
         gap: float = 30.0,
         device: str = "auto",
         dtype: Literal["float32", "float64"] = "float32",
@@ -83,6 +88,7 @@ class Trainer(BaseEstimator):
         self.window = window
         self.step = step
         self.validation_fraction = validation_fraction
+        self.modality_dropout = modality_dropout
         self.gap = gap
         self.device = device
         self.dtype = dtype
@@ -99,6 +105,7 @@ class Trainer(BaseEstimator):
         if self.step is not None:
             check_number(self.step, "step", low=0, low_open=True)
         check_number(self.validation_fraction, "validation_fraction", low=0.05, high=0.5)
+        check_number(self.modality_dropout, "modality_dropout", low=0, high=0.9)
         check_number(self.gap, "gap", low=0)
         check_option(self.dtype, "dtype", ("float32", "float64"))
         check_option(self.compile, "compile", (True, False))

@@ -20,10 +20,17 @@ _BATCH = 16
 
 
 class FrameWindows(Dataset):
-    """Windows of frames as views into segments: nothing is copied until a batch is made."""
+    """Windows of frames as views into segments: nothing is copied until a batch is made.
 
-    def __init__(self, data: Paired, n_frames: int, step: int, dtype: torch.dtype):
-        self.grid = data.grid
+    Of each window, every modality is left out (zero, the mean) with a probability of ``dropout``,
+    all but one at most.
+    """
+
+    def __init__(
+        self, data: Paired, n_frames: int, step: int, dtype: torch.dtype, dropout: float = 0.0
+    ):
+        self.grid, self.dropout = data.grid, dropout
+        self.modalities = modalities_of(data) if dropout else []
         self.powers = [torch.as_tensor(p).to(dtype) for p in data.powers]
         self.targets = [torch.as_tensor(t).to(dtype) for t in data.targets]
         labels = {key: i for i, key in enumerate(dict.fromkeys(data.keys))}
@@ -43,7 +50,27 @@ class FrameWindows(Dataset):
         start = first * self.grid.step
         power = self.powers[segment][..., start : start + self.grid.n_bins(self.n_frames)]
         bold = self.targets[segment][first : first + self.n_frames]
+        absent = torch.rand(len(self.modalities)) < self.dropout
+        if absent.any():
+            absent[torch.randint(len(absent), (1,))] &= not absent.all()
+            power = power.clone()
+            for k in absent.nonzero()[:, 0]:
+                power[self.modalities[k]] = 0.0
         return power, {"bold": bold, "recording": self.recordings[segment]}
+
+
+def modalities_of(data: Paired) -> list[list[int]]:
+    """Channels of each type; refuse one type alone, and components, which are of no type."""
+    kinds = [] if data.info is None else data.info.get_channel_types()
+    found = list(dict.fromkeys(kinds))
+    if len(found) < 2:
+        told = f"channels of type {found[0]}" if found else "unmixed components, or arrays"
+        raise ValueError(
+            "modality_dropout leaves out types of channels in turn, of which networks must see "
+            f"several: they see {told}. Set Trainer(modality_dropout=0.0); channels of several "
+            "types (raw.set_channel_types) keep them with the model's unmix=None."
+        )
+    return [[i for i, kind in enumerate(kinds) if kind == one] for one in found]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,15 @@ from accuracy import shared_folder  # noqa: E402
 from scipy.signal import lfilter  # noqa: E402
 from sklearn.feature_selection import mutual_info_regression  # noqa: E402
 
-from mne_samba import BandPowerScreening, CoreModel, Reader, SambaTranslator  # noqa: E402
+from mne_samba import (  # noqa: E402
+    BandPowerScreening,
+    CoreModel,
+    PaperModel,
+    Reader,
+    SambaModel,
+    SambaTranslator,
+    Trainer,
+)
 from mne_samba.datasets import simulate_bold, simulate_paired  # noqa: E402
 from mne_samba.evaluation import mean_interval  # noqa: E402
 from mne_samba.metrics import pearson  # noqa: E402
@@ -261,9 +269,51 @@ def physiology(seed: int, quick: bool) -> list[dict]:
     return rows
 
 
+def modality_dropout(seed: int, quick: bool) -> list[dict]:
+    """Networks that have seen windows without a modality, where one is missing: r, clean BOLD."""
+    data = simulate_paired(
+        3, 300.0 if quick else 600.0, t_r=T_R, level="source", n_sources=6, n_targets=6, snr=4.0,
+        sfreq=100.0, random_state=seed,
+    )  # fmt: skip
+    raws = [_two_modalities(raw, np.random.default_rng((seed, i)))
+            for i, raw in enumerate(data.raws)]  # fmt: skip
+    clean, first, rows = data.truth.clean_bolds[2], round(HISTORY / T_R), []
+    core = {"power": "linear", "target_bands": False, "hrf": "canonical", "unmix": None}
+    models = {
+        "PaperModel": PaperModel(n_hidden=8),
+        "SambaModel, corrections": SambaModel(corrections="always", **core),
+    }
+    for name, model in models.items():
+        for dropout in (0.0, 0.3):
+            trainer = Trainer(max_epochs=2 if quick else 12, modality_dropout=dropout)
+            fitted = SambaTranslator(
+                t_r=T_R, model=model, trainer=trainer, reader=Reader(channels="match"),
+                random_state=0,
+            ).fit(raws[:2], data.bolds[:2])  # fmt: skip
+            beside = {"versus": "dropout 0", "goal": ("difference", ">=", 0.0)} if dropout else {}
+            for kinds in (["eeg", "mag"], ["eeg"], ["mag"]):
+                frames = fitted.predict(raws[2].copy().pick(kinds))
+                r = float(pearson(clean[first:], frames[first:]).mean())
+                rows.append(row("modality dropout", f"{name}: {' and '.join(kinds)} there",
+                                f"dropout {dropout:g}", "r", r, **beside))  # fmt: skip
+    return rows
+
+
+def _two_modalities(raw, rng) -> mne.io.RawArray:
+    """Five channels of EEG and of MEG, which see four of six sources each, two of them both."""
+    sources = raw.get_data() / raw.get_data().std()
+    eeg = np.vstack([sources[:4], sources[:1] + sources[2:3]])
+    meg = np.vstack([sources[2:], sources[2:3] - sources[4:5]])
+    signal = [unit * (one + 0.3 * rng.standard_normal(one.shape))
+              for unit, one in ((1e-5, eeg), (1e-12, meg))]  # fmt: skip
+    names = [f"{kind} {i}" for kind in ("EEG", "MEG") for i in range(5)]
+    info = mne.create_info(names, raw.info["sfreq"], ["eeg"] * 5 + ["mag"] * 5)
+    return mne.io.RawArray(np.vstack(signal), info, verbose="ERROR")
+
+
 # Functions of a seed, and whether to be quick, that give rows.
 PARTS = [
-    missing_channels, missing_real_channels, physiology, any_t_r, fnirs, screening,
+    missing_channels, missing_real_channels, physiology, modality_dropout, any_t_r, fnirs, screening,
     screening_error, screening_time,
 ]  # fmt: skip
 

@@ -3,10 +3,11 @@ Incomplete data
 ===============
 
 Recordings come with bad channels, with another cap, or without a modality. A model that was fitted
-with ``Reader(channels="infer")`` predicts all the same, and says how much less it knows.
+with ``Reader(channels="infer")`` predicts all the same, and says how much less it knows. And they
+come with a heart, which drives BOLD as well.
 
 Data: **simulated** (`mne_samba.datasets.simulate_paired`): sources of real regions seen by 32
-electrodes, and two of them also by magnetometers, so that the truth is known.
+electrodes, and two of them also by magnetometers, and a heart, so that the truth is known.
 """
 
 # %%
@@ -156,6 +157,61 @@ test = both.copy().crop(n_train * data.t_r)
 modality_contributions(model, test, bold[n_train:]).table.round(3)
 
 # %%
+# A heart that drives BOLD, and EEG with it
+# -----------------------------------------
+# Physiology drives BOLD, too, and leaves traces in EEG. Here half of the regions follow the heart,
+# and so does the power of a muscle that electrodes see. Where the reader names the channel, heart
+# rate becomes a drive with responses of its own, which are fitted first.
+rng = np.random.default_rng(4)
+smooth = np.convolve(rng.standard_normal(int(raw.times[-1]) + 40), np.hanning(12), "same")
+rate = np.interp(raw.times, np.arange(len(smooth)) - 20, smooth / smooth.std())  # of the heart
+beats = np.flatnonzero(np.diff(np.floor(np.cumsum(65 + 6 * rate) / 60 / raw.info["sfreq"])))
+ecg = np.zeros((1, raw.n_times))
+ecg[0, beats[:, np.newaxis] + np.arange(3)] = [2e-4, 1e-3, 2e-4]
+muscle = np.exp(rate / 2) * rng.standard_normal(raw.n_times)
+body = raw.copy().load_data()
+body._data += 0.3 * np.median(body._data.std(axis=1)) * muscle / muscle.std()
+ecg = mne.io.RawArray(ecg, mne.create_info(["ECG"], raw.info["sfreq"], "ecg"), verbose="ERROR")
+body.add_channels([ecg], force_update_info=True)
+seconds = np.arange(0, 30, 0.1)
+response = seconds**2.7 * np.exp(-seconds / 1.6)  # without its late trough
+drive = np.convolve(rate[::10], response)[: len(rate[::10])][:: round(10 * data.t_r)]
+heart = np.outer((drive - drive.mean()) / drive.std(), np.repeat([1.0, 0.0], 4))
+driven = np.asarray(bold) + np.std(bold, axis=0) * heart[: len(bold)]
+train, test = body.copy().crop(0, n_train * data.t_r, include_tmax=False), body.copy()
+test.crop(n_train * data.t_r)
+
+model = CoreModel(power="linear", target_bands=False, unmix=None)
+rows = {}
+for named in (None, "ecg"):
+    fitted = SambaTranslator(
+        t_r=data.t_r, model=model, reader=Reader(physiology=named), random_state=0
+    ).fit(train, driven[:n_train])
+    r = pearson(driven[n_train + 15 :], fitted.predict(test)[15:])
+    rows["EEG alone" if named is None else "with the heart"] = [r[:4].mean(), r[4:].mean()]
+pd.DataFrame(rows, index=["driven by the heart, too", "others"]).round(2)
+
+# %%
+# What both could explain is the heart's: the share of EEG is what it adds. Below zero, predictions
+# were worse than none.
+shares = modality_contributions(fitted, test, driven[n_train:], metric="r2").targets
+fig, axes = plt.subplots(1, 2, layout="constrained", figsize=(8, 3))
+lines = axes[0].plot(fitted.physiology_.hrf_times, fitted.physiology_.hrf[:, 0].T, color="0.7")
+for line in lines[:4]:
+    line.set_color("C3")
+axes[0].set(xlabel="seconds", ylabel="response to heart rate")
+axes[0].legend([lines[0], lines[4]], ["driven by it", "others"], frameon=False)
+shares.columns = ["EEG", "heart"]
+shares.set_axis(range(1, 9)).plot.bar(
+    stacked=True, ax=axes[1], color=["C0", "C3"], rot=0, xlabel="region",
+    ylabel="share of held-out variance",
+)  # fmt: skip
+_ = axes[1].legend(frameon=False)
+
+# %%
+# `mne_samba.io.add_physiology` adds columns of a table, such as motion, to a recording;
+# `mne_samba.evaluation.unique_variance` tests what EEG adds to all of it.
+#
 # Features that have nothing to do with BOLD
 # ------------------------------------------
 # Screening before a regression keeps what passes a corrected test, also where BOLD goes up at both

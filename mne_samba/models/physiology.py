@@ -17,12 +17,13 @@ from ..arrays import array
 from ..core.free import FreeResponses
 from ..core.moments import lagged_features
 from ..core.response import free_basis
-from ..data.paired import Paired
+from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks
 from ..data.physiology import shared_names, signal_itself
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Recordings
 from ..data.segments import Segment
 from .stack import fit_responses
+from .validation import validated_scale
 
 # Free responses may have any course, but are as smooth as those of humans.
 _BOUNDS = "human"
@@ -54,7 +55,8 @@ class PhysiologyResponses:
         """Fit responses to the standardised BOLD of recordings, which ``reader`` has read."""
         kinds, scaler, scaled = standard_drives(rec, data.on, reader)
         data = replace(data, powers=scaled, raw=None)
-        free = fit_responses(data, _BOUNDS, per_target=True)
+        free, share = fit_responses(data, _BOUNDS, per_target=True), _confirmed(data)
+        free = replace(free, coef=free.coef * share[:, None, None, None])
         return cls(list(kinds), list(kinds.values()), scaler, free)
 
     def frames(
@@ -127,6 +129,23 @@ def lagged_drives(rec: Recordings, on: list[LowRateGrid], reader) -> list[np.nda
         features = lagged_features(torch.from_numpy(drives), basis, grid.step, grid.dt)
         out.append(features.flatten(1).numpy())
     return out
+
+
+def _confirmed(data: Paired) -> np.ndarray:
+    """Share (n_targets,) of responses that held-out blocks confirm, 0 to 1; 1 in short data.
+
+    Drives are few and slow: in ten minutes, much goes together by chance.
+    """
+    if data.n_frames < MIN_TRAIN_FRAMES:
+        return np.ones(data.n_targets)
+    frames, measured = [], []
+    for part, held in inner_blocks(data):
+        free = fit_responses(part, _BOUNDS, per_target=True)
+        for power, target, on in zip(held.powers, held.targets, held.on, strict=True):
+            frames += free.predict([power], on.n_lags, on.step, on.dt)
+            measured.append(target)
+    slope = validated_scale(frames, replace(data, targets=measured))
+    return np.minimum(slope, 1.0)
 
 
 def drives_of(segment: Segment, names: list[str], grid: LowRateGrid, sfreq: float) -> np.ndarray:

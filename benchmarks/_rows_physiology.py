@@ -56,8 +56,8 @@ def world(seed, minutes, shares, coupling, n_targets=4) -> World:
     noise = lfilter([1.0], [1.0, -0.3], rng.standard_normal((n_targets, power.shape[1])))
     parts = {
         "eeg": np.sqrt(shares[0]) * _unit(mixing @ power).T,
-        "ecg": np.sqrt(shares[1]) * np.outer(_unit(_convolved(heart, _cardiac(times))[frames]),
-                                             sign),
+        "ecg": np.sqrt(shares[1])
+        * np.outer(_unit(_convolved(heart, _cardiac(times))[frames]), sign),
     }
     bold = sum(parts.values()) + np.sqrt(1 - sum(shares)) * _unit(noise).T
     return World(raw, bold, parts)

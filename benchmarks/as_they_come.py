@@ -313,8 +313,8 @@ def _two_modalities(raw, rng) -> mne.io.RawArray:
 
 # Functions of a seed, and whether to be quick, that give rows.
 PARTS = [
-    missing_channels, missing_real_channels, physiology, modality_dropout, any_t_r, fnirs, screening,
-    screening_error, screening_time,
+    missing_channels, missing_real_channels, physiology, modality_dropout, any_t_r, fnirs,
+    screening, screening_error, screening_time,
 ]  # fmt: skip
 
 

@@ -174,7 +174,7 @@ body._data += 0.3 * np.median(body._data.std(axis=1)) * muscle / muscle.std()
 ecg = mne.io.RawArray(ecg, mne.create_info(["ECG"], raw.info["sfreq"], "ecg"), verbose="ERROR")
 body.add_channels([ecg], force_update_info=True)
 seconds = np.arange(0, 30, 0.1)
-response = seconds**2.7 * np.exp(-seconds / 1.6)  # without its late trough
+response = seconds**2.7 * np.exp(-seconds / 1.6)  # without its late undershoot
 drive = np.convolve(rate[::10], response)[: len(rate[::10])][:: round(10 * data.t_r)]
 heart = np.outer((drive - drive.mean()) / drive.std(), np.repeat([1.0, 0.0], 4))
 driven = np.asarray(bold) + np.std(bold, axis=0) * heart[: len(bold)]

@@ -1,4 +1,4 @@
-"""Physiology that was recorded beside electrophysiology: its channels, and what of them drives BOLD.
+"""Physiology beside electrophysiology: its channels, and what of them drives BOLD.
 
 Drives are those that the field regresses out of BOLD: heart rate and respiratory volume in windows
 of 6 s [1]_, the diameter of the pupil, and other signals (motion, skin conductance) as they are.
@@ -61,7 +61,7 @@ def heart_rate(ecg: np.ndarray, sfreq: float) -> np.ndarray:
 
 
 def respiratory_volume(resp: np.ndarray, sfreq: float) -> np.ndarray:
-    """Standard deviation (n_times,) of breathing (n_times,) in a sliding window of 6 s."""
+    """Give the standard deviation (n_times,) of breathing (n_times,) in a sliding window of 6 s."""
     resp = np.asarray(resp, float) - np.mean(resp)
     variance = _smooth(resp**2, sfreq) - _smooth(resp, sfreq) ** 2
     return np.sqrt(np.maximum(variance, 0.0))
@@ -93,7 +93,7 @@ DRIVES = {
 
 
 def physiology_in(inst, wanted) -> list[int]:
-    """Indices of channels that names or types mean, in the recording's order, bad ones left out."""
+    """Find the channels, (n_channels,), that names or types mean, bad ones left out."""
     wanted, info = [wanted] if isinstance(wanted, str) else list(wanted or ()), inst.info
     kinds = info.get_channel_types()
     pairs = list(zip(info["ch_names"], kinds, strict=True))

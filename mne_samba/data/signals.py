@@ -212,7 +212,13 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
             beside = [Physiology.of(e, grid.physiology, _channel_reader(e)) for e in each]
         segments += [
             Segment(
-                _array_reader(d), data.shape[2], start, float(t_r), frames, late=own, lacks=lacks,
+                _array_reader(d),
+                data.shape[2],
+                start,
+                float(t_r),
+                frames,
+                late=own,
+                lacks=lacks,
                 physiology=physiology,
             )
             for d, t_r, own, physiology in zip(data, t_rs, late, beside, strict=True)

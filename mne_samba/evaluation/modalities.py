@@ -137,7 +137,9 @@ def _muted(model, names: list[str]):
 
 def _members(layout, physiology, groups) -> dict[str, np.ndarray]:
     """Find the channels of every group, (n_channels,) each; those of physiology come last."""
-    beside = {} if physiology is None else dict(zip(physiology.names, physiology.kinds, strict=True))
+    beside = {}
+    if physiology is not None:
+        beside = dict(zip(physiology.names, physiology.kinds, strict=True))
     if groups is None:
         if layout.channel_types is None:
             raise ValueError(

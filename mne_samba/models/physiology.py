@@ -108,7 +108,8 @@ def standard_drives(
     kinds, called = [s.physiology.kinds for s in rec.segments], [f"X[{i}]" for i in range(len(rec))]
     may_lack = reader.channels in ("match", "infer")
     names = shared_names([list(own) for own in kinds], reader.physiology, called, may_lack)
-    drives = [drives_of(s, names, grid, rec.sfreq) for s, grid in zip(rec.segments, on, strict=True)]
+    pairs = zip(rec.segments, on, strict=True)
+    drives = [drives_of(segment, names, grid, rec.sfreq) for segment, grid in pairs]
     spread = np.nanmax([np.nanstd(drive, axis=(1, 2)) for drive in drives], axis=0)
     size = np.nanmax([np.nanmax(np.abs(drive), axis=(1, 2)) for drive in drives], axis=0)
     if flat := [ch for ch, s, m in zip(names, spread, size, strict=True) if s <= 1e-9 * m]:

@@ -41,8 +41,8 @@ class Trainer(BaseEstimator):
         Share of every recording, its end, that is held out of training to judge by.
     modality_dropout : float
         Probability that a type of channels (EEG, MEG, ...) is left out of a window in training,
-        so that predictions suffer less where it is missing later (see ``Reader(channels="match")``);
-        of networks from electrophysiology to BOLD that see several types.
+        so that predictions suffer less where it is missing later (``Reader(channels="match")``); of
+        networks from electrophysiology to BOLD that see several types.
     gap : float
         Seconds between the training and the held-out part; not less than a response lasts.
     device : str

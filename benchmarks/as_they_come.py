@@ -381,9 +381,11 @@ def main() -> None:
         text = (
             "SIMULATED. `python benchmarks/as_they_come.py`: means over seeds that were not seen "
             "before, 95 % intervals over seeds, paired differences to the baseline. r is with "
-            "held-out clean BOLD, mean over regions, linear core alone. Missing channels: a "
-            "quarter at predict; their mean is that of power, or, where channels are unmixed, that "
-            "of the signal, which is silence.\n\n"
+            "held-out clean BOLD, mean over regions, linear core alone (modality dropout: "
+            "networks). Missing channels: a quarter at predict; their mean is that of power, or, "
+            "where channels are unmixed, that of the signal, which is silence. Physiology: how "
+            "often `unique_variance` says p < .05 of 24 pairs of 8 min per seed; shares of the "
+            "variance of held-out BOLD after fits to 30 min, found and by the parts themselves.\n\n"
         )
         partial = "" if seeds == len(SEEDS) else f", partial: {seeds} of {len(SEEDS)} seeds"
         write_section("as_they_come", f"Data as they come ({seeds} seeds{partial})",

@@ -220,6 +220,8 @@ def test_other_drives():
     volume = respiratory_volume(5 + size * np.sin(2 * np.pi * times / 3), 100.0)
     assert_allclose(volume[1000:2500], np.sqrt(0.5), rtol=0.05)
     assert_allclose(volume[3500:5000], 2 * np.sqrt(0.5), rtol=0.05)
+    gap = np.where(np.arange(6000) == 2000, np.nan, np.sin(2 * np.pi * times / 3))
+    assert_allclose(respiratory_volume(gap, 100.0)[1000:5000], np.sqrt(0.5), rtol=0.05)
     pupil = np.linspace(3.0, 4.0, 500)
     blinks = np.where(np.arange(500) % 100 < 20, 0.0, pupil)
     blinks[300:310] = np.nan

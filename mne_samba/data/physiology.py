@@ -35,7 +35,8 @@ def heart_rate(ecg: np.ndarray, sfreq: float) -> np.ndarray:
     between is interpolated and averaged over 6 s.
     """
     every = max(1, int(sfreq / _ECG_RATE))
-    means = np.asarray(ecg, float)[: len(ecg) // every * every].reshape(-1, every).mean(axis=1)
+    ecg = signal_itself(ecg, sfreq)
+    means = ecg[: len(ecg) // every * every].reshape(-1, every).mean(axis=1)
     info = mne.create_info(["ECG"], sfreq / every, "ecg")
     raw = mne.io.RawArray(means[np.newaxis], info, verbose="ERROR")
     h_freq = min(35.0, 0.45 * sfreq / every)
@@ -62,7 +63,8 @@ def heart_rate(ecg: np.ndarray, sfreq: float) -> np.ndarray:
 
 def respiratory_volume(resp: np.ndarray, sfreq: float) -> np.ndarray:
     """Give the standard deviation (n_times,) of breathing (n_times,) in a sliding window of 6 s."""
-    resp = np.asarray(resp, float) - np.mean(resp)
+    resp = signal_itself(resp, sfreq)
+    resp = resp - resp.mean()
     variance = _smooth(resp**2, sfreq) - _smooth(resp, sfreq) ** 2
     return np.sqrt(np.maximum(variance, 0.0))
 

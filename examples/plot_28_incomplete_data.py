@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pandas as pd
+from scipy.signal import fftconvolve
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
@@ -163,50 +164,72 @@ modality_contributions(model, test, bold[n_train:]).table.round(3)
 # and so does the power of a muscle that electrodes see. Where the reader names the channel, heart
 # rate becomes a drive with responses of its own, which are fitted first.
 rng = np.random.default_rng(4)
-smooth = np.convolve(rng.standard_normal(int(raw.times[-1]) + 40), np.hanning(12), "same")
-rate = np.interp(raw.times, np.arange(len(smooth)) - 20, smooth / smooth.std())  # of the heart
-beats = np.flatnonzero(np.diff(np.floor(np.cumsum(65 + 6 * rate) / 60 / raw.info["sfreq"])))
+sfreq, times = raw.info["sfreq"], raw.times
+slow = rng.standard_normal(int(times[-1]) + 40)
+slow = np.convolve(slow, np.hanning(12), "same")
+rate = np.interp(times, np.arange(len(slow)) - 20, slow / slow.std())
+phase = np.cumsum(65 + 6 * rate) / 60 / sfreq
+beats = np.flatnonzero(np.diff(np.floor(phase)))
 ecg = np.zeros((1, raw.n_times))
 ecg[0, beats[:, np.newaxis] + np.arange(3)] = [2e-4, 1e-3, 2e-4]
 muscle = np.exp(rate / 2) * rng.standard_normal(raw.n_times)
-body = raw.copy().load_data()
-body._data += 0.3 * np.median(body._data.std(axis=1)) * muscle / muscle.std()
-ecg = mne.io.RawArray(ecg, mne.create_info(["ECG"], raw.info["sfreq"], "ecg"), verbose="ERROR")
-body.add_channels([ecg], force_update_info=True)
-seconds = np.arange(0, 30, 0.1)
-response = seconds**2.7 * np.exp(-seconds / 1.6)  # without its late undershoot
-drive = np.convolve(rate[::10], response)[: len(rate[::10])][:: round(10 * data.t_r)]
-heart = np.outer((drive - drive.mean()) / drive.std(), np.repeat([1.0, 0.0], 4))
-driven = np.asarray(bold) + np.std(bold, axis=0) * heart[: len(bold)]
-train, test = body.copy().crop(0, n_train * data.t_r, include_tmax=False), body.copy()
-test.crop(n_train * data.t_r)
+eeg = raw.get_data()
+eeg += 0.3 * np.median(eeg.std(axis=1)) * muscle / muscle.std()
+info = mne.create_info(["ECG"], sfreq, "ecg")
+body = mne.io.RawArray(eeg, raw.info, verbose="ERROR")
+beside = mne.io.RawArray(ecg, info, verbose="ERROR")
+body.add_channels([beside], force_update_info=True)
 
-model = CoreModel(power="linear", target_bands=False, unmix=None)
+lags = np.arange(0, 30, 1 / sfreq)  # of a cardiac response, its peak
+response = lags**2.7 * np.exp(-lags / 1.6)
+heart = fftconvolve(rate, response)[: raw.n_times]
+heart = heart[:: round(sfreq * data.t_r)][: len(bold)]
+heart = (heart - heart.mean()) / heart.std()
+driven = np.array(bold)
+driven[:, :4] += driven[:, :4].std(axis=0) * heart[:, np.newaxis]
+train, test = body.copy(), body.copy().crop(n_train * data.t_r)
+train.crop(0, n_train * data.t_r, include_tmax=False)
+
+
+def fit_beside(physiology):
+    """Fit the linear core, and what the reader names beside it."""
+    core = CoreModel(power="linear", target_bands=False, unmix=None)
+    reader = Reader(physiology=physiology)
+    translator = SambaTranslator(
+        t_r=data.t_r, model=core, reader=reader, random_state=0
+    )
+    return translator.fit(train, driven[:n_train])
+
+
+eeg_alone, with_heart = fit_beside(None), fit_beside("ecg")
 rows = {}
-for named in (None, "ecg"):
-    fitted = SambaTranslator(
-        t_r=data.t_r, model=model, reader=Reader(physiology=named), random_state=0
-    ).fit(train, driven[:n_train])
-    r = pearson(driven[n_train + 15 :], fitted.predict(test)[15:])
-    rows["EEG alone" if named is None else "with the heart"] = [r[:4].mean(), r[4:].mean()]
-pd.DataFrame(rows, index=["driven by the heart, too", "others"]).round(2)
+for name, fitted in (("no", eeg_alone), ("yes", with_heart)):
+    frames = fitted.predict(test)[15:]
+    r = pearson(driven[n_train + 15 :], frames)
+    rows[name] = {"heart, too": r[:4].mean(), "EEG": r[4:].mean()}
+table = pd.DataFrame(rows).round(2)
+table.rename_axis("driven by", axis=0).rename_axis(
+    "heart known", axis=1
+)
 
 # %%
 # What both could explain is the heart's: the share of EEG is what it adds. Below zero, predictions
 # were worse than none.
-shares = modality_contributions(fitted, test, driven[n_train:], metric="r2").targets
+measured, found = driven[n_train:], with_heart.physiology_
+split = modality_contributions(
+    with_heart, test, measured, metric="r2"
+)
 fig, axes = plt.subplots(1, 2, layout="constrained", figsize=(8, 3))
-lines = axes[0].plot(fitted.physiology_.hrf_times, fitted.physiology_.hrf[:, 0].T, color="0.7")
+lines = axes[0].plot(found.hrf_times, found.hrf[:, 0].T, color="0.7")
 for line in lines[:4]:
     line.set_color("C3")
 axes[0].set(xlabel="seconds", ylabel="response to heart rate")
-axes[0].legend([lines[0], lines[4]], ["driven by it", "others"], frameon=False)
-shares.columns = ["EEG", "heart"]
-shares.set_axis(range(1, 9)).plot.bar(
-    stacked=True, ax=axes[1], color=["C0", "C3"], rot=0, xlabel="region",
-    ylabel="share of held-out variance",
-)  # fmt: skip
-_ = axes[1].legend(frameon=False)
+axes[0].legend([lines[0], lines[4]], ["driven by it", "others"])
+shares = split.targets.set_axis(["EEG", "heart"], axis=1)
+shares.index = pd.RangeIndex(1, 9, name="region")
+shares.plot.bar(stacked=True, ax=axes[1], color=["C0", "C3"], rot=0)
+axes[1].set(ylabel="share of held-out variance")
+_ = axes[1].legend()
 
 # %%
 # `mne_samba.io.add_physiology` adds columns of a table, such as motion, to a recording;

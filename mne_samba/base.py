@@ -154,6 +154,7 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     node_names_: list[str]
     unmixing_: Bunch | Any
+    physiology_: Bunch | Any
     y_mean_: np.ndarray
     y_scale_: np.ndarray
 

@@ -20,7 +20,6 @@ from .data.power import BandPower, PowerScaler, TableRows, full_history
 from .data.recordings import Layout, Recordings
 from .model_file import write_estimator
 from .models.missing_channels import MissingChannels, inferred, with_unseen
-from .models.physiology import PhysiologyResponses
 from .models.unmix_choice import UnmixingChoice, choose_unmixing
 from .models.warm_start import filter_of
 from .reader import HasReader, Reader
@@ -28,6 +27,7 @@ from .unmixing import SpatialFilter
 
 if TYPE_CHECKING:
     from .models.chunk_power import ChunkPower
+    from .models.physiology import PhysiologyResponses
     from .models.trainer import Trainer
 
 
@@ -45,8 +45,9 @@ class FittedInput:
     @staticmethod
     def _late_types() -> dict[str, type]:
         from .models.chunk_power import ChunkPower  # loads torch
+        from .models.physiology import PhysiologyResponses
 
-        return {"ChunkPower": ChunkPower}
+        return {"ChunkPower": ChunkPower, "PhysiologyResponses": PhysiologyResponses}
 
     def _sizes(self) -> dict[str, int]:
         # Models see nodes: channels, or the components that a filter makes of them.
@@ -187,6 +188,8 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         )  # fmt: skip
         physiology = None
         if reader.physiology is not None:
+            from .models.physiology import PhysiologyResponses
+
             physiology = PhysiologyResponses.fit(rec, data, reader)
             beside = physiology.frames(rec, data.on)
             data = data.with_bold(lambda bold: [y - f for y, f in zip(bold, beside, strict=True)])

@@ -111,7 +111,10 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["phone.css"]
 # Pages without subpages need no navigation of their own section.
-_PLAIN = ("index", "install", "data", "choosing", "evaluation", "glossary", "paper", "coming_from")
+_PLAIN = (
+    "index", "install", "data", "choosing", "evaluation", "glossary", "paper", "coming_from",
+    "peers", "sharing",
+)  # fmt: skip
 html_sidebars = {page: [] for page in (*_PLAIN, "troubleshooting", "changes/log")}
 # scikit-learn writes these methods; their text points into its own user guide.
 _ROUTING = ("get_metadata_routing", "set_output")

@@ -10,6 +10,7 @@ __all__ = [
     "InverseTranslator",
     "LatentTranslator",
     "LearnableHRF",
+    "NeuroBOLTModel",
     "PaperModel",
     "Reader",
     "SambaClassifier",
@@ -32,8 +33,10 @@ __all__ = [
     "inverse",
     "io",
     "latents",
+    "make_model_card",
     "make_windows",
     "metrics",
+    "model_card",
     "model_selection",
     "models",
     "nn",
@@ -62,6 +65,7 @@ from . import (
     io,
     latents,
     metrics,
+    model_card,
     model_selection,
     models,
     nn,
@@ -80,11 +84,13 @@ from ._version import __version__
 from .classifier import SambaClassifier
 from .inverse import InverseTranslator
 from .latents import LatentTranslator
+from .model_card import make_model_card
 from .models import (
     CoreModel,
     InverseCoreModel,
     InversePaperModel,
     InverseSambaModel,
+    NeuroBOLTModel,
     PaperModel,
     SambaModel,
     Trainer,

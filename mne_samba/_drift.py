@@ -4,6 +4,7 @@ Time comes before targets, ``(n_frames, n_targets)``; rows of NaN are scrubbed f
 """
 
 import numpy as np
+from scipy.signal import butter, sosfiltfilt
 
 
 def cosine_drift(n_frames: int, t_r: float, high_pass: float = 1 / 128) -> np.ndarray:
@@ -216,3 +217,20 @@ def project_out(
         rounding = 1e3 * np.finfo(float).eps * np.abs(part).max(axis=0)
         y[:, columns] = np.where(np.abs(left) <= rounding, 0.0, left)
     return y
+
+
+def low_passed(values: np.ndarray, t_r: float, lowpass: float, order: int = 5) -> np.ndarray:
+    """Low-pass time courses (n_frames, n_targets) both ways (Butterworth), and remove their mean.
+
+    Rows of NaN are bridged and come back; a cut-off that frames cannot show filters nothing.
+    """
+    out, rows = np.full(values.shape, np.nan), np.flatnonzero(np.isfinite(values).all(axis=1))
+    if not len(rows):
+        return out
+    place = np.arange(rows[0], rows[-1] + 1)
+    whole = np.stack([np.interp(place, rows, column) for column in values[rows].T], axis=1)
+    if lowpass * t_r < 0.5:
+        sos = butter(order, lowpass, fs=1.0 / t_r, output="sos")
+        whole = sosfiltfilt(sos, whole, axis=0, padlen=min(3 * (order + 1), len(whole) - 1))
+    out[rows] = whole[rows - rows[0]]
+    return out - out[rows].mean(axis=0)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -14,6 +17,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks import check_option, check_t_r, check_t_rs
+from ._hub import MODEL, download, upload
 from ._scoring import MeanScore, score_frames, score_rows
 from .data.paired import BoldScale, Paired
 from .data.power import BandPower, PowerScaler, TableRows, full_history
@@ -27,6 +31,7 @@ from .unmixing import SpatialFilter
 
 if TYPE_CHECKING:
     from .models.chunk_power import ChunkPower
+    from .models.chunk_voltage import ChunkVoltage
     from .models.physiology import PhysiologyResponses
     from .models.trainer import Trainer
 
@@ -36,7 +41,7 @@ class FittedInput:
     """What a fit learnt about its input: how it is read, measured and brought back to its unit."""
 
     layout: Layout  # channels, regions and frames
-    features: BandPower | ChunkPower | TableRows
+    features: BandPower | ChunkPower | ChunkVoltage | TableRows
     scale: BoldScale
     unmixing: UnmixingChoice | None = None  # None where nothing was to choose
     missing: MissingChannels | None = None  # None where channels are not to be inferred
@@ -44,10 +49,12 @@ class FittedInput:
 
     @staticmethod
     def _late_types() -> dict[str, type]:
-        from .models.chunk_power import ChunkPower  # loads torch
+        from .models.chunk_power import ChunkPower  # load torch
+        from .models.chunk_voltage import ChunkVoltage
         from .models.physiology import PhysiologyResponses
 
-        return {"ChunkPower": ChunkPower, "PhysiologyResponses": PhysiologyResponses}
+        kinds = ChunkPower, ChunkVoltage, PhysiologyResponses
+        return {kind.__name__: kind for kind in kinds}
 
     def _sizes(self) -> dict[str, int]:
         # Models see nodes: channels, or the components that a filter makes of them.
@@ -361,6 +368,89 @@ class InFiles:
         write_estimator(self, path, overwrite)
 
 
+class OnHub(InFiles):
+    """An estimator that can be shared on the Hugging Face hub, as the file that it is kept in."""
+
+    def push_to_hub(
+        self, repo: str, card: str, *, private: bool = True, token: str | None = None,
+        message: str = "Add a model",
+    ) -> str:  # fmt: skip
+        """Share on the Hugging Face hub, or another one that ``HF_ENDPOINT`` names.
+
+        Parameters
+        ----------
+        repo : str
+            Repository, "owner/name"; made where there is none.
+        card : str
+            What to know of it, see `mne_samba.make_model_card`: the page that people see.
+        private : bool
+            Whether a repository that is made is for its owner alone.
+        token : str | None
+            Of the hub; None takes that of ``hf auth login``.
+        message : str
+            Of the commit.
+
+        Returns
+        -------
+        revision : str
+            Hash of the commit, by which ``from_hub`` gets the model.
+
+        Raises
+        ------
+        ImportError
+            Without huggingface_hub (extra ``hub``).
+        ValueError
+            If the card has no score.
+        """
+        check_is_fitted(self)
+        if not isinstance(card, str) or "## Score" not in card:
+            raise ValueError(
+                "A model is shared with its honest score: card must be what "
+                f"mne_samba.make_model_card(model, result) gives, got {card!r:.60}."
+            )
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / MODEL
+            self.save(path)
+            return upload(repo, path, card, private=private, token=token, message=message)
+
+    @classmethod
+    def from_hub(cls, repo: str, revision: str, *, token: str | None = None) -> Self:
+        """Get a model from the Hugging Face hub. No code of the repository is run.
+
+        Parameters
+        ----------
+        repo : str
+            Repository, "owner/name".
+        revision : str
+            Hash of a commit, all 40 digits: the model stays the one that was looked at.
+        token : str | None
+            Of the hub, for private repositories.
+
+        Returns
+        -------
+        estimator : object
+            Fitted.
+
+        Raises
+        ------
+        ImportError
+            Without huggingface_hub (extra ``hub``).
+        ValueError
+            If the revision is no hash of a commit, or the file no model.
+        TypeError
+            If it is another estimator's.
+        """
+        # Which classes a file may name is known above.
+        read = import_module(f"{__package__}.saving").read_samba
+        found = read(download(repo, revision, token))
+        if not isinstance(found, cls):
+            raise TypeError(
+                f"{repo} holds a {type(found).__name__}, not a {cls.__name__}: "
+                f"{type(found).__name__}.from_hub gets it."
+            )
+        return found
+
+
 class NamedColumns(TransformerMixin):
     """A transformer whose columns have names, which ``_columns()`` gives."""
 
@@ -405,7 +495,7 @@ class SignalTransformer(InFiles, NamedColumns):
         return self
 
 
-class Translator(InFiles, NamedColumns):
+class Translator(OnHub, NamedColumns):
     """What all translators share: names of latents, and files."""
 
 
@@ -462,7 +552,9 @@ class Assembled(Translator):
     def _trainer(self) -> Trainer:
         from .models import Trainer
 
-        return Trainer() if self.trainer is None else self.trainer
+        if self.trainer is not None:
+            return self.trainer
+        return getattr(self._model(), "published_trainer", Trainer)()
 
     @property
     def assembly(self) -> Assembly:

@@ -119,7 +119,8 @@ def add_to_report(
     if note is None and truth is not None:
         note = "SIMULATED data: the truth is known, and drawn where it can be."
     is_result = _is_result(obj)
-    if not is_result and not any(hasattr(obj, name) for name in ("hrf_", "band_attention_")):
+    drawn = ("hrf_", "band_attention_", "history_")
+    if not is_result and not any(hasattr(obj, name) for name in drawn):
         raise TypeError(
             "obj must be a result of mne_samba.evaluation.evaluate or a fitted SambaTranslator, "
             f"LearnableHRF or WaveletBandAttention, got {type(obj).__name__} (is it fitted?)."

@@ -61,6 +61,7 @@ def _classes() -> dict[str, type]:
     return classes_of(
         SambaTranslator, InverseTranslator, LatentTranslator, Unmixing, SourceParcels, Reader,
         models.Trainer, models.SambaModel, models.CoreModel, models.PaperModel,
+        models.NeuroBOLTModel,
         models.InverseSambaModel, models.InverseCoreModel, models.InversePaperModel,
         wavelets.Shannon, wavelets.Morlet, wavelets.Discrete, wavelets.Precomputed,
     )  # fmt: skip

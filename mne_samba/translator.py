@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
     from .core import Core
     from .models.chunk_power import ChunkPower
+    from .models.chunk_voltage import ChunkVoltage
     from .models.graphs import Graphs
+    from .models.neurobolt import FittedNeuroBOLT, NeuroBOLTModel
     from .models.paper import FittedPaper, PaperModel
     from .models.samba_fit import FittedSamba
     from .models.trainer import Trainer
@@ -50,15 +52,17 @@ class ForwardState:
     _own_dims = ("*",)  # two ways in one file may differ in all
 
     inputs: FittedInput
-    fitted: FittedSamba | FittedPaper
+    fitted: FittedSamba | FittedPaper | FittedNeuroBOLT
     provenance: list[dict]  # of BOLD
 
     @staticmethod
     def _late_types() -> dict[str, type]:
-        from .models.paper import FittedPaper  # load torch
+        from .models.neurobolt import FittedNeuroBOLT  # load torch
+        from .models.paper import FittedPaper
         from .models.samba_fit import FittedSamba
 
-        return {"FittedPaper": FittedPaper, "FittedSamba": FittedSamba}
+        kinds = FittedNeuroBOLT, FittedPaper, FittedSamba
+        return {kind.__name__: kind for kind in kinds}
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class NetworkInput:
 
     module: nn.Module  # from power (n_windows, n_channels, n_features, n_bins) to frames
     powers: list[np.ndarray]  # standardised, (n_channels, n_features, n_bins) by segment
-    features: BandPower | ChunkPower
+    features: BandPower | ChunkPower | ChunkVoltage
     n_frames: int  # of a training window
 
     @classmethod
@@ -97,15 +101,16 @@ class SambaTranslator(Assembled, BoldPredictor):
         though they differ. None takes them from the windows' metadata, from the spacing of the
         scanner's triggers (``reader__volume_event``), or from BOLD (DataFrames with
         ``attrs["t_r"]``): recordings that carry theirs can be split by a cross-validation.
-    model : "samba" | "core" | "paper" | SambaModel | CoreModel | PaperModel
-        What is fitted: the default above, its linear core alone, or the published network; an
-        object brings parameters of its own.
+    model : "samba" | "core" | "paper" | "neurobolt" | object
+        What is fitted: the default above (`SambaModel`), its linear core alone (`CoreModel`), the
+        published network (`PaperModel`), or a peer's (`NeuroBOLTModel`, which publishes neither
+        bands nor responses nor maps); an object brings parameters of its own.
     reader : Reader | None
         How recordings are read: channels, frame times, drift; None takes the defaults of
         `mne_samba.Reader`.
     trainer : Trainer | None
         How networks are trained, and what is held out inside ``fit``; None takes the defaults of
-        `mne_samba.Trainer`.
+        `mne_samba.Trainer`, or the published ones of the model where it has them ("neurobolt").
     warm_start : bool
         Start from the fitted model, to adapt it to a new person with the same channels, bands and
         regions.
@@ -223,13 +228,19 @@ class SambaTranslator(Assembled, BoldPredictor):
     n_parameters_: int
 
     _several_t_r = True
-    _MODELS = {"samba": "SambaModel", "core": "CoreModel", "paper": "PaperModel"}  # noqa: RUF012
+    _MODELS = {  # noqa: RUF012
+        "samba": "SambaModel", "core": "CoreModel", "paper": "PaperModel",
+        "neurobolt": "NeuroBOLTModel",
+    }  # fmt: skip
 
     def __init__(
         self,
         *,
         t_r: float | Sequence[float] | None = None,
-        model: Literal["samba", "core", "paper"] | CoreModel | PaperModel = "samba",
+        model: Literal["samba", "core", "paper", "neurobolt"]
+        | CoreModel
+        | PaperModel
+        | NeuroBOLTModel = "samba",
         reader: Reader | None = None,
         trainer: Trainer | None = None,
         warm_start: bool = False,

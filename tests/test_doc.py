@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 import textwrap
 import tomllib
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mne_samba import SambaTranslator, make_windows
+from mne_samba import SambaTranslator, base, make_windows
 from mne_samba.datasets import simulate_paired
 from mne_samba.windows import frame_times
 
@@ -140,6 +141,31 @@ def test_code_of_the_page_about_evaluation_runs(monkeypatch):
     summary = names["result"].summary()
     assert {"SambaTranslator", "ridge_canonical", "null: circular_shift"} <= set(summary.index)
     assert names["found"].verdict.startswith("Electrophysiology adds to confounds and time")
+
+
+def test_code_of_the_page_about_peers_runs():
+    names = run("peers.rst")
+    names["SambaTranslator"](model=names["small"])._check_params()
+
+
+@pytest.mark.slow
+def test_code_of_the_page_about_sharing_runs(monkeypatch, tmp_path):
+    # tests/test_hub.py talks to a hub.
+    def upload(repo, path, card, **options):
+        shutil.copy(path, tmp_path / "model.samba")
+        return "a" * 40
+
+    monkeypatch.setattr(base, "upload", upload)
+    monkeypatch.setattr(base, "download", lambda *_: tmp_path / "model.samba")
+    monkeypatch.setitem(SambaTranslator._MODELS, "samba", "CoreModel")
+    people = simulate_paired(
+        2, 200.0, sfreq=100.0, n_sources=4, n_targets=2, level="source", random_state=0
+    )
+    given = {"raws": people.raws, "bolds": people.bolds, "subjects": people.subjects}
+    names = run("sharing.rst", **given)
+    again = names["again"].predict(people.raws[0])
+    np.testing.assert_array_equal(again, names["translator"].predict(people.raws[0]))
+    assert "people left out, 2 people" in names["card"]
 
 
 def test_layers_are_those_that_the_linter_enforces():

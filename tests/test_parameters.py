@@ -22,6 +22,7 @@ from mne_samba import (
     InverseTranslator,
     LatentTranslator,
     LearnableHRF,
+    NeuroBOLTModel,
     PaperModel,
     Reader,
     SambaClassifier,
@@ -44,6 +45,8 @@ QUICK = {"max_epochs": 2, "window": 40.0, "gap": 4.0, "device": "cpu"}
 SMALL = {
     "power": "linear", "hrf": "canonical", "map_prior": "gaussian", "target_bands": False,
     "n_hidden": 4, "corrections": "always", "graph": "knn",
+    "depth": 1, "n_embed": 25, "n_heads": 1, "spectrum_depth": 1, "n_spectrum_heads": 1,
+    "window": 4,
 }  # fmt: skip
 
 
@@ -124,6 +127,10 @@ MODELS = {
     PaperModel: {
         **HRF, "band_attention": False, "graph": "dense", "n_neighbors": 1,
         "recurrent": "gru", "n_hidden": 8,
+    },
+    NeuroBOLTModel: {
+        "depth": 2, "n_embed": 50, "n_heads": 5, "spectrum_depth": 2, "n_spectrum_heads": 5,
+        "window": 8, "lowpass": 0.1,
     },
     InverseCoreModel: CORE,
     InverseSambaModel: {**CORE, "n_neighbors": 1, "corrections": "auto"},

@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mne_samba import CoreModel, LearnableHRF, PaperModel, Reader, SambaTranslator, Trainer
+from mne_samba import (
+    CoreModel,
+    LearnableHRF,
+    NeuroBOLTModel,
+    PaperModel,
+    Reader,
+    SambaTranslator,
+    Trainer,
+)
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 from mne_samba.report import add_to_report, response_table
@@ -130,6 +138,17 @@ def test_the_published_network_in_a_report(report, people, tmp_path):
     assert "of channels, as the published network has them" in text
     assert "Band attention" in text and "Band weights" not in text
     assert people.source_names[0] in text
+
+
+def test_a_network_without_responses_in_a_report(report, people, tmp_path):
+    model = NeuroBOLTModel(
+        depth=1, n_embed=25, n_heads=1, spectrum_depth=1, n_spectrum_heads=1, window=4
+    )  # fmt: skip
+    trainer = Trainer(max_epochs=1, batch_size=64, gap=4.0, device="cpu")
+    model = SambaTranslator(t_r=2.0, model=model, trainer=trainer, random_state=0)
+    text = _page(add_to_report(report, model.fit(people.raws, people.bolds)), tmp_path)
+    assert "The published network" in text and "Training" in text
+    assert "Band attention" not in text and "Haemodynamic responses" not in text
 
 
 def test_a_response_that_was_not_learnt_is_not_drawn(report, people, tmp_path):

@@ -1,4 +1,4 @@
-"""Command line: ``python -m mne_samba demo``, ``bids``, ``stream`` and ``sys-info``."""
+"""Command line: ``python -m mne_samba demo``, ``bids``, ``bench``, ``stream`` and ``sys-info``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
-from ._bids_options import add_bids, seed
+from ._bids_options import add_bench, add_bids, seed
 from ._stream import add_stream
 
 __all__ = ["main"]
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--quick", action="store_true", help="small data, for a look in seconds")
     demo.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_bids(commands)
+    add_bench(commands)
     add_stream(commands)
     commands.add_parser(
         "sys-info",
@@ -66,11 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if args.command == "stream":
         return args.run(args)
-    if args.command == "bids":
+    if args.command in ("bids", "bench"):
+        from ._bench import run_bench
         from ._bids import run_bids
 
         try:
-            return run_bids(args)
+            return run_bids(args) if args.command == "bids" else run_bench(args)
         except KeyboardInterrupt:
             print("mne_samba: interrupted; run again to go on", file=sys.stderr)
             return 130

@@ -49,13 +49,18 @@ _CONTEXT = 30.0
 
 def run_bids(args) -> int:
     """Run the command: 0 on success, 1 where something failed."""
+    return quietly(args, lambda: Run(args).run())
+
+
+def quietly(args, work: Callable) -> int:
+    """Do some work for the command line: on one thread, without windows, errors in one line."""
     backend, threads = mpl.get_backend(), torch.get_num_threads()
     mpl.use("Agg")
     torch.set_num_threads(1)
     try:
         # One thread: results must not depend on how many there are.
         with mne.use_log_level("ERROR" if args.quiet else "WARNING"), threadpool_limits(1):
-            return _Run(args).run()
+            return work()
     except Exception as error:  # one line for users; --debug shows where it came from
         return _fail(error, args.debug)
     finally:
@@ -72,7 +77,7 @@ def _fail(error: Exception, debug: bool, who: str = "") -> int:
     return 1
 
 
-class _Run:
+class Run:
     """One call of the command."""
 
     def __init__(self, args):
@@ -83,11 +88,7 @@ class _Run:
 
     def run(self) -> int:
         """Do what was asked, person by person."""
-        if not self.root.is_dir():
-            raise FileNotFoundError(f"BIDS_DIR is no folder: {self.root}")
-        if not check_fetched(Path(self.args.atlas)).is_file():
-            raise FileNotFoundError(f"No atlas image {self.args.atlas}.")
-        subjects = self._subjects()
+        subjects = self.subjects()
         self.out.mkdir(parents=True, exist_ok=True)
         clear_stale(self.out)
         write_description(self.out, self.root)
@@ -106,7 +107,12 @@ class _Run:
                 code = _fail(error, self.args.debug, f"sub-{subject}: ")
         return code
 
-    def _subjects(self) -> list[str]:
+    def subjects(self) -> list[str]:
+        """Names of the people that are wanted, once there is a folder and an atlas."""
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"BIDS_DIR is no folder: {self.root}")
+        if not check_fetched(Path(self.args.atlas)).is_file():
+            raise FileNotFoundError(f"No atlas image {self.args.atlas}.")
         there = subjects_of(self.root)
         wanted = self.args.participant_label
         if wanted is None:
@@ -230,17 +236,24 @@ class _Run:
             return 0
         if len(subjects) < 2:
             raise ValueError(f"group needs at least two people, got {subjects}.")
-        start, pairs = time.perf_counter(), []
-        code = self._each(subjects, lambda subject: pairs.extend(self._read(subject)))
-        people = [f"sub-{p.subject}" for p in pairs]
-        if len(set(people)) < 2:
-            raise ValueError("group: fewer than two people can be read.")
-        pairs, folds = self._common(pairs), self.args.folds
+        start = time.perf_counter()
+        pairs, people, code = self.pairs_of(subjects, 2)
+        folds = self.args.folds
         splitter = GroupKFold(min(folds, len(set(people)))) if folds else None
         self.say(f"{head}: {len(pairs)} run(s), {sum(len(p.bold) for p in pairs)} frames")
         X, y = [p.raw for p in pairs], [p.bold for p in pairs]
         self._results(folder, pairs, X, y, people, splitter, head, start)
         return code
+
+    def pairs_of(self, subjects: list[str], at_least: int) -> tuple[list, list[str], int]:
+        """Read runs at one rate; whose they are, and 1 where somebody cannot be read."""
+        pairs = []
+        code = self._each(subjects, lambda subject: pairs.extend(self._read(subject)))
+        people = [f"sub-{p.subject}" for p in pairs]
+        if len(set(people)) < at_least:
+            few = {1: "nobody", 2: "fewer than two people"}[at_least]
+            raise ValueError(f"{self.args.command}: {few} can be read.")
+        return self._common(pairs), people, code
 
     def _results(self, folder, pairs, X, y, groups, splitter, head, start) -> None:
         args, names = self.args, list(pairs[0].bold.columns)

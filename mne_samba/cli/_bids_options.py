@@ -64,9 +64,33 @@ def add_bids(commands) -> None:
     parser.add_argument("bids_dir", type=Path, help="BIDS folder")
     parser.add_argument("out_dir", type=Path, help="folder for results, a BIDS derivative")
     parser.add_argument("level", choices=("participant", "group"), help="what to analyse")
-    parser.add_argument("--task", required=True, help="name of the task")
+    add_reading(parser, required=True)
     parser.add_argument(
-        "--atlas", required=True, metavar="IMAGE", help="label image; names in a .tsv beside it"
+        "--direction", choices=("ele_to_hemo", "hemo_to_ele", "both"), default="ele_to_hemo",
+        help="what to translate into what (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--folds", type=_count,
+        help="blocks of time (default: 5, fewer where runs are short), or of people (default: one "
+        "person each)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--window", type=_positive, help="seconds (default: 60, less where runs are short)"
+    )
+    parser.add_argument(
+        "--corrections", choices=("auto", "always", "never"), default="auto",
+        help="graph attention and recurrence (default: %(default)s)",
+    )  # fmt: skip
+    add_running(parser)
+    parser.add_argument("--overwrite", action="store_true", help="compute again what is there")
+    parser.add_argument("--no-report", action="store_true", help="no HTML reports, which take time")
+
+
+def add_reading(parser, required: bool) -> None:
+    """Add what is read of a BIDS folder, and how."""
+    parser.add_argument("--task", required=required, help="name of the task")
+    parser.add_argument(
+        "--atlas", required=required, metavar="IMAGE", help="label image; names in a .tsv beside it"
     )
     parser.add_argument(
         "--participant-label",
@@ -87,10 +111,6 @@ def add_bids(commands) -> None:
     parser.add_argument(
         "--confounds", nargs="*", default=["motion", "high_pass", "wm_csf", "scrub"],
         metavar="NAME", help="strategy of nilearn's load_confounds (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--direction", choices=("ele_to_hemo", "hemo_to_ele", "both"), default="ele_to_hemo",
-        help="what to translate into what (default: %(default)s)",
     )  # fmt: skip
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
@@ -117,25 +137,50 @@ def add_bids(commands) -> None:
         "--channels", choices=("match", "interpolate", "error"), default="match",
         help="where people differ in their channels (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--folds", type=_count,
-        help="blocks of time (default: 5, fewer where runs are short), or of people (default: one "
-        "person each)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--window", type=_positive, help="seconds (default: 60, less where runs are short)"
-    )
-    parser.add_argument(
-        "--corrections", choices=("auto", "always", "never"), default="auto",
-        help="graph attention and recurrence (default: %(default)s)",
-    )  # fmt: skip
+
+
+def add_running(parser) -> None:
+    """Add how much is computed, and what is said."""
     parser.add_argument("--n-shifts", type=_count, default=199, help="shifts of the null")
     parser.add_argument("--n-jobs", type=int, default=1, help="fits at a time")
     parser.add_argument("--seed", type=seed, default=0, help="seed (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="compute again what is there")
-    parser.add_argument("--no-report", action="store_true", help="no HTML reports, which take time")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
+
+
+def add_bench(commands) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "bench",
+        help="the same models under honest and published protocols, and what the latter add",
+        description=(
+            "Score models, ridges and time alone on the same data under several protocols. Writes "
+            "bench.csv (scores, nulls, p values), inflation.csv (what each protocol adds to "
+            "contiguous blocks) and inflation.png."
+        ),
+    )
+    parser.add_argument(
+        "bids_dir", metavar="DATA",
+        help="BIDS folder, which needs --task and --atlas, or eeg_fmri_sleep: a real recording of "
+        "15 people that ships along",
+    )  # fmt: skip
+    parser.add_argument(
+        "--protocol", nargs="+", metavar="NAME",
+        choices=("blocked", "people", "neurobolt", "interleaved"),
+        help="blocked, people, neurobolt, interleaved (default: the first three)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", nargs="+", metavar="NAME", default=["core"],
+        choices=("core", "samba", "paper", "neurobolt"),
+        help="core, samba, paper, neurobolt (default: core); of band power core and samba alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", dest="out_dir", type=Path, default=Path("bench_output"), metavar="DIR",
+        help="folder for tables and figure (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--window", type=_positive, help="seconds (default: ten frames)")
+    add_reading(parser, required=False)
+    add_running(parser)
 
 
 def result_options(args) -> dict:

@@ -10,6 +10,7 @@ from .attribution import (
     shapley_values,
     smooth_grad,
 )
+from .bench import BenchResult, bench
 from .explain import attribute
 from .learning_curve import LearningCurve, learning_curve_minutes
 from .modalities import modality_contributions
@@ -34,12 +35,14 @@ from .uncertainty import (
 from .unique import UniqueVariance, unique_variance
 
 __all__ = [
+    "BenchResult",
     "ConformalRegressor",
     "EvaluationResult",
     "LeakageWarning",
     "LearningCurve",
     "UniqueVariance",
     "attribute",
+    "bench",
     "channel_group_contributions",
     "circular_shift_null",
     "cka",

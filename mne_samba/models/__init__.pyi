@@ -5,6 +5,7 @@ __all__ = [
     "InverseCoreModel",
     "InversePaperModel",
     "InverseSambaModel",
+    "NeuroBOLTModel",
     "PaperModel",
     "SambaModel",
     "Trainer",
@@ -12,6 +13,7 @@ __all__ = [
 
 from .inverse import InverseCoreModel, InverseSambaModel
 from .inverse_paper import InversePaperModel
+from .neurobolt import NeuroBOLTModel
 from .paper import PaperModel
 from .samba import CoreModel, SambaModel
 from .trainer import Trainer

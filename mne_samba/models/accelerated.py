@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from mne.utils import logger
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.utils import to_tensor
 
 # A processor computes products in bfloat16 more slowly than in float32.
@@ -91,6 +92,30 @@ class AcceleratedNet(NeuralNet):
     def __getstate__(self):
         # Compiled code belongs to its process.
         return {**super().__getstate__(), "forward_": None}
+
+
+class WarmUpCosine(Callback):
+    """Learning rates that rise for a share of all epochs, then fall along a cosine to the floor.
+
+    They follow from the number of the epoch alone: a training that is taken up again goes on.
+    """
+
+    _FLOOR = 1e-6
+
+    def __init__(self, share: float):
+        self.share = share
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Set the rates of the epoch that begins, in the proportions of their groups."""
+        epoch, n_rising = len(net.history) - 1, round(self.share * net.max_epochs)
+        if epoch < n_rising:
+            factor = (epoch + 1) / n_rising
+        else:
+            done = (epoch - n_rising) / max(1, net.max_epochs - n_rising)
+            floor = min(1.0, self._FLOOR / net.lr)
+            factor = floor + (1 - floor) * (1 + math.cos(math.pi * done)) / 2
+        for group in net.optimizer_.param_groups:
+            group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
 
 def _as(output, dtype: torch.dtype):

@@ -87,44 +87,63 @@ class ChunkPower:
 
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
         """Power of coefficients (n_channels, n_features, n_chunks) of all segments."""
-        memory, out = check_memory(memory), []
-        for segment in rec.segments:
-            compute = partial(self._of_segment, segment, rec.sfreq, rec.ch_names)
-            key = None if memory is None else power_key(segment, rec.sfreq, self)
-            out.append(compute() if memory is None else kept(memory, key, compute))
-        return out
+        return measured_segments(self, rec, memory)
 
     def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
         """Power (n_channels, n_features, n_chunks) of one segment."""
-        n_samples, n_chunks = self.n_samples, self.grid.n_bins(segment.n_frames)
-        width = segment.frame_step * sfreq
-        edges = segment.bin_edges(1, self.grid.n_lags, n_chunks, sfreq)
-        ratio = Fraction(n_samples / width).limit_denominator(1000)
-        read = clean_reader(segment, sfreq)
-        out = np.full((len(ch_names), n_chunks, sum(level_sizes(n_samples))), np.nan, np.float32)
-        # Half a sample of missing history is a matter of rounding.
-        missing = int(np.sum(edges[:-1] < -0.5))
-        for first in range(missing, n_chunks, _BLOCK):
-            begin = edges[first : min(first + _BLOCK, n_chunks)]
-            low = max(0, int(begin[0]) - _MARGIN)
-            stop = min(segment.n_times, int(np.ceil(begin[-1] + width)) + _MARGIN)
-            data = np.asarray(read(low, stop), dtype=np.float64)
-            broken = np.flatnonzero(~np.isfinite(data).all(axis=1))
-            if len(broken):
-                raise ValueError(
-                    "X contains NaN or infinite values in channels "
-                    f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
-                    "as BAD in a Raw."
-                )
-            if ratio != 1:
-                up, down = ratio.numerator, ratio.denominator
-                data = resample_poly(data, up, down, axis=1, padtype="line")
-            # Chunks start at the nearest sample: power does not know a few milliseconds.
-            at = np.round((begin - low) * float(ratio)).astype(int)[:, None] + np.arange(n_samples)
-            chunks = data[:, np.clip(at, 0, data.shape[1] - 1)]
-            out[:, first : first + len(begin)] = chunk_power(torch.as_tensor(chunks)).numpy()
-        out[:, segment.in_bad(edges, sfreq)] = np.nan
-        return out.transpose(0, 2, 1)
+
+        def power(chunks):
+            return chunk_power(torch.as_tensor(chunks)).numpy()
+
+        return measured_chunks(segment, sfreq, self.n_samples, self.grid, ch_names, power)
+
+
+def measured_chunks(
+    segment: Segment, sfreq: float, n_samples: int, grid: LowRateGrid, ch_names, of
+) -> np.ndarray:
+    """Measure the signal between frames: (n_channels, n_features, n_chunks).
+
+    ``of`` turns chunks (n_channels, n_some, n_samples), the signal brought to so many samples per
+    frame, into features (n_channels, n_some, n_features). NaN where there is no signal.
+    """
+    n_chunks, width = grid.n_bins(segment.n_frames), segment.frame_step * sfreq
+    edges = segment.bin_edges(1, grid.n_lags, n_chunks, sfreq)
+    ratio = Fraction(n_samples / width).limit_denominator(1000)
+    read = clean_reader(segment, sfreq)
+    n_features = of(np.zeros((1, 1, n_samples))).shape[-1]
+    out = np.full((len(ch_names), n_chunks, n_features), np.nan, np.float32)
+    # Half a sample of missing history is a matter of rounding.
+    missing = int(np.sum(edges[:-1] < -0.5))
+    for first in range(missing, n_chunks, _BLOCK):
+        begin = edges[first : min(first + _BLOCK, n_chunks)]
+        low = max(0, int(begin[0]) - _MARGIN)
+        stop = min(segment.n_times, int(np.ceil(begin[-1] + width)) + _MARGIN)
+        data = np.asarray(read(low, stop), dtype=np.float64)
+        broken = np.flatnonzero(~np.isfinite(data).all(axis=1))
+        if len(broken):
+            raise ValueError(
+                "X contains NaN or infinite values in channels "
+                f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
+                "as BAD in a Raw."
+            )
+        if ratio != 1:
+            up, down = ratio.numerator, ratio.denominator
+            data = resample_poly(data, up, down, axis=1, padtype="line")
+        # Chunks start at the nearest sample: networks do not know a few milliseconds.
+        at = np.round((begin - low) * float(ratio)).astype(int)[:, None] + np.arange(n_samples)
+        out[:, first : first + len(begin)] = of(data[:, np.clip(at, 0, data.shape[1] - 1)])
+    out[:, segment.in_bad(edges, sfreq)] = np.nan
+    return out.transpose(0, 2, 1)
+
+
+def measured_segments(measure, rec: Recordings, memory) -> list[np.ndarray]:
+    """Measure all segments by ``measure._of_segment``, each but once where there is a memory."""
+    memory, out = check_memory(memory), []
+    for segment in rec.segments:
+        compute = partial(measure._of_segment, segment, rec.sfreq, rec.ch_names)
+        key = None if memory is None else power_key(segment, rec.sfreq, measure)
+        out.append(compute() if memory is None else kept(memory, key, compute))
+    return out
 
 
 def samples_of(n_features: int) -> int:

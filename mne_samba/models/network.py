@@ -18,6 +18,7 @@ NETWORKS = {
     "InverseNet": "inverse",
     "InversePaperNet": "inverse_paper",
     "LatentSpace": "contrastive",
+    "NeuroBOLTNet": "neurobolt",
     "PaperNet": "paper",
     "SambaNet": "samba",
 }

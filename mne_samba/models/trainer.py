@@ -171,17 +171,23 @@ class Trainer(BaseEstimator):
 
     def build(
         self, module: torch.nn.Module, *, criterion: type, weight_decay: float, max_epochs: int,
-        valid: Dataset | None = None, groups: dict[str, float] | None = None, **given,
+        valid: Dataset | None = None, groups: dict[str, float] | None = None, warm_up: float = 0.0,
+        **given,
     ) -> AcceleratedNet:  # fmt: skip
-        """Net around a network that has its start values."""
+        """Net around a network that has its start values.
+
+        With ``warm_up``, the learning rate rises for this share of all epochs, then falls.
+        """
         # Loading skorch takes longer than many a fit that trains nothing.
         from skorch.callbacks import EarlyStopping, GradientNormClipping
         from skorch.helper import predefined_split
         from skorch.utils import noop
 
-        from .accelerated import AcceleratedNet
+        from .accelerated import AcceleratedNet, WarmUpCosine
 
         callbacks = [("clip", GradientNormClipping(1.0))]
+        if warm_up:
+            callbacks.append(("rate", WarmUpCosine(warm_up)))
         if valid is not None:
             stop = EarlyStopping(patience=self.patience, load_best=True, sink=noop)
             callbacks.append(("early_stopping", stop))

@@ -14,6 +14,7 @@ from ..data.recordings import Layout, Recordings
 _MODELS = {
     "FittedSamba": "SambaModel or CoreModel",
     "FittedPaper": "PaperModel",
+    "FittedNeuroBOLT": "NeuroBOLTModel",
     "FittedInverse": "InverseSambaModel or InverseCoreModel",
     "FittedInversePaper": "InversePaperModel",
 }

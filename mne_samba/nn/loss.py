@@ -1,4 +1,4 @@
-"""The loss of SAMBA: one minus the cosine over time, per target, centred per recording."""
+"""Losses over frames: one minus the cosine over time, of SAMBA, and squared errors."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ class CenteredCosineLoss(nn.Module):
         # The root's gradient is infinite at zero: a target without variance has no say.
         cosine = torch.where(norm > 0, dot / norm.clamp_min(1e-24).sqrt(), torch.zeros_like(dot))
         return 1.0 - cosine.mean()
+
+
+class FrameSquaredLoss(nn.Module):
+    """Mean squared error of the frames that were measured."""
+
+    def forward(self, pred: torch.Tensor, target: dict) -> torch.Tensor:
+        """Loss of a batch of frames (n_windows, n_frames, n_targets)."""
+        valid = torch.isfinite(target["bold"])
+        return (pred[valid] - target["bold"][valid]).square().mean()
 
 
 def _centre(series: torch.Tensor, kept: torch.Tensor, recording: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,13 @@ from ._bands import plot_attribution, plot_band_attention, plot_components, plot
 from ._fnirs import plot_channel_pairs
 from ._graph import plot_graph
 from ._hrf import plot_hrf, plot_hrf_map
-from ._scores import plot_learning_curve, plot_null, plot_retrieval, plot_scores
+from ._scores import (
+    plot_inflation,
+    plot_learning_curve,
+    plot_null,
+    plot_retrieval,
+    plot_scores,
+)
 from ._time import plot_frame_weights, plot_history, plot_prediction
 
 __all__ = [
@@ -21,6 +27,7 @@ __all__ = [
     "plot_history",
     "plot_hrf",
     "plot_hrf_map",
+    "plot_inflation",
     "plot_learning_curve",
     "plot_null",
     "plot_patterns",

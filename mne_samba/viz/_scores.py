@@ -24,6 +24,7 @@ from ._figure import (
     finish,
     glass_brain,
     largest,
+    legend_below,
     make_axes,
     styled,
 )
@@ -258,6 +259,56 @@ def plot_learning_curve(
     if panel.get_legend_handles_labels()[0]:
         panel.legend()
     return finish(fig, show)
+
+
+@styled
+def plot_inflation(
+    result, *, models: Sequence[str] | None = None, title: str | None = None, axes=None,
+    show: bool = True,
+) -> Figure:  # fmt: skip
+    """Draw scores of the same models under several protocols, and what these add.
+
+    Parameters
+    ----------
+    result : BenchResult
+        Result of `mne_samba.evaluation.bench`.
+    models : sequence of str | None
+        Models that are drawn; None draws all.
+    title, axes, show
+        As in `plot_scores`; one panel.
+
+    Returns
+    -------
+    fig : Figure
+        A row per model: its score under every protocol, with the interval over people, and the
+        mean of its null as a stroke. Numbers say how far a protocol lies from ``"blocked"``.
+    """
+    table = result.to_frame().set_index(["protocol", "model"])
+    models = result.models_ if models is None else list(models)
+    protocols, n = list(result.results_), len(result.results_)
+    added = {}
+    if "blocked" in protocols:
+        added = result.inflation().set_index(["protocol", "model"])["difference"].to_dict()
+    fig, (panel,) = make_axes(axes, 1, 1, 0.7 + 0.2 * n * len(models))
+    for k, (color, protocol) in enumerate(zip(cycle(COLORS), protocols, strict=False)):
+        for row, model in enumerate(models):
+            place, one = row + 0.7 * ((k + 0.5) / n - 0.5), table.loc[protocol, model]
+            panel.plot([one["ci_low"], one["ci_high"]], [place, place], color=color, lw=1)
+            name = protocol if row == 0 else None
+            panel.plot(one["r"], place, "o", color=color, ms=4.5, label=name)
+            panel.plot(one["null"], place, "|", color="0.3", ms=7, zorder=3)
+            if (protocol, model) in added:
+                end = np.nanmax([one["ci_high"], one["r"]])
+                text = f"{added[protocol, model]:+.2f}"
+                panel.annotate(text, (end, place), (5, 0), textcoords="offset points",
+                               va="center", fontsize=6, color=color)  # fmt: skip
+    panel.axvline(0, color="0.6", lw=0.8, zorder=0)
+    panel.margins(x=0.1)
+    panel.set_yticks(range(len(models)), [RESULT_NAMES.get(name, name) for name in models])
+    panel.set(xlabel="Pearson correlation over time", ylim=(len(models) - 0.5, -0.5))
+    panel.plot([], [], "|", color="0.3", ms=7, label="mean of the null")
+    legend_below(fig, panel, axes)
+    return finish(fig, show, title)
 
 
 @styled

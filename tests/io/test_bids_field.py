@@ -14,7 +14,7 @@ import pytest
 from nilearn.maskers import NiftiLabelsMasker
 
 from mne_samba.cli import _parser
-from mne_samba.cli._bids import _Run
+from mne_samba.cli._bids import Run
 from mne_samba.datasets import write_bids_tree
 from mne_samba.io import harmonize, read_bids_pair
 from mne_samba.windows import frame_times
@@ -557,7 +557,7 @@ def test_a_heartbeat_is_no_volume(long, tmp_path):
         ["bids", str(root), "out", "participant", "--task", "rest", "--first-volume", "8",
          "--atlas", str(root / f"{ATLAS}.nii.gz"), "--confounds"]
     )  # fmt: skip
-    (pair,) = _Run(args)._read("01")  # as the command line has it
+    (pair,) = Run(args)._read("01")  # as the command line has it
     close(pair.frame_times, 8.0 + 2.0 * np.arange(294))
 
 

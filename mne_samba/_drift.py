@@ -4,7 +4,6 @@ Time comes before targets, ``(n_frames, n_targets)``; rows of NaN are scrubbed f
 """
 
 import numpy as np
-from scipy.signal import butter, sosfiltfilt
 
 
 def cosine_drift(n_frames: int, t_r: float, high_pass: float = 1 / 128) -> np.ndarray:
@@ -224,6 +223,8 @@ def low_passed(values: np.ndarray, t_r: float, lowpass: float, order: int = 5) -
 
     Rows of NaN are bridged and come back; a cut-off that frames cannot show filters nothing.
     """
+    from scipy.signal import butter, sosfiltfilt  # takes long to load
+
     out, rows = np.full(values.shape, np.nan), np.flatnonzero(np.isfinite(values).all(axis=1))
     if not len(rows):
         return out

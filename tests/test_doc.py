@@ -145,7 +145,7 @@ def test_code_of_the_page_about_evaluation_runs(monkeypatch):
 
 def test_code_of_the_page_about_peers_runs():
     names = run("peers.rst")
-    names["SambaTranslator"](model=names["small"])._check_params()
+    assert names["translator"]._check_params()[1].max_epochs == 12
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -440,9 +439,10 @@ class OnHub(InFiles):
         TypeError
             If it is another estimator's.
         """
-        # Which classes a file may name is known above.
-        read = import_module(f"{__package__}.saving").read_samba
-        found = read(download(repo, revision, token))
+        # Which classes a file may name is known above: the one import that goes up.
+        from .saving import read_samba
+
+        found = read_samba(download(repo, revision, token))
         if not isinstance(found, cls):
             raise TypeError(
                 f"{repo} holds a {type(found).__name__}, not a {cls.__name__}: "

@@ -61,9 +61,8 @@ print("lost (s):", [tuple(map(float, span)) for span in stream.lost_])
 times = np.concatenate([frames.times for _, frames in given])
 late = np.concatenate([at - frames.times for at, frames in given])
 known = np.concatenate([frames.known for _, frames in given])
-print(
-    f"{len(times)} frames, half of them {np.median(late) * 1000:.0f} ms late"
-)
+usual = 1000 * np.median(late)
+print(f"{len(times)} frames, half of them {usual:.0f} ms late")
 print(
     f"the first after the gap {late.max():.2f} s, with the next chunk"
 )
@@ -87,8 +86,8 @@ print(
 region = int(np.argsort(scores)[len(scores) // 2])
 fig, axes = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
 axes.fill_between(
-    times, low[:, region], high[:, region], color="#0072B2", alpha=0.15,
-    lw=0, label="90 % interval",
+    times, low[:, region], high[:, region], color="#0072B2",
+    alpha=0.15, lw=0, label="90 % interval",
 )  # fmt: skip
 axes.plot(times, bold[:, region], color="#0072B2", label="streamed")
 axes.plot(

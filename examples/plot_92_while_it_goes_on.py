@@ -20,9 +20,15 @@ from mne_samba.datasets import simulate_paired
 from mne_samba.wavelets import Morlet
 
 data = simulate_paired(
-    3, 600.0, n_sources=12, n_targets=8, level="source", snr=4.0,
-    sfreq=100.0, random_state=0,
-)  # fmt: skip
+    3,
+    600.0,
+    n_sources=12,
+    n_targets=8,
+    level="source",
+    snr=4.0,
+    sfreq=100.0,
+    random_state=0,
+)
 model = CoreModel(bands=Morlet(causal=True), unmix=None)
 translator = SambaTranslator(
     t_r=data.t_r, model=model, random_state=0, verbose="error"
@@ -86,9 +92,14 @@ print(
 region = int(np.argsort(scores)[len(scores) // 2])
 fig, axes = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
 axes.fill_between(
-    times, low[:, region], high[:, region], color="#0072B2",
-    alpha=0.15, lw=0, label="90 % interval",
-)  # fmt: skip
+    times,
+    low[:, region],
+    high[:, region],
+    color="#0072B2",
+    alpha=0.15,
+    lw=0,
+    label="90 % interval",
+)
 axes.plot(times, bold[:, region], color="#0072B2", label="streamed")
 axes.plot(
     times, measured[:, region], color="k", lw=0.8, label="measured"

@@ -411,7 +411,8 @@ def predict_stream(
     Raises
     ------
     ValueError
-        If channels are missing, the rate is another, or the source is not connected.
+        If channels are missing, the rate is another, the source is not connected, or its clock
+        goes back.
 
     Notes
     -----
@@ -455,8 +456,17 @@ def predict_stream(
         # The buffer begins with zeros, and may have been read while it was filled.
         new = (times > last) & (times > 0)
         if not new.any():
+            if times[-1] < last:
+                raise ValueError(
+                    f"The source's clock went back from {last:.3f} to {times[-1]:.3f} s: has the "
+                    "device begun anew? Then connect again and call stream.reset()."
+                )
+            time.sleep(_PAUSE)
             continue
-        heard, last = time.monotonic(), times[new][-1]
-        frames = stream.push(samples[rows][:, new] * 10.0 ** powers[:, None], times[new][0])
-        if len(frames):
-            yield frames
+        samples, times = samples[rows][:, new] * 10.0 ** powers[:, None], times[new]
+        heard, last = time.monotonic(), times[-1]
+        # What was lost on the way lies between two samples.
+        for part in np.split(np.arange(len(times)), np.flatnonzero(np.diff(times) > _JITTER) + 1):
+            frames = stream.push(samples[:, part], times[part[0]])
+            if len(frames):
+                yield frames

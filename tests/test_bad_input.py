@@ -263,7 +263,8 @@ OPTIONS = {
     "max_epochs": ("3", TypeError), "patience": (0, ValueError), "gap": (-1, ValueError),
     "validation_fraction": (0.9, ValueError), "random_state": ("x", ValueError),
     "picks": ([], ValueError), "verbose": ("loud", ValueError),
-    "target_bands": ("x", ValueError),
+    "target_bands": ("x", ValueError), "modality_dropout": (1.0, ValueError),
+    "physiology": ("eeg", ValueError),
     "checkpoint_dir": (3, TypeError),
     "memory": (3, ValueError), "compile": ("yes", ValueError), "mixed_precision": (2, ValueError),
 }  # fmt: skip

@@ -106,3 +106,34 @@ def test_no_stream_is_an_error_of_the_command(fitted, tmp_path, capsys):
     fitted[0].save(tmp_path / "m.samba")
     assert main(["stream", str(tmp_path / "m.samba"), "--name", "nobody"]) == 1
     assert "error" in capsys.readouterr().err
+
+
+class Played:
+    """A source that gives chunks of samples and their times (n_times,) one after the other."""
+
+    connected, n_new_samples, info = True, 1, {"sfreq": SFREQ}
+
+    def __init__(self, ch_names, chunks):
+        self.ch_names, self.chunks = list(ch_names), iter(chunks)
+
+    def get_channel_units(self):
+        return [(107, 0)] * len(self.ch_names)
+
+    def get_data(self, picks):
+        return next(self.chunks)
+
+
+def test_gaps_inside_a_fetch_and_clocks_that_go_back_are_seen(fitted):
+    model, data = fitted
+    signal = data.raws[0].get_data()
+    times = 100.0 + np.arange(1000) / SFREQ
+    kept = np.r_[0:400, 500:1000]
+    chunks = [(signal[:, kept], times[kept]), (signal[:, 1000:1100], np.arange(1.0, 2.0, 0.01))]
+    stream = SambaStream(model)
+    frames = predict_stream(stream, Played(model.ch_names_in_, chunks))
+    with (
+        pytest.warns(RuntimeWarning, match=r"from 104.000 to 105.000 s did not come"),
+        pytest.raises(ValueError, match=r"went back from 109.990 to 1.990 s.*stream.reset"),
+    ):
+        list(frames)
+    assert stream.lost_ == [(pytest.approx(104.0), pytest.approx(105.0))]

@@ -21,6 +21,7 @@ from mne_samba import (
     CoreModel,
     InverseTranslator,
     LearnableHRF,
+    NeuroBOLTModel,
     PaperModel,
     Reader,
     SambaTranslator,
@@ -48,7 +49,7 @@ CLASSES = sorted(
 
 def hints(found) -> dict[str, Any]:
     """Annotations, with names that only type checkers import; skorch would take seconds."""
-    late = {cls.__name__: cls for cls in (Core, Graphs, PaperModel, Trainer)}
+    late = {cls.__name__: cls for cls in (Core, Graphs, NeuroBOLTModel, PaperModel, Trainer)}
     return get_type_hints(found, localns={"NeuralNet": Any, **late})
 
 

@@ -58,9 +58,7 @@ def run_stream(args: argparse.Namespace) -> int:
         model = read_samba(args.model)
         stream = SambaStream(model, t_r=args.t_r)
         source.connect(processing_flags="all")
-        names = list(model.target_names_in_)
-        spread = float(np.mean(model._fitted_input.scale.scale))
-        _follow(predict_stream(stream, source, duration=args.duration), names, spread, args)
+        _follow(predict_stream(stream, source, duration=args.duration), model, args)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         print(f"mne_samba: error: {error}", file=sys.stderr)
         return 1
@@ -73,9 +71,9 @@ def run_stream(args: argparse.Namespace) -> int:
     return 0
 
 
-def _follow(frames, names: list[str], spread: float, args) -> None:
+def _follow(frames, model, args) -> None:
     """Print, keep and draw `StreamedFrames` as they come."""
-    shown, drawn = deque(), -np.inf
+    shown, drawn, names = deque(), -np.inf, list(model.target_names_in_)
     print("seconds  " + "  ".join(f"{name:>14.14}" for name in names[:_N_SHOWN]))
     table = None if args.out is None else args.out.open("w", newline="", encoding="utf-8")
     try:
@@ -84,7 +82,7 @@ def _follow(frames, names: list[str], spread: float, args) -> None:
             rows.writerow(["time", "target", "bold", "low", "high", "known"])
         for found in frames:
             for i, seconds in enumerate(found.times):
-                print(_line(seconds, found.bold[i], spread, found.known[i]), flush=True)
+                print(_line(seconds, found.bold[i], model, found.known[i]), flush=True)
                 shown.append((seconds, found.bold[i], found.low[i], found.high[i]))
                 if table is not None:
                     values = zip(names, found.bold[i], found.low[i], found.high[i], strict=True)
@@ -105,11 +103,11 @@ def _follow(frames, names: list[str], spread: float, args) -> None:
             _draw(shown, names, args.page)
 
 
-def _line(seconds: float, bold: np.ndarray, spread: float, known: bool) -> str:
-    """One frame as text: values (n_targets,) with a bar of each."""
+def _line(seconds: float, bold: np.ndarray, model, known: bool) -> str:
+    """One frame as text: values (n_targets,) with a bar of each around the training mean."""
+    levels = 0.5 + (bold - model.y_mean_) / (4 * np.maximum(model.y_scale_, 1e-12))
     cells = []
-    for value in bold[:_N_SHOWN]:
-        level = np.clip(0.5 + value / (4 * spread), 0, 1) if spread > 0 else 0.5
+    for value, level in zip(bold[:_N_SHOWN], np.clip(levels, 0, 1), strict=False):
         cells.append(f"{value:>12.3g} {_BARS[round(level * (len(_BARS) - 1))]}")
     return f"{seconds:7.1f}  " + "  ".join(cells) + ("" if known else "  samples were lost")
 

@@ -34,6 +34,8 @@ _MOST_WHITENINGS = 2
 _ROUGH_TOL, _ROUGH_ITER = 0.1, 15
 # Priors of the map are compared, and the noise's memory is found, before the last iterations.
 _RANKED_TOL = 0.02
+# Iterations of a normal map that a sparse one starts from.
+_START_ITER = 2
 # Updates of a first map, whose noise variances settle fast.
 _SPREAD_ITER = 4
 
@@ -78,8 +80,9 @@ class Fitter:
         rho = self._start() if self.whitened else 0.0
         moments = self._moments(design, rho)
         state = start_state(moments, prior)
-        single = self.segments.powers[0].shape[1] == 1 and names == ("sparse",)
-        run(state, moments, prior, **self.rough | ({"max_iter": 2} if single else {}))
+        # Of single bands a normal map never settles: it has only to start a sparse one.
+        starts = names == ("sparse",) and self.segments.powers[0].shape[1] == 1
+        run(state, moments, prior, **self.rough | ({"max_iter": _START_ITER} if starts else {}))
         if self.whitened:
             rho = self._rho(state, design)
         if self.whitened and hrf != "canonical":
@@ -89,7 +92,7 @@ class Fitter:
         moments = self._moments(design, rho)
         state = with_prior(state, "gaussian")
         # Of single bands a normal map costs as much as all else: the canonical response's will do.
-        if names != ("sparse",) or self.segments.powers[0].shape[1] > 1:
+        if not starts:
             run(state, moments, prior, **self.rough)
         fits = {name: with_prior(state, name) for name in names}
         for name in reversed(names):

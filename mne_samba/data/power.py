@@ -373,7 +373,8 @@ class PowerScaler:
                     now = seen.mean(-1, dtype=np.float64)
                     there = seen.max(axis=-1) > seen.min(axis=-1)  # what lacks is zero
                     now, mean = now[there], mean[there]
-                    larger.append(np.median(now - mean if self.log else np.log(now / mean)))
+                    if there.any():
+                        larger.append(np.median(now - mean if self.log else np.log(now / mean)))
         factor = np.exp(np.median(larger)) if larger else 1.0
         if not 1 / _OTHER_UNITS < factor < _OTHER_UNITS and np.isfinite(factor):
             warn(

@@ -21,6 +21,11 @@ def _pair(a, b, least: int) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
+def _check_method(method: str) -> None:
+    if method not in ("spearman", "pearson"):
+        raise ValueError(f"method must be 'spearman' or 'pearson', got {method!r}.")
+
+
 def rsa(latent, model, *, metric: str = "correlation", method: str = "spearman") -> float:
     """Correlation between the dissimilarities of samples in two representations.
 
@@ -45,8 +50,7 @@ def rsa(latent, model, *, metric: str = "correlation", method: str = "spearman")
         If samples differ in number, are fewer than four, or ``method`` is unknown.
     """
     latent, model = _pair(latent, model, 4)
-    if method not in ("spearman", "pearson"):
-        raise ValueError(f"method must be 'spearman' or 'pearson', got {method!r}.")
+    _check_method(method)
     if metric == "correlation" and min(latent.shape[1], model.shape[1]) < 2:
         raise ValueError("metric='correlation' needs two features or more; use 'euclidean'.")
     return METRICS[method](pdist(latent, metric), pdist(model, metric)).item()
@@ -79,6 +83,7 @@ def noise_ceiling(
     people = list(people)
     if len(people) < 2:
         raise ValueError(f"A noise ceiling needs two people or more, got {len(people)}.")
+    _check_method(method)
     pairs = [_pair(first, people[0], 4)[0] for first in people]
     distances = np.stack([pdist(person, metric) for person in pairs])
     if method == "spearman":

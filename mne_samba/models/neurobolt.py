@@ -146,9 +146,16 @@ class NeuroBOLTModel(BaseEstimator):
     )
 
     def __init__(
-        self, *, depth=12, n_embed=200, n_heads=10, spectrum_depth=4, n_spectrum_heads=8,
-        window=16, lowpass=0.15,
-    ):  # fmt: skip
+        self,
+        *,
+        depth: int = 12,
+        n_embed: int = 200,
+        n_heads: int = 10,
+        spectrum_depth: int = 4,
+        n_spectrum_heads: int = 8,
+        window: int = 16,
+        lowpass: float = 0.15,
+    ) -> None:
         self.depth = depth
         self.n_embed = n_embed
         self.n_heads = n_heads

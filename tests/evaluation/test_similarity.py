@@ -84,6 +84,8 @@ def test_noise_ceiling_is_what_the_truth_and_no_model_reaches(method):
 def test_refuses_what_does_not_match():
     with pytest.raises(ValueError, match="two people or more, got 1"):
         noise_ceiling([np.ones((5, 2))])
+    with pytest.raises(ValueError, match="method must"):
+        noise_ceiling([np.ones((5, 2))] * 2, method="kendall")
     with pytest.raises(ValueError, match="same samples"):
         noise_ceiling([np.ones((5, 2)), np.ones((6, 2))])
     with pytest.raises(ValueError, match="same samples"):

@@ -210,8 +210,29 @@ def test_heart_rate_follows_beats_and_leaves_artefacts_out():
     ecg = pulse(np.delete(beats, [30, 60]), n) + 0.02 * np.random.default_rng(0).standard_normal(n)
     found = heart_rate(ecg, 250.0)
     assert np.abs(found - rate)[1000:-1000].max() < 2.0
-    with pytest.raises(ValueError, match=r"intervals between heartbeats.*misc"):
-        heart_rate(np.zeros(n), 250.0)
+    noise = np.random.default_rng(1).standard_normal(n)
+    for useless in (np.zeros(n), noise, np.where(np.arange(n) < 1000, ecg, 0.0)):
+        with pytest.raises(ValueError, match=r"intervals between heartbeats fill.*misc"):
+            heart_rate(useless, 250.0)
+
+
+@pytest.mark.parametrize("usual", [45, 100, 122, 140, 185])
+def test_fast_and_slow_hearts(usual):
+    n = int(120 * 250.0)
+    rate = usual + 5 * np.sin(2 * np.pi * np.arange(n) / 250.0 / 40)
+    beats = np.flatnonzero(np.diff(np.floor(np.cumsum(rate / 60 / 250.0))) > 0)
+    # T waves come 250 ms after R peaks.
+    ecg = pulse(beats, n) + 0.3 * np.roll(pulse(beats, n), 62)
+    assert np.abs(heart_rate(ecg, 250.0) - rate)[1000:-1000].max() < 2.0
+
+
+def test_spans_that_are_bad_do_not_count(pair):
+    raw, bold = pair[0][0].copy(), pair[0][1]
+    raw._data[raw.ch_names.index("FD"), 20000:22000] = 1e6
+    raw.set_annotations(mne.Annotations(20000 / SFREQ - 1, 2000 / SFREQ + 2, "BAD_moved"))
+    hrf = translator("FD").fit(raw, bold).physiology_.hrf[1, 0]
+    clean = translator("FD").fit(*pair[0]).physiology_.hrf[1, 0]
+    assert np.corrcoef(hrf, clean)[0, 1] > 0.95 and 0.7 < hrf.max() / clean.max() < 1.4
 
 
 def test_other_drives():
@@ -253,6 +274,14 @@ def test_what_cannot_be(pair, fitted):
         translator("resp").fit(raw, bold)
     with pytest.raises(ValueError, match="'misc' for a signal"):
         translator(raw.ch_names[0]).fit(raw, bold)
+    with pytest.raises(ValueError, match=r"no recording has.*\['FDD'\].*leave out"):
+        translator(["ecg", "FDD"]).fit(raw, bold)
+    other = raw.copy().set_channel_types({"ECG": "misc"}, verbose="ERROR")
+    named = translator(["ECG", "FD"])
+    with pytest.raises(ValueError, match=r"\['ECG'\] have types \['misc'\] in X\[1\].*\['ecg'\]"):
+        named.fit([raw, other], [bold, bold])
+    with pytest.raises(ValueError, match=r"\['misc'\] in X.*raw.set_channel_types"):
+        named.fit(raw, bold).predict(other)
     flat = raw.copy()
     flat._data[flat.ch_names.index("FD")] = 3.0
     with pytest.raises(ValueError, match=r"does not vary in \['FD'\]: mark"):

@@ -22,43 +22,56 @@ from ..wavelets.power import bin_means
 
 # Seconds of the sliding windows of heart rate and respiratory volume.
 WINDOW = 6.0
-# Values per second in which R peaks are looked for, and heartbeats per minute that are expected.
-_ECG_RATE, _USUAL = 125.0, (40.0, 160.0)
+# Values per second in which R peaks are looked for, thresholds that are tried, and what the clock
+# is slowed down by: MNE looks no further for half a second after each, which 120 per minute are.
+_ECG_RATE, _THRESHOLDS, _SLOWER = 125.0, (0.6, 0.4, 0.8, 0.3, 1.0), 1.7
+# Shares of the time that intervals of hearts must fill, and that are enough to look no further.
+_LEAST, _ENOUGH = 0.6, 0.9
 # Seconds between heartbeats, and how far they may be from those around, as a share of them.
-_BETWEEN, _IRREGULAR = (0.33, 2.0), 0.3
+_BETWEEN, _IRREGULAR = (0.3, 2.0), 0.3
 
 
 def heart_rate(ecg: np.ndarray, sfreq: float) -> np.ndarray:
     """Heartbeats per minute (n_times,) from an electrocardiogram (n_times,), by MNE's R peaks.
 
     Intervals that no heart has, or that stand out from those around, are left out; what lies
-    between is interpolated and averaged over 6 s.
+    between is interpolated and averaged over 6 s. Up to 200 per minute are found.
     """
+    known = np.isfinite(ecg).sum() / sfreq
     every = max(1, int(sfreq / _ECG_RATE))
     ecg = signal_itself(ecg, sfreq)
     means = ecg[: len(ecg) // every * every].reshape(-1, every).mean(axis=1)
-    info = mne.create_info(["ECG"], sfreq / every, "ecg")
+    info = mne.create_info(["ECG"], sfreq / every / _SLOWER, "ecg")
     raw = mne.io.RawArray(means[np.newaxis], info, verbose="ERROR")
-    h_freq = min(35.0, 0.45 * sfreq / every)
-    for threshold in (0.6, "auto"):  # all thresholds take as many times longer
-        events, _, usual = mne.preprocessing.find_ecg_events(
-            raw, ch_name="ECG", h_freq=h_freq, qrs_threshold=threshold, verbose="ERROR"
-        )
-        if _USUAL[0] < usual < _USUAL[1]:
+    l_freq, h_freq = 5.0 / _SLOWER, min(35.0, 0.45 * sfreq / every) / _SLOWER
+    found, filled = None, 0.0
+    for threshold in _THRESHOLDS:
+        events = mne.preprocessing.find_ecg_events(
+            raw, ch_name="ECG", l_freq=l_freq, h_freq=h_freq, qrs_threshold=threshold,
+            verbose="ERROR",
+        )[0]  # fmt: skip
+        middle, between = _intervals((events[:, 0] + 0.5) * every / sfreq)
+        if between.sum() > filled * known:
+            found, filled = (middle, between), between.sum() / known
+        if filled > _ENOUGH:
             break
-    peaks = (events[:, 0] + 0.5) * every / sfreq
+    if filled < _LEAST:
+        raise ValueError(
+            f"intervals between heartbeats fill {filled:.0%} of {known:.3g} s of a channel of type "
+            "'ecg': mark it as bad, or set its type (raw.set_channel_types) to 'misc' where it is "
+            "not an electrocardiogram but, say, heart rate itself."
+        )
+    middle, between = found
+    return _smooth(np.interp(np.arange(len(ecg)) / sfreq, middle, 60.0 / between), sfreq)
+
+
+def _intervals(peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middles and lengths, in seconds, of the intervals between R peaks that a heart has."""
     between, middle = np.diff(peaks), (peaks[1:] + peaks[:-1]) / 2
     around = median_filter(between, 9, mode="nearest") if len(between) else between
     usual = np.abs(between / around - 1) < _IRREGULAR
     kept = usual & (between > _BETWEEN[0]) & (between < _BETWEEN[1])
-    if kept.sum() < 2:
-        raise ValueError(
-            f"a channel of type 'ecg' shows {kept.sum()} intervals between heartbeats in "
-            f"{len(ecg) / sfreq:.3g} s: mark it as bad, or set its type (raw.set_channel_types) to "
-            "'misc' where it is not an electrocardiogram but, say, heart rate itself."
-        )
-    rate = np.interp(np.arange(len(ecg)) / sfreq, middle[kept], 60.0 / between[kept])
-    return _smooth(rate, sfreq)
+    return middle[kept], between[kept]
 
 
 def respiratory_volume(resp: np.ndarray, sfreq: float) -> np.ndarray:

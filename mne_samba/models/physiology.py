@@ -65,8 +65,9 @@ class PhysiologyResponses:
         """Standardised frames (n_frames, n_targets) that physiology drives, on these bins."""
         drives = []
         for segment, grid in zip(rec.segments, on, strict=True):
-            there = segment.physiology.kinds if segment.physiology else {}
+            there = kinds_of(segment)
             lacks = [ch for ch in self.names if ch not in there]
+            check_kinds(dict(zip(self.names, self.kinds, strict=True)), there, "X")
             if lacks and not may_lack:
                 raise ValueError(
                     f"X lacks physiology that the estimator was fitted on: {lacks[:8]} (channels "
@@ -79,7 +80,7 @@ class PhysiologyResponses:
             drives.append(drives_of(segment, self.names, grid, rec.sfreq))
         scaled, found = self.scaler.transform(drives, rec.keys, rec.kind, on), []
         for segment, one, grid in zip(rec.segments, scaled, on, strict=True):
-            there = segment.physiology.kinds if segment.physiology else {}
+            there = kinds_of(segment)
             one[[ch not in there for ch in self.names]] = 0.0
             found += self.free.predict([one], grid.n_lags, grid.step, grid.dt)
         return found
@@ -101,6 +102,22 @@ class PhysiologyResponses:
         )  # fmt: skip
 
 
+def kinds_of(segment: Segment) -> dict[str, str]:
+    """Types of the channels of physiology of a segment, by name."""
+    return segment.physiology.kinds if segment.physiology else {}
+
+
+def check_kinds(expected: dict[str, str], there: dict[str, str], name: str) -> None:
+    """Refuse a channel that has one type here and another one there: its drive would be another."""
+    other = [ch for ch in expected.keys() & there.keys() if there[ch] != expected[ch]]
+    if other:
+        raise ValueError(
+            f"Channels {sorted(other)} have types {[there[ch] for ch in sorted(other)]} in {name}, "
+            f"but {[expected[ch] for ch in sorted(other)]} before: set one with "
+            "raw.set_channel_types."
+        )
+
+
 def standard_drives(
     rec: Recordings, on: list[LowRateGrid], reader
 ) -> tuple[dict[str, str], DriveScaler, list[np.ndarray]]:
@@ -108,6 +125,16 @@ def standard_drives(
     kinds, called = [s.physiology.kinds for s in rec.segments], [f"X[{i}]" for i in range(len(rec))]
     may_lack = reader.channels in ("match", "infer")
     names = shared_names([list(own) for own in kinds], reader.physiology, called, may_lack)
+    wanted = reader.physiology
+    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+    there = set().union(*kinds, *(own.values() for own in kinds))
+    if unknown := [one for one in wanted if one not in there]:
+        raise ValueError(
+            f"physiology={reader.physiology!r}: no recording has a channel, or a type of channels, "
+            f"{unknown} that is not bad. Correct or leave out these names."
+        )
+    for own, name in zip(kinds, called, strict=True):
+        check_kinds(kinds[0], own, name)
     pairs = zip(rec.segments, on, strict=True)
     drives = [drives_of(segment, names, grid, rec.sfreq) for segment, grid in pairs]
     spread = np.nanmax([np.nanstd(drive, axis=(1, 2)) for drive in drives], axis=0)
@@ -152,11 +179,13 @@ def _confirmed(data: Paired) -> np.ndarray:
 def drives_of(segment: Segment, names: list[str], grid: LowRateGrid, sfreq: float) -> np.ndarray:
     """Drives (n_drives, 1, n_bins) of a segment; those that it lacks are zero."""
     edges = segment.bin_edges(grid.step, grid.n_lags, grid.n_bins(segment.n_frames), sfreq)
-    there = segment.physiology.kinds if segment.physiology else {}
+    there, bad = kinds_of(segment), segment.in_bad(edges, sfreq)
     out = np.zeros((len(names), 1, len(edges) - 1))
     for row, ch in zip(out[:, 0], names, strict=True):
         if ch in there:
-            row[:] = signal_itself(segment.physiology.drive(ch, edges, sfreq), sfreq)
+            values = segment.physiology.drive(ch, edges, sfreq)
+            # What was moved by a movement is no drive: bridged, as gaps are.
+            row[:] = signal_itself(np.where(bad, np.nan, values), sfreq)
     # As band power: half a sample of missing history is a matter of rounding.
     out[..., edges[:-1] < -0.5] = np.nan
     return out

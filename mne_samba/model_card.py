@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._version import __version__
 from .evaluation import EvaluationResult
 from .evaluation._verdict import p_words
+from .evaluation.bench import RIDGES
 from .translator import SambaTranslator
 
 __all__ = ["make_model_card"]
@@ -18,7 +19,6 @@ _USE = (
     "Research on EEG, MEG and fMRI that were recorded like those of training. Predictions are no "
     "measurement of BOLD, and not for decisions about patients."
 )
-_RIDGES = ("ridge_canonical", "ridge_fir")
 
 
 def make_model_card(
@@ -137,7 +137,7 @@ def _check(model, result: EvaluationResult) -> str:
             f"The result is of other regions ({_some(result.target_names_)}) than the model "
             f"({_some(model.target_names_in_)})."
         )
-    ridges = [name for name in _RIDGES if name in result.models_]
+    ridges = [name for name in RIDGES if name in result.models_]
     lacks = [] if ridges else ["a ridge (baselines=('ridge_canonical', ...))"]
     lacks += [] if "time" in result.models_ else ["time alone (baselines=(..., 'time'))"]
     lacks += [] if result.translator in result.null_ else ["the null (nulls=('circular_shift',))"]

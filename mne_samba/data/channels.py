@@ -15,7 +15,7 @@ from .physiology import physiology_in
 def picked(inst, picks, physiology=None) -> list[int]:
     """Return indices of the channels that MNE's ``picks`` means, bad ones left out.
 
-    So are those of ``physiology``, names or types.
+    Channels of ``physiology``, by name or type, are left out, too.
     """
     from mne.io.pick import _picks_to_idx  # the rule that MNE's own methods use for ``picks``
 

@@ -24,8 +24,7 @@ from .validation import mean_and_error, validated_correlation
 
 # Coefficients per target above which own bands for every target take too long to try.
 _MOST_COEFFICIENTS = 400
-# Nats per target that make evidence clear: of a prior, and of own bands where no frames can be held
-# out.
+# Nats per target that make evidence clear: of a prior, of a response, and of own bands.
 _MARGIN = 3.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
 # than twice as many, and that settle whether targets need bands of their own.
@@ -189,8 +188,8 @@ def _choose_bands(choice: Choice, parts) -> Choice:
     logger.info("Trying band weights of every region's own.")
     options, data = choice.options, choice.data
     if parts is None and data.n_frames < max(MIN_TRAIN_FRAMES, data.powers[0][..., 0].size):
-        # Evidence settles it where no frames can be held out; where coefficients are more than
-        # frames it is often wrong, but says when there is nothing to hold out frames for.
+        # Where no frames can be held out, evidence settles it. Where coefficients are more than
+        # frames it is often wrong, and says only whether blocks are worth the time.
         start = choice.some
         shared = _fit(options, data, False, **_WHOLE_TRIAL) if start is None else start
         own = _fit(options, data, True, **_WHOLE_TRIAL)

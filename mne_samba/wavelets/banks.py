@@ -18,7 +18,7 @@ from .bands import check_bands, refusal
 from .discrete import discrete_bands, discrete_power
 from .matrices import check_wavelet, deepest_level, shortest_length
 from .morlet import _check_cycles, band_frequencies, causal_delay, morlet
-from .power import band_power, bin_means
+from .power import band_power, bin_means, causal_reach
 from .shannon import shannon_kernels
 
 Reader = Callable[[int, int], np.ndarray]
@@ -200,10 +200,12 @@ class Morlet(_Bank):
 
     def reach(self, sfreq: float) -> tuple[int, int]:
         """Count the samples before and after an instant that its power depends on."""
+        if self.causal:
+            # A bin may end inside a sample.
+            return causal_reach(sfreq, self.band_edges, self.n_cycles), 1
         slowest = min(freqs[0] for freqs in band_frequencies(self.band_edges, self.n_cycles))
         half = _half_length([morlet(sfreq, slowest, self.n_cycles)])
-        # A bin may end inside a sample.
-        return (2 * half, 1) if self.causal else (half, half)
+        return half, half
 
 
 @dataclass(frozen=True)

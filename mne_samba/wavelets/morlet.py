@@ -14,8 +14,8 @@ from .bands import CANONICAL_BANDS, band_edges
 
 # Half length of a wavelet in standard deviations of its envelope, as in MNE.
 _HALF_LENGTH = 5.0
-# A causal wavelet is delayed by this many standard deviations: it starts at 1 % of its peak.
-_CAUSAL_DELAY = 3.0
+# A causal wavelet comes late by this many standard deviations, and ends so many after its peak.
+_CAUSAL_DELAY, _CAUSAL_END = 3.0, 8.0
 # Part of a filter's response that is left out, relative to its largest value: the power's error
 # stays under 1e-3 even where the spectrum beside the band is a hundred times stronger.
 _NEGLIGIBLE = 1e-4
@@ -76,19 +76,30 @@ def morlet(sfreq: float, freq: float, n_cycles: float = 7.0, *, causal: float = 
 
     with :math:`\sigma_t = n / (2 \pi f)` and :math:`\lVert w \rVert = \sqrt{2}` over the samples.
 
+    ``causal`` seconds are the mean delay of the power of a wavelet that begins at its first sample.
+    A Gaussian that is cut off there would hear all frequencies a little; its envelope is that of a
+    gammatone instead, as curved at its peak as the Gaussian, which it becomes where the delay is
+    long.
+
     Returns (n_samples,).
     """
     sigma_t = n_cycles / (2.0 * np.pi * freq)
-    half = np.arange(0.0, _HALF_LENGTH * sigma_t, 1.0 / sfreq)
-    times = np.r_[-half[::-1], half[1:]]
     if causal:
-        times = np.arange(-causal, _HALF_LENGTH * sigma_t, 1.0 / sfreq)
-    oscillation = np.exp(2j * np.pi * freq * times)
-    envelope = np.exp(-(times**2) / (2.0 * sigma_t**2))
-    if causal:
+        order = (causal / sigma_t) ** 2
+        # The envelope's square is a gamma density, whose mean is a little later than its peak.
+        peak = causal * 2.0 * order / (2.0 * order + 1.0)
+        times = np.arange(-peak, _CAUSAL_END * sigma_t, 1.0 / sfreq)
+        with np.errstate(divide="ignore"):  # at its beginning it is zero
+            envelope = np.exp(order * (np.log1p(times / peak) - times / peak))
+        oscillation = np.exp(2j * np.pi * freq * times)
         oscillation -= (oscillation * envelope).sum() / envelope.sum()
     else:
-        oscillation -= np.exp(-2.0 * (np.pi * freq * sigma_t) ** 2)
+        half = np.arange(0.0, _HALF_LENGTH * sigma_t, 1.0 / sfreq)
+        times = np.r_[-half[::-1], half[1:]]
+        envelope = np.exp(-(times**2) / (2.0 * sigma_t**2))
+        oscillation = np.exp(2j * np.pi * freq * times) - np.exp(
+            -2.0 * (np.pi * freq * sigma_t) ** 2
+        )
     wavelet = oscillation * envelope
     return wavelet * (np.sqrt(2.0) / np.linalg.norm(wavelet))
 
@@ -122,14 +133,14 @@ def _centred_response(kernel: np.ndarray, n_fft: int) -> np.ndarray:
     return fft.fft(np.roll(padded, -(kernel.size // 2)))
 
 
-def _support(response: np.ndarray) -> tuple[int, np.ndarray]:
+def _support(response: np.ndarray, negligible: float = _NEGLIGIBLE) -> tuple[int, np.ndarray]:
     """Return the first signed bin of a response's support and the response there.
 
     The support may begin at negative frequencies (few cycles) or run past the Nyquist frequency; it
     is one stretch of the DFT's circle, cut where the longest negligible stretch lies.
     """
     size = np.abs(response)
-    kept = np.flatnonzero(size > _NEGLIGIBLE * size.max())
+    kept = np.flatnonzero(size > negligible * size.max())
     gaps = np.diff(np.r_[kept, kept[0] + response.size])
     widest = int(gaps.argmax())
     first = int(kept[(widest + 1) % kept.size])
@@ -140,8 +151,12 @@ def _support(response: np.ndarray) -> tuple[int, np.ndarray]:
 
 def _take_spectrum(spectrum: np.ndarray, first: int, n_bins: int, n_fft: int) -> np.ndarray:
     """Take signed bins ``first .. first + n_bins`` from a real signal's half spectrum."""
-    if first >= 0 and first + n_bins <= spectrum.shape[-1]:
-        return spectrum[..., first : first + n_bins]
+    if first + n_bins <= spectrum.shape[-1]:
+        if first >= 0:
+            return spectrum[..., first : first + n_bins]
+        if first + n_bins > 0:
+            below = spectrum[..., -first:0:-1].conj()
+            return np.concatenate([below, spectrum[..., : first + n_bins]], axis=-1)
     index = (first + np.arange(n_bins)) % n_fft
     mirrored = index > n_fft // 2
     taken = spectrum[..., np.where(mirrored, n_fft - index, index)]

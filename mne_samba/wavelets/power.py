@@ -23,6 +23,7 @@ from .morlet import (
     causal_delay,
     morlet,
 )
+from .past_sums import N_NEAR, past_sums
 
 Reader = Callable[[int, int], np.ndarray]
 
@@ -72,8 +73,8 @@ def band_power(
     block : float | None
         Seconds of signal per block; None chooses about ten times the longest wavelet.
     causal : bool
-        Use past samples only, with wavelets that are cut off and delayed by :func:`causal_delay`.
-        No decimation is possible then without looking ahead, so this is several times slower.
+        Use past samples only, with wavelets that begin one after the other and are delayed alike,
+        by :func:`causal_delay`.
     kernels : sequence of ndarray | None
         Band-pass FIR kernels of odd length, one per band, used instead of wavelets: power is the
         squared Hilbert envelope of the zero-phase filtered signal.
@@ -110,11 +111,7 @@ def band_power(
             f"got {len(kernels)} kernels and causal={causal}."
         )
     if kernels is None:
-        delays = causal_delay(bands, n_cycles) if causal else np.zeros(len(edges))
-        banks = [
-            _wavelets(float(sfreq), tuple(freqs.tolist()), n_cycles, float(delay))
-            for freqs, delay in zip(band_frequencies(bands, n_cycles), delays, strict=True)
-        ]
+        banks = _wavelets_of(sfreq, bands, n_cycles, causal)
     else:
         banks = [_Filters((_check_kernel(kernel),)) for kernel in kernels]
     measure = _causal_power if causal else partial(_decimated_power, analytic=kernels is not None)
@@ -131,6 +128,16 @@ class _Filters:
     def longest(self) -> int:
         """Samples of the longest kernel."""
         return max(kernel.size for kernel in self.kernels)
+
+
+def _wavelets_of(sfreq: float, bands, n_cycles: float, causal: bool) -> list[_Filters]:
+    """Wavelets of every band."""
+    freqs = band_frequencies(bands, n_cycles)
+    delays = causal_delay(bands, n_cycles) if causal else np.zeros(len(freqs))
+    return [
+        _wavelets(float(sfreq), tuple(freqs.tolist()), n_cycles, float(delay))
+        for freqs, delay in zip(freqs, delays, strict=True)
+    ]
 
 
 @lru_cache(maxsize=64)
@@ -255,48 +262,75 @@ def _bin_averages(length, n_fft, pad, width, n_bins):
 
 
 def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, power, progress):
-    """Band power from past samples only: full rate, sample n stands for the time [n, n + 1)."""
-    pads = [bank.longest - 1 for bank in banks]
-    per_block = _bins_per_block(max(pads), width, n_bins, sfreq, block)
+    """Band power from past samples only: sample n stands for the time [n, n + 1).
+
+    Envelopes are decimated as those of zero phase, but less, as sums over bins may not look beyond
+    the bin's end: see `past_sums`.
+    """
+    reach = [_reach(bank.longest) for bank in banks]
+    per_block = _bins_per_block(max(reach), width, n_bins, sfreq, block)
     n_samples = int(np.ceil(per_block * width)) + 2
-    filters = [
-        _causal_filters(bank, n_samples + pad) for bank, pad in zip(banks, pads, strict=True)
-    ]
+    # Short wavelets of high bands need less of the past.
+    sizes = [fft.next_fast_len(past + n_samples, real=True) for past in reach]
+    filters = [_causal_bank(bank, n_fft) for bank, n_fft in zip(banks, sizes, strict=True)]
     for first_bin in range(0, n_bins, per_block):
         position = start + first_bin * width
         whole = int(np.floor(position))
-        signal = _read_held(read, whole - max(pads), whole + n_samples, n_times)
-        # No wavelet passes an electrode's offset, which would use up single precision. That of the
-        # first sample is known to all that follow.
-        signal = (signal - signal[:, :1]).astype(np.float32)
+        signal = _read_held(read, whole + n_samples - max(sizes), whole + n_samples, n_times)
         if power is None:
             power = np.empty((len(signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
         bins = slice(first_bin, first_bin + n_valid)
         edges = position - whole + np.arange(n_valid + 1) * width
-        for band, (pad, bank) in enumerate(zip(pads, filters, strict=True)):
-            # Short wavelets of high bands need less of the past.
-            own, rows = signal[:, max(pads) - pad :], _rows_per_group(bank.shape[1])
-            for row in range(0, len(own), rows):
+        # Not even by rounding does what follows count.
+        signal[:, signal.shape[1] - n_samples + int(np.ceil(edges[-1] - 1e-9)) :] = 0.0
+        for band, (n_fft, (length, bank)) in enumerate(zip(sizes, filters, strict=True)):
+            rows = _rows_per_group(n_fft)
+            last, weights = _past_sums(banks[band], n_fft, tuple(n_fft - n_samples + edges))
+            for row in range(0, len(signal), rows):
                 part = slice(row, row + rows)
-                spectrum, squared = fft.fft(own[part], bank.shape[1]), 0.0
-                for response in bank:
-                    envelope = fft.ifft(spectrum * response, overwrite_x=True)
-                    parts = envelope[:, pad : pad + n_samples].view(np.float32)
-                    squared = squared + parts * parts
+                spectrum = fft.rfft(signal[part, -n_fft:])
+                squared = _summed_squares(spectrum, bank, length, n_fft)
                 squared = squared[:, ::2] + squared[:, 1::2]
-                power[part, band, bins] = bin_sums(squared, edges) / width
+                summed = np.cumsum(squared, axis=1, dtype=np.float64)[:, last] * (n_fft / length)
+                near = squared[:, last[:, None] - np.arange(N_NEAR)]
+                summed += np.einsum("rep,ep->re", near, weights)
+                power[part, band, bins] = np.diff(summed) / width
         if progress is not None:
             progress(first_bin + n_valid)
     return np.maximum(power, 0.0, out=power)
 
 
+# Responses of causal wavelets count down to here, lest what is left out rings before its cause; so
+# many times as closely as they need are envelopes sampled, as sums end where the signal does.
+_CAUSAL_NEGLIGIBLE, _CLOSER = 1e-7, 3.0
+
+
+def causal_reach(sfreq: float, bands, n_cycles: float) -> int:
+    """Count the samples of the past that causal power depends on."""
+    return max(_reach(bank.longest) for bank in _wavelets_of(sfreq, bands, n_cycles, True))
+
+
+def _reach(longest: int) -> int:
+    """Count the samples before a bin that its power depends on, for so long a wavelet."""
+    return longest + max(N_NEAR, longest // 4) + 1
+
+
 @lru_cache(maxsize=32)
-def _causal_filters(bank, n_times: int) -> np.ndarray:
-    """Responses (n_wavelets, n_fft) of a band's wavelets to so many samples."""
-    n_fft = fft.next_fast_len(n_times)
-    responses = np.stack([fft.fft(kernel, n_fft) for kernel in bank.kernels])
-    return (responses / np.sqrt(len(responses))).astype(np.complex64)
+def _causal_bank(bank, n_fft: int):
+    """As `_crop_bank`, of wavelets that begin with the present sample."""
+    supports = [_support(fft.fft(k, n_fft), _CAUSAL_NEGLIGIBLE) for k in bank.kernels]
+    widest = max(values.size for _, values in supports)
+    length = min(n_fft, fft.next_fast_len(int(np.ceil(_CLOSER * widest))))
+    scale = length / n_fft / np.sqrt(len(supports))
+    return length, [(first, (values * scale).astype(np.complex64)) for first, values in supports]
+
+
+@lru_cache(maxsize=32)
+def _past_sums(bank, n_fft: int, edges: tuple):
+    """`past_sums` of a band's power."""
+    length, supports = _causal_bank(bank, n_fft)
+    return past_sums([np.abs(values) for _, values in supports], n_fft, length, edges)
 
 
 def bin_sums(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -357,7 +391,12 @@ def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
 
 
 def _read_held(read, first, stop, n_times):
-    """Read ``first .. stop``, the end values held beyond the signal's ends; float64."""
-    index = np.clip(np.arange(first, stop), 0, n_times - 1)
-    low, high = int(index[0]), int(index[-1]) + 1
-    return np.asarray(read(low, high), dtype=np.float64)[:, index - low]
+    """Read ``first .. stop``, the end values held beyond the signal's ends, as float32."""
+    signal = np.asarray(read(max(0, min(first, n_times - 1)), max(1, min(stop, n_times))))
+    if first < 0 or stop > n_times:
+        index = np.clip(np.arange(first, stop), 0, n_times - 1)
+        signal = signal[:, index - index[0]]
+    # No wavelet passes an electrode's offset, which would use up single precision. That of the
+    # first sample is known to all that follow.
+    out = np.empty(signal.shape, dtype=np.float32)
+    return np.subtract(signal, signal[:, :1], out=out, casting="same_kind")

@@ -41,12 +41,12 @@ def test_beyond_its_ends_a_signal_is_mirrored(n_times, odd):
 
 
 def test_beyond_its_ends_a_causal_signal_is_held():
-    signal = np.arange(8.0).reshape(2, 4)
-    found = power._read_held(reader(signal), -2, 7, 4)
-    assert found.dtype == np.float64
-    assert_array_equal(found, np.pad(signal, ((0, 0), (2, 3)), "edge"))
-    assert_array_equal(power._read_held(reader(signal), 1, 3, 4), signal[:, 1:3])
-    assert_array_equal(power._read_held(reader(signal), 6, 8, 4), signal[:, [3, 3]])
+    signal = np.arange(8.0).reshape(2, 4) ** 2
+    for first, stop in ((-2, 7), (1, 3), (6, 8), (-9, -3)):
+        held = np.pad(signal, ((0, 0), (9, 9)), "edge")[:, first + 9 : stop + 9]
+        found = power._read_held(reader(signal), first, stop, 4)
+        assert found.dtype == np.float32
+        assert_array_equal(found, held - held[:, :1])
 
 
 def test_how_many_bins_a_block_holds():
@@ -123,8 +123,28 @@ def test_wavelets_have_their_norm_mean_and_length():
     sigma = 5.0 / (2 * np.pi * 10.0)
     assert morlet(200.0, 10.0, 5.0).size == 2 * int(np.ceil(5 * sigma * 200)) - 1
     one_sided = morlet(200.0, 10.0, 5.0, causal=0.2)
-    assert one_sided.size == int(np.ceil((0.2 + 5 * sigma) * 200))
-    assert np.abs(one_sided).argmax() == 40  # 0.2 s after it begins
+    size, times = np.abs(one_sided) ** 2, np.arange(one_sided.size) / 200.0
+    # Its power comes 0.2 s after it begins, in the mean, and lasts as long as a Gaussian's.
+    delay = (times * size).sum() / size.sum()
+    assert delay == pytest.approx(0.2, abs=1e-4)
+    spread = np.sqrt((times**2 * size).sum() / size.sum() - delay**2)
+    assert spread == pytest.approx(sigma / np.sqrt(2), rel=0.05)
+    assert abs(one_sided[0]) == 0.0
+    long = morlet(200.0, 10.0, 5.0, causal=10.0)
+    assert np.abs(long[1988:2013]) == pytest.approx(
+        np.abs(morlet(200.0, 10.0, 5.0)[67:92]), rel=0.02
+    )
+
+
+def test_causal_wavelets_hear_their_band_alone():
+    """A Gaussian that is cut off hears the mains' 100 Hz; a gammatone fades."""
+    causal = morlet(500.0, 40.0, causal=causal_delay([40.0])[0])
+    cut = morlet(500.0, 40.0)
+    cut = cut[cut.size // 2 - round(causal_delay([40.0])[0] * 500.0) :]
+    heard = [
+        abs(w @ np.exp(-2j * np.pi * 100.0 * np.arange(w.size) / 500.0)) for w in (causal, cut)
+    ]
+    assert heard[0] < 0.02 * heard[1]
     assert_allclose(morlet(200.0, 10.0), morlet(200.0, 10.0, 7.0))
 
 
@@ -148,7 +168,9 @@ def test_power_of_a_sine_is_its_squared_amplitude_times_the_wavelets_gain():
         reader(signal), 6000, 100.0, [10.0], start=1000.0, width=50.0, n_bins=80, causal=True
     )
     assert_allclose(causal, causal.mean(), rtol=1e-3)
-    assert_allclose(causal.mean(), 9.0 * gain, rtol=0.02)
+    wavelet = morlet(100.0, 10.0, causal=causal_delay([10.0])[0])
+    gain = np.abs(wavelet @ np.exp(-2j * np.pi * 10.0 * np.arange(wavelet.size) / 100.0)) ** 2 / 4
+    assert_allclose(causal.mean(), 9.0 * gain, rtol=2e-3)
 
 
 def test_the_grid_of_bins_may_be_cut_anywhere():

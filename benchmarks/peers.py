@@ -1,11 +1,12 @@
 """Beside peers: NeuroBOLT's network and the published one of SAMBA, on the same SIMULATED people.
 
-    python benchmarks/peers.py [--quick] [--only people|protocols|step]
+    python benchmarks/peers.py [--quick] [--only people|protocols|movie|step]
 
 ``people``: a reduced NeuroBOLT, trained to the end, beside ridge, core, the paper's network and
 time alone, all on people left out. ``protocols``: the paper's network under its authors' protocol
-(shuffled windows, correlation pooled over regions) and under honest ones. ``step``: seconds of a
-training step of NeuroBOLT on one thread. Prints its tables, writes
+(shuffled windows, correlation pooled over regions) and under honest ones. ``movie``: stimuli
+decoded from latents and from band power, under both. ``step``: seconds of a training step of
+NeuroBOLT on one thread. Prints its tables, writes
 ``benchmarks/results/peers_*.csv`` and its sections of ``benchmarks/RESULTS.md``.
 """
 
@@ -18,8 +19,20 @@ one_thread()
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: E402
+from sklearn.frozen import FrozenEstimator  # noqa: E402
+from sklearn.model_selection import GroupKFold, KFold  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
 
-from mne_samba import NeuroBOLTModel, SambaTranslator, Trainer  # noqa: E402
+from mne_samba import (  # noqa: E402
+    NeuroBOLTModel,
+    SambaClassifier,
+    SambaTranslator,
+    Trainer,
+    WaveletBandAttention,
+    make_windows,
+)
 from mne_samba.datasets import simulate_paired  # noqa: E402
 from mne_samba.evaluation import bench, evaluate  # noqa: E402
 from mne_samba.nn.loss import FrameSquaredLoss  # noqa: E402
@@ -29,7 +42,7 @@ T_R = 2.0
 REDUCED = {
     "depth": 2, "n_embed": 100, "n_heads": 5, "spectrum_depth": 2, "n_spectrum_heads": 5
 }  # fmt: skip
-SEEDS = (11,)
+SEEDS, N_STIMULI = (11,), 8
 
 
 def world(n_people, minutes, seed, **options):
@@ -95,6 +108,65 @@ def protocols(quick: bool) -> pd.DataFrame:
     return table[["coupled", "protocol", "model", "pooled", "r", "ci_low", "ci_high", "null", "p"]]
 
 
+def movie(quick: bool) -> pd.DataFrame:
+    """Stimuli decoded from latents and from band power, windows shuffled and people left out."""
+    rows = []
+    for seed in (31,) if quick else (31, 32, 33, 34, 35):
+        data = simulate_paired(
+            6, 60.0 * N_STIMULI, level="source", n_sources=16, n_targets=24, sfreq=200.0, snr=1.0,
+            n_stimuli=N_STIMULI, stimulus_variance=0.6, nuisance=1.0, random_state=seed,
+        )  # fmt: skip
+        epochs, y = make_windows(
+            data.raws, data.bolds, t_r=T_R, window=15.0, step=15.0, subject=list(data.subjects)
+        )
+        labels = _stimulus_of(epochs.metadata, data.stimuli)
+        kept = np.flatnonzero(labels != "")
+        epochs, y, labels = epochs[kept], y[kept], labels[kept]
+        people = epochs.metadata["subject"].to_numpy()
+        splits = {
+            "windows shuffled": KFold(3, shuffle=True, random_state=seed).split(labels),
+            "people left out": GroupKFold(3).split(labels, groups=people),
+        }
+        for split, folds in splits.items():
+            found = {name: labels.copy() for name in ("band power", "paper", "core")}
+            for train, test in folds:
+                for name, out in found.items():
+                    decoder = _decoder(name, epochs[train], y[train])
+                    out[test] = decoder.fit(epochs[train], labels[train]).predict(epochs[test])
+            rows += [
+                {"seed": seed, "split": split, "features": name, "accuracy": np.mean(out == labels)}
+                for name, out in found.items()
+            ]
+        print(pd.DataFrame(rows).round(3).to_string(index=False), flush=True)
+    table = pd.DataFrame(rows).set_index(["split", "features", "seed"])["accuracy"]
+    gain = 100 * (table - table.xs("band power", level="features"))
+    spread = table.groupby(["split", "features"]).agg(["mean", "min", "max"])
+    spread["gain in points"] = gain.groupby(["split", "features"]).mean()
+    return spread.assign(chance=1 / N_STIMULI).reset_index()
+
+
+def _stimulus_of(windows: pd.DataFrame, stimuli: pd.DataFrame) -> np.ndarray:
+    """Stimulus that fills each window (n_windows,), or ""."""
+    labels = np.full(len(windows), "", dtype=object)
+    for row in stimuli.itertuples():
+        inside = windows["recording"].to_numpy() == row.recording
+        onset = windows["onset"].to_numpy()
+        inside &= (onset >= row.onset - 1e-6) & (onset + 15.0 <= row.onset + row.duration + 1e-6)
+        labels[inside] = row.label
+    return labels.astype(str)
+
+
+def _decoder(features: str, epochs, y):
+    """Classifier of windows: from band power, or from latents of a translator, fitted here."""
+    if features == "band power":
+        return make_pipeline(
+            WaveletBandAttention(output="features"), StandardScaler(),
+            LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+        )  # fmt: skip
+    translator = SambaTranslator(t_r=T_R, model=features, random_state=0).fit(epochs, y)
+    return SambaClassifier(FrozenEstimator(translator))
+
+
 def step(quick: bool) -> pd.DataFrame:
     """Seconds of a step of gradient descent, 26 channels, one thread."""
     rows = []
@@ -128,6 +200,12 @@ SECTIONS = {
         "SIMULATED. Two people of 10 minutes, with coupling and with BOLD that another brain "
         "drives. `pooled`: Spearman correlation over all frames and regions at once, as the paper "
         "reports it; r: Pearson over time, per region."
+    )),
+    "movie": (movie, "Stimuli of a film in two protocols", (
+        f"SIMULATED. {N_STIMULI} stimuli of a minute are shown to six people; windows of 15 s are "
+        "told apart by linear discriminant analysis with shrinkage, three folds, five seeds. "
+        "`band power` of all sources; `paper`, `core`: latents of a translator that was fitted to "
+        "the training windows and their BOLD. Gains in points of per cent."
     )),
     "step": (step, "NeuroBOLT: a step of training", "One thread, 26 channels, 16 s, one region."),
 }  # fmt: skip

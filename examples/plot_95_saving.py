@@ -58,6 +58,29 @@ same = np.array_equal(
 print("Predicts the same, to the last bit:", same)
 
 # %%
+# A card that says how well it predicts
+# -------------------------------------
+# Whoever takes the file should see its score, how it was split, and what a ridge regression scores.
+# The card goes with the file to a hub (``translator.push_to_hub("owner/name", card)``,
+# ``SambaTranslator.from_hub``): :doc:`/sharing`.
+from mne_samba import make_model_card
+from mne_samba.evaluation import evaluate
+
+result = evaluate(
+    SambaTranslator(t_r=data.t_r, model="core", random_state=0),
+    data.raws[:2],
+    bolds[:2],
+    n_shifts=99,
+)
+card = make_model_card(
+    translator,
+    result,
+    licence="cc-by-4.0",
+    data="SIMULATED rest, two people of 400 s",
+)
+print("\n".join(line[:88] for line in card.splitlines()))
+
+# %%
 # Predictions as images
 # ---------------------
 # The masker that made the training BOLD turns predictions back into volumes.

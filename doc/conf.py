@@ -23,8 +23,12 @@ extensions = [
     "sphinx.ext.viewcode",
     "numpydoc",
     "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
 ]
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
 
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "changes/devel", "**/GALLERY_HEADER.rst"]
@@ -111,11 +115,7 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["phone.css"]
 # Pages without subpages need no navigation of their own section.
-_PLAIN = (
-    "index", "install", "data", "choosing", "evaluation", "glossary", "paper", "coming_from",
-    "peers", "sharing",
-)  # fmt: skip
-html_sidebars = {page: [] for page in (*_PLAIN, "troubleshooting", "changes/log")}
+html_sidebars = {page: [] for page in ("index", "install", "changes/log")}
 # scikit-learn writes these methods; their text points into its own user guide.
 _ROUTING = ("get_metadata_routing", "set_output")
 _MIXIN_SCORES = ("ClassifierMixin.score", "RegressorMixin.score")

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mne_samba import SambaTranslator, base, make_windows
-from mne_samba.datasets import simulate_paired
+from mne_samba.datasets import simulate_bold_image, simulate_paired
 from mne_samba.windows import frame_times
 
 ROOT = Path(__file__).parents[1]
@@ -141,6 +141,23 @@ def test_code_of_the_page_about_evaluation_runs(monkeypatch):
     summary = names["result"].summary()
     assert {"SambaTranslator", "ridge_canonical", "null: circular_shift"} <= set(summary.index)
     assert names["found"].verdict.startswith("Electrophysiology adds to confounds and time")
+
+
+def test_code_of_the_recipes_runs():
+    people = simulate_paired(
+        3, 160.0, sfreq=100.0, n_sources=4, n_targets=4, level="source", random_state=0
+    )
+    image = simulate_bold_image(people.bolds[0], people.target_coords, 2.0)
+    given = {"raws": people.raws, "bolds": people.bolds, "subjects": people.subjects}
+    given |= {"labels_img": image.labels_img, "bold_img": image.img, "confounds": None}
+    signals = 1e-13 * np.random.default_rng(0).standard_normal((3, 30_000))
+    given["raw_meg"] = mne.io.RawArray(signals, mne.create_info(3, 100.0, "mag"))
+    names = run("recipes.rst", **given, sample_mask=np.r_[0:70, 75:150])
+    assert np.isnan(names["whole"][70:75]).all() and len(names["whole"]) == 150
+    assert names["clean"].shape == (80, 4) and len(names["coords"]) == 4
+    assert names["meg"].ch_names_in_ == ["0", "1", "2"]
+    assert names["search"].best_params_.keys() == {"model__hrf"}
+    assert names["named"].get_montage().ch_names == ["Fz", "Cz", "Pz"]
 
 
 def test_code_of_the_page_about_peers_runs():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.signal import correlate
+from scipy import fft
 
 # Decimated samples before an edge that say what follows the last of them.
 N_NEAR = 12
@@ -30,8 +30,8 @@ def past_sums(
     """
     stride = n_fft / length
     size = max(map(len, responses))
-    powers = [np.pad(response, (0, size - len(response))) ** 2 for response in responses]
-    share = np.sqrt(sum(correlate(p, p)[size - 1 :].clip(0.0) for p in powers))
+    spectra = [fft.rfft(np.square(response), 2 * size) for response in responses]
+    share = np.sqrt(fft.irfft(sum(np.abs(s) ** 2 for s in spectra), 2 * size)[:size].clip(0.0))
     steps = (np.arange(_N_FREQUENCIES) + 0.5) / _N_FREQUENCIES * min(length / 2, size)
     share, turn = (
         np.interp(steps, np.arange(size), share / share[0]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .grayordinates import GrayordinatesMasker
+
 # What maskers call the image that says where regions are.
 _ATLASES = ("labels_img_", "maps_img_", "mask_img_")
 
@@ -9,9 +11,11 @@ _ATLASES = ("labels_img_", "maps_img_", "mask_img_")
 def image_of(masker, frames, t_r: float):
     """Put frames (n_frames, n_targets) back into an image whose header says time and space.
 
-    nilearn leaves the repetition time at 1, the units and the space unknown. Surfaces have no
+    nilearn leaves the repetition time at 1, the units and the space unknown. Its surfaces have no
     header.
     """
+    if isinstance(masker, GrayordinatesMasker):
+        return masker.inverse_transform(frames, t_r=t_r)
     image = masker.inverse_transform(frames)
     if not hasattr(image, "header"):
         return image

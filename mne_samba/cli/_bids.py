@@ -24,9 +24,9 @@ from ..evaluation import evaluate
 from ..evaluation._samples import take
 from ..inverse import InverseTranslator
 from ..io import harmonize, read_bids_pair
+from ..io._atlas import as_masker
 from ..io._bids_files import (
     bare,
-    check_fetched,
     ele_files,
     entities_of,
     narrow,
@@ -41,7 +41,7 @@ from ..reader import Reader
 from ..translator import SambaTranslator
 from ..windows import make_windows
 from ._bids_options import result_options
-from ._bids_output import write_description, write_prediction, write_report, write_scores
+from ._bids_output import write_description, write_map, write_prediction, write_report, write_scores
 from ._staging import clear_stale, is_done, staged
 
 _CONTEXT = 30.0
@@ -111,8 +111,7 @@ class Run:
         """Names of the people that are wanted, once there is a folder and an atlas."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"BIDS_DIR is no folder: {self.root}")
-        if not check_fetched(Path(self.args.atlas)).is_file():
-            raise FileNotFoundError(f"No atlas image {self.args.atlas}.")
+        as_masker(self.args.atlas)
         there = subjects_of(self.root)
         wanted = self.args.participant_label
         if wanted is None:
@@ -280,6 +279,7 @@ class Run:
         with staged(folder, self.options) as partial:
             if result is not None:
                 write_scores(partial, name, result.to_frame(), "EEG to BOLD, by region")
+                write_map(partial, name, pairs[0], result)
                 for pair, frames in zip(pairs, _on_runs(result, pairs), strict=True):
                     person = partial / f"sub-{pair.subject}" if whole else partial
                     write_prediction(person / "func", pair, frames, names)

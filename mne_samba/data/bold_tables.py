@@ -10,7 +10,6 @@ import pandas as pd
 from mne.utils import warn
 
 from .fnirs import fnirs_frames, is_fnirs
-from .grayordinates import GrayordinatesMasker
 
 _MASKED = "time courses of regions are expected: masker.fit_transform(image) of a nilearn masker"
 _SHAPE = "gives BOLD of shape (n_frames, n_targets). mne_samba.io.read_bids_pair does this for BIDS"
@@ -138,6 +137,8 @@ def _from_cifti(image, name: str) -> pd.DataFrame:
     if kinds != ("SeriesAxis", "ParcelsAxis"):
         said = " and ".join(kinds)
         raise TypeError(f"{name} is a Cifti2Image of {said}, but {_PARCELS} {_SHAPE}.")
+    from .grayordinates import GrayordinatesMasker  # loads nibabel
+
     return GrayordinatesMasker().fit_transform(image)
 
 

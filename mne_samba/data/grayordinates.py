@@ -61,9 +61,10 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
     ----------
     atlas : path | image | tuple | dict | "vertices" | None
         Parcels: CIFTI (``.dlabel.nii``), GIFTI labels (``.label.gii``) or FreeSurfer annotations
-        (``.annot``), the latter two as (left, right), as ``{"left": ..., "right": ...}``, or one of
-        them for one hemisphere. ``"vertices"`` takes every vertex and voxel as a region. None is
-        for ``.ptseries.nii``, which has parcels itself.
+        (``.annot``; or their keys (n_vertices,) and a list of names). Of the latter two (left,
+        right), ``{"left": ..., "right": ...}``, or one of them for one hemisphere. ``"vertices"``
+        takes every vertex and voxel as a region. None is for ``.ptseries.nii``, which has parcels
+        itself.
     t_r : float | None
         Seconds between frames, in place of what files say.
 
@@ -173,7 +174,7 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
         -------
         bold : DataFrame, shape (n_frames, n_regions)
             Time courses: columns name the regions, ``attrs["t_r"]`` holds the seconds between
-            frames. Regions without a vertex in the image are NaN, and named in a warning.
+            frames. Regions without a measured vertex are NaN, and named (``verbose="info"``).
 
         Raises
         ------
@@ -197,10 +198,10 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
         table = pd.DataFrame(cleaned, index=kept, columns=list(self.region_names_.values()))
         if not there.all():
             lacking = list(table.columns[~there])
-            warn(
-                f"Regions {lacking[:8]} have no measured vertex in {image.name}; their columns are "
-                'NaN. bold.dropna(axis=1, how="all") leaves them out.'
-            )
+            logger.info(
+                "Regions %s have no measured vertex in %s; their columns are NaN. "
+                'bold.dropna(axis=1, how="all") leaves them out.', lacking[:8], image.name,
+            )  # fmt: skip
         t_r = self.t_r if self.t_r is not None else image.t_r
         if t_r is not None:
             table.attrs["t_r"] = t_r
@@ -309,8 +310,7 @@ def read_series(given, name: str, told: bool = True) -> _Values:
         raise ValueError(f"{label} is a series in {time.unit.lower()}, which is no time.")
     t_r = _cifti_t_r(time, label) if told else None
     values = np.asarray(loaded.dataobj)
-    start = float(time.start) if t_r else 0.0
-    return _Values(values, places, label, t_r, start)
+    return _Values(values, places, label, t_r, float(time.start))
 
 
 def time_step(image) -> float | None:
@@ -328,7 +328,7 @@ def _cifti_t_r(time: cifti2.SeriesAxis, name: str) -> float | None:
     if step >= _LONGEST:
         raise ValueError(
             f"{name} says that its frames are {step:g} s apart: are these milliseconds? Pass "
-            f"{step / 1000:g} as t_r of mne_samba.io.GrayordinatesMasker, which overrides it."
+            f"t_r={step / 1000:g} (to mne_samba.io.GrayordinatesMasker), which overrides it."
         )
     return step if step > 0 else None
 
@@ -350,7 +350,7 @@ def _is_one(given) -> bool:
 
 
 def _load(item, what: str):
-    """Load a file, whatever its kind: the image, or what `read_annot` gives, and its name."""
+    """Load a file, whatever its kind: the image, or keys and names of an annotation; its name."""
     if not isinstance(item, (str, os.PathLike)):
         return item, what
     path = Path(item).expanduser()
@@ -358,7 +358,8 @@ def _load(item, what: str):
         raise FileNotFoundError(f"{what}: there is no file {path}.")
     try:
         if path.suffix == ".annot":
-            return nib.freesurfer.read_annot(path), path.name
+            keys, _, names = nib.freesurfer.read_annot(path)
+            return (keys, [name.decode() for name in names]), path.name
         return nib.load(path), path.name
     except Exception as error:  # whatever the readers of many formats make of a damaged file
         raise ValueError(f"{what}: {path} cannot be read: {error}") from None
@@ -413,6 +414,18 @@ def _told_side(image) -> str | None:
 def _named_side(name: str) -> str | None:
     found = {match[0].lower() for match in _SIDE.findall(name)}
     return {"l": "left", "r": "right"}[found.pop()] if len(found) == 1 else None
+
+
+def other_side(path: Path) -> Path | None:
+    """Give the other hemisphere's file its name; None where a name does not say its own."""
+    found = list(_SIDE.finditer(path.name))
+    if len(found) != 1:
+        return None
+    word, (begin, end) = found[0][1], found[0].span(1)
+    other = {"l": "r", "r": "l", "left": "right", "right": "left", "lh": "rh", "rh": "lh"}
+    swapped = other[word.lower()]
+    swapped = swapped.upper() if word.isupper() else swapped
+    return path.with_name(path.name[:begin] + swapped + path.name[end:])
 
 
 def _surface_axis(sizes: dict[str, int]) -> cifti2.BrainModelAxis:
@@ -536,8 +549,7 @@ def _used(keys, table: dict) -> set[str]:
 def _read_side(image, name: str) -> tuple[np.ndarray, dict, bool]:
     """Labels (n_vertices,) of a hemisphere, their names, and whether it is an annotation."""
     if isinstance(image, tuple):
-        keys, _, names = image
-        return keys, {k: text.decode() for k, text in enumerate(names)}, True
+        return image[0], dict(enumerate(image[1])), True
     if not isinstance(image, gifti.GiftiImage) or not image.labeltable.labels:
         raise TypeError(
             f"atlas: {name} holds no labels; expected CIFTI (.dlabel.nii), GIFTI (.label.gii) or "

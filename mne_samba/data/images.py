@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from .grayordinates import GrayordinatesMasker
-
 # What maskers call the image that says where regions are.
 _ATLASES = ("labels_img_", "maps_img_", "mask_img_")
 
@@ -14,6 +12,8 @@ def image_of(masker, frames, t_r: float):
     nilearn leaves the repetition time at 1, the units and the space unknown. Its surfaces have no
     header.
     """
+    from .grayordinates import GrayordinatesMasker  # loads nibabel
+
     if isinstance(masker, GrayordinatesMasker):
         return masker.inverse_transform(frames, t_r=t_r)
     image = masker.inverse_transform(frames)

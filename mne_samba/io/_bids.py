@@ -14,7 +14,8 @@ from .._checks import check_number, check_option
 from .._version import __version__
 from ..data.cuts import Interrupted
 from ..reader import Reader
-from ._bids_bold import STRATEGY, extract, is_surface
+from ._atlas import as_masker
+from ._bids_bold import STRATEGY, endings_of, extract
 from ._bids_files import (
     Run,
     acquired_sidecar,
@@ -108,9 +109,13 @@ def read_bids_pair(
         Who, and what they did; "01" or "sub-01".
     run, session : str | int | None
         Which run and session, where there are several.
-    masker : str | Path | image | array of shape (n_regions, 3) | nilearn masker
-        The atlas: a label image (with a table of names beside it), coordinates in mm, or any
-        nilearn masker of volumes or surfaces.
+    masker : str | Path | image | tuple | array of shape (n_regions, 3) | nilearn masker
+        The atlas: a label image (with a table of names beside it); CIFTI or GIFTI labels or
+        FreeSurfer annotations (``.dlabel.nii``, ``.label.gii``, ``.annot``; the other hemisphere
+        lies beside the one that is named), for which BOLD on surfaces is read; a name of nilearn's
+        (``"schaefer_2018:n_rois=100"``), whose files nilearn must have downloaded before;
+        coordinates in mm; any nilearn masker of volumes or surfaces, or
+        `mne_samba.io.GrayordinatesMasker`; or ``"vertices"``, each of them a region.
     derivatives : str | Path | False | None
         Folder of fMRIPrep's derivatives. None takes ``derivatives/fmriprep`` (or the only folder
         there); False takes BOLD as it was acquired, which has no confounds.
@@ -187,8 +192,9 @@ def read_bids_pair(
     found = entities_of(path)
     wanted = Run(wanted.subject, wanted.task, found.get("ses"), found.get("run"))
     folder = _derivatives(root, derivatives)
+    masker = as_masker(masker, radius)
     bold_path = find_bold(
-        root if folder is None else folder, wanted, space, surface=is_surface(masker),
+        root if folder is None else folder, wanted, space, endings=endings_of(masker),
         preprocessed=folder is not None, entities=chosen,
     )  # fmt: skip
     # An echo may be combined with others in the derivative.
@@ -197,7 +203,7 @@ def read_bids_pair(
     recording = read_recording(root, path, datatype)
     raw = recording.raw
     raw.info["subject_info"] = {"his_id": f"sub-{wanted.subject}"}
-    bold, fitted, used = extract(bold_path, masker, None if folder is None else confounds, radius)
+    bold, fitted, used = extract(bold_path, masker, None if folder is None else confounds)
     try:
         scan, timing = _scan(
             root, folder, wanted, bold_path, recording, len(bold), t_r, slice_time_ref, chosen,

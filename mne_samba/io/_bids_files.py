@@ -19,6 +19,7 @@ _ELE = {
 _ENTITY = re.compile(r"([a-z]+)-([a-zA-Z0-9+]+)")
 # How files begin that stand for a content which lies elsewhere: git-annex, git LFS.
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs")
+_SURFACES = ("_bold.func.gii", "_bold.dtseries.nii")
 # What mne-bids opens beside a recording.
 _ABOUT = (*_ELE, "events", "channels", "electrodes", "coordsystem", "scans", "participants")
 # Entities that derivatives add: an acquired file has none of them.
@@ -152,16 +153,16 @@ def ele_files(root: Path, subject: str, datatype: str | None = None) -> list[Pat
 
 
 def bold_files(root: Path, subject: str, *, preprocessed: bool) -> list[Path]:
-    """BOLD of one person, volumes and left hemispheres (the right one has the same name)."""
+    """BOLD of one person, also of left hemispheres (the right one has the same name) and CIFTI."""
     found = []
     for folder in _folders(root, subject, "func"):
         for path in sorted(folder.iterdir()):
             name, entities = path.name, entities_of(path)
-            kind = name.endswith(("_bold.nii.gz", "_bold.nii", "_bold.func.gii"))
+            surface = name.endswith(_SURFACES)
+            kind = surface or name.endswith(("_bold.nii.gz", "_bold.nii"))
             right = name.endswith(".gii") and entities.get("hemi") != "L"
-            if kind and not right and (entities.get("desc") == "preproc" or
-                                       (name.endswith(".gii") and "desc" not in entities)
-                                       or not preprocessed):  # fmt: skip
+            described = entities.get("desc") == "preproc" or (surface and "desc" not in entities)
+            if kind and not right and (described or not preprocessed):
                 found.append(path)
     return found
 
@@ -253,17 +254,18 @@ def find_ele(
 
 
 def find_bold(
-    root: Path, wanted: Run, space: str | None, *, surface, preprocessed,
+    root: Path, wanted: Run, space: str | None, *, endings: tuple[str, ...], preprocessed,
     entities: Mapping | None = None,
 ) -> Path:  # fmt: skip
-    """BOLD of the same run, in the space wanted."""
+    """BOLD of the same run, in the space wanted; the first of the endings that there is."""
     every = bold_files(root, wanted.subject, preprocessed=preprocessed)
-    kind = [p for p in every if p.name.endswith(".gii") == surface]
-    found = narrow(_matching(kind, wanted), entities or {})
+    there = narrow(_matching(every, wanted), entities or {})
     if space is not None:
-        found = [p for p in found if entities_of(p).get("space") == space]
+        there = [p for p in there if entities_of(p).get("space") == space]
+    kinds = [[p for p in there if p.name.endswith(ending)] for ending in endings]
+    found = next((kind for kind in kinds if kind), [])
     if not found:
-        what = "surface" if surface else "volume"
+        what = " or ".join(ending.removeprefix("_bold") for ending in endings)
         at = "" if space is None else f" in space {space}"
         raise FileNotFoundError(
             f"No {'preprocessed ' if preprocessed else ''}BOLD ({what}) of {wanted.name}{at} in "
@@ -284,7 +286,10 @@ def acquired_sidecar(
 
     Echoes of one run are one acquisition: any of their sidecars tells its timing, where they agree.
     """
-    every = [p for p in bold_files(root, wanted.subject, preprocessed=False) if p.suffix != ".gii"]
+    every = [
+        p for p in bold_files(root, wanted.subject, preprocessed=False)
+        if not p.name.endswith(_SURFACES)
+    ]  # fmt: skip
     made_of = {k: v for k, v in entities_of(derivative).items() if k not in _DERIVED}
     chosen = {k: v for k, v in entities.items() if k not in _DERIVED}
     # fMRIPrep combines echoes and names the result without them.

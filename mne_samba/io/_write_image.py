@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import re
 from pathlib import Path
 
 import nibabel as nib
@@ -13,12 +12,10 @@ import pandas as pd
 from mne.utils import logger
 from sklearn.utils.validation import check_is_fitted
 
-from ..data.grayordinates import GrayordinatesMasker, is_image, to_gifti
+from ..data.grayordinates import GrayordinatesMasker, is_image, other_side, to_gifti
 from ..data.images import image_of
 from ..model_file import written_whole
 
-_LEFT = re.compile(r"(?<![a-z])(hemi-L|lh|left|L)(?![a-z])")
-_RIGHT = {"hemi-L": "hemi-R", "lh": "rh", "left": "right", "L": "R"}
 # What a file holds, by its ending: the format, whether a map, and of CIFTI whether parcels.
 _ENDINGS = {
     ".dtseries.nii": ("cifti", False, False), ".ptseries.nii": ("cifti", False, True),
@@ -41,8 +38,7 @@ def write_image(values, path, masker, *, t_r: float | None = None) -> list[Path]
         File, whose ending says what it is to hold. Volumes: ``.nii.gz``, ``.nii``. CIFTI:
         ``.dtseries.nii`` and ``.ptseries.nii`` of frames, ``.dscalar.nii`` and ``.pscalar.nii`` of
         a map. GIFTI: ``.func.gii`` of frames, ``.shape.gii`` of a map; of two hemispheres (left,
-        right), or a name with ``hemi-L``, ``lh`` or ``.L.`` in it, whose other side is written,
-        too.
+        right), or the left one's name, with ``hemi-L``, ``lh`` or ``.L.`` in it.
     masker : nilearn masker | mne_samba.io.GrayordinatesMasker | path | image
         The fitted masker that BOLD came from. CIFTI that has parcels (``.ptseries.nii``) stands for
         itself.
@@ -146,15 +142,14 @@ def _by_region(values, masker) -> tuple[np.ndarray, str]:
 
 def _both_sides(paths: list[Path], n: int) -> list[Path]:
     """Names of both hemispheres from that of the left one."""
-    left = paths[0].name
-    right = _LEFT.sub(lambda match: _RIGHT[match[0]], left, count=1)
-    if n != 2 or len(paths) != 1 or right == left:
+    right = other_side(paths[0])
+    if n != 2 or len(paths) != 1 or right is None:
         raise ValueError(
             f"There are {n} hemispheres to write: pass {'(left, right)' if n == 2 else 'one path'} "
             f"as path, or a name that says which one it is, such as sub-01_hemi-L_bold.func.gii; "
             f"got {[p.name for p in paths]}."
         )
-    return [paths[0], paths[0].with_name(right)]
+    return [paths[0], right]
 
 
 def _write_whole(images, paths: list[Path]) -> None:

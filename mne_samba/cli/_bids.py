@@ -25,6 +25,7 @@ from ..evaluation._samples import take
 from ..inverse import InverseTranslator
 from ..io import harmonize, read_bids_pair
 from ..io._atlas import as_masker
+from ..io._bids import runs_of
 from ..io._bids_files import (
     bare,
     ele_files,
@@ -138,12 +139,23 @@ class Run:
         every = ele_files(self.root, subject, args.datatype)
         files = [entities_of(path) for path in narrow(every, dict(args.entities))]
         runs = [
-            (file.get("run"), file.get("ses")) for file in files
+            (run, file.get("ses")) for file in files
             if file.get("task") == args.task and session in (None, file.get("ses"))
+            for run in self._runs_in(subject, file)
         ]  # fmt: skip
         if not runs:
             raise FileNotFoundError(f"no recording of task-{args.task} in {self.root}")
         return [self._read_run(subject, *run) for run in runs]
+
+    def _runs_in(self, subject: str, file: dict) -> list[str | None]:
+        """Name the runs of BOLD in one recording, whose entities are given."""
+        runs = runs_of(self.root, subject, self.args.task, file, self.args.derivatives)
+        if len(runs) > 1 and self.args.first_volume is not None:
+            raise ValueError(
+                f"one recording holds the runs {runs}, but --first-volume places the volumes of "
+                "one: mark volumes by triggers, or cut the recording into one file for each run."
+            )
+        return runs
 
     def _read_run(self, subject: str, run: str | None, session: str | None):
         args = self.args

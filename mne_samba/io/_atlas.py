@@ -6,12 +6,10 @@ import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from unittest import mock
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
-import requests
 from mne.utils import logger
 from nibabel.gifti import GiftiImage
 from sklearn.base import clone
@@ -123,6 +121,9 @@ def _with_other_side(path: Path) -> Path | tuple[Path, Path]:
 
 def _of_nilearn(text: str, radius: float):
     """Masker of an atlas that nilearn has, or has downloaded before; nothing is downloaded."""
+    from unittest import mock
+
+    import requests
     from nilearn import datasets
     from nilearn.maskers import NiftiLabelsMasker, NiftiMapsMasker, NiftiSpheresMasker
 

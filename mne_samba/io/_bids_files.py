@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -16,6 +16,8 @@ _ELE = {
     "meg": (".fif", ".ds", ".sqd", ".con", ".kdf"),
     "ieeg": (".vhdr", ".edf", ".set", ".mefd", ".nwb"),
 }
+# Others that MNE reads.
+_FOREIGN = (".mff", ".fif", ".gdf", ".cdt", ".dat", ".lay", ".nxe", ".EEG", ".bin", ".raw")
 _ENTITY = re.compile(r"([a-z]+)-([a-zA-Z0-9+]+)")
 # How files begin that stand for a content which lies elsewhere: git-annex, git LFS.
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs")
@@ -23,7 +25,7 @@ _SURFACES = ("_bold.func.gii", "_bold.dtseries.nii")
 # What mne-bids opens beside a recording.
 _ABOUT = (*_ELE, "events", "channels", "electrodes", "coordsystem", "scans", "participants")
 # Entities that derivatives add: an acquired file has none of them.
-_DERIVED = ("space", "res", "den", "desc", "hemi", "label", "cohort")
+DERIVED = ("space", "res", "den", "desc", "hemi", "label", "cohort")
 # Given by arguments of their own.
 _NAMED = ("sub", "ses", "task", "run", "space")
 # What echoes of one acquisition must share, or frames would not know their time.
@@ -240,10 +242,14 @@ def find_ele(
         )
     every = ele_files(root, wanted.subject, datatype)
     found = narrow(_matching(every, wanted), entities or {})
+    if not found and wanted.run is not None:
+        # One recording of several runs has no run in its name.
+        whole = _matching(every, replace(wanted, run=None))
+        found = narrow([p for p in whole if "run" not in entities_of(p)], entities or {})
     if not found:
         raise FileNotFoundError(
             f"No EEG or MEG file of {wanted.name} in {root}; sub-{wanted.subject} has "
-            f"{[p.name for p in every][:8]}."
+            f"{[p.name for p in every][:8]}.{_of_no_bids_format(root, wanted)}"
         )
     if len(found) > 1:
         raise ValueError(
@@ -251,6 +257,20 @@ def find_ele(
             + _how_to_choose(found)
         )
     return found[0], found[0].parent.name
+
+
+def _of_no_bids_format(root: Path, wanted: Run) -> str:
+    """Words for a recording that lies there in a format which BIDS does not have."""
+    folders = [folder for kind in _ELE for folder in _folders(root, wanted.subject, kind)]
+    for path in (path for folder in folders for path in sorted(folder.iterdir())):
+        kind, suffix = path.parent.name, path.suffix
+        if path.stem.endswith(f"_{kind}") and suffix in _FOREIGN and suffix not in _ELE[kind]:
+            return (
+                f" BIDS has no {suffix} for {kind}: raw = mne.io.read_raw({str(path)!r}), and "
+                'mne_bids.write_raw_bids(raw, bids_path, format="BrainVision", allow_preload=True) '
+                "writes it as BIDS has it."
+            )
+    return ""
 
 
 def find_bold(
@@ -290,8 +310,8 @@ def acquired_sidecar(
         p for p in bold_files(root, wanted.subject, preprocessed=False)
         if not p.name.endswith(_SURFACES)
     ]  # fmt: skip
-    made_of = {k: v for k, v in entities_of(derivative).items() if k not in _DERIVED}
-    chosen = {k: v for k, v in entities.items() if k not in _DERIVED}
+    made_of = {k: v for k, v in entities_of(derivative).items() if k not in DERIVED}
+    chosen = {k: v for k, v in entities.items() if k not in DERIVED}
     # fMRIPrep combines echoes and names the result without them.
     found = narrow(narrow(_matching(every, wanted), chosen), made_of)
     read = [(path, *sidecar_of(path, root)) for path in found]

@@ -242,7 +242,7 @@ def names_of(y, n_targets: int) -> tuple[list[str], bool]:
     names = region_names(first)
     if names is None:
         return [f"target{i:03d}" for i in range(n_targets)], False
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(set(pd.Index(names)[pd.Index(names).duplicated()]))
     if twice:
         raise ValueError(f"Region names must differ, got {twice[:8]} more than once.")
     if isinstance(first, pd.DataFrame):

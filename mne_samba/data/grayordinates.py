@@ -562,7 +562,7 @@ def _read_side(image, name: str) -> tuple[np.ndarray, dict, bool]:
 
 
 def _different(names: list[str], label: str) -> list[str]:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(set(pd.Index(names)[pd.Index(names).duplicated()]))
     if twice:
         raise ValueError(f"{label}: names of regions must differ, {twice[:8]} come more than once.")
     return names

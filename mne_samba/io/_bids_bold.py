@@ -142,6 +142,10 @@ def extract(path: Path, masker, confounds):
     """
     image = load_image(path, masker)
     total = len(image.values) if hasattr(image, "values") else int(image.shape[-1])
+    if hasattr(masker, "seeds") and masker.mask_img is None:
+        # Spheres go back into an image on this grid.
+        grid = np.ones(image.shape[:3], np.uint8)
+        masker.set_params(mask_img=nib.Nifti1Image(grid, image.affine))
     table, sample_mask = read_confounds(path, confounds)
     if table is not None and len(table) != total:
         raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import nibabel as nib
@@ -36,7 +35,8 @@ def frames_of(path: Path) -> int:
     """Frames of an image in a file."""
     image = nib.load(path)
     if isinstance(image, nib.GiftiImage):
-        return max(len(image.darrays), image.darrays[0].data.shape[-1] if image.darrays else 0)
+        first = image.darrays[0].data
+        return len(image.darrays) if first.ndim == 1 else first.shape[1]
     return int(image.shape[0 if isinstance(image, nib.Cifti2Image) else -1])
 
 
@@ -54,11 +54,10 @@ def part_of_run(recording, volume_event, t_r: float, runs: list[Path], here: Pat
     times = volume_triggers(recording.raw, event)
     blocks = np.split(times, np.flatnonzero(np.diff(times) > 3 * t_r) + 1)
     names = [f"run-{entities_of(path)['run']}" for path in runs]
-    fits = [
-        chosen for chosen in combinations(range(len(blocks)), len(runs))
-        if all(len(blocks[b]) - n in extra for b, n in zip(chosen, sizes, strict=True))
-    ] if len(blocks) <= 4 * len(runs) else []  # fmt: skip
-    if len(fits) != 1:
+    counts = [len(block) for block in blocks]
+    early, late = _in_order(counts, sizes, extra), _in_order(counts[::-1], sizes[::-1], extra)
+    unique = early is not None and [len(blocks) - 1 - b for b in late[::-1]] == early
+    if not unique:
         said = ", ".join(
             f"{len(block)} from {block[0]:.6g} to {block[-1]:.6g} s" for block in blocks[:12]
         )
@@ -66,13 +65,13 @@ def part_of_run(recording, volume_event, t_r: float, runs: list[Path], here: Pat
         raise ValueError(
             f"The recording has no run in its name, and BOLD has several ({frames} frames), but "
             f"its volume triggers come in blocks of {said}, "
-            + ("which fit these in more than one way" if fits else "which do not fit these")
+            + ("which do not fit these" if early is None else "which fit these in several ways")
             + ". If it holds one of the runs, name it after that (_run-01_eeg); otherwise pass the "
             "times of this run's volumes as volume_event (s from the first sample)."
         )
     number = runs.index(here)
-    own = fits[0][number]
-    _check_dates(dates, [blocks[b][0] for b in fits[0]], names)
+    own = early[number]
+    _check_dates(dates, [blocks[b][0] for b in early], names)
     sfreq, raw = recording.raw.info["sfreq"], recording.raw
     # From the end of the block before to the beginning of the next: what comes first is history.
     begin = int(np.ceil((blocks[own - 1][-1] + t_r) * sfreq)) if own else 0
@@ -86,6 +85,15 @@ def part_of_run(recording, volume_event, t_r: float, runs: list[Path], here: Pat
     )  # fmt: skip
     described = {"part_of_recording": [begin / sfreq, end / sfreq], "runs_in_recording": len(runs)}
     return replace(recording, raw=part), blocks[own] - begin / sfreq, {**found, **described}
+
+
+def _in_order(counts: list[int], sizes: list[int], extra) -> list[int] | None:
+    """Match each run with the first block after that of the run before that has its volumes."""
+    found: list[int] = []
+    for b, count in enumerate(counts):
+        if len(found) < len(sizes) and count - sizes[len(found)] in extra:
+            found.append(b)
+    return found if len(found) == len(sizes) else None
 
 
 def _check_dates(dates, starts, names: list[str]) -> None:

@@ -14,7 +14,9 @@ from mne.utils import logger
 from nibabel.gifti import GiftiImage
 from sklearn.base import clone
 
-from ..data.grayordinates import LABELS, GrayordinatesMasker, other_side
+from ..data.grayordinates import GrayordinatesMasker
+from ..data.surface_files import other_side
+from ..data.surface_labels import LABELS
 from ._bids_files import check_fetched, one_line, read_table
 
 # A name of nilearn's with its options, such as schaefer_2018:n_rois=100.

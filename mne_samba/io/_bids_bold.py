@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from mne.utils import logger
 
-from ..data.grayordinates import GrayordinatesMasker, other_side, read_series
+from ..data.grayordinates import GrayordinatesMasker
+from ..data.surface_files import other_side, read_series
 from ._bids_files import check_fetched, entities_of, one_line
 
 #: Confounds that are removed unless others are named.

@@ -10,7 +10,7 @@ from mne.utils import logger, warn
 
 from .._checks import check_number
 from ..data.frame_times import frame_times
-from ..data.grayordinates import time_step
+from ..data.surface_files import time_step
 from ..data.triggers import given_times, volume_starts, volume_triggers
 from ._markers import FRAME_EVENT, find_volume_event
 from ._recording import annotate

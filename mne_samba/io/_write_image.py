@@ -12,8 +12,9 @@ import pandas as pd
 from mne.utils import logger
 from sklearn.utils.validation import check_is_fitted
 
-from ..data.grayordinates import GrayordinatesMasker, is_image, other_side, to_gifti
+from ..data.grayordinates import GrayordinatesMasker
 from ..data.images import image_of
+from ..data.surface_files import is_image, other_side, to_gifti
 from ..model_file import written_whole
 
 # What a file holds, by its ending: the format, whether a map, and of CIFTI whether parcels.

@@ -10,6 +10,8 @@ import pytest
 from nibabel import cifti2, gifti
 from nilearn.maskers import NiftiLabelsMasker, SurfaceLabelsMasker
 from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from mne_samba import CoreModel, SambaTranslator, make_windows
 from mne_samba.io import GrayordinatesMasker, write_image
@@ -252,6 +254,22 @@ def test_every_vertex(halves, pair, tmp_path):
     assert bold.columns[-1] == "thalamus_left-0-1-0"
 
 
+def test_surfaces_of_nilearn_go_out_as_gifti(halves, tmp_path):
+    triangles = np.column_stack([np.arange(N - 2), np.arange(1, N - 1), np.arange(2, N)])
+    mesh = InMemoryMesh(np.random.default_rng(0).standard_normal((N, 3)), triangles)
+    mesh = PolyMesh(left=mesh, right=mesh)
+    labels = SurfaceImage(mesh, {"left": KEYS, "right": np.where(KEYS, KEYS + 2, 0)})
+    masker = SurfaceLabelsMasker(labels, standardize=None, t_r=T_R)
+    image = SurfaceImage(mesh, {side: half.T for side, half in halves.items()})
+    bold = masker.fit_transform(image)
+    paths = write_image(bold, tmp_path / "lh.func.gii", masker)
+    assert nib.load(paths[1]).darrays[3].meta["TimeStep"] == "800.000000"
+    read = SurfaceImage(mesh, dict(zip(("left", "right"), map(str, paths), strict=True)))
+    np.testing.assert_allclose(masker.transform(read), bold, rtol=1e-5)
+    (left, _) = write_image(bold[0], tmp_path / "lh.shape.gii", masker)
+    np.testing.assert_allclose(nib.load(left).agg_data()[20], bold[0, 1], rtol=1e-5)
+
+
 def test_volumes_go_out_as_they_came(tmp_path):
     rng = np.random.default_rng(0)
     labels = np.zeros((4, 4, 4), dtype="i2")
@@ -303,6 +321,11 @@ BAD_SURFACES = {
               r"differ in their seconds between frames"),
     "one frame": (lambda h: (surface(h["left"][:1]), surface(h["right"][:1])), "no series"),
     "labels": (lambda h: (labels_gii(), labels_gii()), "no series of frames"),
+    "a mesh": (lambda h: {"left": gifti.GiftiImage(darrays=[
+        gifti.GiftiDataArray(np.zeros((9, 3), "f4")), gifti.GiftiDataArray(np.zeros((5, 3), "i4"))
+    ])}, "holds no time series on a surface"),
+    "a volume": (lambda h: nib.Nifti1Image(np.zeros((2, 2, 2, 9)), AFFINE),
+                 "holds no time series on a surface"),
     "keys": (lambda h: {"L": surface(h["left"])}, r"keys \"left\" and \"right\", got \['L'\]"),
 }  # fmt: skip
 
@@ -312,6 +335,22 @@ def test_surfaces_that_do_not_fit_are_refused(halves, atlas, kind):
     make, message = BAD_SURFACES[kind]
     with pytest.raises((TypeError, ValueError), match=message):
         GrayordinatesMasker(atlas).fit(make(halves))
+
+
+def test_a_masker_is_cloned_and_needs_a_fit(halves, pair, atlas):
+    for given in (atlas, {"left": (KEYS, ["unknown", "A", "B"])}, dlabel(), "vertices"):
+        again = clone(GrayordinatesMasker(given, t_r=2.0))
+        assert again.t_r == 2.0
+        with pytest.raises(NotFittedError):
+            again.transform(pair)
+    masker = GrayordinatesMasker({"left": (KEYS, ["unknown", "A", "B"])})
+    bold = masker.fit_transform(pair)  # of the left side alone
+    assert list(bold.columns) == ["A-lh", "B-lh"]
+    with pytest.raises(ValueError, match="t_r"):
+        GrayordinatesMasker(atlas, t_r=-1.0).fit(pair)
+    with pytest.raises(ValueError, match="has other vertices than"):
+        masker = GrayordinatesMasker("vertices").fit(pair)
+        masker.transform({"left": surface(halves["left"])})
 
 
 def test_atlases_that_do_not_fit_are_refused(halves, pair, atlas, tmp_path):

@@ -115,10 +115,10 @@ def _with_other_side(path: Path) -> Path | tuple[Path, Path]:
     if path.name.endswith(".dlabel.nii"):
         return path
     other = other_side(path)
-    if other is None or not other.is_file():
+    if other is None or not check_fetched(other).is_file():
         beside = f" {other.name} beside it" if other is not None else ": lh or rh is in no name"
         raise FileNotFoundError(f"The atlas {path} has no other hemisphere{beside}.")
-    return path, check_fetched(other)
+    return path, other
 
 
 def _of_nilearn(text: str, radius: float):

@@ -59,8 +59,8 @@ class BidsPair:
         Repetition time, s.
     frame_times : array, shape (n_frames,)
         Seconds from the recording's first sample.
-    masker : nilearn masker
-        Fitted: ``masker.inverse_transform`` makes images.
+    masker : nilearn masker | GrayordinatesMasker
+        Fitted: ``masker.inverse_transform`` makes images, `mne_samba.io.write_image` files.
     provenance : dict
         Files, timing, confounds and versions, as JSON can hold them.
     subject, task, session, run : str | None
@@ -320,6 +320,11 @@ def _scan(
     told = told_start(dates_of(root, wanted, [recording.file, bold_path]))
     if event is None:
         check_together(told, recording.raw.times[-1], n_frames * t_r)
+        if len(runs) > 1 and runs[0] != bold_path and options["first_volume"] == 0:
+            raise ValueError(
+                f"The recording holds {len(runs)} runs of BOLD, and no trigger says where this one "
+                "began: pass first_volume, seconds from its first sample."
+            )
     if len(runs) > 1 and event is not None and given_times(event) is None:
         before = {0, discarded} if options["n_dummy"] is None else {options["n_dummy"]}
         dates = dates_of(root, wanted, runs)

@@ -29,9 +29,9 @@ def endings_of(masker) -> tuple[str, ...]:
     if is_surface(masker):
         return (".func.gii",)
     if isinstance(masker, GrayordinatesMasker):
-        given = masker.atlas[0] if isinstance(masker.atlas, tuple) else masker.atlas
         dense = (".dtseries.nii", ".func.gii")
-        return dense if str(given).endswith(".dlabel.nii") else dense[::-1]
+        is_cifti = isinstance(masker.atlas, nib.Cifti2Image)
+        return dense if is_cifti or str(masker.atlas).endswith(".dlabel.nii") else dense[::-1]
     return ("_bold.nii.gz", "_bold.nii")
 
 
@@ -117,7 +117,7 @@ def load_image(path: Path, masker):
             raise FileNotFoundError(f"{path.name} has no right hemisphere {name} beside it.")
     if isinstance(masker, GrayordinatesMasker):
         return read_series(
-            halves if path.name.endswith(".gii") else check_fetched(path), "BOLD", told=False
+            halves if path.name.endswith(".gii") else check_fetched(path), path.name, told=False
         )
     if not is_surface(masker):
         check_fetched(path)

@@ -16,8 +16,9 @@ from nilearn import datasets
 from mne_samba.cli import _bids, _parser
 from mne_samba.cli._bids_output import write_prediction
 from mne_samba.datasets._bids_tree import _write_eeg, write_bids_tree
-from mne_samba.io import read_bids_pair
+from mne_samba.io import read_bids_pair, write_image
 from mne_samba.io._atlas import as_masker
+from mne_samba.io._bids_bold import extract
 from mne_samba.io._bids_files import _ELE
 
 FUNC = "derivatives/fmriprep/sub-01/func/sub-01_task-rest_run-01"
@@ -98,6 +99,14 @@ def test_atlases_of_nilearn_are_never_downloaded(tmp_path, monkeypatch):
     assert [masker.region_names_[k] for k in range(3)] == names
     spheres = as_masker("dosenbach_2010")  # which ships with nilearn
     assert len(spheres.seeds) == len(datasets.fetch_coords_dosenbach_2010()["rois"])
+    # Spheres go back into the grid of BOLD.
+    affine = np.diag([8.0, 8.0, 8.0, 1.0])
+    affine[:3, 3] = [-96.0, -132.0, -78.0]
+    values = np.random.default_rng(0).standard_normal((25, 30, 25, 5)).astype("f4")
+    nib.save(nib.Nifti1Image(values, affine), tmp_path / "x_bold.nii.gz")
+    bold, masker, _ = extract(tmp_path / "x_bold.nii.gz", spheres, None)
+    (path,) = write_image(bold, tmp_path / "out.nii.gz", masker, t_r=2.0)
+    assert nib.load(path).shape == values.shape and bold.shape == (5, 160)
     for name, message in [
         ("nothing", r"No atlas image nothing.*'aal'"),
         ("schaefer_2018:size=100", r"no option 'size'; it has \['n_rois', 'yeo_networks', 'res"),
@@ -176,6 +185,15 @@ def test_a_recording_of_several_runs_is_cut_by_its_triggers(whole):
     assert first.raw.times[-1] < whole.begin + times[1][0]
     with pytest.raises(ValueError, match=r"several BOLD images.*give run"):
         read_run(whole.root, None, whole)
+
+
+def test_without_triggers_a_later_run_needs_its_place(whole):
+    first = whole.begin + whole.tree.frame_times[1][0] - 1.0
+    with pytest.raises(ValueError, match=r"holds 2 runs of BOLD, and no trigger .* first_volume"):
+        read_run(whole.root, 2, whole, volume_event=None)
+    pair = read_run(whole.root, 2, whole, volume_event=None, first_volume=first)
+    expected = whole.begin + whole.tree.frame_times[1][: whole.n]
+    np.testing.assert_allclose(pair.frame_times, expected, atol=1e-6)
 
 
 @pytest.fixture

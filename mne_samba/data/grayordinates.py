@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_number
 from .surface_files import Values, halves_of, read_series, to_gifti
-from .surface_labels import places_of, read_atlas
+from .surface_labels import check_mesh, places_of, read_atlas
 
 # By whether there are parcels, and whether it is a map.
 _INTENTS = (("DENSE_SERIES", "DENSE_SCALARS"), ("PARCELLATED_SERIES", "PARCELLATED_SCALAR"))
@@ -94,7 +96,9 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
         """
         if self.t_r is not None:
             check_number(self.t_r, "t_r", low=0, low_open=True)
-        self._image = read_series(imgs, "imgs", told=self.t_r is None)
+        image = read_series(imgs, "imgs", told=self.t_r is None)
+        # Without its frames: maskers of many runs are kept.
+        self._image = replace(image, values=np.empty((0, len(image.axis))))
         self._atlas, names = read_atlas(self.atlas, self._image)
         self.region_names_ = dict(enumerate(names))
         self._labels = self._labels_on(self._image)
@@ -153,11 +157,12 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
         there = np.isfinite(series).all(axis=0)
         if not there.any():
             raise ValueError(f"{image.name} holds no signal in any region of the atlas.")
-        kept = pd.RangeIndex(len(series)) if sample_mask is None else np.asarray(sample_mask)
+        kept = np.arange(len(series)) if sample_mask is None else np.asarray(sample_mask)
+        kept = np.flatnonzero(kept) if kept.dtype == bool else kept
         cleaned = np.full((len(kept), series.shape[1]), np.nan)
         cleaned[:, there] = clean(
-            series[:, there], confounds=confounds, sample_mask=sample_mask, detrend=False,
-            standardize=None,
+            series[:, there], confounds=confounds, detrend=False, standardize=None,
+            sample_mask=None if sample_mask is None else kept,
         )  # fmt: skip
         table = pd.DataFrame(cleaned, index=kept, columns=list(self.region_names_.values()))
         if not there.all():
@@ -244,6 +249,7 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
                     f"than {self._image.name}, which was fitted."
                 )
             return np.arange(len(image.axis))
+        check_mesh(self._atlas, image)
         places = places_of(self._atlas.axis).get_indexer(places_of(image.axis))
         return np.append(self._atlas.values[0], -1)[places]
 

@@ -19,7 +19,9 @@ from .surface_files import Values, is_one, load, sides_of, surface_axis
 LABELS = (".dlabel.nii", ".label.gii", ".annot")
 _SPACE = re.compile(r"fs_?lr|fsaverage", re.IGNORECASE)
 # What atlases call the cortex that belongs to no region.
-_NO_REGION = re.compile(r"\?\?\?|unknown|background.*|.*medial[_ ]?wall.*", re.IGNORECASE)
+_NO_REGION = re.compile(
+    r"\?\?\?|(.*[-_. ])?unknown|background.*|.*medial[_ ]?wall.*", re.IGNORECASE
+)
 _MESHES = {
     642: "fsaverage3", 2562: "fsaverage4", 10242: "fsaverage5", 40962: "fsaverage6",
     163842: "fsaverage or fsLR 164k", 32492: "fsLR 32k", 59292: "fsLR 59k",
@@ -40,9 +42,7 @@ def read_atlas(atlas, image: Values) -> tuple[Values | None, list[str]]:
             f"{image.name} holds {len(image.axis)} vertices and voxels: pass atlas, parcels "
             '(.dlabel.nii, .label.gii, .annot), or "vertices" to take each as a region.'
         )
-    found, names = _read_labels(atlas)
-    _check_mesh(found, image)
-    return found, names
+    return _read_labels(atlas)
 
 
 def _read_labels(atlas) -> tuple[Values, list[str]]:
@@ -142,7 +142,7 @@ def places_of(axis: cifti2.BrainModelAxis) -> pd.MultiIndex:
     return pd.MultiIndex.from_arrays([where, index])
 
 
-def _check_mesh(atlas: Values, image: Values) -> None:
+def check_mesh(atlas: Values, image: Values) -> None:
     """Refuse an atlas of another mesh, other hemispheres or other voxels."""
     ours, theirs = atlas.axis, image.axis
     shared = ours.nvertices.keys() & theirs.nvertices.keys()

@@ -149,6 +149,13 @@ def test_means_are_those_of_nilearn(pair, atlas, halves):
     ours = GrayordinatesMasker(atlas).fit_transform(pair, confounds=confounds, sample_mask=kept)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert list(ours.index) == list(kept)
+    as_booleans = np.isin(np.arange(60), kept)
+    masker = GrayordinatesMasker(atlas).fit(pair)
+    again = masker.transform(pair, confounds=confounds, sample_mask=as_booleans)
+    pd.testing.assert_frame_equal(again, ours)
+    other = {side: surface(half[:, :29]) for side, half in halves.items()}
+    with pytest.raises(ValueError, match="has 30 vertices, .* has 29"):
+        masker.transform(other)
 
 
 def test_a_dense_series_and_its_parcels_match_by_vertex(halves, expected):

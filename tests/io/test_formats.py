@@ -154,7 +154,7 @@ def test_means_are_those_of_nilearn(pair, atlas, halves):
     again = masker.transform(pair, confounds=confounds, sample_mask=as_booleans)
     pd.testing.assert_frame_equal(again, ours)
     other = {side: surface(half[:, :29]) for side, half in halves.items()}
-    with pytest.raises(ValueError, match="has 30 vertices, .* has 29"):
+    with pytest.raises(ValueError, match=r"has 30 vertices, .* has 29"):
         masker.transform(other)
 
 

@@ -444,14 +444,15 @@ class SambaTranslator(Assembled, BoldPredictor):
         ----------
         X : Epochs | Raw | list | array
             Electrophysiology, as in ``predict``.
-        masker : nilearn masker
-            The fitted masker that the training BOLD came from; volumes and surfaces.
+        masker : nilearn masker | mne_samba.io.GrayordinatesMasker
+            The fitted masker that the training BOLD came from; volumes, surfaces, CIFTI.
 
         Returns
         -------
         image : image or list of image
             One per window or recording; a single image for a single `mne.io.Raw`. The header of
             volumes holds the seconds between frames, and the space of the masker's atlas.
+            `mne_samba.io.write_image` writes frames to files.
         """
         rec = self._read(X)
         frames = rec.as_given(self._predict(rec)[0])

@@ -100,11 +100,12 @@ def test_what_is_written_is_a_derivative(tree, unbroken):
         # Every row is a frame of BOLD: the first windows begin after 30 s of context.
         first = int(np.flatnonzero(table.notna().all(axis=1))[0])
         assert 30.0 <= tree.frame_times[i][first] < 32.0 and table[:first].isna().all(axis=None)
-        image = nib.load(f"{stem}_bold.nii.gz")
+        space = stem.with_name(stem.name.replace("_desc", "_space-MNI152NLin2009cAsym_desc"))
+        image = nib.load(f"{space}_bold.nii.gz")
         assert image.shape[3] == len(table) and image.header.get_zooms()[3] == 2.0
         assert image.header.get_xyzt_units() == ("mm", "sec")
         # nilearn takes it for the time within a volume.
-        assert json.loads(Path(f"{stem}_bold.json").read_text())["StartTime"] == 1.0
+        assert json.loads(Path(f"{space}_bold.json").read_text())["StartTime"] == 1.0
         labels = np.asarray(nib.load(tree.atlas).dataobj)
         frame = int(np.flatnonzero(table.notna().all(axis=1))[0])
         inside = np.asarray(image.dataobj)[labels == 1, frame]
@@ -113,6 +114,11 @@ def test_what_is_written_is_a_derivative(tree, unbroken):
         models = {"SambaTranslator", "ridge_canonical", "ridge_fir", "mean", "time"}
         assert models == set(scores["model"])
         assert set(scores["target"]) == set(tree.target_names)
+        ours = scores[(scores["model"] == "SambaTranslator") & (scores["metric"] == "spearman")]
+        statmap = f"{name}_space-MNI152NLin2009cAsym_stat-spearman_desc-samba_statmap.nii.gz"
+        where = np.asarray(nib.load(folder / statmap).dataobj)
+        mean = ours.groupby("target")["score"].mean()[tree.target_names[1]]
+        np.testing.assert_allclose(where[labels == 2], mean, rtol=1e-5)
         model = mne_samba.read_samba(folder / f"{name}_desc-samba_model.samba")
         assert model.provenance_[0]["subject"] == subject
         assert not list(folder.glob("*.html"))
@@ -327,6 +333,49 @@ def test_repetition_times_that_contradict_each_other(copy, tree, tmp_path, capsy
     sidecar = json.loads(made.read_text())
     assert sidecar["RepetitionTime"] == 2.0
     assert sidecar["StartTime"] == pytest.approx(tree.frame_times[0][0])
+
+
+def on_surfaces(root, tree):
+    """Put the first person's BOLD onto surfaces of 20 vertices, as fMRIPrep does; the atlas."""
+    folder = next(root.glob("derivatives/fmriprep/sub-01/func"))
+    for side in "LR":
+        arrays = [
+            nib.gifti.GiftiDataArray(np.repeat(frame, 5).astype("f4"), "NIFTI_INTENT_TIME_SERIES")
+            for frame in 10 * tree.bolds[0] + (side == "R")
+        ]
+        path = folder / f"sub-01_task-rest_run-01_hemi-{side}_space-fsaverage5_bold.func.gii"
+        nib.save(nib.gifti.GiftiImage(darrays=arrays), path)
+        path.with_name(path.name.replace(".func.gii", ".json")).write_text(
+            '{"RepetitionTime": 2.0, "StartTime": 1.0, "SliceTimingCorrected": true}'
+        )
+    for side, names in (("lh", "unknown A B C D"), ("rh", "unknown E F G H")):
+        colours = np.arange(25).reshape(5, 5)
+        keys = np.repeat([1, 2, 3, 0], 5)
+        nib.freesurfer.write_annot(root / f"{side}.x.annot", keys, colours, names.split())
+    return root / "lh.x.annot"
+
+
+def test_surfaces_are_read_and_written_in_their_space(copy, tree, tmp_path, capsys):
+    atlas = on_surfaces(copy, tree)
+    arguments = cli(copy, tmp_path / "out", "participant", "--participant-label", "01", atlas=atlas)
+    assert main([*arguments, "--space", "fsLR"]) == 1
+    said = capsys.readouterr().err
+    assert "No preprocessed BOLD (.func.gii or .dtseries.nii) of sub-01_task-rest_run-01" in said
+    assert main([*arguments, "--space", "fsaverage5"]) == 0
+    folder = tmp_path / "out" / "sub-01"
+    stem = folder / "func" / "sub-01_task-rest_run-01"
+    table = pd.read_csv(f"{stem}_desc-predicted_timeseries.tsv", sep="\t")
+    assert list(table.columns) == ["A-lh", "B-lh", "C-lh", "E-rh", "F-rh", "G-rh"]
+    frame = int(np.flatnonzero(table.notna().all(axis=1))[0])
+    for side, name in (("L", "B-lh"), ("R", "F-rh")):
+        path = f"{stem}_hemi-{side}_space-fsaverage5_desc-predicted_bold"
+        image = nib.load(f"{path}.func.gii")
+        assert image.agg_data().shape == (20, len(table))
+        assert float(image.darrays[0].meta["TimeStep"]) == 2000.0
+        np.testing.assert_allclose(image.agg_data()[5:10, frame], table[name][frame], rtol=1e-5)
+        assert json.loads(Path(f"{path}.json").read_text())["StartTime"] == 1.0
+    statmap = "hemi-R_space-fsaverage5_stat-spearman_desc-samba_statmap.shape.gii"
+    assert not nib.load(folder / f"sub-01_task-rest_{statmap}").agg_data()[15:].any()
 
 
 def test_an_image_is_chosen_by_its_entities(copy, tmp_path, capsys):

@@ -8,9 +8,11 @@ import tomllib
 from pathlib import Path
 
 import mne
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from nibabel import cifti2
 
 from mne_samba import SambaTranslator, base, make_windows
 from mne_samba.datasets import simulate_bold_image, simulate_paired
@@ -131,6 +133,32 @@ def test_code_of_the_page_about_data_runs():
     columns = re.findall(r"^``(\w+)`` +", (ROOT / "doc" / "data.rst").read_text(), re.M)
     elsewhere = {"late", "target_names", "first_volume"}
     assert set(columns) - elsewhere == set(names["epochs"].metadata.columns)
+
+
+def test_code_of_the_page_about_formats_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    surface = cifti2.BrainModelAxis.from_surface(np.arange(9), 9, "CortexLeft")
+    table = {k: (f"region{k}", (0, 0, 0, 1)) for k in range(4)}
+    keys = np.repeat([1, 2, 3], 3).astype("f4")[np.newaxis]
+    nib.save(nib.Cifti2Image(keys, (cifti2.LabelAxis(["x"], table), surface)), "parcels.dlabel.nii")
+    series = cifti2.SeriesAxis(0, 2.0, 150)
+    nib.save(nib.Cifti2Image(rng.random((150, 9)), (series, surface)), "rest.dtseries.nii")
+    labels = [mne.Label([0], hemi="lh", name=f"{name}-lh") for name in ("V1", "M1")]
+    given = {
+        "labels": labels,
+        "label_ts": rng.random((2, 20_000)),
+        "label_bold": rng.random((2, 90)),
+    }
+    names = run("formats.rst", **given)
+    predicted = names["masker"].transform("predicted.dtseries.nii")
+    frames = names["translator"].predict(names["raw"])
+    np.testing.assert_allclose(predicted, frames, rtol=1e-5)
+    peaks = nib.load("time_to_peak.dscalar.nii").get_fdata()[0, ::3]
+    np.testing.assert_allclose(peaks, names["peaks"], rtol=1e-6)
+    assert (
+        names["by_label"].ch_names_in_ == names["by_label"].target_names_in_ == ["V1-lh", "M1-lh"]
+    )
 
 
 @pytest.mark.slow

@@ -24,9 +24,10 @@ from ..evaluation import evaluate
 from ..evaluation._samples import take
 from ..inverse import InverseTranslator
 from ..io import harmonize, read_bids_pair
+from ..io._atlas import as_masker
+from ..io._bids import runs_of
 from ..io._bids_files import (
     bare,
-    check_fetched,
     ele_files,
     entities_of,
     narrow,
@@ -41,7 +42,7 @@ from ..reader import Reader
 from ..translator import SambaTranslator
 from ..windows import make_windows
 from ._bids_options import result_options
-from ._bids_output import write_description, write_prediction, write_report, write_scores
+from ._bids_output import write_description, write_map, write_prediction, write_report, write_scores
 from ._staging import clear_stale, is_done, staged
 
 _CONTEXT = 30.0
@@ -111,8 +112,7 @@ class Run:
         """Names of the people that are wanted, once there is a folder and an atlas."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"BIDS_DIR is no folder: {self.root}")
-        if not check_fetched(Path(self.args.atlas)).is_file():
-            raise FileNotFoundError(f"No atlas image {self.args.atlas}.")
+        as_masker(self.args.atlas)
         there = subjects_of(self.root)
         wanted = self.args.participant_label
         if wanted is None:
@@ -139,12 +139,23 @@ class Run:
         every = ele_files(self.root, subject, args.datatype)
         files = [entities_of(path) for path in narrow(every, dict(args.entities))]
         runs = [
-            (file.get("run"), file.get("ses")) for file in files
+            (run, file.get("ses")) for file in files
             if file.get("task") == args.task and session in (None, file.get("ses"))
+            for run in self._runs_in(subject, file)
         ]  # fmt: skip
         if not runs:
             raise FileNotFoundError(f"no recording of task-{args.task} in {self.root}")
         return [self._read_run(subject, *run) for run in runs]
+
+    def _runs_in(self, subject: str, file: dict) -> list[str | None]:
+        """Name the runs of BOLD in one recording, whose entities are given."""
+        runs = runs_of(self.root, subject, self.args.task, file, self.args.derivatives)
+        if len(runs) > 1 and self.args.first_volume is not None:
+            raise ValueError(
+                f"one recording holds the runs {runs}, but --first-volume places the volumes of "
+                "one: mark volumes by triggers, or cut the recording into one file for each run."
+            )
+        return runs
 
     def _read_run(self, subject: str, run: str | None, session: str | None):
         args = self.args
@@ -280,6 +291,7 @@ class Run:
         with staged(folder, self.options) as partial:
             if result is not None:
                 write_scores(partial, name, result.to_frame(), "EEG to BOLD, by region")
+                write_map(partial, name, pairs[0], result)
                 for pair, frames in zip(pairs, _on_runs(result, pairs), strict=True):
                     person = partial / f"sub-{pair.subject}" if whole else partial
                     write_prediction(person / "func", pair, frames, names)

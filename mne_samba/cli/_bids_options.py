@@ -90,8 +90,11 @@ def add_reading(parser, required: bool) -> None:
     """Add what is read of a BIDS folder, and how."""
     parser.add_argument("--task", required=required, help="name of the task")
     parser.add_argument(
-        "--atlas", required=required, metavar="IMAGE", help="label image; names in a .tsv beside it"
-    )
+        "--atlas", required=required, metavar="ATLAS",
+        help="label image (names in a .tsv beside it); on surfaces .dlabel.nii, .label.gii or "
+        ".annot (the other hemisphere lies beside it) or the word vertices; or one of nilearn's "
+        "by name, such as schaefer_2018:n_rois=100, where nilearn has downloaded it before",
+    )  # fmt: skip
     parser.add_argument(
         "--participant-label",
         "--participant_label",
@@ -101,7 +104,7 @@ def add_reading(parser, required: bool) -> None:
     )
     parser.add_argument("--session", help="session; default: all")
     parser.add_argument("--derivatives", metavar="DIR", help="default: derivatives/fmriprep")
-    parser.add_argument("--space", help="space of the images, where there are several")
+    parser.add_argument("--space", help="space of BOLD, such as fsaverage5 or fsLR")
     parser.add_argument(
         "--entities", nargs="+", type=_entity, default=[], metavar="KEY=LABEL",
         help="other entities that choose among files, such as res=2 or echo=1; res= takes the file "

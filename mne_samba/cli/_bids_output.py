@@ -11,8 +11,8 @@ import pandas as pd
 from nilearn.plotting import find_parcellation_cut_coords, find_probabilistic_atlas_cut_coords
 
 from .._version import __version__
-from ..data.images import image_of
-from ..io._bids import BidsPair
+from ..io import BidsPair, write_image
+from ..io._bids_files import entities_of
 from ..report import add_to_report, table_html
 from ._staging import to_json, write_text
 
@@ -67,20 +67,35 @@ def write_prediction(folder: Path, pair: BidsPair, predicted: np.ndarray, column
     write_table(folder / f"{pair.name}_desc-predicted_timeseries.tsv", table, about)
     if "resampled_from_t_r" in pair.provenance:
         return
-    names = getattr(pair.masker, "region_names_", None)
-    kept = columns if names is None else [str(names[k]) for k in sorted(names)]
-    frames = table.reindex(columns=kept)
-    # An image holds numbers in all frames: the mean stands where nothing was predicted.
-    frames = frames.fillna(frames.mean()).fillna(0.0).to_numpy()
-    path = folder / f"{pair.name}_desc-predicted_bold.nii.gz"
-    image_of(pair.masker, np.ascontiguousarray(frames), t_r).to_filename(path)
+    path, ending = _image_path(folder, pair, "desc-predicted_bold")
+    write_image(table, path.with_name(path.name + ending), pair.masker, t_r=t_r)
     about |= {
         # Of images, StartTime is the time within a volume, as fMRIPrep has it and nilearn reads it.
         "StartTime": pair.provenance["timing"]["slice_time_ref"] * t_r,
         "FirstFrameInRecording": start,
         "Notes": "Frames that no model predicted hold the mean of the others.",
     }
-    write_text(folder / f"{pair.name}_desc-predicted_bold.json", to_json(about))
+    for name in {path.name, path.name.replace("_hemi-L_", "_hemi-R_")}:
+        write_text(path.with_name(f"{name}.json"), to_json(about))
+
+
+def write_map(folder: Path, name: str, pair: BidsPair, result) -> None:
+    """Write the mean correlation of every region, in the space and format of BOLD."""
+    scores = result.target_scores(metric="spearman")
+    values = pd.Series(scores, index=result.target_names_, name="spearman")
+    path, ending = _image_path(folder, pair, "stat-spearman_desc-samba_statmap", name)
+    ending = {".func.gii": ".shape.gii", ".dtseries.nii": ".dscalar.nii"}.get(ending, ending)
+    write_image(values, path.with_name(path.name + ending), pair.masker)
+
+
+def _image_path(folder: Path, pair: BidsPair, what: str, name: str | None = None):
+    """Name of an image in the space of BOLD, without its ending; and the ending that BOLD has."""
+    source = Path(pair.provenance["bold"]).name
+    entities = entities_of(source)
+    where = [f"{key}-{entities[key]}_" for key in ("hemi", "space", "res", "den")
+             if key in entities]  # fmt: skip
+    ending = next((e for e in (".func.gii", ".dtseries.nii") if source.endswith(e)), ".nii.gz")
+    return folder / f"{name or pair.name}_{''.join(where)}{what}", ending
 
 
 def write_report(

@@ -13,6 +13,10 @@ from .fnirs import fnirs_frames, is_fnirs
 
 _MASKED = "time courses of regions are expected: masker.fit_transform(image) of a nilearn masker"
 _SHAPE = "gives BOLD of shape (n_frames, n_targets). mne_samba.io.read_bids_pair does this for BIDS"
+_PARCELS = (
+    "mne_samba.io.GrayordinatesMasker(atlas).fit_transform(image), of both hemispheres where it is "
+    "GIFTI,"
+)
 
 
 def as_table(item, name: str, t_r: float | None = None):
@@ -28,8 +32,7 @@ def as_table(item, name: str, t_r: float | None = None):
     if kind.__module__.startswith("nibabel"):
         if kind.__name__ == "Cifti2Image":
             return _from_cifti(item, name)
-        gifti = "np.array(image.agg_data()).T and a parcellation"
-        line = gifti if kind.__name__ == "GiftiImage" else _MASKED
+        line = _PARCELS if kind.__name__ == "GiftiImage" else _MASKED
         raise TypeError(f"{name} is a {kind.__name__}, but {line} {_SHAPE}.")
     if isinstance(item, np.ndarray) and item.ndim == 4:
         raise ValueError(f"{name} has shape {item.shape}, as an image has, but {_MASKED}.")
@@ -48,10 +51,12 @@ def as_tables(y, name: str, t_r=None):
 
 def _from_file(path: Path, name: str) -> pd.DataFrame:
     """Read a table whose first line names the regions: (n_frames, n_targets)."""
-    if path.name.endswith(".ptseries.nii"):
+    if path.name.endswith((".ptseries.nii", ".dtseries.nii")):
         import nibabel
 
         return _from_cifti(nibabel.load(_there(path, name)), name)
+    if path.name.endswith(".gii"):
+        raise TypeError(f"{name} is a path of a surface, but {_PARCELS} {_SHAPE}.")
     if path.suffix not in (".csv", ".tsv"):
         raise TypeError(
             f"{name} is a path, {os.fspath(path)!r}. Tables (.csv, .tsv) whose first line names "
@@ -128,17 +133,13 @@ def _is_number(cell: str) -> bool:
 
 def _from_cifti(image, name: str) -> pd.DataFrame:
     """Time courses of a CIFTI ptseries, whose axes are a series in time and parcels."""
-    time, parcels = (image.header.get_axis(i) for i in (0, image.ndim - 1))
-    if (type(time).__name__, type(parcels).__name__) != ("SeriesAxis", "ParcelsAxis"):
-        raise TypeError(
-            f"{name} is a Cifti2Image of {type(time).__name__} and {type(parcels).__name__}, but a "
-            f"ptseries (wb_command -cifti-parcellate dense.dtseries.nii atlas.dlabel.nii COLUMN "
-            f"out.ptseries.nii) {_SHAPE}."
-        )
-    table = pd.DataFrame(image.get_fdata(), columns=[str(parcel) for parcel in parcels.name])
-    if str(time.unit).upper() == "SECOND":
-        table.attrs["t_r"] = float(time.step)
-    return table
+    kinds = tuple(type(image.header.get_axis(i)).__name__ for i in range(image.ndim))
+    if kinds != ("SeriesAxis", "ParcelsAxis"):
+        said = " and ".join(kinds)
+        raise TypeError(f"{name} is a Cifti2Image of {said}, but {_PARCELS} {_SHAPE}.")
+    from .grayordinates import GrayordinatesMasker  # loads nibabel
+
+    return GrayordinatesMasker().fit_transform(image)
 
 
 def check_told_t_r(told: list[float | None], t_r, name: str) -> None:
@@ -241,7 +242,7 @@ def names_of(y, n_targets: int) -> tuple[list[str], bool]:
     names = region_names(first)
     if names is None:
         return [f"target{i:03d}" for i in range(n_targets)], False
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(set(pd.Index(names)[pd.Index(names).duplicated()]))
     if twice:
         raise ValueError(f"Region names must differ, got {twice[:8]} more than once.")
     if isinstance(first, pd.DataFrame):

@@ -9,9 +9,13 @@ _ATLASES = ("labels_img_", "maps_img_", "mask_img_")
 def image_of(masker, frames, t_r: float):
     """Put frames (n_frames, n_targets) back into an image whose header says time and space.
 
-    nilearn leaves the repetition time at 1, the units and the space unknown. Surfaces have no
+    nilearn leaves the repetition time at 1, the units and the space unknown. Its surfaces have no
     header.
     """
+    from .grayordinates import GrayordinatesMasker  # loads nibabel
+
+    if isinstance(masker, GrayordinatesMasker):
+        return masker.inverse_transform(frames, t_r=t_r)
     image = masker.inverse_transform(frames)
     if not hasattr(image, "header"):
         return image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import pandas as pd
 from .._checks import check_number, check_option
 from .._version import __version__
 from ..data.cuts import Interrupted
+from ..data.triggers import given_times
 from ..reader import Reader
-from ._bids_bold import STRATEGY, extract, is_surface
+from ._atlas import as_masker
+from ._bids_bold import STRATEGY, endings_of, extract
 from ._bids_files import (
     Run,
     acquired_sidecar,
@@ -31,6 +33,7 @@ from ._bids_files import (
 from ._clean import check_cleaning, clean_raw
 from ._markers import FRAME_EVENT, choose_markers, fits
 from ._recording import read_recording
+from ._runs import check_together, dates_of, part_of_run, runs_beside, told_start
 from ._scan import (
     RepetitionTimeError,
     mark_frames,
@@ -56,8 +59,8 @@ class BidsPair:
         Repetition time, s.
     frame_times : array, shape (n_frames,)
         Seconds from the recording's first sample.
-    masker : nilearn masker
-        Fitted: ``masker.inverse_transform`` makes images.
+    masker : nilearn masker | GrayordinatesMasker
+        Fitted: ``masker.inverse_transform`` makes images, `mne_samba.io.write_image` files.
     provenance : dict
         Files, timing, confounds and versions, as JSON can hold them.
     subject, task, session, run : str | None
@@ -108,9 +111,13 @@ def read_bids_pair(
         Who, and what they did; "01" or "sub-01".
     run, session : str | int | None
         Which run and session, where there are several.
-    masker : str | Path | image | array of shape (n_regions, 3) | nilearn masker
-        The atlas: a label image (with a table of names beside it), coordinates in mm, or any
-        nilearn masker of volumes or surfaces.
+    masker : str | Path | image | tuple | array of shape (n_regions, 3) | nilearn masker
+        The atlas: a label image (with a table of names beside it); CIFTI or GIFTI labels or
+        FreeSurfer annotations (``.dlabel.nii``, ``.label.gii``, ``.annot``; the other hemisphere
+        lies beside the one that is named), for which BOLD on surfaces is read; a name of nilearn's
+        (``"schaefer_2018:n_rois=100"``), whose files nilearn must have downloaded before;
+        coordinates in mm; any nilearn masker of volumes or surfaces, or
+        `mne_samba.io.GrayordinatesMasker`; or ``"vertices"``, each of them a region.
     derivatives : str | Path | False | None
         Folder of fMRIPrep's derivatives. None takes ``derivatives/fmriprep`` (or the only folder
         there); False takes BOLD as it was acquired, which has no confounds.
@@ -165,6 +172,10 @@ def read_bids_pair(
     BOLD (``DelayTime``, ``AcquisitionDuration``, ``VolumeTiming``) is acquired in a part of
     ``t_r``. Echoes of one run are one acquisition.
 
+    A recording without a run in its name may hold several runs of BOLD: its triggers then come in
+    blocks, one per run, of as many volumes, and the part of this run is cut out, from the end of
+    the block before it on. ``acq_time`` of ``scans.tsv`` must not contradict that.
+
     Examples
     --------
     >>> from mne_samba.io import read_bids_pair
@@ -185,23 +196,28 @@ def read_bids_pair(
     chosen = check_entities(entities)
     path, datatype = find_ele(root, wanted, datatype, chosen)
     found = entities_of(path)
-    wanted = Run(wanted.subject, wanted.task, found.get("ses"), found.get("run"))
+    wanted = Run(wanted.subject, wanted.task, found.get("ses"), found.get("run", wanted.run))
     folder = _derivatives(root, derivatives)
+    masker = as_masker(masker, radius)
     bold_path = find_bold(
-        root if folder is None else folder, wanted, space, surface=is_surface(masker),
+        root if folder is None else folder, wanted, space, endings=endings_of(masker),
         preprocessed=folder is not None, entities=chosen,
     )  # fmt: skip
+    wanted = replace(wanted, run=found.get("run", entities_of(bold_path).get("run")))
     # An echo may be combined with others in the derivative.
     acquired = bold_files(root, wanted.subject, preprocessed=False)
     _check_chosen(chosen, path, bold_path, *acquired)
     recording = read_recording(root, path, datatype)
     raw = recording.raw
     raw.info["subject_info"] = {"his_id": f"sub-{wanted.subject}"}
-    bold, fitted, used = extract(bold_path, masker, None if folder is None else confounds, radius)
+    bold, fitted, used = extract(bold_path, masker, None if folder is None else confounds)
+    runs = []
+    if "run" not in found:
+        runs = runs_beside(folder or root, bold_path, preprocessed=folder is not None)
     try:
-        scan, timing = _scan(
+        raw, scan, timing = _scan(
             root, folder, wanted, bold_path, recording, len(bold), t_r, slice_time_ref, chosen,
-            {"volume_event": volume_event, "first_volume": first_volume, "n_dummy": n_dummy},
+            {"volume_event": volume_event, "first_volume": first_volume, "n_dummy": n_dummy}, runs,
         )  # fmt: skip
         done = []
         if steps:
@@ -235,6 +251,18 @@ def read_bids_pair(
     return BidsPair(raw, bold, scan.t_r, scan.times, fitted, provenance, **asdict(wanted))
 
 
+def runs_of(root: Path, subject: str, task: str, recording: dict, derivatives) -> list[str | None]:
+    """Name the runs of BOLD that one recording holds, of which the entities are given."""
+    if "run" in recording:
+        return [recording["run"]]
+    folder = _derivatives(root, derivatives)
+    bold = bold_files(folder or root, subject, preprocessed=folder is not None)
+    every = [entities_of(path) for path in bold]
+    mine = [e for e in every if e.get("task") == task and e.get("ses") == recording.get("ses")]
+    runs = {e.get("run") for e in mine}
+    return sorted(runs, key=lambda run: run.zfill(8)) if runs and None not in runs else [None]
+
+
 def _derivatives(root: Path, given) -> Path | None:
     if given is False:
         return None
@@ -265,7 +293,7 @@ def _check_chosen(chosen: dict, *paths: Path) -> None:
 
 
 def _scan(
-    root, folder, wanted, bold_path, recording, n_frames, t_r, slice_time_ref, chosen, options
+    root, folder, wanted, bold_path, recording, n_frames, t_r, slice_time_ref, chosen, options, runs
 ):
     base = root if folder is None else folder
     prep, files = sidecar_of(bold_path, base)
@@ -289,17 +317,31 @@ def _scan(
         fits=lambda value: fits(recording, event, value, n_volumes), followed=event is not None,
     )  # fmt: skip
     reference, source = slice_reference(slice_time_ref, prep, acquired, t_r)
-    event, found = choose_markers(recording, event, t_r, n_volumes)
+    told = told_start(dates_of(root, wanted, [recording.file, bold_path]))
+    if event is None:
+        check_together(told, recording.raw.times[-1], n_frames * t_r)
+        if len(runs) > 1 and runs[0] != bold_path and options["first_volume"] == 0:
+            raise ValueError(
+                f"The recording holds {len(runs)} runs of BOLD, and no trigger says where this one "
+                "began: pass first_volume, seconds from its first sample."
+            )
+    if len(runs) > 1 and event is not None and given_times(event) is None:
+        before = {0, discarded} if options["n_dummy"] is None else {options["n_dummy"]}
+        dates = dates_of(root, wanted, runs)
+        recording, event, found = part_of_run(recording, event, t_r, runs, bold_path, before, dates)
+    else:
+        event, found = choose_markers(recording, event, t_r, n_volumes, told)
     options = {**options, "volume_event": event}
     scan = scan_of(
         recording.raw, n_frames, t_r, discarded=discarded, reference=reference, **options
     )
+    found |= {} if told is None else {"bold_began_by_scans_tsv": told}
     timing = {
         "t_r": t_r, "t_r_source": t_r_source, "slice_time_ref": reference,
         "slice_time_source": source, **scan.described, **found,
         "first_frame": float(scan.times[0]), "last_frame": float(scan.times[-1]),
     }  # fmt: skip
-    return scan, timing
+    return recording.raw, scan, timing
 
 
 def _count(metadata: dict, name: str) -> int:

@@ -10,86 +10,29 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from mne.utils import logger
-from sklearn.base import clone
 
-from ._bids_files import check_fetched, entities_of, one_line, read_table
+from ..data.grayordinates import GrayordinatesMasker
+from ..data.surface_files import other_side, read_series
+from ._bids_files import check_fetched, entities_of, one_line
 
 #: Confounds that are removed unless others are named.
 STRATEGY = ("motion", "high_pass", "wm_csf", "scrub")
 
 
-def as_masker(masker, radius: float):
-    """Make a nilearn masker of a label image or of centres of spheres in mm, or copy one."""
-    from nilearn.maskers import NiftiLabelsMasker, NiftiSpheresMasker
-
-    if isinstance(masker, (str, Path)):
-        path = Path(masker).expanduser()
-        if not path.is_file() and not path.is_symlink():
-            raise FileNotFoundError(f"No atlas image {path}.")
-        table = path.with_name(path.name.split(".nii")[0] + ".tsv")
-        check_fetched(path)
-        names = _names_of_regions(table, path) if table.is_file() or table.is_symlink() else None
-        return NiftiLabelsMasker(str(path), lut=names, standardize=None)
-    if isinstance(masker, nib.spatialimages.SpatialImage):
-        return NiftiLabelsMasker(masker, standardize=None)
-    if hasattr(masker, "fit_transform") and hasattr(masker, "inverse_transform"):
-        return clone(masker)
-    try:
-        seeds = np.asarray(masker, dtype=float)
-    except (TypeError, ValueError):
-        seeds = np.empty(0)
-    if seeds.ndim != 2 or seeds.shape[1] != 3 or not len(seeds):
-        raise TypeError(
-            "masker must be a label image (or its path), coordinates of shape (n_regions, 3) or a "
-            f"nilearn masker, got {type(masker).__name__}."
-        )
-    return NiftiSpheresMasker(seeds.tolist(), radius=radius, standardize=None)
-
-
-def _names_of_regions(table: Path, image: Path) -> pd.DataFrame:
-    """Labels of an atlas image and their names: columns ``index`` and ``name``."""
-    content = read_table(table)
-    spelt = {str(column).strip().lower(): column for column in content.columns}
-    if not {"index", "name"} <= spelt.keys():
-        raise ValueError(
-            f"{table} must have the columns index and name, one row per region of {image.name}; it "
-            f"has {list(content.columns)}. Rename its columns."
-        )
-    index = pd.to_numeric(content[spelt["index"]], errors="coerce")
-    names = content[spelt["name"]].str.strip()
-    wrong = content[spelt["index"]][index.isna() | (index % 1 != 0)]
-    if len(wrong):
-        raise ValueError(f"{table}: index must hold whole numbers, got {list(wrong)[:4]}.")
-    for what, column in (("index", index.astype(int)), ("name", names)):
-        twice = sorted(set(column[column.duplicated()]))
-        if twice:
-            raise ValueError(
-                f"{table}: {what} {twice[:8]} comes more than once; each region needs its own."
-            )
-    try:
-        labels = np.unique(np.asarray(nib.load(image).dataobj))
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{image} is no readable image: {one_line(error)}") from None
-    unnamed = sorted(set(labels[labels != 0].tolist()) - set(index))
-    if unnamed:
-        raise ValueError(
-            f"{table} names the labels {_some(index)}, but {image.name} holds {_some(labels)}: "
-            f"{_some(unnamed)} have no name. Is it the table of another atlas?"
-        )
-    lacking = sorted(set(index) - set(labels.tolist()) - {0})
-    if lacking:
-        logger.info("%s names labels %s that the image does not hold.", table.name, _some(lacking))
-    return pd.DataFrame({"index": index.astype(int), "name": names})
-
-
-def _some(labels) -> list:
-    """Give the first labels of a list, as whole numbers where they are."""
-    return [int(label) if label == int(label) else float(label) for label in list(labels)[:8]]
-
-
 def is_surface(masker) -> bool:
-    """Whether a masker takes surface images."""
+    """Whether a masker takes nilearn's surface images."""
     return type(masker).__name__.startswith("Surface")
+
+
+def endings_of(masker) -> tuple[str, ...]:
+    """How files that a masker takes end, the likeliest first."""
+    if is_surface(masker):
+        return (".func.gii",)
+    if isinstance(masker, GrayordinatesMasker):
+        dense = (".dtseries.nii", ".func.gii")
+        is_cifti = isinstance(masker.atlas, nib.Cifti2Image)
+        return dense if is_cifti or str(masker.atlas).endswith(".dlabel.nii") else dense[::-1]
+    return ("_bold.nii.gz", "_bold.nii")
 
 
 def read_confounds(path: Path, confounds) -> tuple[pd.DataFrame | None, np.ndarray | None]:
@@ -160,7 +103,22 @@ def _refuse_all_scrubbed(path: Path):
 
 
 def load_image(path: Path, masker):
-    """Load what a masker takes: a volume, or both hemispheres on the mesh of its atlas."""
+    """Load what a masker takes: a volume, grayordinates, or hemispheres on its atlas' mesh."""
+    atlas = next(
+        (getattr(masker, name) for name in ("labels_img", "maps_img", "mask_img")
+         if getattr(masker, name, None) is not None), None,
+    )  # fmt: skip
+    if is_surface(masker) and atlas is None:
+        raise ValueError("A surface masker needs labels_img, maps_img or mask_img with a mesh.")
+    if path.name.endswith(".gii"):
+        halves = {"left": check_fetched(path), "right": check_fetched(other_side(path))}
+        if not halves["right"].is_file():
+            name = halves["right"].name
+            raise FileNotFoundError(f"{path.name} has no right hemisphere {name} beside it.")
+    if isinstance(masker, GrayordinatesMasker):
+        return read_series(
+            halves if path.name.endswith(".gii") else check_fetched(path), path.name, told=False
+        )
     if not is_surface(masker):
         check_fetched(path)
         try:
@@ -172,30 +130,23 @@ def load_image(path: Path, masker):
         return image
     from nilearn.surface import SurfaceImage
 
-    atlas = next(
-        (getattr(masker, name) for name in ("labels_img", "maps_img", "mask_img")
-         if getattr(masker, name, None) is not None), None,
-    )  # fmt: skip
-    if atlas is None:
-        raise ValueError("A surface masker needs labels_img, maps_img or mask_img with a mesh.")
-    right = path.with_name(path.name.replace("_hemi-L_", "_hemi-R_"))
-    check_fetched(path), check_fetched(right)
-    if not right.is_file():
-        raise FileNotFoundError(f"{path.name} has no right hemisphere {right.name} beside it.")
     try:
-        return SurfaceImage(atlas.mesh, {"left": str(path), "right": str(right)})
+        return SurfaceImage(atlas.mesh, {side: str(half) for side, half in halves.items()})
     except Exception as error:
         raise ValueError(f"{path.name} does not fit the mesh of the masker: {error}") from None
 
 
-def extract(path: Path, masker, confounds, radius: float):
+def extract(path: Path, masker, confounds):
     """BOLD of an atlas' regions (n_frames, n_regions), the fitted masker, what was removed.
 
     Rows of NaN are scrubbed frames, columns of NaN regions that were not measured.
     """
-    masker = as_masker(masker, radius)
     image = load_image(path, masker)
-    total = int(image.shape[-1])
+    total = len(image.values) if hasattr(image, "values") else int(image.shape[-1])
+    if hasattr(masker, "seeds") and masker.mask_img is None:
+        # Spheres go back into an image on this grid.
+        grid = np.ones(image.shape[:3], np.uint8)
+        masker.set_params(mask_img=nib.Nifti1Image(grid, image.affine))
     table, sample_mask = read_confounds(path, confounds)
     if table is not None and len(table) != total:
         raise ValueError(
@@ -206,7 +157,7 @@ def extract(path: Path, masker, confounds, radius: float):
         series = masker.fit_transform(image, confounds=table, sample_mask=sample_mask)
     except (ValueError, TypeError, np.linalg.LinAlgError) as error:
         raise ValueError(f"{path.name} does not fit the masker: {one_line(error)}") from None
-    series = np.asarray(series, dtype=float)
+    series = np.array(series, dtype=float)
     flat = np.ptp(series, axis=0) == 0
     series[:, flat] = np.nan
     values = np.full((total, series.shape[1]), np.nan)

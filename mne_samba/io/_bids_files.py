@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -16,13 +16,16 @@ _ELE = {
     "meg": (".fif", ".ds", ".sqd", ".con", ".kdf"),
     "ieeg": (".vhdr", ".edf", ".set", ".mefd", ".nwb"),
 }
+# Others that MNE reads.
+_FOREIGN = (".mff", ".fif", ".gdf", ".cdt", ".dat", ".lay", ".nxe", ".EEG", ".bin", ".raw")
 _ENTITY = re.compile(r"([a-z]+)-([a-zA-Z0-9+]+)")
 # How files begin that stand for a content which lies elsewhere: git-annex, git LFS.
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs")
+_SURFACES = ("_bold.func.gii", "_bold.dtseries.nii")
 # What mne-bids opens beside a recording.
 _ABOUT = (*_ELE, "events", "channels", "electrodes", "coordsystem", "scans", "participants")
 # Entities that derivatives add: an acquired file has none of them.
-_DERIVED = ("space", "res", "den", "desc", "hemi", "label", "cohort")
+DERIVED = ("space", "res", "den", "desc", "hemi", "label", "cohort")
 # Given by arguments of their own.
 _NAMED = ("sub", "ses", "task", "run", "space")
 # What echoes of one acquisition must share, or frames would not know their time.
@@ -152,16 +155,16 @@ def ele_files(root: Path, subject: str, datatype: str | None = None) -> list[Pat
 
 
 def bold_files(root: Path, subject: str, *, preprocessed: bool) -> list[Path]:
-    """BOLD of one person, volumes and left hemispheres (the right one has the same name)."""
+    """BOLD of one person, also of left hemispheres (the right one has the same name) and CIFTI."""
     found = []
     for folder in _folders(root, subject, "func"):
         for path in sorted(folder.iterdir()):
             name, entities = path.name, entities_of(path)
-            kind = name.endswith(("_bold.nii.gz", "_bold.nii", "_bold.func.gii"))
+            surface = name.endswith(_SURFACES)
+            kind = surface or name.endswith(("_bold.nii.gz", "_bold.nii"))
             right = name.endswith(".gii") and entities.get("hemi") != "L"
-            if kind and not right and (entities.get("desc") == "preproc" or
-                                       (name.endswith(".gii") and "desc" not in entities)
-                                       or not preprocessed):  # fmt: skip
+            described = entities.get("desc") == "preproc" or (surface and "desc" not in entities)
+            if kind and not right and (described or not preprocessed):
                 found.append(path)
     return found
 
@@ -239,10 +242,14 @@ def find_ele(
         )
     every = ele_files(root, wanted.subject, datatype)
     found = narrow(_matching(every, wanted), entities or {})
+    if not found and wanted.run is not None:
+        # One recording of several runs has no run in its name.
+        whole = _matching(every, replace(wanted, run=None))
+        found = narrow([p for p in whole if "run" not in entities_of(p)], entities or {})
     if not found:
         raise FileNotFoundError(
             f"No EEG or MEG file of {wanted.name} in {root}; sub-{wanted.subject} has "
-            f"{[p.name for p in every][:8]}."
+            f"{[p.name for p in every][:8]}.{_of_no_bids_format(root, wanted)}"
         )
     if len(found) > 1:
         raise ValueError(
@@ -252,18 +259,33 @@ def find_ele(
     return found[0], found[0].parent.name
 
 
+def _of_no_bids_format(root: Path, wanted: Run) -> str:
+    """Words for a recording that lies there in a format which BIDS does not have."""
+    folders = [folder for kind in _ELE for folder in _folders(root, wanted.subject, kind)]
+    for path in (path for folder in folders for path in sorted(folder.iterdir())):
+        kind, suffix = path.parent.name, path.suffix
+        if path.stem.endswith(f"_{kind}") and suffix in _FOREIGN and suffix not in _ELE[kind]:
+            return (
+                f" BIDS has no {suffix} for {kind}: raw = mne.io.read_raw({str(path)!r}), and "
+                'mne_bids.write_raw_bids(raw, bids_path, format="BrainVision", allow_preload=True) '
+                "writes it as BIDS has it."
+            )
+    return ""
+
+
 def find_bold(
-    root: Path, wanted: Run, space: str | None, *, surface, preprocessed,
+    root: Path, wanted: Run, space: str | None, *, endings: tuple[str, ...], preprocessed,
     entities: Mapping | None = None,
 ) -> Path:  # fmt: skip
-    """BOLD of the same run, in the space wanted."""
+    """BOLD of the same run, in the space wanted; the first of the endings that there is."""
     every = bold_files(root, wanted.subject, preprocessed=preprocessed)
-    kind = [p for p in every if p.name.endswith(".gii") == surface]
-    found = narrow(_matching(kind, wanted), entities or {})
+    there = narrow(_matching(every, wanted), entities or {})
     if space is not None:
-        found = [p for p in found if entities_of(p).get("space") == space]
+        there = [p for p in there if entities_of(p).get("space") == space]
+    kinds = [[p for p in there if p.name.endswith(ending)] for ending in endings]
+    found = next((kind for kind in kinds if kind), [])
     if not found:
-        what = "surface" if surface else "volume"
+        what = " or ".join(ending.removeprefix("_bold") for ending in endings)
         at = "" if space is None else f" in space {space}"
         raise FileNotFoundError(
             f"No {'preprocessed ' if preprocessed else ''}BOLD ({what}) of {wanted.name}{at} in "
@@ -284,9 +306,12 @@ def acquired_sidecar(
 
     Echoes of one run are one acquisition: any of their sidecars tells its timing, where they agree.
     """
-    every = [p for p in bold_files(root, wanted.subject, preprocessed=False) if p.suffix != ".gii"]
-    made_of = {k: v for k, v in entities_of(derivative).items() if k not in _DERIVED}
-    chosen = {k: v for k, v in entities.items() if k not in _DERIVED}
+    every = [
+        p for p in bold_files(root, wanted.subject, preprocessed=False)
+        if not p.name.endswith(_SURFACES)
+    ]  # fmt: skip
+    made_of = {k: v for k, v in entities_of(derivative).items() if k not in DERIVED}
+    chosen = {k: v for k, v in entities.items() if k not in DERIVED}
     # fMRIPrep combines echoes and names the result without them.
     found = narrow(narrow(_matching(every, wanted), chosen), made_of)
     read = [(path, *sidecar_of(path, root)) for path in found]

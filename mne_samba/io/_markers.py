@@ -24,11 +24,11 @@ _EVEN = 0.01
 _TOLERANCE = 0.01
 
 
-def find_volume_event(raw, t_r: float, n_volumes: int) -> str:
+def find_volume_event(raw, t_r: float, n_volumes: int, told: float | None = None) -> str:
     """Tell which annotations mark volumes: as often as there are volumes, ``t_r`` apart."""
     kinds = _kinds(raw, t_r, n_volumes)
     if not kinds:
-        raise ValueError(_no_event(raw))
+        raise ValueError(_no_event(raw, told=told))
     _say(raw, kinds)
     return kinds[0][1]
 
@@ -76,7 +76,7 @@ def _onsets(raw, text: str) -> np.ndarray:
     return np.sort(raw.annotations.onset[raw.annotations.description == text])
 
 
-def _no_event(raw, also: str = "") -> str:
+def _no_event(raw, also: str = "", told: float | None = None) -> str:
     said = pd.Series(raw.annotations.description, dtype=str)
     listed = {str(text): int(n) for text, n in said.value_counts(sort=False).items()}
     beats = [text for text in listed if BEAT.match(text)]
@@ -85,14 +85,17 @@ def _no_event(raw, also: str = "") -> str:
         f"No events mark volumes: the recording has annotations {listed}{also}.{clock} Pass "
         "volume_event (a description, a stim channel, or an array of times), or volume_event=None "
         "with first_volume (seconds from the first sample; in the command line --first-volume)."
+        + ("" if told is None else f" scans.tsv says {told:.6g} s, by clocks that may differ.")
     )
 
 
-def choose_markers(recording: Recording, volume_event, t_r: float, n_volumes: int):
+def choose_markers(
+    recording: Recording, volume_event, t_r: float, n_volumes: int, told: float | None = None
+):
     """Volume event to read frames by (a name, or times in s), and a description of its origin.
 
     The table of events is preferred; where it has no volumes those of the recording's own file are
-    taken. Where both have them they must agree.
+    taken. Where both have them they must agree. ``told`` is when scans.tsv has BOLD begin.
     """
     raw, own, events = recording.raw, recording.own, recording.events
     if not isinstance(volume_event, str):
@@ -103,7 +106,7 @@ def choose_markers(recording: Recording, volume_event, t_r: float, n_volumes: in
     if events is not None:
         check_events(events, raw, t_r)
     if events is None or own is None or not recording.by_table:
-        name = find_volume_event(raw, t_r, n_volumes) if auto else volume_event
+        name = find_volume_event(raw, t_r, n_volumes, told) if auto else volume_event
         if events is None or recording.by_table:
             source = recording.file if events is None else events
         else:
@@ -115,7 +118,7 @@ def choose_markers(recording: Recording, volume_event, t_r: float, n_volumes: in
         # A wrong t_r leaves none with the right spacing: any regular event then serves the error.
         take_table = bool(ours) and (ours[0][0][0] or not theirs or not theirs[0][0][0])
         if not ours and not theirs:
-            raise ValueError(_no_event(raw, _and_file(recording)))
+            raise ValueError(_no_event(raw, _and_file(recording), told))
         _say(*((raw, ours) if take_table else (own, theirs)))
         name = (ours if take_table else theirs)[0][1]
         others = [text for rank, text in theirs if rank[0]]

@@ -10,6 +10,7 @@ from mne.utils import logger, warn
 
 from .._checks import check_number
 from ..data.frame_times import frame_times
+from ..data.surface_files import time_step
 from ..data.triggers import given_times, volume_starts, volume_triggers
 from ._markers import FRAME_EVENT, find_volume_event
 from ._recording import annotate
@@ -30,6 +31,9 @@ class Scan:
 
 
 def _header_t_r(image) -> float | None:
+    found = time_step(image)
+    if found is not None:
+        return found
     header = getattr(image, "header", None)
     if header is None or not hasattr(header, "get_xyzt_units") or len(header.get_zooms()) < 4:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import fft
 
 # Decimated samples before an edge that say what follows the last of them.
 N_NEAR = 12
@@ -30,13 +29,13 @@ def past_sums(
     """
     stride = n_fft / length
     size = max(map(len, responses))
-    spectra = [fft.rfft(np.square(response), 2 * size) for response in responses]
-    share = np.sqrt(fft.irfft(sum(np.abs(s) ** 2 for s in spectra), 2 * size)[:size].clip(0.0))
+    # A grid that is coarse enough to correlate directly: a transform would round small shares away.
+    grid = np.linspace(0, size - 1, min(size, _N_FREQUENCIES + 1))
+    powers = [np.interp(grid, np.arange(len(r)), r**2, right=0.0) for r in responses]
+    share = np.sqrt(sum(np.correlate(p, p, "full")[len(grid) - 1 :] for p in powers))
     steps = (np.arange(_N_FREQUENCIES) + 0.5) / _N_FREQUENCIES * min(length / 2, size)
-    share, turn = (
-        np.interp(steps, np.arange(size), share / share[0]),
-        np.exp(2j * np.pi * steps / n_fft),
-    )
+    share = np.interp(steps, grid, share / share[0])
+    turn = np.exp(2j * np.pi * steps / n_fft)
     edges = np.asarray(edges)[:, None]
     whole = np.floor(edges)
     last = np.floor((np.ceil(edges - 1e-9) - 1) / stride + 1e-9)

@@ -43,8 +43,8 @@ PTSERIES = nib.Cifti2Image(np.random.default_rng(0).standard_normal((100, 3)), (
     ("value", "error", "message"),
     [
         (IMAGE, TypeError, r"^bold is a Nifti1Image, .*masker\.fit_transform\(image\)"),
-        (DENSE, TypeError, r"^bold is a Cifti2Image of SeriesAxis and BrainModelAxis, but a ptser"),
-        (nib.gifti.GiftiImage(), TypeError, r"^bold is a GiftiImage, but np\.array"),
+        (DENSE, TypeError, r"^bold is a Cifti2Image of SeriesAxis and BrainModelAxis, but mne_sa"),
+        (nib.gifti.GiftiImage(), TypeError, r"^bold is a GiftiImage, but mne_samba\.io\.Gra"),
         ("bold.nii.gz", TypeError, r"^bold is a path, 'bold\.nii\.gz'.*masker\.fit_transform\(ima"),
         ("bold.csv", FileNotFoundError, r"^bold is a path, but there is no file 'bold\.csv'"),
         (IMAGE.get_fdata(), ValueError, r"^bold has shape \(3, 3, 3, 100\), as an image has"),
@@ -59,7 +59,7 @@ def test_what_is_no_table_is_refused_with_what_makes_one(raw, value, error, mess
 
 
 def test_two_hemispheres_are_no_time_courses(raw):
-    with pytest.raises(TypeError, match=r"^bold\[0\] is a GiftiImage, but np\.array"):
+    with pytest.raises(TypeError, match=r"^bold\[0\] is a GiftiImage, but mne_samba"):
         make_windows(raw, [nib.gifti.GiftiImage(), nib.gifti.GiftiImage()], t_r=2.0)
 
 

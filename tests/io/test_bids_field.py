@@ -622,7 +622,7 @@ def test_real_confounds_under_five_strategies(tmp_path, run, strategy):
     values[0] = np.nan_to_num(table.to_numpy()) @ np.ones(table.shape[1]) / table.shape[1] + 100
     nib.save(nib.Nifti1Image(values, np.eye(4)), path)
     masker = NiftiLabelsMasker(nib.Nifti1Image(labels, np.eye(4)), standardize=None)
-    bold, _, used = extract(path, masker, STRATEGIES[strategy], 5.0)
+    bold, _, used = extract(path, masker, STRATEGIES[strategy])
     assert bold.shape == (190, 2) and used["confounds"] == list(table.columns)
     scrubbed = np.setdiff1d(np.arange(190), np.arange(190) if kept is None else kept)
     assert np.flatnonzero(bold.isna().all(axis=1)).tolist() == scrubbed.tolist()

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from mne_samba.data.channels import bad_spans
-from mne_samba.io._bids_bold import as_masker, is_surface, load_image, read_confounds
+from mne_samba.io._atlas import as_masker
+from mne_samba.io._bids_bold import is_surface, load_image, read_confounds
 from mne_samba.io._bids_files import same, sidecar_of
 from mne_samba.io._clean import check_cleaning
 from mne_samba.io._scan import (
@@ -41,8 +42,8 @@ def test_maskers_of_images_coordinates_and_their_own_kind(tmp_path):
     assert copy is not spheres and copy.radius == 6.0 and not is_surface(copy)
     with pytest.raises(FileNotFoundError, match=r"No atlas image .*none\.nii"):
         as_masker(tmp_path / "none.nii", 8.0)
-    for wrong in (3, {"a": 1}, np.zeros((4, 2)), np.zeros((0, 3)), ["a", "b"]):
-        with pytest.raises(TypeError, match="masker must be a label image"):
+    for wrong in (3, {"left": 1}, np.zeros((4, 2)), np.zeros((0, 3)), ["a", "b"]):
+        with pytest.raises(TypeError, match="masker must be an atlas"):
             as_masker(wrong, 8.0)
 
 

@@ -57,13 +57,25 @@ class ResponseFamily:
 
     def jacobian(self, coordinates):
         """Coefficients and their derivatives: (n, n_basis), (n, 5, n_basis)."""
-        eps = 1e-4
-        steps = eps * np.eye(5)
-        moved = np.concatenate(
-            [coordinates[:, None], coordinates[:, None] + steps, coordinates[:, None] - steps], 1
-        )
-        coefs = self.coefs(moved)
-        return coefs[:, 0], (coefs[:, 1:6] - coefs[:, 6:]) / (2 * eps)
+        (d_r, d_u), (s_r, s_u) = np.exp(coordinates[:, :4]).T.reshape(2, 2, -1, 1)
+        ratio = coordinates[:, 4:]
+        first, by_d_r, by_s_r = _bump_and_slopes(self.lags, d_r, s_r)
+        second, by_d_u, by_s_u = _bump_and_slopes(self.lags, d_u, s_u)
+        response = first - ratio * second
+        slopes = np.stack([by_d_r, -ratio * by_d_u, by_s_r, -ratio * by_s_u, -second], axis=1)
+        return response @ self.basis.T, slopes @ self.basis.T
+
+
+def _bump_and_slopes(times, delay, dispersion):
+    """Unit-peak gamma bumps and their derivatives by log delay and log dispersion.
+
+    ``times`` (n_times,), parameters (n, 1); all (n, n_times).
+    """
+    positive = times > 0
+    ratio = np.where(positive, times, 1.0) / (delay * dispersion)
+    logarithm = np.log(ratio)
+    bump = np.where(positive, np.exp(delay * (logarithm - ratio + 1.0)), 0.0)
+    return bump, delay * logarithm * bump, delay * (ratio - 1.0) * bump
 
 
 def response_family(lags, bounds="human"):

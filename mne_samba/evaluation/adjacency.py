@@ -95,7 +95,7 @@ def edges_of(adjacency, n_targets: int) -> np.ndarray:
 
 
 def components(mask: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Number the clusters of neighbours in a mask (n_draws, n_targets); the same number is one."""
+    """Give clusters of neighbours in a mask (n_draws, n_targets) a number each."""
     draws, edge = np.nonzero(mask[:, edges[:, 0]] & mask[:, edges[:, 1]])
     ends = draws[:, np.newaxis] * mask.shape[1] + edges[edge]
     graph = sparse.coo_array((np.ones(len(ends), bool), ends.T), shape=(mask.size, mask.size))

@@ -409,7 +409,7 @@ class _Test:
         return table, clusters
 
     def _labels(self, t, edges, high) -> np.ndarray:
-        """Number clusters of t (1, n_targets), 0 outside: (n_targets,)."""
+        """Give clusters of t (1, n_targets) numbers, 0 outside: (n_targets,)."""
         labels = np.zeros(t.shape[1], int)
         for side in (t, -t) if self.two_sided else (t,):
             mask = side > high

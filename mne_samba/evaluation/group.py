@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -204,6 +204,7 @@ class GroupTest:
         return f"<p>{html.escape(self.verdict)}</p>{''.join(tables)}"
 
 
+_OF_CLUSTERS = ["mass", "p", "n_targets", "peak", "targets"]
 _SIDES = {"greater": "one-sided", "two-sided": "two-sided"}
 
 
@@ -297,22 +298,17 @@ def group_test(
     people = pd.DataFrame({"r": np.tanh(_mean(z, 1))}, index=scores.index)
     people[["p", "p_floor"]] = own.reindex(scores.index) if own is not None else np.nan
     shown = _shown(mean["p"], targets["p_max"])
-    for person in range(len(z) if len(z) > 3 else 0):
-        rest = np.delete(z, person, axis=0)
-        p, p_max = test.of_mean(rest)["p"], test.of_targets(rest)[0]["p_max"]
-        row = people.index[person]
-        people.loc[row, ["p_without", "n_without"]] = p, (p_max < 0.05).sum()
-        people.loc[row, "decides"] = _shown(p, p_max) != shown
-    if len(z) == 3:
-        people[["p_without", "n_without", "decides"]] = np.nan, np.nan, False
-    people["decides"] = people["decides"].astype(bool)
+    without = [test.without(z, person) for person in range(len(z))]
+    people["p_without"] = [p for p, _ in without]
+    people["n_without"] = [int((p_max < 0.05).sum()) for _, p_max in without]
+    people["decides"] = [_shown(*rest) != shown for rest in without]
     return GroupTest(
         scores, targets, clusters, people, mean, name, metric, alternative, shared,
         None if edges is None else threshold, left_out,
     )  # fmt: skip
 
 
-def _shown(p_mean: float, p_max: pd.Series) -> tuple[bool, bool]:
+def _shown(p_mean: float, p_max) -> tuple[bool, bool]:
     return bool(p_mean <= 0.05), bool((p_max < 0.05).any())
 
 
@@ -346,67 +342,81 @@ class _Test:
         return z - (1 - np.sqrt((n - 2) / (n - 1) / FOLDS)) * _mean(z, 0)
 
     def of_mean(self, z: np.ndarray) -> pd.Series:
-        """Test the mean over targets."""
-        row = self.of_targets(_mean(z, 1)[:, np.newaxis])[0].iloc[0]
+        """Test the mean over targets of z (n_people, n_targets)."""
+        of_people = _mean(z, 1)[:, np.newaxis]
+        described = self._described(of_people, ["mean"]).iloc[0]
+        t, p, _, _ = self.flipped(of_people)
         n_draws = len(self._draws(len(z)))
         mirrored = 1 + (self.two_sided and n_draws == 2 ** len(z))
-        return pd.Series({**row.drop("p_max"), "p_floor": mirrored / n_draws}, dtype=float)
+        found = {"t": t[0], "p": p[0], "p_floor": mirrored / n_draws}
+        return pd.Series({**described, **found}, dtype=float)
 
-    def of_targets(self, z, names=None, edges=None, threshold=None):
-        """Test every target, and clusters of them: two tables."""
-        n = np.isfinite(z).sum(axis=0)
-        table = self._described(z, n, names)
-        tested, size = np.flatnonzero(n >= 3), z.shape[1]
-        z = self._allowed(z)[:, tested]
-        signs, kind = self._draws(len(z)), None
-        if edges is not None:
-            kind = "tfce" if threshold == "tfce" else "cluster"
-            place = np.full(size, -1)
-            place[tested] = np.arange(len(tested))
-            edges = place[edges][(place[edges] >= 0).all(axis=1)]
-            # Where targets differ in how many people they have, t are normal scores.
-            even = len(set(n[tested])) == 1
-            if kind == "cluster":
-                high = stats.t.isf(threshold, n[tested] - 1) if even else stats.norm.isf(threshold)
-        observed = flipped_t(signs[:1], z)
+    def flipped(self, z: np.ndarray, support=None) -> tuple:
+        """Test targets of z (n_people, n_targets): t, p, p_max and p of support, (n_targets,) each.
 
-        def support(t):
-            """Cluster mass or enhancement of t (n_draws, n_targets), with its sign."""
-            sides = (t, -t) if self.two_sided else (t,)
-            if kind == "tfce":
-                found = [tfce(side, edges) for side in sides]
-            else:
-                found = [cluster_mass(side, edges, high) for side in sides]
-            return found[0] - found[1] if self.two_sided else found[0]
-
-        exceeded, maxima, largest = np.zeros(len(tested)), [], []
-        size_of = np.abs if self.two_sided else np.asarray
-        at_once = max(1, _AT_ONCE // max(1, len(tested)))
+        ``support`` makes of t (n_draws, n_targets) what neighbours lend them.
+        """
+        z = self._allowed(z)
+        signs = self._draws(len(z))
+        observed = self._height(flipped_t(signs[:1], z))[0]
+        lent = None if support is None else self._height(support(flipped_t(signs[:1], z)))[0]
+        exceeded, highest, largest = np.zeros(z.shape[1]), [], []
+        at_once = max(1, _AT_ONCE // max(1, z.shape[1]))
         for first in range(0, len(signs), at_once):
             t = flipped_t(signs[first : first + at_once], z)
-            part = size_of(t)
-            exceeded += exchange_p(size_of(observed)[0], part) * len(part)
-            maxima.append(part.max(axis=1))
-            if kind:
-                largest.append(size_of(support(t)).max(axis=1))
-        columns = {"t": observed[0], "p": exceeded / len(signs)}
-        columns["p_max"] = exchange_p(size_of(observed)[0], np.concatenate(maxima)[:, np.newaxis])
-        clusters = pd.DataFrame(columns=["mass", "p", "n_targets", "peak", "targets"])
-        if kind:
-            found = support(observed)[0]
-            p = exchange_p(size_of(found), np.concatenate(largest)[:, np.newaxis])
-            if kind == "tfce":
-                columns |= {"tfce": found, "p_tfce": p}
+            part = self._height(t)
+            exceeded += exchange_p(observed, part) * len(part)
+            highest.append(part.max(axis=1, initial=-np.inf))
+            if support is not None:
+                largest.append(self._height(support(t)).max(axis=1, initial=0.0))
+        p_max = exchange_p(observed, np.concatenate(highest)[:, np.newaxis])
+        if lent is not None:
+            lent = exchange_p(lent, np.concatenate(largest)[:, np.newaxis])
+        return flipped_t(signs[:1], z)[0], exceeded / len(signs), p_max, lent
+
+    def _height(self, t: np.ndarray) -> np.ndarray:
+        return np.abs(t) if self.two_sided else t
+
+    def of_targets(self, z, names, edges, threshold) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Test every target, and clusters of them: two tables."""
+        n, table = np.isfinite(z).sum(axis=0), self._described(z, names)
+        tested = np.flatnonzero(n >= 3)
+        support, clusters = None, pd.DataFrame(columns=_OF_CLUSTERS)
+        if edges is not None:
+            place = np.full(z.shape[1], -1)
+            place[tested] = np.arange(len(tested))
+            edges = place[edges][(place[edges] >= 0).all(axis=1)]
+            if threshold == "tfce":
+                one = partial(tfce, edges=edges)
             else:
-                labels = self._labels(observed, edges, high)
-                columns |= {"cluster": labels, "p_cluster": np.where(labels > 0, p, 1.0)}
-                clusters = _clusters(labels, found, p, observed[0], table.index[tested])
-        for name, values in columns.items():
-            table[name] = np.nan
-            table.iloc[tested, -1] = values
-        if "cluster" in table:
-            table["cluster"] = table["cluster"].fillna(0).astype(int)
-        return table, clusters
+                # Where targets differ in how many people they have, t are normal scores.
+                even = len(set(n[tested])) == 1
+                high = stats.t.isf(threshold, n[tested][0] - 1) if even else (
+                    stats.norm.isf(threshold))  # fmt: skip
+                one = partial(cluster_mass, edges=edges, threshold=high)
+
+            def support(t):
+                return one(t) - one(-t) if self.two_sided else one(t)
+
+        t, p, p_max, p_support = self.flipped(z[:, tested], support)
+        columns = {"t": t, "p": p, "p_max": p_max}
+        if support is not None:
+            lent = support(t[np.newaxis])[0]
+            if threshold == "tfce":
+                columns |= {"tfce": lent, "p_tfce": p_support}
+            else:
+                labels = self._labels(t[np.newaxis], edges, high)
+                columns |= {"cluster": labels, "p_cluster": np.where(labels > 0, p_support, 1.0)}
+                clusters = _clusters(labels, lent, p_support, t, table.index[tested])
+        found = pd.DataFrame(columns, index=table.index[tested])
+        return table.join(found), clusters
+
+    def without(self, z: np.ndarray, person: int) -> tuple[float, np.ndarray]:
+        """Test z (n_people, n_targets) without a person: p of the mean, p_max of targets."""
+        rest = np.delete(z, person, axis=0)
+        enough = np.isfinite(rest).sum(axis=0) >= min(3, len(rest))
+        _, p, _, _ = self.flipped(_mean(rest, 1)[:, np.newaxis])
+        return float(p[0]), self.flipped(rest[:, enough])[2]
 
     def _labels(self, t, edges, high) -> np.ndarray:
         """Give clusters of t (1, n_targets) numbers, 0 outside: (n_targets,)."""
@@ -417,8 +427,9 @@ class _Test:
             labels[mask[0]] = 1 + labels.max() + found
         return labels
 
-    def _described(self, z, n, names) -> pd.DataFrame:
-        """Mean and interval of every target."""
+    def _described(self, z, names) -> pd.DataFrame:
+        """Mean and interval of every target of z (n_people, n_targets)."""
+        n = np.isfinite(z).sum(axis=0)
         mean, n_safe = _mean(z, 0), np.maximum(n, 2)
         spread = np.sqrt(np.nansum((z - mean) ** 2, axis=0) / (n_safe - 1) / n_safe)
         if self.shared:
@@ -439,7 +450,7 @@ def _clusters(labels, mass, p, t, names) -> pd.DataFrame:
             "mass": mass[peak], "p": p[peak], "n_targets": len(mine), "peak": names[peak],
             "targets": list(names[mine]),
         })  # fmt: skip
-    table = pd.DataFrame(rows, columns=["mass", "p", "n_targets", "peak", "targets"])
+    table = pd.DataFrame(rows, columns=_OF_CLUSTERS)
     table.index = pd.RangeIndex(1, len(table) + 1, name="cluster")
     return table.sort_values("p", kind="stable")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from nilearn.image import load_img
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
@@ -42,29 +43,18 @@ def parcel_adjacency(atlas) -> sparse.csr_array:
     array([[1., 1.],
            [1., 1.]])
     """
-    if hasattr(atlas, "mesh"):
-        pairs, seen = [], []
-        for side, mesh in atlas.mesh.parts.items():
-            labels = _whole(np.asarray(atlas.data.parts[side]).reshape(mesh.n_vertices, -1))[:, 0]
-            faces = mesh.faces
+    parts, names = labels_of(atlas)
+    pairs = []
+    for part, labels in parts.items():
+        if hasattr(atlas, "mesh"):
+            faces = atlas.mesh.parts[part].faces
             pairs += [labels[faces[:, edge]] for edge in ([0, 1], [1, 2], [2, 0])]
-            seen.append(labels)
-        every = np.concatenate(seen)
-    else:
-        from nilearn.image import load_img
-
-        every = _whole(np.squeeze(load_img(atlas).get_fdata()))
-        if every.ndim != 3:
-            raise ValueError(f"atlas must be a 3-D label image, got shape {every.shape}.")
-        pairs = []
+            continue
         for axis in range(3):
-            line = np.moveaxis(every, axis, 0)
+            line = np.moveaxis(labels, axis, 0)
             pairs.append(np.stack([line[:-1].ravel(), line[1:].ravel()], axis=1))
             across = line[1:-1] == 0
             pairs.append(np.stack([line[:-2][across], line[2:][across]], axis=1))
-    names = np.unique(every[every != 0])
-    if not len(names):
-        raise ValueError("atlas holds no label but background (0).")
     pairs = np.concatenate(pairs)
     pairs = np.searchsorted(names, np.unique(pairs[(pairs != 0).all(axis=1)], axis=0))
     pairs = np.concatenate([pairs, pairs[:, ::-1], np.arange(len(names))[:, None].repeat(2, 1)])
@@ -73,11 +63,24 @@ def parcel_adjacency(atlas) -> sparse.csr_array:
     return near
 
 
-def _whole(labels: np.ndarray) -> np.ndarray:
-    labels = np.nan_to_num(labels)
-    if not np.array_equal(labels, np.round(labels)):
-        raise ValueError("atlas must hold whole numbers, one per parcel: this is no label image.")
-    return labels.astype(int)
+def labels_of(atlas) -> tuple[dict, np.ndarray]:
+    """Labels of a label image by part ("volume", or hemispheres), and all of them in order."""
+    if hasattr(atlas, "mesh"):
+        parts = {side: np.asarray(data).reshape(len(data), -1)[:, 0]
+                 for side, data in atlas.data.parts.items()}  # fmt: skip
+    else:
+        parts = {"volume": np.squeeze(load_img(atlas).get_fdata())}
+        if parts["volume"].ndim != 3:
+            raise ValueError(f"A label image is 3-D, this one has shape {parts['volume'].shape}.")
+    parts = {side: np.nan_to_num(labels) for side, labels in parts.items()}
+    if any((labels != np.round(labels)).any() or (labels < 0).any() for labels in parts.values()):
+        raise ValueError("A label image holds whole numbers, one per parcel: this one does not.")
+    parts = {side: labels.astype(int) for side, labels in parts.items()}
+    names = np.unique(np.concatenate([labels.ravel() for labels in parts.values()]))
+    names = names[names != 0]
+    if not len(names):
+        raise ValueError("The label image holds nothing but background (0).")
+    return parts, names
 
 
 def edges_of(adjacency, n_targets: int) -> np.ndarray:

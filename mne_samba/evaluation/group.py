@@ -142,10 +142,12 @@ class GroupTest:
             n = int((self.targets_["p_tfce"] < 0.05).sum())
             return f"{n} of {len(self.targets_)} targets pass with support of their neighbours."
         passed = self.clusters_[self.clusters_["p"] < 0.05]
-        if self.threshold is None:
+        if self.threshold is None or not len(self.clusters_):
             return ""
-        sizes = ", ".join(f"{size} targets about {peak}" for size, peak in zip(
-            passed["n_targets"][:3], passed["peak"], strict=False))  # fmt: skip
+        sizes = "; ".join(
+            f"{size} targets about {peak}" if size > 1 else str(peak)
+            for size, peak in zip(passed["n_targets"][:3], passed["peak"][:3], strict=True)
+        )
         return f"{len(passed)} of {len(self.clusters_)} clusters pass{sizes and f' ({sizes})'}."
 
     def _of_people(self) -> str:
@@ -160,6 +162,10 @@ class GroupTest:
 
     def _of_influence(self) -> str:
         who = [str(name) for name in self.people_.index[self.people_["decides"]]]
+        n = len(self.people_) - 1
+        least = 2.0 ** (-n + (self.alternative == "two-sided"))
+        if who and least > 0.05:
+            return f"It hangs on everybody: {n} people allow no p below {least:.2g}."
         if not who:
             return "No single person decides it."
         return f"It hangs on {' or '.join(who)}: without them, the verdict would be another."

@@ -153,7 +153,7 @@ def uncoupled(rng, n_frames, n_channels=4, n_targets=6):
     return np.exp(power), bold + 0.5 * shared_part
 
 
-def people(n_studies, n_people=10, n_frames=150):
+def people(n_studies, n_people=8, n_frames=120):
     """Whole evaluations of people without coupling: own models, and models of the others."""
     reader = Reader(sfreq=1.0)
     models = {
@@ -213,8 +213,8 @@ PARTS = {
         "two people counts in both of their scores.",
     ),
     "people": (
-        people, 100, 3,
-        "Whole evaluations, 10 people of 5 minutes without coupling, 6 targets.",
+        people, 60, 3,
+        "Whole evaluations, 8 people of 4 minutes without coupling, 6 targets.",
     ),
 }  # fmt: skip
 

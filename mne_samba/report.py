@@ -129,7 +129,8 @@ def add_to_report(
     if not is_result and not is_group and not any(hasattr(obj, name) for name in drawn):
         raise TypeError(
             "obj must be a result of mne_samba.evaluation.evaluate or group_test, or a fitted "
-            f"SambaTranslator, LearnableHRF or WaveletBandAttention, got {type(obj).__name__} (is it fitted?)."
+            "SambaTranslator, LearnableHRF or WaveletBandAttention, got "
+            f"{type(obj).__name__} (is it fitted?)."
         )
     if result is not None and (is_result or is_group or not _is_result(result)):
         raise TypeError(

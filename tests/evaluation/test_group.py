@@ -134,6 +134,15 @@ def test_nothing_is_found_where_nothing_is(missing):
     assert 0.02 < np.mean(passed) < 0.085
 
 
+def test_groups_of_another_spread_do_not_differ():
+    rng, passed = np.random.default_rng(5), []
+    for _ in range(300):
+        values = rng.standard_normal((15, 6)) * np.repeat([1.0, 2.5], [9, 6])[:, np.newaxis]
+        t = np.abs(welch_t(exchanges(9, 15, 199, rng), values))
+        passed.append(exchange_p(t[0].max(), t.max(axis=1)) <= 0.05)
+    assert 0.02 < np.mean(passed) < 0.085
+
+
 def test_what_is_planted_is_found_and_described():
     group = group_test(scores(14, 0.2), adjacency=LINE, n_flips=999)
     assert sorted(group.passing) == ["target 3", "target 4", "target 5"]

@@ -253,7 +253,7 @@ class Run:
     def _group(self, subjects: list[str]) -> int:
         folder, head = self.out / "group", f"group of {len(subjects)}"
         own = self._own_models(subjects)
-        self.options = {**self.options, "participants": subjects, "own_models": list(own)}
+        self.options = {**self.options, "participants": subjects}
         if self._done(folder, head):
             return 0
         if len(subjects) < 2:

@@ -471,7 +471,8 @@ def person_scores(table: pd.DataFrame, model: str, metric: str) -> pd.DataFrame:
             f"{list(dict.fromkeys(table['metric']))}."
         )
     means = rows.groupby(["subject", "target"], sort=False)["score"].mean().unstack()
-    return means.reindex(index=rows["subject"].unique(), columns=rows["target"].unique())
+    people = rows.sort_values("recording", kind="stable")["subject"].unique()
+    return means.reindex(index=people, columns=rows["target"].unique())
 
 
 def _read(results, model, metric):

@@ -26,7 +26,7 @@ data = simulate_paired(
     n_targets=12,
     level="source",
     shared_coupling=0.5,
-    snr=0.08,
+    snr=0.15,
     random_state=4,
 )
 result = evaluate(
@@ -73,7 +73,7 @@ plt.show()
 distance = np.linalg.norm(
     data.target_coords[:, None] - data.target_coords, axis=-1
 )
-clusters = group_test(result, adjacency=distance < 60)
+clusters = group_test(result, adjacency=distance < 60, threshold=0.05)
 clusters.clusters_.drop(columns="targets").round(3)
 
 # %%

@@ -161,14 +161,19 @@ class GroupTest:
         )
 
     def _of_influence(self) -> str:
-        who = [str(name) for name in self.people_.index[self.people_["decides"]]]
         n = len(self.people_) - 1
         least = 2.0 ** (-n + (self.alternative == "two-sided"))
-        if who and least > 0.05:
+        if self.people_["decides"].any() and least > 0.05:
             return f"It hangs on everybody: {n} people allow no p below {least:.2g}."
-        if not who:
-            return "No single person decides it."
-        return f"It hangs on {' or '.join(who)}: without them, the verdict would be another."
+        mean = (self.people_["p_without"] <= 0.05) != (self.mean_["p"] <= 0.05)
+        single = (self.people_["n_without"] > 0) != bool(self.passing)
+        said = [
+            f"{what} hangs on {' or '.join(map(str, self.people_.index[whose]))}: it would be "
+            "another without them."
+            for what, whose in (("The mean", mean), ("Whether single targets pass", single))
+            if whose.any()
+        ]
+        return " ".join(said) or "No single person decides it."
 
     def _of_missing(self) -> str:
         said = []

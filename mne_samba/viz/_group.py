@@ -65,7 +65,7 @@ def plot_group_people(
         raise ValueError(f"Unknown targets {unknown[:8]}. Known: {list(table.index)[:12]}.")
     n_people = len(group.people_)
     heights = [0.75 + 0.115 * n_people, 0.75 + 0.17 * len(targets)]
-    fig, (upper, lower) = make_axes(axes, 2, 1, sum(heights), width=4.6, height_ratios=heights)
+    fig, (upper, lower) = make_axes(axes, 2, 1, sum(heights), height_ratios=heights)
     _people(upper, group)
     _targets(lower, group, targets)
     return finish(fig, show, title)
@@ -78,7 +78,7 @@ def _people(panel, group) -> None:
     known = people["p"].notna()
     panel.axvline(0, color="0.6", lw=0.8, zorder=0)
     panel.axvspan(mean["ci_low"], mean["ci_high"], color=COLORS[0], alpha=0.15, lw=0)
-    panel.axvline(mean["r"], color=COLORS[0], lw=1.4, label="mean of the group, 95 % interval")
+    panel.axvline(mean["r"], color=COLORS[0], lw=1.4, label="mean of the group,\n95 % interval")
     kinds = (
         (above, {"mfc": COLORS[0], "mec": COLORS[0]}, "own p ≤ .05"),
         (known & ~above, {"mfc": "w", "mec": COLORS[0]}, "own p > .05"),
@@ -94,9 +94,11 @@ def _people(panel, group) -> None:
     panel.set_yticks(place, people.index, fontsize=6 if len(people) > 12 else 7)
     panel.set_ylim(len(people) - 0.4, -0.6)
     panel.set_xlabel(f"{_name(group)}, mean over targets")
-    panel.set_title(f"{len(people)} people, p {p_words(mean['p'], mean['p_floor'])}", loc="left")
-    # People go down from the left to the right: there is room below.
-    panel.legend(loc="lower right")
+    panel.set_title(
+        f"{len(people)} people, p {p_words(mean['p'], mean['p_floor'])}".replace("<=", "≤"),
+        loc="left",
+    )
+    panel.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
 
 
 def _targets(panel, group, targets: list) -> None:
@@ -112,7 +114,20 @@ def _targets(panel, group, targets: list) -> None:
         panel.plot(one["r"], row, "D", color=color, ms=3.6, mec="w", mew=0.4, zorder=3)
     panel.set_yticks(range(len(targets)), [str(target) for target in targets])
     panel.set_ylim(len(targets) - 0.4, -0.6)
-    panel.set_xlabel(f"{_name(group)} (dots: people; black: p < .05, corrected)")
+    panel.set_xlabel(_name(group))
+    looks = (
+        {"marker": "o", "ms": 3, "color": COLORS[0], "alpha": 0.45, "ls": "", "label": "people"},
+        {
+            "marker": "D",
+            "ms": 3.6,
+            "color": "k",
+            "label": "mean, 95 % interval;\ncorrected p < .05",
+        },
+        {"marker": "D", "ms": 3.6, "color": "0.6", "label": "corrected p ≥ .05"},
+    )
+    for look in looks:
+        panel.plot([], [], **look)
+    panel.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
 
 
 def _name(group) -> str:

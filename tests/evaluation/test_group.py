@@ -196,7 +196,7 @@ def test_who_decides():
     flips = [(p <= 0.05) != (group.mean_["p"] <= 0.05) for p in alone]
     # Also where the number of targets that pass falls to none.
     assert all(group.people_["decides"] >= flips) and group.people_["decides"].any()
-    assert "It hangs on person" in group.verdict
+    assert "pass hangs on person" in group.verdict
 
 
 def test_scores_of_shared_training_count_for_less():

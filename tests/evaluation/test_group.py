@@ -137,8 +137,8 @@ def test_nothing_is_found_where_nothing_is(missing):
 def test_groups_of_another_spread_do_not_differ():
     rng, passed = np.random.default_rng(5), []
     for _ in range(300):
-        values = rng.standard_normal((15, 6)) * np.repeat([1.0, 2.5], [9, 6])[:, np.newaxis]
-        t = np.abs(welch_t(exchanges(9, 15, 199, rng), values))
+        values = rng.standard_normal((24, 6)) * np.repeat([1.0, 2.5], 12)[:, np.newaxis]
+        t = np.abs(welch_t(exchanges(12, 24, 199, rng), values))
         passed.append(exchange_p(t[0].max(), t.max(axis=1)) <= 0.05)
     assert 0.02 < np.mean(passed) < 0.085
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from . import viz
 from ._checks import check_option
+from .evaluation import GroupTest
 from .evaluation._verdict import may_be_interpreted, p_words, passing_regions, what_follows
 from .hrf.shapes import summarise_response
 from .viz._figure import RESULT_NAMES, fade, on_maps, positions
@@ -66,7 +67,7 @@ _HEADINGS = {
 def add_to_report(
     report: mne.Report, obj, *, result=None, section: str | None = None, coords=None, networks=None,
     source_coords=None, source_networks=None, truth=None, targets=None, note: str | None = None,
-    image_format: str = "png",
+    atlas=None, image_format: str = "png",
 ) -> mne.Report:  # fmt: skip
     """Add figures and tables of a result or of a fitted model to a report.
 
@@ -74,10 +75,11 @@ def add_to_report(
     ----------
     report : mne.Report
         The report to fill.
-    obj : EvaluationResult | SambaTranslator | LearnableHRF | WaveletBandAttention
+    obj : EvaluationResult | GroupTest | SambaTranslator | LearnableHRF | WaveletBandAttention
         Result of an evaluation: what it shows in words, table of scores, scores by region, null,
-        predicted and measured time courses. Fitted model: what it has of responses, band weights,
-        patterns, graphs and training history.
+        predicted and measured time courses. Test of a group: what it shows in words, brain maps,
+        people as dots, tables of regions, clusters and people. Fitted model: what it has of
+        responses, band weights, patterns, graphs and training history.
     result : EvaluationResult | None
         Beside a fitted model: its evaluation, which goes first. Where it does not allow to
         interpret the model, the model's figures are veiled and say so.
@@ -95,6 +97,8 @@ def add_to_report(
     note : str | None
         What readers must know, put first. None says that data are simulated where ``truth`` is
         given.
+    atlas : Niimg-like | nilearn.surface.SurfaceImage | None
+        Label image whose labels in order are the regions: maps of a group are drawn on it.
     image_format : "png" | "svg"
         Format of figures.
 
@@ -118,14 +122,17 @@ def add_to_report(
     check_option(image_format, "image_format", ("png", "svg"))
     if note is None and truth is not None:
         note = "SIMULATED data: the truth is known, and drawn where it can be."
-    is_result = _is_result(obj)
+    is_result, is_group = _is_result(obj), isinstance(obj, GroupTest)
+    if atlas is not None and not is_group:
+        raise TypeError("atlas is for a GroupTest: models and results are drawn by coords.")
     drawn = ("hrf_", "band_attention_", "history_")
-    if not is_result and not any(hasattr(obj, name) for name in drawn):
+    if not is_result and not is_group and not any(hasattr(obj, name) for name in drawn):
         raise TypeError(
-            "obj must be a result of mne_samba.evaluation.evaluate or a fitted SambaTranslator, "
-            f"LearnableHRF or WaveletBandAttention, got {type(obj).__name__} (is it fitted?)."
+            "obj must be a result of mne_samba.evaluation.evaluate or group_test, or a fitted "
+            "SambaTranslator, LearnableHRF or WaveletBandAttention, got "
+            f"{type(obj).__name__} (is it fitted?)."
         )
-    if result is not None and (is_result or not _is_result(result)):
+    if result is not None and (is_result or is_group or not _is_result(result)):
         raise TypeError(
             "result stands beside a fitted model and must be what mne_samba.evaluation.evaluate "
             f"returned for it, got {type(result).__name__}."
@@ -139,11 +146,14 @@ def add_to_report(
             targets=targets, note=note, image_format=image_format,
         )  # fmt: skip
     section = section or (f"Scores of {obj.translator}" if is_result else type(obj).__name__)
-    page = _Page(report, section, image_format, "scores" if is_result else "model")
+    tag = "scores" if is_result else "group" if is_group else "model"
+    page = _Page(report, section, image_format, tag)
     if note is not None:
         page.text("Note", f"<p><strong>{html.escape(note)}</strong></p>")
     if is_result:
         _add_result(page, obj, coords, targets)
+    elif is_group:
+        _add_group(page, obj, coords, atlas, targets)
     else:
         regions = {"networks": networks, "coords": coords}
         sources = {"source_networks": source_networks, "source_coords": source_coords}
@@ -261,6 +271,47 @@ def _add_result(page, result, coords, targets) -> None:
             else "."
         ),
         viz.plot_prediction, result, targets=targets,
+    )  # fmt: skip
+
+
+def _add_group(page, group, coords, atlas, targets) -> None:
+    first, rest = group.verdict.split(". ", 1)
+    page.text(
+        "What this shows",
+        f"<p><strong>{html.escape(first)}.</strong> {html.escape(rest)}</p>",
+    )
+    for where, title in ((coords, "Places"), (atlas, "Map")):
+        if where is not None:
+            page.figure(
+                title,
+                "Mean correlation over people. "
+                + ("Large dots" if title == "Places" else "Full colours")
+                + " where it passes corrected for the number of regions (maximum statistic).",
+                viz.plot_group_map, group, where,
+            )  # fmt: skip
+    page.figure(
+        "People",
+        "Above: everybody's mean over regions, with the mean of the group and its 95 % interval. "
+        "Below: the regions with the largest t; dots are people, bars 95 % intervals of the mean "
+        "(of each region alone), black where p < .05 corrected for their number.",
+        viz.plot_group_people, group, targets=targets,
+    )  # fmt: skip
+    page.table(
+        "Regions", group.targets_.sort_values("t", ascending=False).rename_axis(None),
+        "r: mean over people by Fisher's z. p: sign flips over people; p_max: corrected by the "
+        "largest t over regions; p_cluster: of the cluster that the region belongs to, which says "
+        "that there is something in the cluster, not where.",
+    )  # fmt: skip
+    if len(group.clusters_):
+        page.table(
+            "Clusters", group.clusters_.drop(columns="targets").rename_axis(None),
+            f"Neighbours with p < {group.threshold:g} each; mass: sum of their t.",
+        )  # fmt: skip
+    page.table(
+        "Table of people",
+        group.people_.dropna(axis="columns", how="all").rename_axis(None),
+        "p: own circular shifts; p_without and n_without: p of the mean, and how many regions "
+        "pass, without them; decides: the verdict would be another without them.",
     )  # fmt: skip
 
 

@@ -134,6 +134,23 @@ def test_group_predicts_people_not_seen(tree, group):
     assert len(mne_samba.read_samba(group / "task-rest_desc-samba_model.samba").provenance_) == 3
 
 
+def test_people_of_a_group_are_tested(tree, group):
+    for kind, who in (("ModelsOfTheOthers", True), ("OwnModels", False)):
+        stem = group / f"task-rest_desc-group{kind}"
+        targets = pd.read_csv(f"{stem}_targets.tsv", sep="\t", index_col="target")
+        people = pd.read_csv(f"{stem}_people.tsv", sep="\t")
+        about = json.loads(Path(f"{stem}_targets.json").read_text())
+        assert list(targets.index) == tree.target_names and "p_cluster" in targets
+        assert list(people["participant_id"]) == [f"sub-{s}" for s in tree.subjects]
+        assert about["SharedTraining"] is who and "3 people" in about["Verdict"]
+    own = pd.read_csv(group.parent / "sub-01/sub-01_task-rest_desc-samba_scores.tsv", sep="\t")
+    own = own[(own["model"] == "SambaTranslator") & (own["metric"] == "spearman")]
+    np.testing.assert_allclose(people["r"][0], np.tanh(np.mean(np.arctanh(
+        own.groupby("target")["score"].mean()))))  # fmt: skip
+    report = (group / "task-rest_desc-samba_report.html").read_text(encoding="utf-8")
+    assert "The group: models of the others" in report and "The group: own models" in report
+
+
 def test_predictions_lie_at_the_frames_that_were_measured(tree, group):
     # SIMULATED: a prediction shifted by one frame fits worse.
     total = {lag: 0.0 for lag in range(-3, 4)}

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.signal import fftconvolve, lfilter
+from sklearn.base import BaseEstimator
 
 from mne_samba import LearnableHRF, Reader, compare_hrfs
 from mne_samba.hrf import double_gamma, hrf_summary, unit_peak
@@ -97,3 +99,69 @@ def test_errors(conditions):
         compare_hrfs(a, fit(BASE, 2, hrf="canonical"))
     with pytest.raises(ValueError, match="equally long"):
         compare_hrfs([a, a], [b], paired=True)
+
+
+class Response(BaseEstimator):
+    """A fit of one person whose response is known."""
+
+    reader, hrf_family_, target_names_in_ = None, "double_gamma", ["V1", "A1", "M1"]
+
+    def __init__(self, params):
+        self.params = params
+        self.hrf_times_ = np.arange(0, 32, 0.1)
+        self.hrf_ = np.array(double_gamma(self.hrf_times_, params))
+        self.hrf_peak_time_ = hrf_summary(params)["peak_time"]
+        self.scale_ = np.ones(len(params))
+
+    def fit(self):
+        """Nothing: it is known."""
+
+
+def person(seed, later=0.0, spread=0.1):
+    params = BASE[:3].copy()
+    rng = np.random.default_rng(seed)
+    params[:, 2] *= 1 + spread * rng.standard_normal(3)
+    params[0, 2] *= 1 + later
+    return Response(params)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_exchanges_of_people_are_exact(paired):
+    young, old = ([person(s + k, later) for s in range(5)] for k, later in ((0, 0.0), (50, 0.4)))
+    table = compare_hrfs(young, old, paired=paired, n_permutations=999)
+    peak = table[table["measure"] == "peak_time"].set_index("region")
+    a, b = (np.array([fit.hrf_peak_time_ for fit in fits]) for fits in (young, old))
+
+    def statistic(x, y):
+        test = stats.ttest_1samp(y - x, 0) if paired else stats.ttest_ind(y, x, equal_var=False)
+        return abs(test.statistic)
+
+    exact = [
+        stats.permutation_test(
+            (x, y), statistic, permutation_type="samples" if paired else "independent",
+            n_resamples=np.inf, alternative="greater", vectorized=False,
+        ).pvalue
+        for x, y in zip(a.T, b.T, strict=True)
+    ]  # fmt: skip
+    np.testing.assert_allclose(peak["p"], exact)
+    np.testing.assert_allclose(peak["difference"], b.mean(0) - a.mean(0))
+    test = stats.ttest_rel(b, a) if paired else stats.ttest_ind(b, a, equal_var=False)
+    np.testing.assert_allclose(peak["t"], test.statistic)
+    np.testing.assert_allclose(peak["ci_low"], test.confidence_interval().low)
+    assert peak["p_max"].idxmin() == "V1" and (peak["p_max"] >= peak["p"]).all()
+    assert (peak["p"] >= (2 / 32 if paired else 2 / 252)).all()
+
+
+def test_regions_that_people_lack():
+    young, old = [person(i) for i in range(6)], [person(50 + i) for i in range(6)]
+    old[0].scale_[1] = 0.0
+    table = compare_hrfs(young, old, n_permutations=99).set_index(["measure", "region"])
+    lacking = table.loc["peak_time", :].loc["A1"]
+    assert lacking["n_b"] == 5 and np.isnan(lacking["p_max"]) and np.isfinite(lacking["b"])
+    paired = compare_hrfs(young, old, paired=True, n_permutations=99)
+    there = paired[(paired["measure"] == "peak_time") & (paired["region"] == "A1")].iloc[0]
+    assert there["n_a"] == there["n_b"] == 5 and np.isfinite(there["p_max"])
+    with pytest.raises(ValueError, match="three pairs on, got 2 and 2"):
+        compare_hrfs(young[:2], old[:2], paired=True)
+    with pytest.raises(TypeError, match="as lists"):
+        compare_hrfs(young[0], old[0])

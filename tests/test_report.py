@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import matplotlib
 import mne
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from mne_samba import (
     Trainer,
 )
 from mne_samba.datasets import simulate_paired
-from mne_samba.evaluation import evaluate
+from mne_samba.evaluation import evaluate, group_test
 from mne_samba.report import add_to_report, response_table
 
 matplotlib.use("Agg")
@@ -189,6 +190,21 @@ def test_learnt_response_in_a_report(report, tmp_path):
     peak, low = model.hrf_peak_time_[0], model.hrf_intervals_["peak_time_low"].iloc[0]
     assert f"{peak:.2f} [{low:.2f}, " in text
     assert "Time to peak of every" not in text
+
+
+def test_a_group_in_a_report(report, tmp_path):
+    r = 0.1 * np.random.default_rng(0).standard_normal((8, 4)) + [0.3, 0, 0, 0]
+    group = group_test(pd.DataFrame(r, columns=["V1", "A1", "M1", "S1"]))
+    labels = np.repeat(np.arange(1, 5, dtype="int16"), 25).reshape(4, 5, 5)
+    atlas = nibabel.Nifti1Image(labels, np.diag([9.0, 9, 9, 1]))
+    places = np.array([[-30.0, -80, 5], [30, -80, 5], [-5, 50, 20], [12, 10, -8]])
+    add_to_report(report, group, section="Group", coords=places, atlas=atlas)
+    content = _page(report, tmp_path)
+    assert "1 of 4 targets (V1) pass corrected for their number." in content
+    for title in ("Places", "Map", "People", "Regions", "Table of people"):
+        assert title in content
+    with pytest.raises(TypeError, match="atlas is for a GroupTest"):
+        add_to_report(report, LearnableHRF(t_r=2.0), atlas=atlas)
 
 
 def test_report_refuses(report, translator):

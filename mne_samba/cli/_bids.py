@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -20,8 +21,9 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from ..data.channels import picked
-from ..evaluation import evaluate
+from ..evaluation import GroupTest, evaluate, group_test, parcel_adjacency
 from ..evaluation._samples import take
+from ..evaluation.group import person_scores
 from ..inverse import InverseTranslator
 from ..io import harmonize, read_bids_pair
 from ..io._atlas import as_masker
@@ -42,7 +44,15 @@ from ..reader import Reader
 from ..translator import SambaTranslator
 from ..windows import make_windows
 from ._bids_options import result_options
-from ._bids_output import write_description, write_map, write_prediction, write_report, write_scores
+from ._bids_output import (
+    atlas_of,
+    write_description,
+    write_group,
+    write_map,
+    write_prediction,
+    write_report,
+    write_scores,
+)
 from ._staging import clear_stale, is_done, staged
 
 _CONTEXT = 30.0
@@ -242,6 +252,7 @@ class Run:
 
     def _group(self, subjects: list[str]) -> int:
         folder, head = self.out / "group", f"group of {len(subjects)}"
+        own = self._own_models(subjects)
         self.options = {**self.options, "participants": subjects}
         if self._done(folder, head):
             return 0
@@ -253,8 +264,40 @@ class Run:
         splitter = GroupKFold(min(folds, len(set(people)))) if folds else None
         self.say(f"{head}: {len(pairs)} run(s), {sum(len(p.bold) for p in pairs)} frames")
         X, y = [p.raw for p in pairs], [p.bold for p in pairs]
-        self._results(folder, pairs, X, y, people, splitter, head, start)
+        self._results(folder, pairs, X, y, people, splitter, head, start, own)
         return code
+
+    def _own_models(self, subjects: list[str]) -> dict[str, pd.DataFrame]:
+        """Scores of each person's own models, where ``participant`` has written them."""
+        found = {}
+        for subject in subjects:
+            name = f"sub-{subject}_task-{self.args.task}_desc-samba_scores.tsv"
+            path = self.out / f"sub-{subject}" / name
+            if path.is_file():
+                found[f"sub-{subject}"] = pd.read_csv(path, sep="\t", na_values="n/a")
+        return found
+
+    def _group_tests(self, result, own: dict, atlas) -> dict[str, GroupTest]:
+        """Test the people of a group: models of the others, and their own models."""
+        people = {"others": result.recordings_["subject"].nunique(), "own": len(own)}
+        options = {"random_state": self.args.seed}
+        if atlas is not None:
+            options["adjacency"] = parcel_adjacency(atlas)
+        tests = {}
+        if people["others"] >= 3:
+            tests["models of the others"] = group_test(result, **options)
+        if people["own"] >= 3:
+            # A region that somebody's scan does not cover is missing in them alone.
+            scores = pd.concat([
+                person_scores(table, result.translator, result.metric).set_axis([person])
+                for person, table in own.items()
+            ]).reindex(columns=result.target_names_)  # fmt: skip
+            test = group_test(scores, metric=result.metric, **options)
+            tests["own models"] = replace(test, model=f"{result.translator}, fitted to themselves,")
+        for name, n in people.items():
+            if 0 < n < 3:
+                self.say(f"  group statistics need three people: {n} with models of {name}")
+        return tests
 
     def pairs_of(self, subjects: list[str], at_least: int) -> tuple[list, list[str], int]:
         """Read runs at one rate; whose they are, and 1 where somebody cannot be read."""
@@ -266,7 +309,7 @@ class Run:
             raise ValueError(f"{self.args.command}: {few} can be read.")
         return self._common(pairs), people, code
 
-    def _results(self, folder, pairs, X, y, groups, splitter, head, start) -> None:
+    def _results(self, folder, pairs, X, y, groups, splitter, head, start, own=None) -> None:
         args, names = self.args, list(pairs[0].bold.columns)
         result, back, whole = None, pd.DataFrame(), groups is not None
         name = f"{'' if whole else folder.name + '_'}task-{args.task}"
@@ -288,7 +331,12 @@ class Run:
         else:
             both = args.direction == "both"
             fitted = (LatentTranslator(there, way_back) if both else there).fit(raws, bolds)
+        tests, atlas = {}, atlas_of(pairs[0].masker, names)
+        if whole and result is not None:
+            tests = self._group_tests(result, own, atlas)
         with staged(folder, self.options) as partial:
+            for kind, test in tests.items():
+                write_group(partial, name, kind, test)
             if result is not None:
                 write_scores(partial, name, result.to_frame(), "EEG to BOLD, by region")
                 write_map(partial, name, pairs[0], result)
@@ -301,12 +349,14 @@ class Run:
             if not args.no_report:
                 write_report(
                     partial / f"{name}_desc-samba_report.html", f"{name}: EEG and BOLD", pairs,
-                    result, fitted, back,
+                    result, fitted, back, tests, atlas,
                 )  # fmt: skip
         shutil.rmtree(cache, ignore_errors=True)
         self.say(f"{head}: {_summary(result, back)}, {time.perf_counter() - start:.0f} s")
         if result is not None:
             self.say(f"  {result.verdict}")
+        for kind, test in tests.items():
+            self.say(f"  {kind}: {test.verdict}")
         if not args.no_report:
             self.say(f"  report: {folder / f'{name}_desc-samba_report.html'}")
 

@@ -53,8 +53,10 @@ def add_bids(commands) -> None:
         description=(
             "Fit and score translators on a BIDS dataset with simultaneous EEG (or MEG, iEEG) and "
             "fMRI that fMRIPrep has preprocessed. 'participant' scores one translator per person "
-            "on blocks of time, 'group' predicts each person from the others. People that are done "
-            "are not computed again: an interrupted run goes on where it stopped."
+            "on blocks of time, 'group' predicts each person from the others, and tests "
+            "over people: models of the others and, where 'participant' ran before, their own. "
+            "People that are done are not computed again: an interrupted run goes on where it "
+            "stopped."
         ),
         epilog=(
             "Exit codes: 0 done, 1 some people failed or files cannot be read or written (one line "

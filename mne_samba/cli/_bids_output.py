@@ -8,9 +8,13 @@ from pathlib import Path
 import mne
 import numpy as np
 import pandas as pd
+from nilearn.image import new_img_like
 from nilearn.plotting import find_parcellation_cut_coords, find_probabilistic_atlas_cut_coords
+from nilearn.surface import SurfaceImage
 
 from .._version import __version__
+from ..evaluation import GroupTest
+from ..evaluation.adjacency import labels_of
 from ..io import BidsPair, write_image
 from ..io._bids_files import entities_of
 from ..report import add_to_report, table_html
@@ -45,6 +49,28 @@ def write_scores(folder: Path, name: str, scores: pd.DataFrame, what: str) -> No
         folder / f"{name}_desc-samba_scores.tsv", scores,
         {"Description": what, "score": {"Description": "out-of-fold score over time"}},
     )  # fmt: skip
+
+
+def write_group(folder: Path, name: str, kind: str, test: GroupTest) -> None:
+    """Write a test over people: its targets, its clusters and its people."""
+    word = "".join(part.capitalize() for part in kind.split())
+    clusters = test.clusters_.assign(targets=[", ".join(map(str, t)) for t in
+                                              test.clusters_["targets"]])  # fmt: skip
+    tables = {"targets": test.targets_, "clusters": clusters, "people": test.people_}
+    for what, table in tables.items():
+        if what == "clusters" and not len(table):
+            continue
+        about = {
+            "Description": f"{kind}: {what} of the group, sign flips over people",
+            "Verdict": test.verdict,
+            "Alternative": test.alternative,
+            "SharedTraining": test.shared_training,
+        }
+        first = {"targets": "target", "clusters": "cluster", "people": "participant_id"}[what]
+        write_table(
+            folder / f"{name}_desc-group{word}_{what}.tsv",
+            table.rename_axis(first).reset_index(), about,
+        )  # fmt: skip
 
 
 def write_prediction(folder: Path, pair: BidsPair, predicted: np.ndarray, columns: list) -> None:
@@ -99,12 +125,15 @@ def _image_path(folder: Path, pair: BidsPair, what: str, name: str | None = None
 
 
 def write_report(
-    path: Path, title: str, pairs: list[BidsPair], result, translator, table: pd.DataFrame
-) -> None:
+    path: Path, title: str, pairs: list[BidsPair], result, translator, table: pd.DataFrame,
+    tests: dict[str, GroupTest], atlas,
+) -> None:  # fmt: skip
     """Write the HTML report of one person or of the group."""
     with mne.use_log_level("ERROR"):
         report = mne.Report(title=title)
         places = _places_of(pairs[0].masker, list(pairs[0].bold.columns))
+        for kind, test in tests.items():
+            add_to_report(report, test, section=f"The group: {kind}", coords=places, atlas=atlas)
         add_to_report(
             report, translator, result=result, section="The model, fitted to all runs",
             coords=places,
@@ -136,6 +165,28 @@ def _places_of(masker, names: list[str]) -> np.ndarray | None:
         return None
     usable = places.shape == (len(names), 3) and np.isfinite(places).all()
     return places if usable and np.abs(places).max() < _BOX else None
+
+
+def atlas_of(masker, names: list[str]):
+    """Label image whose labels 1 to n are the columns of BOLD; None where there is none.
+
+    In a volume or on a surface, as the masker has it.
+    """
+    image, ids, known = (
+        getattr(masker, name, None) for name in ("labels_img_", "region_ids_", "region_names_")
+    )
+    if image is None or ids is None or known is None:
+        return None
+    label = {str(known[k]): int(ids[k]) for k in known}
+    if not set(names) <= set(label):
+        return None
+    parts, every = labels_of(image)
+    new = np.zeros(every.max() + 1, dtype="int32")
+    new[[label[name] for name in names]] = np.arange(len(names)) + 1
+    parts = {side: new[labels] for side, labels in parts.items()}
+    if hasattr(image, "mesh"):
+        return SurfaceImage(image.mesh, parts)
+    return new_img_like(image, parts["volume"])
 
 
 def _runs(pairs: list[BidsPair]) -> str:

@@ -3,6 +3,7 @@
 from ._evaluate import evaluate
 from ._leakage import LeakageWarning
 from ._result import EvaluationResult
+from .adjacency import parcel_adjacency
 from .attribution import (
     channel_group_contributions,
     haufe_patterns,
@@ -12,6 +13,7 @@ from .attribution import (
 )
 from .bench import BenchResult, bench
 from .explain import attribute
+from .group import GroupTest, group_test
 from .learning_curve import LearningCurve, learning_curve_minutes
 from .modalities import modality_contributions
 from .nulls import (
@@ -38,6 +40,7 @@ __all__ = [
     "BenchResult",
     "ConformalRegressor",
     "EvaluationResult",
+    "GroupTest",
     "LeakageWarning",
     "LearningCurve",
     "UniqueVariance",
@@ -51,6 +54,7 @@ __all__ = [
     "draw_shifts",
     "evaluate",
     "fdr",
+    "group_test",
     "haufe_patterns",
     "interval_coverage",
     "learning_curve_minutes",
@@ -60,6 +64,7 @@ __all__ = [
     "noise_ceiling",
     "out_of_block_residuals",
     "p_value",
+    "parcel_adjacency",
     "randomised_copy",
     "residual_std",
     "rsa",

@@ -24,7 +24,7 @@ from ._parts import with_t_r
 from ._plain import PLAIN, framewise_ridge
 from ._result import EvaluationResult
 from ._samples import Samples, frames_on_grid, on_grid
-from ._score import Run, Scorer, runs_of
+from ._score import Run, Scorer, mean_null, null_of_people, runs_of
 
 
 def evaluate(
@@ -154,19 +154,22 @@ def evaluate(
         fitted = run_jobs(jobs, samples, random_state=random_state, n_jobs=n_jobs, cache=cache)
         runs = _runs(samples, folds, jobs, fitted, plain, extra)
         table = scorer.frame(runs)
-        null = {}
+        null, of_people = {}, {}
         if shifts:
             models = [name, *estimators, *(["time"] if "time" in plain else [])]
             metric = next(iter(scores))
-            null.update(scorer.null(runs, models, metric, shifts))
+            parts = scorer.null(runs, models, metric, shifts)
+            null.update({model: mean_null(runs, part) for model, part in parts.items()})
+            of_people = null_of_people(samples, runs, parts[name], shifts)
             if extra is not None:
-                null["partial"] = scorer.null(runs, [name], metric, shifts, partial=True)[name]
+                parts = scorer.null(runs, [name], metric, shifts, partial=True)
+                null["partial"] = mean_null(runs, parts[name])
         logger.info(f"{len(jobs)} fits, {len(folds)} folds, {len(samples.names)} targets.")
     predictions = {model: _predictions(samples, runs, model) for model in runs[0].predictions}
     result = EvaluationResult(
         table, next(iter(scores)), name, null, predictions, list(scorer.measured.values()),
         samples.names, samples.recordings, samples.t_r, _tested_by(samples, runs),
-        "log power" if samples.back else "BOLD",
+        "log power" if samples.back else "BOLD", of_people,
     )  # fmt: skip
     _warn_of_floor(result, verbose)
     return result

@@ -1,7 +1,7 @@
 """What an evaluation returns: scores, nulls, p values and people, as tables and a figure."""
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,8 @@ class EvaluationResult:
         Fold that tested each frame of a recording (the last one, if several did), -1 if none did.
     quantity : str
         What was predicted: "BOLD", or "log power" on the way back.
+    people_null_ : dict of str to ndarray, each (n_shifts,)
+        Mean over targets of the translator in every person under circular shifts.
     """
 
     scores_: pd.DataFrame
@@ -58,6 +60,7 @@ class EvaluationResult:
     t_r_: np.ndarray
     folds_: list
     quantity: str = "BOLD"
+    people_null_: dict = field(default_factory=dict)
 
     @property
     def _clustered(self) -> bool:
@@ -243,6 +246,25 @@ class EvaluationResult:
             rows.append({"model": model, **_statistics(units), "std": std})
         columns = ["model", "unit", "n", "mean", "std", "ci_low", "ci_high", "p_sign_flip"]
         return pd.DataFrame(rows, columns=columns).set_index("model")
+
+    def people_p(self) -> pd.DataFrame:
+        """P values of the translator in every person, by circular shifts of their recordings.
+
+        Returns
+        -------
+        people : DataFrame
+            A row per person: ``p`` (one-sided, of the mean over targets) and its floor ``p_floor``;
+            no rows where there is no null.
+        """
+        scores = self._scores(self.translator).groupby(["subject", "target"])["score"].mean()
+        means, rows = scores.groupby("subject").mean(), {}
+        n_recordings = self.recordings_["subject"].value_counts()
+        for person, null in self.people_null_.items():
+            # Neighbouring shifts of one recording are alike.
+            cluster = 1.0 if n_recordings[person] > 1 else cluster_size(null[:, np.newaxis]).item()
+            of_score, floor = (p_value(x, null, cluster) for x in (means.get(person), np.inf))
+            rows[person] = {"p": float(of_score), "p_floor": float(floor)}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["p", "p_floor"], dtype=float)
 
     def compare(self, model: str, other: str, metric: str | None = None) -> dict:
         """Paired difference between two models over people (over folds with one person).

@@ -160,14 +160,11 @@ class Scorer:
 
     def null(
         self, runs: list[Run], models: list[str], metric: str, shifts: dict, partial=False
-    ) -> dict[str, np.ndarray]:
-        """Mean score over runs for circular shifts of whole recordings, (n_shifts, n_targets).
-
-        With several folds, as wide as scores of models that are trained on each other's test data.
-        """
+    ) -> dict[str, list[np.ndarray]]:
+        """Scores of each run for circular shifts of whole recordings, (n_shifts, n_targets)."""
         # Only the package's own correlations have a fast way for all shifts at once.
         score = metric if METRICS.get(metric) is self.metrics[metric] else self.metrics[metric]
-        total: dict = {model: [] for model in models}
+        every: dict = {model: [] for model in models}
         for run in runs:
             y = (self.rolled_partial if partial else self.rolled)[run.label]
             removed = scoring_drift(len(y), self.samples.t_r[run.label], self.method)
@@ -180,12 +177,34 @@ class Scorer:
                 else:
                     clean = partial_(self._detrended, label=run.label, frames=run.frames)
                     pred = self.predicted(run, model)
-                total[model].append(
+                every[model].append(
                     circular_shift_null(
                         y, pred, shifts[run.label], score, run.frames, clean, removed
                     )
                 )
-        null = {model: nan_mean(parts) for model, parts in total.items()}
-        if len({run.fold for run in runs}) == 1:
-            return null
-        return {model: widened(values) for model, values in null.items()}
+        return every
+
+
+def mean_null(runs: list[Run], parts: list[np.ndarray]) -> np.ndarray:
+    """Mean over runs of their nulls (n_shifts, n_targets).
+
+    With several folds, as wide as scores of models that are trained on each other's test data.
+    """
+    null = nan_mean(parts)
+    return null if len({run.fold for run in runs}) == 1 else widened(null)
+
+
+def null_of_people(samples: Samples, runs: list[Run], parts: list, shifts: dict) -> dict:
+    """Null of each person's mean over targets: (n_shifts,), in order of shift of one recording."""
+    people = samples.recordings["subject"]
+    nulls = {}
+    for person in people.unique():
+        mine = [k for k, run in enumerate(runs) if people.iloc[run.label] == person]
+        if not mine:
+            continue
+        null = mean_null([runs[k] for k in mine], [parts[k] for k in mine])
+        labels = {runs[k].label for k in mine}
+        if len(labels) == 1:
+            null = null[np.argsort(shifts[labels.pop()], kind="stable")]
+        nulls[person] = nan_mean(list(null.T))
+    return nulls

@@ -5,7 +5,7 @@ import numpy as np
 # Models that are no rivals: they know the answer, or were given the wrong one.
 _NO_RIVALS = ("ceiling", "null: ")
 _INTERVAL = "(LearnableHRF(n_bootstrap=200) for responses)"
-_METRICS = {"spearman": "Spearman correlation", "pearson": "Pearson correlation", "r2": "R^2"}
+METRIC_NAMES = {"spearman": "Spearman correlation", "pearson": "Pearson correlation", "r2": "R^2"}
 
 
 def scored_models(result, metric: str | None = None) -> list[str]:
@@ -97,7 +97,7 @@ def _of_regions(result) -> str:
 def _against_chance(result) -> tuple[bool, str]:
     """Whether circular shifts are beaten, and the sentence."""
     score = np.nanmean(result.target_scores())
-    metric = _METRICS.get(result.metric, result.metric)
+    metric = METRIC_NAMES.get(result.metric, result.metric)
     what = f"{result.translator} predicts held-out {result.quantity} with a mean {metric}"
     if result.translator not in result.null_:
         return False, (
@@ -161,7 +161,7 @@ def _against_baseline(result) -> tuple[bool, str, str]:
 def _with_confounds_out(result) -> tuple[bool, str]:
     """Whether prediction is left with confounds out of both sides, and the sentence."""
     score, _, p = result.mean_null("partial")
-    metric = _METRICS.get(result.metric, result.metric)
+    metric = METRIC_NAMES.get(result.metric, result.metric)
     numbers = f"mean {metric} {score:.3f}, p {p_words(p, result.p_floor('partial'))}"
     if p <= 0.05:
         return (

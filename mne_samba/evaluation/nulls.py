@@ -1,12 +1,12 @@
 """Null distributions by circular shifts, corrected p values, statistics over people."""
 
 from collections.abc import Callable, Sequence
-from itertools import product
 
 import numpy as np
 from scipy import linalg, stats
 
 from .._shifts import cluster_size, draw_shifts, max_statistic_p, p_value
+from .._sign_flips import exchange_p, flipped_t, sign_flips
 from ..metrics import METRICS
 
 __all__ = [
@@ -137,17 +137,12 @@ def sign_flip_p(values: Sequence[float], n_flips: int = 10_000, random_state: in
         P value; exact where ``2 ** n_people <= n_flips``.
     """
     values = np.asarray(values, float)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return float("nan")
-    exact = 2 ** len(values) <= n_flips
-    if exact:
-        signs = np.array(list(product([1.0, -1.0], repeat=len(values))))
-    else:
-        signs = np.random.default_rng(random_state).choice([-1.0, 1.0], (n_flips, len(values)))
-    means = np.abs(signs @ values)
-    exceeded = int((means >= abs(values.sum()) * (1 - 1e-12)).sum())
-    return exceeded / len(means) if exact else (1 + exceeded) / (1 + n_flips)
+    values = values[np.isfinite(values)][:, np.newaxis]
+    if len(values) < 2:
+        return 1.0 if len(values) else float("nan")
+    signs = sign_flips(len(values), n_flips, np.random.default_rng(random_state))
+    t = np.abs(flipped_t(signs, values))
+    return float(exchange_p(t[0], t).item())
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ arrays, draws on given ``axes`` or on a new figure of a page's width, and return
 from ._bands import plot_attribution, plot_band_attention, plot_components, plot_patterns
 from ._fnirs import plot_channel_pairs
 from ._graph import plot_graph
+from ._group import plot_group_map, plot_group_people
 from ._hrf import plot_hrf, plot_hrf_map
 from ._scores import (
     plot_inflation,
@@ -24,6 +25,8 @@ __all__ = [
     "plot_components",
     "plot_frame_weights",
     "plot_graph",
+    "plot_group_map",
+    "plot_group_people",
     "plot_history",
     "plot_hrf",
     "plot_hrf_map",

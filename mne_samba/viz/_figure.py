@@ -236,15 +236,16 @@ def _keep_inside(host: Axes, inner: list[Axes]) -> None:
 
 
 def glass_brain(
-    host: Axes, values, coords, *, label: str, cmap: str, vmin: float, vmax: float
+    host: Axes, values, coords, *, label: str, cmap: str, vmin: float, vmax: float, size=28.0
 ) -> None:
     """Regions as dots on a glass brain, coloured by value, with a labelled colour bar."""
     host.set_axis_off()
     shown = np.asarray(values, dtype=float)
     keep = np.isfinite(shown)
+    size = np.broadcast_to(size, shown.shape)[keep]
     display = plotting.plot_markers(
         shown[keep], coords[keep], axes=host, display_mode="lzr", node_cmap=cmap, node_vmin=vmin,
-        node_vmax=vmax, node_size=28.0, alpha=1.0, colorbar=False,
+        node_vmax=vmax, node_size=size, alpha=1.0, colorbar=False,
         node_kwargs={"edgecolors": "0.25", "linewidths": 0.4},
     )  # fmt: skip
     _keep_inside(host, [view.ax for view in display.axes.values()])

@@ -1,0 +1,264 @@
+"""Are group statistics calibrated, and what do they detect?
+
+Simulated studies: correlations of people with 64 targets on a grid, without an effect (false
+positives: share of studies in which anything passes) and with one (power). Beside sign flips:
+plain t tests without correction, with Bonferroni's and with the false discovery rate. Then models
+that were trained on each other's people, and whole evaluations of people without coupling.
+
+Run ``python benchmarks/group.py`` (or with ``--quick``, or ``--only flips shared people``;
+``--only`` alone writes the tables that are there).
+"""
+
+import time
+
+import numpy as np
+import pandas as pd
+from _common import one_thread, parser, to_markdown, write_section
+from scipy import ndimage, sparse, stats
+
+from mne_samba import Reader, SambaTranslator
+from mne_samba.baselines import BandPowerRidge
+from mne_samba.evaluation import evaluate, group_test
+from mne_samba.evaluation.adjacency import edges_of
+from mne_samba.evaluation.group import _Test
+from mne_samba.evaluation.nulls import fdr
+from mne_samba.models import CoreModel
+from mne_samba.wavelets import Precomputed
+
+SIDE = 8
+N_FLIPS = 499
+SPREAD = 0.08  # of correlations over people
+line = sparse.diags_array([np.ones(SIDE - 1)] * 2, offsets=[-1, 1])
+GRID = sparse.csr_array(sparse.kron(line, np.eye(SIDE)) + sparse.kron(np.eye(SIDE), line))
+EDGES = edges_of(GRID, SIDE * SIDE)
+PATCH = np.zeros((SIDE, SIDE), bool)
+PATCH[2:5, 2:5] = True
+
+
+CASES = [
+    *((kind, n, "greater", 0.0) for kind in ("independent", "correlated") for n in (8, 12, 20)),
+    ("correlated", 20, "two-sided", 0.0),
+    *(
+        (kind, 20, "greater", 0.0)
+        for kind in (
+            "people differ in spread", "heavy tails", "a tenth missing", "skewed to the right",
+            "skewed to the left",
+        )
+    ),
+    *((kind, n, "greater", 0.06) for kind in ("independent", "correlated") for n in (8, 12, 20)),
+]  # fmt: skip
+
+
+def noise(rng, n_people, kind):
+    """Correlations of people without an effect, (n_people, n_targets), of unit spread."""
+    shape = (n_people, SIDE, SIDE)
+    if kind.startswith("skewed"):
+        drawn = (rng.gamma(4.0, size=shape) - 4.0) / 2.0
+        drawn = -drawn if kind.endswith("left") else drawn
+    elif kind == "heavy tails":
+        drawn = rng.standard_t(4, size=shape) / np.sqrt(2)
+    else:
+        drawn = rng.standard_normal(shape)
+    if kind in ("correlated", "people differ in spread"):
+        drawn = ndimage.gaussian_filter(drawn, (0, 1.2, 1.2), mode="wrap")
+        drawn += 0.5 * drawn.std() * rng.standard_normal((n_people, 1, 1))
+        drawn /= drawn.std()
+    if kind == "people differ in spread":
+        drawn *= rng.choice([0.5, 1.5], (n_people, 1, 1))
+    drawn = drawn.reshape(n_people, -1)
+    if kind == "a tenth missing":
+        drawn[rng.random(drawn.shape) < 0.1] = np.nan
+    return drawn
+
+
+def tests(r, alternative, rng):
+    """P values (n_targets,) by test."""
+    seed = int(rng.integers(2**31))
+    options = {"alternative": alternative, "n_flips": N_FLIPS, "random_state": seed}
+    group = group_test(r, adjacency=GRID, threshold=0.01, **options)
+    z, p = np.arctanh(r), group.targets_
+    # What group_test(threshold="tfce") calls, without its table of people.
+    only = _Test(alternative == "two-sided", False, N_FLIPS, seed)
+    enhanced, _ = only.of_targets(z, p.index, EDGES, "tfce")
+    plain = stats.ttest_1samp(z, 0, nan_policy="omit", alternative=alternative).pvalue
+    return {
+        "mean over targets": np.array([group.mean_["p"]]),
+        "maximum t": p["p_max"].to_numpy(),
+        "clusters": p["p_cluster"].to_numpy(),
+        "TFCE": enhanced["p_tfce"].to_numpy(),
+        "t, uncorrected": plain,
+        "t, Bonferroni": np.minimum(plain * len(plain), 1),
+        "t, FDR": fdr(plain),
+    }
+
+
+def flips(n_studies):
+    """Studies of independent people: rates by case and test."""
+    rows = []
+    for seed, case in enumerate(CASES):
+        # The first six are what is promised; the others show its limits, and the power.
+        share = 1.0 if seed < 6 else 0.1 if case[-1] else 0.3
+        rows += flips_of(case, round(share * n_studies), seed)
+    return pd.DataFrame(rows)
+
+
+def flips_of(case, n_studies, seed):
+    """Rows of one case: kind of null, people, alternative, effect."""
+    kind, n_people, alternative, effect = case
+    start, rng, rows = time.process_time(), np.random.default_rng(seed), []
+    any_, share = {}, {}
+    for _ in range(n_studies):
+        r = np.tanh(SPREAD * noise(rng, n_people, kind) + effect * PATCH.ravel())
+        for test, p in tests(r, alternative, rng).items():
+            passed = p <= 0.05
+            any_.setdefault(test, []).append(passed.any())
+            planted = passed[PATCH.ravel()].mean() if len(passed) > 1 else np.nan
+            share.setdefault(test, []).append(planted)
+    for test, found in any_.items():
+        rows.append({
+            "null": kind, "people": n_people, "alternative": alternative,
+            "quantity": "power" if effect else "false positives", "test": test,
+            "rate": np.mean(found), "standard_error": np.std(found) / np.sqrt(len(found)),
+            "planted targets found": np.mean(share[test]) if effect else np.nan,
+            "studies": len(found),
+        })  # fmt: skip
+    print(pd.DataFrame(rows).to_string(), f"{time.process_time() - start:.0f} s", flush=True)
+    return rows
+
+
+def shared(n_studies):
+    """Leave one person out with linear models, nothing to find: rates by allowance."""
+    rows = []
+    for seed, (n_people, n_features) in enumerate([(8, 20), (20, 20), (20, 100)]):
+        rng, passed = np.random.default_rng(100 + seed), []
+        for study in range(n_studies):
+            # Products of every person's features and targets are their model, and their test.
+            own = rng.standard_normal((n_people, 12, n_features))
+            others = own.sum(axis=0) - own
+            size = np.linalg.norm(others, axis=-1) * np.sqrt(n_features)
+            r = np.tanh(0.3 * (own * others).sum(axis=-1) / size)
+            passed.append([
+                [group.mean_["p"] <= 0.05, (group.targets_["p_max"] <= 0.05).any()]
+                for allowed in (True, False)
+                for group in [group_test(r, shared_training=allowed, n_flips=N_FLIPS,
+                                         random_state=study)]
+            ])  # fmt: skip
+        rates = np.mean(passed, axis=0)
+        for allowed, row in zip((True, False), rates, strict=True):
+            for test, rate in zip(("mean over targets", "maximum t"), row, strict=True):
+                rows.append({
+                    "people": n_people, "features": n_features, "test": test, "rate": rate,
+                    "shared training allowed for": allowed, "studies": n_studies,
+                    "standard_error": np.sqrt(rate * (1 - rate) / n_studies),
+                })  # fmt: skip
+        print(pd.DataFrame(rows[-4:]).to_string(), flush=True)
+    return pd.DataFrame(rows)
+
+
+def uncoupled(rng, n_frames, n_channels=4, n_targets=6):
+    """Slow band power and BOLD that have nothing to do with each other."""
+    power = ndimage.gaussian_filter1d(rng.standard_normal((n_channels, 2, 2 * n_frames)), 4)
+    bold = ndimage.gaussian_filter1d(rng.standard_normal((n_frames, n_targets)), 1.5, axis=0)
+    shared_part = ndimage.gaussian_filter1d(rng.standard_normal((n_frames, 1)), 1.5, axis=0)
+    return np.exp(power), bold + 0.5 * shared_part
+
+
+def people(n_studies, n_people=8, n_frames=120):
+    """Whole evaluations of people without coupling: own models, and models of the others."""
+    reader = Reader(sfreq=1.0)
+    models = {
+        "ridge": BandPowerRidge(t_r=2.0, bands=Precomputed("linear"), reader=reader),
+        "core": SambaTranslator(
+            t_r=2.0, model=CoreModel(bands=Precomputed("linear"), target_bands=False),
+            reader=reader, random_state=0,
+        ),
+    }  # fmt: skip
+    options = {"baselines": (), "n_shifts": 99, "metrics": ("pearson",), "verbose": "ERROR"}
+    rows = []
+    for name, model in models.items():
+        others, no_allowance, of_people = [], [], []
+        for seed in range(n_studies):
+            rng = np.random.default_rng(1000 + seed)
+            X, y = zip(*(uncoupled(rng, n_frames) for _ in range(n_people)), strict=True)
+            who = [f"sub-{i:02d}" for i in range(n_people)]
+            left_out = evaluate(model, list(X), list(y), who, **options)
+            group = group_test(left_out, n_flips=N_FLIPS)
+            others.append(_passes(group))
+            of_people.append((group.people_["p"] <= 0.05).mean())
+            again = group_test(left_out, n_flips=N_FLIPS, shared_training=False)
+            no_allowance.append(_passes(again))
+            print(name, seed, np.mean(others, 0), np.mean(no_allowance, 0), np.mean(of_people),
+                  flush=True)  # fmt: skip
+        for case, found in (
+            ("people left out", others), ("people left out, no allowance", no_allowance),
+        ):  # fmt: skip
+            for test, rate in zip(("mean over targets", "maximum t"), np.mean(found, 0),
+                                  strict=True):  # fmt: skip
+                rows.append({
+                    "model": name, "case": case, "test": test, "rate": rate,
+                    "standard_error": np.sqrt(rate * (1 - rate) / n_studies), "studies": n_studies,
+                })  # fmt: skip
+        rows.append({
+            "model": name, "case": "single people, own shifts", "test": "mean over targets",
+            "rate": np.mean(of_people), "studies": n_studies,
+            "standard_error": np.std(of_people) / np.sqrt(n_studies),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _passes(group):
+    return group.mean_["p"] <= 0.05, (group.targets_["p_max"] <= 0.05).any()
+
+
+PARTS = {
+    # name: (function, studies, quick studies, what the table shows)
+    "flips": (
+        flips, 1000, 50,
+        f"Independent people, {SIDE * SIDE} targets on a grid, spread of r {SPREAD:g}. Rate: share "
+        "of studies in which anything passes at .05 (1,000 studies of the first six cases, "
+        "fewer of others); power: nine neighbours with r = .06.",
+    ),
+    "shared": (
+        shared, 1000, 50,
+        "Leave one person out with linear models, 12 targets, nothing to find: chance agreement of "
+        "two people counts in both of their scores.",
+    ),
+    "people": (
+        people, 24, 3,
+        "Whole evaluations, 8 people of 4 minutes without coupling, 6 targets.",
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Run, print, write."""
+    parse = parser(__doc__.splitlines()[0])
+    parse.add_argument("--only", choices=list(PARTS), nargs="*", default=list(PARTS))
+    args = parse.parse_args()
+    one_thread()
+    args.out.mkdir(parents=True, exist_ok=True)
+    suffix, text = "_quick" if args.quick else "", []
+    for name, (run, many, few, about) in PARTS.items():
+        path = args.out / f"group_{name}{suffix}.csv"
+        if name in args.only:
+            table = run(few if args.quick else many)
+            ours = table["test"].isin(["mean over targets", "maximum t", "clusters", "TFCE"])
+            null = table.get("quantity", "false positives") == "false positives"
+            table["in .035 to .065"] = np.where(
+                ours & null, np.where(table["rate"].between(0.035, 0.065), "yes", "no"), ""
+            )
+            table.round(4).to_csv(path, index=False)
+        if path.exists():
+            text += [about, to_markdown(pd.read_csv(path).fillna({"in .035 to .065": ""}))]
+    write_section(
+        f"group{suffix}",
+        "Group statistics" + (" (quick)" if args.quick else ""),
+        "SIMULATED. `python benchmarks/group.py"
+        + (" --quick" if args.quick else "")
+        + f"`: sign flips ({N_FLIPS}, all where they are fewer) of Student's t.\n\n"
+        + "\n\n".join(text),
+    )
+
+
+if __name__ == "__main__":
+    main()

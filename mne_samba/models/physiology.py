@@ -1,7 +1,8 @@
 """What physiology drives in BOLD: a free response of every drive, fitted before electrophysiology.
 
-What both could explain is physiology's: electrophysiology is fitted to what remains. The order is
-the conservative one, as heartbeat, breathing and motion reach BOLD and electrodes alike.
+What both could explain is physiology's: electrophysiology is fitted to what remains of frames that
+the responses have not seen. The order is the conservative one, as heartbeat, breathing and motion
+reach BOLD and electrodes alike.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from ..arrays import array
 from ..core.free import FreeResponses
 from ..core.moments import lagged_features
 from ..core.response import free_basis
-from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks
+from ..data.paired import BLOCK_GAP, BLOCKS, Paired, stitch, time_blocks
 from ..data.physiology import shared_names, signal_itself
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Recordings
 from ..data.segments import Segment
 from .stack import fit_responses
-from .validation import validated_scale
+from .validation import confirmed_scale
 
 # Free responses may have any course, but are as smooth as those of humans.
 _BOUNDS = "human"
@@ -51,13 +52,22 @@ class PhysiologyResponses:
     free: FreeResponses
 
     @classmethod
-    def fit(cls, rec: Recordings, data: Paired, reader) -> PhysiologyResponses:
-        """Fit responses to the standardised BOLD of recordings, which ``reader`` has read."""
+    def fit(
+        cls, rec: Recordings, data: Paired, reader
+    ) -> tuple[PhysiologyResponses, list[np.ndarray]]:
+        """Fit responses to the standardised BOLD of recordings, which ``reader`` has read.
+
+        Also the frames (n_frames, n_targets) that they explain, by fits that have not seen them.
+        """
         kinds, scaler, scaled = standard_drives(rec, data.on, reader)
         data = replace(data, powers=scaled, raw=None)
-        free, share = fit_responses(data, _BOUNDS, per_target=True), _confirmed(data)
+        free, unseen = _fit(data), _unseen(data)
+        # Drives are few and slow: in ten minutes, much goes together by chance.
+        joint = stitch(replace(data, measured=unseen))
+        share = confirmed_scale(joint.measured, joint)
         free = replace(free, coef=free.coef * share[:, None, None, None])
-        return cls(list(kinds), list(kinds.values()), scaler, free)
+        found = cls(list(kinds), list(kinds.values()), scaler, free)
+        return found, [share * frames for frames in unseen]
 
     def frames(
         self, rec: Recordings, on: list[LowRateGrid], may_lack: bool = False
@@ -78,12 +88,11 @@ class PhysiologyResponses:
             if lacks:
                 warn(f"X lacks physiology, which is taken as its mean: {lacks[:8]}.")
             drives.append(drives_of(segment, self.names, grid, rec.sfreq))
-        scaled, found = self.scaler.transform(drives, rec.keys, rec.kind, on), []
-        for segment, one, grid in zip(rec.segments, scaled, on, strict=True):
+        scaled = self.scaler.transform(drives, rec.keys, rec.kind, on)
+        for segment, one in zip(rec.segments, scaled, strict=True):
             there = kinds_of(segment)
             one[[ch not in there for ch in self.names]] = 0.0
-            found += self.free.predict([one], grid.n_lags, grid.step, grid.dt)
-        return found
+        return _frames(self.free, scaled, on)
 
     def without(self, names: list[str]) -> PhysiologyResponses:
         """Give the same responses, but none to some drives."""
@@ -159,21 +168,40 @@ def lagged_drives(rec: Recordings, on: list[LowRateGrid], reader) -> list[np.nda
     return out
 
 
-def _confirmed(data: Paired) -> np.ndarray:
-    """Share (n_targets,) of responses that held-out blocks confirm, 0 to 1; 1 in short data.
+def _unseen(data: Paired) -> list[np.ndarray]:
+    """Frames (n_frames, n_targets) that drives explain, by fits that have not seen them.
 
-    Drives are few and slow: in ten minutes, much goes together by chance.
+    Blocks of time, or recordings, are left out in turn, and what is next to them.
     """
-    if data.n_frames < MIN_TRAIN_FRAMES:
-        return np.ones(data.n_targets)
-    frames, measured = [], []
-    for part, held in inner_blocks(data):
-        free = fit_responses(part, _BOUNDS, per_target=True)
-        for power, target, on in zip(held.powers, held.targets, held.on, strict=True):
-            frames += free.predict([power], on.n_lags, on.step, on.dt)
-            measured.append(target)
-    slope = validated_scale(frames, replace(data, targets=measured))
-    return np.minimum(slope, 1.0)
+    label, times = time_blocks(data, BLOCKS, BLOCK_GAP)
+    ends = np.cumsum([len(target) for target in data.targets])[:-1]
+    gap, found = int(np.ceil(BLOCK_GAP / data.grid.t_r)), np.zeros((len(label), data.n_targets))
+    for block in np.unique(label):
+        own = label == block
+        near = (times >= times[own].min() - gap) & (times <= times[own].max() + gap)
+        pairs = zip(data.targets, np.split(near, ends), strict=True)
+        part = replace(data, targets=[np.where(n[:, None], np.nan, y) for y, n in pairs])
+        # Scrubbing may leave all measured frames in one block.
+        if part.n_frames:
+            found[own] = np.concatenate(_frames(_fit(part), data.powers, data.on))[own]
+    return np.split(found, ends)
+
+
+def _fit(data: Paired) -> FreeResponses:
+    """Fit free responses to drives."""
+    free = fit_responses(data, _BOUNDS, per_target=True)
+    if free is None:
+        raise ValueError(
+            f"physiology has {len(data.powers[0])} drives, whose responses are too many to fit: "
+            "name fewer channels."
+        )
+    return free
+
+
+def _frames(free: FreeResponses, drives, on: list[LowRateGrid]) -> list[np.ndarray]:
+    """Frames (n_frames, n_targets) that drives explain, each on its bins."""
+    pairs = zip(drives, on, strict=True)
+    return [free.predict([one], grid.n_lags, grid.step, grid.dt)[0] for one, grid in pairs]
 
 
 def drives_of(segment: Segment, names: list[str], grid: LowRateGrid, sfreq: float) -> np.ndarray:

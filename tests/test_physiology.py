@@ -158,7 +158,7 @@ def test_windows_recordings_and_other_models(pair, fitted):
 
 def test_what_lacks_is_refused_or_the_mean(pair, fitted):
     raw = pair[1][0]
-    with pytest.raises(ValueError, match=r"X lacks physiology.*'FD'.*channels='match'"):
+    with pytest.raises(ValueError, match=r"X\[0\] lacks physiology.*'FD'.*channels='match'"):
         fitted.predict(without(raw, "FD"))
     lenient = translator(channels="match").fit(*pair[0])
     with pytest.warns(RuntimeWarning, match="lacks physiology, which is taken as its mean.*FD"):

@@ -28,7 +28,8 @@ from .validation import confirmed_scale
 
 # Free responses may have any course, but are as smooth as those of humans.
 _BOUNDS = "human"
-# Components of them that hold 98 % and more of published cardiac and respiratory responses.
+# Components of them, of which fits shrink more, for regression that does not shrink: they hold 98 %
+# and more of published cardiac and respiratory responses.
 _N_LAGGED = 8
 
 
@@ -74,20 +75,23 @@ class PhysiologyResponses:
     ) -> list[np.ndarray]:
         """Standardised frames (n_frames, n_targets) that physiology drives, on these bins."""
         drives = []
-        for segment, grid in zip(rec.segments, on, strict=True):
+        for i, (segment, grid) in enumerate(zip(rec.segments, on, strict=True)):
             there = kinds_of(segment)
             lacks = [ch for ch in self.names if ch not in there]
-            check_kinds(dict(zip(self.names, self.kinds, strict=True)), there, "X")
+            check_kinds(dict(zip(self.names, self.kinds, strict=True)), there, f"X[{i}]")
             if lacks and not may_lack:
                 raise ValueError(
-                    f"X lacks physiology that the estimator was fitted on: {lacks[:8]} (channels "
-                    "that are bad count as missing, and windows hold what the reader of "
+                    f"X[{i}] lacks physiology that the estimator was fitted on: {lacks[:8]} "
+                    "(channels that are bad count as missing, and windows hold what the reader of "
                     "make_windows names). Give it, or say Reader(channels='match') in fit: it is "
                     "then taken as its mean."
                 )
             if lacks:
                 warn(f"X lacks physiology, which is taken as its mean: {lacks[:8]}.")
-            drives.append(drives_of(segment, self.names, grid, rec.sfreq))
+            drives.append(drives_of(segment, self.names, grid, rec.sfreq, f"X[{i}]"))
+        there = set().union(*map(kinds_of, rec.segments))
+        if flat := [ch for ch in constant(self.names, drives) if ch in there]:
+            warn(f"Physiology does not vary in X, and is taken as its mean: {flat[:8]}.")
         scaled = self.scaler.transform(drives, rec.keys, rec.kind, on)
         for segment, one in zip(rec.segments, scaled, strict=True):
             there = kinds_of(segment)
@@ -144,11 +148,9 @@ def standard_drives(
         )
     for own, name in zip(kinds, called, strict=True):
         check_kinds(kinds[0], own, name)
-    pairs = zip(rec.segments, on, strict=True)
-    drives = [drives_of(segment, names, grid, rec.sfreq) for segment, grid in pairs]
-    spread = np.nanmax([np.nanstd(drive, axis=(1, 2)) for drive in drives], axis=0)
-    size = np.nanmax([np.nanmax(np.abs(drive), axis=(1, 2)) for drive in drives], axis=0)
-    if flat := [ch for ch, s, m in zip(names, spread, size, strict=True) if s <= 1e-9 * m]:
+    each = zip(rec.segments, on, called, strict=True)
+    drives = [drives_of(segment, names, grid, rec.sfreq, name) for segment, grid, name in each]
+    if flat := constant(names, drives):
         raise ValueError(f"Physiology does not vary in {flat}: mark these channels as bad.")
     scaler = DriveScaler()
     if rec.kind == "recordings":
@@ -204,14 +206,27 @@ def _frames(free: FreeResponses, drives, on: list[LowRateGrid]) -> list[np.ndarr
     return [free.predict([one], grid.n_lags, grid.step, grid.dt)[0] for one, grid in pairs]
 
 
-def drives_of(segment: Segment, names: list[str], grid: LowRateGrid, sfreq: float) -> np.ndarray:
+def constant(names: list[str], drives: list[np.ndarray]) -> list[str]:
+    """Name the drives, of (n_drives, 1, n_bins), that vary in no segment."""
+    known = [np.where(np.isfinite(drive), drive, drive[..., -1:]) for drive in drives]
+    spread = np.max([drive.std(axis=(1, 2)) for drive in known], axis=0)
+    size = np.max([np.abs(drive).max(axis=(1, 2)) for drive in known], axis=0)
+    return [ch for ch, s, m in zip(names, spread, size, strict=True) if s <= 1e-9 * m]
+
+
+def drives_of(
+    segment: Segment, names: list[str], grid: LowRateGrid, sfreq: float, called: str
+) -> np.ndarray:
     """Drives (n_drives, 1, n_bins) of a segment; those that it lacks are zero."""
     edges = segment.bin_edges(grid.step, grid.n_lags, grid.n_bins(segment.n_frames), sfreq)
     there, bad = kinds_of(segment), segment.in_bad(edges, sfreq)
     out = np.zeros((len(names), 1, len(edges) - 1))
     for row, ch in zip(out[:, 0], names, strict=True):
         if ch in there:
-            values = segment.physiology.drive(ch, edges, sfreq)
+            try:
+                values = segment.physiology.drive(ch, edges, sfreq)
+            except ValueError as error:
+                raise ValueError(f"Channel {ch!r} of {called}: {error}") from error
             # What was moved by a movement is no drive: bridged, as gaps are.
             row[:] = signal_itself(np.where(bad, np.nan, values), sfreq)
     # As band power: half a sample of missing history is a matter of rounding.

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import mne
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, lfilter, sosfiltfilt
 
 from mne_samba import CoreModel, Reader, SambaTranslator
 from mne_samba.evaluation import modality_contributions, unique_variance
 from mne_samba.hrf import double_gamma, glover_params
-from mne_samba.metrics import cosine_drift, project_out
+from mne_samba.io import add_physiology
+from mne_samba.metrics import cosine_drift, pearson, project_out
 
 T_R, SFREQ, BIN = 2.0, 100.0, 0.25
 BANDS = {"beta": (15.0, 35.0)}
@@ -21,11 +23,11 @@ N_CHANNELS = 4
 
 @dataclass
 class World:
-    """One recording, its BOLD (n_frames, n_targets), and the two parts of it, of unit variance."""
+    """One recording, its BOLD (n_frames, n_targets), and what drives it, in bins of 0.25 s."""
 
     raw: mne.io.RawArray
     bold: np.ndarray
-    parts: dict[str, np.ndarray]  # "eeg" and "ecg", (n_frames, n_targets), as they are in BOLD
+    drives: dict[str, np.ndarray]  # "eeg" and "ecg", (n_drives, n_bins), as they were
 
 
 def world(seed, minutes, shares, coupling, n_targets=4) -> World:
@@ -54,13 +56,10 @@ def world(seed, minutes, shares, coupling, n_targets=4) -> World:
     power = np.stack([_convolved(np.exp(m), response)[frames] for m in modulation])
     mixing, sign = rng.standard_normal((n_targets, N_CHANNELS)), (-1.0) ** np.arange(n_targets)
     noise = lfilter([1.0], [1.0, -0.3], rng.standard_normal((n_targets, power.shape[1])))
-    parts = {
-        "eeg": np.sqrt(shares[0]) * _unit(mixing @ power).T,
-        "ecg": np.sqrt(shares[1])
-        * np.outer(_unit(_convolved(heart, _cardiac(times))[frames]), sign),
-    }
-    bold = sum(parts.values()) + np.sqrt(1 - sum(shares)) * _unit(noise).T
-    return World(raw, bold, parts)
+    beats = np.outer(_unit(_convolved(heart, _cardiac(times))[frames]), sign)
+    bold = np.sqrt(shares[0]) * _unit(mixing @ power).T + np.sqrt(shares[1]) * beats
+    bold += np.sqrt(1 - sum(shares)) * _unit(noise).T
+    return World(raw, bold, {"eeg": _bins(np.exp(modulation)), "ecg": _bins(heart[np.newaxis])})
 
 
 def _slow(rng, n: int, tau: float) -> np.ndarray:
@@ -75,8 +74,12 @@ def _unit(x: np.ndarray) -> np.ndarray:
 
 
 def _convolved(x: np.ndarray, response: np.ndarray) -> np.ndarray:
-    bins = x.reshape(-1, round(BIN * SFREQ)).mean(axis=1)
+    bins = _bins(x)
     return np.convolve(bins - bins.mean(), response)[: len(bins)]
+
+
+def _bins(x: np.ndarray) -> np.ndarray:
+    return x.reshape(*x.shape[:-1], -1, round(BIN * SFREQ)).mean(axis=-1)
 
 
 def _cardiac(t: np.ndarray) -> np.ndarray:
@@ -109,30 +112,71 @@ def false_positives(seed: int, n: int, physiology) -> float:
 
 
 def shares(seed: int, minutes: float, coupling: float) -> dict[str, tuple[float, float]]:
-    """Shares of the variance of held-out BOLD: as the fit says, and as they were.
+    """Shares of the variance of held-out BOLD that only one explains, or both: found, and true.
 
-    Of the heart alone, and of what EEG adds to it.
+    A fit with, one without physiology, and responses to physiology alone tell them apart. The truth
+    is regression on the drives that made the world, at lags, on five times as many frames.
     """
-    made = world((seed, 1000), 1.5 * minutes, (0.3, 0.3), coupling)
-    cut = round(60 * minutes / T_R)
-    train, test = made.raw.copy().crop(0, cut * T_R, include_tmax=False), made.raw.copy()
-    test.crop(cut * T_R)
-    fitted = translator().fit(train, made.bold[:cut])
-    found = modality_contributions(fitted, test, made.bold[cut:], metric="r2")
-    alone = found.table.loc["ecg", "alone"]
-    drift = cosine_drift(len(made.bold) - cut, T_R)
-    bold, *parts = (project_out(x[cut:], drift) for x in (made.bold, *made.parts.values()))
+    made = world((seed, 1000), 6.5 * minutes, (0.3, 0.3), coupling)
+    cut, end = round(60 * minutes / T_R), round(90 * minutes / T_R)
+    train, test = (made.raw.copy().crop(a * T_R, b * T_R, include_tmax=False)
+                   for a, b in ((0, cut), (cut, end)))  # fmt: skip
+    both, eeg = (translator(named).fit(train, made.bold[:cut]) for named in ("ecg", None))
+    found = modality_contributions(both, test, made.bold[cut:end], metric="r2")
+    alone = {
+        "ecg": found.table.loc["ecg", "alone"],
+        "eeg": eeg.score_targets(test, made.bold[cut:end], "r2").mean(),
+    }
+    tested = np.isin(np.arange(len(made.bold)), np.arange(cut, end))
+    true = {name: explained(made, tested, [name]) for name in ("eeg", "ecg")}
+    pairs = zip(
+        _apart(found.score, **alone), _apart(explained(made, tested, ["eeg", "ecg"]), **true),
+        strict=True,
+    )  # fmt: skip
+    return dict(zip(("EEG alone", "the heart alone", "both alike"), pairs, strict=True))
 
-    def explained(some):
-        """Share (n_targets,) of variance that parts explain, by regression."""
-        if not some:
-            return np.zeros(bold.shape[1])
-        design = np.stack([parts[i] for i in sorted(some)])
-        left = [
-            y - x.T @ np.linalg.lstsq(x.T, y, rcond=None)[0]
-            for x, y in zip(design.transpose(2, 0, 1), bold.T, strict=True)
-        ]
-        return 1 - np.var(left, axis=1) / bold.var(axis=0)
 
-    true = explained({1}).mean(), (explained({0, 1}) - explained({1})).mean()
-    return {"heart": (alone, true[0]), "EEG beyond it": (found.score - alone, true[1])}
+def _apart(both: float, eeg: float, ecg: float) -> tuple[float, float, float]:
+    """What only EEG explains, only the heart, and each of them, from what is explained together."""
+    return both - ecg, both - eeg, eeg + ecg - both
+
+
+def explained(made: World, tested: np.ndarray, names: list[str]) -> float:
+    """Share of the variance of BOLD in tested frames that drives at lags of 0 to 32 s explain."""
+    step, n_lags = round(T_R / BIN), round(32 / T_R)
+    drives = np.concatenate([made.drives[name] for name in names])
+    drives = drives[:, : len(made.bold) * step].reshape(len(drives), -1, step).mean(axis=-1)
+    design = np.concatenate([np.roll(drives, lag, axis=1) for lag in range(n_lags + 1)]).T
+    bold, used = made.bold - made.bold.mean(0), np.arange(len(made.bold)) > n_lags
+    design -= design.mean(0)
+    weights = np.linalg.lstsq(design[used & ~tested], bold[used & ~tested], rcond=None)[0]
+    drift = cosine_drift(int(tested.sum()), T_R)
+    bold, frames = (project_out(x[tested], drift) for x in (bold, design @ weights))
+    return float(np.mean(1 - np.var(bold - frames, axis=0) / np.var(bold, axis=0)))
+
+
+def shorter(seed: int, quick: bool) -> list[dict]:
+    """Frames of training, drives that are named, r with BOLD and share of it in 90 % intervals."""
+    rng, rows = np.random.default_rng(seed), []
+    made = world((seed, 2000), 45.0, (0.3, 0.3), 0.0)
+    n, first = len(made.bold), round(60 * 30 / T_R)
+    noise = gaussian_filter1d(rng.standard_normal((n, 6)), 2.0, axis=0)
+    raw = add_physiology(made.raw, noise, t_r=T_R)
+    test = raw.copy().crop(first * T_R)
+    named = [f"physiology{i}" for i in range(6)]
+    sets = {
+        "none": None, "the heart": ["ECG"], "noise": named[:1], "6 of noise": named,
+        "the heart and 5 of noise": ["ECG", *named[:5]],
+    }  # fmt: skip
+    for n_frames in (60, 300) if quick else (60, 120, 300, 900):
+        train = raw.copy().crop(0, n_frames * T_R, include_tmax=False)
+        for name, physiology in sets.items():
+            fitted = translator(physiology).fit(train, made.bold[:n_frames])
+            low, high = (side[15:] for side in fitted.predict_interval(test, 0.9))
+            bold = made.bold[first:][15:]
+            rows.append({
+                "n_frames": n_frames, "drives": name,
+                "r": float(pearson(bold, fitted.predict(test)[15:]).mean()),
+                "covered": float(np.mean((low <= bold) & (bold <= high))),
+            })  # fmt: skip
+    return rows

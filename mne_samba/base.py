@@ -196,9 +196,8 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
         if reader.physiology is not None:
             from .models.physiology import PhysiologyResponses
 
-            physiology = PhysiologyResponses.fit(rec, data, reader)
-            beside = physiology.frames(rec, data.on)
-            data = data.with_bold(lambda bold: [y - f for y, f in zip(bold, beside, strict=True)])
+            physiology, unseen = PhysiologyResponses.fit(rec, data, reader)
+            data = data.with_bold(lambda bold: [y - f for y, f in zip(bold, unseen, strict=True)])
         return rec, features, data, chosen, physiology
 
     def _missing(self, rec, features, data: Paired, scaler) -> MissingChannels | None:

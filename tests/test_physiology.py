@@ -1,10 +1,13 @@
 """Physiology as drives of BOLD beside electrophysiology."""
 
+from types import SimpleNamespace
+
 import mne
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.signal import lfilter
 
 from mne_samba import (
     CoreModel,
@@ -31,6 +34,7 @@ from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import modality_contributions, unique_variance
 from mne_samba.io import add_physiology
 from mne_samba.metrics import pearson
+from mne_samba.models.validation import confirmed_scale
 
 T_R, SFREQ = 2.0, 100.0
 
@@ -127,6 +131,35 @@ def test_intervals_hold_their_frames(pair, fitted):
     assert_array_equal(mean, fitted.predict(raw))
 
 
+def test_drives_of_noise_cost_nothing_in_short_data(pair):
+    raw, bold = pair[0]
+    smooth = np.hanning(9)[:, None] * np.ones(3)
+    noise = np.random.default_rng(0).standard_normal((len(bold), 3))
+    noise = np.stack([np.convolve(n, s, "same") for n, s in zip(noise.T, smooth.T, strict=True)], 1)
+    raw = add_physiology(raw, noise, t_r=T_R)
+    short = raw.copy().crop(0, 60 * T_R, include_tmax=False)
+    fits = [translator(named).fit(short, bold[:60]) for named in (None, "misc", "ecg")]
+    r = [pearson(bold[75:], one.predict(raw)[75:]) for one in fits]
+    assert np.abs(r[1] - r[0])[[0, 2]].max() < 0.02
+    for one in fits:
+        low, high = (side[75:] for side in one.predict_interval(raw, 0.9))
+        assert 0.84 < np.mean((low <= bold[75:]) & (bold[75:] <= high)) < 0.97
+    # What predicts frames that it has not seen is not in them, and counts as far as it is certain.
+    found = confirmed_scale_of(slope=0.8, n=4000, memory=0.0)
+    assert_allclose(found, 0.8, atol=0.05)
+    assert np.mean(confirmed_scale_of(slope=0.0, n=100, memory=0.0)) < 0.05
+    brief, slow = (confirmed_scale_of(slope=0.5, n=100, memory=memory) for memory in (0.0, 0.9))
+    assert np.mean(slow) < np.mean(brief) - 0.1
+
+
+def confirmed_scale_of(slope: float, n: int, memory: float) -> np.ndarray:
+    """Share (200,) of predictions, of which BOLD has a slope, both with a memory."""
+    rng = np.random.default_rng(0)
+    pred, noise = lfilter([1.0], [1.0, -memory], rng.standard_normal((2, n + 50, 200)), axis=1)
+    frames = SimpleNamespace(targets=[(slope * pred + noise)[50:]])
+    return confirmed_scale([pred[50:]], frames)
+
+
 def test_files_keep_responses(pair, fitted, tmp_path):
     fitted.save(tmp_path / "a.samba")
     again = read_samba(tmp_path / "a.samba")
@@ -158,11 +191,15 @@ def test_windows_recordings_and_other_models(pair, fitted):
 
 def test_what_lacks_is_refused_or_the_mean(pair, fitted):
     raw = pair[1][0]
-    with pytest.raises(ValueError, match=r"X lacks physiology.*'FD'.*channels='match'"):
+    with pytest.raises(ValueError, match=r"X\[0\] lacks physiology.*'FD'.*channels='match'"):
         fitted.predict(without(raw, "FD"))
     lenient = translator(channels="match").fit(*pair[0])
     with pytest.warns(RuntimeWarning, match="lacks physiology, which is taken as its mean.*FD"):
         lacks = lenient.predict(without(raw, "FD"))
+    flat = raw.copy()
+    flat._data[flat.ch_names.index("FD")] = np.nan
+    with pytest.warns(RuntimeWarning, match=r"does not vary in X.*taken as its mean: \['FD'\]"):
+        assert_allclose(fitted.predict(flat), lacks)
     change = np.std(lacks - lenient.predict(raw), axis=0)
     assert change[1] > 0.5 and change[0] < 0.2
     both = [pair[0][0], without(raw, "ECG")], [bold for _, bold in pair]
@@ -246,6 +283,8 @@ def test_other_drives():
     pupil = np.linspace(3.0, 4.0, 500)
     blinks = np.where(np.arange(500) % 100 < 20, 0.0, pupil)
     blinks[300:310] = np.nan
+    with pytest.raises(ValueError, match=r"only 50% .*'pupil' is above zero.*'misc'"):
+        pupil_diameter(pupil - pupil.mean(), 100.0)
     assert_allclose(pupil_diameter(blinks, 100.0)[20:], pupil[20:], atol=1e-6)
     assert_array_equal(signal_itself(np.array([np.nan, 1.0, np.nan, -3.0]), 1.0), [1, 1, -1, -3])
 
@@ -262,6 +301,10 @@ def test_tables_become_channels(pair):
         add_physiology(added, motion, t_r=T_R)
     with pytest.raises(ValueError, match="number in every column"):
         add_physiology(raw, np.full((5, 1), np.nan), t_r=T_R)
+    with pytest.raises(ValueError, match=r"hold numbers.*'n/a'.*read_csv"):
+        add_physiology(raw, pd.DataFrame({"a": ["n/a", "1.0"]}), t_r=T_R)
+    with pytest.raises(ValueError, match=r"\(2, 240\), fewer frames than columns.*Transpose"):
+        add_physiology(raw, np.ones((2, 240)), t_r=T_R)
     for given in (motion["FD2"], motion.to_numpy()):
         assert len(add_physiology(raw, given, t_r=T_R).ch_names) == len(added.ch_names)
 
@@ -282,6 +325,14 @@ def test_what_cannot_be(pair, fitted):
         named.fit([raw, other], [bold, bold])
     with pytest.raises(ValueError, match=r"\['misc'\] in X.*raw.set_channel_types"):
         named.fit(raw, bold).predict(other)
+    with pytest.raises(ValueError, match=r"means the channels|no recording has"):
+        translator(picks=raw.ch_names).fit(without(raw, "FD"), bold)  # nor is it electrophysiology
+    useless = raw.copy()
+    useless._data[raw.ch_names.index("ECG")] = 0.0
+    with pytest.raises(ValueError, match=r"'ECG' of X\[1\]: intervals"):
+        translator("ecg").fit([raw, useless], [bold, bold])
+    with pytest.raises(ValueError, match=r"for networks, of which CoreModel trains none"):
+        translator().set_params(trainer=Trainer(modality_dropout=0.3)).fit(raw, bold)
     flat = raw.copy()
     flat._data[flat.ch_names.index("FD")] = 3.0
     with pytest.raises(ValueError, match=r"does not vary in \['FD'\]: mark"):

@@ -6,7 +6,6 @@ import argparse
 import csv
 import os
 import sys
-import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -144,9 +143,9 @@ def _draw(shown, names: list[str], path: Path) -> None:
         + "</html>"
     )
     # A browser that reads in between finds the old page or the new one.
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, suffix=".html", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    new = path.with_suffix(f".{os.getpid()}.new")
+    try:
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from .physiology import physiology_in
 def picked(inst, picks, physiology=None) -> list[int]:
     """Return indices of the channels that MNE's ``picks`` means, bad ones left out.
 
-    Channels of ``physiology``, by name or type, are left out, too.
+    Channels of ``physiology``, by name or type, are left out, too, bad or not.
     """
     from mne.io.pick import _picks_to_idx  # the rule that MNE's own methods use for ``picks``
 
@@ -31,7 +31,7 @@ def picked(inst, picks, physiology=None) -> list[int]:
         raise TypeError(f"picks={picks!r} cannot be read as channels: {error}") from None
     except (IndexError, ValueError) as error:
         raise ValueError(f"picks={picks!r} cannot be read as channels: {error}") from None
-    own = set(physiology_in(inst, physiology))
+    own = set(physiology_in(inst, physiology, bads=True))
     index = [i for i in index if i not in own]
     if len(set(map(int, index))) < len(index):
         raise ValueError(f"picks={picks!r} names a channel twice.")

@@ -29,6 +29,8 @@ _ECG_RATE, _THRESHOLDS, _SLOWER = 125.0, (0.6, 0.4, 0.8, 0.3, 1.0), 1.7
 _LEAST, _ENOUGH = 0.6, 0.9
 # Seconds between heartbeats, and how far they may be from those around, as a share of them.
 _BETWEEN, _IRREGULAR = (0.3, 2.0), 0.3
+# Share of the time that an eye is open, at least: of what was centred, half is below zero.
+_OPEN = 0.6
 
 
 def heart_rate(ecg: np.ndarray, sfreq: float) -> np.ndarray:
@@ -83,8 +85,15 @@ def respiratory_volume(resp: np.ndarray, sfreq: float) -> np.ndarray:
 
 
 def pupil_diameter(pupil: np.ndarray, sfreq: float) -> np.ndarray:
-    """Diameter (n_times,) of the pupil; blinks, which are NaN or zero, are interpolated."""
-    return signal_itself(np.where(np.asarray(pupil) > 0, pupil, np.nan), sfreq)
+    """Diameter (n_times,) of the pupil; blinks, which are not above zero, are interpolated."""
+    open_ = np.asarray(pupil) > 0
+    if 0 < open_.mean() < _OPEN:
+        raise ValueError(
+            f"only {open_.mean():.0%} of a channel of type 'pupil' is above zero, as diameters "
+            "are; the rest would count as blinks. Where it was centred, set its type "
+            "(raw.set_channel_types) to 'misc'; else mark it as bad."
+        )
+    return signal_itself(np.where(open_, pupil, np.nan), sfreq)
 
 
 def signal_itself(signal: np.ndarray, sfreq: float) -> np.ndarray:
@@ -107,8 +116,8 @@ DRIVES = {
 }  # fmt: skip
 
 
-def physiology_in(inst, wanted) -> list[int]:
-    """Find the channels, (n_channels,), that names or types mean, bad ones left out."""
+def physiology_in(inst, wanted, bads: bool = False) -> list[int]:
+    """Find the channels, (n_channels,), that names or types mean, with bad ones or without."""
     wanted, info = [wanted] if isinstance(wanted, str) else list(wanted or ()), inst.info
     kinds = info.get_channel_types()
     pairs = list(zip(info["ch_names"], kinds, strict=True))
@@ -119,7 +128,7 @@ def physiology_in(inst, wanted) -> list[int]:
             f"of types {list(DRIVES)}: set their type with raw.set_channel_types ('misc' for a "
             "signal that is to be taken as it is)."
         )
-    return [i for i in found if info["ch_names"][i] not in info["bads"]]
+    return [i for i in found if bads or info["ch_names"][i] not in info["bads"]]
 
 
 def shared_names(each: list[list[str]], wanted, called: list[str], may_lack: bool) -> list[str]:
@@ -155,9 +164,6 @@ class Physiology:
 
     def drive(self, ch: str, edges: np.ndarray, sfreq: float) -> np.ndarray:
         """Drive of a channel in bins between edges (n_bins + 1,) in samples, (n_bins,)."""
-        try:
-            if ch not in self._known:
-                self._known[ch] = DRIVES[self.kinds[ch]](self.read(ch), sfreq)
-        except ValueError as error:
-            raise ValueError(f"Channel {ch!r}: {error}") from error
+        if ch not in self._known:
+            self._known[ch] = DRIVES[self.kinds[ch]](self.read(ch), sfreq)
         return bin_means(self._known[ch][np.newaxis], edges)[0]

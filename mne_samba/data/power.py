@@ -296,7 +296,10 @@ class PowerScaler:
         """Mean and scale (n_channels, n_bands) of segments together."""
         seen = [~np.isnan(power[0, 0]) for power in powers]
         if not any(s.any() for s in seen):
-            raise ValueError("No sample of a recording is left outside its BAD spans.")
+            raise ValueError(
+                "No sample of a recording is left outside its BAD spans and the edges that filters "
+                "need: give more than a few seconds, or annotate less."
+            )
         mean, scale = np.empty((2, *powers[0].shape[:2]))
         for some in _blocks_of_channels(powers):
             parts = [p[some][..., s] for p, s in zip(powers, seen, strict=True)]

@@ -9,11 +9,8 @@ import numpy as np
 from ..data.missing import nan_mean
 from ..data.window_table import EPOCHS, is_epochs_list, too_close, window_metadata
 from ..metrics import pearson
-from ._samples import Samples, common_frames, people_of
+from ._samples import GAP, Samples, common_frames, people_of
 from .nulls import draw_shifts
-
-# A response's length: BOLD frames closer than this still know each other.
-GAP = 30.0
 
 
 class LeakageWarning(UserWarning):

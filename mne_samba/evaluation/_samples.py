@@ -21,6 +21,9 @@ from ..models.physiology import lagged_drives
 from ._parts import inverse_of, known_params, reader_of, time_params
 from ._way_back import band_power
 
+# A response's length: BOLD frames closer than this still know each other.
+GAP = 30.0
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -355,6 +358,6 @@ def physiology_on_grid(translator, samples: Samples) -> dict | None:
         n_frames=n_frames if samples.table is None else n_frames[0],
     )  # fmt: skip
     length = time_params(translator, None, None)[1]
-    on = [LowRateGrid.from_tr(t_r, length or 30.0) for t_r in t_rs]
+    on = [LowRateGrid.from_tr(t_r, length or GAP) for t_r in t_rs]
     grids = samples.place(lagged_drives(rec, on, reader), np.arange(len(rec)))
     return {label: np.nan_to_num(grid) for label, grid in grids.items()}

@@ -30,7 +30,9 @@ def modality_contributions(
     others, so that a modality is given what only it shows; with "match", they are at their mean.
     Shares are Shapley values (Shapley 1953): they add up to the score. Physiology
     (``Reader(physiology=...)``), which was fitted first, has what both it and electrophysiology
-    explain: with ``metric="r2"``, shares are those of the variance.
+    explain: with ``metric="r2"``, shares are those of the variance. The score of a second fit,
+    without physiology, says how much that is: its score and that of physiology ``alone``, less the
+    score of both.
 
     Parameters
     ----------

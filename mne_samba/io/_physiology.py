@@ -47,16 +47,27 @@ def add_physiology(raw: mne.io.BaseRaw, table, *, t_r: float, reader: Reader | N
     >>> add_physiology(raw, motion, t_r=2.0).ch_names
     ['Cz', 'framewise_displacement']
     """
-    values = np.asarray(table, dtype=float)
+    try:
+        values = np.asarray(table, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"table must hold numbers, but {error}. Give the columns that are numbers; text such "
+            "as 'n/a' becomes NaN by pandas.read_csv(..., na_values='n/a')."
+        ) from None
     values = values[:, np.newaxis] if values.ndim == 1 else values
     names = [f"physiology{i}" for i in range(values.shape[-1])]
     names = [str(name) for name in getattr(table, "columns", names)]
     if isinstance(table, pd.Series) and table.name is not None:
         names = [str(table.name)]
-    if values.ndim != 2 or not np.isfinite(values).any(axis=0).all():
+    if values.ndim != 2 or not len(values) or not np.isfinite(values).any(axis=0).all():
         raise ValueError(
             "table must be (n_frames, n_columns) with a number in every column, got shape "
             f"{np.shape(table)}."
+        )
+    if values.shape[1] > len(values):
+        raise ValueError(
+            f"table has shape {values.shape}, fewer frames than columns: (n_frames, n_columns) is "
+            "expected. Transpose it."
         )
     if known := sorted(set(names) & set(raw.ch_names)):
         raise ValueError(f"The recording has channels {known} already: rename these columns.")

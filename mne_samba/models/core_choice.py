@@ -208,7 +208,9 @@ def _choose_bands(choice: Choice, parts) -> Choice:
         own = _own_in_blocks(options, few, shared)
         choice = replace(choice, blocks=None if some is not None else own or shared)
         why = "not better" if own is None else "better"
-        choice = choice.because("bands", f"own ones are {why} in held-out blocks")
+        why = f"own ones are {why} in held-out blocks"
+        told = [choice.why["bands"]] if "bands" in choice.why else []
+        choice = choice.because("bands", "; ".join([*told, why]))
         return choice if own is None else replace(choice, own_bands=True, some=None)
     if choice.some is None or draw(data, options.seed) is not None:
         choice = choice.of_part(parts[0])

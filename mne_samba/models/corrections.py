@@ -126,8 +126,13 @@ class Corrections(Training):
             )
         made = cls(model, trainer, Windowing.of(trainer, data), data.grid, data.kind == "table",
                    several)  # fmt: skip
-        if made.trained and trainer.modality_dropout:
-            modalities_of(data)
+        if trainer.modality_dropout and not hasattr(model, "corrections"):
+            raise ValueError(
+                f"modality_dropout={trainer.modality_dropout:g} is for networks, of which "
+                f"{type(model).__name__} trains none: set Trainer(modality_dropout=0.0)."
+            )
+        if trainer.modality_dropout and made.trained:
+            modalities_of(data)  # says now, not after the core is fitted, what cannot be left out
         return made
 
     @property

@@ -1,7 +1,8 @@
 """What physiology drives in BOLD: a free response of every drive, fitted before electrophysiology.
 
-What both could explain is physiology's: electrophysiology is fitted to what remains. The order is
-the conservative one, as heartbeat, breathing and motion reach BOLD and electrodes alike.
+What both could explain is physiology's: electrophysiology is fitted to what remains of frames that
+the responses have not seen. The order is the conservative one, as heartbeat, breathing and motion
+reach BOLD and electrodes alike.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from ..arrays import array
 from ..core.free import FreeResponses
 from ..core.moments import lagged_features
 from ..core.response import free_basis
-from ..data.paired import MIN_TRAIN_FRAMES, Paired, inner_blocks
+from ..data.paired import BLOCK_GAP, BLOCKS, Paired, stitch, time_blocks
 from ..data.physiology import shared_names, signal_itself
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Recordings
 from ..data.segments import Segment
 from .stack import fit_responses
-from .validation import validated_scale
+from .validation import confirmed_scale
 
 # Free responses may have any course, but are as smooth as those of humans.
 _BOUNDS = "human"
-# Components of them that hold 98 % and more of published cardiac and respiratory responses.
+# Components of them, of which fits shrink more, for regression that does not shrink: they hold 98 %
+# and more of published cardiac and respiratory responses.
 _N_LAGGED = 8
 
 
@@ -51,39 +53,50 @@ class PhysiologyResponses:
     free: FreeResponses
 
     @classmethod
-    def fit(cls, rec: Recordings, data: Paired, reader) -> PhysiologyResponses:
-        """Fit responses to the standardised BOLD of recordings, which ``reader`` has read."""
+    def fit(
+        cls, rec: Recordings, data: Paired, reader
+    ) -> tuple[PhysiologyResponses, list[np.ndarray]]:
+        """Fit responses to the standardised BOLD of recordings, which ``reader`` has read.
+
+        Also the frames (n_frames, n_targets) that they explain, by fits that have not seen them.
+        """
         kinds, scaler, scaled = standard_drives(rec, data.on, reader)
         data = replace(data, powers=scaled, raw=None)
-        free, share = fit_responses(data, _BOUNDS, per_target=True), _confirmed(data)
+        free, unseen = _fit(data), _unseen(data)
+        # Drives are few and slow: in ten minutes, much goes together by chance.
+        joint = stitch(replace(data, measured=unseen))
+        share = confirmed_scale(joint.measured, joint)
         free = replace(free, coef=free.coef * share[:, None, None, None])
-        return cls(list(kinds), list(kinds.values()), scaler, free)
+        found = cls(list(kinds), list(kinds.values()), scaler, free)
+        return found, [share * frames for frames in unseen]
 
     def frames(
         self, rec: Recordings, on: list[LowRateGrid], may_lack: bool = False
     ) -> list[np.ndarray]:
         """Standardised frames (n_frames, n_targets) that physiology drives, on these bins."""
         drives = []
-        for segment, grid in zip(rec.segments, on, strict=True):
+        for i, (segment, grid) in enumerate(zip(rec.segments, on, strict=True)):
             there = kinds_of(segment)
             lacks = [ch for ch in self.names if ch not in there]
-            check_kinds(dict(zip(self.names, self.kinds, strict=True)), there, "X")
+            check_kinds(dict(zip(self.names, self.kinds, strict=True)), there, f"X[{i}]")
             if lacks and not may_lack:
                 raise ValueError(
-                    f"X lacks physiology that the estimator was fitted on: {lacks[:8]} (channels "
-                    "that are bad count as missing, and windows hold what the reader of "
+                    f"X[{i}] lacks physiology that the estimator was fitted on: {lacks[:8]} "
+                    "(channels that are bad count as missing, and windows hold what the reader of "
                     "make_windows names). Give it, or say Reader(channels='match') in fit: it is "
                     "then taken as its mean."
                 )
             if lacks:
                 warn(f"X lacks physiology, which is taken as its mean: {lacks[:8]}.")
-            drives.append(drives_of(segment, self.names, grid, rec.sfreq))
-        scaled, found = self.scaler.transform(drives, rec.keys, rec.kind, on), []
-        for segment, one, grid in zip(rec.segments, scaled, on, strict=True):
+            drives.append(drives_of(segment, self.names, grid, rec.sfreq, f"X[{i}]"))
+        there = set().union(*map(kinds_of, rec.segments))
+        if flat := [ch for ch in constant(self.names, drives) if ch in there]:
+            warn(f"Physiology does not vary in X, and is taken as its mean: {flat[:8]}.")
+        scaled = self.scaler.transform(drives, rec.keys, rec.kind, on)
+        for segment, one in zip(rec.segments, scaled, strict=True):
             there = kinds_of(segment)
             one[[ch not in there for ch in self.names]] = 0.0
-            found += self.free.predict([one], grid.n_lags, grid.step, grid.dt)
-        return found
+        return _frames(self.free, scaled, on)
 
     def without(self, names: list[str]) -> PhysiologyResponses:
         """Give the same responses, but none to some drives."""
@@ -135,11 +148,9 @@ def standard_drives(
         )
     for own, name in zip(kinds, called, strict=True):
         check_kinds(kinds[0], own, name)
-    pairs = zip(rec.segments, on, strict=True)
-    drives = [drives_of(segment, names, grid, rec.sfreq) for segment, grid in pairs]
-    spread = np.nanmax([np.nanstd(drive, axis=(1, 2)) for drive in drives], axis=0)
-    size = np.nanmax([np.nanmax(np.abs(drive), axis=(1, 2)) for drive in drives], axis=0)
-    if flat := [ch for ch, s, m in zip(names, spread, size, strict=True) if s <= 1e-9 * m]:
+    each = zip(rec.segments, on, called, strict=True)
+    drives = [drives_of(segment, names, grid, rec.sfreq, name) for segment, grid, name in each]
+    if flat := constant(names, drives):
         raise ValueError(f"Physiology does not vary in {flat}: mark these channels as bad.")
     scaler = DriveScaler()
     if rec.kind == "recordings":
@@ -159,31 +170,63 @@ def lagged_drives(rec: Recordings, on: list[LowRateGrid], reader) -> list[np.nda
     return out
 
 
-def _confirmed(data: Paired) -> np.ndarray:
-    """Share (n_targets,) of responses that held-out blocks confirm, 0 to 1; 1 in short data.
+def _unseen(data: Paired) -> list[np.ndarray]:
+    """Frames (n_frames, n_targets) that drives explain, by fits that have not seen them.
 
-    Drives are few and slow: in ten minutes, much goes together by chance.
+    Blocks of time, or recordings, are left out in turn, and what is next to them.
     """
-    if data.n_frames < MIN_TRAIN_FRAMES:
-        return np.ones(data.n_targets)
-    frames, measured = [], []
-    for part, held in inner_blocks(data):
-        free = fit_responses(part, _BOUNDS, per_target=True)
-        for power, target, on in zip(held.powers, held.targets, held.on, strict=True):
-            frames += free.predict([power], on.n_lags, on.step, on.dt)
-            measured.append(target)
-    slope = validated_scale(frames, replace(data, targets=measured))
-    return np.minimum(slope, 1.0)
+    label, times = time_blocks(data, BLOCKS, BLOCK_GAP)
+    ends = np.cumsum([len(target) for target in data.targets])[:-1]
+    gap, found = int(np.ceil(BLOCK_GAP / data.grid.t_r)), np.zeros((len(label), data.n_targets))
+    for block in np.unique(label):
+        own = label == block
+        near = (times >= times[own].min() - gap) & (times <= times[own].max() + gap)
+        pairs = zip(data.targets, np.split(near, ends), strict=True)
+        part = replace(data, targets=[np.where(n[:, None], np.nan, y) for y, n in pairs])
+        # Scrubbing may leave all measured frames in one block.
+        if part.n_frames:
+            found[own] = np.concatenate(_frames(_fit(part), data.powers, data.on))[own]
+    return np.split(found, ends)
 
 
-def drives_of(segment: Segment, names: list[str], grid: LowRateGrid, sfreq: float) -> np.ndarray:
+def _fit(data: Paired) -> FreeResponses:
+    """Fit free responses to drives."""
+    free = fit_responses(data, _BOUNDS, per_target=True)
+    if free is None:
+        raise ValueError(
+            f"physiology has {len(data.powers[0])} drives, whose responses are too many to fit: "
+            "name fewer channels."
+        )
+    return free
+
+
+def _frames(free: FreeResponses, drives, on: list[LowRateGrid]) -> list[np.ndarray]:
+    """Frames (n_frames, n_targets) that drives explain, each on its bins."""
+    pairs = zip(drives, on, strict=True)
+    return [free.predict([one], grid.n_lags, grid.step, grid.dt)[0] for one, grid in pairs]
+
+
+def constant(names: list[str], drives: list[np.ndarray]) -> list[str]:
+    """Name the drives, of (n_drives, 1, n_bins), that vary in no segment."""
+    known = [np.where(np.isfinite(drive), drive, drive[..., -1:]) for drive in drives]
+    spread = np.max([drive.std(axis=(1, 2)) for drive in known], axis=0)
+    size = np.max([np.abs(drive).max(axis=(1, 2)) for drive in known], axis=0)
+    return [ch for ch, s, m in zip(names, spread, size, strict=True) if s <= 1e-9 * m]
+
+
+def drives_of(
+    segment: Segment, names: list[str], grid: LowRateGrid, sfreq: float, called: str
+) -> np.ndarray:
     """Drives (n_drives, 1, n_bins) of a segment; those that it lacks are zero."""
     edges = segment.bin_edges(grid.step, grid.n_lags, grid.n_bins(segment.n_frames), sfreq)
     there, bad = kinds_of(segment), segment.in_bad(edges, sfreq)
     out = np.zeros((len(names), 1, len(edges) - 1))
     for row, ch in zip(out[:, 0], names, strict=True):
         if ch in there:
-            values = segment.physiology.drive(ch, edges, sfreq)
+            try:
+                values = segment.physiology.drive(ch, edges, sfreq)
+            except ValueError as error:
+                raise ValueError(f"Channel {ch!r} of {called}: {error}") from error
             # What was moved by a movement is no drive: bridged, as gaps are.
             row[:] = signal_itself(np.where(bad, np.nan, values), sfreq)
     # As band power: half a sample of missing history is a matter of rounding.

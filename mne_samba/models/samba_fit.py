@@ -11,7 +11,7 @@ from mne.utils import logger
 from ..arrays import array
 from ..core import Core
 from ..core.robust import FrameWeights, biweight, clearly_better, drawn_in, fit_robustly
-from ..data.paired import MIN_TRAIN_FRAMES, Paired
+from ..data.paired import MIN_VALID_FRAMES, Paired
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Layout
 from ..hrf.gamma import at_bounds
@@ -191,7 +191,7 @@ def _fit_chosen(
         cores = [choice.part]
         some = draw(split[0], checkpoints.seed)
         judgement = corrections.on_part(choice.part, *split, some, checkpoints.of("judged"))
-    elif data.kind != "table" and data.n_frames >= MIN_TRAIN_FRAMES:
+    elif data.kind != "table" and data.n_frames >= MIN_VALID_FRAMES:
         blocks = choice.in_blocks()
         cores = [core for core, _ in blocks]
         judgement = judge_blocks(data, blocks, trainer)

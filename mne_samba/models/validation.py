@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..data.paired import Paired
+from ..hrf.stats import ar_coefficients
 from ..metrics import pearson
 
 
@@ -32,6 +33,23 @@ def validated_scale(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
     return np.clip(products / np.where(power > 0, power, np.inf), 0.0, 1.5)
 
 
+def confirmed_scale(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
+    """Slope (n_targets,) as `validated_scale` has it, so far as chance does not explain it, 0 to 1.
+
+    A slope ``b`` with the standard error ``s`` becomes ``b - 2 s**2 / b``: nothing where Akaike's
+    criterion prefers none. Frames count as fewer where predictions and residuals are both slow.
+    """
+    pred, true, n = _centred(np.concatenate(frames), np.concatenate(valid.targets))[1:]
+    power = (pred**2).sum(axis=0)
+    power = np.where(power > 0, power, np.inf)
+    slope = np.maximum((pred * true).sum(axis=0) / power, 0.0)
+    left, follows = true - slope * pred, [np.ones(len(pred), bool)]
+    alike = [np.maximum(ar_coefficients([x.T], follows), 0.0) for x in (left, pred)]
+    fewer = (1 + np.prod(alike, axis=0)) / (1 - np.prod(alike, axis=0))
+    variance = fewer * (left**2).sum(axis=0) / n / power
+    return np.clip(slope - 2 * variance / np.where(slope > 0, slope, np.inf), 0.0, 1.0)
+
+
 def validated_shrinkage(frames: list[np.ndarray], valid: Paired) -> float:
     """Slope of measured on predicted held-out frames of all targets, between 0.05 and 1.
 
@@ -57,13 +75,17 @@ def _products(pred, true) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Of (n_rows, n_outputs) both; results (n_outputs,).
     """
+    mean, pred, true, _ = _centred(pred, true)
+    return mean, (pred * true).sum(axis=0), (pred**2).sum(axis=0)
+
+
+def _centred(pred, true) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of predictions where measured, both less their means or zero, and counts of frames."""
     seen = np.isfinite(true)
     count = np.maximum(seen.sum(axis=0), 1)
-    pred, true = np.where(seen, pred, 0.0), np.where(seen, true, 0.0)
-    mean = pred.sum(axis=0) / count
-    pred = np.where(seen, pred - mean, 0.0)
-    true = np.where(seen, true - true.sum(axis=0) / count, 0.0)
-    return mean, (pred * true).sum(axis=0), (pred**2).sum(axis=0)
+    means = [np.where(seen, x, 0.0).sum(axis=0) / count for x in (pred, true)]
+    pred, true = (np.where(seen, x - m, 0.0) for x, m in zip((pred, true), means, strict=True))
+    return means[0], pred, true, count
 
 
 def mean_and_error(gain: np.ndarray) -> tuple[float, float]:

@@ -77,6 +77,8 @@ def _quiet(gallery_conf, fname):
     torch.set_num_threads(1)
 
 
+# Sections of the gallery, in order.
+_SECTIONS = ("start", "scores", "parts", "ways", "practice")
 sphinx_gallery_conf = {
     "examples_dirs": str(EXAMPLES),
     "gallery_dirs": "auto_examples",
@@ -86,6 +88,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "image_scrapers": ("matplotlib",),
     "reset_modules": ("matplotlib", _quiet),
+    "subsection_order": [f"../examples/{name}" for name in _SECTIONS],
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
     "doc_module": ("mne_samba",),

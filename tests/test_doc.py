@@ -283,7 +283,7 @@ def test_code_is_no_wider_than_pages():
         text = page.read_text(encoding="utf-8")
         for block in re.findall(r"code-block:: \w+\n(?:   :.*\n)*\n((?:   .*\n|\n)+)", text):
             code.setdefault(page.name, []).extend(textwrap.dedent(block).splitlines())
-    for page in (ROOT / "examples").glob("plot_*.py"):
+    for page in (ROOT / "examples").rglob("plot_*.py"):
         _, _, text = page.read_text(encoding="utf-8").split('"""', 2)
         code[page.name] = [line for line in text.splitlines() if not line.startswith("#")]
     assert len(code) > 25

@@ -41,7 +41,7 @@ WHOLE_MODULES = set(re.findall(r"automodule:: ([\w.]+)\n   :members:", REFERENCE
 @pytest.fixture(scope="module")
 def uses():
     """Words of all examples and tests but this one."""
-    files = [*(ROOT / "examples").glob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    files = [*(ROOT / "examples").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     text = "\n".join(p.read_text(encoding="utf-8") for p in files if p.name != Path(__file__).name)
     return set(re.findall(r"\w+", text))
 
@@ -89,7 +89,7 @@ def test_every_listed_name_exists():
 
 
 def test_examples_say_what_their_data_are():
-    for path in sorted((ROOT / "examples").glob("plot_*.py")):
+    for path in sorted((ROOT / "examples").rglob("plot_*.py")):
         header = path.read_text(encoding="utf-8").split('"""')[1]
         assert re.search(r"\*\*(simulated|semi-synthetic|real)", header, re.I), path.name
 

@@ -95,10 +95,10 @@ for name, curve in curves.items():
 # - Nothing beats :class:`~mne_samba.baselines.BandPowerRidge` in your data: use it.
 # - You have the drive already (calcium, a task, one band of one source):
 #   :class:`~mne_samba.LearnableHRF`, see
-#   :ref:`sphx_glr_auto_examples_plot_45_learnable_hrf.py`.
+#   :ref:`sphx_glr_auto_examples_parts_plot_45_learnable_hrf.py`.
 # - You want features for a classifier or a regressor of your own:
 #   :class:`~mne_samba.WaveletBandAttention`, see
-#   :ref:`sphx_glr_auto_examples_plot_40_band_attention.py`.
+#   :ref:`sphx_glr_auto_examples_parts_plot_40_band_attention.py`.
 # - You want predictions together with maps, bands and responses to look at:
 #   :class:`~mne_samba.SambaTranslator`.
 #

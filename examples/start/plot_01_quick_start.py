@@ -99,5 +99,5 @@ error = np.abs(translator.hrf_peak_time_ - data.truth.hrf_peak_time)
 print(f"Error of the time to peak: {error.mean():.2f} s on average")
 
 # %%
-# Next: :ref:`sphx_glr_auto_examples_plot_20_raw_to_windows.py` for your own files, and
-# :ref:`sphx_glr_auto_examples_plot_30_cross_subject.py` for scores that can be trusted.
+# Next: :ref:`sphx_glr_auto_examples_start_plot_20_raw_to_windows.py` for your own files, and
+# :ref:`sphx_glr_auto_examples_scores_plot_30_cross_subject.py` for scores that can be trusted.

@@ -9,7 +9,6 @@ import mne
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from torch import nn
 
 from .._checks import check_number
 from .._drift import low_passed
@@ -23,9 +22,9 @@ from .chunk_voltage import ChunkVoltage, VoltageScaler
 from .describe import publish_network
 from .intervals import HeldOut, held_out
 from .network import Network
-from .paper_training import train_published, training_parts
+from .paper_training import TrainedNetwork, train_published, training_parts
 from .retrieval import MatchedFilter
-from .trainer import Trainer, net_around
+from .trainer import Trainer
 from .warm_start import start_of
 from .windows import FrameWindows, like
 
@@ -41,8 +40,10 @@ _LONGEST = 4
 
 
 @dataclass(frozen=True, eq=False)
-class FittedNeuroBOLT:
+class FittedNeuroBOLT(TrainedNetwork):
     """The network, trained, and what it takes to predict with it."""
+
+    trained_by = _TRAINED_BY
 
     scaler: VoltageScaler
     network: Network
@@ -52,31 +53,13 @@ class FittedNeuroBOLT:
     # Of the network's frames: the quantile of the size of smooth BOLD in the training part.
     scale: np.ndarray = array("n_targets")
 
-    def module_for(self, grid: LowRateGrid) -> nn.Module:
-        """Network from signals to frames, in evaluation mode."""
-        return self.network.module
-
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Frames (n_frames, n_targets) from signals (n_channels, n_samples, n_chunks)."""
         return [frames * self.scale for frames in _predict(self.network.module, powers)]
 
-    def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-        """Spread (n_frames, n_targets) of measured frames around predicted ones."""
-        spread = np.sqrt(self.held.noise + self.held.drift)
-        return [np.tile(spread, (power.shape[-1] - grid.n_lags + 1, 1)) for power in powers]
-
-    def quantile(self, coverage: float, t_r: float | None = None) -> np.ndarray:
-        """Half-width (n_targets,) of intervals, of the one ``t_r`` there is, in units of `std`."""
-        return self.held.quantile(coverage)
-
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Predictions (n_targets, n_frames): no drive of regions comes before them."""
         return [frames.T for frames in self.frames(powers, grid)]
-
-    @property
-    def net(self):
-        """Skorch net around the network."""
-        return net_around(self.network, self.history, **_TRAINED_BY)
 
     def describe(self, layout: Layout) -> dict:
         """Give the fitted attributes that people read."""

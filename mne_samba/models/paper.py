@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from torch import nn
 
 from .._checks import check_option
 from .._typing import Graph, HrfBounds
@@ -27,12 +26,13 @@ from .intervals import HeldOut, held_out
 from .network import Network
 from .paper_training import (
     WEIGHT_DECAY,
+    TrainedNetwork,
     check_parameters,
     train_published,
     training_parts,
 )
 from .retrieval import MatchedFilter
-from .trainer import Trainer, net_around
+from .trainer import Trainer
 from .validation import mean_and_slope
 from .warm_start import start_of
 from .windows import FrameWindows, Windowing, like, without
@@ -49,8 +49,10 @@ class _Windows(FrameWindows):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedPaper:
+class FittedPaper(TrainedNetwork):
     """The published network, trained, and what it takes to predict with it."""
+
+    trained_by = _TRAINED_BY
 
     scaler: LevelScaler
     network: Network
@@ -65,33 +67,15 @@ class FittedPaper:
     slope: np.ndarray = array("n_targets")
     patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")  # Haufe patterns of levels
 
-    def module_for(self, grid: LowRateGrid) -> nn.Module:
-        """Network from power to frames, in evaluation mode."""
-        return self.network.module
-
     def frames(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Frames (n_frames, n_targets) from power (n_channels, n_features, n_bins)."""
-        found = self.windowing.predict(self.module_for(grid), powers)
+        found = self.windowing.predict(self.network.module, powers)
         return [(frames - self.mean) * self.slope for frames in found]
-
-    def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-        """Spread (n_frames, n_targets) of measured frames around predicted ones."""
-        spread = np.sqrt(self.held.noise + self.held.drift)
-        return [np.tile(spread, (power.shape[-1] - grid.n_lags + 1, 1)) for power in powers]
-
-    def quantile(self, coverage: float, t_r: float | None = None) -> np.ndarray:
-        """Half-width (n_targets,) of intervals, of the one ``t_r`` there is, in units of `std`."""
-        return self.held.quantile(coverage)
 
     def drives(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
         """Readout of targets before the decoder, (n_targets, n_frames)."""
         module = without(self.network.module, "decoder")
         return [frames.T for frames in self.windowing.predict(module, powers)]
-
-    @property
-    def net(self):
-        """Skorch net around the network."""
-        return net_around(self.network, self.history, **_TRAINED_BY)
 
     def describe(self, layout: Layout) -> dict:
         """Give the fitted attributes that people read and plot."""

@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import numpy as np
 import torch
 from mne.utils import logger
+from torch import nn
 
 from .._checks import check_number, check_option
 from ..data.paired import Paired
+from ..data.power import LowRateGrid
 from ..hrf import HRF_BOUNDS
 from ..nn.paper import N_HEADS
 from .checkpoint import Checkpoints
 from .graphs import check_graph_option
+from .intervals import HeldOut
 from .network import Network
-from .trainer import Trainer
+from .trainer import Trainer, net_around
 
 # Windows that an epoch has at least, where recordings are long enough for them to differ.
 _WINDOWS = 64
 WEIGHT_DECAY = 1e-2
+
+
+class TrainedNetwork:
+    """What fitted published networks from signals to BOLD have in common."""
+
+    trained_by: ClassVar[dict]  # what `net_around` takes besides
+    network: Network
+    held: HeldOut  # residuals on frames that were held out of training
+    history: list[dict]
+
+    def module_for(self, grid: LowRateGrid) -> nn.Module:
+        """Network to frames, in evaluation mode."""
+        return self.network.module
+
+    def std(self, powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
+        """Spread (n_frames, n_targets) of measured frames around predicted ones."""
+        spread = np.sqrt(self.held.noise + self.held.drift)
+        return [np.tile(spread, (power.shape[-1] - grid.n_lags + 1, 1)) for power in powers]
+
+    def quantile(self, coverage: float, t_r: float | None = None) -> np.ndarray:
+        """Half-width (n_targets,) of intervals, of the one ``t_r`` there is, in units of `std`."""
+        return self.held.quantile(coverage)
+
+    @property
+    def net(self):
+        """Skorch net around the network."""
+        return net_around(self.network, self.history, **self.trained_by)
 
 
 def check_parameters(model) -> None:

@@ -117,8 +117,12 @@ html_theme_options = {
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["phone.css"]
-# Pages without subpages need no navigation of their own section.
-html_sidebars = {page: [] for page in ("index", "install", "changes/log")}
+# Beside their own contents, pages of prose have room for code of 70 columns, and for no more.
+_PLAIN = (
+    "index", "install", "changes/log", "data", "formats", "choosing", "evaluation", "recipes",
+    "peers", "paper", "sharing", "coming_from", "troubleshooting", "glossary", "references",
+)  # fmt: skip
+html_sidebars = {page: [] for page in _PLAIN}
 # scikit-learn writes these methods; their text points into its own user guide.
 _ROUTING = ("get_metadata_routing", "set_output")
 _MIXIN_SCORES = ("ClassifierMixin.score", "RegressorMixin.score")

@@ -31,7 +31,7 @@ def as_table(item, name: str, t_r: float | None = None):
     kind = type(item)
     if kind.__module__.startswith("nibabel"):
         if kind.__name__ == "Cifti2Image":
-            return _from_cifti(item, name)
+            return _parcels(item, name)
         line = _PARCELS if kind.__name__ == "GiftiImage" else _MASKED
         raise TypeError(f"{name} is a {kind.__name__}, but {line} {_SHAPE}.")
     if isinstance(item, np.ndarray) and item.ndim == 4:
@@ -52,9 +52,7 @@ def as_tables(y, name: str, t_r=None):
 def _from_file(path: Path, name: str) -> pd.DataFrame:
     """Read a table whose first line names the regions: (n_frames, n_targets)."""
     if path.name.endswith((".ptseries.nii", ".dtseries.nii")):
-        import nibabel
-
-        return _from_cifti(nibabel.load(_there(path, name)), name)
+        return _parcels(_there(path, name), name)
     if path.name.endswith(".gii"):
         raise TypeError(f"{name} is a path of a surface, but {_PARCELS} {_SHAPE}.")
     if path.suffix not in (".csv", ".tsv"):
@@ -131,15 +129,11 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _from_cifti(image, name: str) -> pd.DataFrame:
-    """Time courses of a CIFTI ptseries, whose axes are a series in time and parcels."""
-    kinds = tuple(type(image.header.get_axis(i)).__name__ for i in range(image.ndim))
-    if kinds != ("SeriesAxis", "ParcelsAxis"):
-        said = " and ".join(kinds)
-        raise TypeError(f"{name} is a Cifti2Image of {said}, but {_PARCELS} {_SHAPE}.")
-    from .grayordinates import GrayordinatesMasker  # loads nibabel
+def _parcels(item, name: str) -> pd.DataFrame:
+    """Time courses of a CIFTI ptseries, an image or a file."""
+    from .grayordinates import GrayordinatesMasker, read_series  # loads nibabel
 
-    return GrayordinatesMasker().fit_transform(image)
+    return GrayordinatesMasker().fit_transform(read_series(item, name))
 
 
 def check_told_t_r(told: list[float | None], t_r, name: str) -> None:

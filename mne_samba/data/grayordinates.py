@@ -13,7 +13,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_number
-from .surface_files import Values, halves_of, read_series, to_gifti
+from .images import by_region
+from .surface_files import Values, read_series, to_gifti
 from .surface_labels import check_mesh, places_of, read_atlas
 
 # By whether there are parcels, and whether it is a map.
@@ -42,6 +43,8 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
         From name to the number of vertices and voxels that are averaged.
     t_r_ : float | None
         Seconds between frames of the image that was fitted; None where nothing says it.
+    template_ : Values
+        The image that was fitted, without its frames: vertices and voxels, and their format.
 
     See Also
     --------
@@ -91,22 +94,22 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        TypeError, ValueError
+        FileNotFoundError, TypeError, ValueError
             If image or atlas cannot be read, or do not fit each other.
         """
         if self.t_r is not None:
             check_number(self.t_r, "t_r", low=0, low_open=True)
         image = read_series(imgs, "imgs", told=self.t_r is None)
         # Without its frames: maskers of many runs are kept.
-        self._image = replace(image, values=np.empty((0, len(image.axis))))
-        self._atlas, names = read_atlas(self.atlas, self._image)
+        self.template_ = replace(image, values=np.empty((0, len(image.axis))))
+        self._atlas, names = read_atlas(self.atlas, self.template_)
         self.region_names_ = dict(enumerate(names))
-        self._labels = self._labels_on(self._image)
+        self._labels = self._labels_on(self.template_)
         counts = np.bincount(self._labels[self._labels >= 0], minlength=len(names))
         self.n_places_ = dict(zip(names, counts.tolist(), strict=True))
         if not counts.any():
-            raise ValueError(f"{self._image.name} has no vertex in any region of the atlas.")
-        self.t_r_ = self.t_r if self.t_r is not None else self._image.t_r
+            raise ValueError(f"{image.name} has no vertex in any region of the atlas.")
+        self.t_r_ = image.t_r if self.t_r is None else self.t_r
         return self
 
     def fit_transform(self, imgs, y=None, confounds=None, sample_mask=None) -> pd.DataFrame:
@@ -124,7 +127,8 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
         bold : DataFrame, shape (n_frames, n_regions)
             Time courses.
         """
-        return self.fit(imgs).transform(imgs, confounds=confounds, sample_mask=sample_mask)
+        image = read_series(imgs, "imgs", told=self.t_r is None)
+        return self.fit(image).transform(image, confounds=confounds, sample_mask=sample_mask)
 
     def transform(self, imgs, confounds=None, sample_mask=None) -> pd.DataFrame:
         """Average vertices and voxels over regions.
@@ -136,7 +140,7 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
         confounds : None | array | DataFrame, shape (n_frames, n_confounds)
             To regress out, as `nilearn.signal.clean` does.
         sample_mask : None | array
-            Frames to keep.
+            Frames to keep, their numbers or booleans (n_frames,).
 
         Returns
         -------
@@ -146,32 +150,45 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        TypeError, ValueError
+        FileNotFoundError, TypeError, ValueError
             If the image cannot be read, or does not fit the atlas.
         """
         from nilearn.signal import clean
 
         check_is_fitted(self, "region_names_")
         image = read_series(imgs, "imgs", told=self.t_r is None)
-        series = _means(image.values, self._labels_on(image), len(self.region_names_))
-        there = np.isfinite(series).all(axis=0)
-        if not there.any():
-            raise ValueError(f"{image.name} holds no signal in any region of the atlas.")
-        kept = np.arange(len(series)) if sample_mask is None else np.asarray(sample_mask)
-        kept = np.flatnonzero(kept) if kept.dtype == bool else kept
-        cleaned = np.full((len(kept), series.shape[1]), np.nan)
-        cleaned[:, there] = clean(
-            series[:, there], confounds=confounds, detrend=False, standardize=None,
+        labels, names, n_frames = self._labels_on(image), self.region_names_, len(image.values)
+        try:
+            kept = np.arange(n_frames)[slice(None) if sample_mask is None else sample_mask]
+        except IndexError as error:
+            raise ValueError(
+                f"sample_mask does not fit the {n_frames} frames of {image.name}: {error}."
+            ) from None
+        finite = np.isfinite(image.values[kept])
+        measured = finite.all(axis=0) & (labels >= 0)
+        if not measured.any():
+            empty = kept[~finite.any(axis=1)]
+            frames = f": frames {empty[:8].tolist()} are NaN, sample_mask leaves them out."
+            raise ValueError(
+                f"{image.name} holds no signal in any region of the atlas"
+                + (frames if 0 < len(empty) < len(kept) else ".")
+            )
+        # (n_measured, n_frames) to (n_frames, n_regions with a measured vertex)
+        whole = pd.DataFrame(image.values[:, measured].T, dtype=float)
+        series = whole.groupby(labels[measured]).mean().T
+        cleaned = clean(
+            series.fillna(0.0).to_numpy(), confounds=confounds, detrend=False, standardize=None,
             sample_mask=None if sample_mask is None else kept,
         )  # fmt: skip
-        table = pd.DataFrame(cleaned, index=kept, columns=list(self.region_names_.values()))
-        if not there.all():
-            lacking = list(table.columns[~there])
+        table = pd.DataFrame(cleaned, index=kept, columns=series.columns).reindex(columns=names)
+        table = table.set_axis(list(names.values()), axis=1)
+        lacking = [name for k, name in names.items() if k not in series]
+        if lacking:
             logger.info(
-                "Regions %s have no measured vertex in %s; their columns are NaN. "
+                "Regions %s have no vertex in %s that is measured in all frames: they are NaN. "
                 'bold.dropna(axis=1, how="all") leaves them out.', lacking[:8], image.name,
             )  # fmt: skip
-        t_r = self.t_r if self.t_r is not None else image.t_r
+        t_r = image.t_r if self.t_r is None else self.t_r
         if t_r is not None:
             table.attrs["t_r"] = t_r
         return table
@@ -183,8 +200,10 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        signals : array, shape (n_frames, n_regions) or (n_regions,)
-            Time courses, or a map. What belongs to no region is 0.
+        signals : array, DataFrame or Series, shape (n_frames, n_regions) or (n_regions,)
+            Time courses, or a map; without names, one for each region, in their order. What belongs
+            to no region, and regions that ``signals`` lack, are 0; NaN in some frames is the mean
+            of the others.
         t_r : float | None
             Seconds between frames; None takes those of the image that was fitted.
         parcels : bool
@@ -205,14 +224,10 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
             is to hold parcels.
         """
         check_is_fitted(self, "region_names_")
-        signals, names = np.asarray(signals, dtype=np.float32), list(self.region_names_.values())
-        if signals.ndim not in (1, 2) or signals.shape[-1] != len(names):
-            raise ValueError(
-                f"signals must have shape (n_frames, {len(names)}) or ({len(names)},), one column "
-                f"per region, got {signals.shape}."
-            )
+        names = list(self.region_names_.values())
+        signals = by_region(signals, names).astype(np.float32)
         t_r = self.t_r_ if t_r is None else check_number(t_r, "t_r", low=0, low_open=True)
-        is_map, rows, image = signals.ndim == 1, np.atleast_2d(signals), self._image
+        is_map, rows, image = signals.ndim == 1, np.atleast_2d(signals), self.template_
         if t_r is None and not is_map:
             raise ValueError("Nothing says how far frames are apart: pass t_r (s).")
         if parcels and image.is_gifti:
@@ -229,11 +244,12 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
             values = np.column_stack([rows, np.zeros(len(rows), np.float32)])[:, self._labels]
         if image.is_gifti:
             step = None if is_map else t_r
-            made = tuple(
-                to_gifti(values[:, where], side, step, in_ms=image.in_ms, name=name)
-                for side, where in halves_of(axis)
-            )
-            return made if len(made) > 1 else made[0]
+            made = [
+                to_gifti(values[:, where], structure.rsplit("_", 1)[-1].lower(), step,
+                         in_ms=image.in_ms, name=name)
+                for structure, where, _ in axis.iter_structures()
+            ]  # fmt: skip
+            return tuple(made) if len(made) > 1 else made[0]
         series = cifti2.SeriesAxis(image.start, 1.0 if t_r is None else t_r, len(rows))
         out = nib.Cifti2Image(values, (cifti2.ScalarAxis([name]) if is_map else series, axis))
         kind = _INTENTS[isinstance(axis, cifti2.ParcelsAxis)][is_map]
@@ -243,25 +259,14 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
     def _labels_on(self, image: Values) -> np.ndarray:
         """Region of every place of an image (n_places,), -1 where it is in none."""
         if self._atlas is None:
-            if image.axis != self._image.axis:
+            if image.axis != self.template_.axis:
                 raise ValueError(
                     f"{image.name} has other {'parcels' if self.atlas is None else 'vertices'} "
-                    f"than {self._image.name}, which was fitted."
+                    f"than {self.template_.name}, which was fitted."
                 )
             return np.arange(len(image.axis))
+        if isinstance(image.axis, cifti2.ParcelsAxis):
+            raise ValueError(f"{image.name} has parcels itself, {self.template_.name} vertices.")
         check_mesh(self._atlas, image)
         places = places_of(self._atlas.axis).get_indexer(places_of(image.axis))
         return np.append(self._atlas.values[0], -1)[places]
-
-
-def _means(values: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
-    """Average places (n_frames, n_places) over regions: (n_frames, n), NaN where there are none."""
-    if len(labels) == n and np.array_equal(labels, np.arange(n)):
-        return values.astype(float)
-    out = np.full((len(values), n), np.nan)
-    measured = np.isfinite(values).all(axis=0)
-    for k in range(n):
-        here = (labels == k) & measured
-        if here.any():
-            out[:, k] = values[:, here].mean(axis=1, dtype=float)
-    return out

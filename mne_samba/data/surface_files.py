@@ -15,12 +15,19 @@ import nibabel as nib
 import numpy as np
 from nibabel import cifti2, gifti
 
-_CORTEX = {side: f"CIFTI_STRUCTURE_CORTEX_{side.upper()}" for side in ("left", "right")}
 _PRIMARY = "AnatomicalStructurePrimary"  # GIFTI's name for the side, CortexLeft or CortexRight
-_SIDE = re.compile(r"(?:^|[._])(?:hemi-)?(l|lh|left|r|rh|right)(?=[._])", re.IGNORECASE)
+# Sides in names of files, the surest first: of BIDS, of FreeSurfer, any word between dots.
+_IN_NAMES = [re.compile(pattern, re.IGNORECASE) for pattern in (
+    r"(?:^|_)hemi-([lr])(?=[._])", r"^([lr]h)(?=\.)", r"(?:^|[._])(l|lh|left|r|rh|right)(?=[._])",
+)]  # fmt: skip
+_OTHER = {"l": "r", "lh": "rh", "left": "right", "r": "l", "rh": "lh", "right": "left"}
 # Repetition times lie below, whatever says it in milliseconds lies above.
 _LONGEST = 50.0
-_SERIES = (".ptseries.nii", ".dtseries.nii", ".func.gii")
+_LABELS = nib.nifti1.intent_codes["NIFTI_INTENT_LABEL"]
+_SERIES = (
+    "CIFTI (.dtseries.nii of vertices, .ptseries.nii of parcels) or GIFTI (.func.gii, a pair of "
+    "them or one hemisphere)"
+)
 
 
 @dataclass(frozen=True)
@@ -36,75 +43,53 @@ class Values:
     in_ms: bool = True  # whether GIFTI files tell t_r in milliseconds, as FreeSurfer does
 
 
-def is_image(item) -> bool:
-    """Whether something is an image of a surface or CIFTI, or the path of its time series."""
-    if isinstance(item, (str, os.PathLike)):
-        return Path(item).name.endswith(_SERIES)
-    return isinstance(item, (nib.Cifti2Image, gifti.GiftiImage))
+def load(given, what: str):
+    """Load CIFTI, or hemispheres {"left": image, "right": image}, left first; and its name.
+
+    Keys, metadata and names of files say which side is which, and must agree; position is what
+    remains.
+    """
+    if isinstance(given, Mapping):
+        if not given or set(given) - {"left", "right"}:
+            raise ValueError(f'{what} must have the keys "left" and "right", got {list(given)}.')
+        items = list(given.items())
+    else:
+        items = [(None, item) for item in (given if isinstance(given, (tuple, list)) else [given])]
+        if not 1 <= len(items) <= 2:
+            raise ValueError(
+                f"{what} must be one image, or (left, right) of one scan, got {len(items)} items."
+            )
+    loaded = [(key, *_load_one(item, what)) for key, item in items]
+    if len(loaded) == 1 and isinstance(loaded[0][1], nib.Cifti2Image):
+        return loaded[0][1:]
+    halves, names = {}, {}
+    for place, (key, image, name) in enumerate(loaded):
+        if not isinstance(image, (gifti.GiftiImage, tuple)):
+            whose = what if name == what else f"{what}: {name}"
+            raise TypeError(
+                f"{whose} is of type {type(image).__name__}; expected CIFTI, or GIFTI or labels of "
+                "one hemisphere or (left, right)."
+            )
+        says = {"its key": key, "its metadata": told_side(image), "its name": named_side(name)}
+        told = {how: side for how, side in says.items() if side is not None}
+        if len(set(told.values())) > 1:
+            said = ", ".join(f"{side} by {how}" for how, side in told.items())
+            raise ValueError(f"{what}: {name} is the hemisphere on the {said}: which is it?")
+        side = next(iter(told.values()), ("left", "right")[place] if len(items) == 2 else None)
+        if side is None:
+            raise ValueError(
+                f"{what}: nothing says which hemisphere {name} is of: pass "
+                '{"left": image} or {"right": image}.'
+            )
+        if side in halves:
+            raise ValueError(f"{what}: {names[side]} and {name} are both of the {side} side.")
+        halves[side], names[side] = image, name
+    there = [side for side in ("left", "right") if side in halves]
+    label = " and ".join(dict.fromkeys(names[side] for side in there))
+    return {side: halves[side] for side in there}, label
 
 
-def read_series(given, name: str, told: bool = True) -> Values:
-    """Read a CIFTI or GIFTI time series; ``told`` says whether its own t_r counts."""
-    if isinstance(given, Values):
-        return given
-    loaded, label = load(given, name) if is_one(given) else (None, name)
-    if loaded is None or isinstance(loaded, gifti.GiftiImage):
-        return _read_gifti(given, name, told)
-    if not isinstance(loaded, nib.Cifti2Image):
-        raise TypeError(_no_series(loaded, label))
-    axes = [loaded.header.get_axis(i) for i in range(loaded.ndim)]
-    time, places = axes[0], axes[-1]
-    kinds = (cifti2.ParcelsAxis, cifti2.BrainModelAxis)
-    if loaded.ndim != 2 or not isinstance(time, cifti2.SeriesAxis) or not isinstance(places, kinds):
-        raise TypeError(
-            f"{label} is a Cifti2Image of {' and '.join(type(a).__name__ for a in axes)}; a "
-            "dtseries or ptseries is expected, frames of vertices or of parcels."
-        )
-    if time.unit != "SECOND" and told:
-        raise ValueError(f"{label} is a series in {time.unit.lower()}, which is no time.")
-    t_r = _cifti_t_r(time, label) if told else None
-    values = np.asarray(loaded.dataobj)
-    return Values(values, places, label, t_r, float(time.start))
-
-
-def time_step(image) -> float | None:
-    """Seconds between frames as a CIFTI or GIFTI image says it; None where it does not."""
-    if isinstance(image, gifti.GiftiImage):
-        return _gifti_t_r(image)[0]
-    if isinstance(image, nib.Cifti2Image):
-        time = image.header.get_axis(0)
-        return _cifti_t_r(time, "the image") if isinstance(time, cifti2.SeriesAxis) else None
-    return None
-
-
-def _cifti_t_r(time: cifti2.SeriesAxis, name: str) -> float | None:
-    step = float(time.step)
-    if step >= _LONGEST:
-        raise ValueError(
-            f"{name} says that its frames are {step:g} s apart: are these milliseconds? Pass "
-            f"t_r={step / 1000:g} (to mne_samba.io.GrayordinatesMasker), which overrides it."
-        )
-    return step if step > 0 else None
-
-
-def _gifti_t_r(image) -> tuple[float | None, bool]:
-    """Seconds between frames, where metadata say it, and whether they do in milliseconds."""
-    for meta in (image.meta, *(array.meta for array in image.darrays[:1])):
-        try:
-            step = float(meta.get("TimeStep", 0))
-        except ValueError:
-            continue
-        if np.isfinite(step) and step > 0:
-            return (step / 1000, True) if step >= _LONGEST else (step, False)
-    return None, True
-
-
-def is_one(given) -> bool:
-    """Whether something is one file or image, not a pair of hemispheres."""
-    return not isinstance(given, (Mapping, tuple, list))
-
-
-def load(item, what: str):
+def _load_one(item, what: str):
     """Load a file, whatever its kind: the image, or keys and names of an annotation; its name."""
     if not isinstance(item, (str, os.PathLike)):
         return item, what
@@ -120,122 +105,121 @@ def load(item, what: str):
         raise ValueError(f"{what}: {path} cannot be read: {error}") from None
 
 
-def sides_of(given, what: str) -> dict:
-    """Tell which hemisphere each image is of: {"left": (image, name), "right": ...}, left first.
-
-    Metadata, names of files and keys of a dict must agree; position is what remains.
-    """
-    if isinstance(given, Mapping):
-        if not given or set(given) - {"left", "right"}:
-            raise ValueError(f'{what} must have the keys "left" and "right", got {list(given)}.')
-        items = list(given.items())
-    elif isinstance(given, (tuple, list)):
-        items = [(None, item) for item in given]
-    else:
-        items = [(None, given)]
-    if not 1 <= len(items) <= 2:
-        raise ValueError(f"{what} must be one hemisphere or (left, right), got {len(items)} items.")
-    found: dict = {}
-    for place, (key, item) in enumerate(items):
-        image, name = load(item, what)
-        says = {"its key": key, "its metadata": _told_side(image), "its name": _named_side(name)}
-        told = {how: side for how, side in says.items() if side is not None}
-        if len(set(told.values())) > 1:
-            said = ", ".join(f"{side} by {how}" for how, side in told.items())
-            raise ValueError(f"{what}: {name} is the hemisphere on the {said}: which is it?")
-        side = next(iter(told.values()), ("left", "right")[place] if len(items) == 2 else None)
-        if side is None:
-            raise ValueError(
-                f"{what}: nothing says which hemisphere {name} is of: pass "
-                '{"left": image} or {"right": image}.'
-            )
-        if side in found:
-            raise ValueError(f"{what}: {found[side][1]} and {name} are both of the {side} side.")
-        found[side] = image, name
-    return {side: found[side] for side in ("left", "right") if side in found}
-
-
-def _told_side(image) -> str | None:
+def told_side(image) -> str | None:
     """Hemisphere by the metadata of a GIFTI image."""
-    if not isinstance(image, gifti.GiftiImage):
-        return None
-    for meta in (image.meta, *(array.meta for array in image.darrays[:1])):
-        said = str(meta.get(_PRIMARY, "")).lower()
-        if said in ("cortexleft", "cortexright"):
-            return said.removeprefix("cortex")
-    return None
+    said = str(_first_in(image, _PRIMARY)).lower()
+    return said[6:] if said in ("cortexleft", "cortexright") else None
 
 
-def _named_side(name: str) -> str | None:
-    found = {match[0].lower() for match in _SIDE.findall(name)}
-    return {"l": "left", "r": "right"}[found.pop()] if len(found) == 1 else None
+def _first_in(image, key: str):
+    """Metadata of a GIFTI image, or else of its first array."""
+    arrays = getattr(image, "darrays", ())[:1]
+    return next((x.meta[key] for x in (image, *arrays) if key in getattr(x, "meta", {})), None)
+
+
+def _in_name(name: str) -> re.Match | None:
+    every = (list(pattern.finditer(name)) for pattern in _IN_NAMES)
+    return next((found[0] for found in every if len(found) == 1), None)
+
+
+def named_side(name: str) -> str | None:
+    """Hemisphere by the name of a file."""
+    found = _in_name(name)
+    return None if found is None else {"l": "left", "r": "right"}[found[1][0].lower()]
 
 
 def other_side(path: Path) -> Path | None:
     """Give the other hemisphere's file its name; None where a name does not say its own."""
-    found = list(_SIDE.finditer(path.name))
-    if len(found) != 1:
+    found = _in_name(path.name)
+    if found is None:
         return None
-    word, (begin, end) = found[0][1], found[0].span(1)
-    other = {"l": "r", "r": "l", "left": "right", "right": "left", "lh": "rh", "rh": "lh"}
-    swapped = other[word.lower()]
-    swapped = swapped.upper() if word.isupper() else swapped
-    return path.with_name(path.name[:begin] + swapped + path.name[end:])
+    other = _OTHER[found[1].lower()]
+    other = other.upper() if found[1].isupper() else other
+    return path.with_name(path.name[: found.start(1)] + other + path.name[found.end(1) :])
 
 
 def surface_axis(sizes: dict[str, int]) -> cifti2.BrainModelAxis:
     """Axis of all vertices of one or two surfaces, ``sizes`` by side."""
-    parts = [
-        cifti2.BrainModelAxis.from_surface(np.arange(n), n, _CORTEX[side])
-        for side, n in sizes.items()
-    ]
+    parts = [cifti2.BrainModelAxis.from_surface(np.arange(n), n, f"cortex_{side}")
+             for side, n in sizes.items()]  # fmt: skip
     return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
 
-def _read_gifti(given, name: str, told: bool) -> Values:
+def read_series(given, name: str, told: bool = True) -> Values:
+    """Read a CIFTI or GIFTI time series; ``told`` says whether its own t_r counts."""
+    if isinstance(given, Values):
+        return given
+    image, label = load(given, name)
+    if isinstance(image, dict):
+        return _read_gifti(image, label, told)
+    axes = [image.header.get_axis(i) for i in range(image.ndim)]
+    if len(axes) != 2 or not isinstance(axes[0], cifti2.SeriesAxis) or not isinstance(
+        axes[1], (cifti2.ParcelsAxis, cifti2.BrainModelAxis)
+    ):  # fmt: skip
+        said = " and ".join(type(axis).__name__ for axis in axes)
+        raise TypeError(f"{label} is a Cifti2Image of {said}, no series; expected {_SERIES}.")
+    t_r = time_step(image, label) if told else None
+    try:
+        values = np.asarray(image.dataobj)
+    except OSError as error:
+        raise ValueError(f"{name}: {label} is damaged: {error}") from None
+    return Values(values, axes[1], label, t_r, float(axes[0].start))
+
+
+def _read_gifti(halves: dict, label: str, told: bool) -> Values:
     """Read the time series of one hemisphere or two."""
-    halves, t_rs, in_ms, labels = {}, {}, True, []
-    for side, (image, label) in sides_of(given, name).items():
-        if not isinstance(image, gifti.GiftiImage) or not image.darrays:
-            raise TypeError(_no_series(image, label))
+    values, steps, in_ms = {}, {}, True
+    for side, image in halves.items():
         # nilearn writes frames as columns of one array, others an array for each of them.
-        first = image.darrays[0].data
-        if first.ndim == 2 and len(image.darrays) == 1:
-            halves[side] = np.asarray(first, dtype=np.float32).T
-        elif len({array.data.shape for array in image.darrays}) > 1:
-            raise TypeError(_no_series(image, label))
-        else:
-            halves[side] = np.stack([a.data for a in image.darrays]).astype(np.float32)
-        if halves[side].ndim != 2 or len(halves[side]) < 2:
-            raise ValueError(
-                f"{name}: {label} has values of shape {halves[side].shape}, no series of frames: "
-                "(n_frames, n_vertices)."
+        arrays = getattr(image, "darrays", ())
+        shapes = {array.data.shape for array in arrays}
+        fits = len(shapes) == 1 and arrays[0].intent != _LABELS
+        half = np.column_stack([array.data for array in arrays]).T if fits else np.empty(0)
+        if half.ndim != 2 or len(half) < 2:
+            raise TypeError(
+                f"The {side} of {label} holds no time series, but {len(arrays)} arrays of shapes "
+                f"{sorted(shapes)}; expected {_SERIES}."
             )
-        t_r, in_ms = _gifti_t_r(image)
-        t_rs |= {} if t_r is None or not told else {side: t_r}
-        labels.append(label)
-    frames = {side: len(half) for side, half in halves.items()}
-    if len(set(frames.values())) > 1:
-        raise ValueError(f"{name}: hemispheres differ in their number of frames: {frames}.")
-    if len(set(t_rs.values())) > 1:
-        raise ValueError(f"{name}: hemispheres differ in their seconds between frames: {t_rs}.")
-    axis = surface_axis({side: half.shape[1] for side, half in halves.items()})
-    t_r = next(iter(t_rs.values()), None)
-    label = " and ".join(dict.fromkeys(labels))
-    return Values(np.hstack(list(halves.values())), axis, label, t_r, is_gifti=True, in_ms=in_ms)
+        values[side] = half.astype(np.float32)
+        step, in_ms = _gifti_step(image)
+        steps |= {side: step} if step and told else {}
+    for what, each in (
+        ("number of frames", {side: len(half) for side, half in values.items()}),
+        ("seconds between frames", steps),
+    ):
+        if len(set(each.values())) > 1:
+            raise ValueError(f"{label}: hemispheres differ in their {what}: {each}.")
+    axis = surface_axis({side: half.shape[1] for side, half in values.items()})
+    t_r = next(iter(steps.values()), None)
+    return Values(np.hstack(list(values.values())), axis, label, t_r, is_gifti=True, in_ms=in_ms)
 
 
-def _no_series(image, label: str) -> str:
-    return (
-        f"{label} is a {type(image).__name__} that holds no time series on a surface; expected "
-        "CIFTI (.dtseries.nii, .ptseries.nii) or GIFTI (.func.gii, a pair of them)."
-    )
+def _gifti_step(image) -> tuple[float | None, bool]:
+    """Seconds between frames, where metadata say it, and whether they do in milliseconds."""
+    try:
+        step = float(_first_in(image, "TimeStep") or 0)
+    except ValueError:
+        step = 0.0
+    if not (np.isfinite(step) and step > 0):
+        return None, True
+    return (step / 1000, True) if step >= _LONGEST else (step, False)
 
 
-def halves_of(axis: cifti2.BrainModelAxis):
-    """Side and slice of each surface of an axis that was made of GIFTI images."""
-    for structure, where, _ in axis.iter_structures():
-        yield structure.rsplit("_", 1)[-1].lower(), where
+def time_step(image, name: str) -> float | None:
+    """Seconds between frames as a CIFTI or GIFTI image says it; None where it does not."""
+    if isinstance(image, gifti.GiftiImage):
+        return _gifti_step(image)[0]
+    time = image.header.get_axis(0) if isinstance(image, nib.Cifti2Image) else None
+    if not isinstance(time, cifti2.SeriesAxis) or time.step <= 0:
+        return None
+    if time.unit != "SECOND":
+        raise ValueError(f"{name} is a series in {time.unit.lower()}, which is no time.")
+    if time.step >= _LONGEST:
+        raise ValueError(
+            f"{name} says that its frames are {time.step:g} s apart: are these milliseconds? Pass "
+            f"t_r={time.step / 1000:g} (to mne_samba.io.GrayordinatesMasker), which overrides it."
+        )
+    return float(time.step)
 
 
 def to_gifti(
@@ -246,9 +230,7 @@ def to_gifti(
     meta = {_PRIMARY: f"Cortex{side.capitalize()}"}
     meta |= {"Name": name} if t_r is None else {"TimeStep": f"{t_r * (1000 if in_ms else 1):.6f}"}
     arrays = [
-        gifti.GiftiDataArray(
-            np.asarray(row, dtype=np.float32), intent=intent, datatype="NIFTI_TYPE_FLOAT32",
-            meta=gifti.GiftiMetaData(meta),
-        ) for row in values
-    ]  # fmt: skip
+        gifti.GiftiDataArray(np.asarray(row, np.float32), intent, meta=gifti.GiftiMetaData(meta))
+        for row in values
+    ]
     return gifti.GiftiImage(darrays=arrays, meta=gifti.GiftiMetaData(meta))

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from mne.utils import logger, warn
-from nibabel import cifti2, gifti
+from nibabel import cifti2
 
-from .surface_files import Values, is_one, load, sides_of, surface_axis
+from .surface_files import Values, load, surface_axis
 
 #: How files of labels end.
 LABELS = (".dlabel.nii", ".label.gii", ".annot")
@@ -30,90 +29,80 @@ _MESHES = {
 
 def read_atlas(atlas, image: Values) -> tuple[Values | None, list[str]]:
     """Region of every place of an atlas, and names; no atlas where places themselves are it."""
-    in_parcels = isinstance(image.axis, cifti2.ParcelsAxis)
-    if isinstance(atlas, str) and atlas == "vertices" and not in_parcels:
-        return None, _place_names(image.axis)
-    if in_parcels:
+    if isinstance(image.axis, cifti2.ParcelsAxis):
         if atlas is not None:
             raise ValueError(f"{image.name} has parcels itself: pass atlas=None.")
         return None, _different([str(name) for name in image.axis.name], image.name)
+    if isinstance(atlas, str) and atlas == "vertices":
+        return None, _place_names(image.axis)
     if atlas is None:
         raise TypeError(
-            f"{image.name} holds {len(image.axis)} vertices and voxels: pass atlas, parcels "
-            '(.dlabel.nii, .label.gii, .annot), or "vertices" to take each as a region.'
+            f"{image.name} holds {len(image.axis)} vertices and voxels: pass an atlas, "
+            "mne_samba.io.GrayordinatesMasker(atlas).fit_transform(image), of parcels "
+            f'({", ".join(LABELS)}), or "vertices" to take each as a region.'
         )
-    return _read_labels(atlas)
-
-
-def _read_labels(atlas) -> tuple[Values, list[str]]:
-    """Parcels: an atlas whose values (1, n_places) count regions from 0, -1 outside; names."""
-    loaded, label = load(atlas, "atlas") if is_one(atlas) else (None, "atlas")
-    if isinstance(loaded, nib.Cifti2Image):
-        maps, axis = (loaded.header.get_axis(i) for i in (0, 1))
-        if not isinstance(maps, cifti2.LabelAxis):
-            raise TypeError(f"atlas: {label} holds {type(maps).__name__}, no labels (.dlabel.nii).")
-        if len(maps) > 1:
-            raise ValueError(
-                f"atlas: {label} holds the maps {[str(m) for m in maps.name][:8]}: keep one, "
-                "wb_command -cifti-merge OUT.dlabel.nii -cifti IN.dlabel.nii -column NAME."
-            )
-        keys = np.asarray(loaded.dataobj)[0].round().astype(int)
-        table = {int(key): str(text) for key, (text, _) in maps.label[0].items()}
-        parts = [(keys, table, "", True)]
-    else:
-        sides = sides_of(atlas, "atlas")
-        read = {side: _read_side(*one) for side, one in sides.items()}
-        axis = surface_axis({side: len(keys) for side, (keys, _, _) in read.items()})
-        label = " and ".join(name for _, name in sides.values())
-        used = [_used(keys, table) for keys, table, _ in read.values()]
-        # As MNE names labels; GIFTI's say their side themselves, mostly.
-        both = len(used) > 1 and bool(set.intersection(*used))
-        parts = [
-            (keys, table, f"-{side[0]}h" if is_annot or both else "", not is_annot)
-            for side, (keys, table, is_annot) in read.items()
-        ]
+    parts, axis, label = _read_labels(atlas)
     names: list[str] = []
     values = []
     for keys, table, ending, zero in parts:
-        unnamed = sorted(set(np.unique(keys).tolist()) - set(table) - {0, -1})
+        if not (keys == np.round(keys)).all():
+            raise ValueError(f"atlas: keys of {label} must be whole numbers.")
+        unnamed = sorted({int(key) for key in np.unique(keys)} - set(table) - {0, -1})
         if unnamed:
             raise ValueError(f"atlas: keys {unnamed[:8]} of {label} have no name in its table.")
         if zero and 0 in table and not _NO_REGION.fullmatch(table[0]) and (keys == 0).any():
             warn(f"atlas: key 0 of {label}, called {table[0]!r}, is taken as no region.")
         number = np.full(len(keys), -1)
         for key, text in table.items():
-            here = keys == key
-            if (zero and key == 0) or _NO_REGION.fullmatch(text) or not here.any():
-                continue
-            number[here] = len(names)
-            names.append(text + ending)
+            if not (zero and key == 0) and not _NO_REGION.fullmatch(text) and key in keys:
+                number[keys == key] = len(names)
+                names.append(text + ending)
         values.append(number)
-    left_out = int(sum((number < 0).sum() for number in values))
     if not names:
         raise ValueError(f"atlas: {label} has no region.")
-    logger.info("%s: %d regions, %d places in none.", label, len(names), left_out)
     whole = np.concatenate(values)[np.newaxis]
+    logger.info("%s: %d regions, %d places in none.", label, len(names), (whole < 0).sum())
     return Values(whole, axis, label), _different(names, label)
 
 
-def _used(keys, table: dict) -> set[str]:
-    names = (table.get(key, "unknown") for key in np.unique(keys).tolist())
-    return {name for name in names if not _NO_REGION.fullmatch(name)}
-
-
-def _read_side(image, name: str) -> tuple[np.ndarray, dict, bool]:
-    """Labels (n_vertices,) of a hemisphere, their names, and whether it is an annotation."""
-    if isinstance(image, tuple):
-        return image[0], dict(enumerate(image[1])), True
-    if not isinstance(image, gifti.GiftiImage) or not image.labeltable.labels:
-        raise TypeError(
-            f"atlas: {name} holds no labels; expected CIFTI (.dlabel.nii), GIFTI (.label.gii) or "
-            "FreeSurfer's annotations (.annot)."
-        )
-    if len(image.darrays) != 1 or image.darrays[0].data.ndim != 1:
-        raise ValueError(f"atlas: {name} holds {len(image.darrays)} maps of labels: keep one.")
-    table = {int(k): str(text) for k, text in image.labeltable.get_labels_as_dict().items()}
-    return np.asarray(image.darrays[0].data).round().astype(int), table, False
+def _read_labels(atlas):
+    """Keys (n_places,), their names, what to add to these, whether key 0 is none; axis, name."""
+    image, label = load(atlas, "atlas")
+    if not isinstance(image, dict):
+        maps, axis = (image.header.get_axis(i) for i in (0, 1))
+        if not isinstance(maps, cifti2.LabelAxis) or not isinstance(axis, cifti2.BrainModelAxis):
+            kinds = f"{type(maps).__name__} and {type(axis).__name__}"
+            raise TypeError(f"atlas: {label} holds {kinds}, no labels of vertices (.dlabel.nii).")
+        if len(maps) > 1:
+            raise ValueError(
+                f"atlas: {label} holds the maps {[str(m) for m in maps.name][:8]}: keep one, "
+                "wb_command -cifti-merge OUT.dlabel.nii -cifti IN.dlabel.nii -column NAME."
+            )
+        table = {int(key): str(text) for key, (text, _) in maps.label[0].items()}
+        return [(np.asarray(image.dataobj)[0], table, "", True)], axis, label
+    read = {}
+    for side, half in image.items():
+        if isinstance(half, tuple):  # of an annotation
+            read[side] = np.asarray(half[0]), dict(enumerate(map(str, half[1]))), False
+        elif half.labeltable.labels and len(half.darrays) == 1 and half.darrays[0].data.ndim == 1:
+            table = {int(k): str(v) for k, v in half.labeltable.get_labels_as_dict().items()}
+            read[side] = half.darrays[0].data, table, True
+        else:
+            raise TypeError(
+                f"atlas: the {side} of {label} holds no labels, or several maps of them; expected "
+                f"one of {', '.join(LABELS)}."
+            )
+    used = [
+        {name for key, name in table.items() if key in keys and not _NO_REGION.fullmatch(name)}
+        for keys, table, _ in read.values()
+    ]
+    # As MNE names labels; GIFTI's say their side themselves, mostly.
+    both = len(used) > 1 and bool(set.intersection(*used))
+    parts = [
+        (keys, table, f"-{side[0]}h" if both or not is_gifti else "", is_gifti)
+        for side, (keys, table, is_gifti) in read.items()
+    ]
+    return parts, surface_axis({side: len(keys) for side, (keys, _, _) in read.items()}), label
 
 
 def _different(names: list[str], label: str) -> list[str]:
@@ -125,10 +114,9 @@ def _different(names: list[str], label: str) -> list[str]:
 
 def _place_names(axis: cifti2.BrainModelAxis) -> list[str]:
     """Names of vertices and voxels: "cortex_left-12", "thalamus_left-40-52-31"."""
-    where = [str(name).removeprefix("CIFTI_STRUCTURE_").lower() for name in axis.name]
     return [
-        f"{name}-{vertex}" if vertex >= 0 else f"{name}-{'-'.join(map(str, voxel))}"
-        for name, vertex, voxel in zip(where, axis.vertex, axis.voxel.tolist(), strict=True)
+        f"{_side_of(name, '_')}-{vertex if vertex >= 0 else '-'.join(map(str, voxel))}"
+        for name, vertex, voxel in zip(axis.name, axis.vertex, axis.voxel.tolist(), strict=True)
     ]
 
 
@@ -155,9 +143,8 @@ def check_mesh(atlas: Values, image: Values) -> None:
                 f"{image.name} has {said[1]}: take the atlas of its mesh."
             )
     voxels = ours.volume_mask.any() and theirs.volume_mask.any()
-    if voxels and not (
-        ours.volume_shape == theirs.volume_shape and np.allclose(ours.affine, theirs.affine)
-    ):
+    same = ours.volume_shape == theirs.volume_shape
+    if voxels and not (same and np.allclose(ours.affine, theirs.affine)):
         raise ValueError(
             f"The atlas {atlas.name} has other voxels ({ours.volume_shape}) than {image.name} "
             f"({theirs.volume_shape}): resample it, wb_command -cifti-resample."
@@ -165,15 +152,15 @@ def check_mesh(atlas: Values, image: Values) -> None:
     if not shared and not voxels:
         has = [sorted(map(_side_of, axis.nvertices)) for axis in (ours, theirs)]
         raise ValueError(f"The atlas {atlas.name} is of {has[0]}, {image.name} of {has[1]}.")
-    spaces = [_SPACE.search(one.name) for one in (atlas, image)]
-    if all(spaces):
-        said = [found[0].lower().replace("_", "") for found in spaces]
-        if said[0] != said[1]:
-            raise ValueError(
-                f"The atlas {atlas.name} is in {said[0]}, {image.name} in {said[1]}: vertices of "
-                "these do not correspond."
-            )
+    spaces = [{found.lower().replace("_", "") for found in _SPACE.findall(one.name)}
+              for one in (atlas, image)]  # fmt: skip
+    if all(spaces) and not set.intersection(*spaces):
+        said = [" and ".join(sorted(names)) for names in spaces]
+        raise ValueError(
+            f"The atlas {atlas.name} is in {said[0]}, {image.name} in {said[1]}: vertices of these "
+            "do not correspond."
+        )
 
 
-def _side_of(structure: str) -> str:
-    return structure.removeprefix("CIFTI_STRUCTURE_").lower().replace("_", " ")
+def _side_of(structure: str, gap: str = " ") -> str:
+    return str(structure).removeprefix("CIFTI_STRUCTURE_").lower().replace("_", gap)

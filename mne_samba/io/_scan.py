@@ -31,7 +31,7 @@ class Scan:
 
 
 def _header_t_r(image) -> float | None:
-    found = time_step(image)
+    found = time_step(image, "the image")
     if found is not None:
         return found
     header = getattr(image, "header", None)

@@ -6,24 +6,17 @@ import contextlib
 import gzip
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
-from mne.utils import logger
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import check_number
 from ..data.grayordinates import GrayordinatesMasker
-from ..data.images import image_of
-from ..data.surface_files import is_image, other_side, to_gifti
+from ..data.images import by_region, image_of, names_in
+from ..data.surface_files import named_side, other_side, to_gifti, told_side
 from ..model_file import written_whole
 
-# What a file holds, by its ending: the format, whether a map, and of CIFTI whether parcels.
-_ENDINGS = {
-    ".dtseries.nii": ("cifti", False, False), ".ptseries.nii": ("cifti", False, True),
-    ".dscalar.nii": ("cifti", True, False), ".pscalar.nii": ("cifti", True, True),
-    ".func.gii": ("gifti", False, False), ".shape.gii": ("gifti", True, False),
-    ".nii.gz": ("nifti", None, False), ".nii": ("nifti", None, False),
-}  # fmt: skip
+_PARCELS = (".ptseries.nii", ".pscalar.nii")
 
 
 def write_image(values, path, masker, *, t_r: float | None = None) -> list[Path]:
@@ -35,11 +28,11 @@ def write_image(values, path, masker, *, t_r: float | None = None) -> list[Path]
         Frames, as ``predict`` gives them for one recording, or a map, such as the correlation of
         every region. Names (columns of a DataFrame, index of a Series) say which region is which;
         without names there must be one for each region of ``masker``, in its order.
-    path : str | Path | tuple of them
+    path : str | Path | list or tuple of them
         File, whose ending says what it is to hold. Volumes: ``.nii.gz``, ``.nii``. CIFTI:
         ``.dtseries.nii`` and ``.ptseries.nii`` of frames, ``.dscalar.nii`` and ``.pscalar.nii`` of
         a map. GIFTI: ``.func.gii`` of frames, ``.shape.gii`` of a map; of two hemispheres (left,
-        right), or the left one's name, with ``hemi-L``, ``lh`` or ``.L.`` in it.
+        right), or the name of one, with ``hemi-L``, ``lh`` or ``.L.`` in it.
     masker : nilearn masker | mne_samba.io.GrayordinatesMasker | path | image
         The fitted masker that BOLD came from. CIFTI that has parcels (``.ptseries.nii``) stands for
         itself.
@@ -49,12 +42,13 @@ def write_image(values, path, masker, *, t_r: float | None = None) -> list[Path]
     Returns
     -------
     paths : list of Path
-        What was written, whole or not at all.
+        What was written, whole or not at all; the left hemisphere first.
 
     Raises
     ------
-    TypeError, ValueError
-        If values do not fit the masker, or the ending does not fit what there is to write.
+    FileNotFoundError, TypeError, ValueError
+        If values do not fit the masker, a name does not fit what there is to write, or there is no
+        such folder.
 
     Notes
     -----
@@ -72,93 +66,75 @@ def write_image(values, path, masker, *, t_r: float | None = None) -> list[Path]
     >>> r = pd.Series([0.4, 0.2], index=["V1", "M1"], name="r")
     >>> write_image(r, "r.pscalar.nii", bold)  # doctest: +SKIP
     """
-    paths = [Path(one).expanduser() for one in (path if isinstance(path, tuple) else (path,))]
-    found = [next((kind for end, kind in _ENDINGS.items() if p.name.endswith(end)), None)
-             for p in paths]  # fmt: skip
-    if len(set(found)) > 1 or found[0] is None:
-        raise ValueError(
-            f"path must end in one of {list(_ENDINGS)}, got {[p.name for p in paths]}."
-        )
-    format_, is_map, parcels = found[0]
-    if is_image(masker):
+    paths = [
+        Path(one).expanduser() for one in (path if isinstance(path, (list, tuple)) else [path])
+    ]
+    if not hasattr(masker, "inverse_transform"):
         masker = GrayordinatesMasker().fit(masker)
     check_is_fitted(masker)
-    rows, name = _by_region(values, masker)
-    if is_map is not None and is_map != (rows.ndim == 1):
-        kind, other = ("a map", "frames") if rows.ndim == 1 else ("frames", "a map")
-        raise ValueError(f"values are {kind}, but {paths[0].name} is to hold {other}.")
-    t_r = values.attrs.get("t_r") if t_r is None and hasattr(values, "attrs") else t_r
-    if t_r is None:
-        t_r = next((v for v in (getattr(masker, n, None) for n in ("t_r_", "t_r")) if v), None)
-    if t_r is None and rows.ndim == 2:
-        raise ValueError("Nothing says how far frames are apart: pass t_r (s).")
+    rows = by_region(values, names_in(masker))
+    is_map = rows.ndim == 1
+    fits = _endings(masker, is_map)
+    if not all(one.name.endswith(fits) for one in paths):
+        raise ValueError(
+            f"values are {'a map' if is_map else 'frames'}: as BOLD came, path must end in one of "
+            f"{list(fits)}, got {[one.name for one in paths]}."
+        )
+    for folder in {one.parent for one in paths}:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"There is no folder {folder} to write to.")
+    known = [t_r, getattr(values, "attrs", {}).get("t_r"), *(getattr(masker, name, None)
+             for name in ("t_r_", "t_r"))]  # fmt: skip
+    t_r = next((one for one in known if one is not None), None)
+    if not is_map:
+        if t_r is None:
+            raise ValueError("Nothing says how far frames are apart: pass t_r (s).")
+        check_number(t_r, "t_r", low=0, low_open=True)
+    name = values.name if isinstance(values, pd.Series) and values.name is not None else "value"
     if isinstance(masker, GrayordinatesMasker):
-        image = masker.inverse_transform(rows, t_r=t_r, parcels=parcels, name=name)
-    elif rows.ndim == 1:
-        image = masker.inverse_transform(rows)
+        parcels = paths[0].name.endswith(_PARCELS)
+        image = masker.inverse_transform(rows, t_r=t_r, parcels=parcels, name=str(name))
     else:
-        image = image_of(masker, rows, float(t_r or 0))
+        image = masker.inverse_transform(rows) if is_map else image_of(masker, rows, t_r)
     if hasattr(image, "mesh"):  # nilearn's surfaces
         image = tuple(
-            to_gifti(np.atleast_2d(part.T), side, t_r if rows.ndim == 2 else None, name=name)
+            to_gifti(np.atleast_2d(part.T), side, None if is_map else t_r, name=str(name))
             for side, part in image.data.parts.items()
         )
     images = image if isinstance(image, tuple) else (image,)
-    is_a = {nib.Cifti2Image: "cifti", nib.GiftiImage: "gifti"}.get(type(images[0]), "nifti")
-    if is_a != format_:
-        fits = [end for end, kind in _ENDINGS.items() if kind[0] == is_a]
-        raise ValueError(f"BOLD came as {is_a.upper()}: path must end in one of {fits}.")
-    paths = paths if len(images) == len(paths) else _both_sides(paths, len(images))
-    _write_whole(images, paths)
+    paths = _paths_of(paths, [told_side(one) for one in images])
+    # All are written under other names, and renamed when they are.
+    with contextlib.ExitStack() as stack:
+        for one, file in zip(images, paths, strict=True):
+            content = one.to_bytes()
+            content = gzip.compress(content, mtime=0) if file.suffix == ".gz" else content
+            stack.enter_context(written_whole(file)).write_bytes(content)
     return paths
 
 
-def _by_region(values, masker) -> tuple[np.ndarray, str]:
-    """Values in the order of a masker's regions, without NaN, and what a map is called."""
-    rows = np.asarray(values, dtype=float)
-    if rows.ndim not in (1, 2) or not rows.size:
+def _endings(masker, is_map: bool) -> tuple[str, ...]:
+    """How files end that hold what a masker makes."""
+    ours = isinstance(masker, GrayordinatesMasker)
+    if type(masker).__name__.startswith("Surface") or (ours and masker.template_.is_gifti):
+        return (".shape.gii",) if is_map else (".func.gii",)
+    if not ours:
+        return (".nii.gz", ".nii")
+    kinds = "p" if masker.atlas is None else "dp"
+    return tuple(f".{kind}{'scalar' if is_map else 'tseries'}.nii" for kind in kinds)
+
+
+def _paths_of(paths: list[Path], sides: list[str | None]) -> list[Path]:
+    """One path for each image; the hemispheres that names say must be those of the images."""
+    other = other_side(paths[0])
+    if len(paths) == 1 and len(sides) == 2 and other is not None:
+        paths = sorted([paths[0], other], key=lambda path: str(named_side(path.name)))
+    pairs = zip(paths, sides, strict=False)
+    agree = all(side is None or named_side(path.name) in (None, side) for path, side in pairs)
+    if not agree or len(set(paths)) != len(sides) or len(paths) != len(sides):
+        what = " and ".join(f"the {side} hemisphere" for side in sides) if sides[0] else "one image"
         raise ValueError(
-            f"values must have shape (n_frames, n_regions) or (n_regions,), got {rows.shape}."
+            f"There is {what} to write: pass as many names in this order, or of hemispheres one "
+            "that says which it is, such as sub-01_hemi-L_bold.func.gii; got "
+            f"{[path.name for path in paths]}."
         )
-    named = isinstance(values, (pd.DataFrame, pd.Series))
-    found = getattr(masker, "region_names_", None)
-    if named and isinstance(found, dict):
-        names = [str(found[k]) for k in sorted(found)]
-        table = pd.DataFrame(np.atleast_2d(rows), columns=map(str, values.axes[-1]))
-        unknown = [c for c in table.columns if c not in names]
-        if unknown:
-            raise ValueError(f"values have regions {unknown[:8]} that the masker has not.")
-        lacking = [name for name in names if name not in table]
-        if lacking:
-            logger.info("values lack regions %s, which hold 0.", lacking[:8])
-        rows = table.reindex(columns=names).to_numpy().reshape(*rows.shape[:-1], len(names))
-    if np.isinf(rows).any():
-        raise ValueError("values contain infinite values.")
-    if rows.ndim == 2:
-        means = pd.DataFrame(rows).mean().to_numpy()
-        rows = np.where(np.isnan(rows), means, rows)
-    name = values.name if isinstance(values, pd.Series) and values.name is not None else "value"
-    return np.ascontiguousarray(np.nan_to_num(rows)), str(name)
-
-
-def _both_sides(paths: list[Path], n: int) -> list[Path]:
-    """Names of both hemispheres from that of the left one."""
-    right = other_side(paths[0])
-    if n != 2 or len(paths) != 1 or right is None:
-        raise ValueError(
-            f"There are {n} hemispheres to write: pass {'(left, right)' if n == 2 else 'one path'} "
-            f"as path, or a name that says which one it is, such as sub-01_hemi-L_bold.func.gii; "
-            f"got {[p.name for p in paths]}."
-        )
-    return [paths[0], right]
-
-
-def _write_whole(images, paths: list[Path]) -> None:
-    """Write images under other names, and rename them when all are written."""
-    with contextlib.ExitStack() as stack:
-        for image, path in zip(images, paths, strict=True):
-            temporary = stack.enter_context(written_whole(path))
-            content = image.to_bytes()
-            temporary.write_bytes(
-                gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
-            )
+    return paths

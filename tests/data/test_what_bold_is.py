@@ -43,7 +43,7 @@ PTSERIES = nib.Cifti2Image(np.random.default_rng(0).standard_normal((100, 3)), (
     ("value", "error", "message"),
     [
         (IMAGE, TypeError, r"^bold is a Nifti1Image, .*masker\.fit_transform\(image\)"),
-        (DENSE, TypeError, r"^bold is a Cifti2Image of SeriesAxis and BrainModelAxis, but mne_sa"),
+        (DENSE, TypeError, r"^bold holds 2 vertices and voxels: pass an atlas, mne_sa"),
         (nib.gifti.GiftiImage(), TypeError, r"^bold is a GiftiImage, but mne_samba\.io\.Gra"),
         ("bold.nii.gz", TypeError, r"^bold is a path, 'bold\.nii\.gz'.*masker\.fit_transform\(ima"),
         ("bold.csv", FileNotFoundError, r"^bold is a path, but there is no file 'bold\.csv'"),

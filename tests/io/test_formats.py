@@ -237,7 +237,8 @@ def test_surfaces_go_out_as_they_came(halves, atlas, tmp_path, step):
     pd.testing.assert_frame_equal(again, bold, rtol=1e-5)
     assert again.attrs == bold.attrs == {"t_r": 0.8}
     r = pd.Series([0.1, 0.2, 0.3], index=NAMES[:3], name="r")
-    maps = write_image(r, (tmp_path / "l.shape.gii", tmp_path / "r.shape.gii"), masker)
+    maps = write_image(r, tmp_path / "rh.shape.gii", masker)
+    assert [path.name for path in maps] == ["lh.shape.gii", "rh.shape.gii"]
     values = [nib.load(path) for path in maps]
     assert values[0].darrays[0].meta["Name"] == "r"
     np.testing.assert_allclose(values[1].agg_data(), np.repeat([0, 0.3, 0], [5, 10, 15]), rtol=1e-6)
@@ -305,12 +306,20 @@ def test_from_files_to_a_prediction_in_a_file(halves, tmp_path):
     model = CoreModel(power="linear", target_bands=False, hrf_length=10.0)
     fitted = SambaTranslator(model=model, random_state=0).fit([raw], [bold])  # t_r of the file
     assert fitted.target_names_in_ == NAMES
+    swapped = masker.inverse_transform(bold[NAMES[::-1]])  # by names, in whatever order
+    np.testing.assert_allclose(swapped[1].agg_data()[7], bold["A-rh"], rtol=1e-5)
     image = fitted.predict_image(raw, masker)
     assert [type(side) for side in image] == [gifti.GiftiImage] * 2
     frames = fitted.predict(raw)
     np.testing.assert_allclose(image[0].agg_data()[7], frames[:, 0], rtol=1e-5)
     with pytest.raises(ValueError, match=r"says that its frames are 0\.8 s apart, but t_r=2"):
         make_windows(raw, bold, t_r=2.0)
+
+
+def two_maps():
+    image = labels_gii()
+    image.add_gifti_data_array(image.darrays[0])
+    return image
 
 
 BAD_SURFACES = {
@@ -321,18 +330,20 @@ BAD_SURFACES = {
                  r"both of the left side"),
     "sides swapped": (lambda h: {"left": surface(h["left"], "right")},
                       r"left by its key, right by its metadata: which is it"),
-    "three": (lambda h: [surface(h["left"])] * 3, r"one hemisphere or \(left, right\), got 3"),
+    "three": (lambda h: [surface(h["left"])] * 3, r"or \(left, right\) of one scan, got 3"),
     "frames": (lambda h: (surface(h["left"][:50]), surface(h["right"])),
                r"differ in their number of frames: \{'left': 50, 'right': 60\}"),
     "steps": (lambda h: (surface(h["left"]), surface(h["right"], step="900")),
               r"differ in their seconds between frames"),
-    "one frame": (lambda h: (surface(h["left"][:1]), surface(h["right"][:1])), "no series"),
-    "labels": (lambda h: (labels_gii(), labels_gii()), "no series of frames"),
+    "one frame": (lambda h: (surface(h["left"][:1]), surface(h["right"][:1])),
+                  r"left of imgs holds no time series, but 1 arrays of shapes \[\(30,\)\]"),
+    "maps of labels": (lambda h: (two_maps(), two_maps()), r"time series, but 2 arrays"),
+    "labels": (lambda h: (labels_gii(), labels_gii()), "holds no time series"),
     "a mesh": (lambda h: {"left": gifti.GiftiImage(darrays=[
         gifti.GiftiDataArray(np.zeros((9, 3), "f4")), gifti.GiftiDataArray(np.zeros((5, 3), "i4"))
-    ])}, "holds no time series on a surface"),
+    ])}, r"holds no time series, but 2 arrays of shapes \[\(5, 3\), \(9, 3\)\]"),
     "a volume": (lambda h: nib.Nifti1Image(np.zeros((2, 2, 2, 9)), AFFINE),
-                 "holds no time series on a surface"),
+                 "imgs is of type Nifti1Image; expected CIFTI, or GIFTI"),
     "keys": (lambda h: {"L": surface(h["left"])}, r"keys \"left\" and \"right\", got \['L'\]"),
 }  # fmt: skip
 
@@ -368,16 +379,25 @@ def test_atlases_that_do_not_fit_are_refused(halves, pair, atlas, tmp_path):
         (cifti2.LabelAxis(["m"], {1: ("x", (0, 0, 0, 1))}),
          cifti2.BrainModelAxis.from_mask(np.ones((4, 1, 1)), "thalamus_left", np.eye(4))),
     )  # fmt: skip
+    axis = cifti2.ParcelsAxis.from_brain_models([("V1", brain_models())])
+    table = cifti2.LabelAxis(["m"], {1: ("x", (0, 0, 0, 1))})
+    parcels = nib.Cifti2Image(np.ones((1, 1), "f4"), (table, axis))
+    between = labels_gii()
+    between.darrays[0].data = KEYS / 2
     for atlas_, image, message in [
-        (None, pair, r'pass atlas, parcels \(\.dlabel\.nii, .*or "vertices"'),
+        (None, pair, r'pass an atlas, .* of parcels \(\.dlabel\.nii, .*or "vertices"'),
         (dlabel(maps=2), series, r"holds the maps \['map 0', 'map 1'\]: keep one, wb_command"),
-        (dense(halves), series, "holds SeriesAxis, no labels"),
+        (dense(halves), series, "holds SeriesAxis and BrainModelAxis, no labels"),
         (dlabel(names="AABC"), series, r"names of regions must differ, \['A'\]"),
         (one_side, pair, "in fslr, .* in fsaverage"),
         (atlas[1], surface(halves["left"], "left"), r"\['cortex right'\], .* \['cortex left'\]"),
         (moved, series, "has other voxels"),
         ((labels_gii(names="0"), labels_gii()), pair, r"keys \[1, 2\] of .* have no name"),
         (pair, pair, "holds no labels"),
+        (parcels, series, "holds LabelAxis and ParcelsAxis, no labels"),
+        ((between, labels_gii()), pair, "must be whole numbers"),
+        (KEYS, pair, "^atlas is of type ndarray; expected CIFTI"),
+        (dlabel(), [series, series], "^imgs is of type Cifti2Image; expected CIFTI, or GIFTI"),
         (atlas[0].with_name("lh.none.annot"), pair, "no file"),
     ]:
         with pytest.raises((TypeError, ValueError, FileNotFoundError), match=message):
@@ -385,6 +405,13 @@ def test_atlases_that_do_not_fit_are_refused(halves, pair, atlas, tmp_path):
     (tmp_path / "rh.broken.annot").write_bytes(b"no annotation")
     with pytest.raises(ValueError, match="cannot be read"):
         GrayordinatesMasker((atlas[0], tmp_path / "rh.broken.annot")).fit(pair)
+    nib.save(series, tmp_path / "x.dtseries.nii")
+    (tmp_path / "x.dtseries.nii").write_bytes((tmp_path / "x.dtseries.nii").read_bytes()[:-99])
+    with pytest.raises(ValueError, match=r"imgs: x\.dtseries\.nii is damaged"):
+        GrayordinatesMasker(dlabel()).fit(tmp_path / "x.dtseries.nii")
+    # A name of two spaces contradicts neither.
+    nib.save(dlabel(voxels=0), tmp_path / "fsaverage_on_fsLR.dlabel.nii")
+    GrayordinatesMasker(tmp_path / "fsaverage_on_fsLR.dlabel.nii").fit(pair)
 
 
 def test_what_was_not_measured(halves, atlas):
@@ -397,10 +424,36 @@ def test_what_was_not_measured(halves, atlas):
     left[:, 5:15] = np.nan
     with mne.utils.catch_logging(verbose="INFO") as said:
         bold = masker.transform((surface(left), surface(halves["right"])))
-    assert "Regions ['A-lh'] have no measured vertex" in said.getvalue()
+    assert (
+        "Regions ['A-lh'] have no vertex in imgs that is measured in all frames" in said.getvalue()
+    )
     assert bold["A-lh"].isna().all() and bold["B-lh"].notna().all()
-    with pytest.raises(ValueError, match="holds no signal"):
+    with pytest.raises(ValueError, match=r"holds no signal in any region of the atlas\."):
         masker.transform((surface(np.nan * left), surface(np.nan * left)))
+
+
+def test_frames_without_signal_are_left_out_by_a_mask(halves, atlas, expected):
+    given = {side: half.copy() for side, half in halves.items()}
+    for half in given.values():
+        half[3] = np.nan
+    given = {side: surface(half, side) for side, half in given.items()}
+    masker = GrayordinatesMasker(atlas)
+    with pytest.raises(ValueError, match=r"atlas: frames \[3\] are NaN, sample_mask leaves"):
+        masker.fit_transform(given)
+    kept = np.arange(60) != 3  # what the message advises
+    bold = masker.fit_transform(given, sample_mask=kept)
+    np.testing.assert_allclose(bold, expected[kept], rtol=1e-5)
+    for mask, message in ((np.ones(50, bool), "60 but size of .* is 50"), ([0, 99], "index 99")):
+        with pytest.raises(ValueError, match=f"sample_mask does not fit the 60 frames.*{message}"):
+            masker.transform(given, sample_mask=mask)
+
+
+def test_names_of_files_tell_the_side_by_their_surest_part(halves, tmp_path):
+    for side, half in halves.items():
+        nib.save(surface(half), tmp_path / f"{side[0]}h.left_hand.func.gii")
+    paths = [str(tmp_path / f"{side}.left_hand.func.gii") for side in ("rh", "lh")]
+    bold = GrayordinatesMasker("vertices").fit_transform(paths)
+    np.testing.assert_array_equal(bold, np.hstack([*halves.values()]))
 
 
 def test_key_0_is_no_region(halves):
@@ -429,18 +482,38 @@ def test_repetition_times_of_files(halves, atlas, tmp_path):
 
 def test_what_cannot_be_written_is_refused_and_leaves_nothing(halves, atlas, tmp_path):
     masker = GrayordinatesMasker(atlas).fit(tuple(surface(half) for half in halves.values()))
+    right = GrayordinatesMasker(atlas[1]).fit({"right": surface(halves["right"])})
     frames, r = np.ones((5, 4)), np.ones(4)
     for values, path, message in [
-        (frames, "x.mgz", r"path must end in one of \['\.dtseries\.nii'"),
-        (frames, "x.dtseries.nii", r"BOLD came as GIFTI: path must end in one of \['\.func\.gii'"),
-        (frames, "x.shape.gii", "values are frames, but x.shape.gii is to hold a map"),
-        (r, "lh.func.gii", "values are a map, but lh.func.gii is to hold frames"),
-        (frames, "bold.func.gii", r"2 hemispheres to write: pass \(left, right\)"),
+        (frames, "x.mgz", r"values are frames: as BOLD came, path must end in one of \['\.func"),
+        (frames, "x.dtseries.nii", r"must end in one of \['\.func\.gii'\], got \['x\.dtseries"),
+        (frames, "x.shape.gii", r"values are frames: .*\['\.func\.gii'\]"),
+        (r, "lh.func.gii", r"values are a map: .*\['\.shape\.gii'\]"),
+        (frames, "bold.func.gii", r"the left hemisphere and the right hemisphere to write"),
         (frames[:, :3], "lh.func.gii", r"\(n_frames, 4\) or \(4,\)"),
-        (pd.DataFrame(frames, columns=[*"wxyz"]), "lh.func.gii", r"regions \['w', .*has not"),
+        (
+            pd.DataFrame(frames, columns=[*"wxyz"]),
+            "lh.func.gii",
+            r"regions \['w', .*the masker has not",
+        ),
         (np.full((5, 4), np.inf), "lh.func.gii", "infinite"),
         (np.ones((2, 2, 4)), "lh.func.gii", r"got \(2, 2, 4\)"),
     ]:
         with pytest.raises(ValueError, match=message):
             write_image(values, tmp_path / path, masker)
+    parcels = cifti2.ParcelsAxis.from_brain_models([("V1", brain_models())])
+    parcels = nib.Cifti2Image(np.ones((60, 1)), (cifti2.SeriesAxis(0, 2, 60), parcels))
+    for values, path, given, message in [
+        (r, ["rh.shape.gii", "lh.shape.gii"], masker, "left hemisphere and the right hemisphere"),
+        (r, ["x.shape.gii", "x.shape.gii"], masker, "left hemisphere and the right hemisphere"),
+        (r[:2], ["lh.shape.gii"], right, "There is the right hemisphere to write"),
+        (frames[:, :1], ["x.dtseries.nii"], parcels, r"must end in one of \['\.ptseries\.nii'\]"),
+        (pd.Series(1.0, ["A-lh"] * 2), ["lh.shape.gii"], masker, r"\['A-lh'\].*more than once"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            write_image(values, [tmp_path / one for one in path], given)
+    with pytest.raises(FileNotFoundError, match=r"There is no folder .*none to write to"):
+        write_image(r, tmp_path / "none" / "lh.shape.gii", masker)
+    with pytest.raises(TypeError, match="t_r must be a number"):
+        write_image(frames, tmp_path / "lh.func.gii", masker, t_r="2")
     assert [p for p in tmp_path.iterdir() if not re.match("[lr]h.AB.annot", p.name)] == []

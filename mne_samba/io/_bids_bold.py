@@ -12,7 +12,8 @@ import pandas as pd
 from mne.utils import logger
 
 from ..data.grayordinates import GrayordinatesMasker
-from ..data.surface_files import other_side, read_series
+from ..data.surface_files import read_series
+from ._atlas import hemisphere_beside
 from ._bids_files import check_fetched, entities_of, one_line
 
 #: Confounds that are removed unless others are named.
@@ -110,17 +111,12 @@ def load_image(path: Path, masker):
     )  # fmt: skip
     if is_surface(masker) and atlas is None:
         raise ValueError("A surface masker needs labels_img, maps_img or mask_img with a mesh.")
-    if path.name.endswith(".gii"):
-        halves = {"left": check_fetched(path), "right": check_fetched(other_side(path))}
-        if not halves["right"].is_file():
-            name = halves["right"].name
-            raise FileNotFoundError(f"{path.name} has no right hemisphere {name} beside it.")
+    if path.suffix == ".gii":
+        halves = {"left": path, "right": hemisphere_beside(path)}
+    check_fetched(path)
     if isinstance(masker, GrayordinatesMasker):
-        return read_series(
-            halves if path.name.endswith(".gii") else check_fetched(path), path.name, told=False
-        )
+        return read_series(halves if path.suffix == ".gii" else path, path.name, told=False)
     if not is_surface(masker):
-        check_fetched(path)
         try:
             image = nib.load(path)
         except (nib.filebasedimages.ImageFileError, OSError, EOFError) as error:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from mne.utils import logger
 
+from ..data.surface_files import read_series
 from ..data.triggers import volume_triggers
-from ._bids_files import DERIVED, Run, bold_files, entities_of, read_table
+from ._bids_files import DERIVED, Run, bold_files, check_fetched, entities_of, read_table
 from ._markers import choose_markers
 
 # Seconds by which dates of scans.tsv may miss what the triggers say of the scanner's own runs, and
@@ -21,22 +22,20 @@ _ROUNDED, _CLOCKS = 10.0, 300.0
 
 def runs_beside(base: Path, bold: Path, *, preprocessed: bool) -> list[Path]:
     """BOLD of all runs that differ from this one in their run alone, in order of their numbers."""
-    here = entities_of(bold)
-    ending = bold.name.split(".", 1)[1]
+    here = entities_of(bold) | {"run": None}
     found = [
         path for path in bold_files(base, here["sub"], preprocessed=preprocessed)
-        if entities_of(path) | {"run": None} == here | {"run": None}
-        and path.name.endswith(ending) and "run" in entities_of(path)
+        if "run" in entities_of(path) and entities_of(path) | {"run": None} == here
+        and path.name.split(".", 1)[1] == bold.name.split(".", 1)[1]
     ]  # fmt: skip
     return sorted(found, key=lambda path: (entities_of(path)["run"].zfill(8), path.name))
 
 
-def frames_of(path: Path) -> int:
+def _frames_of(path: Path) -> int:
     """Frames of an image in a file."""
-    image = nib.load(path)
-    if isinstance(image, nib.GiftiImage):
-        first = image.darrays[0].data
-        return len(image.darrays) if first.ndim == 1 else first.shape[1]
+    if path.suffix == ".gii":
+        return len(read_series(check_fetched(path), path.name, told=False).values)
+    image = nib.load(check_fetched(path))
     return int(image.shape[0 if isinstance(image, nib.Cifti2Image) else -1])
 
 
@@ -49,91 +48,75 @@ def part_of_run(recording, volume_event, t_r: float, runs: list[Path], here: Pat
 
     Returns the recording, the times of its triggers (n_triggers,), and a description.
     """
-    sizes = [frames_of(path) for path in runs]
+    sizes = [_frames_of(path) for path in runs]
     event, found = choose_markers(recording, volume_event, t_r, sum(sizes))
     times = volume_triggers(recording.raw, event)
     blocks = np.split(times, np.flatnonzero(np.diff(times) > 3 * t_r) + 1)
-    names = [f"run-{entities_of(path)['run']}" for path in runs]
     counts = [len(block) for block in blocks]
+    names = [f"run-{entities_of(path)['run']}" for path in runs]
     early, late = _in_order(counts, sizes, extra), _in_order(counts[::-1], sizes[::-1], extra)
-    unique = early is not None and [len(blocks) - 1 - b for b in late[::-1]] == early
-    if not unique:
-        said = ", ".join(
-            f"{len(block)} from {block[0]:.6g} to {block[-1]:.6g} s" for block in blocks[:12]
-        )
+    if not early or [len(blocks) - 1 - b for b in late[::-1]] != early:
+        said = [f"{len(block)} from {block[0]:.6g} to {block[-1]:.6g} s" for block in blocks[:12]]
         frames = ", ".join(f"{name} {n}" for name, n in zip(names, sizes, strict=True))
         raise ValueError(
             f"The recording has no run in its name, and BOLD has several ({frames} frames), but "
-            f"its volume triggers come in blocks of {said}, "
-            + ("which do not fit these" if early is None else "which fit these in several ways")
-            + ". If it holds one of the runs, name it after that (_run-01_eeg); otherwise pass the "
-            "times of this run's volumes as volume_event (s from the first sample)."
+            f"its volume triggers come in blocks of {', '.join(said)}, which "
+            f"{'fit these in several ways' if early else 'do not fit these'}. If it holds one of "
+            "the runs, name it after that (_run-01_eeg); otherwise pass the times of this run's "
+            "volumes as volume_event (s from the first sample)."
         )
-    number = runs.index(here)
-    own = early[number]
-    _check_dates(dates, [blocks[b][0] for b in early], names)
-    sfreq, raw = recording.raw.info["sfreq"], recording.raw
+    told = [] if None in dates or len(set(dates)) < len(dates) else dates  # copies say nothing
+    for name, date, b in zip(names, told, early, strict=False):
+        apart, date = blocks[b][0] - blocks[early[0]][0], (date - told[0]).total_seconds()
+        if abs(date - apart) > _ROUNDED:
+            raise ValueError(
+                f"scans.tsv says that {name} of BOLD began {date:.6g} s after {names[0]}, but the "
+                f"recording's triggers say {apart:.6g} s: correct its acq_time, or pass the times "
+                "of this run's volumes as volume_event (s from the first sample)."
+            )
     # From the end of the block before to the beginning of the next: what comes first is history.
-    begin = int(np.ceil((blocks[own - 1][-1] + t_r) * sfreq)) if own else 0
-    last = own + 1 == len(blocks)
-    end = raw.n_times if last else int(np.floor(blocks[own + 1][0] * sfreq))
-    begin = min(begin, int(np.floor(blocks[own][0] * sfreq)))
-    part = raw.copy().crop(begin / sfreq, (end - 1) / sfreq)
+    own, raw = early[runs.index(here)], recording.raw
+    sfreq, begin, end = raw.info["sfreq"], 0, raw.n_times
+    if own:
+        begin = int(np.ceil((blocks[own - 1][-1] + t_r) * sfreq))
+        begin = min(begin, int(np.floor(blocks[own][0] * sfreq)))
+    if own + 1 < len(blocks):
+        end = int(np.floor(blocks[own + 1][0] * sfreq))
     logger.info(
         "%s holds %d runs: %s is taken from %.6g to %.6g s.",
-        recording.file.name, len(runs), names[number], begin / sfreq, end / sfreq,
+        recording.file.name, len(runs), here.name, begin / sfreq, end / sfreq,
     )  # fmt: skip
-    described = {"part_of_recording": [begin / sfreq, end / sfreq], "runs_in_recording": len(runs)}
-    return replace(recording, raw=part), blocks[own] - begin / sfreq, {**found, **described}
+    found |= {"part_of_recording": [begin / float(sfreq), end / float(sfreq)],
+              "runs_in_recording": len(runs)}  # fmt: skip
+    part = replace(recording, raw=raw.copy().crop(begin / sfreq, (end - 1) / sfreq))
+    return part, blocks[own] - begin / sfreq, found
 
 
-def _in_order(counts: list[int], sizes: list[int], extra) -> list[int] | None:
+def _in_order(counts: list[int], sizes: list[int], extra) -> list[int]:
     """Match each run with the first block after that of the run before that has its volumes."""
     found: list[int] = []
     for b, count in enumerate(counts):
         if len(found) < len(sizes) and count - sizes[len(found)] in extra:
             found.append(b)
-    return found if len(found) == len(sizes) else None
-
-
-def _check_dates(dates, starts, names: list[str]) -> None:
-    """Refuse dates of runs that contradict their triggers; copies of one date say nothing."""
-    if dates is None or any(date is None for date in dates) or len(set(dates)) < len(dates):
-        return
-    for k in range(1, len(dates)):
-        told, found = (dates[k] - dates[0]).total_seconds(), starts[k] - starts[0]
-        if abs(told - found) > _ROUNDED:
-            raise ValueError(
-                f"scans.tsv says that {names[k]} of BOLD began {told:.6g} s after {names[0]}, but "
-                f"the recording's triggers say {found:.6g} s: correct its acq_time, or pass the "
-                "times of this run's volumes as volume_event (s from the first sample)."
-            )
+    return found if len(found) == len(sizes) else []
 
 
 def dates_of(root: Path, wanted: Run, paths: list[Path]) -> list[pd.Timestamp | None]:
     """When scans.tsv says that files, or what they were derived from, were acquired."""
-    folder = root / f"sub-{wanted.subject}"
-    if wanted.session is not None:
-        folder = folder / f"ses-{wanted.session}"
-    found = sorted(folder.glob("*_scans.tsv"))
-    if not found:
-        return [None] * len(paths)
-    table = read_table(found[0])
+    session = "" if wanted.session is None else f"ses-{wanted.session}"
+    found = sorted((root / f"sub-{wanted.subject}" / session).glob("*_scans.tsv"))
+    table = read_table(found[0]) if found else pd.DataFrame()
     if not {"filename", "acq_time"} <= set(table.columns):
         return [None] * len(paths)
     times = pd.to_datetime(table["acq_time"], errors="coerce", format="ISO8601", utc=True)
-    rows = [(Path(name), time) for name, time in zip(table["filename"], times, strict=True)]
-    out: list = []
-    for path in paths:
-        own = {k: v for k, v in entities_of(path).items() if k not in DERIVED}
-        suffix = path.name.split(".")[0].rsplit("_", 1)[-1]
-        told = {
-            time for name, time in rows
-            if name.name.split(".")[0].rsplit("_", 1)[-1] == suffix and not pd.isna(time)
-            and {**entities_of(name), "echo": None} == {**own, "echo": None}
-        }  # fmt: skip
-        out.append(told.pop() if len(told) == 1 else None)
-    return out
+
+    def key(path) -> tuple:
+        same = {k: v for k, v in entities_of(path).items() if k not in (*DERIVED, "echo")}
+        return Path(path).name.split(".")[0].rsplit("_", 1)[-1], same
+
+    every = [(key(name), time) for name, time in zip(table["filename"], times, strict=True)]
+    dates = [{time for one, time in every if one == key(p) and not pd.isna(time)} for p in paths]
+    return [told.pop() if len(told) == 1 else None for told in dates]
 
 
 def told_start(dates) -> float | None:
@@ -141,9 +124,7 @@ def told_start(dates) -> float | None:
 
     Dates that are days apart were made up: anonymised, of one of the two alone.
     """
-    if any(date is None for date in dates):
-        return None
-    seconds = (dates[1] - dates[0]).total_seconds()
+    seconds = 86400 if None in dates else (dates[1] - dates[0]).total_seconds()
     return seconds if abs(seconds) < 86400 else None
 
 

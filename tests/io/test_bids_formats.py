@@ -109,7 +109,7 @@ def test_atlases_of_nilearn_are_never_downloaded(tmp_path, monkeypatch):
     assert nib.load(path).shape == values.shape and bold.shape == (5, 160)
     for name, message in [
         ("nothing", r"No atlas image nothing.*'aal'"),
-        ("schaefer_2018:size=100", r"no option 'size'; it has \['n_rois', 'yeo_networks', 'res"),
+        ("schaefer_2018:size=100", r"fetch_atlas_schaefer_2018\(size=100\): .*unexpected .* 'size'"),
         ("schaefer_2018:n_rois=150", "fetch_atlas_schaefer_2018"),
     ]:
         with pytest.raises((FileNotFoundError, ValueError), match=message):

@@ -93,35 +93,34 @@ def write_prediction(folder: Path, pair: BidsPair, predicted: np.ndarray, column
     write_table(folder / f"{pair.name}_desc-predicted_timeseries.tsv", table, about)
     if "resampled_from_t_r" in pair.provenance:
         return
-    path, ending = _image_path(folder, pair, "desc-predicted_bold")
-    write_image(table, path.with_name(path.name + ending), pair.masker, t_r=t_r)
+    paths = _write(folder, pair, table, f"{pair.name}_", "desc-predicted_bold")
     about |= {
         # Of images, StartTime is the time within a volume, as fMRIPrep has it and nilearn reads it.
         "StartTime": pair.provenance["timing"]["slice_time_ref"] * t_r,
         "FirstFrameInRecording": start,
         "Notes": "Frames that no model predicted hold the mean of the others.",
     }
-    for name in {path.name, path.name.replace("_hemi-L_", "_hemi-R_")}:
-        write_text(path.with_name(f"{name}.json"), to_json(about))
+    for path in paths:
+        write_text(path.with_name(path.name.split(".")[0] + ".json"), to_json(about))
 
 
 def write_map(folder: Path, name: str, pair: BidsPair, result) -> None:
     """Write the mean correlation of every region, in the space and format of BOLD."""
     scores = result.target_scores(metric="spearman")
     values = pd.Series(scores, index=result.target_names_, name="spearman")
-    path, ending = _image_path(folder, pair, "stat-spearman_desc-samba_statmap", name)
-    ending = {".func.gii": ".shape.gii", ".dtseries.nii": ".dscalar.nii"}.get(ending, ending)
-    write_image(values, path.with_name(path.name + ending), pair.masker)
+    _write(folder, pair, values, f"{name}_", "stat-spearman_desc-samba_statmap")
 
 
-def _image_path(folder: Path, pair: BidsPair, what: str, name: str | None = None):
-    """Name of an image in the space of BOLD, without its ending; and the ending that BOLD has."""
+def _write(folder: Path, pair: BidsPair, values, name: str, what: str) -> list[Path]:
+    """Write frames (DataFrame) or a map (Series) in the space and format of BOLD."""
     source = Path(pair.provenance["bold"]).name
-    entities = entities_of(source)
-    where = [f"{key}-{entities[key]}_" for key in ("hemi", "space", "res", "den")
-             if key in entities]  # fmt: skip
+    there = entities_of(source)
+    where = [f"{key}-{there[key]}_" for key in ("hemi", "space", "res", "den") if key in there]
     ending = next((e for e in (".func.gii", ".dtseries.nii") if source.endswith(e)), ".nii.gz")
-    return folder / f"{name or pair.name}_{''.join(where)}{what}", ending
+    if isinstance(values, pd.Series):
+        ending = ending.replace("func", "shape").replace("tseries", "scalar")
+    path = folder / f"{name}{''.join(where)}{what}{ending}"
+    return write_image(values, path, pair.masker, t_r=pair.t_r)
 
 
 def write_report(

@@ -131,35 +131,32 @@ def places_of(axis: cifti2.BrainModelAxis) -> pd.MultiIndex:
 
 
 def check_mesh(atlas: Values, image: Values) -> None:
-    """Refuse an atlas of another mesh, other hemispheres or other voxels."""
-    ours, theirs = atlas.axis, image.axis
-    shared = ours.nvertices.keys() & theirs.nvertices.keys()
-    for structure in sorted(shared):
-        counts = [int(axis.nvertices[structure]) for axis in (ours, theirs)]
-        if counts[0] != counts[1]:
-            said = [f"{n} ({_MESHES[n]})" if n in _MESHES else str(n) for n in counts]
-            raise ValueError(
-                f"{_side_of(structure)}: the atlas {atlas.name} has {said[0]} vertices, "
-                f"{image.name} has {said[1]}: take the atlas of its mesh."
-            )
-    voxels = ours.volume_mask.any() and theirs.volume_mask.any()
-    same = ours.volume_shape == theirs.volume_shape
-    if voxels and not (same and np.allclose(ours.affine, theirs.affine)):
-        raise ValueError(
-            f"The atlas {atlas.name} has other voxels ({ours.volume_shape}) than {image.name} "
-            f"({theirs.volume_shape}): resample it, wb_command -cifti-resample."
-        )
-    if not shared and not voxels:
-        has = [sorted(map(_side_of, axis.nvertices)) for axis in (ours, theirs)]
-        raise ValueError(f"The atlas {atlas.name} is of {has[0]}, {image.name} of {has[1]}.")
+    """Refuse an atlas of another mesh, other hemispheres, other voxels or another space."""
+    axes = atlas.axis, image.axis
+    structures = [set(places_of(axis).levels[0]) for axis in axes]
+    try:
+        fits = not structures[0].isdisjoint(structures[1]) and bool(axes[0] + axes[1])
+    except ValueError:  # of nibabel's: meshes or grids that differ
+        fits = False
     spaces = [{found.lower().replace("_", "") for found in _SPACE.findall(one.name)}
               for one in (atlas, image)]  # fmt: skip
-    if all(spaces) and not set.intersection(*spaces):
-        said = [" and ".join(sorted(names)) for names in spaces]
+    if not fits or (all(spaces) and spaces[0].isdisjoint(spaces[1])):
+        said = [
+            ", ".join([*_described(axis), *space]) for axis, space in zip(axes, spaces, strict=True)
+        ]
         raise ValueError(
-            f"The atlas {atlas.name} is in {said[0]}, {image.name} in {said[1]}: vertices of these "
-            "do not correspond."
+            f"The atlas {atlas.name} ({said[0]}) does not fit {image.name} ({said[1]}): take an "
+            "atlas of the same mesh, hemispheres, voxels and space."
         )
+
+
+def _described(axis: cifti2.BrainModelAxis):
+    """Words for the meshes and the grid of an axis."""
+    for structure, n in axis.nvertices.items():
+        mesh = f" ({_MESHES[n]})" if n in _MESHES else ""
+        yield f"{_side_of(structure)}: {n} vertices{mesh}"
+    if axis.volume_mask.any():
+        yield f"voxels of {axis.volume_shape} at {axis.affine[:3].round(2).tolist()}"
 
 
 def _side_of(structure: str, gap: str = " ") -> str:

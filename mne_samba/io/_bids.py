@@ -211,13 +211,12 @@ def read_bids_pair(
     raw = recording.raw
     raw.info["subject_info"] = {"his_id": f"sub-{wanted.subject}"}
     bold, fitted, used = extract(bold_path, masker, None if folder is None else confounds)
-    runs = []
-    if "run" not in found:
-        runs = runs_beside(folder or root, bold_path, preprocessed=folder is not None)
+    runs = runs_beside(folder or root, bold_path, preprocessed=folder is not None)
     try:
         raw, scan, timing = _scan(
             root, folder, wanted, bold_path, recording, len(bold), t_r, slice_time_ref, chosen,
-            {"volume_event": volume_event, "first_volume": first_volume, "n_dummy": n_dummy}, runs,
+            {"volume_event": volume_event, "first_volume": first_volume, "n_dummy": n_dummy},
+            [] if "run" in found else runs,
         )  # fmt: skip
         done = []
         if steps:
@@ -256,11 +255,10 @@ def runs_of(root: Path, subject: str, task: str, recording: dict, derivatives) -
     if "run" in recording:
         return [recording["run"]]
     folder = _derivatives(root, derivatives)
-    bold = bold_files(folder or root, subject, preprocessed=folder is not None)
-    every = [entities_of(path) for path in bold]
-    mine = [e for e in every if e.get("task") == task and e.get("ses") == recording.get("ses")]
-    runs = {e.get("run") for e in mine}
-    return sorted(runs, key=lambda run: run.zfill(8)) if runs and None not in runs else [None]
+    bold = map(entities_of, bold_files(folder or root, subject, preprocessed=folder is not None))
+    wanted = task, recording.get("ses")
+    runs = {one.get("run") for one in bold if (one.get("task"), one.get("ses")) == wanted} or {None}
+    return [None] if None in runs else sorted(runs, key=lambda run: run.zfill(8))
 
 
 def _derivatives(root: Path, given) -> Path | None:

@@ -16,8 +16,6 @@ _ELE = {
     "meg": (".fif", ".ds", ".sqd", ".con", ".kdf"),
     "ieeg": (".vhdr", ".edf", ".set", ".mefd", ".nwb"),
 }
-# Others that MNE reads.
-_FOREIGN = (".mff", ".fif", ".gdf", ".cdt", ".dat", ".lay", ".nxe", ".EEG", ".bin", ".raw")
 _ENTITY = re.compile(r"([a-z]+)-([a-zA-Z0-9+]+)")
 # How files begin that stand for a content which lies elsewhere: git-annex, git LFS.
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs")
@@ -247,9 +245,12 @@ def find_ele(
         whole = _matching(every, replace(wanted, run=None))
         found = narrow([p for p in whole if "run" not in entities_of(p)], entities or {})
     if not found:
+        others = [p.name for kind in _ELE for folder in _folders(root, wanted.subject, kind)
+                  for p in sorted(folder.glob(f"*_{kind}.*")) if p.suffix != ".json"]  # fmt: skip
         raise FileNotFoundError(
-            f"No EEG or MEG file of {wanted.name} in {root}; sub-{wanted.subject} has "
-            f"{[p.name for p in every][:8]}.{_of_no_bids_format(root, wanted)}"
+            f"No EEG or MEG file of {wanted.name} in {root}; sub-{wanted.subject} has {others[:8]}."
+            " What BIDS does not have, such as .mff: raw = mne.io.read_raw(path), and "
+            'mne_bids.write_raw_bids(raw, bids_path, format="BrainVision", allow_preload=True).'
         )
     if len(found) > 1:
         raise ValueError(
@@ -257,20 +258,6 @@ def find_ele(
             + _how_to_choose(found)
         )
     return found[0], found[0].parent.name
-
-
-def _of_no_bids_format(root: Path, wanted: Run) -> str:
-    """Words for a recording that lies there in a format which BIDS does not have."""
-    folders = [folder for kind in _ELE for folder in _folders(root, wanted.subject, kind)]
-    for path in (path for folder in folders for path in sorted(folder.iterdir())):
-        kind, suffix = path.parent.name, path.suffix
-        if path.stem.endswith(f"_{kind}") and suffix in _FOREIGN and suffix not in _ELE[kind]:
-            return (
-                f" BIDS has no {suffix} for {kind}: raw = mne.io.read_raw({str(path)!r}), and "
-                'mne_bids.write_raw_bids(raw, bids_path, format="BrainVision", allow_preload=True) '
-                "writes it as BIDS has it."
-            )
-    return ""
 
 
 def find_bold(
@@ -282,8 +269,8 @@ def find_bold(
     there = narrow(_matching(every, wanted), entities or {})
     if space is not None:
         there = [p for p in there if entities_of(p).get("space") == space]
-    kinds = [[p for p in there if p.name.endswith(ending)] for ending in endings]
-    found = next((kind for kind in kinds if kind), [])
+    kinds = ([p for p in there if p.name.endswith(ending)] for ending in endings)
+    found = next(filter(None, kinds), [])
     if not found:
         what = " or ".join(ending.removeprefix("_bold") for ending in endings)
         at = "" if space is None else f" in space {space}"
@@ -306,10 +293,8 @@ def acquired_sidecar(
 
     Echoes of one run are one acquisition: any of their sidecars tells its timing, where they agree.
     """
-    every = [
-        p for p in bold_files(root, wanted.subject, preprocessed=False)
-        if not p.name.endswith(_SURFACES)
-    ]  # fmt: skip
+    every = bold_files(root, wanted.subject, preprocessed=False)
+    every = [path for path in every if not path.name.endswith(_SURFACES)]
     made_of = {k: v for k, v in entities_of(derivative).items() if k not in DERIVED}
     chosen = {k: v for k, v in entities.items() if k not in DERIVED}
     # fMRIPrep combines echoes and names the result without them.

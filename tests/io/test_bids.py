@@ -102,7 +102,7 @@ def test_surfaces(copy):
     assert pair.bold.shape == (144, 4)
     np.testing.assert_allclose(pair.bold.iloc[:, 0], values[0, :2].mean(axis=0), rtol=1e-5)
     (copy / f"{PREP}_hemi-R_space-fsaverage5_bold.func.gii").unlink()
-    with pytest.raises(FileNotFoundError, match="right hemisphere"):
+    with pytest.raises(FileNotFoundError, match="no other hemisphere"):
         read(copy, masker=masker, confounds=None)
 
 

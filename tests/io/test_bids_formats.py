@@ -109,7 +109,10 @@ def test_atlases_of_nilearn_are_never_downloaded(tmp_path, monkeypatch):
     assert nib.load(path).shape == values.shape and bold.shape == (5, 160)
     for name, message in [
         ("nothing", r"No atlas image nothing.*'aal'"),
-        ("schaefer_2018:size=100", r"fetch_atlas_schaefer_2018\(size=100\): .*unexpected .* 'size'"),
+        (
+            "schaefer_2018:size=100",
+            r"fetch_atlas_schaefer_2018\(size=100\): .*unexpected .* 'size'",
+        ),
         ("schaefer_2018:n_rois=150", "fetch_atlas_schaefer_2018"),
     ]:
         with pytest.raises((FileNotFoundError, ValueError), match=message):
@@ -238,6 +241,14 @@ def dates(root, *rows):
     (root / "sub-01/sub-01_scans.tsv").write_text(f"filename\tacq_time\n{text}")
 
 
+def test_a_run_beside_that_was_not_fetched_is_named(whole, whole_copy):
+    (first,) = whole_copy.glob("derivatives/fmriprep/sub-01/func/*run-01*bold.nii.gz")
+    first.unlink()
+    first.symlink_to("../.git/annex/objects/x")
+    with pytest.raises(FileNotFoundError, match=r"placeholder.*datalad get .*run-01"):
+        read_run(whole_copy, 2, whole)
+
+
 def test_dates_of_runs_must_not_contradict_their_triggers(whole, whole_copy):
     between = whole.begin + whole.tree.frame_times[1][0] - whole.tree.frame_times[0][0]
     start = pd.Timestamp("2020-01-01T10:00:00")
@@ -342,6 +353,6 @@ def test_a_format_that_bids_does_not_have_is_named(copy, tree):
     for path in (copy / "sub-01/eeg").glob("*_eeg.[!j]*"):
         path.unlink()
     (copy / f"{EEG}_run-01_eeg.mff").mkdir()
-    message = r"BIDS has no \.mff for eeg: raw = mne\.io\.read_raw\(.*mne_bids\.write_raw_bids\(raw"
+    message = r"has \['sub-01_.*_eeg\.mff'\]\. What BIDS does not have, .*mne_bids\.write_raw_bids"
     with pytest.raises(FileNotFoundError, match=message):
         read_bids_pair(copy, "01", "rest", masker=tree.atlas)

@@ -50,39 +50,37 @@ def load(given, what: str):
     remains.
     """
     if isinstance(given, Mapping):
-        if not given or set(given) - {"left", "right"}:
-            raise ValueError(f'{what} must have the keys "left" and "right", got {list(given)}.')
         items = list(given.items())
     else:
-        items = [(None, item) for item in (given if isinstance(given, (tuple, list)) else [given])]
-        if not 1 <= len(items) <= 2:
-            raise ValueError(
-                f"{what} must be one image, or (left, right) of one scan, got {len(items)} items."
-            )
+        items = [(None, one) for one in (given if isinstance(given, (tuple, list)) else [given])]
+    if not 1 <= len(items) <= 2 or not {key for key, _ in items} <= {None, "left", "right"}:
+        raise ValueError(
+            f'{what} must be one image, or (left, right) or {{"left": image, "right": image}} of '
+            f"one scan, got {len(items)} items, {list(dict(items))}."
+        )
     loaded = [(key, *_load_one(item, what)) for key, item in items]
     if len(loaded) == 1 and isinstance(loaded[0][1], nib.Cifti2Image):
         return loaded[0][1:]
     halves, names = {}, {}
     for place, (key, image, name) in enumerate(loaded):
+        whose = what if name == what else f"{what}: {name}"
         if not isinstance(image, (gifti.GiftiImage, tuple)):
-            whose = what if name == what else f"{what}: {name}"
             raise TypeError(
                 f"{whose} is of type {type(image).__name__}; expected CIFTI, or GIFTI or labels of "
                 "one hemisphere or (left, right)."
             )
         says = {"its key": key, "its metadata": told_side(image), "its name": named_side(name)}
         told = {how: side for how, side in says.items() if side is not None}
-        if len(set(told.values())) > 1:
-            said = ", ".join(f"{side} by {how}" for how, side in told.items())
-            raise ValueError(f"{what}: {name} is the hemisphere on the {said}: which is it?")
-        side = next(iter(told.values()), ("left", "right")[place] if len(items) == 2 else None)
-        if side is None:
+        if not told and len(items) == 2:
+            told = {"its position": ("left", "right")[place]}
+        side = next(iter(told.values()), None)
+        if len(set(told.values())) != 1 or side in halves:
+            said = ", ".join(f"{side} by {how}" for how, side in told.items()) or "nothing says it"
+            taken = f", and {names[side]} is of the {side} side" if side in halves else ""
             raise ValueError(
-                f"{what}: nothing says which hemisphere {name} is of: pass "
-                '{"left": image} or {"right": image}.'
+                f"{whose}: of which hemisphere is it ({said}{taken})? Pass "
+                '{"left": image, "right": image}, or one of them.'
             )
-        if side in halves:
-            raise ValueError(f"{what}: {names[side]} and {name} are both of the {side} side.")
         halves[side], names[side] = image, name
     there = [side for side in ("left", "right") if side in halves]
     label = " and ".join(dict.fromkeys(names[side] for side in there))

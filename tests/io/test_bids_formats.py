@@ -339,7 +339,6 @@ def test_formats_of_recordings(tree, copy, kind):
         write_raw_bids(raw, where, format="FIF", allow_preload=True, overwrite=True,
                        event_id={"volume": 1}, verbose="ERROR")  # fmt: skip
     else:
-        pytest.importorskip({"edf": "edfio", "set": "eeglabio"}[kind])
         raw.export(copy / f"{EEG}_run-01_eeg.{kind}", verbose="ERROR")
     atlas = copy / tree.atlas.relative_to(tree.root)
     pair = read_bids_pair(copy, "01", "rest", masker=atlas)

@@ -327,12 +327,12 @@ def two_maps():
 BAD_SURFACES = {
     "another mesh": (lambda h: (surface(h["left"][:, :29]), surface(h["right"])),
                      r"left: 30 vertices.*does not fit imgs \(cortex left: 29 vert"),
-    "no side": (lambda h: surface(h["left"]), r"nothing says which hemisphere"),
+    "no side": (lambda h: surface(h["left"]), r"of which hemisphere is it \(nothing says it\)"),
     "two left": (lambda h: (surface(h["left"], "left"), surface(h["left"], "left")),
-                 r"both of the left side"),
+                 r"left by its metadata, and imgs is of the left side\)"),
     "sides swapped": (lambda h: {"left": surface(h["left"], "right")},
-                      r"left by its key, right by its metadata: which is it"),
-    "three": (lambda h: [surface(h["left"])] * 3, r"or \(left, right\) of one scan, got 3"),
+                      r"\(left by its key, right by its metadata\)\?"),
+    "three": (lambda h: [surface(h["left"])] * 3, r"\(left, right\) or .* of one scan, got 3 it"),
     "frames": (lambda h: (surface(h["left"][:50]), surface(h["right"])),
                r"differ in their number of frames: \{'left': 50, 'right': 60\}"),
     "steps": (lambda h: (surface(h["left"]), surface(h["right"], step="900")),
@@ -346,7 +346,7 @@ BAD_SURFACES = {
     ])}, r"holds no time series, but 2 arrays of shapes \[\(5, 3\), \(9, 3\)\]"),
     "a volume": (lambda h: nib.Nifti1Image(np.zeros((2, 2, 2, 9)), AFFINE),
                  "imgs is of type Nifti1Image; expected CIFTI, or GIFTI"),
-    "keys": (lambda h: {"L": surface(h["left"])}, r"keys \"left\" and \"right\", got \['L'\]"),
+    "keys": (lambda h: {"L": surface(h["left"])}, r"of one scan, got 1 items, \['L'\]"),
 }  # fmt: skip
 
 

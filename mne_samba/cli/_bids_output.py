@@ -13,6 +13,7 @@ from nilearn.plotting import find_parcellation_cut_coords, find_probabilistic_at
 from nilearn.surface import SurfaceImage
 
 from .._version import __version__
+from ..data.images import names_in
 from ..evaluation import GroupTest
 from ..evaluation.adjacency import labels_of
 from ..io import BidsPair, write_image
@@ -120,6 +121,8 @@ def _write(folder: Path, pair: BidsPair, values, name: str, what: str) -> list[P
     if isinstance(values, pd.Series):
         ending = ending.replace("func", "shape").replace("tseries", "scalar")
     path = folder / f"{name}{''.join(where)}{what}{ending}"
+    if names_in(pair.masker) is not None:  # of the regions that this scan covers
+        values = values.reindex(names_in(pair.masker), axis=values.ndim - 1)
     return write_image(values, path, pair.masker, t_r=pair.t_r)
 
 

@@ -22,7 +22,8 @@ def by_region(values, names: list[str] | None) -> np.ndarray:
     named = isinstance(values, (pd.DataFrame, pd.Series))
     if named and names is not None and rows.ndim < 3:
         table = pd.DataFrame(np.atleast_2d(rows), columns=map(str, values.axes[-1]))
-        wrong = [*table.columns.difference(names), *table.columns[table.columns.duplicated()]]
+        known = table.columns[table.notna().any()]  # a scan may lack regions, which are NaN then
+        wrong = [*known.difference(names), *table.columns[table.columns.duplicated()]]
         if wrong:
             raise ValueError(
                 f"values have regions {wrong[:8]} that the masker has not, or more than once."

@@ -65,6 +65,25 @@ def test_cifti_is_read_and_written(dense, tree):
     np.testing.assert_allclose(back.get_fdata(), original.get_fdata(), rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:After resampling the label image")
+def test_a_region_that_a_scan_does_not_cover_is_left_out_of_its_images(copy, tree):
+    (path,) = copy.glob(f"{FUNC}*bold.nii.gz")
+    image = nib.load(path)
+    nib.save(image.slicer[: image.shape[0] // 2], path)
+    masker = copy / tree.atlas.relative_to(tree.root)
+    pair = read_bids_pair(copy, "01", "rest", 1, masker=masker, confounds=None)
+    assert pair.provenance["missing_regions"] == ["DefaultMode_R1", "DefaultMode_R2"]
+    # Of a model that other runs taught these regions.
+    write_prediction(copy / "out", pair, pair.bold.fillna(1.0).to_numpy(), pair.target_names)
+    (written,) = (copy / "out").glob("*bold.nii.gz")
+    again = pair.masker.transform(written)
+    kept = pair.bold.drop(columns=pair.provenance["missing_regions"])
+    np.testing.assert_allclose(again, kept, rtol=1e-4, atol=1e-4)
+    write_image(pair.bold, copy / "own.nii.gz", pair.masker, t_r=2.0)
+    with pytest.raises(ValueError, match=r"regions \['DefaultMode_R1'.*the masker has not"):
+        write_image(pair.bold.fillna(1.0), copy / "own.nii.gz", pair.masker)
+
+
 def test_a_header_in_milliseconds_contradicts_the_sidecar(dense):
     path = next(dense.glob(f"{FUNC}*.dtseries.nii"))
     image = nib.load(path)

@@ -165,7 +165,11 @@ def test_code_of_the_page_about_formats_runs(monkeypatch, tmp_path):
 def test_code_of_the_page_about_evaluation_runs(monkeypatch):
     # Ten fits of a core alone: the first page and the README fit the default.
     monkeypatch.setitem(SambaTranslator._MODELS, "samba", "CoreModel")
-    names = run("evaluation.rst")
+    data = simulate_paired(1, 60.0, n_sources=4, n_targets=3, level="source", random_state=0)
+    image = simulate_bold_image(data.bolds[0], data.target_coords, 2.0)
+    scores = pd.DataFrame(np.random.default_rng(0).normal(0.2, 0.1, (8, 3)))
+    names = run("evaluation.rst", results=scores, atlas=image.labels_img)
+    assert names["group"].mean_["p"] < 0.05
     summary = names["result"].summary()
     assert {"SambaTranslator", "ridge_canonical", "null: circular_shift"} <= set(summary.index)
     assert names["found"].verdict.startswith("Electrophysiology adds to confounds and time")

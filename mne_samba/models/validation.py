@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..data.paired import Paired
-from ..hrf.stats import ar_coefficients
 from ..metrics import pearson
 
 
@@ -39,6 +38,9 @@ def confirmed_scale(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
     A slope ``b`` with the standard error ``s`` becomes ``b - 2 s**2 / b``: nothing where Akaike's
     criterion prefers none. Frames count as fewer where predictions and residuals are both slow.
     """
+    # Responses bring torch, which estimators do without until they are fitted.
+    from ..hrf.stats import ar_coefficients
+
     pred, true, n = _centred(np.concatenate(frames), np.concatenate(valid.targets))[1:]
     power = (pred**2).sum(axis=0)
     power = np.where(power > 0, power, np.inf)

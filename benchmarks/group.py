@@ -73,16 +73,14 @@ def noise(rng, n_people, kind):
 
 def tests(r, alternative, rng):
     """P values (n_targets,) by test."""
-    seed = int(rng.integers(2**31))
-    options = {"alternative": alternative, "n_flips": N_FLIPS, "random_state": seed}
-    group = group_test(r, adjacency=GRID, threshold=0.01, **options)
-    z, p = np.arctanh(r), group.targets_
-    # What group_test(threshold="tfce") calls, without its table of people.
-    only = _Test(alternative == "two-sided", False, N_FLIPS, seed)
-    enhanced, _ = only.of_targets(z, p.index, EDGES, "tfce")
+    z = np.arctanh(r)
+    # What group_test calls, without its table of people.
+    test = _Test(alternative == "two-sided", False, N_FLIPS, int(rng.integers(2**31)))
+    p, _ = test.of_targets(z, range(z.shape[1]), EDGES, 0.01)
+    enhanced, _ = test.of_targets(z, p.index, EDGES, "tfce")
     plain = stats.ttest_1samp(z, 0, nan_policy="omit", alternative=alternative).pvalue
     return {
-        "mean over targets": np.array([group.mean_["p"]]),
+        "mean over targets": np.array([test.of_mean(z)["p"]]),
         "maximum t": p["p_max"].to_numpy(),
         "clusters": p["p_cluster"].to_numpy(),
         "TFCE": enhanced["p_tfce"].to_numpy(),

@@ -60,7 +60,7 @@ def welch_t(member: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def comparable(t: np.ndarray, df: np.ndarray) -> np.ndarray:
     """Make t (..., n_targets) of unequal degrees of freedom (n_targets,) comparable."""
-    if np.all(df == df[0]):
+    if np.all(df == df[:1]):
         return t
     return np.sign(t) * stats.norm.isf(stats.t.sf(np.abs(t), df))
 

@@ -7,8 +7,6 @@ from nilearn.image import load_img
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-_AT_ONCE = 1 << 21  # draws times targets
-
 
 def parcel_adjacency(atlas) -> sparse.csr_array:
     """Find neighbouring parcels of a label image, in a volume or on a surface.
@@ -91,7 +89,12 @@ def edges_of(adjacency, n_targets: int) -> np.ndarray:
             f"adjacency must be a matrix of {n_targets} x {n_targets} targets, got shape {shape}. "
             "parcel_adjacency makes one of a label image; its rows are the targets in order."
         )
-    matrix = sparse.coo_array(adjacency)
+    try:
+        matrix = sparse.coo_array(adjacency).astype(float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"adjacency must hold numbers: {error}") from None
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("adjacency has NaN or infinite values: 0 where targets are no neighbours.")
     linked = (matrix.data != 0) & (matrix.row != matrix.col)
     pairs = np.stack([matrix.row[linked], matrix.col[linked]], axis=1)
     return np.unique(np.sort(pairs, axis=1), axis=0)
@@ -99,6 +102,8 @@ def edges_of(adjacency, n_targets: int) -> np.ndarray:
 
 def components(mask: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Give clusters of neighbours in a mask (n_draws, n_targets) a number each."""
+    if not mask.size:
+        return np.zeros(mask.shape, int)
     draws, edge = np.nonzero(mask[:, edges[:, 0]] & mask[:, edges[:, 1]])
     ends = draws[:, np.newaxis] * mask.shape[1] + edges[edge]
     graph = sparse.coo_array((np.ones(len(ends), bool), ends.T), shape=(mask.size, mask.size))
@@ -114,16 +119,11 @@ def cluster_mass(t: np.ndarray, edges: np.ndarray, threshold: np.ndarray) -> np.
 
 def tfce(t: np.ndarray, edges: np.ndarray, step: float = 0.2) -> np.ndarray:
     """Threshold-free cluster enhancement (Smith and Nichols 2009) of t (n_draws, n_targets)."""
-    enhanced = np.zeros_like(t)
+    # Where scores have no spread, t has no end.
+    t, enhanced = np.minimum(t, 100.0), np.zeros_like(t)
     for height in np.arange(step, t.max(initial=0.0), step):
         mask = t > height
         label = components(mask, edges)
         extent = np.bincount(label.ravel(), mask.ravel())[label]
         enhanced += np.where(mask, np.sqrt(extent) * height**2 * step, 0.0)
     return enhanced
-
-
-def in_parts(function, t: np.ndarray) -> np.ndarray:
-    """Apply a function of t (n_draws, n_targets) to some draws at a time."""
-    at_once = max(1, _AT_ONCE // t.shape[1])
-    return np.concatenate([function(t[k : k + at_once]) for k in range(0, len(t), at_once)])

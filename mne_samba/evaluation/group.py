@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .._checks import check_number, check_option
+from .._checks import as_float_array, check_number, check_option
 from .._sign_flips import exchange_p, flipped_t, sign_flips
 from ._result import EvaluationResult
 from ._score import FOLDS
@@ -102,18 +101,15 @@ class GroupTest:
     @property
     def verdict(self) -> str:
         """What may be said of the group, in words."""
-        return " ".join(filter(None, [
-            self._of_mean(), self._of_targets(), self._of_clusters(), self._of_people(),
-            self._of_influence(), self._of_missing(),
-        ]))  # fmt: skip
+        parts = (self._of_mean(), self._of_targets(), self._of_people(), self._of_missing())
+        return " ".join(filter(None, parts))
 
     def _of_mean(self) -> str:
-        mean, n = self.mean_, len(self.people_)
-        metric = METRIC_NAMES.get(self.metric, self.metric)
+        mean, side = self.mean_, self.alternative.replace("greater", "one-sided")
         words = (
-            f"mean {metric} {mean['r']:.3f} over {n} people (95 % interval {mean['ci_low']:.3f} to "
-            f"{mean['ci_high']:.3f}; sign flips, {_SIDES[self.alternative]}: "
-            f"p {p_words(mean['p'], mean['p_floor'])})"
+            f"mean {METRIC_NAMES.get(self.metric, self.metric)} {mean['r']:.3f} over "
+            f"{len(self.people_)} people (95 % interval {mean['ci_low']:.3f} to "
+            f"{mean['ci_high']:.3f}; sign flips, {side}: p {p_words(mean['p'], mean['p_floor'])})"
         )
         if mean["p"] <= 0.05:
             above = "above" if mean["r"] > 0 else "below"
@@ -123,68 +119,57 @@ class GroupTest:
         else:
             said = f"Nothing was shown in the group: {self.model}, {words}"
         if self.shared_training:
-            said += (
-                ", with the spread that people have whose models were trained on each other's data"
-            )
+            said += ", allowing for models that were trained on each other's data"
         if mean["p_floor"] > 0.05:
-            said += f"; {n} people allow no p below {mean['p_floor']:.2g}"
+            said += f"; so few people or flips allow no p below {mean['p_floor']:.2g}"
         return said + "."
 
     def _of_targets(self) -> str:
-        n = int(self.targets_["p_max"].notna().sum())
-        if n < 2:
-            return ""
-        few = f" ({', '.join(map(str, self.passing))})" if 0 < len(self.passing) <= 3 else ""
-        return f"{len(self.passing)} of {n} targets{few} pass corrected for their number."
-
-    def _of_clusters(self) -> str:
+        n, said = int(self.targets_["p_max"].notna().sum()), ""
+        if n > 1:
+            few = f" ({', '.join(map(str, self.passing))})" if 0 < len(self.passing) <= 3 else ""
+            said = f"{len(self.passing)} of {n} targets{few} pass corrected for their number."
         if self.threshold == "tfce":
-            n = int((self.targets_["p_tfce"] < 0.05).sum())
-            return f"{n} of {len(self.targets_)} targets pass with support of their neighbours."
-        passed = self.clusters_[self.clusters_["p"] < 0.05]
-        if self.threshold is None or not len(self.clusters_):
-            return ""
-        sizes = "; ".join(
-            f"{size} targets about {peak}" if size > 1 else str(peak)
-            for size, peak in zip(passed["n_targets"][:3], passed["peak"][:3], strict=True)
-        )
-        return f"{len(passed)} of {len(self.clusters_)} clusters pass{sizes and f' ({sizes})'}."
+            passed = int((self.targets_["p_tfce"] < 0.05).sum())
+            said += f" {passed} of {n} targets pass with support of their neighbours."
+        elif len(self.clusters_):
+            passed = self.clusters_[self.clusters_["p"] < 0.05]
+            sizes = "; ".join(
+                f"{size} targets about {peak}" if size > 1 else str(peak)
+                for size, peak in zip(passed["n_targets"][:3], passed["peak"][:3], strict=True)
+            )
+            said += f" {len(passed)} of {len(self.clusters_)} clusters pass"
+            said += f" ({sizes})." if sizes else "."
+        return said.strip()
 
     def _of_people(self) -> str:
-        found = self.prevalence()
-        if not found:
-            return ""
-        return (
-            f"{found['n_above']} of {found['n']} people are above chance by themselves (prevalence "
-            f"{100 * found['share']:.0f} %, 95 % interval {100 * found['low']:.0f} to "
-            f"{100 * found['high']:.0f} %)."
-        )
-
-    def _of_influence(self) -> str:
-        n = len(self.people_) - 1
-        least = 2.0 ** (-n + (self.alternative == "two-sided"))
-        if self.people_["decides"].any() and least > 0.05:
-            return f"It hangs on everybody: {n} people allow no p below {least:.2g}."
-        mean = (self.people_["p_without"] <= 0.05) != (self.mean_["p"] <= 0.05)
-        single = (self.people_["n_without"] > 0) != bool(self.passing)
-        said = [
-            f"{what} hangs on {' or '.join(map(str, self.people_.index[whose]))}: it would be "
-            "another without them."
-            for what, whose in (("The mean", mean), ("Whether single targets pass", single))
-            if whose.any()
-        ]
-        return " ".join(said) or "No single person decides it."
+        said = ""
+        if found := self.prevalence():
+            said = (
+                f"{found['n_above']} of {found['n']} people are above chance by themselves "
+                f"(prevalence {100 * found['share']:.0f} %, 95 % interval "
+                f"{100 * found['low']:.0f} to {100 * found['high']:.0f} %). "
+            )
+        deciding = list(self.people_.index[self.people_["decides"]])
+        if not deciding:
+            return said + "No single person decides it."
+        if len(deciding) == len(self.people_):
+            return said + "It hangs on everybody."
+        return said + f"It would be another without one of these: {_listed(deciding)}."
 
     def _of_missing(self) -> str:
-        said = []
-        if self.left_out:
-            said.append(f"{', '.join(self.left_out)} had no scores and are left out.")
-        n_people = self.targets_["n"]
-        if untested := list(n_people.index[n_people < 3]):
-            said.append(f"Not tested, with fewer than three people: {_listed(untested)}.")
-        if partly := list(n_people.index[(n_people >= 3) & (n_people < len(self.people_))]):
-            said.append(f"Not all people have {_listed(partly)}.")
-        return " ".join(said)
+        n = self.targets_["n"]
+        untested = list(n.index[n < 3])
+        partly = list(n.index[(n >= 3) & (n < len(self.people_))])
+        return " ".join(
+            f"{what}: {_listed(names)}."
+            for what, names in (
+                ("Without any score, left out", self.left_out),
+                ("Not tested, with fewer than three people", untested),
+                ("Targets that not all people have", partly),
+            )
+            if names
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per target.
@@ -200,6 +185,10 @@ class GroupTest:
         tables = [t.to_string(float_format="{:.3f}".format, na_rep="") for t in self._tables()]
         return "\n\n".join([self.verdict, *tables])
 
+    def _repr_html_(self) -> str:
+        tables = [t.to_html(float_format="{:.3f}".format, na_rep="") for t in self._tables()]
+        return f"<p>{html.escape(self.verdict)}</p>{''.join(tables)}"
+
     def _tables(self) -> list[pd.DataFrame]:
         """Shorten tables to what is printed: targets with the largest t, clusters, people."""
         best = self.targets_.sort_values("t", ascending=False, key=np.abs)[:12]
@@ -207,16 +196,8 @@ class GroupTest:
         people = self.people_.dropna(axis="columns", how="all")[:40]
         return [table for table in (best, clusters, people) if len(table)]
 
-    def _repr_html_(self) -> str:
-        tables = [
-            table.to_html(float_format="{:.3f}".format, na_rep="", border=0)
-            for table in self._tables()
-        ]
-        return f"<p>{html.escape(self.verdict)}</p>{''.join(tables)}"
-
 
 _OF_CLUSTERS = ["mass", "p", "n_targets", "peak", "targets"]
-_SIDES = {"greater": "one-sided", "two-sided": "two-sided"}
 
 
 def _listed(names: list) -> str:
@@ -286,11 +267,14 @@ def group_test(
     ['target 2']
     """
     check_option(alternative, "alternative", ("greater", "two-sided"))
+    check_option(shared_training, "shared_training", (None, True, False))
     check_number(n_flips, "n_flips", low=1, integer=True)
-    if threshold != "tfce":
-        if isinstance(threshold, str):
-            raise ValueError(f"threshold must be a p value or 'tfce', got {threshold!r}.")
-        check_number(threshold, "threshold", low=0, high=0.5, low_open=True)
+    if random_state is not None:
+        check_number(random_state, "random_state", low=0, integer=True)
+    if isinstance(threshold, str):
+        check_option(threshold, "threshold", ("tfce",))
+    else:
+        check_number(threshold, "threshold", low=1e-6, high=0.5)
     scores, name, metric, shared, own = _read(results, model, metric)
     shared = shared if shared_training is None else bool(shared_training)
     empty = scores.isna().all(axis=1)
@@ -307,7 +291,7 @@ def group_test(
     targets, clusters = test.of_targets(z, list(scores.columns), edges, threshold)
     mean = test.of_mean(z)
     people = pd.DataFrame({"r": np.tanh(_mean(z, 1))}, index=scores.index)
-    people[["p", "p_floor"]] = own.reindex(scores.index) if own is not None else np.nan
+    people[["p", "p_floor"]] = np.nan if own is None else own.reindex(scores.index)
     shown = _shown(mean["p"], targets["p_max"])
     without = [test.without(z, person) for person in range(len(z))]
     people["p_without"] = [p for p, _ in without]
@@ -341,16 +325,14 @@ class _Test:
     def _draws(self, n_people: int) -> np.ndarray:
         return sign_flips(n_people, self.n_flips, np.random.default_rng(self.seed))
 
-    def _allowed(self, z: np.ndarray) -> np.ndarray:
-        """Shrink means of z (n_people, n_targets) by what shared training adds to their spread.
+    def _share(self, n: np.ndarray) -> np.ndarray:
+        """By what the mean of n people shrinks, in units of their spread, beside strangers'.
 
-        Scores of two people whose models hold each other's data correlate by 1 / (n - 1) under the
-        null: their mean varies more, and they vary less about it, than those of strangers.
+        Scores of two people whose models hold each other's data correlate by up to 1 / (n - 1)
+        under the null: their mean varies more, and they vary less about it.
         """
-        if not self.shared:
-            return z
-        n = np.maximum(np.isfinite(z).sum(axis=0), 2)
-        return z - (1 - np.sqrt((n - 2) / (n - 1) / FOLDS)) * _mean(z, 0)
+        n = np.maximum(n, 2)
+        return np.sqrt((n - 2) / (n - 1) / FOLDS) if self.shared else np.ones(n.shape)
 
     def of_mean(self, z: np.ndarray) -> pd.Series:
         """Test the mean over targets of z (n_people, n_targets)."""
@@ -367,7 +349,7 @@ class _Test:
 
         ``support`` makes of t (n_draws, n_targets) what neighbours lend them.
         """
-        z = self._allowed(z)
+        z = z - (1 - self._share(np.isfinite(z).sum(axis=0))) * _mean(z, 0)
         signs = self._draws(len(z))
         observed = self._height(flipped_t(signs[:1], z))[0]
         lent = None if support is None else self._height(support(flipped_t(signs[:1], z)))[0]
@@ -435,7 +417,7 @@ class _Test:
         for side in (t, -t) if self.two_sided else (t,):
             mask = side > high
             found = np.unique(components(mask, edges)[mask], return_inverse=True)[1]
-            labels[mask[0]] = 1 + labels.max() + found
+            labels[mask[0]] = 1 + labels.max(initial=0) + found
         return labels
 
     def _described(self, z, names) -> pd.DataFrame:
@@ -443,8 +425,7 @@ class _Test:
         n = np.isfinite(z).sum(axis=0)
         mean, n_safe = _mean(z, 0), np.maximum(n, 2)
         spread = np.sqrt(np.nansum((z - mean) ** 2, axis=0) / (n_safe - 1) / n_safe)
-        if self.shared:
-            spread /= np.sqrt(np.maximum(n_safe - 2, 0.0) / (n_safe - 1) / FOLDS) + 1e-300
+        spread /= self._share(n) + 1e-300
         half = np.where(n > 1, stats.t.ppf(0.975, n_safe - 1) * spread, np.nan)
         columns = {"r": mean, "ci_low": mean - half, "ci_high": mean + half}
         table = pd.DataFrame({k: np.tanh(v) for k, v in columns.items()}, index=names)
@@ -483,22 +464,17 @@ def person_scores(table: pd.DataFrame, model: str, metric: str) -> pd.DataFrame:
 def _read(results, model, metric):
     """Read what was given: scores of people (DataFrame), model, metric, shared training, own p."""
     if isinstance(results, EvaluationResult):
-        scores, name, metric = _of_result(results, model, metric)
-        shared = results.scores_["fold"].nunique() > 1 and len(scores) > 1
-        return _checked(scores, metric), name, metric, shared, _own_p(results, name, metric)
-    if isinstance(results, Sequence) and len(results) and not isinstance(results, str):
-        kinds = [isinstance(result, EvaluationResult) for result in results]
-        if all(kinds):
-            return _of_people(results, model, metric)
-        if any(kinds):
-            other = type(results[kinds.index(False)]).__name__
-            raise TypeError(f"results must all be EvaluationResult, one is {other}.")
+        results = [results]
+    if isinstance(results, (list, tuple)) and any(
+        isinstance(result, EvaluationResult) for result in results
+    ):
+        return _of_results(results, model, metric)
     if model is not None:
         raise ValueError("model chooses among models of results: an array of scores has one.")
     table = results
     if not isinstance(results, pd.DataFrame):
         try:
-            values = np.asarray(results, dtype=float)
+            values = as_float_array(results, "results")
         except (TypeError, ValueError):
             values = np.empty(0)
         if values.ndim != 2 or not values.size:
@@ -507,69 +483,63 @@ def _read(results, model, metric):
                 f"of people, or correlations (n_people, n_targets); got {type(results).__name__}"
                 + (f" of shape {values.shape}." if values.size else ".")
             )
-        table = pd.DataFrame(
-            values, [f"person {i + 1}" for i in range(len(values))],
-            [f"target {i + 1}" for i in range(values.shape[1])],
-        )  # fmt: skip
-    metric = metric or "correlation"
+        people, targets = (
+            [f"{what} {i + 1}" for i in range(n)]
+            for what, n in zip(("person", "target"), values.shape, strict=True)
+        )
+        table = pd.DataFrame(values, people, targets)
+    metric = "correlation" if metric is None else str(metric)
     return _checked(table, metric), "The score", metric, False, None
 
 
-def _of_people(results, model, metric):
-    """Read results of one person each."""
-    parts, names, metrics, own = [], [], [], []
-    for result in results:
-        scores, name, its_metric = _of_result(result, model, metric)
-        if len(scores) > 1:
-            raise ValueError(
-                f"A list of results holds one person each; one has {list(scores.index)}. Give "
-                "group_test that result alone, or results of each person's own models."
-            )
-        parts.append(scores)
-        names.append(name)
-        metrics.append(its_metric)
-        own.append(_own_p(result, name, its_metric))
-    if len(set(metrics)) > 1 or len(set(names)) > 1:
+def _of_results(results, model, metric):
+    """Read results of one person each, or one of several people."""
+    others = [r for r in results if not isinstance(r, EvaluationResult)]
+    if others:
+        raise TypeError(f"results must all be EvaluationResult, one is {type(others[0]).__name__}.")
+    chosen = {(model or result.translator, metric or result.metric) for result in results}
+    if len(chosen) > 1:
         raise ValueError(
-            f"Results differ in model or metric: {sorted(set(names))}, {sorted(set(metrics))}. "
-            "Name one: model=..., metric=..."
+            f"Results differ in model or metric: {sorted(chosen)}. Name one: model=..., metric=..."
         )
-    return joined(parts, metrics[0]), names[0], metrics[0], False, pd.concat(own)
+    name, metric = chosen.pop()
+    parts = [person_scores(result.scores_, name, metric) for result in results]
+    # Others than the translator, and further metrics, have no p of people.
+    own = [
+        r.people_p().reindex(part.index) if (name, metric) == (r.translator, r.metric)
+        else pd.DataFrame(np.nan, part.index, ["p", "p_floor"])
+        for r, part in zip(results, parts, strict=True)
+    ]  # fmt: skip
+    if len(parts) == 1:
+        shared = results[0].scores_["fold"].nunique() > 1 and len(parts[0]) > 1
+        return _checked(parts[0], metric), name, metric, shared, own[0]
+    scores = _joined(parts)
+    return _checked(scores, metric), name, metric, False, pd.concat(own).set_axis(scores.index)
 
 
-def joined(parts: list[pd.DataFrame], metric: str) -> pd.DataFrame:
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     """Join people (tables of one row each) who must have the same targets."""
-    people = [str(part.index[0]) for part in parts]
-    if not all(isinstance(part.index[0], str) for part in parts):
+    if several := [list(part.index) for part in parts if len(part) > 1]:
+        raise ValueError(
+            f"A list of results holds one person each; one has {several[0][:8]}. Give group_test "
+            "that result alone, or results of each person's own models."
+        )
+    people = [part.index[0] for part in parts]
+    if not all(isinstance(person, str) for person in people):
         # Recordings without a subject are numbered in each result anew.
         people = [f"person {i + 1}" for i in range(len(parts))]
-        parts = [part.set_axis([name]) for part, name in zip(parts, people, strict=True)]
-    twice = sorted({name for name in people if people.count(name) > 1})
-    if twice:
+    if twice := sorted({name for name in people if people.count(name) > 1}):
         raise ValueError(
             f"People occur twice: {twice[:8]}. Evaluate all recordings of a person in one result."
         )
     first = parts[0].columns
     for name, part in zip(people, parts, strict=True):
-        other = sorted(set(map(str, first)) ^ set(map(str, part.columns)))
-        if other:
+        if other := sorted(set(map(str, first)) ^ set(map(str, part.columns))):
             raise ValueError(
                 f"{name} and {people[0]} differ in their targets: {_listed(other)}. Score the same "
                 "targets in everybody; a target that somebody lacks is a column of NaN."
             )
-    return _checked(pd.concat(parts)[list(first)], metric)
-
-
-def _of_result(result, model, metric) -> tuple[pd.DataFrame, str, str]:
-    name, metric = model or result.translator, metric or result.metric
-    return person_scores(result.scores_, name, metric), name, metric
-
-
-def _own_p(result, model: str, metric: str) -> pd.DataFrame:
-    """P values of each person's mean by own shifts: subject by (p, p_floor), empty without."""
-    if model != result.translator or metric != result.metric:
-        return pd.DataFrame(columns=["p", "p_floor"], dtype=float)
-    return result.people_p()
+    return pd.concat(parts)[list(first)].set_axis(pd.Index(people, name="subject"))
 
 
 def _checked(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -583,7 +553,7 @@ def _checked(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
         ) from None
     if not scores.index.is_unique or not scores.columns.is_unique:
         raise ValueError("A table of scores must name every person and every target once.")
-    if (np.abs(values) > 1 + 1e-9).any():
+    if (np.abs(values) > 1 + 1e-6).any():
         raise ValueError(
             f"group_test takes correlations, from -1 to 1; {metric!r} has values from "
             f"{np.nanmin(values):.3g} to {np.nanmax(values):.3g}. Choose metric='pearson' or "

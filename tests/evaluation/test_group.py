@@ -172,13 +172,16 @@ def test_missing_people_and_targets_are_said():
     r.iloc[:10, -1] = np.nan
     group = group_test(r)
     assert group.left_out == ["sub-03"] and len(group.people_) == 11
-    assert "sub-03 had no scores and are left out." in group.verdict
+    assert "Without any score, left out: sub-03." in group.verdict
     assert "Not tested, with fewer than three people: j." in group.verdict
-    assert "Not all people have c." in group.verdict
+    assert "Targets that not all people have: c." in group.verdict
     assert np.isnan(group.targets_.loc["j", "p_max"]) and group.targets_.loc["c", "n"] == 10
     assert set(group.passing) == set(whole.passing) == {"c", "d", "e"}
     assert "of 9 targets" in group.verdict
     joined = group_test(r, adjacency=LINE, threshold="tfce").targets_
+    assert (
+        "of 9 targets pass with support" in group_test(r, adjacency=LINE, threshold="tfce").verdict
+    )
     assert np.isnan(joined.loc["j", "p_tfce"]) and joined.loc["d", "p_tfce"] < 0.01
 
 
@@ -187,7 +190,7 @@ def test_who_decides():
     r[1] = -0.001
     assert group_test(r).mean_["p"] < 0.05
     four = np.array([[0.1], [0.2], [0.15], [0.1], [0.3]])
-    assert "It hangs on everybody: 4 people allow no p below 0.062." in group_test(four).verdict
+    assert "It hangs on everybody." in group_test(four).verdict
     rng = np.random.default_rng(0)
     with_one = np.concatenate([rng.normal(0.02, 0.045, (9, 4)), np.full((1, 4), 0.12)])
     group = group_test(with_one)
@@ -196,7 +199,7 @@ def test_who_decides():
     flips = [(p <= 0.05) != (group.mean_["p"] <= 0.05) for p in alone]
     # Also where the number of targets that pass falls to none.
     assert all(group.people_["decides"] >= flips) and group.people_["decides"].any()
-    assert "pass hangs on person" in group.verdict
+    assert "It would be another without one of these: person" in group.verdict
 
 
 def test_scores_of_shared_training_count_for_less():
@@ -320,11 +323,20 @@ def test_neighbours_of_parcels():
         ("scores.csv", {}, TypeError, "got str"),
         ([], {}, TypeError, "got list"),
         (None, {}, TypeError, "got NoneType"),
+        (np.zeros((5, 4), complex), {}, TypeError, "correlations"),
         (pd.DataFrame({"who": list("abc"), "x": 0.1}), {}, TypeError, "belong to its index"),
         (pd.DataFrame(np.zeros((3, 2)), list("aab")), {}, ValueError, "every person"),
         (np.zeros((5, 4)), {"adjacency": LINE}, ValueError, r"4 x 4 targets, got shape \(10, 10\)"),
         (np.zeros((5, 10)), {"threshold": "x"}, ValueError, "threshold"),
         (np.zeros((5, 10)), {"threshold": 2.5}, ValueError, "threshold"),
+        (np.zeros((5, 10)), {"threshold": 0}, ValueError, "threshold must be at least"),
+        (np.zeros((5, 10)), {"threshold": 1e-300}, ValueError, "threshold must be at least"),
+        (np.zeros((5, 10)), {"threshold": "TFCE"}, ValueError, "one of 'tfce'"),
+        (np.zeros((5, 10)), {"threshold": None}, TypeError, "threshold must be a number"),
+        (np.zeros((5, 10)), {"shared_training": "yes"}, ValueError, "None, True, False"),
+        (np.zeros((5, 10)), {"random_state": "a"}, TypeError, "random_state must be an integer"),
+        (np.zeros((5, 2)), {"adjacency": np.full((2, 2), np.nan)}, ValueError, "NaN or infinite"),
+        (np.zeros((5, 2)), {"adjacency": [["a", "b"]] * 2}, TypeError, "must hold numbers"),
         (np.zeros((5, 10)), {"alternative": "less"}, ValueError, "alternative"),
         (np.zeros((5, 10)), {"n_flips": 0}, ValueError, "n_flips"),
         (np.zeros((5, 10)), {"model": "ridge"}, ValueError, "model"),
@@ -343,3 +355,26 @@ def test_scores_without_any_spread():
     assert same.mean_["p"] == 1 / 64 and np.isfinite(same.targets_["t"]).all()
     perfect = group_test(np.ones((6, 2)))
     assert np.isfinite(perfect.targets_["t"]).all()
+
+
+@pytest.mark.parametrize("threshold", [0.01, "tfce"])
+def test_targets_that_too_few_people_have(threshold):
+    r = np.full((4, 10), np.nan)
+    r[:2, :5], r[2:, 5:] = 0.1, 0.2
+    group = group_test(r, adjacency=LINE, threshold=threshold)
+    assert not group.passing and group.targets_["p"].isna().all() and group.mean_["p"] == 1 / 16
+    assert "Not tested, with fewer than three people: target 1, " in group.verdict
+    # Three people each: without one of them nothing can be tested.
+    r = np.full((6, 10), np.nan)
+    r[:3, :5], r[3:, 5:] = 0.1, 0.2
+    assert (group_test(r, adjacency=LINE, threshold=threshold).people_["n_without"] == 0).all()
+
+
+def test_masked_scores_are_missing():
+    r = scores(8)
+    masked = np.ma.masked_array(r, r > 0.1)
+    pd.testing.assert_frame_equal(
+        group_test(masked).targets_, group_test(np.where(r > 0.1, np.nan, r)).targets_
+    )
+    # What float32 makes of a perfect correlation.
+    assert group_test(np.full((6, 2), 1.0000001)).passing

@@ -18,7 +18,8 @@ _HALF_LENGTH = 5.0
 _CAUSAL_DELAY, _CAUSAL_END = 3.0, 8.0
 # Part of a filter's response that is left out, relative to its largest value: the power's error
 # stays under 1e-3 even where the spectrum beside the band is a hundred times stronger.
-_NEGLIGIBLE = 1e-4
+# That of causal wavelets is as small as if it were not there.
+_NEGLIGIBLE, _CAUSAL_NEGLIGIBLE = 1e-4, 1e-7
 
 
 def _check_cycles(n_cycles: float) -> float:

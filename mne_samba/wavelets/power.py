@@ -15,6 +15,8 @@ from scipy import fft
 
 from .bands import CANONICAL_BANDS, band_edges, check_rate
 from .morlet import (
+    _CAUSAL_NEGLIGIBLE,
+    _NEGLIGIBLE,
     _centred_response,
     _check_cycles,
     _support,
@@ -174,7 +176,7 @@ def _decimated_power(
     pad = 1 + max(bank.longest // 2 for bank in banks)
     per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
     n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + 2 * pad + 1, real=True)
-    bank_filters = [_crop_bank(bank, n_fft, analytic) for bank in banks]
+    bank_filters = [_crop_bank(bank, n_fft, analytic=analytic) for bank in banks]
     averages = {
         length: _bin_averages(length, n_fft, pad, width, per_block) for length, _ in bank_filters
     }
@@ -209,19 +211,22 @@ def _decimated_power(
 
 
 @lru_cache(maxsize=32)
-def _crop_bank(bank, n_fft, analytic):
+def _crop_bank(bank, n_fft, *, analytic=False, causal=False):
     """Responses of a band's filters on their supports, scaled for an inverse of common length."""
     supports = []
     for kernel in bank.kernels:
-        response = _centred_response(kernel, n_fft)
+        response = fft.fft(kernel, n_fft) if causal else _centred_response(kernel, n_fft)
         if analytic:
             response[n_fft // 2 + 1 :] = 0.0
             response[1 : (n_fft + 1) // 2] *= 2.0
-        supports.append(_support(response))
+        # What is left out rings before its cause.
+        supports.append(_support(response, _CAUSAL_NEGLIGIBLE if causal else _NEGLIGIBLE))
     widest = max(values.size for _, values in supports)
     # Power has twice the envelope's bandwidth. Gaussian responses fade so fast that a quarter more
-    # than the envelope needs is enough; a flat FIR response needs it all.
-    length = min(n_fft, fft.next_fast_len(int(np.ceil((2.0 if analytic else 1.25) * widest))))
+    # than the envelope needs is enough; a flat FIR response needs it all, and sums that end where
+    # the signal does need samples that lie closer.
+    room = 3.0 if causal else 2.0 if analytic else 1.25
+    length = min(n_fft, fft.next_fast_len(int(np.ceil(room * widest))))
     scale = length / n_fft / np.sqrt(len(bank.kernels))
     return length, [(first, (values * scale).astype(np.complex64)) for first, values in supports]
 
@@ -272,7 +277,9 @@ def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, powe
     n_samples = int(np.ceil(per_block * width)) + 2
     # Short wavelets of high bands need less of the past.
     sizes = [fft.next_fast_len(past + n_samples, real=True) for past in reach]
-    filters = [_causal_bank(bank, n_fft) for bank, n_fft in zip(banks, sizes, strict=True)]
+    filters = [
+        _crop_bank(bank, n_fft, causal=True) for bank, n_fft in zip(banks, sizes, strict=True)
+    ]
     for first_bin in range(0, n_bins, per_block):
         position = start + first_bin * width
         whole = int(np.floor(position))
@@ -301,11 +308,6 @@ def _causal_power(read, n_times, sfreq, banks, start, width, n_bins, block, powe
     return np.maximum(power, 0.0, out=power)
 
 
-# Responses of causal wavelets count down to here, lest what is left out rings before its cause; so
-# many times as closely as they need are envelopes sampled, as sums end where the signal does.
-_CAUSAL_NEGLIGIBLE, _CLOSER = 1e-7, 3.0
-
-
 def causal_reach(sfreq: float, bands, n_cycles: float) -> int:
     """Count the samples of the past that causal power depends on."""
     return max(_reach(bank.longest) for bank in _wavelets_of(sfreq, bands, n_cycles, True))
@@ -317,19 +319,9 @@ def _reach(longest: int) -> int:
 
 
 @lru_cache(maxsize=32)
-def _causal_bank(bank, n_fft: int):
-    """As `_crop_bank`, of wavelets that begin with the present sample."""
-    supports = [_support(fft.fft(k, n_fft), _CAUSAL_NEGLIGIBLE) for k in bank.kernels]
-    widest = max(values.size for _, values in supports)
-    length = min(n_fft, fft.next_fast_len(int(np.ceil(_CLOSER * widest))))
-    scale = length / n_fft / np.sqrt(len(supports))
-    return length, [(first, (values * scale).astype(np.complex64)) for first, values in supports]
-
-
-@lru_cache(maxsize=32)
 def _past_sums(bank, n_fft: int, edges: tuple):
     """`past_sums` of a band's power."""
-    length, supports = _causal_bank(bank, n_fft)
+    length, supports = _crop_bank(bank, n_fft, causal=True)
     return past_sums([np.abs(values) for _, values in supports], n_fft, length, edges)
 
 

@@ -20,13 +20,15 @@ from _speed_fit import fit_growth, long_recording, whole_fit  # noqa: E402
 from _speed_scale import dask_workers, many_targets, two_workers, whole_fits  # noqa: E402
 from _speed_stages import STAGES  # noqa: E402
 from _speed_steps import against_roofline, growth, paper_step  # noqa: E402
+from _speed_trial import trials  # noqa: E402
 from _timing import roofline  # noqa: E402
 
-TABLES = ("stages", "roofline", "growth", "fit", "everyday", "long", "scale")
+TABLES = ("stages", "roofline", "growth", "fit", "everyday", "trial", "long", "scale")
 KEYS = ("stage", "against", "step", "device", "variant", "grows", "fit", "model", "long", "scale")
-KEYS += ("everyday",)
+KEYS += ("everyday", "trial")
 SCALE = {"targets": many_targets, "workers": two_workers, "whole": whole_fits, "dask": dask_workers}
-PARTS = (*STAGES, "step", "roofline", "growth", "fit_growth", "fit", "everyday", "long", *SCALE)
+PARTS = (*STAGES, "step", "roofline", "growth", "fit_growth", "fit", "everyday", "trial", "long")
+PARTS += tuple(SCALE)
 
 
 def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
@@ -48,6 +50,8 @@ def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
         return "long", long_recording(quick)
     if part == "everyday":
         return "everyday", everyday(quick)
+    if part == "trial":
+        return "trial", trials(quick)
     if part in SCALE:
         return "scale", SCALE[part](quick)
     return "fit", whole_fit(quick, fit_size)
@@ -126,6 +130,14 @@ def report(tables, roof, args) -> None:
                 "peak resident memory of the fit above that before it, over the recording's bytes "
                 "in double precision. `held_out_r`: correlation with clean BOLD of ten later "
                 "minutes."
+            )
+        if name == "trial":
+            text.append(
+                "SIMULATED worlds, of which gated and fatigue are made for corrections. "
+                "`worth_training`: trained in any case, corrections raise held-out correlation by "
+                "so much that a fit would keep them; `missed`: of these, not trained after the "
+                "trial; `in_vain`: trained and left out. `r`: with clean BOLD of fifteen later "
+                "minutes, without corrections, with them in any case, and as a fit decides."
             )
         if name == "long":
             text.append(

@@ -19,6 +19,7 @@ from .core_based import CoreBased
 from .core_choice import core_of_targets
 from .graphs import Graphs, fit_graphs
 from .intervals import HeldOut, held_out, joined
+from .readouts import read_out
 from .trainer import Trainer
 from .validation import (
     mean_and_error,
@@ -33,8 +34,8 @@ _LEAST_GAIN = 0.002
 # Seconds of training frames below which corrections are not trained to be judged: not even worlds
 # that are made for one of them (`benchmarks/_ablation_worlds.py`) showed a gain in so few.
 _SHORT = 600.0
-# Passes of a short training. Corrections start at nothing and move fastest at first.
-_TRIAL_EPOCHS = 2
+# Correlation below which what is only read out is no promise.
+_LEAST_PROMISE = 0.001
 # The core starts near its optimum; what it has not seen yet learns faster.
 _CORE = ("bands*", "spatial_map*", "target_bands*", "hrf*", "kernel", "intercept")
 TRAINED_BY = {
@@ -47,7 +48,9 @@ class Judgement:
     """What held-out frames say of a model and of corrections."""
 
     kept: bool  # whether corrections are used
-    epochs: int  # of their training over all data: until the loss of held-out frames was least
+    # Of their training over all data: until the loss of held-out frames was least; 0 where what
+    # least squares read out predicts them better than any training.
+    epochs: int
     # Losses by epoch of the training that was judged, else of the only one; empty where
     # corrections were not trained.
     history: list[dict] = field(default_factory=list)
@@ -193,39 +196,57 @@ class Corrections(Training):
             )
             worth = False
         if worth and some is not None and not self.always:
-            worth = self.promises(core, part, held, some)
-        if not worth:
+            # Of many targets some decide, which then are each other's only neighbours.
+            few, few_held, few_core = (
+                part.of_targets(some), held.of_targets(some), core_of_targets(core, some)
+            )  # fmt: skip
+            small, _ = self.build(few_core, self.graphs(few))
+            worth, _ = self.promises(small, few_core, few, few_held)
+        if worth:
+            worth, untrained = self.promises(network, core, part, held)
+        if not worth and not self.always:
             left = held_out(core, held, [frame * shrunk for frame in linear])
             return Judgement(False, 1, output_scale=shrunk, held=left)
         logger.info("Training graph attention and recurrence, to be judged on held-out frames.")
         history = self.train(network, part, self.trainer.max_epochs, held, checkpoint)
-        frames = self.windowing.predict(network, held.powers)
-        gain = validated_correlation(frames, held) - validated_correlation(linear, held)
+        frames, epochs = self.windowing.predict(network, held.powers), best_epochs(history)
+        scores = [validated_correlation(found, held) for found in (linear, untrained, frames)]
+        more, error = mean_and_error(scores[2] - scores[1])
+        if more <= error and not self.always:
+            logger.info("Least squares read out as much as training adds: it is left out.")
+            frames, epochs, scores[2] = untrained, 0, scores[1]
+        gain = scores[2] - scores[0]
         used, gain, error = confirmed(gain, self.always, "Graph attention and recurrence")
         scale = validated_scale(frames, held) if used else shrunk
         left = held_out(core, held, [frame * scale for frame in (frames if used else linear)])
-        return Judgement(used, best_epochs(history), history, gain, error, scale, left)
+        return Judgement(used, epochs, history, gain, error, scale, left)
 
-    def promises(self, core: Core, part: Paired, held: Paired, some: np.ndarray) -> bool:
-        """Whether corrections that were trained briefly for some targets improve held-out frames.
+    def promises(
+        self, network: SambaNet, core: Core, part: Paired, held: Paired
+    ) -> tuple[bool, list[np.ndarray]]:
+        """Whether corrections that are only read out improve held-out frames, and these.
 
-        Targets ``some`` (n_drawn,) also are each other's only neighbours. Correlation must rise by
-        more than its standard error over targets.
+        Correlation must rise by more than its standard error over targets. Of the ``network``, the
+        readouts are changed in place. Frames are (n_frames, n_targets).
         """
-        part, held = part.of_targets(some), held.of_targets(some)
-        network, _ = self.build(core_of_targets(core, some), self.graphs(part))
         linear = self.windowing.predict(core_of(network), held.powers)
-        self.train(network, part, _TRIAL_EPOCHS, held)
+        self.start(network, core, part)
         frames = self.windowing.predict(network, held.powers)
         gain, error = mean_and_error(
             validated_correlation(frames, held) - validated_correlation(linear, held)
         )
-        logger.info(
-            "A short training for %d targets changes held-out correlation by %+.4f (standard error "
-            "%.4f): corrections are %s.",
-            len(some), gain, error, "trained" if gain > error else "left out",
-        )  # fmt: skip
-        return bool(gain > error)
+        promising = bool(gain > max(_LEAST_PROMISE, error))
+        if not self.always:
+            logger.info(
+                "Corrections that are read out, not trained, change held-out correlation by %+.4f "
+                "(standard error %.4f): they are %s.",
+                gain, error, "trained" if promising else "left out",
+            )  # fmt: skip
+        return promising, frames
+
+    def start(self, network: SambaNet, core: Core, data: Paired) -> None:
+        """Begin training where least squares read corrections out, in place."""
+        read_out(network, data, self.windowing, core.ar)
 
     def train(self, module: SambaNet, data: Paired, epochs, held=None, checkpoint=None) -> list:
         """Train a network in place, judged on what is held out; losses by epoch."""

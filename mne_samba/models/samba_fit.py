@@ -201,9 +201,12 @@ def _fit_chosen(
     used = corrections.trained and (judgement.kept or corrections.always)
     module, spec = corrections.build(core, graphs if used else None)
     if used:
-        history = corrections.train(
-            module, data, judgement.epochs, checkpoint=checkpoints.of("whole")
-        )
+        corrections.start(module, core, data)
+        history = []
+        if judgement.epochs:
+            history = corrections.train(
+                module, data, judgement.epochs, checkpoint=checkpoints.of("whole")
+            )
         judgement = judgement.used(history)
         graphs = _attended(graphs, module, data)
     if judgement.output_scale is None:

@@ -199,15 +199,22 @@ class GraphCorrection(nn.Module):
         """Mean attention (n_nodes, n_nodes) in features (..., n_nodes, n_times, n_in)."""
         return self.graph.mean_weights(features.transpose(-3, -2).flatten(0, -3))
 
+    def hidden(self, features: torch.Tensor) -> torch.Tensor:
+        """Hidden features (n_nodes, n_hidden, n_graphs) that are read out.
+
+        Graphs are those of all times of all of ``features`` (..., n_nodes, n_times, n_in).
+        """
+        *_, n_nodes, n_times, n_in = features.shape
+        x = features.reshape(-1, n_nodes, n_times, n_in).permute(1, 3, 0, 2)
+        return nn.functional.elu(self.graph.columns(x.reshape(n_nodes, n_in, -1)))
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Features (..., n_nodes, n_times, n_in) -> additions (..., n_nodes, n_times)."""
-        *leading, n_nodes, n_times, n_in = features.shape
-        n_graphs = math.prod(leading) * n_times
-        if n_graphs >= _MANY:
-            x = features.reshape(-1, n_nodes, n_times, n_in).permute(1, 3, 0, 2)
-            hidden = nn.functional.elu(self.graph.columns(x.reshape(n_nodes, n_in, n_graphs)))
-            added = (self.readout.weight @ hidden + self.readout.bias).view(n_nodes, -1, n_times)
-            return self.gate * added.transpose(0, 1).reshape(*leading, n_nodes, n_times)
+        *leading, n_nodes, n_times, _ = features.shape
+        if math.prod(leading) * n_times >= _MANY:
+            added = self.readout.weight @ self.hidden(features) + self.readout.bias
+            added = added.view(n_nodes, -1, n_times).transpose(0, 1)
+            return self.gate * added.reshape(*leading, n_nodes, n_times)
         x = features.transpose(-3, -2)
         hidden = nn.functional.elu(self.graph(x))
         return self.gate * self.readout(hidden).squeeze(-1).transpose(-2, -1)

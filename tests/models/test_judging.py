@@ -46,6 +46,8 @@ def test_always_never_says_left_out(capsys):
 def test_what_is_left_out_does_not_count(monkeypatch):
     monkeypatch.setattr("mne_samba.models.corrections.confirmed", lambda *args: (False, -0.1, 0.01))
     monkeypatch.setattr("mne_samba.models.corrections._SHORT", 0.0)
+    promises = Corrections.promises
+    monkeypatch.setattr(Corrections, "promises", lambda *args: (True, promises(*args)[1]))
     data = paired()
     fitted = SambaModel(**FAST, n_hidden=4).fit(data, TRAINER, 0)
     core = CoreModel(**FAST).fit(data, TRAINER, 0)
@@ -58,29 +60,25 @@ def test_what_is_left_out_does_not_count(monkeypatch):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(("gain", "promise"), [(0.01, True), (0.0, False)])
-def test_a_trial_asks_some_of_many_targets(monkeypatch, gain, promise):
+@pytest.mark.parametrize("promise", [True, False])
+def test_a_trial_asks_some_of_many_targets(monkeypatch, promise):
     from mne_samba.models import core_choice, corrections
 
     monkeypatch.setattr(core_choice, "_SOME", 3)
     monkeypatch.setattr(corrections, "_SHORT", 0.0)
-    asked, real = [], corrections.mean_and_error
-    promises = Corrections.promises
+    asked, promises = [], Corrections.promises
 
-    def trial(self, core, part, held, some):
-        asked.append(len(some))
-        monkeypatch.setattr(corrections, "mean_and_error", lambda values: (gain, 0.001))
-        found = promises(self, core, part, held, some)
-        monkeypatch.setattr(corrections, "mean_and_error", real)
-        assert found is promise
-        return found
+    def trial(self, network, core, part, held):
+        asked.append(part.n_targets)
+        return promise, promises(self, network, core, part, held)[1]
 
     monkeypatch.setattr(Corrections, "promises", trial)
     data = paired(n_targets=7)
     fitted = SambaModel(**FAST, n_hidden=4).fit(data, TRAINER, 0)
-    assert asked == [3] and len(fitted.judgement.history) == (2 if promise else 0)
+    assert asked == ([3, 7] if promise else [3])
+    assert len(fitted.judgement.history) == (2 if promise else 0)
     SambaModel(**FAST, n_hidden=4, corrections="always").fit(data, TRAINER, 0)
-    assert asked == [3], "nobody is asked where corrections are wanted in any case"
+    assert asked[-1] == 7, "some are not asked where corrections are wanted in any case"
 
 
 def test_short_recordings_train_no_corrections_unless_they_are_wanted(capsys):

@@ -1,0 +1,93 @@
+"""Readouts of corrections by least squares: what they add, beside plain ridge regression."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from small_data import paired
+
+from mne_samba.models import CoreModel, SambaModel, Trainer
+from mne_samba.models.corrections import Corrections
+from mne_samba.models.readouts import _ridge, read_out
+from mne_samba.models.windows import core_of
+
+FAST = {"power": "linear", "target_bands": False, "map_prior": "gaussian", "hrf_length": 20.0}
+TRAINER = Trainer(device="cpu", max_epochs=2, window=40.0, dtype="float64")
+
+
+def network_of(data, **options):
+    """Network around a core that was fitted to data, and how it sees windows."""
+    core = CoreModel(**FAST).fit(data, TRAINER, 0).core
+    model = SambaModel(**FAST, n_hidden=8, corrections="always", **options)
+    corrections = Corrections.of(model, TRAINER, data)
+    torch.manual_seed(0)
+    network, _ = corrections.build(core, corrections.graphs(data))
+    return network, corrections.windowing
+
+
+def with_frames(data, module, windowing, gain=1.0, noise=0.0):
+    """Data whose frames a network predicts, with noise."""
+    rng = np.random.default_rng(1)
+    frames = windowing.predict(module, data.powers)
+    base = windowing.predict(core_of(module), data.powers)
+    frames = [b + gain * (f - b) for f, b in zip(frames, base, strict=True)]
+    frames = [f + noise * rng.standard_normal(f.shape) for f in frames]
+    return data.without_tails(frames)
+
+
+@pytest.mark.parametrize("part", ["source_graph", "target_graph"])
+def test_what_a_graph_adds_is_found(part):
+    data = paired()
+    network, windowing = network_of(data, recurrent=None)
+    readout = getattr(network, part).readout
+    truth = torch.randn_like(readout.weight) * 3
+    with torch.no_grad():
+        readout.weight.copy_(truth)
+        readout.bias.zero_()
+        getattr(network, part).gate.fill_(1.0)
+    made = with_frames(data, network, windowing)
+    frames = np.concatenate(windowing.predict(network, data.powers))
+    for graph in (network.source_graph, network.target_graph):
+        torch.nn.init.zeros_(graph.gate)
+    before = np.concatenate(windowing.predict(network, data.powers))
+    read_out(network, made, windowing, 0.0)
+    after = np.concatenate(windowing.predict(network, data.powers))
+    left = [((x - frames) - (x - frames).mean(0)).std() for x in (before, after)]
+    assert left[1] < 0.1 * left[0]
+
+
+def test_noise_is_read_out_as_nothing():
+    data = paired()
+    network, windowing = network_of(data)
+    rng = np.random.default_rng(3)
+    base = windowing.predict(network, data.powers)
+    made = data.without_tails([f + rng.standard_normal(f.shape) for f in base])
+    read_out(network, made, windowing, 0.0)
+    assert [part.gate.item() for part in network.corrections()] == [0.0, 0.0, 0.0]
+
+
+def test_readouts_are_ridge_regressions():
+    rng = np.random.default_rng(0)
+    x, truth = rng.standard_normal((200, 5)), rng.standard_normal((3, 5))
+    y = x @ truth.T + 0.5 * rng.standard_normal((200, 3))
+    found = _ridge(x, y)
+    alphas = np.logspace(-5, 3, 17) * np.linalg.eigvalsh(x.T @ x).mean()
+    fits = [Ridge(alpha=a, fit_intercept=False).fit(x, y).coef_ for a in alphas]
+    np.testing.assert_allclose(found, min(fits, key=lambda c: abs(c - found).max()), atol=1e-10)
+    assert abs(found - truth).max() < 0.2
+    assert not _ridge(x, rng.standard_normal((200, 3))).any()
+
+
+def test_frames_that_were_not_measured_say_nothing():
+    data = paired()
+    results = []
+    for fill in (np.nan, 1e3):
+        network, windowing = network_of(data)
+        targets = [target.copy() for target in data.targets]
+        targets[0][10:14] = np.nan
+        if np.isfinite(fill):
+            targets = [np.where(np.isfinite(t), t, np.nan) for t in targets]
+        read_out(network, data.without_tails(targets), windowing, 0.4)
+        results.append(np.concatenate(windowing.predict(network, data.powers)))
+    assert np.isfinite(results[0]).all()
+    np.testing.assert_array_equal(*results)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from .._checks import check_number, check_option
 from .._typing import Corrections, HrfBounds, HrfFamily, MapPrior, TargetBands
 from ..data.paired import Paired
@@ -14,6 +16,7 @@ from .inverse_fit import FittedInverse, fit_inverse
 from .trainer import Trainer
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class InverseCoreModel(CoreBased):
     """Band power from BOLD by one filter: a linear encoding core, inverted by Bayes.
 
@@ -33,24 +36,13 @@ class InverseCoreModel(CoreBased):
     >>> translator = InverseTranslator(t_r=2.0, model=InverseCoreModel(hrf="canonical"))
     """
 
-    def __init__(
-        self,
-        *,
-        bands: Bands = None,
-        hrf: HrfFamily = "double_gamma",
-        hrf_length: float = 30.0,
-        hrf_bounds: HrfBounds = "human",
-        map_prior: MapPrior = "auto",
-        band_attention: bool = True,
-        target_bands: TargetBands = "auto",
-    ) -> None:
-        self.bands = bands
-        self.hrf = hrf
-        self.hrf_length = hrf_length
-        self.hrf_bounds = hrf_bounds
-        self.map_prior = map_prior
-        self.band_attention = band_attention
-        self.target_bands = target_bands
+    bands: Bands = None
+    hrf: HrfFamily = "double_gamma"
+    hrf_length: float = 30.0
+    hrf_bounds: HrfBounds = "human"
+    map_prior: MapPrior = "auto"
+    band_attention: bool = True
+    target_bands: TargetBands = "auto"
 
     def features(self, rec: Recordings) -> BandPower:
         """Choose what is measured of recordings: their bands, in bins of one frame."""
@@ -61,6 +53,7 @@ class InverseCoreModel(CoreBased):
         return fit_inverse(self, data, trainer, seed, start)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class InverseSambaModel(InverseCoreModel):
     """Band power from BOLD: the filter of `InverseCoreModel`, and corrections where confirmed.
 
@@ -87,25 +80,8 @@ class InverseSambaModel(InverseCoreModel):
     >>> translator = InverseTranslator(t_r=2.0, model=InverseSambaModel(n_neighbors=4))
     """
 
-    def __init__(
-        self,
-        *,
-        bands: Bands = None,
-        hrf: HrfFamily = "double_gamma",
-        hrf_length: float = 30.0,
-        hrf_bounds: HrfBounds = "human",
-        map_prior: MapPrior = "auto",
-        band_attention: bool = True,
-        target_bands: TargetBands = "auto",
-        n_neighbors: int = 8,
-        corrections: Corrections = "auto",
-    ) -> None:
-        super().__init__(
-            bands=bands, hrf=hrf, hrf_length=hrf_length, hrf_bounds=hrf_bounds,
-            map_prior=map_prior, band_attention=band_attention, target_bands=target_bands,
-        )  # fmt: skip
-        self.n_neighbors = n_neighbors
-        self.corrections = corrections
+    n_neighbors: int = 8
+    corrections: Corrections = "auto"
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""

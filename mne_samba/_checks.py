@@ -1,7 +1,5 @@
 """Checks of numbers, options and arrays that speak to users."""
 
-from __future__ import annotations
-
 import math
 import numbers
 from collections.abc import Callable, Iterator, Sequence

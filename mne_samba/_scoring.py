@@ -1,7 +1,5 @@
 """Score predictions against what was measured: one rule for every estimator."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ._checks import check_option

@@ -1,7 +1,5 @@
 """Both ways through one latent space, as a scikit-learn estimator."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace

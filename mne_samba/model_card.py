@@ -1,7 +1,5 @@
 """What to know of a model before it is used: a card in Markdown, from the model and its scores."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Results and fitted models as sections of an `mne.Report`."""
 
-from __future__ import annotations
-
 import html
 
 import matplotlib.pyplot as plt

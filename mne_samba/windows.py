@@ -1,7 +1,5 @@
 """Windows: MNE recordings and BOLD on one side, self-contained samples on the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The demo: real EEG-fMRI, a real response, simulated people, a report."""
 
-from __future__ import annotations
-
 import html
 from dataclasses import dataclass, replace
 from functools import partial

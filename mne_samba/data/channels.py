@@ -1,7 +1,5 @@
 """Which channels of an MNE object enter, and how recordings with other channels are joined."""
 
-from __future__ import annotations
-
 import warnings
 
 import mne

@@ -1,7 +1,5 @@
 """When every frame of BOLD was acquired, on the clock of the electrophysiology."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 from mne.utils import logger, warn

@@ -1,7 +1,5 @@
 """Regions that some recordings lack: filled with the fit's own predictions, they do not count."""
 
-from __future__ import annotations
-
 import numpy as np
 from mne.utils import logger
 

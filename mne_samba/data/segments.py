@@ -1,7 +1,5 @@
 """Pieces of inputs: self-contained segments of signal, and where frames lie in them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

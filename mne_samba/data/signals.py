@@ -1,7 +1,5 @@
 """Signals of windows and recordings as segments, each with its grid of frames."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import mne

@@ -1,7 +1,5 @@
 """Scanner triggers: read, held against the repetition time, made into volume starts."""
 
-from __future__ import annotations
-
 import numbers
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """Physiology that was recorded elsewhere, such as motion, as channels of a recording."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 import pandas as pd

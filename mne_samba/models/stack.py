@@ -1,7 +1,5 @@
 """Never below ridge: free responses of every drive beside a model, mixed where that may help."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -5,8 +5,6 @@ training data, with the canonical response and few targets, say which ones predi
 ridges where channels are many.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Covariances of bands in short pieces of a signal, streamed: one real FFT serves every band."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Joint diagonalisation of positive definite matrices."""
 
-from __future__ import annotations
-
 import numpy as np
 
 # Curvature of a pair of components below which they cannot be told apart.

@@ -1,7 +1,5 @@
 """Spatial filters: from channels to components and back."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from typing import Literal

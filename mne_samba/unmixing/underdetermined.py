@@ -1,7 +1,5 @@
 """More sources than sensors: topographies that explain how covariances change."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

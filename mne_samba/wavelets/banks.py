@@ -428,24 +428,7 @@ Bands: TypeAlias = Mapping[str, Sequence[float]] | Shannon | Morlet | Discrete |
 
 
 def as_bank(bands) -> Shannon | Morlet | Discrete | Precomputed:
-    """Return the bank that ``bands`` stands for.
-
-    Parameters
-    ----------
-    bands : dict | Shannon | Morlet | Discrete | Precomputed | None
-        A dict of name to (low, high) in Hz, or None for the canonical bands, means
-        `Shannon`; a bank is returned as it is.
-
-    Returns
-    -------
-    Shannon | Morlet | Discrete | Precomputed
-        The bank.
-
-    Raises
-    ------
-    ValueError
-        If ``bands`` is anything else.
-    """
+    """Return a bank as it is; a dict of name to (low, high) in Hz, or None, is `Shannon`."""
     if isinstance(bands, _Bank):
         return bands
     if isinstance(bands, type) and issubclass(bands, _Bank):

@@ -173,10 +173,8 @@ def make_windows(
     recordings = []
     for i, values in enumerate(hemo.values):
         check_bold(raws[i], values, t_r, reader.volume_event, f"bold[{i}]" if several else "bold")
-        times = times_for_bold(
-            raws[i], len(values), t_r, firsts[i], dummies[i], reader.slice_time_ref,
-            reader.volume_event, values.shape[1], names[i],
-        )  # fmt: skip
+        own = replace(grid, first_volume=firsts[i], n_dummy=dummies[i])
+        times = times_for_bold(raws[i], len(values), own, values.shape[1], names[i])
         say_rest(raws[i].n_times / sfreq, times, t_r, names[i], reader.volume_event)
         # Values of power last so long that frames within them need places of their own.
         samples = np.rint(times * sfreq) if power is None else np.floor(times * sfreq + 1e-6)

@@ -93,6 +93,16 @@ def n_measured(values) -> int:
     return int(np.isfinite(values[:, ~lacking(values)]).all(axis=1).sum())
 
 
+def score_recordings(rec, pred, known, *, detrend, metric="spearman") -> np.ndarray:
+    """Score frames that were predicted of `Recordings` with BOLD, table or not: (n_targets,)."""
+    if rec.kind == "table":
+        return score_rows(rec.bold[0], pred[0], metric)
+    return score_frames(
+        rec.bold, pred, rec.table, rec.kind, t_r=rec.t_rs, detrend=detrend, metric=metric,
+        known=known,
+    )  # fmt: skip
+
+
 def score_frames(
     measured, pred, table, kind, *, t_r, detrend, metric="spearman", known=None
 ) -> np.ndarray:

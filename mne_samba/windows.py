@@ -290,10 +290,7 @@ def _assemble(
 
 
 def _late(times, frames, n_frames: int, t_r: float, name: str) -> np.ndarray:
-    """Seconds by which frames come later than every ``t_r`` after a window's first.
-
-    Returns ``late`` (n_windows, n_frames).
-    """
+    """Seconds (n_windows, n_frames) by which frames come later than every ``t_r``."""
     index = np.arange(n_frames)
     late = times[frames[:, np.newaxis] + index] - times[frames][:, np.newaxis] - t_r * index
     if late.max(initial=0.0) > t_r:

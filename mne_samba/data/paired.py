@@ -174,10 +174,7 @@ class Paired:
         return self if self.measured is None else replace(self, targets=self.measured)
 
     def rescaled(self, scaler: PowerScaler) -> Paired:
-        """Give the same data with band power on another scale, such as its logarithm.
-
-        Raw power must have been kept.
-        """
+        """Give the same data with band power, which must have been kept, on another scale."""
         scaler = scaler.without_drift(self.scaler.detrend, self.grid)
         scaler = scaler.fit(self.raw, self.keys, self.grids)
         powers = scaler.transform(self.raw, self.keys, self.kind, self.grids)

@@ -115,10 +115,7 @@ class BandPower:
         return replace(rec, ch_names=list(self.spatial.names), info=None)
 
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
-        """Measure band power of all segments.
-
-        Returns ``powers`` (n_channels, n_bands, n_bins), of components where there is a filter.
-        """
+        """Measure power (n_channels, n_bands, n_bins) of all segments, of components if filtered."""
         memory, out = check_memory(memory), []
         grids = self.grids(rec) or [self.grid] * len(rec)
         for segment, grid in zip(rec.segments, grids, strict=True):

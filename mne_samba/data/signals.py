@@ -52,10 +52,7 @@ def _channel_reader(inst):
 
 
 def _without_missing(array: np.ndarray, grid: FrameGrid) -> tuple[np.ndarray, np.ndarray]:
-    """Channels (n_channels, n_times) with zeros for those that lack, all NaN, and which these are.
-
-    ``lacks`` is (n_missing,).
-    """
+    """Channels (n_channels, n_times) with zeros for those that lack (all NaN), and which lack."""
     lacks = np.isnan(array).all(axis=1) if grid.may_lack else np.zeros(len(array), bool)
     if lacks.all() and len(lacks):
         raise ValueError("All channels of a recording are missing (NaN): nothing is left of it.")

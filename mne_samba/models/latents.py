@@ -39,10 +39,7 @@ class FittedLatents:
 
 
 def fit_latents(inverse, data: Paired, cycled: list[np.ndarray] | None, trainer: Trainer):
-    """Start from what BOLD sees of band power; align where held-out windows confirm it.
-
-    ``cycled`` (n_frames, n_targets).
-    """
+    """Start from what BOLD sees of band power; align where held-out windows confirm it."""
     start: FittedLatents = inverse.latents
     if cycled is None:
         return start

@@ -115,7 +115,7 @@ class BandPower:
         return replace(rec, ch_names=list(self.spatial.names), info=None)
 
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
-        """Measure power (n_channels, n_bands, n_bins) of all segments, of components if filtered."""
+        """Measure power (n_channels, n_bands, n_bins) of segments, of components if there are."""
         memory, out = check_memory(memory), []
         grids = self.grids(rec) or [self.grid] * len(rec)
         for segment, grid in zip(rec.segments, grids, strict=True):

@@ -516,6 +516,18 @@ class Assembled(Translator):
     _MODELS: dict[str, str]
     _several_t_r = False  # whether recordings of several t_r are fitted together
 
+    def __init__(
+        self, *, t_r=None, model="samba", reader=None, trainer=None, warm_start=False,
+        random_state=None, verbose=None,
+    ):  # fmt: skip
+        self.t_r = t_r
+        self.model = model
+        self.reader = reader
+        self.trainer = trainer
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
     def _model(self):
         """Build the model that the parameter stands for, checked."""
         from . import models

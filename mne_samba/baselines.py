@@ -1,6 +1,6 @@
 """What people do today, done well: band power, a fixed response or lags, and ridge regression."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,7 +21,6 @@ from .wavelets.banks import Bands
 __all__ = ["BandPowerRidge"]
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class BandPowerRidge(BoldPredictor):
     """Ridge regression of BOLD on band power.
 
@@ -90,24 +89,41 @@ class BandPowerRidge(BoldPredictor):
     >>> ridge = BandPowerRidge(t_r=2.0, hrf="fir")  # then ridge.fit(raws, bolds)
     """
 
-    t_r: float | None = None
-    hrf: Literal["canonical", "fir"] = "canonical"
-    bands: Bands = None
-    power: Power = "auto"
-    loss: Loss = "auto"
-    hrf_length: float = 30.0
-    fir_length: float | None = None
-    alphas: ArrayLike | None = None
-    alpha_per_target: bool = True
-    n_folds: int = 5
-    gap: float = 30.0
-    unmix: Unmix = None
-    reader: Reader | None = None
+    coef_: np.ndarray
+    alpha_: np.ndarray
+    frame_weights_: list[np.ndarray] | Any
+    power_: str | Any
 
-    coef_: np.ndarray = field(init=False)
-    alpha_: np.ndarray = field(init=False)
-    frame_weights_: list[np.ndarray] | Any = field(init=False)
-    power_: str | Any = field(init=False)
+    def __init__(
+        self,
+        *,
+        t_r: float | None = None,
+        hrf: Literal["canonical", "fir"] = "canonical",
+        bands: Bands = None,
+        power: Power = "auto",
+        loss: Loss = "auto",
+        hrf_length: float = 30.0,
+        fir_length: float | None = None,
+        alphas: ArrayLike | None = None,
+        alpha_per_target: bool = True,
+        n_folds: int = 5,
+        gap: float = 30.0,
+        unmix: Unmix = None,
+        reader: Reader | None = None,
+    ) -> None:
+        self.t_r = t_r
+        self.hrf = hrf
+        self.bands = bands
+        self.power = power
+        self.loss = loss
+        self.hrf_length = hrf_length
+        self.fir_length = fir_length
+        self.alphas = alphas
+        self.alpha_per_target = alpha_per_target
+        self.n_folds = n_folds
+        self.gap = gap
+        self.unmix = unmix
+        self.reader = reader
 
     def _check_params(self) -> None:
         if self.t_r is not None:

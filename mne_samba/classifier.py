@@ -1,6 +1,5 @@
 """Stimuli and states decoded from the latent space of a translator."""
 
-from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -37,7 +36,6 @@ def _has_probabilities(self) -> bool:
     return classifier is None or hasattr(classifier, "predict_proba")
 
 
-@dataclass(eq=False, repr=False)
 class SambaClassifier(ClassifierMixin, BaseEstimator):
     """Decode labels of windows from the latent time courses of a translator.
 
@@ -91,15 +89,22 @@ class SambaClassifier(ClassifierMixin, BaseEstimator):
     >>> # decoder.fit(epochs, labels, bold=bold).predict(others)
     """
 
-    translator: BaseEstimator
-    classifier: BaseEstimator | None = None
-    _: KW_ONLY
-    modality: Literal["ele", "hemo"] | None = None
-    n_blocks: int | None = None
+    translator_: Any
+    classifier_: Any
+    classes_: np.ndarray
 
-    translator_: Any = field(init=False)
-    classifier_: Any = field(init=False)
-    classes_: np.ndarray = field(init=False)
+    def __init__(
+        self,
+        translator: BaseEstimator,
+        classifier: BaseEstimator | None = None,
+        *,
+        modality: Literal["ele", "hemo"] | None = None,
+        n_blocks: int | None = None,
+    ) -> None:
+        self.translator = translator
+        self.classifier = classifier
+        self.modality = modality
+        self.n_blocks = n_blocks
 
     @keeps_earlier_fit
     def fit(self, X, y, bold=None) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import mne
@@ -70,7 +70,6 @@ class InverseState:
         return {"n_channels": len(self.inputs.layout.ch_names)}
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     """Translate fMRI time courses into band power of EEG/MEG.
 
@@ -124,34 +123,42 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     >>> translator = InverseTranslator(t_r=2.0)  # then translator.fit(bolds, raws)
     """
 
-    t_r: float | None = None
-    model: Literal["samba", "core", "paper"] | InverseCoreModel | InversePaperModel = "samba"
-    reader: Reader | None = None
-    trainer: Trainer | None = None
-    warm_start: bool = False
-    random_state: Seed = None
-    verbose: Verbose = None
-
-    core_: Core | Any = field(init=False)
-    band_attention_: np.ndarray = field(init=False)
-    band_gain_: np.ndarray = field(init=False)
-    band_weights_: np.ndarray = field(init=False)
-    spatial_map_: np.ndarray = field(init=False)
-    graph_: Graphs = field(init=False)
-    corrections_kept_: bool = field(init=False)
-    net_: NeuralNet = field(init=False)
-    history_: list[dict] = field(init=False)
-    n_parameters_: int = field(init=False)
-    hrf_params_: pd.DataFrame = field(init=False)
-    hrf_: np.ndarray = field(init=False)
-    hrf_times_: np.ndarray = field(init=False)
-    hrf_peak_time_: np.ndarray = field(init=False)
+    core_: Core | Any
+    band_attention_: np.ndarray
+    band_gain_: np.ndarray
+    band_weights_: np.ndarray
+    spatial_map_: np.ndarray
+    graph_: Graphs
+    corrections_kept_: bool
+    net_: NeuralNet
+    history_: list[dict]
+    n_parameters_: int
+    hrf_params_: pd.DataFrame
+    hrf_: np.ndarray
+    hrf_times_: np.ndarray
+    hrf_peak_time_: np.ndarray
 
     _MODELS = {  # noqa: RUF012
         "samba": "InverseSambaModel",
         "core": "InverseCoreModel",
         "paper": "InversePaperModel",
     }
+
+    def __init__(
+        self,
+        *,
+        t_r: float | None = None,
+        model: Literal["samba", "core", "paper"] | InverseCoreModel | InversePaperModel = "samba",
+        reader: Reader | None = None,
+        trainer: Trainer | None = None,
+        warm_start: bool = False,
+        random_state: Seed = None,
+        verbose: Verbose = None,
+    ) -> None:
+        super().__init__(
+            t_r=t_r, model=model, reader=reader, trainer=trainer, warm_start=warm_start,
+            random_state=random_state, verbose=verbose,
+        )  # fmt: skip
 
     @keeps_earlier_fit
     def fit(self, X, y) -> Self:

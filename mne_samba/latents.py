@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import mne
@@ -30,7 +30,6 @@ class LatentState:
     inverse: InverseState  # the latent space is in it
 
 
-@dataclass(eq=False, repr=False)
 class LatentTranslator(Translator, BaseEstimator):
     """Translate both ways through one latent space.
 
@@ -58,14 +57,20 @@ class LatentTranslator(Translator, BaseEstimator):
     >>> # both.fit(epochs, bold).latents(others)
     """
 
-    forward: SambaTranslator
-    inverse: InverseTranslator
-    _: KW_ONLY
-    alignment: Literal["contrastive"] | None = "contrastive"
+    forward_: SambaTranslator
+    inverse_: InverseTranslator
+    alignment_history_: list[dict]
 
-    forward_: SambaTranslator = field(init=False)
-    inverse_: InverseTranslator = field(init=False)
-    alignment_history_: list[dict] = field(init=False)
+    def __init__(
+        self,
+        forward: SambaTranslator,
+        inverse: InverseTranslator,
+        *,
+        alignment: Literal["contrastive"] | None = "contrastive",
+    ) -> None:
+        self.forward = forward
+        self.inverse = inverse
+        self.alignment = alignment
 
     def _check_params(self) -> None:
         check_option(self.alignment, "alignment", ("contrastive", None))

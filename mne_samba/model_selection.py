@@ -5,7 +5,6 @@ with itself for tens of seconds. Random or interleaved folds therefore score noi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 
 import numpy as np
@@ -53,7 +52,6 @@ class _TimeSplit(BaseCrossValidator):
         )  # fmt: skip
 
 
-@dataclass(eq=False, repr=False)
 class BlockedTimeSplit(_TimeSplit):
     """Contiguous blocks of each recording, with a gap between training and test frames.
 
@@ -103,13 +101,16 @@ class BlockedTimeSplit(_TimeSplit):
     [(28, 10), (26, 10), (26, 10), (28, 10)]
     """
 
-    n_splits: int = 5
-    gap: float = 30.0
-    _: KW_ONLY
-    t_r: float | None = None
-    window: float | None = None
-    step: float | None = None
-    context: float | None = None
+    def __init__(
+        self, n_splits: int = 5, gap: float = 30.0, *, t_r: float | None = None,
+        window: float | None = None, step: float | None = None, context: float | None = None,
+    ):  # fmt: skip
+        self.n_splits = n_splits
+        self.gap = gap
+        self.t_r = t_r
+        self.window = window
+        self.step = step
+        self.context = context
 
     def get_n_splits(self, X=None, y=None, groups=None, onset=None) -> int:
         """Return the number of folds.
@@ -218,7 +219,6 @@ def blocked_train_test_split(
     return _apart(table, train, test, gap, 0), test
 
 
-@dataclass(eq=False, repr=False)
 class LeaveSubjectAndSegmentOut(_TimeSplit):
     """Leave one person and one segment of the shared stimulus out together.
 
@@ -249,15 +249,19 @@ class LeaveSubjectAndSegmentOut(_TimeSplit):
     The person of a window is ``groups`` where given, else the ``subject`` of the metadata.
     """
 
-    n_segments: int = 5
-    gap: float = 30.0
-    _: KW_ONLY
-    stimulus: str | None = None
-    time: str = "onset"
-    t_r: float | None = None
-    window: float | None = None
-    step: float | None = None
-    context: float | None = None
+    def __init__(
+        self, n_segments: int = 5, gap: float = 30.0, *, stimulus: str | None = None,
+        time: str = "onset", t_r: float | None = None, window: float | None = None,
+        step: float | None = None, context: float | None = None,
+    ):  # fmt: skip
+        self.n_segments = n_segments
+        self.gap = gap
+        self.stimulus = stimulus
+        self.time = time
+        self.t_r = t_r
+        self.window = window
+        self.step = step
+        self.context = context
 
     def _people(self, table, groups) -> np.ndarray:
         if groups is None and "subject" not in table.columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import mne
@@ -84,7 +84,6 @@ class NetworkInput:
         return cls(module, powers, translator._features_of(rec), n_frames)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class SambaTranslator(Assembled, BoldPredictor):
     """Translate EEG/MEG into fMRI time courses (SAMBA, arXiv 2409.18462).
 
@@ -207,42 +206,51 @@ class SambaTranslator(Assembled, BoldPredictor):
     >>> free = SambaTranslator(t_r=2.0, model=SambaModel(hrf="fir"), reader=Reader(picks="eeg"))
     """
 
-    t_r: float | Sequence[float] | None = None
-    model: (
-        Literal["samba", "core", "paper", "neurobolt"] | CoreModel | PaperModel | NeuroBOLTModel
-    ) = "samba"
-    reader: Reader | None = None
-    trainer: Trainer | None = None
-    warm_start: bool = False
-    random_state: Seed = None
-    verbose: Verbose = None
-
-    net_: NeuralNet = field(init=False)
-    core_: Core | Any = field(init=False)
-    hrf_family_: str = field(init=False)
-    hrf_at_bounds_: np.ndarray = field(init=False)
-    hrf_params_: pd.DataFrame = field(init=False)
-    hrf_: np.ndarray = field(init=False)
-    hrf_times_: np.ndarray = field(init=False)
-    hrf_peak_time_: np.ndarray = field(init=False)
-    power_: str = field(init=False)
-    band_attention_: np.ndarray = field(init=False)
-    band_gain_: np.ndarray = field(init=False)
-    band_weights_: np.ndarray = field(init=False)
-    spatial_map_: np.ndarray = field(init=False)
-    patterns_: np.ndarray = field(init=False)
-    graph_: Graphs = field(init=False)
-    corrections_kept_: bool = field(init=False)
-    stack_weights_: np.ndarray = field(init=False)
-    frame_weights_: list[np.ndarray] | Any = field(init=False)
-    history_: list[dict] = field(init=False)
-    n_parameters_: int = field(init=False)
+    net_: NeuralNet
+    core_: Core | Any
+    hrf_family_: str
+    hrf_at_bounds_: np.ndarray
+    hrf_params_: pd.DataFrame
+    hrf_: np.ndarray
+    hrf_times_: np.ndarray
+    hrf_peak_time_: np.ndarray
+    power_: str
+    band_attention_: np.ndarray
+    band_gain_: np.ndarray
+    band_weights_: np.ndarray
+    spatial_map_: np.ndarray
+    patterns_: np.ndarray
+    graph_: Graphs
+    corrections_kept_: bool
+    stack_weights_: np.ndarray
+    frame_weights_: list[np.ndarray] | Any
+    history_: list[dict]
+    n_parameters_: int
 
     _several_t_r = True
     _MODELS = {  # noqa: RUF012
         "samba": "SambaModel", "core": "CoreModel", "paper": "PaperModel",
         "neurobolt": "NeuroBOLTModel",
     }  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        t_r: float | Sequence[float] | None = None,
+        model: Literal["samba", "core", "paper", "neurobolt"]
+        | CoreModel
+        | PaperModel
+        | NeuroBOLTModel = "samba",
+        reader: Reader | None = None,
+        trainer: Trainer | None = None,
+        warm_start: bool = False,
+        random_state: Seed = None,
+        verbose: Verbose = None,
+    ) -> None:
+        super().__init__(
+            t_r=t_r, model=model, reader=reader, trainer=trainer, warm_start=warm_start,
+            random_state=random_state, verbose=verbose,
+        )  # fmt: skip
 
     @keeps_earlier_fit
     def fit(self, X, y) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -21,7 +21,6 @@ from .surface_labels import check_mesh, places_of, read_atlas
 _INTENTS = (("DENSE_SERIES", "DENSE_SCALARS"), ("PARCELLATED_SERIES", "PARCELLATED_SCALAR"))
 
 
-@dataclass(eq=False, repr=False)
 class GrayordinatesMasker(TransformerMixin, BaseEstimator):
     """Time courses of parcels from surfaces (GIFTI) and CIFTI, and images of what is predicted.
 
@@ -73,9 +72,9 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
     (50, 24)
     """
 
-    atlas: object = None
-    _: KW_ONLY
-    t_r: float | None = None
+    def __init__(self, atlas=None, *, t_r: float | None = None):
+        self.atlas = atlas
+        self.t_r = t_r
 
     def fit(self, imgs, y=None) -> GrayordinatesMasker:
         """Read the atlas, and which image it is laid upon.

@@ -1,7 +1,6 @@
 """Intervals around predictions from residuals on blocks that were not trained on."""
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -91,7 +90,6 @@ def interval_coverage(y, low, high) -> np.ndarray:
     return np.nanmean(inside, axis=0)
 
 
-@dataclass(eq=False, repr=False)
 class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Any regressor of BOLD, with intervals from blocks that it was not trained on.
 
@@ -114,16 +112,25 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Residuals of held-out runs.
     """
 
-    estimator: BaseEstimator
-    _: KW_ONLY
-    cv: BaseCrossValidator | int | None = None
-    detrend: Detrend = "cosine"
-    t_r: float | None = None
-    context: float | None = None
-    n_jobs: int | None = None
+    estimator_: Any
+    residuals_: list[np.ndarray]
 
-    estimator_: Any = field(init=False)
-    residuals_: list[np.ndarray] = field(init=False)
+    def __init__(
+        self,
+        estimator: BaseEstimator,
+        *,
+        cv: BaseCrossValidator | int | None = None,
+        detrend: Detrend = "cosine",
+        t_r: float | None = None,
+        context: float | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.cv = cv
+        self.detrend = detrend
+        self.t_r = t_r
+        self.context = context
+        self.n_jobs = n_jobs
 
     def fit(self, X, y, groups: Sequence | None = None) -> Self:
         """Fit on held-out runs, then on everything.

@@ -1,6 +1,5 @@
 """WaveletBandAttention: which frequency bands of which channels matter."""
 
-from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -26,7 +25,6 @@ from ._band_signals import background_attention, bin_powers, limit_power, recons
 from ._band_targets import frame_design, sample_targets, target_kind
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEstimator):
     r"""Learn which frequency bands matter, and return band power weighted by it.
 
@@ -94,24 +92,36 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
     channel, not a unique share of the explanation.
     """
 
-    t_r: float | None = None
-    bands: Bands = None
-    rate: float = 2.0
-    output: Literal["power", "features"] = "power"
-    hrf_length: float = 30.0
-    hrf_bounds: HrfBounds = "human"
-    reader: Reader | None = None
-    verbose: Verbose = None
+    bank_: Shannon | Morlet | Discrete | Precomputed
+    bands_: dict[str, tuple[float, float]]
+    info_: Info | None
+    band_attention_: np.ndarray
+    band_gain_: np.ndarray
+    delay_: np.ndarray
+    ch_names_in_: list[str]
+    classes_: np.ndarray
+    n_features_in_: int
 
-    bank_: Shannon | Morlet | Discrete | Precomputed = field(init=False)
-    bands_: dict[str, tuple[float, float]] = field(init=False)
-    info_: Info | None = field(init=False)
-    band_attention_: np.ndarray = field(init=False)
-    band_gain_: np.ndarray = field(init=False)
-    delay_: np.ndarray = field(init=False)
-    ch_names_in_: list[str] = field(init=False)
-    classes_: np.ndarray = field(init=False)
-    n_features_in_: int = field(init=False)
+    def __init__(
+        self,
+        *,
+        t_r: float | None = None,
+        bands: Bands = None,
+        rate: float = 2.0,
+        output: Literal["power", "features"] = "power",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        reader: Reader | None = None,
+        verbose: Verbose = None,
+    ) -> None:
+        self.t_r = t_r
+        self.bands = bands
+        self.rate = rate
+        self.output = output
+        self.hrf_length = hrf_length
+        self.hrf_bounds = hrf_bounds
+        self.reader = reader
+        self.verbose = verbose
 
     def _check_params(self) -> None:
         check_number(self.rate, "rate", low=0, low_open=True)

@@ -1,6 +1,5 @@
 """FramewiseRegressor: plain regressors on windows and recordings, frames as rows."""
 
-from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +20,6 @@ from ..data.signals import segment_table
 from ._screening import BandPowerScreening
 
 
-@dataclass(eq=False, repr=False)
 class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Let any scikit-learn regressor predict BOLD frame by frame.
 
@@ -64,14 +62,20 @@ class FramewiseRegressor(MeanScore, MetaEstimatorMixin, RegressorMixin, BaseEsti
     True
     """
 
-    estimator: BaseEstimator | None = None
-    _: KW_ONLY
-    t_r: float | None = None
-    detrend: Detrend = None
+    estimator_: Any
+    frames_first_: bool
+    target_names_in_: list[str]
 
-    estimator_: Any = field(init=False)
-    frames_first_: bool = field(init=False)
-    target_names_in_: list[str] = field(init=False)
+    def __init__(
+        self,
+        estimator: BaseEstimator | None = None,
+        *,
+        t_r: float | None = None,
+        detrend: Detrend = None,
+    ) -> None:
+        self.estimator = estimator
+        self.t_r = t_r
+        self.detrend = detrend
 
     def _check_params(self) -> None:
         if self.t_r is not None:

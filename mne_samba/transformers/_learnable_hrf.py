@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -29,7 +28,6 @@ from ._hrf_inverse import invert_segment, unmap
 from ._hrf_learn import HRFOptions, learn, learn_rows, replicates
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class LearnableHRF(
     MeanScore, HasReader, NamedColumns, MultiOutputMixin, RegressorMixin, BaseEstimator
 ):
@@ -141,40 +139,58 @@ class LearnableHRF(
     array([5., 5.])
     """
 
-    t_r: float | None = None
-    hrf: HrfFamily = "auto"
-    hrf_length: float = 30.0
-    hrf_bounds: HrfBounds | tuple[ArrayLike, ArrayLike] = "human"
-    shrinkage: Literal["auto"] | float | None = "auto"
-    shrink_to: Literal["group", "canonical"] = "group"
-    loss: Loss = "auto"
-    n_bootstrap: int = 0
-    confidence: float = 0.9
-    sample_time_ref: float | None = None
-    reader: Reader | None = None
-    random_state: int | None = None
-    n_jobs: int | None = None
-    verbose: Verbose = None
+    hrf_family_: str
+    hrf_params_: pd.DataFrame
+    hrf_: np.ndarray
+    hrf_times_: np.ndarray
+    hrf_peak_time_: np.ndarray
+    hrf_fwhm_: np.ndarray
+    hrf_undershoot_ratio_: np.ndarray
+    hrf_at_bounds_: np.ndarray
+    hrf_free_: np.ndarray | Any
+    drive_hrf_: np.ndarray | Any
+    frame_weights_: list[np.ndarray] | Any
+    hrf_intervals_: pd.DataFrame
+    scale_: np.ndarray
+    intercept_: np.ndarray
+    coef_: np.ndarray
+    drive_mean_: np.ndarray
+    drive_scale_: np.ndarray
+    target_names_in_: list[str]
+    ch_names_in_: list[str]
 
-    hrf_family_: str = field(init=False)
-    hrf_params_: pd.DataFrame = field(init=False)
-    hrf_: np.ndarray = field(init=False)
-    hrf_times_: np.ndarray = field(init=False)
-    hrf_peak_time_: np.ndarray = field(init=False)
-    hrf_fwhm_: np.ndarray = field(init=False)
-    hrf_undershoot_ratio_: np.ndarray = field(init=False)
-    hrf_at_bounds_: np.ndarray = field(init=False)
-    hrf_free_: np.ndarray | Any = field(init=False)
-    drive_hrf_: np.ndarray | Any = field(init=False)
-    frame_weights_: list[np.ndarray] | Any = field(init=False)
-    hrf_intervals_: pd.DataFrame = field(init=False)
-    scale_: np.ndarray = field(init=False)
-    intercept_: np.ndarray = field(init=False)
-    coef_: np.ndarray = field(init=False)
-    drive_mean_: np.ndarray = field(init=False)
-    drive_scale_: np.ndarray = field(init=False)
-    target_names_in_: list[str] = field(init=False)
-    ch_names_in_: list[str] = field(init=False)
+    def __init__(
+        self,
+        *,
+        t_r: float | None = None,
+        hrf: HrfFamily = "auto",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds | tuple[ArrayLike, ArrayLike] = "human",
+        shrinkage: Literal["auto"] | float | None = "auto",
+        shrink_to: Literal["group", "canonical"] = "group",
+        loss: Loss = "auto",
+        n_bootstrap: int = 0,
+        confidence: float = 0.9,
+        sample_time_ref: float | None = None,
+        reader: Reader | None = None,
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+        verbose: Verbose = None,
+    ) -> None:
+        self.t_r = t_r
+        self.hrf = hrf
+        self.hrf_length = hrf_length
+        self.hrf_bounds = hrf_bounds
+        self.shrinkage = shrinkage
+        self.shrink_to = shrink_to
+        self.loss = loss
+        self.n_bootstrap = n_bootstrap
+        self.confidence = confidence
+        self.sample_time_ref = sample_time_ref
+        self.reader = reader
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
 
     @keeps_earlier_fit
     def fit(self, X, y) -> Self:

@@ -1,7 +1,6 @@
 """BandPowerScreening: which features share anything with BOLD, whatever the shape of it."""
 
 import itertools
-from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, Self
 
 import numpy as np
@@ -27,7 +26,6 @@ _BLOCK_BYTES = 1 << 26
 _AWAY = 0.1
 
 
-@dataclass(eq=False, repr=False)
 class BandPowerScreening(SelectorMixin, BaseEstimator):
     r"""Keep the features that have something in common with BOLD.
 
@@ -89,21 +87,29 @@ class BandPowerScreening(SelectorMixin, BaseEstimator):
     >>> regressor = FramewiseRegressor(screened)  # then regressor.fit(X, y)
     """
 
-    statistic: Literal["pearson", "mutual_info"] = "pearson"
-    _: KW_ONLY
-    n_shifts: int = 199
-    alpha: float = 0.05
-    min_features_to_select: int = 1
-    random_state: Seed = None
-
-    scores_: np.ndarray = field(init=False)
-    p_values_: np.ndarray = field(init=False)
-    threshold_: float = field(init=False)
-    n_features_in_: int = field(init=False)
-    feature_names_in_: np.ndarray = field(init=False)
+    scores_: np.ndarray
+    p_values_: np.ndarray
+    threshold_: float
+    n_features_in_: int
+    feature_names_in_: np.ndarray
 
     # Those who route metadata need not ask for it.
     __metadata_request__fit = {"groups": True}  # noqa: RUF012
+
+    def __init__(
+        self,
+        statistic: Literal["pearson", "mutual_info"] = "pearson",
+        *,
+        n_shifts: int = 199,
+        alpha: float = 0.05,
+        min_features_to_select: int = 1,
+        random_state: Seed = None,
+    ) -> None:
+        self.statistic = statistic
+        self.n_shifts = n_shifts
+        self.alpha = alpha
+        self.min_features_to_select = min_features_to_select
+        self.random_state = random_state
 
     def _check_params(self) -> None:
         check_option(self.statistic, "statistic", ("pearson", "mutual_info"))

@@ -60,7 +60,6 @@ class ParcelsState:
         return table.assign(**dict(zip(_AXES, self.places.T, strict=True)))
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class SourceParcels(SignalTransformer, BaseEstimator):
     r"""Carry EEG or MEG of any cap or helmet to one grid of brain parcels.
 
@@ -130,18 +129,30 @@ class SourceParcels(SignalTransformer, BaseEstimator):
     >>> # model.fit(raws_of_one_cap, bolds); model.predict(raw_of_another_cap)
     """
 
-    atlas: str | np.ndarray | pd.DataFrame | list[mne.Label] = "dosenbach_2010"
-    n_parcels: int | None = 64
-    head: Literal["template"] | mne.Forward = "template"
-    method: Literal["mne", "lcmv"] = "mne"
-    pick_ori: Literal["vector", "normal"] = "vector"
-    reg: Literal["auto"] | float = "auto"
-    picks: Picks = None
-    verbose: Verbose = None
+    parcels_: pd.DataFrame
+    reg_: float
+    reg_errors_: pd.Series | Any
 
-    parcels_: pd.DataFrame = field(init=False)
-    reg_: float = field(init=False)
-    reg_errors_: pd.Series | Any = field(init=False)
+    def __init__(
+        self,
+        *,
+        atlas: str | np.ndarray | pd.DataFrame | list[mne.Label] = "dosenbach_2010",
+        n_parcels: int | None = 64,
+        head: Literal["template"] | mne.Forward = "template",
+        method: Literal["mne", "lcmv"] = "mne",
+        pick_ori: Literal["vector", "normal"] = "vector",
+        reg: Literal["auto"] | float = "auto",
+        picks: Picks = None,
+        verbose: Verbose = None,
+    ) -> None:
+        self.atlas = atlas
+        self.n_parcels = n_parcels
+        self.head = head
+        self.method = method
+        self.pick_ori = pick_ori
+        self.reg = reg
+        self.picks = picks
+        self.verbose = verbose
 
     def _check_params(self) -> None:
         if isinstance(self.atlas, str):

@@ -1,6 +1,6 @@
 """Unmixing: from channels to components whose power can be told apart."""
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import mne
@@ -42,7 +42,6 @@ class UnmixingState:
         return {"n_sensors": len(self.layout.ch_names)}
 
 
-@dataclass(eq=False, repr=False)
 class Unmixing(HasReader, SignalTransformer, BaseEstimator):
     r"""Unmix channels into components before their power is taken.
 
@@ -130,20 +129,29 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
     ['IC000', 'IC001']
     """
 
-    bands: Bands = None
-    _: KW_ONLY
-    method: Literal["joint", "underdetermined", "whiten"] = "joint"
-    n_components: int | Literal["auto"] = "auto"
-    segment: float = 10.0
-    reader: Reader | None = None
-    verbose: Verbose = None
+    filters_: np.ndarray
+    patterns_: np.ndarray
+    component_names_: list[str]
+    bands_: dict[str, tuple[float, float]]
+    ch_names_in_: list[str]
+    info_: mne.Info | Any
 
-    filters_: np.ndarray = field(init=False)
-    patterns_: np.ndarray = field(init=False)
-    component_names_: list[str] = field(init=False)
-    bands_: dict[str, tuple[float, float]] = field(init=False)
-    ch_names_in_: list[str] = field(init=False)
-    info_: mne.Info | Any = field(init=False)
+    def __init__(
+        self,
+        bands: Bands = None,
+        *,
+        method: Literal["joint", "underdetermined", "whiten"] = "joint",
+        n_components: int | Literal["auto"] = "auto",
+        segment: float = 10.0,
+        reader: Reader | None = None,
+        verbose: Verbose = None,
+    ) -> None:
+        self.bands = bands
+        self.method = method
+        self.n_components = n_components
+        self.segment = segment
+        self.reader = reader
+        self.verbose = verbose
 
     def _check_params(self) -> None:
         as_bank(self.bands)

@@ -161,12 +161,7 @@ def is_saved(field: dataclasses.Field) -> bool:
 
 def _has_parts(kind: type) -> bool:
     """Whether objects of a class are written part by part: dataclasses and estimators."""
-    return is_record(kind) or issubclass(kind, BaseEstimator)
-
-
-def is_record(kind: type) -> bool:
-    """Whether a class is a dataclass that is no estimator: its fields' types say what it holds."""
-    return dataclasses.is_dataclass(kind) and not issubclass(kind, BaseEstimator)
+    return dataclasses.is_dataclass(kind) or issubclass(kind, BaseEstimator)
 
 
 class _Packer:
@@ -221,7 +216,7 @@ class _Packer:
 
     def _object(self, value, where, parameter):
         node = {_CLASS: self._named(type(value))}
-        if is_record(type(value)):
+        if dataclasses.is_dataclass(value):
             for field in filter(is_saved, dataclasses.fields(value)):
                 place = below(where, field.name)
                 node[field.name] = self.pack(getattr(value, field.name), place, parameter)
@@ -266,7 +261,7 @@ def classes_of(*roots: type) -> dict[str, type]:
         if kind.__name__ in found:
             raise ValueError(f"Two classes are named {kind.__name__}.")
         found[kind.__name__] = kind
-        if is_record(kind):
+        if dataclasses.is_dataclass(kind):
             todo += _types(kind).values()
         if hasattr(kind, "_state"):
             todo.append(_state_type(kind))
@@ -341,7 +336,7 @@ class _Unpacker:
             raise ValueError(f"{where or 'the file'} is a {kind!r:.80}, which no model has")
         kind, state = self.classes[kind], node.get(_STATE)
         given = {key: item for key, item in node.items() if key not in (_CLASS, _STATE)}
-        estimator = not is_record(kind)
+        estimator = not dataclasses.is_dataclass(kind)
         if estimator:
             names, sizes = set(kind._get_param_names()), self.scope()
         else:

@@ -2,7 +2,7 @@
 
 import numbers
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, Self
 
 import numpy as np
@@ -47,7 +47,6 @@ __all__ = ["Reader"]
 MAX_ORDER = 10
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class Reader(BaseEstimator):
     """How recordings are read: channels, frame times, drift.
 
@@ -108,17 +107,32 @@ class Reader(BaseEstimator):
     >>> translator = SambaTranslator(t_r=2.0, reader=reader)
     """
 
-    sfreq: float | None = None
-    tmin: float | None = None
-    picks: Picks = None
-    channels: Literal["error", "match", "interpolate", "infer"] = "error"
-    first_volume: float | Sequence[float] = 0.0
-    n_dummy: int | Sequence[int] = 0
-    slice_time_ref: float = 0.0
-    volume_event: str | tuple[str, int] | ArrayLike | None = None
-    detrend: Detrend = "cosine"
-    physiology: str | Sequence[str] | None = None
-    memory: Path | Memory | None = None
+    def __init__(
+        self,
+        *,
+        sfreq: float | None = None,
+        tmin: float | None = None,
+        picks: Picks = None,
+        channels: Literal["error", "match", "interpolate", "infer"] = "error",
+        first_volume: float | Sequence[float] = 0.0,
+        n_dummy: int | Sequence[int] = 0,
+        slice_time_ref: float = 0.0,
+        volume_event: str | tuple[str, int] | ArrayLike | None = None,
+        detrend: Detrend = "cosine",
+        physiology: str | Sequence[str] | None = None,
+        memory: Path | Memory | None = None,
+    ) -> None:
+        self.sfreq = sfreq
+        self.tmin = tmin
+        self.picks = picks
+        self.channels = channels
+        self.first_volume = first_volume
+        self.n_dummy = n_dummy
+        self.slice_time_ref = slice_time_ref
+        self.volume_event = volume_event
+        self.detrend = detrend
+        self.physiology = physiology
+        self.memory = memory
 
     def check(self) -> None:
         """Refuse parameters that cannot be, before any data are read.

@@ -1,11 +1,12 @@
 """Read estimators from files: class names become classes."""
 
+from dataclasses import is_dataclass
 from typing import Any
 
 import torch
 from mne.utils import warn
 
-from .model_file import FOLDERS, classes_of, is_record, read_model, unpack
+from .model_file import FOLDERS, classes_of, read_model, unpack
 
 __all__ = ["read_samba"]
 
@@ -80,7 +81,7 @@ def _moved_here(node, classes: dict[str, type], missing: list[str]):
     if isinstance(device, str) and not _exists(device):
         node["device"] = "cpu"
         # "auto" may have found a GPU: only who has asked for one is told.
-        if kind in classes and is_record(classes[kind]):
+        if is_dataclass(classes.get(kind)):
             return node
         missing.append(device)
     return node

@@ -1,7 +1,5 @@
 """The way back: an encoding core, its inverse as a filter, corrections where confirmed."""
 
-from dataclasses import dataclass
-
 from .._checks import check_number, check_option
 from .._typing import Corrections, HrfBounds, HrfFamily, MapPrior, TargetBands
 from ..data.paired import Paired
@@ -14,7 +12,6 @@ from .inverse_fit import FittedInverse, fit_inverse
 from .trainer import Trainer
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class InverseCoreModel(CoreBased):
     """Band power from BOLD by one filter: a linear encoding core, inverted by Bayes.
 
@@ -34,13 +31,24 @@ class InverseCoreModel(CoreBased):
     >>> translator = InverseTranslator(t_r=2.0, model=InverseCoreModel(hrf="canonical"))
     """
 
-    bands: Bands = None
-    hrf: HrfFamily = "double_gamma"
-    hrf_length: float = 30.0
-    hrf_bounds: HrfBounds = "human"
-    map_prior: MapPrior = "auto"
-    band_attention: bool = True
-    target_bands: TargetBands = "auto"
+    def __init__(
+        self,
+        *,
+        bands: Bands = None,
+        hrf: HrfFamily = "double_gamma",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        map_prior: MapPrior = "auto",
+        band_attention: bool = True,
+        target_bands: TargetBands = "auto",
+    ) -> None:
+        self.bands = bands
+        self.hrf = hrf
+        self.hrf_length = hrf_length
+        self.hrf_bounds = hrf_bounds
+        self.map_prior = map_prior
+        self.band_attention = band_attention
+        self.target_bands = target_bands
 
     def features(self, rec: Recordings) -> BandPower:
         """Choose what is measured of recordings: their bands, in bins of one frame."""
@@ -51,7 +59,6 @@ class InverseCoreModel(CoreBased):
         return fit_inverse(self, data, trainer, seed, start)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class InverseSambaModel(InverseCoreModel):
     """Band power from BOLD: the filter of `InverseCoreModel`, and corrections where confirmed.
 
@@ -78,8 +85,25 @@ class InverseSambaModel(InverseCoreModel):
     >>> translator = InverseTranslator(t_r=2.0, model=InverseSambaModel(n_neighbors=4))
     """
 
-    n_neighbors: int = 8
-    corrections: Corrections = "auto"
+    def __init__(
+        self,
+        *,
+        bands: Bands = None,
+        hrf: HrfFamily = "double_gamma",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        map_prior: MapPrior = "auto",
+        band_attention: bool = True,
+        target_bands: TargetBands = "auto",
+        n_neighbors: int = 8,
+        corrections: Corrections = "auto",
+    ) -> None:
+        super().__init__(
+            bands=bands, hrf=hrf, hrf_length=hrf_length, hrf_bounds=hrf_bounds,
+            map_prior=map_prior, band_attention=band_attention, target_bands=target_bands,
+        )  # fmt: skip
+        self.n_neighbors = n_neighbors
+        self.corrections = corrections
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""

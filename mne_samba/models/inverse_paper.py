@@ -81,7 +81,6 @@ class FittedInversePaper:
         }
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class InversePaperModel(BaseEstimator):
     """The published network of the way back, for comparison.
 
@@ -116,13 +115,24 @@ class InversePaperModel(BaseEstimator):
     # Columns of NaN in BOLD are refused.
     may_lack = False
 
-    bands: Bands = None
-    hrf: HrfFamily = "double_gamma"
-    hrf_length: float = 30.0
-    hrf_bounds: HrfBounds = "human"
-    graph: Graph = "knn"
-    n_neighbors: int = 8
-    n_hidden: int = 32
+    def __init__(
+        self,
+        *,
+        bands: Bands = None,
+        hrf: HrfFamily = "double_gamma",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        graph: Graph = "knn",
+        n_neighbors: int = 8,
+        n_hidden: int = 32,
+    ) -> None:
+        self.bands = bands
+        self.hrf = hrf
+        self.hrf_length = hrf_length
+        self.hrf_bounds = hrf_bounds
+        self.graph = graph
+        self.n_neighbors = n_neighbors
+        self.n_hidden = n_hidden
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""

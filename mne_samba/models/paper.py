@@ -89,7 +89,6 @@ class FittedPaper(TrainedNetwork):
         }
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class PaperModel(BaseEstimator):
     """The published network, for comparison.
 
@@ -136,14 +135,26 @@ class PaperModel(BaseEstimator):
     # Columns of NaN in y are refused, and the scale of power is one.
     may_lack = chooses_scale = False
 
-    hrf: Literal["double_gamma", "canonical"] = "double_gamma"
-    hrf_length: float = 30.0
-    hrf_bounds: HrfBounds = "human"
-    band_attention: bool = True
-    graph: Graph = "knn"
-    n_neighbors: int = 8
-    recurrent: Literal["lstm", "gru"] | None = "lstm"
-    n_hidden: int = 32
+    def __init__(
+        self,
+        *,
+        hrf: Literal["double_gamma", "canonical"] = "double_gamma",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        band_attention: bool = True,
+        graph: Graph = "knn",
+        n_neighbors: int = 8,
+        recurrent: Literal["lstm", "gru"] | None = "lstm",
+        n_hidden: int = 32,
+    ) -> None:
+        self.hrf = hrf
+        self.hrf_length = hrf_length
+        self.hrf_bounds = hrf_bounds
+        self.band_attention = band_attention
+        self.graph = graph
+        self.n_neighbors = n_neighbors
+        self.recurrent = recurrent
+        self.n_hidden = n_hidden
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""

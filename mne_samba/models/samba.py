@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class CoreModel(CoreBased):
     """A structured linear core from band power to BOLD, by variational Bayes: no network.
 
@@ -57,16 +55,30 @@ class CoreModel(CoreBased):
     >>> translator = SambaTranslator(t_r=2.0, model=CoreModel(hrf="fir"))
     """
 
-    bands: Bands = None
-    unmix: Unmix = "auto"
-    power: Power = "auto"
-    loss: Loss = "auto"
-    hrf: HrfFamily = "auto"
-    hrf_length: float = 30.0
-    hrf_bounds: HrfBounds = "human"
-    map_prior: MapPrior = "auto"
-    band_attention: bool = True
-    target_bands: TargetBands = "auto"
+    def __init__(
+        self,
+        *,
+        bands: Bands = None,
+        unmix: Unmix = "auto",
+        power: Power = "auto",
+        loss: Loss = "auto",
+        hrf: HrfFamily = "auto",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        map_prior: MapPrior = "auto",
+        band_attention: bool = True,
+        target_bands: TargetBands = "auto",
+    ) -> None:
+        self.bands = bands
+        self.unmix = unmix
+        self.power = power
+        self.loss = loss
+        self.hrf = hrf
+        self.hrf_length = hrf_length
+        self.hrf_bounds = hrf_bounds
+        self.map_prior = map_prior
+        self.band_attention = band_attention
+        self.target_bands = target_bands
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""
@@ -113,7 +125,6 @@ class CoreModel(CoreBased):
         return fit_samba(self, data, trainer, seed, start)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class SambaModel(CoreModel):
     """The linear core of `CoreModel`, and network corrections where held-out frames confirm them.
 
@@ -187,11 +198,35 @@ class SambaModel(CoreModel):
     >>> translator = SambaTranslator(t_r=2.0, model=SambaModel(graph="distance", recurrent="gru"))
     """
 
-    graph: Graph = "knn"
-    n_neighbors: int = 8
-    recurrent: Literal["lstm", "gru", "transformer"] | None = "lstm"
-    n_hidden: int = 32
-    corrections: Corrections = "auto"
+    def __init__(
+        self,
+        *,
+        bands: Bands = None,
+        unmix: Unmix = "auto",
+        power: Power = "auto",
+        loss: Loss = "auto",
+        hrf: HrfFamily = "auto",
+        hrf_length: float = 30.0,
+        hrf_bounds: HrfBounds = "human",
+        map_prior: MapPrior = "auto",
+        band_attention: bool = True,
+        target_bands: TargetBands = "auto",
+        graph: Graph = "knn",
+        n_neighbors: int = 8,
+        recurrent: Literal["lstm", "gru", "transformer"] | None = "lstm",
+        n_hidden: int = 32,
+        corrections: Corrections = "auto",
+    ) -> None:
+        super().__init__(
+            bands=bands, unmix=unmix, power=power, loss=loss, hrf=hrf, hrf_length=hrf_length,
+            hrf_bounds=hrf_bounds, map_prior=map_prior, band_attention=band_attention,
+            target_bands=target_bands,
+        )  # fmt: skip
+        self.graph = graph
+        self.n_neighbors = n_neighbors
+        self.recurrent = recurrent
+        self.n_hidden = n_hidden
+        self.corrections = corrections
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from .accelerated import AcceleratedNet
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class Trainer(BaseEstimator):
     """How networks are trained, and what part of the training data they are judged on.
 
@@ -65,20 +63,38 @@ class Trainer(BaseEstimator):
     >>> translator = SambaTranslator(t_r=2.0, trainer=Trainer(max_epochs=50, device="cpu"))
     """
 
-    lr: float = 3e-3
-    batch_size: int = 8
-    max_epochs: int = 30
-    patience: int = 5
-    window: float = 60.0
-    step: float | None = None
-    validation_fraction: float = 0.2
-    modality_dropout: float = 0.0
-    gap: float = 30.0
-    device: str = "auto"
-    dtype: Literal["float32", "float64"] = "float32"
-    compile: bool = False
-    mixed_precision: bool = False
-    checkpoint_dir: Path | None = None
+    def __init__(
+        self,
+        *,
+        lr: float = 3e-3,
+        batch_size: int = 8,
+        max_epochs: int = 30,
+        patience: int = 5,
+        window: float = 60.0,
+        step: float | None = None,
+        validation_fraction: float = 0.2,
+        modality_dropout: float = 0.0,
+        gap: float = 30.0,
+        device: str = "auto",
+        dtype: Literal["float32", "float64"] = "float32",
+        compile: bool = False,  # noqa: A002
+        mixed_precision: bool = False,
+        checkpoint_dir: Path | None = None,
+    ) -> None:
+        self.lr = lr
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.window = window
+        self.step = step
+        self.validation_fraction = validation_fraction
+        self.modality_dropout = modality_dropout
+        self.gap = gap
+        self.device = device
+        self.dtype = dtype
+        self.compile = compile
+        self.mixed_precision = mixed_precision
+        self.checkpoint_dir = checkpoint_dir
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""

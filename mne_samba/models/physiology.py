@@ -23,7 +23,7 @@ from ..data.physiology import shared_names, signal_itself
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Recordings
 from ..data.segments import Segment
-from .stack import fit_responses
+from .stack import fit_responses, free_frames
 from .validation import confirmed_scale
 
 # Free responses may have any course, but are as smooth as those of humans.
@@ -96,7 +96,7 @@ class PhysiologyResponses:
         for segment, one in zip(rec.segments, scaled, strict=True):
             there = kinds_of(segment)
             one[[ch not in there for ch in self.names]] = 0.0
-        return _frames(self.free, scaled, on)
+        return free_frames(self.free, scaled, on)
 
     def without(self, names: list[str]) -> PhysiologyResponses:
         """Give the same responses, but none to some drives."""
@@ -185,7 +185,7 @@ def _unseen(data: Paired) -> list[np.ndarray]:
         part = replace(data, targets=[np.where(n[:, None], np.nan, y) for y, n in pairs])
         # Scrubbing may leave all measured frames in one block.
         if part.n_frames:
-            found[own] = np.concatenate(_frames(_fit(part), data.powers, data.on))[own]
+            found[own] = np.concatenate(free_frames(_fit(part), data.powers, data.on))[own]
     return np.split(found, ends)
 
 
@@ -198,12 +198,6 @@ def _fit(data: Paired) -> FreeResponses:
             "name fewer channels."
         )
     return free
-
-
-def _frames(free: FreeResponses, drives, on: list[LowRateGrid]) -> list[np.ndarray]:
-    """Frames (n_frames, n_targets) that drives explain, each on its bins."""
-    pairs = zip(drives, on, strict=True)
-    return [free.predict([one], grid.n_lags, grid.step, grid.dt)[0] for one, grid in pairs]
 
 
 def constant(names: list[str], drives: list[np.ndarray]) -> list[str]:

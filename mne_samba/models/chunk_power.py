@@ -1,7 +1,5 @@
 """Power of wavelet coefficients of the signal between frames, as the published network sees it."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -111,7 +109,7 @@ class ChunkPower(Chunks):
     _model, _least = "PaperModel", _LEAST
 
     @classmethod
-    def of(cls, sfreq: float, t_r: float, hrf_length: float) -> ChunkPower:
+    def of(cls, sfreq: float, t_r: float, hrf_length: float) -> Self:
         """Chunks of a signal, and as many of them as a response lasts."""
         n_samples = round(t_r * sfreq / max(1, int(sfreq / RATE + 1e-6)))
         if n_samples < _LEAST:

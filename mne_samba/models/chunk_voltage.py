@@ -1,8 +1,7 @@
 """The signal between frames as it is, for networks that look at voltages."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -20,7 +19,7 @@ class ChunkVoltage(Chunks):
     _model = "NeuroBOLTModel"
 
     @classmethod
-    def of(cls, t_r: float, seconds: float, rate: float) -> ChunkVoltage:
+    def of(cls, t_r: float, seconds: float, rate: float) -> Self:
         """Cut signals at about ``rate`` Hz, a whole number of samples per frame.
 
         A frame sees at least so many ``seconds`` of them.
@@ -50,7 +49,7 @@ class ChunkVoltage(Chunks):
 class VoltageScaler(PowerScaler):
     """No scale but the unit: what is not known is zero."""
 
-    def fit(self, powers, keys, grids=None) -> VoltageScaler:
+    def fit(self, powers, keys, grids=None) -> Self:
         """Refuse signals that are no EEG in volts."""
         spread = np.median([np.nanmedian(np.nanstd(power, axis=(1, 2))) for power in powers])
         if not 1e-3 <= spread <= 1e3:

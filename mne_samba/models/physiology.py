@@ -5,9 +5,8 @@ the responses have not seen. The order is the conservative one, as heartbeat, br
 reach BOLD and electrodes alike.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -53,9 +52,7 @@ class PhysiologyResponses:
     free: FreeResponses
 
     @classmethod
-    def fit(
-        cls, rec: Recordings, data: Paired, reader
-    ) -> tuple[PhysiologyResponses, list[np.ndarray]]:
+    def fit(cls, rec: Recordings, data: Paired, reader) -> tuple[Self, list[np.ndarray]]:
         """Fit responses to the standardised BOLD of recordings, which ``reader`` has read.
 
         Also the frames (n_frames, n_targets) that they explain, by fits that have not seen them.
@@ -98,7 +95,7 @@ class PhysiologyResponses:
             one[[ch not in there for ch in self.names]] = 0.0
         return free_frames(self.free, scaled, on)
 
-    def without(self, names: list[str]) -> PhysiologyResponses:
+    def without(self, names: list[str]) -> Self:
         """Give the same responses, but none to some drives."""
         coef = self.free.coef.copy()
         coef[:, :, [ch in names for ch in self.names]] = 0.0

@@ -1,9 +1,8 @@
 """Filters that unmix a recording, learnt from it alone: subspace, whitening, diagonalisation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from scipy.special import polygamma
@@ -48,7 +47,7 @@ class Pieces:
     weights: np.ndarray  # (n_pieces,), of sum 1
 
     @classmethod
-    def of(cls, stretches: Sequence[Stretch], sfreq: float, seconds: float, most: int) -> Pieces:
+    def of(cls, stretches: Sequence[Stretch], sfreq: float, seconds: float, most: int) -> Self:
         """Cut stretches into pieces of so many seconds, at most so many, evenly spread."""
         every = [
             (i, first, stop)

@@ -1,4 +1,4 @@
-"""Scale: many targets in little memory, many people on two workers."""
+"""Scale: many targets and many people in little memory, and on two workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 import numpy as np
 import torch
 from _speed_steps import N_LAGS, STEP, T_R
-from _timing import peak, reset_peak, seconds
+from _timing import exponent, peak, reset_peak, seconds
+from joblib import parallel_config
 
 from mne_samba import SambaTranslator
 from mne_samba.datasets import simulate_paired
@@ -50,6 +51,63 @@ def many_targets(quick):
     row = {"scale": f"training step, batch 1, {n_channels} -> {n_targets}"}
     row |= {"seconds": seconds(step), "resident_gb": peak() / 1e9, "goal": "< 6 GB"}
     return [row]
+
+
+def whole_fits(quick):
+    """Whole default fits of very many targets, and of very many people pooled."""
+    if quick:
+        return [*voxels((5, 20), [250, 500, 1000]), *pooled([2, 4, 8])]
+    return [*voxels((20, 300), [5000, 10000, 20000]), *pooled([25, 50, 100])]
+
+
+def voxels(size, counts):
+    """Fit minutes of so many channels to more and more voxels of 250 regions, SNR 1 each."""
+    minutes, n_channels = size
+    sim = simulate_paired(
+        1, 60.0 * minutes, n_sources=n_channels, n_targets=250, level="source", random_state=41
+    )
+    clean, rng = sim.truth.clean_bolds[0], np.random.default_rng(0)
+    clean = (clean - clean.mean(axis=0)) / clean.std(axis=0)
+    bold = np.tile(clean, max(counts) // 250)
+    bold += rng.standard_normal(bold.shape)
+    name = f"whole default fit, {minutes} min, {n_channels} channels"
+    works = [(n, sim.raws, [bold[:, :n]]) for n in counts]
+    return grown(works, sim.t_r, lambda n: f"{name} -> {n} targets", "targets")
+
+
+def pooled(counts):
+    """Fit ten minutes each of more and more people together."""
+    sim = simulate_paired(
+        max(counts), 600.0, n_sources=32, n_targets=48, level="source", random_state=42
+    )
+    works = [(n, sim.raws[:n], sim.bolds[:n]) for n in counts]
+    return grown(works, sim.t_r, lambda n: f"whole default fit, {n} people x 10 min", "people")
+
+
+def grown(works, t_r, named, unit):
+    """Rows of fits of growing size, the exponent of their seconds with the last."""
+    rows = []
+    for n, raws, bolds in works:
+        gc.collect()
+        reset_peak()
+        model = SambaTranslator(t_r=t_r, random_state=0)
+        spent = seconds(lambda model=model, raws=raws, bolds=bolds: model.fit(raws, bolds))
+        rows.append({"scale": named(n), "seconds": spent, "resident_gb": peak() / 1e9,
+                     "goal": "< 16 GB"})  # fmt: skip
+    power = exponent([n for n, _, _ in works], [row["seconds"] for row in rows])
+    rows[-1]["note"] = f"grows as {unit}^{power:.2f}"
+    return rows
+
+
+def dask_workers(quick):
+    """Leave people out on the workers of a dask cluster: the same scores, people as tasks."""
+    from dask.distributed import Client, LocalCluster
+
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster), parallel_config(backend="dask"):
+        rows = two_workers(quick)
+    rows[0]["scale"] = rows[0]["scale"].replace("two workers", "two workers of dask.distributed")
+    return rows
 
 
 def two_workers(quick):

@@ -17,7 +17,7 @@ import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 from _speed_everyday import everyday  # noqa: E402
 from _speed_fit import fit_growth, long_recording, whole_fit  # noqa: E402
-from _speed_scale import many_targets, two_workers  # noqa: E402
+from _speed_scale import dask_workers, many_targets, two_workers, whole_fits  # noqa: E402
 from _speed_stages import STAGES  # noqa: E402
 from _speed_steps import against_roofline, growth, paper_step  # noqa: E402
 from _timing import roofline  # noqa: E402
@@ -25,8 +25,8 @@ from _timing import roofline  # noqa: E402
 TABLES = ("stages", "roofline", "growth", "fit", "everyday", "long", "scale")
 KEYS = ("stage", "against", "step", "device", "variant", "grows", "fit", "model", "long", "scale")
 KEYS += ("everyday",)
-PARTS = (*STAGES, "step", "roofline", "growth", "fit_growth", "fit", "everyday", "long", "targets")
-PARTS += ("workers",)
+SCALE = {"targets": many_targets, "workers": two_workers, "whole": whole_fits, "dask": dask_workers}
+PARTS = (*STAGES, "step", "roofline", "growth", "fit_growth", "fit", "everyday", "long", *SCALE)
 
 
 def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
@@ -48,10 +48,8 @@ def run(part, quick, device, roof, fit_size=None) -> tuple[str, list[dict]]:
         return "long", long_recording(quick)
     if part == "everyday":
         return "everyday", everyday(quick)
-    if part == "targets":
-        return "scale", many_targets(quick)
-    if part == "workers":
-        return "scale", two_workers(quick)
+    if part in SCALE:
+        return "scale", SCALE[part](quick)
     return "fit", whole_fit(quick, fit_size)
 
 

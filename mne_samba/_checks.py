@@ -1,7 +1,5 @@
 """Checks of numbers, options and arrays that speak to users."""
 
-from __future__ import annotations
-
 import math
 import numbers
 from collections.abc import Callable, Iterator, Sequence
@@ -100,10 +98,7 @@ def is_generator(value) -> bool:
 
 
 def as_float_array(array, name: str) -> np.ndarray:
-    """Cast numeric data to floating point; refuse text, objects and complex numbers.
-
-    What a masked array masks is NaN.
-    """
+    """Cast numbers to floats, masked ones to NaN; refuse text, objects and complex numbers."""
     if isinstance(array, np.ma.MaskedArray):
         out = np.array(as_float_array(array.data, name))
         out[np.ma.getmaskarray(array)] = np.nan

@@ -1,7 +1,5 @@
 """Files of models on the Hugging Face hub: what goes up, and what comes down at one revision."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

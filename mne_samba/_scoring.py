@@ -1,7 +1,5 @@
 """Score predictions against what was measured: one rule for every estimator."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ._checks import check_option
@@ -93,6 +91,16 @@ def n_measured(values) -> int:
     """Frames that hold all regions that were measured in this recording."""
     values = np.asarray(values, float)
     return int(np.isfinite(values[:, ~lacking(values)]).all(axis=1).sum())
+
+
+def score_recordings(rec, pred, known, *, detrend, metric="spearman") -> np.ndarray:
+    """Score frames that were predicted of `Recordings` with BOLD, table or not: (n_targets,)."""
+    if rec.kind == "table":
+        return score_rows(rec.bold[0], pred[0], metric)
+    return score_frames(
+        rec.bold, pred, rec.table, rec.kind, t_r=rec.t_rs, detrend=detrend, metric=metric,
+        known=known,
+    )  # fmt: skip
 
 
 def score_frames(

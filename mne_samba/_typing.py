@@ -1,7 +1,5 @@
 """Types that several public signatures share."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias

@@ -3,13 +3,12 @@
 Files are read by these checks: a field holds what its type and its dimensions say, or is refused.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -36,12 +35,12 @@ def below(where: str, name) -> str:
 class Sizes:
     """Sizes of named dimensions, and where each was seen first."""
 
-    def __init__(self, outer: Sizes | None = None, own: Sequence[str] = ()):
+    def __init__(self, outer: Self | None = None, own: Sequence[str] = ()):
         self.outer, self.own = outer, own
         self.known: dict[str, tuple[int, str]] = {}
         self.held: set[str] = set()
 
-    def _of(self, name: str) -> Sizes:
+    def _of(self, name: str) -> Self:
         if self.outer is None or name in self.own or "*" in self.own:
             return self
         return self.outer._of(name)

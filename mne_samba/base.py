@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._checks import check_option, check_t_r, check_t_rs
 from ._hub import MODEL, download, upload
-from ._scoring import MeanScore, score_frames, score_rows
+from ._scoring import MeanScore, score_recordings
 from .data.paired import BoldScale, Paired
 from .data.power import BandPower, PowerScaler, TableRows, full_history
 from .data.recordings import Layout, Recordings
@@ -335,13 +335,8 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
             If the metric is unknown, or X and y do not agree.
         """
         rec = self._read(X, y, t_r)
-        pred, known = self._predict(rec)
-        if rec.kind == "table":
-            return score_rows(rec.bold[0], pred[0], metric)
-        return score_frames(
-            rec.bold, pred, rec.table, rec.kind, t_r=rec.t_rs, detrend=self._reader().detrend,
-            metric=metric, known=known,
-        )  # fmt: skip
+        detrend = self._reader().detrend
+        return score_recordings(rec, *self._predict(rec), detrend=detrend, metric=metric)
 
 
 class InFiles:

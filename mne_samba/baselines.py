@@ -1,7 +1,5 @@
 """What people do today, done well: band power, a fixed response or lags, and ridge regression."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, Literal, Self
 

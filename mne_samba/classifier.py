@@ -1,7 +1,5 @@
 """Stimuli and states decoded from the latent space of a translator."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, Self
 
 import numpy as np

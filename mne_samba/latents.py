@@ -1,7 +1,5 @@
 """Both ways through one latent space, as a scikit-learn estimator."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -9,6 +7,7 @@ from typing import Any, Literal, Self
 
 import mne
 import numpy as np
+from mne.utils import copy_doc
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
@@ -206,62 +205,21 @@ class LatentTranslator(Translator, BaseEstimator):
         check_option(to, "to", ("hemo", "ele"))
         return (self.forward_ if to == "hemo" else self.inverse_).predict(X)
 
+    @copy_doc(InverseTranslator.latents)
     def latents(self, X, modality: Literal["ele", "hemo"] = "ele") -> Any:
-        """Time courses in the latent space, see `InverseTranslator.latents`.
-
-        Parameters
-        ----------
-        X : Epochs | Raw | list | array
-            Electrophysiology or BOLD.
-        modality : "ele" | "hemo"
-            What X is.
-
-        Returns
-        -------
-        courses : array or list of array
-            (n_windows, n_latents, n_frames) for windows, one (n_latents, n_frames) array per
-            recording.
-        """
         check_is_fitted(self)
         return self.inverse_.latents(X, modality)
 
+    @copy_doc(InverseTranslator.transform)
     def transform(self, X, modality: Literal["ele", "hemo"] = "ele") -> np.ndarray:
-        """Mean and spread over time of every latent time course.
-
-        Parameters
-        ----------
-        X, modality : object
-            As in `latents`.
-
-        Returns
-        -------
-        latents : array, shape (n_samples, 2 * n_latents)
-            One row per window or recording.
-        """
         check_is_fitted(self)
         return self.inverse_.transform(X, modality)
 
     def _columns(self) -> list[str]:
         return self.inverse_._columns()
 
+    @copy_doc(SambaTranslator.retrieval_score)
     def retrieval_score(self, X, y, k: Sequence[int] = (1, 5, 10)) -> Bunch:
-        """Find the BOLD window of each window, see `SambaTranslator.retrieval_score`.
-
-        Parameters
-        ----------
-        X : Epochs | array
-            Windows of electrophysiology.
-        y : array, shape (n_windows, n_frames, n_targets)
-            Measured BOLD of the same windows: the candidates.
-        k : tuple of int
-            Sizes of the short lists.
-
-        Returns
-        -------
-        summary : Bunch
-            ``top`` and ``chance`` (dicts from k to a share of windows), ``median_rank``,
-            ``chance_rank``, ``n_candidates``, ``ranks`` (n_windows,).
-        """
         check_is_fitted(self)
         return self.forward_.retrieval_score(X, y, k)
 

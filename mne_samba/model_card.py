@@ -1,7 +1,5 @@
 """What to know of a model before it is used: a card in Markdown, from the model and its scores."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np
@@ -9,7 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._version import __version__
 from .evaluation import EvaluationResult
-from .evaluation._verdict import p_words
 from .evaluation.bench import RIDGES
 from .translator import SambaTranslator
 
@@ -148,16 +145,14 @@ def _check(model, result: EvaluationResult) -> str:
 
 def _table(result: EvaluationResult, ridge: str) -> list[str]:
     """Rows of scores: the model, the better ridge, time alone, the null."""
-    summary = result.summary()
+    summary = result._written()
     rows = {result.translator: "model", ridge: f"ridge regression ({ridge.split('_')[1]})",
             "time": "time alone", "null: circular_shift": "null"}  # fmt: skip
     lines = ["| | score | 95 % | p |", "| --- | --- | --- | --- |"]
     for name, called in rows.items():
         one = summary.loc[name]
-        p = p_words(one["p"], one["p_floor"]).removeprefix("= ")
-        lines.append(
-            f"| {called} | {one['mean']:.3f} | {one['ci_low']:.3f} to {one['ci_high']:.3f} | {p} |"
-        )
+        interval = f"{one['ci_low']:.3f} to {one['ci_high']:.3f}"
+        lines.append(f"| {called} | {one['mean']:.3f} | {interval} | {one['p']} |")
     return lines
 
 

@@ -5,8 +5,6 @@ dataclasses. What a file may hold is said by those classes alone: their fields' 
 dimensions that `mne_samba.arrays.array` gives to arrays. Reading refuses all else.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """How recordings are read: X and y, whatever they were given as, become `Recordings`."""
 
-from __future__ import annotations
-
 import numbers
 from collections.abc import Sequence
 from dataclasses import replace

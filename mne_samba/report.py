@@ -1,7 +1,5 @@
 """Results and fitted models as sections of an `mne.Report`."""
 
-from __future__ import annotations
-
 import html
 
 import matplotlib.pyplot as plt
@@ -12,7 +10,7 @@ import pandas as pd
 from . import viz
 from ._checks import check_option
 from .evaluation import GroupTest
-from .evaluation._verdict import may_be_interpreted, p_words, passing_regions, what_follows
+from .evaluation._verdict import may_be_interpreted, passing_regions, what_follows
 from .hrf.shapes import summarise_response
 from .viz._figure import RESULT_NAMES, fade, on_maps, positions
 from .viz._fnirs import has_optodes
@@ -212,7 +210,7 @@ def _ends(low, high) -> list[str]:
 
 def score_table(result) -> pd.DataFrame:
     """Summarise a result under readable headings, what is asked first in front."""
-    table = result.summary()
+    table = result._written()
     table["interval"] = _ends(table.pop("ci_low"), table.pop("ci_high"))
     table["above_interval"] = _ends(table.pop("above_low"), table.pop("above_high"))
     first = ["mean", "interval", "p", "n_significant", "above", "above_interval"]
@@ -220,22 +218,18 @@ def score_table(result) -> pd.DataFrame:
     table = table.rename(columns=_HEADINGS, index=RESULT_NAMES)
     metric = _HEADINGS.get(result.metric, result.metric)
     table = table.rename(columns={"mean": f"mean {metric}"}).rename_axis(None)
-    if "p" in table:
-        pairs = zip(table["p"], table.pop("p_floor"), strict=True)
-        table["p"] = [p_words(p, floor).removeprefix("= ") for p, floor in pairs]
-    column = _HEADINGS["n_significant"]
-    if column in table:
-        table[column] = [f"{n:.0f}" if np.isfinite(n) else "" for n in table[column]]
     return table.dropna(axis="columns", how="all")
 
 
+def first_bold(words: str) -> str:
+    """Write a verdict as HTML, its first sentence in bold."""
+    first, rest = words.split(". ", 1)
+    return f"<p><strong>{html.escape(first)}.</strong> {html.escape(rest)}</p>"
+
+
 def _add_result(page, result, coords, targets) -> None:
-    first, rest = _named(result.verdict).split(". ", 1)
-    page.text(
-        "What this shows",
-        f"<p><strong>{html.escape(first)}.</strong> {html.escape(rest)}</p>"
-        f"<p>{html.escape(what_was_scored(result))}</p>",
-    )
+    scored = f"<p>{html.escape(what_was_scored(result))}</p>"
+    page.text("What this shows", first_bold(_named(result.verdict)) + scored)
     page.table(
         "Table of scores", score_table(result),
         "Scores of held-out frames: per region over time, then averaged. Intervals are Student's "
@@ -275,11 +269,7 @@ def _add_result(page, result, coords, targets) -> None:
 
 
 def _add_group(page, group, coords, atlas, targets) -> None:
-    first, rest = group.verdict.split(". ", 1)
-    page.text(
-        "What this shows",
-        f"<p><strong>{html.escape(first)}.</strong> {html.escape(rest)}</p>",
-    )
+    page.text("What this shows", first_bold(group.verdict))
     for where, title in ((coords, "Places"), (atlas, "Map")):
         if where is not None:
             page.figure(

@@ -1,7 +1,5 @@
 """Read estimators from files: class names become classes."""
 
-from __future__ import annotations
-
 from dataclasses import is_dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Predictions while a recording goes on: samples in, frames with intervals out."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass

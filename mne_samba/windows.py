@@ -1,7 +1,5 @@
 """Windows: MNE recordings and BOLD on one side, self-contained samples on the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -175,10 +173,8 @@ def make_windows(
     recordings = []
     for i, values in enumerate(hemo.values):
         check_bold(raws[i], values, t_r, reader.volume_event, f"bold[{i}]" if several else "bold")
-        times = times_for_bold(
-            raws[i], len(values), t_r, firsts[i], dummies[i], reader.slice_time_ref,
-            reader.volume_event, values.shape[1], names[i],
-        )  # fmt: skip
+        own = replace(grid, first_volume=firsts[i], n_dummy=dummies[i])
+        times = times_for_bold(raws[i], len(values), own, values.shape[1], names[i])
         say_rest(raws[i].n_times / sfreq, times, t_r, names[i], reader.volume_event)
         # Values of power last so long that frames within them need places of their own.
         samples = np.rint(times * sfreq) if power is None else np.floor(times * sfreq + 1e-6)
@@ -294,10 +290,7 @@ def _assemble(
 
 
 def _late(times, frames, n_frames: int, t_r: float, name: str) -> np.ndarray:
-    """Seconds by which frames come later than every ``t_r`` after a window's first.
-
-    Returns ``late`` (n_windows, n_frames).
-    """
+    """Seconds (n_windows, n_frames) by which frames come later than every ``t_r``."""
     index = np.arange(n_frames)
     late = times[frames[:, np.newaxis] + index] - times[frames][:, np.newaxis] - t_r * index
     if late.max(initial=0.0) > t_r:

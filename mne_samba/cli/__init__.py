@@ -1,7 +1,5 @@
 """Command line: ``python -m mne_samba demo``, ``bids``, ``bench``, ``stream`` and ``sys-info``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

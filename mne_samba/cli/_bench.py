@@ -1,7 +1,5 @@
 """``mne_samba bench``: the same models under honest and under published protocols."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import matplotlib.pyplot as plt

@@ -1,7 +1,5 @@
 """The demo: real EEG-fMRI, a real response, simulated people, a report."""
 
-from __future__ import annotations
-
 import html
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +20,7 @@ from ..evaluation import EvaluationResult, evaluate
 from ..metrics import detrend, pearson, r2, spearman
 from ..models import CoreModel
 from ..reader import Reader
-from ..report import add_to_report, score_table, table_html
+from ..report import add_to_report, first_bold, score_table, table_html
 from ..transformers import LearnableHRF
 from ..translator import SambaTranslator
 from ..wavelets import Precomputed
@@ -265,9 +263,9 @@ def _add_summary(report, result, truth, real, sleep) -> None:
     found = table_html(truth)
     held_out = table_html(real.table.set_index("model").rename_axis(None))
     report.add_html(
-        f"{_first_bold('REAL', sleep.verdict)}<p>{SLEEP}</p>{people}"
+        f"{first_bold(f'REAL: {sleep.verdict}')}<p>{SLEEP}</p>{people}"
         f"<p>{REAL} Each half is predicted by a response that was learnt on the other half.</p>"
-        f"{held_out}{_first_bold('SIMULATED', result.verdict)}<p>{SIMULATED} Each "
+        f"{held_out}{first_bold(f'SIMULATED: {result.verdict}')}<p>{SIMULATED} Each "
         "person's BOLD is predicted from source time courses "
         "by models that were trained on the other person alone. About two regions in ten draw on "
         "other sources in the other person and cannot be predicted so. <em>Clean</em>: against "
@@ -279,12 +277,6 @@ def _add_summary(report, result, truth, real, sleep) -> None:
         f"<pre>{html.escape(sys_info())}</pre>",
         title="Versions and device", section="Summary", tags=("summary",),
     )  # fmt: skip
-
-
-def _first_bold(data: str, verdict: str) -> str:
-    """Say on which data, and print a verdict with its first sentence in bold."""
-    first, rest = verdict.split(". ", 1)
-    return f"<p><strong>{data}: {html.escape(first)}.</strong> {html.escape(rest)}</p>"
 
 
 def _add_real(report, real: CalciumBold) -> None:

@@ -1,7 +1,5 @@
 """Results that are there whole or not at all, also after a power cut."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """``mne_samba stream``: a saved translator follows a Lab Streaming Layer stream."""
 
-from __future__ import annotations
-
 import argparse
 import csv
 import os

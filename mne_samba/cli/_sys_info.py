@@ -1,7 +1,5 @@
 """Versions and device, for bug reports."""
 
-from __future__ import annotations
-
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version

@@ -1,7 +1,5 @@
 """Haemodynamics: checks, scrubbed frames, drift and scale of BOLD time courses."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

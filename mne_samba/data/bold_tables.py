@@ -1,7 +1,5 @@
 """What BOLD is given as: names of its regions; files and images that are tables are read."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

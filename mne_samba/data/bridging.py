@@ -1,7 +1,5 @@
 """Samples as estimators read them: BAD spans bridged, broken channels refused."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which channels of an MNE object enter, and how recordings with other channels are joined."""
 
-from __future__ import annotations
-
 import warnings
 
 import mne
@@ -133,11 +131,15 @@ def _say_missing(inst, have, ch_names, missing, channels: str, name: str) -> Non
     logger.info("%s.", what)
 
 
+def template_montage(system: str) -> str:
+    """Name of MNE's template of the 10-20 or 10-05 system ("1020", "1005"), which 1.13 renamed."""
+    new = f"colin27_{system}" in mne.channels.get_builtin_montages()
+    return f"{'colin27' if new else 'standard'}_{system}"
+
+
 def template_places() -> dict[str, np.ndarray]:
     """Places of the 10-05 system in the head's coordinates, in which recordings keep theirs."""
-    builtin = mne.channels.get_builtin_montages()
-    name = "colin27_1005" if "colin27_1005" in builtin else "standard_1005"
-    montage = mne.channels.make_standard_montage(name)
+    montage = mne.channels.make_standard_montage(template_montage("1005"))
     info = mne.create_info(montage.ch_names, 1.0, "eeg", verbose="ERROR").set_montage(montage)
     return info.get_montage().get_positions()["ch_pos"]
 

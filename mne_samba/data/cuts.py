@@ -1,7 +1,5 @@
 """Where a recording was interrupted: its samples go on, time does not."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

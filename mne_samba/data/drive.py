@@ -1,7 +1,5 @@
 """Drives that carry their rate and their place in time from one step of a Pipeline to the next."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Haemodynamics by light: haemoglobin of fNIRS recordings as frames, a column per channel."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import mne

@@ -1,7 +1,5 @@
 """When every frame of BOLD was acquired, on the clock of the electrophysiology."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 from mne.utils import logger, warn
@@ -9,6 +7,7 @@ from mne.utils import logger, warn
 from .._checks import check_number, check_t_r
 from .cuts import check_uncut
 from .pairing import check_raw
+from .segments import FrameGrid
 from .triggers import given_times, volume_starts, volume_triggers
 from .unused_markers import warn_of_unused_markers
 
@@ -60,43 +59,26 @@ def frame_times(
         A frame lies outside the recording; triggers are missing, doubled, too many, or spaced
         otherwise than ``t_r``.
     """
-    return times_for_bold(
-        raw, n_frames, t_r, first_volume, n_dummy, slice_time_ref, volume_event, None
-    )
+    grid = FrameGrid(
+        t_r, first_volume=first_volume, n_dummy=n_dummy, slice_time_ref=slice_time_ref,
+        volume_event=volume_event,
+    )  # fmt: skip
+    return times_for_bold(raw, n_frames, grid)
 
 
-def count_frames(duration: float, start: float, t_r: float) -> int:
-    """Frames of ``t_r`` from a start to the end of a recording, in seconds."""
-    # Half a sample of tolerance is far below what any frame grid resolves.
-    return int(np.floor((duration - start) / t_r + 1e-6)) if duration > start else 0
-
-
-def regular_times(
-    n_frames: int | None, duration: float, t_r: float, first_volume=0.0, n_dummy=0,
-    slice_time_ref=0.0,
-) -> np.ndarray:  # fmt: skip
-    """Give frame times (n_frames,) of a regular scan; None: as many as the recording can hold."""
-    start = first_volume + n_dummy * t_r
-    if n_frames is None:
-        n_frames = count_frames(duration, start, t_r)
-    return start + (np.arange(n_frames) + slice_time_ref) * t_r
-
-
-def times_for_bold(
-    raw, n_frames, t_r, first_volume, n_dummy, slice_time_ref, volume_event, n_targets, name="raw"
-):
+def times_for_bold(raw, n_frames, grid: FrameGrid, n_targets=None, name="raw") -> np.ndarray:
     """Find frame times; knowing the targets, an error can say that BOLD lies on its side."""
     check_raw(raw, "raw")
-    t_r = check_t_r(t_r)
-    first_volume = check_number(first_volume, "first_volume")
-    n_dummy = check_number(n_dummy, "n_dummy", low=0, integer=True)
-    slice_time_ref = check_number(slice_time_ref, "slice_time_ref", low=0, high=1)
+    t_r, volume_event = check_t_r(grid.t_r), grid.volume_event
+    first_volume = check_number(grid.first_volume, "first_volume")
+    n_dummy = check_number(grid.n_dummy, "n_dummy", low=0, integer=True)
+    slice_time_ref = check_number(grid.slice_time_ref, "slice_time_ref", low=0, high=1)
     if n_frames is not None:
         n_frames = check_number(n_frames, "n_frames", low=1, integer=True)
     sfreq = raw.info["sfreq"]
     duration = raw.n_times / sfreq
     if volume_event is None:
-        times = regular_times(n_frames, duration, t_r, first_volume, n_dummy, slice_time_ref)
+        times = grid.regular_times(n_frames, duration)
         if n_targets is not None:
             warn_of_unused_markers(raw, times - slice_time_ref * t_r, t_r, n_dummy, name)
     else:

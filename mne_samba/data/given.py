@@ -1,7 +1,5 @@
 """What an input is: windows, recordings or a table, told by its shape and asked once."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, replace
 

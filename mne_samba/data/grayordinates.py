@@ -1,8 +1,7 @@
 """Surfaces and CIFTI: time courses of parcels out of them, numbers per parcel back into them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
+from typing import Self
 
 import nibabel as nib
 import numpy as np
@@ -76,7 +75,7 @@ class GrayordinatesMasker(TransformerMixin, BaseEstimator):
         self.atlas = atlas
         self.t_r = t_r
 
-    def fit(self, imgs, y=None) -> GrayordinatesMasker:
+    def fit(self, imgs, y=None) -> Self:
         """Read the atlas, and which image it is laid upon.
 
         Parameters

@@ -1,7 +1,5 @@
 """Images of predicted BOLD: when their volumes were, and which space they are in."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from mne.utils import logger

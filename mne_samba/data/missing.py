@@ -1,7 +1,5 @@
 """Regions that some recordings lack: filled with the fit's own predictions, they do not count."""
 
-from __future__ import annotations
-
 import numpy as np
 from mne.utils import logger
 
@@ -25,10 +23,7 @@ def nan_mean(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def by_pattern(gaps: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Group regions that the same recordings have.
-
-    ``gaps`` (n_recordings, n_targets).
-    """
+    """Group regions that the same recordings have, by ``gaps`` (n_recordings, n_targets)."""
     patterns, members = np.unique(~gaps, axis=1, return_inverse=True)
     return [(np.flatnonzero(members.ravel() == i), pattern) for i, pattern in enumerate(patterns.T)]
 

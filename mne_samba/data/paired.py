@@ -1,10 +1,9 @@
 """What fitting sees: standardised band power and BOLD, segment by segment, and parts of them."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
 import mne
 import numpy as np
@@ -40,7 +39,7 @@ class BoldScale:
     drift: np.ndarray = array("n_targets")
 
     @classmethod
-    def of(cls, raw: dict, clean: dict) -> BoldScale:
+    def of(cls, raw: dict, clean: dict) -> Self:
         """Average mean and scale (dicts by recording) of BOLD with and without drift."""
         # Regions that a recording lacks have neither mean nor scale there.
         mean = np.nanmean([mean for mean, _ in raw.values()], axis=0)
@@ -89,7 +88,7 @@ class Paired:
     def of(
         cls, rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend, scaler,
         bands: dict | None = None, keeps_raw: bool = False, grids: list | None = None,
-    ) -> Paired:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Standardise recordings and their band power.
 
         ``grids`` are bins of every segment where they differ from ``grid``.
@@ -142,7 +141,7 @@ class Paired:
         """Regions."""
         return self.targets[0].shape[1]
 
-    def take(self, index) -> Paired:
+    def take(self, index) -> Self:
         """Keep some segments."""
         return replace(
             self,
@@ -155,29 +154,26 @@ class Paired:
             grids=None if self.grids is None else [self.grids[i] for i in index],
         )
 
-    def of_targets(self, some) -> Paired:
+    def of_targets(self, some) -> Self:
         """Keep some targets."""
         return self.with_bold(lambda values: [value[:, some] for value in values])
 
-    def with_bold(self, change) -> Paired:
+    def with_bold(self, change) -> Self:
         """Change BOLD, a list of (n_frames, n_targets), with and without its heavy tails alike."""
         measured = None if self.measured is None else change(self.measured)
         return replace(self, targets=change(self.targets), measured=measured)
 
-    def without_tails(self, targets: list[np.ndarray]) -> Paired:
+    def without_tails(self, targets: list[np.ndarray]) -> Self:
         """Give the same data with targets that have no heavy tails, and keep what was measured."""
         measured = self.targets if self.measured is None else self.measured
         return replace(self, targets=targets, measured=None if targets is measured else measured)
 
-    def as_measured(self) -> Paired:
+    def as_measured(self) -> Self:
         """Give the same data with the heavy tails that their targets had."""
         return self if self.measured is None else replace(self, targets=self.measured)
 
-    def rescaled(self, scaler: PowerScaler) -> Paired:
-        """Give the same data with band power on another scale, such as its logarithm.
-
-        Raw power must have been kept.
-        """
+    def rescaled(self, scaler: PowerScaler) -> Self:
+        """Give the same data with band power, which must have been kept, on another scale."""
         scaler = scaler.without_drift(self.scaler.detrend, self.grid)
         scaler = scaler.fit(self.raw, self.keys, self.grids)
         powers = scaler.transform(self.raw, self.keys, self.kind, self.grids)

@@ -1,7 +1,5 @@
 """Recordings and BOLD that belong together: read, compared, refused where they cannot pair."""
 
-from __future__ import annotations
-
 import hashlib
 
 import mne

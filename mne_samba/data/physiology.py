@@ -9,10 +9,9 @@ References
    cardiac response function. NeuroImage 44 (2009).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 import mne
 import numpy as np
@@ -154,7 +153,7 @@ class Physiology:
     _known: dict[str, np.ndarray] = field(default_factory=dict)  # drives that were asked for
 
     @classmethod
-    def of(cls, inst, wanted, read: Callable[[int], np.ndarray]) -> Physiology | None:
+    def of(cls, inst, wanted, read: Callable[[int], np.ndarray]) -> Self | None:
         """Physiology of a recording, whose channels ``read`` gives by index; None if not wanted."""
         if wanted is None:
             return None

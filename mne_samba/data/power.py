@@ -1,10 +1,9 @@
 """Band power on the low-rate grid on which frames lie, and its scale."""
 
-from __future__ import annotations
-
 import contextlib
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 from mne.utils import ProgressBar, warn
@@ -51,7 +50,7 @@ class LowRateGrid:
         check_number(self.n_lags, "n_lags", low=1, integer=True)
 
     @classmethod
-    def from_tr(cls, t_r: float, hrf_length: float, rate: float = np.inf) -> LowRateGrid:
+    def from_tr(cls, t_r: float, hrf_length: float, rate: float = np.inf) -> Self:
         """Grid for a repetition time, with a history of ``hrf_length`` seconds.
 
         Bins are no shorter than values of power that come at ``rate`` per second, unless frames
@@ -93,7 +92,7 @@ class BandPower:
         """Name to (low, high) in Hz."""
         return self.bank.band_edges
 
-    def at(self, t_r: float) -> BandPower:
+    def at(self, t_r: float) -> Self:
         """Take the same bands before frames of another repetition time."""
         if t_r == self.grid.t_r:
             return self
@@ -115,10 +114,7 @@ class BandPower:
         return replace(rec, ch_names=list(self.spatial.names), info=None)
 
     def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
-        """Measure band power of all segments.
-
-        Returns ``powers`` (n_channels, n_bands, n_bins), of components where there is a filter.
-        """
+        """Measure power (n_channels, n_bands, n_bins) of segments, of components if there are."""
         memory, out = check_memory(memory), []
         grids = self.grids(rec) or [self.grid] * len(rec)
         for segment, grid in zip(rec.segments, grids, strict=True):
@@ -223,7 +219,7 @@ class TableRows:
         """One band, which has no edges."""
         return {"all": (np.nan, np.nan)}
 
-    def at(self, t_r: float) -> TableRows:
+    def at(self, t_r: float) -> Self:
         """Return itself: rows have no rate."""
         return self
 
@@ -268,7 +264,7 @@ class PowerScaler:
     detrend: str | int | None = None  # slow drift that recordings lose
     dt: float = 0.0  # seconds per bin
 
-    def without_drift(self, method, grid: LowRateGrid) -> PowerScaler:
+    def without_drift(self, method, grid: LowRateGrid) -> Self:
         """Give the same scaler for recordings that lose their drift."""
         method = method if isinstance(method, str | None) else int(method)
         return replace(self, detrend=method, dt=grid.dt)
@@ -311,11 +307,11 @@ class PowerScaler:
                 scale[some] = np.nanstd(self._clean(self._values(powers[0][some])), axis=-1)
         return mean, np.where(scale > 0, scale, 1.0)
 
-    def _on(self, grids: list[LowRateGrid] | None, i: int) -> PowerScaler:
+    def _on(self, grids: list[LowRateGrid] | None, i: int) -> Self:
         """Give the scaler for bins of a segment."""
         return self if grids is None else replace(self, dt=grids[i].dt)
 
-    def fit(self, powers: list[np.ndarray], keys: list[tuple], grids=None) -> PowerScaler:
+    def fit(self, powers: list[np.ndarray], keys: list[tuple], grids=None) -> Self:
         """Measure every training recording; return the scaler that knows them.
 
         ``grids`` are bins of every segment where they differ.

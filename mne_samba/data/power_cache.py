@@ -1,7 +1,5 @@
 """Band power kept under all that it depends on, so that folds and refits share it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import threading

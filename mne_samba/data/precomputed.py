@@ -1,7 +1,5 @@
 """Band power that was measured elsewhere: what brings it, and its rows as segments hold them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

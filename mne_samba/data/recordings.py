@@ -1,9 +1,8 @@
 """What inputs become: segments of signal and the BOLD that goes with them, whatever was given."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import mne
 import numpy as np
@@ -116,7 +115,7 @@ class Recordings:
         """Least seconds between frames of a segment."""
         return float(np.min(self.t_rs))
 
-    def alike(self) -> list[tuple[list[int], Recordings]]:
+    def alike(self) -> list[tuple[list[int], Self]]:
         """Segments of each repetition time, and their places among all."""
         if not np.ndim(self.t_rs):
             return [(list(range(len(self))), self)]
@@ -126,7 +125,7 @@ class Recordings:
             found.append((rows, replace(self.take(rows), t_rs=t_r)))
         return found
 
-    def take(self, rows: list[int]) -> Recordings:
+    def take(self, rows: list[int]) -> Self:
         """Keep some segments."""
         return replace(
             self,
@@ -170,7 +169,7 @@ class Recordings:
             t_rs=sorted(set(self.t_rs)) if np.ndim(self.t_rs) else None, optodes=self.optodes,
         )  # fmt: skip
 
-    def as_drives(self) -> Recordings:
+    def as_drives(self) -> Self:
         """Take every band of every channel as a drive of its own."""
         if self.bands is None:
             return self
@@ -178,6 +177,6 @@ class Recordings:
         names = names if alone else [f"{ch} {band}" for ch in names for band in self.bands]
         return replace(self, ch_names=list(names), bands=None, info=self.info if alone else None)
 
-    def with_bold(self, bold: list[np.ndarray], target_names: list[str]) -> Recordings:
+    def with_bold(self, bold: list[np.ndarray], target_names: list[str]) -> Self:
         """Add BOLD to recordings."""
         return replace(self, bold=bold, target_names=target_names)

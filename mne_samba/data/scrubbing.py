@@ -1,7 +1,5 @@
 """Rows of BOLD that scrubbing removed, put back in their place."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Pieces of inputs: self-contained segments of signal, and where frames lie in them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -72,3 +70,16 @@ class FrameGrid:
     channels: str = "error"
     may_lack: bool = False  # whether recordings may lack channels
     physiology: object = None  # types or names of channels that are no electrophysiology
+
+    def regular_times(self, n_frames: int | None, duration: float) -> np.ndarray:
+        """Give frame times (n_frames,) of a regular scan; None: as many as a recording holds."""
+        start = self.first_volume + self.n_dummy * self.t_r
+        if n_frames is None:
+            n_frames = count_frames(duration, start, self.t_r)
+        return start + (np.arange(n_frames) + self.slice_time_ref) * self.t_r
+
+
+def count_frames(duration: float, start: float, t_r: float) -> int:
+    """Frames of ``t_r`` from a start to the end of a recording, in seconds."""
+    # Half a sample of tolerance is far below what any frame grid resolves.
+    return int(np.floor((duration - start) / t_r + 1e-6)) if duration > start else 0

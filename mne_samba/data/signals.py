@@ -1,7 +1,5 @@
 """Signals of windows and recordings as segments, each with its grid of frames."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import mne
@@ -20,11 +18,11 @@ from ..metrics import recording_labels
 from .channels import align, bad_spans, check_same_rate, common_channels
 from .cuts import check_uncut
 from .drive import Drive
-from .frame_times import count_frames, regular_times, times_for_bold, too_early
+from .frame_times import times_for_bold, too_early
 from .given import Given
 from .physiology import Physiology
 from .recordings import Recordings
-from .segments import IRREGULAR, FrameGrid, Segment
+from .segments import IRREGULAR, FrameGrid, Segment, count_frames
 from .triggers import refuse_shared_times
 from .unused_markers import warn_of_unused_markers
 
@@ -54,10 +52,7 @@ def _channel_reader(inst):
 
 
 def _without_missing(array: np.ndarray, grid: FrameGrid) -> tuple[np.ndarray, np.ndarray]:
-    """Channels (n_channels, n_times) with zeros for those that lack, all NaN, and which these are.
-
-    ``lacks`` is (n_missing,).
-    """
+    """Channels (n_channels, n_times) with zeros for those that lack (all NaN), and which lack."""
     lacks = np.isnan(array).all(axis=1) if grid.may_lack else np.zeros(len(array), bool)
     if lacks.all() and len(lacks):
         raise ValueError("All channels of a recording are missing (NaN): nothing is left of it.")
@@ -302,12 +297,6 @@ def _of_recording(grid: FrameGrid, i: int, n: int) -> FrameGrid:
     return replace(grid, **{name: value[i] for name, value in own.items()})
 
 
-def _regular_times(grid: FrameGrid, frames: int | None, duration: float) -> np.ndarray:
-    return regular_times(
-        frames, duration, grid.t_r, grid.first_volume, grid.n_dummy, grid.slice_time_ref
-    )
-
-
 def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
     expected = ch_names or common_channels(X, grid, name)
     segments, sfreq, info = [], float(X[0].info["sfreq"]), None
@@ -320,7 +309,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
         info = own if info is None else info
         one = _of_recording(grid, i, len(X))
         if one.volume_event is None:
-            times = _regular_times(one, frames, raw.n_times / sfreq)
+            times = one.regular_times(frames, raw.n_times / sfreq)
             if len(times):
                 check_uncut(raw, times, f"{name}[{i}]")
             if frames is not None:
@@ -328,10 +317,7 @@ def _read_raws(X, grid, n_frames, ch_names, name, single) -> Recordings:
                 called = name if single else f"{name}[{i}]"
                 warn_of_unused_markers(raw, starts, one.t_r, one.n_dummy, called)
         else:
-            times = times_for_bold(
-                raw, frames, one.t_r, one.first_volume, one.n_dummy, one.slice_time_ref,
-                one.volume_event, None, f"{name}[{i}]",
-            )  # fmt: skip
+            times = times_for_bold(raw, frames, one, name=f"{name}[{i}]")
         segments.append(_recording_segment(
             _raw_reader(raw, index), raw.n_times, sfreq, times, f"{name}[{i}]", one,
             bad=bad_spans(raw, own["ch_names"]), lacks=lacks,
@@ -361,7 +347,7 @@ def _read_recordings(X, grid, n_frames, ch_names, name, given: Given) -> Recordi
         if isinstance(item, Drive) and item.frame_start is not None:
             one = replace(one, first_volume=item.frame_start, n_dummy=0, slice_time_ref=0.0,
                           t_r=item.frame_step)  # fmt: skip
-        times = _regular_times(one, frames, array.shape[1] / sfreq)
+        times = one.regular_times(frames, array.shape[1] / sfreq)
         if isinstance(item, Drive) and item.late is not None:
             times = times[: len(item.late)] + item.late[: len(times)]
         if len(times) and array.shape[1] < times[-1] * sfreq <= array.shape[0]:

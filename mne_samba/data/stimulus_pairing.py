@@ -1,7 +1,5 @@
 """Stimulus-based pairing: EEG/MEG of some people with fMRI of others, by what they saw or heard."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import mne

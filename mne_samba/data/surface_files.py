@@ -3,8 +3,6 @@
 A pair of GIFTI files is read as CIFTI has it, so that nothing else asks which of the two it was.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

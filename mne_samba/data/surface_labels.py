@@ -3,8 +3,6 @@
 It does not matter which of atlas and image leaves the medial wall out.
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scanner triggers: read, held against the repetition time, made into volume starts."""
 
-from __future__ import annotations
-
 import numbers
 import re
 from collections import Counter
@@ -44,10 +42,7 @@ _PAUSED = (
 
 
 def volume_triggers(raw, volume_event) -> np.ndarray:
-    """Read the times of the volume triggers of the scanner.
-
-    Returns ``times`` (n_triggers,).
-    """
+    """Read the times (n_triggers,) of the volume triggers of the scanner."""
     times = given_times(volume_event)
     if times is not None:
         _refuse_other_zero(raw, times)

@@ -1,7 +1,5 @@
 """Markers of volumes that a recording holds and that nobody asked for."""
 
-from __future__ import annotations
-
 import numpy as np
 from mne.utils import warn
 

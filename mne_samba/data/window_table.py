@@ -171,10 +171,7 @@ def too_close(
     gap: float,
     label: str | None = "label",
 ) -> np.ndarray:
-    """Tell which training windows share a signal sample with test windows or come within the gap.
-
-    Returns ``close`` (n_train,).
-    """
+    """Tell which training windows (n_train,) share samples with test windows or are too near."""
     close = np.zeros(len(train), dtype=bool)
     labels = np.zeros(len(table), dtype=int) if label is None else table[label].to_numpy()
     first, last, start, stop = (

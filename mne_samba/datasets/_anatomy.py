@@ -10,6 +10,8 @@ from mne.transforms import Transform, apply_trans, invert_transform
 from nilearn.datasets import fetch_coords_power_2011, fetch_coords_seitzman_2018
 from sklearn.utils import Bunch
 
+from ..data.channels import template_montage
+
 _CORTEX = ("cortexL", "cortexR", "cortexMid")
 # Sources this close to the inner skull make the series of the spherical model converge slowly.
 _SKULL_MARGIN = 0.003
@@ -25,12 +27,6 @@ def template_head():
     return sphere, invert_transform(mne.read_trans(_TRANS))
 
 
-def template_montage():
-    """Name of MNE's 10-20 template, which MNE 1.13 renamed; the electrodes are the same."""
-    new = "colin27_1020" in mne.channels.get_builtin_montages()
-    return "colin27_1020" if new else "standard_1020"
-
-
 def template_info(sfreq, montage=None):
     """Measurement info of an EEG cap: a montage that MNE ships, or 64 of the 10-20 electrodes."""
     if montage is not None and montage not in mne.channels.get_builtin_montages():
@@ -40,7 +36,7 @@ def template_info(sfreq, montage=None):
         )
     cap = mne.channels.make_standard_montage("biosemi64" if montage is None else montage)
     info = mne.create_info(cap.ch_names, sfreq, "eeg")
-    return info.set_montage(template_montage() if montage is None else cap)
+    return info.set_montage(template_montage("1020") if montage is None else cap)
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,5 @@
 """A small, real BIDS folder of simulated people: what tests and examples read back."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -7,7 +7,7 @@ import mne
 import pandas as pd
 from sklearn.utils import Bunch
 
-from ._anatomy import template_montage
+from ..data.channels import template_montage
 
 _DATA = Path(str(files(__package__))) / "data"
 
@@ -34,7 +34,7 @@ def load_eeg_rest() -> mne.io.BaseRaw:
     (30, 250.0)
     """
     raw = mne.io.read_raw_edf(_DATA / "eeg_rest" / "test.edf", preload=True, verbose="ERROR")
-    return raw.set_montage(template_montage())
+    return raw.set_montage(template_montage("1020"))
 
 
 def load_bold_rest() -> Bunch:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ._verdict import p_words, scored_models, verdict_of
-from .nulls import cluster_size, fdr, max_statistic_p, mean_interval, p_value, sign_flip_p
+from .nulls import cluster_size, corrected, mean_interval, p_value, sign_flip_p
 
 
 @dataclass(repr=False)
@@ -84,12 +84,11 @@ class EvaluationResult:
         tables = [pd.DataFrame(columns=columns)]
         for model, null in self.null_.items():
             observed = self._observed(model)
-            cluster = cluster_size(null) if self._clustered else 1.0
-            p = p_value(observed, null, cluster)
-            p_max = max_statistic_p(observed, null, self._clustered)
-            means, floor = np.nanmean(null, axis=0), p_value(np.inf, null, cluster)
-            values = (model, self.target_names_, observed, means, p, p_max, fdr(p), floor)
-            tables.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
+            tables.append(pd.DataFrame({
+                "model": model, "target": self.target_names_, "score": observed,
+                "null_mean": np.nanmean(null, axis=0),
+                **corrected(observed, null, self._clustered),
+            }))  # fmt: skip
         # An empty table would make all columns objects.
         return pd.concat(tables[1:] or tables, ignore_index=True)
 
@@ -345,18 +344,19 @@ class EvaluationResult:
             "above": found["mean"], "above_low": found["ci_low"], "above_high": found["ci_high"]
         }  # fmt: skip
 
+    def _written(self) -> pd.DataFrame:
+        """Summary with p and its floor in words, and empty cells where nothing was counted."""
+        table = self.summary()
+        pairs = zip(table["p"], table.pop("p_floor"), strict=True)
+        table["p"] = [p_words(p, floor).removeprefix("= ") for p, floor in pairs]
+        counts = table["n_significant"]
+        table["n_significant"] = [f"{n:.0f}" if np.isfinite(n) else "" for n in counts]
+        return table
+
     def _table(self) -> pd.DataFrame:
         """Shorten the summary to what is printed."""
-        table = self.summary()
-        table["p"] = [
-            p_words(p, floor).removeprefix("= ")
-            for p, floor in zip(table["p"], table["p_floor"], strict=True)
-        ]
-        table["n_significant"] = [
-            f"{n:.0f}" if np.isfinite(n) else "" for n in table["n_significant"]
-        ]
         shown = ["mean", "ci_low", "ci_high", "p", "n_significant", "above"]
-        return table[shown].rename(columns={"mean": self.metric})
+        return self._written()[shown].rename(columns={"mean": self.metric})
 
     @property
     def note(self) -> str:

@@ -11,10 +11,10 @@ from mne.utils import logger
 
 from .._checks import as_float_array
 from ..data.bold_tables import as_tables, check_same_columns, region_names
-from ..data.frame_times import regular_times
 from ..data.missing import lacking, nan_mean
 from ..data.pairing import name_subjects
 from ..data.power import LowRateGrid
+from ..data.segments import FrameGrid
 from ..data.signals import told_regions
 from ..data.window_table import is_epochs_list, is_recordings, window_metadata, window_table
 from ..models.physiology import lagged_drives
@@ -234,8 +234,9 @@ def _frames_without_history(translator, signal, t_r, n_grid, context) -> np.ndar
     else:
         params = known_params(translator)
         names = ("first_volume", "n_dummy", "slice_time_ref")
-        scans = np.broadcast_arrays(n_grid, t_r, *[params.get(name, 0.0) for name in names])
-        times = [regular_times(n, np.inf, *scan) for n, *scan in zip(*scans, strict=True)]
+        scans = np.broadcast_arrays(t_r, *[params.get(name, 0.0) for name in names])
+        grids = [FrameGrid(scan[0], None, None, *scan[1:]) for scan in zip(*scans, strict=True)]
+        times = [grid.regular_times(n, np.inf) for grid, n in zip(grids, n_grid, strict=True)]
     return np.array([(time < history - 1e-9).sum() for time in times])
 
 

@@ -23,6 +23,14 @@ def widened(null: np.ndarray) -> np.ndarray:
     return middle + np.sqrt(FOLDS) * (null - middle)
 
 
+def shifts_of(lengths: dict[int, int], t_r, n_shifts: int, min_shift: float, random_state) -> dict:
+    """Shifts (n_shifts,) of recordings by label, of so many frames, from ``min_shift`` s on."""
+    least = [max(1, int(np.ceil(min_shift / t_r[label]))) for label in lengths]
+    rng = np.random.default_rng(random_state)
+    shifts = draw_shifts(list(lengths.values()), n_shifts, least, rng)
+    return dict(zip(lengths, shifts.T, strict=True))
+
+
 @dataclass
 class Run:
     """Frames of one recording that one fold tests."""
@@ -150,13 +158,8 @@ class Scorer:
 
     def draw(self, n_shifts: int, min_shift: float, random_state) -> dict[int, np.ndarray]:
         """Shifts of each recording; the same for all its targets, folds and models."""
-        labels = list(self.measured)
-        shifts = draw_shifts(
-            [len(self.measured[label]) for label in labels], n_shifts,
-            [max(1, int(np.ceil(min_shift / self.samples.t_r[label]))) for label in labels],
-            np.random.default_rng(random_state),
-        )  # fmt: skip
-        return dict(zip(labels, shifts.T, strict=True))
+        lengths = {label: len(values) for label, values in self.measured.items()}
+        return shifts_of(lengths, self.samples.t_r, n_shifts, min_shift, random_state)
 
     def null(
         self, runs: list[Run], models: list[str], metric: str, shifts: dict, partial=False

@@ -1,7 +1,5 @@
 """Which targets are neighbours, and clusters of them."""
 
-from __future__ import annotations
-
 import numpy as np
 from nilearn.image import load_img
 from scipy import sparse

@@ -1,7 +1,5 @@
 """Models under several protocols on the same data: how much of a score the protocol makes."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

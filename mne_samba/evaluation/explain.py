@@ -1,7 +1,5 @@
 """Explanations of a fitted translator on the user's own data."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.utils import Bunch
 
 from .._checks import check_number
-from .._scoring import score_frames
+from .._scoring import score_recordings
 from ..base import BoldPredictor
 from .attribution import shapley_values
 
@@ -107,10 +107,8 @@ def modality_contributions(
         out = []
         for block in range(-1, _BLOCKS):
             kept = [k & (own != block) for k, own in zip(known, blocks, strict=True)]
-            out.append(score_frames(
-                rec.bold, pred, rec.table, rec.kind, t_r=rec.t_rs,
-                detrend=model._reader().detrend, metric=metric, known=kept,
-            ))  # fmt: skip
+            detrend = model._reader().detrend
+            out.append(score_recordings(rec, pred, kept, detrend=detrend, metric=metric))
         return np.array(out)
 
     shares = shapley_values(value, len(names))  # (n_modalities, 1 + n_blocks, n_targets)

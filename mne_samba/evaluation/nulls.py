@@ -119,6 +119,19 @@ def fdr(p) -> np.ndarray:
     return stats.false_discovery_control(np.asarray(p, float), method="bh")
 
 
+def corrected(observed: np.ndarray, null: np.ndarray, clustered: bool) -> dict[str, np.ndarray]:
+    """P values (n_targets,) of scores under shifts (n_shifts, n_targets), by what they are.
+
+    Neighbouring shifts of one recording (``clustered``) are alike.
+    """
+    cluster = cluster_size(null) if clustered else 1.0
+    p = p_value(observed, null, cluster)
+    return {
+        "p": p, "p_max": max_statistic_p(observed, null, clustered), "p_fdr": fdr(p),
+        "p_floor": p_value(np.inf, null, cluster),
+    }  # fmt: skip
+
+
 def sign_flip_p(values: Sequence[float], n_flips: int = 10_000, random_state: int = 0) -> float:
     """Two-sided p value that the mean over people is zero, by flipping signs.
 

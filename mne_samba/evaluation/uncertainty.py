@@ -1,7 +1,5 @@
 """Intervals around predictions from residuals on blocks that were not trained on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Self
 

@@ -18,9 +18,9 @@ from ._leakage import GAP, warn_of_leaks
 from ._options import check_estimator, check_inputs, check_nulls, check_numbers
 from ._parts import inverse_of, with_t_r
 from ._samples import Samples, frames_on_grid, physiology_on_grid
-from ._score import FOLDS, Run, Scorer, runs_of
+from ._score import FOLDS, Run, Scorer, runs_of, shifts_of
 from ._verdict import p_words
-from .nulls import cluster_size, draw_shifts, fdr, max_statistic_p, mean_interval, p_value
+from .nulls import cluster_size, corrected, mean_interval, p_value
 
 
 @dataclass(repr=False)
@@ -63,12 +63,7 @@ class UniqueVariance:
         table = self.scores_.groupby("target", sort=False)[columns].mean()
         table = table.reindex(self.target_names_)
         observed = table["unique"].to_numpy()
-        cluster = cluster_size(self.null_) if self._clustered else 1.0
-        table["p"] = p_value(observed, self.null_, cluster)
-        table["p_max"] = max_statistic_p(observed, self.null_, self._clustered)
-        table["p_fdr"] = fdr(table["p"])
-        table["p_floor"] = p_value(np.full(len(table), np.inf), self.null_, cluster)
-        return table
+        return table.assign(**corrected(observed, self.null_, self._clustered))
 
     def mean(self) -> dict:
         """Return the mean over targets, its interval and p value.
@@ -239,13 +234,8 @@ class _Rolled:
                 grid[block.run.frames] = block.predicted
             tested = np.unique(np.concatenate([block.run.frames for block in mine]))
             self.frames[label], self.predicted[label] = tested, grid[tested]
-        labels = list(self.frames)
-        shifts = draw_shifts(
-            [len(self.frames[label]) for label in labels], n_shifts,
-            [max(1, int(np.ceil(min_shift / samples.t_r[label]))) for label in labels],
-            np.random.default_rng(random_state),
-        )  # fmt: skip
-        self.shifts = dict(zip(labels, shifts.T, strict=True))
+        lengths = {label: len(frames) for label, frames in self.frames.items()}
+        self.shifts = shifts_of(lengths, samples.t_r, n_shifts, min_shift, random_state)
 
     def of(self, run: Run):
         """Give the rolled prediction (n_frames, n_targets) of a run, one for each shift."""

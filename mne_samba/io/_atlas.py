@@ -1,7 +1,5 @@
 """Atlases, whatever says them: files of volumes and surfaces, names of nilearn's, coordinates."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from inspect import signature

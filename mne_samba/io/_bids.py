@@ -1,7 +1,5 @@
 """One run of a BIDS folder as a pair: electrophysiology and BOLD on one clock."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any

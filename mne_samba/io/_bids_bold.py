@@ -1,7 +1,5 @@
 """BOLD of a BIDS derivative: masker, confounds and scrubbed frames to a table."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files of a BIDS folder: found by their entities, described by their sidecars."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

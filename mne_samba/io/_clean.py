@@ -1,7 +1,5 @@
 """In-scanner cleaning by MNE's own tools: gradient artefact, then pulse artefact."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 from mne.utils import logger

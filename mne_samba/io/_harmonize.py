@@ -1,7 +1,5 @@
 """Recordings of different scanners and amplifiers brought to one rate of frames and samples."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Sequence
 

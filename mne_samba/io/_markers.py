@@ -1,7 +1,5 @@
 """Which markers of a recording are its volumes: table of events and the file's own compared."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

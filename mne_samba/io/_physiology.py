@@ -1,12 +1,10 @@
 """Physiology that was recorded elsewhere, such as motion, as channels of a recording."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 import pandas as pd
 
-from ..data.frame_times import frame_times
+from ..data.frame_times import times_for_bold
 from ..reader import Reader
 
 
@@ -72,10 +70,7 @@ def add_physiology(raw: mne.io.BaseRaw, table, *, t_r: float, reader: Reader | N
     if known := sorted(set(names) & set(raw.ch_names)):
         raise ValueError(f"The recording has channels {known} already: rename these columns.")
     grid = (Reader() if reader is None else reader).grid(t_r)
-    times = frame_times(
-        raw, len(values), t_r=t_r, first_volume=grid.first_volume, n_dummy=grid.n_dummy,
-        slice_time_ref=grid.slice_time_ref, volume_event=grid.volume_event,
-    )  # fmt: skip
+    times = times_for_bold(raw, len(values), grid)
     known = np.isfinite(values.T)
     at = np.arange(raw.n_times) / raw.info["sfreq"]
     signals = [np.interp(at, times[k], v[k]) for k, v in zip(known, values.T, strict=True)]

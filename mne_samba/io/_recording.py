@@ -1,7 +1,5 @@
 """The recording of a run: as the tables of BIDS describe it, and as its own file marks it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Recordings and scans that belong together: several runs in one recording, dates of scans.tsv."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """When the frames of a scan were acquired: sidecars, image header and triggers held together."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Numbers per region, written in the format that BOLD came in."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Training steps on accelerators: compiled, and with matrix products in half the bits."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

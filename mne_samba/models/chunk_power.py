@@ -1,11 +1,10 @@
 """Power of wavelet coefficients of the signal between frames, as the published network sees it."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from typing import Self
 
 import numpy as np
 import torch
@@ -30,18 +29,87 @@ _BLOCK, _MARGIN = 64, 200
 
 
 @dataclass(frozen=True)
-class ChunkPower:
+class Chunks:
+    """What a network sees of a signal between two frames, chunk by chunk."""
+
+    _model, _least = "", 1  # which sees it, and the samples that it needs
+
+    n_samples: int  # of a chunk
+    grid: LowRateGrid  # one bin per frame
+
+    def check(self) -> None:
+        """Refuse what no signal has, as read from a file."""
+        check_number(self.n_samples, "n_samples", low=self._least, integer=True)
+        if self.grid.step != 1:
+            raise ValueError(f"Chunks have one bin per frame, got {self.grid.step}.")
+
+    def at(self, t_r: float) -> Self:
+        """Take the same chunks; they last as long as frames are apart, and refuse other frames."""
+        if t_r != self.grid.t_r:
+            raise ValueError(
+                f"{self._model} is tied to the t_r that it was fitted on ({self.grid.t_r:g} s), "
+                f"got t_r={t_r:g} s."
+            )
+        return self
+
+    def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
+        """Measure features (n_channels, n_features, n_chunks) of segments, each but once."""
+        memory, out = check_memory(memory), []
+        for segment in rec.segments:
+            compute = partial(self._of_segment, segment, rec.sfreq, rec.ch_names)
+            key = None if memory is None else power_key(segment, rec.sfreq, self)
+            out.append(compute() if memory is None else kept(memory, key, compute))
+        return out
+
+    def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
+        """Features (n_channels, n_features, n_chunks) of one segment; NaN where there is no signal.
+
+        ``_seen`` makes them of chunks (n_channels, n_some, n_samples), the signal brought to so
+        many samples per frame.
+        """
+        n_chunks, width = self.grid.n_bins(segment.n_frames), segment.frame_step * sfreq
+        edges = segment.bin_edges(1, self.grid.n_lags, n_chunks, sfreq)
+        ratio = Fraction(self.n_samples / width).limit_denominator(1000)
+        read = clean_reader(segment, sfreq)
+        n_features = self._seen(np.zeros((1, 1, self.n_samples))).shape[-1]
+        out = np.full((len(ch_names), n_chunks, n_features), np.nan, np.float32)
+        # Half a sample of missing history is a matter of rounding.
+        missing = int(np.sum(edges[:-1] < -0.5))
+        for first in range(missing, n_chunks, _BLOCK):
+            begin = edges[first : min(first + _BLOCK, n_chunks)]
+            low = max(0, int(begin[0]) - _MARGIN)
+            stop = min(segment.n_times, int(np.ceil(begin[-1] + width)) + _MARGIN)
+            data = np.asarray(read(low, stop), dtype=np.float64)
+            broken = np.flatnonzero(~np.isfinite(data).all(axis=1))
+            if len(broken):
+                raise ValueError(
+                    "X contains NaN or infinite values in channels "
+                    f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
+                    "as BAD in a Raw."
+                )
+            if ratio != 1:
+                up, down = ratio.numerator, ratio.denominator
+                data = resample_poly(data, up, down, axis=1, padtype="line")
+            # Chunks start at the nearest sample: networks do not know a few milliseconds.
+            at = np.round((begin - low) * float(ratio)).astype(int)[:, None]
+            at = np.clip(at + np.arange(self.n_samples), 0, data.shape[1] - 1)
+            out[:, first : first + len(begin)] = self._seen(data[:, at])
+        out[:, segment.in_bad(edges, sfreq)] = np.nan
+        return out.transpose(0, 2, 1)
+
+
+@dataclass(frozen=True)
+class ChunkPower(Chunks):
     """What the published network sees of a signal: its coefficients in the chunks before frames.
 
     A chunk is the signal between two frames. Its squared wavelet coefficients lie side by side,
     level by level.
     """
 
-    n_samples: int  # of a chunk
-    grid: LowRateGrid  # one bin per frame
+    _model, _least = "PaperModel", _LEAST
 
     @classmethod
-    def of(cls, sfreq: float, t_r: float, hrf_length: float) -> ChunkPower:
+    def of(cls, sfreq: float, t_r: float, hrf_length: float) -> Self:
         """Chunks of a signal, and as many of them as a response lasts."""
         n_samples = round(t_r * sfreq / max(1, int(sfreq / RATE + 1e-6)))
         if n_samples < _LEAST:
@@ -55,25 +123,10 @@ class ChunkPower:
     def _sizes(self) -> dict[str, int]:
         return {"n_bands": len(self.bands), "n_features": sum(level_sizes(self.n_samples))}
 
-    def check(self) -> None:
-        """Refuse what no signal has, as read from a file."""
-        check_number(self.n_samples, "n_samples", low=_LEAST, integer=True)
-        if self.grid.step != 1:
-            raise ValueError(f"Chunks have one bin per frame, got {self.grid.step}.")
-
     @property
     def bands(self) -> dict[str, tuple[float, float]]:
         """Name of every level to (low, high) in Hz."""
         return discrete_bands(self.n_samples / self.grid.t_r, N_LEVELS)
-
-    def at(self, t_r: float) -> ChunkPower:
-        """Take the same chunks; they last as long as frames are apart, and refuse other frames."""
-        if t_r != self.grid.t_r:
-            raise ValueError(
-                f"PaperModel is tied to the t_r that it was fitted on ({self.grid.t_r:g} s), got "
-                f"t_r={t_r:g} s."
-            )
-        return self
 
     def by_band(self, gradient: np.ndarray) -> np.ndarray:
         """Add up gradients of coefficients to those of their levels.
@@ -85,65 +138,9 @@ class ChunkPower:
         """
         return np.add.reduceat(gradient, _starts(level_sizes(self.n_samples)), axis=-2)
 
-    def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
-        """Power of coefficients (n_channels, n_features, n_chunks) of all segments."""
-        return measured_segments(self, rec, memory)
-
-    def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
-        """Power (n_channels, n_features, n_chunks) of one segment."""
-
-        def power(chunks):
-            return chunk_power(torch.as_tensor(chunks)).numpy()
-
-        return measured_chunks(segment, sfreq, self.n_samples, self.grid, ch_names, power)
-
-
-def measured_chunks(
-    segment: Segment, sfreq: float, n_samples: int, grid: LowRateGrid, ch_names, of
-) -> np.ndarray:
-    """Measure the signal between frames: (n_channels, n_features, n_chunks).
-
-    ``of`` turns chunks (n_channels, n_some, n_samples), the signal brought to so many samples per
-    frame, into features (n_channels, n_some, n_features). NaN where there is no signal.
-    """
-    n_chunks, width = grid.n_bins(segment.n_frames), segment.frame_step * sfreq
-    edges = segment.bin_edges(1, grid.n_lags, n_chunks, sfreq)
-    ratio = Fraction(n_samples / width).limit_denominator(1000)
-    read = clean_reader(segment, sfreq)
-    n_features = of(np.zeros((1, 1, n_samples))).shape[-1]
-    out = np.full((len(ch_names), n_chunks, n_features), np.nan, np.float32)
-    # Half a sample of missing history is a matter of rounding.
-    missing = int(np.sum(edges[:-1] < -0.5))
-    for first in range(missing, n_chunks, _BLOCK):
-        begin = edges[first : min(first + _BLOCK, n_chunks)]
-        low = max(0, int(begin[0]) - _MARGIN)
-        stop = min(segment.n_times, int(np.ceil(begin[-1] + width)) + _MARGIN)
-        data = np.asarray(read(low, stop), dtype=np.float64)
-        broken = np.flatnonzero(~np.isfinite(data).all(axis=1))
-        if len(broken):
-            raise ValueError(
-                "X contains NaN or infinite values in channels "
-                f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
-                "as BAD in a Raw."
-            )
-        if ratio != 1:
-            up, down = ratio.numerator, ratio.denominator
-            data = resample_poly(data, up, down, axis=1, padtype="line")
-        # Chunks start at the nearest sample: networks do not know a few milliseconds.
-        at = np.round((begin - low) * float(ratio)).astype(int)[:, None] + np.arange(n_samples)
-        out[:, first : first + len(begin)] = of(data[:, np.clip(at, 0, data.shape[1] - 1)])
-    out[:, segment.in_bad(edges, sfreq)] = np.nan
-    return out.transpose(0, 2, 1)
-
-
-def measured_segments(measure, rec: Recordings, memory) -> list[np.ndarray]:
-    """Measure all segments by ``measure._of_segment``, each but once where there is a memory."""
-    memory, out = check_memory(memory), []
-    for segment in rec.segments:
-        compute = partial(measure._of_segment, segment, rec.sfreq, rec.ch_names)
-        key = None if memory is None else power_key(segment, rec.sfreq, measure)
-        out.append(compute() if memory is None else kept(memory, key, compute))
-    return out
+    def _seen(self, chunks: np.ndarray) -> np.ndarray:
+        """Power of the coefficients of chunks, the last axis."""
+        return chunk_power(torch.as_tensor(chunks)).numpy()
 
 
 def samples_of(n_features: int) -> int:

@@ -1,30 +1,25 @@
 """The signal between frames as it is, for networks that look at voltages."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from .._checks import check_number
 from ..data.power import LowRateGrid, PowerScaler
-from ..data.recordings import Recordings
-from ..data.segments import Segment
-from .chunk_power import measured_chunks, measured_segments
+from .chunk_power import Chunks
 
 # Hundreds of microvolts in a volt.
 _PER_VOLT = 1e4
 
 
 @dataclass(frozen=True)
-class ChunkVoltage:
+class ChunkVoltage(Chunks):
     """Samples of the signal between frames, in units of 100 microvolts."""
 
-    n_samples: int  # between two frames
-    grid: LowRateGrid  # one bin per frame
+    _model = "NeuroBOLTModel"
 
     @classmethod
-    def of(cls, t_r: float, seconds: float, rate: float) -> ChunkVoltage:
+    def of(cls, t_r: float, seconds: float, rate: float) -> Self:
         """Cut signals at about ``rate`` Hz, a whole number of samples per frame.
 
         A frame sees at least so many ``seconds`` of them.
@@ -33,25 +28,10 @@ class ChunkVoltage:
         n_lags = int(np.ceil(seconds * rate / n_samples))
         return cls(n_samples, LowRateGrid(float(t_r), 1, n_lags))
 
-    def check(self) -> None:
-        """Refuse what no signal has, as read from a file."""
-        check_number(self.n_samples, "n_samples", low=1, integer=True)
-        if self.grid.step != 1:
-            raise ValueError(f"Chunks have one bin per frame, got {self.grid.step}.")
-
     @property
     def bands(self) -> dict[str, tuple[float, float]]:
         """One band, all that samples can show."""
         return {"voltage": (0.0, self.n_samples / self.grid.t_r / 2)}
-
-    def at(self, t_r: float) -> ChunkVoltage:
-        """Take the same chunks; they last as long as frames are apart, and refuse other frames."""
-        if t_r != self.grid.t_r:
-            raise ValueError(
-                f"NeuroBOLTModel is tied to the t_r that it was fitted on ({self.grid.t_r:g} s), "
-                f"got t_r={t_r:g} s."
-            )
-        return self
 
     def by_band(self, gradient: np.ndarray) -> np.ndarray:
         """Refuse to speak of bands: the gradient of a voltage changes sign with its phase."""
@@ -60,22 +40,16 @@ class ChunkVoltage:
             "alone (SambaModel, CoreModel, PaperModel)."
         )
 
-    def measure(self, rec: Recordings, memory=None) -> list[np.ndarray]:
-        """Signal (n_channels, n_samples, n_chunks) of all segments."""
-        return measured_segments(self, rec, memory)
-
-    def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
-        """Signal (n_channels, n_samples, n_chunks) of one segment."""
-        return measured_chunks(
-            segment, sfreq, self.n_samples, self.grid, ch_names, lambda volts: volts * _PER_VOLT
-        )
+    def _seen(self, chunks: np.ndarray) -> np.ndarray:
+        """Give samples of chunks in their unit."""
+        return chunks * _PER_VOLT
 
 
 @dataclass(frozen=True)
 class VoltageScaler(PowerScaler):
     """No scale but the unit: what is not known is zero."""
 
-    def fit(self, powers, keys, grids=None) -> VoltageScaler:
+    def fit(self, powers, keys, grids=None) -> Self:
         """Refuse signals that are no EEG in volts."""
         spread = np.median([np.nanmedian(np.nanstd(power, axis=(1, 2))) for power in powers])
         if not 1e-3 <= spread <= 1e3:

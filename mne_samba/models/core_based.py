@@ -1,7 +1,5 @@
 """The parameters that models with a linear core share, in either direction."""
 
-from __future__ import annotations
-
 from sklearn.base import BaseEstimator
 
 from .._checks import check_number, check_option

@@ -1,8 +1,7 @@
 """Whether corrections of a linear core are worth keeping: judged on frames held out of training."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -62,11 +61,11 @@ class Judgement:
     held: HeldOut | None = None  # residuals of held-out frames
 
     @classmethod
-    def open(cls, trainer: Trainer) -> Judgement:
+    def open(cls, trainer: Trainer) -> Self:
         """Keep nothing, as no frames were held out; who asks for corrections trains to the end."""
         return cls(False, trainer.max_epochs)
 
-    def used(self, history: list[dict]) -> Judgement:
+    def used(self, history: list[dict]) -> Self:
         """Say that corrections are used, trained on all data with these losses."""
         return replace(self, kept=True, history=self.history or history)
 
@@ -118,7 +117,7 @@ class Corrections(Training):
     several: bool = False  # whether times between frames differ
 
     @classmethod
-    def of(cls, model, trainer: Trainer, data: Paired) -> Corrections:
+    def of(cls, model, trainer: Trainer, data: Paired) -> Self:
         """Corrections of a model, for a kind of data."""
         several = data.grids is not None
         if several and getattr(model, "corrections", None) == "always":

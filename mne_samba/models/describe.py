@@ -1,7 +1,5 @@
 """Fitted attributes that people read and plot, from networks and training data."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import torch

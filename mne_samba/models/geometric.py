@@ -1,7 +1,5 @@
 """Graphs of torch-geometric: taken as edges between nodes, and handed over."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.spatial.distance import cdist
 

@@ -1,9 +1,8 @@
 """How far measured frames lie from predicted ones: the map's posterior and held-out residuals."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -55,7 +54,7 @@ class HeldOut:
     # Seconds between frames of the recording that a frame is from, where they differ.
     t_r: np.ndarray | None = array("n_held_frames", optional=True)
 
-    def at(self, t_r: float | None) -> HeldOut:
+    def at(self, t_r: float | None) -> Self:
         """Frames of one time between frames alone, where there are such."""
         if self.t_r is None or t_r is None or not (self.t_r == t_r).any():
             return self

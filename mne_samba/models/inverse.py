@@ -1,7 +1,5 @@
 """The way back: an encoding core, its inverse as a filter, corrections where confirmed."""
 
-from __future__ import annotations
-
 from .._checks import check_number, check_option
 from .._typing import Corrections, HrfBounds, HrfFamily, MapPrior, TargetBands
 from ..data.paired import Paired

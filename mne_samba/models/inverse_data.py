@@ -1,8 +1,7 @@
 """Both modalities as the way back needs them: log band power in bins of one frame, and BOLD."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -208,7 +207,7 @@ class BoldProcess:
     covariance: np.ndarray = array("n_targets", "n_targets")
 
     @classmethod
-    def of(cls, data: Paired) -> BoldProcess:
+    def of(cls, data: Paired) -> Self:
         """Measure training frames."""
         frames = [t[mask] for t, mask in zip(data.targets, data.masks, strict=True)]
         return cls(

@@ -1,8 +1,7 @@
 """The latent space that both modalities share: what BOLD sees of band power."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ class FittedLatents:
     history: list[dict] = field(default_factory=list)
 
     @classmethod
-    def of(cls, projection: np.ndarray) -> FittedLatents:
+    def of(cls, projection: np.ndarray) -> Self:
         """Project both by one projection (n_latents, n_channel_bands)."""
         return cls(np.array(projection, dtype=np.float64), np.array(projection, dtype=np.float64))
 
@@ -39,10 +38,7 @@ class FittedLatents:
 
 
 def fit_latents(inverse, data: Paired, cycled: list[np.ndarray] | None, trainer: Trainer):
-    """Start from what BOLD sees of band power; align where held-out windows confirm it.
-
-    ``cycled`` (n_frames, n_targets).
-    """
+    """Start from what BOLD sees of band power; align where held-out windows confirm it."""
     start: FittedLatents = inverse.latents
     if cycled is None:
         return start

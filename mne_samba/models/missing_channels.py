@@ -5,10 +5,9 @@ Where present channels tell little of a signal, they may tell more of its power.
 inferred is as small as it is uncertain: of a channel that others say nothing of, it is the mean.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 from mne.utils import logger
@@ -57,7 +56,7 @@ class MissingChannels:
     shrinkage: float = 1.0
 
     @classmethod
-    def learn(cls, rec: Recordings, features, powers: list[np.ndarray]) -> MissingChannels:
+    def learn(cls, rec: Recordings, features, powers: list[np.ndarray]) -> Self:
         """Learn from training recordings and their scaled power (n_nodes, n_bands, n_bins)."""
         covariance, bands = None, isinstance(features, BandPower)
         if not (bands and isinstance(features.bank, Precomputed)):

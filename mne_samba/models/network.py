@@ -1,10 +1,9 @@
 """Trained networks as data: what builds one, and its numbers."""
 
-from __future__ import annotations
-
 import importlib
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ class Network:
     device: str
 
     @classmethod
-    def of(cls, module: nn.Module, spec: dict, device: str) -> Network:
+    def of(cls, module: nn.Module, spec: dict, device: str) -> Self:
         """Take the weights of a module that was built with ``spec``."""
         state = {name: t.detach().cpu().numpy().copy() for name, t in module.state_dict().items()}
         dtype = str(next(module.parameters()).dtype).removeprefix("torch.")

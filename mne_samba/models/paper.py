@@ -1,7 +1,5 @@
 """The published network, for comparison: wavelet coefficients between frames to BOLD."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal

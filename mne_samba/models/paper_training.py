@@ -1,7 +1,5 @@
 """What the published networks share, there and back: their training, and the line through it."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np

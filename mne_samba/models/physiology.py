@@ -5,9 +5,8 @@ the responses have not seen. The order is the conservative one, as heartbeat, br
 reach BOLD and electrodes alike.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from ..data.physiology import shared_names, signal_itself
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Recordings
 from ..data.segments import Segment
-from .stack import fit_responses
+from .stack import fit_responses, free_frames
 from .validation import confirmed_scale
 
 # Free responses may have any course, but are as smooth as those of humans.
@@ -53,9 +52,7 @@ class PhysiologyResponses:
     free: FreeResponses
 
     @classmethod
-    def fit(
-        cls, rec: Recordings, data: Paired, reader
-    ) -> tuple[PhysiologyResponses, list[np.ndarray]]:
+    def fit(cls, rec: Recordings, data: Paired, reader) -> tuple[Self, list[np.ndarray]]:
         """Fit responses to the standardised BOLD of recordings, which ``reader`` has read.
 
         Also the frames (n_frames, n_targets) that they explain, by fits that have not seen them.
@@ -96,9 +93,9 @@ class PhysiologyResponses:
         for segment, one in zip(rec.segments, scaled, strict=True):
             there = kinds_of(segment)
             one[[ch not in there for ch in self.names]] = 0.0
-        return _frames(self.free, scaled, on)
+        return free_frames(self.free, scaled, on)
 
-    def without(self, names: list[str]) -> PhysiologyResponses:
+    def without(self, names: list[str]) -> Self:
         """Give the same responses, but none to some drives."""
         coef = self.free.coef.copy()
         coef[:, :, [ch in names for ch in self.names]] = 0.0
@@ -185,7 +182,7 @@ def _unseen(data: Paired) -> list[np.ndarray]:
         part = replace(data, targets=[np.where(n[:, None], np.nan, y) for y, n in pairs])
         # Scrubbing may leave all measured frames in one block.
         if part.n_frames:
-            found[own] = np.concatenate(_frames(_fit(part), data.powers, data.on))[own]
+            found[own] = np.concatenate(free_frames(_fit(part), data.powers, data.on))[own]
     return np.split(found, ends)
 
 
@@ -198,12 +195,6 @@ def _fit(data: Paired) -> FreeResponses:
             "name fewer channels."
         )
     return free
-
-
-def _frames(free: FreeResponses, drives, on: list[LowRateGrid]) -> list[np.ndarray]:
-    """Frames (n_frames, n_targets) that drives explain, each on its bins."""
-    pairs = zip(drives, on, strict=True)
-    return [free.predict([one], grid.n_lags, grid.step, grid.dt)[0] for one, grid in pairs]
 
 
 def constant(names: list[str], drives: list[np.ndarray]) -> list[str]:

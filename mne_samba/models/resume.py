@@ -1,7 +1,5 @@
 """Training that goes on where a killed process stopped, and ends with the same weights."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

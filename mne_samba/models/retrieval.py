@@ -1,8 +1,7 @@
 """Which BOLD window belongs to a window of electrophysiology: a matched filter."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular, toeplitz
@@ -34,7 +33,7 @@ class MatchedFilter:
     total_acf: np.ndarray = array("n_acf")
 
     @classmethod
-    def fit(cls, targets: list[np.ndarray], frames: list[np.ndarray]) -> MatchedFilter:
+    def fit(cls, targets: list[np.ndarray], frames: list[np.ndarray]) -> Self:
         """Measure BOLD and what predictions leave of it, both lists of (n_frames, n_targets)."""
         residuals = [y - p for y, p in zip(targets, frames, strict=True)]
         rows, left = np.concatenate(targets), np.concatenate(residuals)
@@ -47,7 +46,7 @@ class MatchedFilter:
         )
 
     @classmethod
-    def of(cls, data: Paired, frames: list[np.ndarray]) -> MatchedFilter | None:
+    def of(cls, data: Paired, frames: list[np.ndarray]) -> Self | None:
         """Measure training data and predictions of them; None for tables, which have no windows."""
         if data.kind == "table":
             return None

@@ -3,10 +3,9 @@
 Penalties are chosen per target by blocked cross-validation inside the data given.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -129,7 +128,7 @@ class _Problem:
     scale: np.ndarray  # (n_features,)
 
     @classmethod
-    def of(cls, data: Paired, n_fir: int | None, options: RidgeOptions) -> _Problem:
+    def of(cls, data: Paired, n_fir: int | None, options: RidgeOptions) -> Self:
         """Standardise the features of data."""
         features = [ridge_features(power, data.grid, n_fir) for power in data.powers]
         rows = np.concatenate([f[m] for f, m in zip(features, data.masks, strict=True)])

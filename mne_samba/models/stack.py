@@ -1,7 +1,5 @@
 """Never below ridge: free responses of every drive beside a model, mixed where that may help."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,7 +39,8 @@ class Stack:
         self, frames: list[np.ndarray], powers, grid: LowRateGrid, grids=None
     ) -> list[np.ndarray]:
         """Mix frames (n_frames, n_targets) of the model with those of free responses."""
-        pairs = zip(frames, _frames(self.free, powers, grid, grids), strict=True)
+        on = [grid] * len(powers) if grids is None else grids
+        pairs = zip(frames, free_frames(self.free, powers, on), strict=True)
         mixed = [(1 - self.share) * frame + self.share * other for frame, other in pairs]
         return [self.scale * frame for frame in mixed]
 
@@ -80,7 +79,7 @@ def choose_stack(
     held, frames = [], []
     for free, (_, block) in zip(fits, folds, strict=True):
         held += zip(block.as_measured().targets, block.masks, strict=True)
-        frames += _frames(free, block.powers, block.grid, block.grids)
+        frames += free_frames(free, block.powers, block.on)
     measured = np.concatenate([y[mask] for y, mask in held])
     other = np.concatenate([f[mask] for f, (_, mask) in zip(frames, held, strict=True)])
     own = measured - judgement.held.residuals
@@ -155,11 +154,10 @@ def fit_responses(
     return replace(found[0][1], coef=coef, intercept=intercept)
 
 
-def _frames(free: FreeResponses, powers, grid: LowRateGrid, grids=None) -> list[np.ndarray]:
-    """Frames (n_frames, n_targets) of free responses."""
-    grids = [grid] * len(powers) if grids is None else grids
-    pairs = zip(powers, grids, strict=True)
-    return [free.predict([p], on.n_lags, on.step, on.dt)[0] for p, on in pairs]
+def free_frames(free: FreeResponses, powers, on: list[LowRateGrid]) -> list[np.ndarray]:
+    """Frames (n_frames, n_targets) of free responses, each on its bins."""
+    pairs = zip(powers, on, strict=True)
+    return [free.predict([p], own.n_lags, own.step, own.dt)[0] for p, own in pairs]
 
 
 def _pieces(lengths: list[int], t_rs: list[float]) -> list[np.ndarray]:

@@ -5,8 +5,6 @@ training data, with the canonical response and few targets, say which ones predi
 ridges where channels are many.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, field, replace
 
@@ -42,28 +40,13 @@ _MANY, _MORE_FRAMES = 150, 1200
 
 @dataclass(frozen=True)
 class UnmixingChoice:
-    """Which channels are used, and why.
+    """Which channels are used, and why."""
 
-    Attributes
-    ----------
-    method : "joint" | "underdetermined" | "whiten" | "channels"
-        What is used.
-    scores : dict
-        Correlation with held-out frames of the training data, by what was tried; empty where
-        nothing was compared.
-    margin : float
-        By how much the one used is better than channels as they are; 0 where nothing was compared.
-    mixing : float
-        Median over channels of the largest correlation with another.
-    seconds : float
-        Time that learning and choosing took.
-    """
-
-    method: str
-    scores: dict[str, float]
-    margin: float
-    mixing: float
-    # The same fit, the same file.
+    method: str  # "joint", "underdetermined", "whiten" or "channels"
+    scores: dict[str, float]  # correlation with held-out training frames, by what was tried
+    margin: float  # by how much what is used is better than channels as they are
+    mixing: float  # median over channels of the largest correlation with another
+    # Time that learning and choosing took. The same fit, the same file.
     seconds: float = field(default=0.0, metadata={"saved": False})
 
 

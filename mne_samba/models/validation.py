@@ -1,7 +1,5 @@
 """What held-out frames say of predictions: how well they follow, and how much they promise."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..data.paired import Paired

@@ -1,7 +1,5 @@
 """What a warm start goes on from: a fitted model, refused where the data are not like its own."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,10 +1,9 @@
 """What networks see of data: windows of frames, cut while they train and while they predict."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -81,7 +80,7 @@ class Windowing:
     step: int  # between windows, where a recording is longer
 
     @classmethod
-    def of(cls, trainer: Trainer, data: Paired) -> Windowing:
+    def of(cls, trainer: Trainer, data: Paired) -> Self:
         """Windows that a trainer cuts data into."""
         return cls(*trainer.frames_of(data))
 

@@ -6,8 +6,6 @@ cache.
 Nothing of the size edges times features is ever held: the backward pass gathers again.
 """
 
-from __future__ import annotations
-
 import torch
 
 # Numbers per temporary: two or three of them fit the second-level cache.

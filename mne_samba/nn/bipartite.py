@@ -1,7 +1,5 @@
 """Attention of the nodes of one graph over those of another, in either direction of size."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """One latent space for two modalities: projections that bring paired windows together."""
 
-from __future__ import annotations
-
 import math
 
 import torch

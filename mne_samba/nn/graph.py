@@ -1,7 +1,5 @@
 """Graphs of nodes and graph attention over their neighbours (GATv2, Brody et al. 2022)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The network of the way back: BOLD to band power of electrophysiology."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """BOLD to electrophysiology by the parts of the paper (SAMBA, arXiv 2409.18462)."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

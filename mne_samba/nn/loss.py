@@ -1,7 +1,5 @@
 """Losses over frames: one minus the cosine over time, of SAMBA, and squared errors."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """The parts of the published network (SAMBA, arXiv 2409.18462), response after the wavelets."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

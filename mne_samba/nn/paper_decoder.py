@@ -1,7 +1,5 @@
 """The published network's recurrent decoder: it is told true frames in training only."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Responses of nodes and linear maps of levels."""
 
-from __future__ import annotations
-
 import torch
 
 from .._as_written import as_written

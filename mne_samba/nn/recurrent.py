@@ -1,7 +1,5 @@
 """Recurrent decoders of fixed width: what the sequence of frames adds to each frame."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

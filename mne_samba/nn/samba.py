@@ -1,7 +1,5 @@
 """The network: a structured linear core, and graph and recurrent corrections on top of it."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Whether numbers belong to a module, asked before the module takes any memory."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """WaveletBandAttention: which frequency bands of which channels matter."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, Self
 
 import numpy as np

@@ -4,8 +4,6 @@ Each channel is asked on its own (its bands jointly), because neighbouring senso
 sources and a joint choice would give one of them all the credit.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import stats
 from scipy.special import softmax

@@ -1,7 +1,5 @@
 """Band attention on a table: columns are band features that were computed elsewhere."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.utils import check_array
 

@@ -1,7 +1,5 @@
 """Bands of segments: their power, what rises above 1/f background, signals rebuilt from them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pywt
 from mne.utils import ProgressBar

@@ -1,7 +1,5 @@
 """What band attention is to explain: frames of BOLD, one value or label per sample, or nothing."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

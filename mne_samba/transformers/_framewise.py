@@ -1,7 +1,5 @@
 """FramewiseRegressor: plain regressors on windows and recordings, frames as rows."""
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 import numpy as np

@@ -1,8 +1,7 @@
 """From sensors to parcels: one matrix, made by MNE's own inverse code, and how far to trust it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import mne
 import numpy as np
@@ -31,7 +30,7 @@ class Array:
     in_sphere: bool  # whether the head is one
 
     @classmethod
-    def of(cls, info: mne.Info, picks: list[int], parcels: pd.DataFrame, head) -> Array:
+    def of(cls, info: mne.Info, picks: list[int], parcels: pd.DataFrame, head) -> Self:
         """Sensors and forward model of the channels ``picks`` of a recording."""
         info = located(mne.pick_info(info, picks, verbose="ERROR"))
         types = set(info.get_channel_types(unique=True))
@@ -51,7 +50,7 @@ class Array:
             rows = [(np.array([i]), np.ones(1)) for i in range(len(parcels))]
         return cls(_referenced(info), forward, rows, not isinstance(head, mne.Forward))
 
-    def among(self, index: np.ndarray) -> Array:
+    def among(self, index: np.ndarray) -> Self:
         """Keep some channels alone."""
         info = mne.pick_info(self.info, index, verbose="ERROR")
         forward = mne.pick_channels_forward(self.forward, info["ch_names"], verbose="ERROR")

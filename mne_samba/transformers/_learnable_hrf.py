@@ -14,7 +14,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
-from .._scoring import MeanScore, score_frames, score_rows
+from .._scoring import MeanScore, score_recordings
 from .._typing import HrfBounds, HrfFamily, Loss, Verbose
 from ..base import NamedColumns, forget_fit
 from ..core.robust import LOSSES
@@ -416,23 +416,12 @@ class LearnableHRF(
             Averaged over recordings; frames without a whole history are left out.
         """
         rec = self._read(X, y)
-        pred, known = self._predict_segments(rec)
-        if rec.kind == "table":
-            return score_rows(rec.bold[0], pred[0], metric)
-        return score_frames(
-            rec.bold, pred, rec.table, rec.kind, t_r=rec.t_r, detrend=self._reader().detrend,
-            metric=metric, known=known,
-        )  # fmt: skip
+        detrend = self._reader().detrend
+        return score_recordings(rec, *self._predict_segments(rec), detrend=detrend, metric=metric)
 
     def _columns(self) -> list[str]:
         """Names of regions."""
         return self.target_names_in_
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.target_tags.required = True
-        return tags
 
 
 def _warn_of_waveforms(rec) -> None:

@@ -1,7 +1,5 @@
 """Recordings and windows with other channels, and all else that belongs to them."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 

@@ -1,7 +1,5 @@
 """Where parcels lie: atlases that nilearn ships, and the head that electrodes or helmet imply."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 import pandas as pd

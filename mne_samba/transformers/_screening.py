@@ -1,7 +1,5 @@
 """BandPowerScreening: which features share anything with BOLD, whatever the shape of it."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Literal, Self
 

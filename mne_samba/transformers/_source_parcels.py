@@ -1,7 +1,5 @@
 """SourceParcels: one grid of parcels for every cap and every MEG array."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self

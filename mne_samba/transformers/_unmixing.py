@@ -1,7 +1,5 @@
 """Unmixing: from channels to components whose power can be told apart."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 

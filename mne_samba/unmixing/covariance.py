@@ -1,7 +1,5 @@
 """Covariances of bands in short pieces of a signal, streamed: one real FFT serves every band."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -44,21 +42,8 @@ def band_covariances(
 
     .. math:: C_b = \frac{2}{n^2} \sum_{f \in b} \Re\, X(f) X(f)^H.
 
-    Parameters
-    ----------
-    read : callable
-        ``read(first, stop)`` gives samples (n_channels, stop - first).
-    pieces : sequence of (first, stop)
-        In samples, as from `pieces_of`.
-    sfreq : float
-        Sampling rate in Hz.
-    bands : sequence of (low, high)
-        In Hz.
-
-    Yields
-    ------
-    ndarray, shape (n_bands, n_channels, n_channels)
-        Covariances of a piece, in squared units of the signal.
+    ``pieces``, as from `pieces_of`, are in samples, ``bands`` in Hz; yields covariances (n_bands,
+    n_channels, n_channels) in squared units of the signal.
     """
     for first, stop in pieces:
         signal = np.asarray(read(first, stop))

@@ -1,7 +1,5 @@
 """Joint diagonalisation of positive definite matrices."""
 
-from __future__ import annotations
-
 import numpy as np
 
 # Curvature of a pair of components below which they cannot be told apart.
@@ -30,23 +28,9 @@ def joint_diagonalizer(
     Hessian is approximated by its value where the matrices are diagonal, in blocks of 2 x 2. Far
     from there, where many short steps are needed, each looks at another part of the matrices.
 
-    Parameters
-    ----------
-    matrices : array, shape (n_matrices, n, n)
-        Symmetric and positive definite. Their scale does not matter.
-    weights : array, shape (n_matrices,) | None
-        How much each counts; None counts all alike.
-    start : array, shape (n, n) | None
-        Where to begin; None whitens the mean.
-    tol : float
-        Root mean square of the gradient per component at which to stop.
-    max_iter : int
-        Steps at most.
-
-    Returns
-    -------
-    ndarray, shape (n, n)
-        The basis, a component per row.
+    ``matrices`` (n_matrices, n, n) of any scale count by ``weights`` (n_matrices,). The basis (n,
+    n) has a component per row; it begins with ``start``, or with what whitens the mean, and stops
+    where the root mean square of the gradient per component is ``tol``.
     """
     n = matrices.shape[1]
     weights = np.ones(len(matrices)) if weights is None else np.asarray(weights, dtype=float)

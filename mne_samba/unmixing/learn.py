@@ -1,9 +1,8 @@
 """Filters that unmix a recording, learnt from it alone: subspace, whitening, diagonalisation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from scipy.special import polygamma
@@ -48,7 +47,7 @@ class Pieces:
     weights: np.ndarray  # (n_pieces,), of sum 1
 
     @classmethod
-    def of(cls, stretches: Sequence[Stretch], sfreq: float, seconds: float, most: int) -> Pieces:
+    def of(cls, stretches: Sequence[Stretch], sfreq: float, seconds: float, most: int) -> Self:
         """Cut stretches into pieces of so many seconds, at most so many, evenly spread."""
         every = [
             (i, first, stop)
@@ -90,21 +89,11 @@ def _filtered(read: Reader, filters: np.ndarray) -> Reader:
 
 @dataclass(frozen=True)
 class Subspace:
-    """Where the signal is: principal components that stand out of rounding and noise.
+    """Where the signal is: principal components that stand out of rounding and noise."""
 
-    Attributes
-    ----------
-    scale : array, shape (n_channels,)
-        Channels are divided by it, so that kinds of sensors are on one scale.
-    values : array, shape (n_components,)
-        Variances, largest first.
-    vectors : array, shape (n_channels, n_components)
-        Principal axes of scaled channels.
-    """
-
-    scale: np.ndarray
-    values: np.ndarray
-    vectors: np.ndarray
+    scale: np.ndarray  # (n_channels,), by which kinds of sensors are brought to one scale
+    values: np.ndarray  # (n_components,), variances, largest first
+    vectors: np.ndarray  # (n_channels, n_components), principal axes of scaled channels
 
     @property
     def whitener(self) -> np.ndarray:
@@ -215,18 +204,7 @@ def mixing(by_band: np.ndarray) -> float:
 class Learner:
     """Learns to unmix stretches of signal: reads some pieces at once, and all where asked to.
 
-    Parameters
-    ----------
-    stretches : sequence of Stretch
-        Signal of one or more recordings.
-    sfreq : float
-        Sampling rate in Hz.
-    bands : sequence of (low, high)
-        In Hz.
-    ch_names, kinds : sequence of str
-        Names and kinds of channels; kinds are brought to one scale.
-    segment : float
-        Seconds over which power is taken as constant.
+    ``kinds`` of channels are brought to one scale; power is taken as constant over ``segment`` s.
     """
 
     def __init__(self, stretches, sfreq, bands, ch_names, kinds, segment=10.0):

@@ -1,7 +1,5 @@
 """Spatial filters: from channels to components and back."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from typing import Literal
@@ -14,25 +12,15 @@ from .covariance import Reader
 
 @dataclass(frozen=True, eq=False)
 class SpatialFilter:
-    """A filter from channels (sensors) to components, which models take as their channels.
+    """A filter from channels (sensors) to components, which models take as their channels."""
 
-    Attributes
-    ----------
-    method : "joint" | "whiten" | "underdetermined"
-        Jointly diagonalised; whitened: then components are channels that are uncorrelated; or
-        beamformers of sources that are more than sensors.
-    filters : array, shape (n_components, n_sensors)
-        Components are ``filters @ data``, of unit variance in the mean over bands.
-    patterns : array, shape (n_sensors, n_components)
-        How a component appears at the sensors: its topography.
-    names : list of str
-        Names of components.
-    """
-
+    # Jointly diagonalised; whitened: then components are channels that are uncorrelated; or
+    # beamformers of sources that are more than sensors.
     method: Literal["joint", "whiten", "underdetermined"]
+    # Components are ``filters @ data``, of unit variance in the mean over bands.
     filters: np.ndarray = array("n_channels", "n_sensors")
-    patterns: np.ndarray = array("n_sensors", "n_channels")
-    names: list[str] = array("n_channels")
+    patterns: np.ndarray = array("n_sensors", "n_channels")  # topographies
+    names: list[str] = array("n_channels")  # of components
 
     def __repr__(self) -> str:
         # Numpy prints large arrays in part: what is kept under this text depends on all of it.

@@ -1,7 +1,5 @@
 """More sources than sensors: topographies that explain how covariances change."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,21 +33,8 @@ def topographies(
 
     is maximised over topographies and :math:`\lambda_b` (L-BFGS).
 
-    Parameters
-    ----------
-    covariances : array, shape (n_pieces, n_bands, n, n)
-        Of channels, or of components that span them.
-    dof : array, shape (n_bands,)
-        Degrees of freedom of each.
-    start : array, shape (n, n_sources)
-        Topographies to begin with.
-    max_iter : int
-        Steps at most.
-
-    Returns
-    -------
-    ndarray, shape (n, n_sources)
-        Topographies, of unit length.
+    ``covariances`` (n_pieces, n_bands, n, n) of channels, or of components that span them, of
+    ``dof`` (n_bands,) degrees of freedom; ``start`` and what is found (n, n_sources).
     """
     changes, whiteners = [], []
     for own in np.moveaxis(covariances, 1, 0).astype(np.float64):

@@ -1,7 +1,5 @@
 """Frequency bands: attention and gain, activation patterns and attributions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import mne

@@ -1,7 +1,5 @@
 """What all figures share: style, axes, names, colours, and brains that follow their axes."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 

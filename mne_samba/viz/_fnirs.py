@@ -1,7 +1,5 @@
 """Channels of fNIRS on the head: a line from source to detector, coloured by what was fitted."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure

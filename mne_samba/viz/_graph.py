@@ -1,7 +1,5 @@
 """Graphs between channels, between regions and from channels to regions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """Figures of a group: people as dots, and where on the brain."""
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure

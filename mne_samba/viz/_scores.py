@@ -1,7 +1,5 @@
 """Scores: of regions and models, against nulls, over the amount of data, and of retrieval."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 

@@ -1,7 +1,5 @@
 """Time courses: measured beside predicted BOLD, and losses of training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Frequency bands: the canonical ones, and what every form of `bands` must satisfy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -4,12 +4,10 @@ The same objects serve every estimator, as ``bands=``. They are plain values: th
 and copy as what they were made with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from mne.utils import logger
@@ -72,7 +70,7 @@ class Shannon(_Bank):
 
     bands: Mapping[str, Sequence[float]] | None = None
 
-    def resolve(self, sfreq: float, shortest: int | None = None) -> Shannon:
+    def resolve(self, sfreq: float, shortest: int | None = None) -> Self:
         """Fill in the bands that a sampling rate can hold.
 
         Parameters
@@ -153,7 +151,7 @@ class Morlet(_Bank):
         """Seconds (n_bands,) by which each band's power comes late."""
         return causal_delay(self.band_edges, self.n_cycles) if self.causal else super().delay
 
-    def resolve(self, sfreq: float, shortest: int | None = None) -> Morlet:
+    def resolve(self, sfreq: float, shortest: int | None = None) -> Self:
         """Fill in the bands that a sampling rate and the shortest segment can hold.
 
         Parameters
@@ -232,7 +230,7 @@ class Discrete(_Bank):
     level: int | None = None
     bands: Mapping[str, Sequence[float]] | None = None
 
-    def resolve(self, sfreq: float, shortest: int | None = None) -> Discrete:
+    def resolve(self, sfreq: float, shortest: int | None = None) -> Self:
         """Fill in the level and the bands that it makes of a sampling rate.
 
         Parameters
@@ -345,7 +343,7 @@ class Precomputed(_Bank):
         unknown = (np.nan, np.nan)
         return {name: tuple(edges) or unknown for name, edges in super().band_edges.items()}
 
-    def resolve(self, given: Mapping[str, Sequence[float]], sfreq: float) -> Precomputed:
+    def resolve(self, given: Mapping[str, Sequence[float]], sfreq: float) -> Self:
         """Fill in the bands that X brings, and their rate.
 
         Parameters
@@ -428,24 +426,7 @@ Bands: TypeAlias = Mapping[str, Sequence[float]] | Shannon | Morlet | Discrete |
 
 
 def as_bank(bands) -> Shannon | Morlet | Discrete | Precomputed:
-    """Return the bank that ``bands`` stands for.
-
-    Parameters
-    ----------
-    bands : dict | Shannon | Morlet | Discrete | Precomputed | None
-        A dict of name to (low, high) in Hz, or None for the canonical bands, means
-        `Shannon`; a bank is returned as it is.
-
-    Returns
-    -------
-    Shannon | Morlet | Discrete | Precomputed
-        The bank.
-
-    Raises
-    ------
-    ValueError
-        If ``bands`` is anything else.
-    """
+    """Return a bank as it is; a dict of name to (low, high) in Hz, or None, is `Shannon`."""
     if isinstance(bands, _Bank):
         return bands
     if isinstance(bands, type) and issubclass(bands, _Bank):

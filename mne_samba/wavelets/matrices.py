@@ -5,8 +5,6 @@ see, a few hundred samples, the matrix that PyWavelets makes of the identity is 
 and its gradient is its transpose.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pywt
 

@@ -1,7 +1,5 @@
 """Sums of decimated power up to an edge beyond which nothing may be seen."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ length by a Hamming window it keeps edges of about one hertz, so that neighbouri
 into each other, which they do with Morlet wavelets of few cycles.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -29,6 +29,8 @@ _MARGIN = 3.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
 # than twice as many, and that settle whether targets need bands of their own.
 _SOME, _FEW = 64, 16
+# Correlation by which one scale of power has to be ahead for simple fits to settle it.
+_CLEAR_POWER = 0.02
 # Fits that are compared end early. Those of many targets, or to short data, that go on from the
 # winner stop at what no correlation shows, in nats per target and iteration; few targets of long
 # data gain slowly before they gain much, and go on to the end.
@@ -106,7 +108,10 @@ class Choice:
         """Fit the core to the training part, unless choosing did so."""
         if self.part is not None:
             return self
-        return replace(self, part=_from_some(self, part, self.some))
+        start, some = self.some, draw(part, self.options.seed)
+        if start is None and some is not None and self.previous is None:
+            start = _fit(self.options, part.of_targets(some), self.own_bands, **_ROUGH)
+        return replace(self, some=start, part=_from_some(self, part, start))
 
     def whole(self) -> Core:
         """Fit the core to all training data, on from that of the training part where it is long."""
@@ -115,7 +120,7 @@ class Choice:
         if self.previous is not None or self.part is None:
             return _from_some(self, self.data, self.some, soon=self.some is not None)
         # The prior that suits a part of short data may not suit the whole.
-        clear = self.own_bands or (self.some is not None and _is_clear(self.some))
+        clear = self.own_bands or any(map(_is_clear, filter(None, (self.some, self.part))))
         start = self.part if clear or self.data.n_frames >= _LONG else None
         return _from_some(self, self.data, start)
 
@@ -162,18 +167,28 @@ def choose_core(
 
 
 def _choose_power(choice: Choice, parts, log: Paired, split: Split):
-    """Compare linear and log power: the choice, and its split."""
+    """Compare linear and log power: the choice, and its split.
+
+    Normal maps under the canonical response settle it where they clearly differ.
+    """
     logger.info("Trying linear and log power.")
     options, own = choice.options, choice.own_bands
     some, log_parts = draw(choice.data, options.seed), split(log)
-    scores, core = _held_out(options, parts, some, own)
-    log_scores, log_core = _held_out(options, log_parts, some, own)
-    why = f"held-out correlation {log_scores.mean():.3f}, linear {scores.mean():.3f}"
-    if log_scores.mean() <= scores.mean():
-        why = f"held-out correlation {scores.mean():.3f}, log {log_scores.mean():.3f}"
-    if log_scores.mean() > scores.mean():
+    simple = replace(options, hrf="canonical", map_prior="gaussian")
+    for wanted in (simple, options):
+        scores, core = _held_out(wanted, parts, some, own)
+        log_scores, log_core = _held_out(wanted, log_parts, some, own)
+        mean, error = mean_and_error(log_scores - scores)
+        if abs(mean) > max(_CLEAR_POWER, 3 * error):
+            break
+    if mean > 0:
         choice, parts, core = replace(choice, data=log), log_parts, log_core
-    return replace(choice, some=core).because("power", why), parts
+    told = {"log": log_scores.mean(), "linear": scores.mean()}
+    first, other = sorted(told, reverse=mean > 0, key=lambda name: name == "log")
+    why = f"held-out correlation {told[first]:.3f}, {other} {told[other]:.3f}"
+    choice = choice.because("power", why)
+    # A simple core is no start for others: it would keep its map's prior.
+    return (choice if wanted is simple else replace(choice, some=core)), parts
 
 
 def _may_try(data: Paired, options: CoreOptions) -> bool:

@@ -37,11 +37,21 @@ def read_out(network: SambaNet, data: Paired, windowing: Windowing, ar: float) -
     with torch.no_grad():
         _read_out_graphs(network, windows, ar)
         if network.recurrent is not None:
-            _read_out_recurrence(network, windows, ar)
+            _read_out_recurrence(used_of(network), windows, ar)
+        used = used_of(network)
+        if not used.corrections():
+            return
         # Hidden features have a mean, of which frames know nothing.
-        _, left, _ = _rows(network, windows, lambda power, bold: (bold, bold - network(power)))
+        _, left, _ = _rows(network, windows, lambda power, bold: (bold, bold - used(power)))
         offset = torch.as_tensor(np.nan_to_num(_mean(left)))
         network.intercept += offset.to(network.intercept)
+
+
+def used_of(network: SambaNet) -> SambaNet:
+    """Leave graphs out of a network which add nothing to it."""
+    names = ("source_graph", "target_graph")
+    parts = {name: getattr(network, name) for name in names}
+    return without(network, *(name for name, part in parts.items() if part and not part.gate))
 
 
 def _read_out_graphs(network: SambaNet, windows: FrameWindows, ar: float) -> None:

@@ -53,13 +53,26 @@ def test_fits_go_on_from_what_choosing_fitted(fits):
     data = paired()
     choice = choose_core(data, OPTIONS, SPLIT)
     part = SPLIT(data)[0]
-    # Linear and log power, then own bands, all on the training part.
-    assert [n for n, _, _ in fits] == [part.n_frames] * 3
+    # Linear and log power by simple maps, the core, and own bands, all on the training part.
+    assert [n for n, _, _ in fits] == [part.n_frames] * 4
+    # The core of the part is there: one fit goes on from it.
+    assert choice.of_part(part) is choice
+    choice.whole()
+    assert [n for n, _, _ in fits[4:]] == [data.n_frames]
+
+
+def test_close_scales_of_power_are_compared_by_whole_cores(fits, monkeypatch):
+    monkeypatch.setattr(core_choice, "_CLEAR_POWER", 1.0)
+    data = paired()
+    choice = choose_core(data, OPTIONS, SPLIT)
+    part = SPLIT(data)[0]
+    # Two by simple maps, two as they will be fitted, and own bands.
+    assert [n for n, _, _ in fits] == [part.n_frames] * 5
     # What was compared ended early: one fit goes on from the winner, and one from that.
     fitted = choice.of_part(part)
     assert fitted.of_part(part) is fitted
     fitted.whole()
-    assert [n for n, _, _ in fits[3:]] == [part.n_frames, data.n_frames]
+    assert [n for n, _, _ in fits[5:]] == [part.n_frames, data.n_frames]
     assert len(fitted.part.elbo) > 0 and fitted.part.state is not choice.some.state
 
 
@@ -84,11 +97,11 @@ def test_many_targets_are_fitted_on_from_some(fits, monkeypatch):
     data = paired(n_targets=5)
     part = SPLIT(data)[0]
     choice = choose_core(data, dataclasses.replace(OPTIONS, target_bands=False), SPLIT)
-    assert choice.some is not None and choice.part is None
+    assert choice.part is None
     assert {targets for _, targets, _ in fits} == {2}
     fits.clear()
     choice.of_part(part)
-    assert fits == [(part.n_frames, 5, "fit_core")]
+    assert fits == [(part.n_frames, n, "fit_core") for n in (2, 5)]
 
 
 def test_draws_are_seeded():

@@ -207,6 +207,8 @@ def test_a_recording_of_several_runs_is_cut_by_its_triggers(whole):
     assert first.raw.times[-1] < whole.begin + times[1][0]
     with pytest.raises(ValueError, match=r"several BOLD images.*give run"):
         read_run(whole.root, None, whole)
+    with pytest.raises(TypeError, match="n_dummy must be an integer, got '2' of type str"):
+        read_run(whole.root, 2, whole, n_dummy="2")
 
 
 def test_without_triggers_a_later_run_needs_its_place(whole):

@@ -416,9 +416,10 @@ class Reader(BaseEstimator):
             if n_values not in (0, len(given)) and (layout is None or np.ndim(t_r)):
                 raise ValueError(
                     f"t_r has {n_values} values for {len(given)} {given.kind}: a list goes by "
-                    "position, one value for each. After a fit, predict(X, t_r=...) takes others. In a cross-validation recordings "
-                    "have to carry their t_r, and the translator t_r=None: by triggers "
-                    '(reader=Reader(volume_event=...)) or by BOLD, DataFrames with attrs["t_r"].'
+                    "position, one value for each. After a fit, predict(X, t_r=...) takes others. "
+                    "In a cross-validation recordings have to carry their t_r, and the translator "
+                    "t_r=None: by triggers (reader=Reader(volume_event=...)) or by BOLD, "
+                    'DataFrames with attrs["t_r"].'
                 )
             return t_r
         drive = given.drive

@@ -48,8 +48,8 @@ def _alive(pid: str) -> bool:
     return True
 
 
-def is_done(folder: Path, options: dict) -> bool:
-    """Whether results are there, made with the same options; others are refused."""
+def is_done(folder: Path, options: dict, may_change: str = "") -> bool:
+    """Whether results are there, made with the same options; others, but for one, are refused."""
     if not folder.is_dir():
         return False
     try:
@@ -62,6 +62,8 @@ def is_done(folder: Path, options: dict) -> bool:
     if made == options:
         return True
     other = sorted(k for k in options.keys() | made.keys() if options.get(k) != made.get(k))
+    if other == [may_change]:
+        return False
     said = ", ".join(f"{k}={made.get(k)!r} instead of {options.get(k)!r}" for k in other[:4])
     raise ValueError(
         f"{folder} was made with other options ({said}): choose another folder, or use --overwrite."

@@ -278,8 +278,8 @@ def _derivatives(root: Path, given) -> Path | None:
         return folders[0]
     raise FileNotFoundError(
         f"No derivatives/fmriprep in {root} "
-        f"(there are {[f.name for f in folders][:8]}): pass derivatives, or False to take BOLD as "
-        "it was acquired."
+        f"(there are {[f.name for f in folders][:8]}): pass derivatives, or False (--derivatives "
+        "none) to take BOLD as it was acquired."
     )
 
 

@@ -297,7 +297,7 @@ class Run:
                 for person, table in own.items()
             ]).reindex(columns=result.target_names_)  # fmt: skip
             test = group_test(scores, metric=result.metric, **options)
-            tests["own models"] = replace(test, model=f"{result.translator}, fitted to themselves,")
+            tests["own models"] = replace(test, model=f"{result.translator} of their own")
         for name, n in people.items():
             if 0 < n < 3:
                 self.say(f"  group statistics need three people: {n} with models of {name}")

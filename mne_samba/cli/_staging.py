@@ -61,8 +61,9 @@ def is_done(folder: Path, options: dict, may_change: str = "") -> bool:
         ) from None
     if made == options:
         return True
-    other = sorted(k for k in options.keys() | made.keys() if options.get(k) != made.get(k))
-    if other == [may_change]:
+    names = (options.keys() | made.keys()) - {may_change}
+    other = sorted(k for k in names if options.get(k) != made.get(k))
+    if not other:
         return False
     said = ", ".join(f"{k}={made.get(k)!r} instead of {options.get(k)!r}" for k in other[:4])
     raise ValueError(

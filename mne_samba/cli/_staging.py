@@ -59,12 +59,10 @@ def is_done(folder: Path, options: dict, may_change: str = "") -> bool:
             f"{folder} was not made by this command ({_DONE} is missing or damaged): choose "
             "another folder, or use --overwrite."
         ) from None
-    if made == options:
-        return True
     names = (options.keys() | made.keys()) - {may_change}
     other = sorted(k for k in names if options.get(k) != made.get(k))
     if not other:
-        return False
+        return made.get(may_change) == options.get(may_change)
     said = ", ".join(f"{k}={made.get(k)!r} instead of {options.get(k)!r}" for k in other[:4])
     raise ValueError(
         f"{folder} was made with other options ({said}): choose another folder, or use --overwrite."

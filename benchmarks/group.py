@@ -5,8 +5,8 @@ positives: share of studies in which anything passes) and with one (power). Besi
 plain t tests without correction, with Bonferroni's and with the false discovery rate. Then models
 that were trained on each other's people, and whole evaluations of people without coupling.
 
-Run ``python benchmarks/group.py`` (or with ``--quick``, or ``--only flips shared people``;
-``--only`` alone writes the tables that are there).
+Run ``python benchmarks/group.py``, 10 minutes of one core (or with ``--quick``, or ``--only flips
+shared people``; ``--only`` alone writes the tables that are there).
 """
 
 import time
@@ -27,7 +27,8 @@ from mne_samba.models import CoreModel
 from mne_samba.wavelets import Precomputed
 
 SIDE = 8
-N_FLIPS = 499
+N_FLIPS = 199
+JUDGED = "in .035 to .065"
 SPREAD = 0.08  # of correlations over people
 line = sparse.diags_array([np.ones(SIDE - 1)] * 2, offsets=[-1, 1])
 GRID = sparse.csr_array(sparse.kron(line, np.eye(SIDE)) + sparse.kron(np.eye(SIDE), line))
@@ -96,7 +97,7 @@ def flips(n_studies):
     rows = []
     for seed, case in enumerate(CASES):
         # The first six are what is promised; the others show its limits, and the power.
-        share = 1.0 if seed < 6 else 0.3
+        share = 1.0 if seed < 6 else 0.1
         rows += flips_of(case, round(share * n_studies), seed)
     return pd.DataFrame(rows)
 
@@ -170,7 +171,8 @@ def people(n_studies, n_people=8, n_frames=90, n_own=160):
         "ridge": BandPowerRidge(t_r=2.0, bands=bands, reader=reader),
         "core": SambaTranslator(t_r=2.0, model=core, reader=reader, random_state=0),
     }
-    options = {"baselines": (), "n_shifts": 99, "metrics": ("pearson",), "verbose": "ERROR"}
+    options = {"baselines": (), "nulls": ("circular_shift",), "n_shifts": 99,
+               "metrics": ("pearson",), "verbose": "ERROR"}  # fmt: skip
     rows = []
     for name, model in models.items():
         found = {}
@@ -210,8 +212,8 @@ PARTS = {
     "flips": (
         flips, 1000, 50,
         f"Independent people, {SIDE * SIDE} targets on a grid, spread of r {SPREAD:g}. Rate: share "
-        "of studies in which anything passes at .05 (1,000 studies of the first six cases, "
-        "fewer of others); power: nine neighbours with r = .06.",
+        "of studies in which anything passes at .05 (1,000 studies of the first six cases, which "
+        "are judged, 100 of others); power: nine neighbours with r = .06.",
     ),
     "shared": (
         shared, 1000, 50,
@@ -219,9 +221,12 @@ PARTS = {
         "two people counts in both of their scores.",
     ),
     "people": (
-        people, 120, 2,
+        people, 24, 2,
         "Whole evaluations, 8 people without coupling, 3 channels, 4 targets: models of the others "
-        "(3 minutes each), or of two halves of their own 5 minutes.",
+        "(3 minutes each), or of two halves of their own 5 minutes. Few studies, as each fits 24 "
+        "models: at a rate of .05 the standard error is .04, and none of 24 still allows .12, "
+        "which is why no rate is judged. The allowance for people left out is the most that linear "
+        "models can share, so that these pass less often where theirs share less.",
     ),
 }  # fmt: skip
 
@@ -240,12 +245,17 @@ def main() -> None:
             table = run(few if args.quick else many)
             ours = table["test"].isin(["mean over targets", "maximum t", "clusters", "TFCE"])
             null = table.get("quantity", "false positives") == "false positives"
-            table["in .035 to .065"] = np.where(
-                ours & null, np.where(table["rate"].between(0.035, 0.065), "yes", "no"), ""
+            # Of fewer studies the standard error is as wide as the band.
+            judged = ours & null & (table["studies"] >= 1000)
+            table[JUDGED] = np.where(
+                judged, np.where(table["rate"].between(0.035, 0.065), "yes", "no"), ""
             )
             table.round(4).to_csv(path, index=False)
         if path.exists():
-            text += [about, to_markdown(pd.read_csv(path).fillna({"in .035 to .065": ""}))]
+            text += [
+                about,
+                to_markdown(pd.read_csv(path, dtype={JUDGED: object}).fillna({JUDGED: ""})),
+            ]
     write_section(
         f"group{suffix}",
         "Group statistics" + (" (quick)" if args.quick else ""),

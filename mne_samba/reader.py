@@ -408,13 +408,16 @@ class Reader(BaseEstimator):
         As given; as windows, BOLD (``told``) or the spacing of triggers say; or as in fit.
         """
         if t_r is not None:
+            n_values = len(t_r) if np.ndim(t_r) else 0
             t_r = check_t_rs(t_r)
-            if np.ndim(t_r) and len(t_r) != len(given):
+            # After a fit, equal ones stand for any number of recordings.
+            if n_values not in (0, len(given)) and (layout is None or np.ndim(t_r)):
                 raise ValueError(
-                    f"t_r has {len(t_r)} values for {len(given)} {given.kind}. For these, pass "
-                    "predict(X, t_r=...) or set_params(t_r=...). In a cross-validation recordings "
-                    "have to carry their t_r, and the translator t_r=None: by triggers "
-                    '(reader=Reader(volume_event=...)) or by BOLD, DataFrames with attrs["t_r"].'
+                    f"t_r has {n_values} values for {len(given)} {given.kind}: a list goes by "
+                    "position, one value for each. After a fit, predict(X, t_r=...) takes others. "
+                    "In a cross-validation recordings have to carry their t_r, and the translator "
+                    "t_r=None: by triggers (reader=Reader(volume_event=...)) or by BOLD, "
+                    'DataFrames with attrs["t_r"].'
                 )
             return t_r
         drive = given.drive

@@ -98,9 +98,10 @@ class SambaTranslator(Assembled, BoldPredictor):
     ----------
     t_r : float | list of float | None
         Seconds between frames (volumes); a list has those of recordings that are fitted together
-        though they differ. None takes them from the windows' metadata, from the spacing of the
-        scanner's triggers (``reader__volume_event``), or from BOLD (DataFrames with
-        ``attrs["t_r"]``): recordings that carry theirs can be split by a cross-validation.
+        though they differ, by position: one for each of ``X``. None takes them from the windows'
+        metadata, from the spacing of the scanner's triggers (``reader__volume_event``), or from
+        BOLD (DataFrames with ``attrs["t_r"]``): recordings that carry theirs can be split by a
+        cross-validation.
     model : "samba" | "core" | "paper" | "neurobolt" | object
         What is fitted: the default above (`SambaModel`), its linear core alone (`CoreModel`), the
         published network (`PaperModel`), or a peer's (`NeuroBOLTModel`, which publishes neither

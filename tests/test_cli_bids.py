@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -418,3 +419,62 @@ def test_an_atlas_that_was_not_fetched(copy, tmp_path, capsys):
     atlas.symlink_to(".git/annex/objects/xx/yy")
     assert main(cli(copy, tmp_path / "out", "participant", atlas=atlas)) == 1
     assert f"has not been fetched: datalad get {atlas}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_group_takes_up_own_models_and_groups_of_people(tmp_path, capsys):
+    """Regions are called by numbers, as those of an atlas without a table of names are."""
+    tree = write_bids_tree(tmp_path / "ds", 4, 200.0, n_targets=3)
+    tree.atlas.with_name(tree.atlas.name.replace(".nii.gz", ".tsv")).unlink()
+    out = tmp_path / "out"
+    call = cli(tree.root, out, "group", "--channels", "infer")
+    assert main(call) == 0
+    assert not list(out.glob("group/*OwnModels*")) and "own models" not in capsys.readouterr().out
+    assert main(cli(tree.root, out, "participant", "--channels", "infer")) == 0
+    assert main(call) == 0
+    said = capsys.readouterr().out
+    assert "group of 4: again, as people's own models changed" in said and "own models:" in said
+    own = pd.read_csv(out / "group/task-rest_desc-groupOwnModels_targets.tsv", sep="\t")
+    assert list(own["target"]) == [1, 2, 3] and (own["n"] == 4).all()
+    assert main(call) == 0 and "group of 4: done before" in capsys.readouterr().out
+    model = mne_samba.read_samba(out / "group/task-rest_desc-samba_model.samba")
+    assert model.reader.channels == "infer"
+    # Now by a column of participants.tsv.
+    call = [*call, "--overwrite", "--group-by", "arm"]
+    people = tree.root / "participants.tsv"
+    for arms, message in (
+        (None, "has no column arm"),
+        (["a", "b", "c", "a"], r"two groups are compared, .* has \['a', 'b', 'c'\]"),
+        (["a", "b", "b", "b"], "two or more in each group: 1 of a, 3 of b"),
+    ):
+        table = pd.read_csv(people, sep="\t")
+        if arms is not None:
+            table.assign(arm=arms).to_csv(people, sep="\t", index=False)
+        assert main(call) == 1
+        assert re.search(message, capsys.readouterr().err)
+    table.assign(arm=["x", "y", "y", "x"]).to_csv(people, sep="\t", index=False)
+    assert main([arg for arg in call if arg != "--no-report"]) == 0
+    said = capsys.readouterr().out
+    assert "Responses of 2 people of y against 2 of x: 0 of 9 measures of regions differ" in said
+    path = out / "group/task-rest_desc-groupResponses_hrf.tsv"
+    table, about = pd.read_csv(path, sep="\t"), json.loads(path.with_suffix(".json").read_text())
+    assert about["Groups"] == {"a": "x", "b": "y"} and about["Verdict"] in said
+    peak = [mne_samba.read_samba(path).hrf_peak_time_ for path in sorted(out.glob("sub-*/*.samba"))]
+    first, second = (np.mean([peak[i] for i in of], axis=0) for of in ((0, 3), (1, 2)))
+    np.testing.assert_allclose(table["difference"][:3], second - first)
+    report = (out / "group/task-rest_desc-samba_report.html").read_text(encoding="utf-8")
+    assert "The group: responses" in report and "undershoot_ratio" in report
+
+
+def test_bold_as_it_was_acquired(copy, tmp_path, capsys):
+    import shutil
+
+    shutil.move(copy / "derivatives/atlas", copy / "atlas")
+    shutil.rmtree(copy / "derivatives")
+    atlas = next(copy.glob("atlas/*.nii.gz"))
+    one = ["--participant-label", "01"]
+    call = cli(copy, tmp_path / "out", "participant", *one, atlas=atlas)
+    assert main(call) == 1 and "--derivatives none" in capsys.readouterr().err
+    assert main([*call, "--derivatives", "none"]) == 0
+    sidecar = json.loads(next((tmp_path / "out").glob("sub-01/func/*series.json")).read_text())
+    assert sidecar["Sources"][1].startswith("sub-01/func/")

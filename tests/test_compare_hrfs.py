@@ -165,3 +165,91 @@ def test_regions_that_people_lack():
         compare_hrfs(young[:2], old[:2], paired=True)
     with pytest.raises(TypeError, match="as lists"):
         compare_hrfs(young[0], old[0])
+
+
+def study(rng, paired, later=0.0, n_people=9, n_regions=5):
+    """SIMULATED: known responses of people, their labels and names.
+
+    In the second condition, or group, the first region is later.
+    """
+    own = 0.1 * rng.standard_normal((2 * n_people, 1, 1))
+    if paired:  # a person is alike in both conditions
+        own[n_people:] = own[:n_people]
+    factor = 1 + own + 0.1 * rng.standard_normal((2 * n_people, n_regions, 4))
+    factor[n_people:, 0, 1] += later
+    params = np.tile(BASE[0], (2 * n_people, n_regions, 1))
+    params[:, :, [0, 2, 3, 5]] *= np.clip(factor, 0.6, 1.8)
+    labels = ["rest"] * n_people + ["task"] * n_people
+    people = [*range(n_people)] * 2 if paired else None
+    fits = [Response(one) for one in params]
+    for fit in fits:
+        fit.target_names_in_ = [f"region {k}" for k in range(n_regions)]
+    return fits, labels, people
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paired", [False, True])
+def test_one_in_twenty_studies_without_a_difference_passes(paired):
+    rng, passed, uncorrected = np.random.default_rng(7), [], []
+    for seed in range(250):
+        fits, labels, people = study(rng, paired)
+        table = compare_hrfs(
+            fits, labels=labels, people=people, n_permutations=199, random_state=seed
+        )
+        passed.append((table["p_max"] <= 0.05).any())
+        uncorrected.append((table["p"] <= 0.05).mean())
+    print(f"paired={paired}: any p_max <= .05 in {np.mean(passed):.3f} of {len(passed)} studies, "
+          f"p <= .05 in {np.mean(uncorrected):.3f} of measures")  # fmt: skip
+    assert 0.02 <= np.mean(passed) <= 0.08
+    assert 0.03 <= np.mean(uncorrected) <= 0.07
+
+
+@pytest.mark.parametrize(("paired", "later"), [(False, 0.8), (True, 0.4)])
+def test_a_later_response_is_found_where_it_is(paired, later):
+    rng, found, elsewhere = np.random.default_rng(8), [], []
+    for seed in range(20):
+        fits, labels, people = study(rng, paired, later)
+        table = compare_hrfs(
+            fits, labels=labels, people=people, n_permutations=199, random_state=seed
+        )
+        passed = table.set_index(["measure", "region"])["p_max"] <= 0.05
+        found.append(passed["peak_time", "region 0"])
+        elsewhere.append(passed.drop("region 0", level="region").any())
+    print(f"paired={paired}: found in {np.mean(found):.2f}, elsewhere {np.mean(elsewhere):.2f}")
+    assert np.mean(found) >= 0.8
+    assert np.mean(elsewhere) <= 0.1
+
+
+def test_labels_make_the_same_lists():
+    fits, labels, people = study(np.random.default_rng(0), paired=True)
+    options = {"n_permutations": 99, "random_state": 0}
+    swapped = [*range(9, 18), *reversed(range(9))]
+    table = compare_hrfs(
+        [fits[i] for i in swapped], labels=[labels[i] for i in swapped],
+        people=[people[i] for i in swapped], **options,
+    )  # fmt: skip
+    expected = compare_hrfs(fits[9:], fits[:9], paired=True, **options)
+    assert table.attrs["labels"] == ["task", "rest"] and not expected.attrs
+    np.testing.assert_array_equal(table.drop(columns="measure"), expected.drop(columns="measure"))
+    groups = compare_hrfs(fits, labels=labels, **options)
+    expected = compare_hrfs(fits[:9], fits[9:], **options)
+    np.testing.assert_array_equal(groups["p_max"], expected["p_max"])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"fit_b": []}, TypeError, "one list of fits alone"),
+        ({"paired": True}, TypeError, "one list of fits alone"),
+        ({"labels": None}, TypeError, "give labels, too"),
+        ({"labels": ["a", "b", "a"]}, ValueError, "6 fits, 3 labels and 6 people"),
+        ({"labels": list("abcabc")}, ValueError, r"Two .* labels has \['a', 'b', 'c'\]"),
+        ({"people": list("xyzxyx")}, ValueError, "'x' has more than one fit of 'b'"),
+        ({"people": list("xyzxyw")}, ValueError, r"2 people .*'a' and of 'b', but \['z', 'w'\]"),
+    ],
+)
+def test_labels_that_make_neither_groups_nor_pairs(change, error, said):
+    fits = [person(i) for i in range(6)]
+    given = {"labels": list("aaabbb"), "people": list("xyzxyz")} | change
+    with pytest.raises(error, match=said):
+        compare_hrfs(fits, **given)

@@ -177,7 +177,7 @@ def test_code_of_the_page_about_evaluation_runs(monkeypatch):
 
 def test_code_of_the_recipes_runs():
     people = simulate_paired(
-        3, 160.0, sfreq=100.0, n_sources=4, n_targets=4, level="source", random_state=0
+        4, 160.0, sfreq=100.0, n_sources=4, n_targets=4, level="source", random_state=0
     )
     image = simulate_bold_image(people.bolds[0], people.target_coords, 2.0)
     given = {"raws": people.raws, "bolds": people.bolds, "subjects": people.subjects}
@@ -190,6 +190,8 @@ def test_code_of_the_recipes_runs():
     assert names["meg"].ch_names_in_ == ["0", "1", "2"]
     assert names["search"].best_params_.keys() == {"model__hrf"}
     assert names["named"].get_montage().ch_names == ["Fz", "Cz", "Pz"]
+    assert names["windows"].metadata["target_names"].notna().all()
+    assert names["responses"].attrs["labels"] == ["young", "old"]
 
 
 def test_code_of_the_page_about_peers_runs():

@@ -177,6 +177,9 @@ def test_what_needs_one_time_between_frames_says_so(world, mixed):
     raws, bolds = world["raws"][::2], world["bolds"][::2]
     with pytest.raises(ValueError, match=r"t_r has 2 values for 1 recordings.*predict\(X, t_r"):
         mixed.predict(raws[0])
+    for t_rs in ([2.0, 0.735, 2.0], [2.0, 2.0, 2.0]):
+        with pytest.raises(ValueError, match=r"t_r has 3 values for 2 recordings: .* by position"):
+            SambaTranslator(t_r=t_rs, model=MODEL).fit(raws, bolds)
     with pytest.raises(ValueError, match=r"t_r has 2 values.*cross-validation.*attrs"):
         cross_val_score(mixed, world["raws"], world["bolds"], cv=4, error_score="raise")
     always = SambaModel(corrections="always", unmix=None)

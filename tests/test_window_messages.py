@@ -128,6 +128,12 @@ CASES = {
         "sample) and n_dummy, and drop the last 14 frames, which were acquired outside the "
         "recording.",
     ),
+    "long, with few regions": (
+        lambda: raw_of(), lambda: noise(180, 30), {}, ValueError,
+        "Frame 179 lies at 358 s, outside the recording (0 to 150 s); 104 of 180 frames do. Check "
+        "t_r=2 (seconds), first_volume (seconds from the first sample) and n_dummy. All frames "
+        "would fit with t_r up to 0.8333 s, from the first sample on.",
+    ),
     "swapped with triggers": (
         lambda: raw_of(regular()), lambda: noise(20, 50), EVENT, ValueError,
         "BOLD has 20 frames and n_dummy=0, which makes 20 volumes, but volume_event marks 50. "

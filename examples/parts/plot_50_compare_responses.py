@@ -118,8 +118,8 @@ table = compare_hrfs(
 table[table["measure"] == "peak_time"].round(3)
 
 # %%
-# Blocks of time change sides to make the null. ``p_max`` is corrected over regions by the maximum
-# statistic, ``p_fdr`` by the false discovery rate.
+# Blocks of time change sides to make the null. ``p_max`` is corrected over regions and measures by
+# the maximum statistic, ``p_fdr`` by the false discovery rate.
 true_difference = np.subtract(
     *(
         np.ravel(hrf_summary(params)["peak_time"])
@@ -160,5 +160,5 @@ same = compare_hrfs(
 print(same.groupby("measure")["p_max"].min())
 
 # %%
-# Groups of people are compared by lists of fits, one per person, ``compare_hrfs(young, old)``;
-# people change sides then (within pairs with ``paired=True``).
+# Fits of people are compared by their labels, ``compare_hrfs(fits, labels=groups)``: people change
+# groups then. With ``people=names``, conditions change sides within people.

@@ -43,6 +43,7 @@ from ..models import InverseSambaModel, SambaModel, Trainer
 from ..reader import Reader
 from ..translator import SambaTranslator
 from ..windows import make_windows
+from ._bids_group import compare_responses, groups_of, own_scores
 from ._bids_options import result_options
 from ._bids_output import (
     atlas_of,
@@ -51,6 +52,7 @@ from ._bids_output import (
     write_map,
     write_prediction,
     write_report,
+    write_responses,
     write_scores,
 )
 from ._staging import clear_stale, is_done, staged
@@ -210,11 +212,18 @@ class Run:
                 pair.bold.attrs = note
         return pairs
 
+    @property
+    def _channels(self) -> str:
+        # Those that all share are picked before.
+        return "error" if self.args.channels == "match" else self.args.channels
+
+    def _reader(self, pairs: list) -> Reader:
+        return pairs[0].reader.set_params(channels=self._channels)
+
     def _translator(self, pairs: list, inverse: bool = False, whole: bool = True):
         """Build a translator of recordings, or of windows, which know their frames themselves."""
         args = self.args
-        channels = "error" if args.channels == "match" else args.channels
-        reader = (pairs[0].reader if whole else Reader()).set_params(channels=channels)
+        reader = self._reader(pairs) if whole else Reader(channels=self._channels)
         model = "core" if args.corrections == "never" else "samba"
         if args.corrections == "always":
             model = (InverseSambaModel if inverse else SambaModel)(corrections="always")
@@ -226,9 +235,10 @@ class Run:
         )  # fmt: skip
 
     def _done(self, folder: Path, head: str) -> bool:
-        done = not self.args.overwrite and is_done(folder, self.options)
-        if done:
-            self.say(f"{head}: done before")
+        if self.args.overwrite or not folder.is_dir():
+            return False
+        done = is_done(folder, self.options, may_change="own_models")
+        self.say(f"{head}: " + ("done before" if done else "again, as people's own models changed"))
         return done
 
     def _participant(self, subject: str, head: str) -> None:
@@ -242,7 +252,7 @@ class Run:
         epochs, y = make_windows(
             [p.raw for p in pairs], [p.bold for p in pairs], t_r=pairs[0].t_r,
             window=self.args.window, context=_CONTEXT, subject=f"sub-{subject}",
-            run=[p.run or "1" for p in pairs], reader=pairs[0].reader,
+            run=[p.run or "1" for p in pairs], reader=self._reader(pairs),
         )  # fmt: skip
         length = epochs.metadata["n_frames"].iloc[0] * pairs[0].t_r
         self.say(f"  {len(epochs)} windows of {length:g} s")
@@ -252,30 +262,24 @@ class Run:
 
     def _group(self, subjects: list[str]) -> int:
         folder, head = self.out / "group", f"group of {len(subjects)}"
-        own = self._own_models(subjects)
-        self.options = {**self.options, "participants": subjects}
+        own, digests = own_scores(self.out, subjects, self.args.task)
+        self.options = {**self.options, "participants": subjects, "own_models": digests}
         if self._done(folder, head):
             return 0
         if len(subjects) < 2:
             raise ValueError(f"group needs at least two people, got {subjects}.")
+        responses = None
+        if self.args.group_by is not None:
+            groups = groups_of(self.root, self.args.group_by, subjects)
+            responses = compare_responses(self.out, groups, self.args.task, self.args.seed)
         start = time.perf_counter()
         pairs, people, code = self.pairs_of(subjects, 2)
         folds = self.args.folds
         splitter = GroupKFold(min(folds, len(set(people)))) if folds else None
         self.say(f"{head}: {len(pairs)} run(s), {sum(len(p.bold) for p in pairs)} frames")
         X, y = [p.raw for p in pairs], [p.bold for p in pairs]
-        self._results(folder, pairs, X, y, people, splitter, head, start, own)
+        self._results(folder, pairs, X, y, people, splitter, head, start, own, responses)
         return code
-
-    def _own_models(self, subjects: list[str]) -> dict[str, pd.DataFrame]:
-        """Scores of each person's own models, where ``participant`` has written them."""
-        found = {}
-        for subject in subjects:
-            name = f"sub-{subject}_task-{self.args.task}_desc-samba_scores.tsv"
-            path = self.out / f"sub-{subject}" / name
-            if path.is_file():
-                found[f"sub-{subject}"] = pd.read_csv(path, sep="\t", na_values="n/a")
-        return found
 
     def _group_tests(self, result, own: dict, atlas) -> dict[str, GroupTest]:
         """Test the people of a group: models of the others, and their own models."""
@@ -293,7 +297,7 @@ class Run:
                 for person, table in own.items()
             ]).reindex(columns=result.target_names_)  # fmt: skip
             test = group_test(scores, metric=result.metric, **options)
-            tests["own models"] = replace(test, model=f"{result.translator}, fitted to themselves,")
+            tests["own models"] = replace(test, model=f"{result.translator} of their own")
         for name, n in people.items():
             if 0 < n < 3:
                 self.say(f"  group statistics need three people: {n} with models of {name}")
@@ -309,7 +313,9 @@ class Run:
             raise ValueError(f"{self.args.command}: {few} can be read.")
         return self._common(pairs), people, code
 
-    def _results(self, folder, pairs, X, y, groups, splitter, head, start, own=None) -> None:
+    def _results(
+        self, folder, pairs, X, y, groups, splitter, head, start, own=None, responses=None
+    ) -> None:
         args, names = self.args, list(pairs[0].bold.columns)
         result, back, whole = None, pd.DataFrame(), groups is not None
         name = f"{'' if whole else folder.name + '_'}task-{args.task}"
@@ -337,6 +343,8 @@ class Run:
         with staged(folder, self.options) as partial:
             for kind, test in tests.items():
                 write_group(partial, name, kind, test)
+            if responses is not None:
+                write_responses(partial, name, args.group_by, *responses)
             if result is not None:
                 write_scores(partial, name, result.to_frame(), "EEG to BOLD, by region")
                 write_map(partial, name, pairs[0], result)
@@ -349,7 +357,7 @@ class Run:
             if not args.no_report:
                 write_report(
                     partial / f"{name}_desc-samba_report.html", f"{name}: EEG and BOLD", pairs,
-                    result, fitted, back, tests, atlas,
+                    result, fitted, back, tests, atlas, responses,
                 )  # fmt: skip
         shutil.rmtree(cache, ignore_errors=True)
         self.say(f"{head}: {_summary(result, back)}, {time.perf_counter() - start:.0f} s")
@@ -357,6 +365,8 @@ class Run:
             self.say(f"  {result.verdict}")
         for kind, test in tests.items():
             self.say(f"  {kind}: {test.verdict}")
+        if responses is not None:
+            self.say(f"  {responses[1]}")
         if not args.no_report:
             self.say(f"  report: {folder / f'{name}_desc-samba_report.html'}")
 
@@ -394,9 +404,10 @@ def _summary(result, back: pd.DataFrame) -> str:
     said = []
     if result is not None:
         table = result.summary()
-        ridge = table.loc["ridge_canonical", "mean"]
+        ridge = table.loc[["ridge_canonical", "ridge_fir"], "mean"].max()
         said.append(
-            f"Spearman {table.loc[result.translator, 'mean']:.3f} (ridge regression {ridge:.3f})"
+            f"Spearman {table.loc[result.translator, 'mean']:.3f} (best ridge regression "
+            f"{ridge:.3f})"
         )
     if len(back):
         said.append(f"way back {back['score'].mean():.3f}")

@@ -77,6 +77,11 @@ def add_bids(commands) -> None:
         "person each)",
     )  # fmt: skip
     parser.add_argument(
+        "--group-by", metavar="COLUMN",
+        help="column of participants.tsv with two groups, between which 'group' compares the "
+        "responses of people's own models",
+    )  # fmt: skip
+    parser.add_argument(
         "--window", type=_positive, help="seconds (default: 60, less where runs are short)"
     )
     parser.add_argument(
@@ -105,7 +110,11 @@ def add_reading(parser, required: bool) -> None:
         help="people; default: all",
     )
     parser.add_argument("--session", help="session; default: all")
-    parser.add_argument("--derivatives", metavar="DIR", help="default: derivatives/fmriprep")
+    parser.add_argument(
+        "--derivatives", metavar="DIR", type=lambda text: False if text == "none" else text,
+        help="folder of fMRIPrep's outputs (default: derivatives/fmriprep), or none: BOLD as it "
+        "was acquired, without confounds",
+    )  # fmt: skip
     parser.add_argument("--space", help="space of BOLD, such as fsaverage5 or fsLR")
     parser.add_argument(
         "--entities", nargs="+", type=_entity, default=[], metavar="KEY=LABEL",
@@ -115,7 +124,8 @@ def add_reading(parser, required: bool) -> None:
     parser.add_argument("--datatype", choices=("eeg", "meg", "ieeg"), help="kind of recording")
     parser.add_argument(
         "--confounds", nargs="*", default=["motion", "high_pass", "wm_csf", "scrub"],
-        metavar="NAME", help="strategy of nilearn's load_confounds (default: %(default)s)",
+        metavar="NAME", help="strategy of nilearn's load_confounds, nothing to remove none "
+        "(default: %(default)s)",
     )  # fmt: skip
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
@@ -139,15 +149,19 @@ def add_reading(parser, required: bool) -> None:
         help="in-scanner artefacts to remove with MNE",
     )  # fmt: skip
     parser.add_argument(
-        "--channels", choices=("match", "interpolate", "error"), default="match",
-        help="where people differ in their channels (default: %(default)s)",
+        "--channels", choices=("match", "infer", "interpolate", "error"), default="match",
+        help="where people differ in their channels: keep what all share; the same, and infer what "
+        "later ones lack; fill EEG by splines; refuse them (default: %(default)s)",
     )  # fmt: skip
 
 
 def add_running(parser) -> None:
     """Add how much is computed, and what is said."""
-    parser.add_argument("--n-shifts", type=_count, default=199, help="shifts of the null")
-    parser.add_argument("--n-jobs", type=int, default=1, help="fits at a time")
+    parser.add_argument(
+        "--n-shifts", type=_count, default=199, help="shifts of the null (default: %(default)s)"
+    )
+    parser.add_argument("--n-jobs", type=int, default=1,
+                        help="fits at a time (default: %(default)s)")  # fmt: skip
     parser.add_argument("--seed", type=seed, default=0, help="seed (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--debug", action="store_true", help="show where an error came from")

@@ -74,6 +74,18 @@ def write_group(folder: Path, name: str, kind: str, test: GroupTest) -> None:
         )  # fmt: skip
 
 
+def write_responses(folder: Path, name: str, column: str, table: pd.DataFrame, said: str) -> None:
+    """Write how responses differ between two groups of people."""
+    about = {
+        "Description": f"responses of people's own models by {column}: b minus a, by exchanging "
+        "people between groups; seconds, and a ratio for undershoot_ratio",
+        "Verdict": said,
+        "Groups": dict(zip("ab", table.attrs["labels"], strict=True)),
+        "p_max": {"Description": "corrected over regions and measures by the maximum statistic"},
+    }
+    write_table(folder / f"{name}_desc-groupResponses_hrf.tsv", table, about)
+
+
 def write_prediction(folder: Path, pair: BidsPair, predicted: np.ndarray, columns: list) -> None:
     """Write out-of-fold BOLD (n_frames, n_targets) of one run: a table, its sidecar and an image.
 
@@ -128,7 +140,7 @@ def _write(folder: Path, pair: BidsPair, values, name: str, what: str) -> list[P
 
 def write_report(
     path: Path, title: str, pairs: list[BidsPair], result, translator, table: pd.DataFrame,
-    tests: dict[str, GroupTest], atlas,
+    tests: dict[str, GroupTest], atlas, responses: tuple[pd.DataFrame, str] | None = None,
 ) -> None:  # fmt: skip
     """Write the HTML report of one person or of the group."""
     with mne.use_log_level("ERROR"):
@@ -136,6 +148,10 @@ def write_report(
         places = _places_of(pairs[0].masker, list(pairs[0].bold.columns))
         for kind, test in tests.items():
             add_to_report(report, test, section=f"The group: {kind}", coords=places, atlas=atlas)
+        if responses is not None:
+            shown = responses[0].sort_values("p_max").set_index(["measure", "region"])
+            content = f"<p>{html.escape(responses[1])}</p>{table_html(shown)}"
+            report.add_html(content, title="Responses", section="The group: responses")
         add_to_report(
             report, translator, result=result, section="The model, fitted to all runs",
             coords=places,

@@ -46,8 +46,8 @@ def _alive(pid: str) -> bool:
     return True
 
 
-def is_done(folder: Path, options: dict) -> bool:
-    """Whether results are there, made with the same options; others are refused."""
+def is_done(folder: Path, options: dict, may_change: str = "") -> bool:
+    """Whether results are there, made with the same options; others, but for one, are refused."""
     if not folder.is_dir():
         return False
     try:
@@ -57,9 +57,10 @@ def is_done(folder: Path, options: dict) -> bool:
             f"{folder} was not made by this command ({_DONE} is missing or damaged): choose "
             "another folder, or use --overwrite."
         ) from None
-    if made == options:
-        return True
-    other = sorted(k for k in options.keys() | made.keys() if options.get(k) != made.get(k))
+    names = (options.keys() | made.keys()) - {may_change}
+    other = sorted(k for k in names if options.get(k) != made.get(k))
+    if not other:
+        return made.get(may_change) == options.get(may_change)
     said = ", ".join(f"{k}={made.get(k)!r} instead of {options.get(k)!r}" for k in other[:4])
     raise ValueError(
         f"{folder} was made with other options ({said}): choose another folder, or use --overwrite."

@@ -56,9 +56,9 @@ def _from_file(path: Path, name: str) -> pd.DataFrame:
     if path.suffix not in (".csv", ".tsv"):
         raise TypeError(
             f"{name} is a path, {os.fspath(path)!r}. Tables (.csv, .tsv) whose first line names "
-            "the regions are read, and CIFTI parcels (.ptseries.nii); np.loadtxt(path) reads plain "
-            f"numbers, pd.read_csv(path) other tables; of an image, {_MASKED}, which takes the "
-            "path too."
+            "the regions are read, and CIFTI parcels (.ptseries.nii); np.load(path) reads .npy, "
+            "np.loadtxt(path) plain numbers, pd.read_csv(path) other tables; of an image, "
+            f"{_MASKED}, which takes the path too."
         )
     try:
         with _there(path, name).open(encoding="utf-8-sig") as file:

@@ -120,7 +120,9 @@ def _inside(times, duration, t_r, n_targets, sfreq, n_dummy) -> np.ndarray:
         return np.clip(times, 0.0, duration)
     k = outside[0] if times[outside[0]] < 0 else outside[-1]
     n_frames, fit = len(times), duration / t_r
-    swapped = n_targets is not None and n_targets <= fit and fit - n_targets <= n_frames - fit
+    # As frames, columns would fill the recording, or half of it.
+    swapped = n_targets is not None and 0.5 * fit <= n_targets <= fit
+    swapped = swapped and fit - n_targets <= n_frames - fit
     most = len(outside) > 0.5 * n_frames
     raise ValueError(
         f"Frame {k} lies at {times[k]:g} s, outside the recording (0 to {duration:g} s); "

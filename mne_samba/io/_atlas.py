@@ -15,6 +15,7 @@ from ..data.grayordinates import GrayordinatesMasker
 from ..data.surface_files import other_side
 from ..data.surface_labels import LABELS
 from ._bids_files import check_fetched, one_line, read_table
+from ._offline import OfflineError, offline
 
 # A name of nilearn's with its options, such as schaefer_2018:n_rois=100.
 _FETCH = ("fetch_atlas_", "fetch_coords_")
@@ -113,9 +114,6 @@ def _some(labels) -> list:
 
 def _of_nilearn(text: str, radius: float):
     """Masker of an atlas that nilearn has, or has downloaded before; nothing is downloaded."""
-    from unittest import mock
-
-    import requests
     from nilearn import datasets
     from nilearn.maskers import NiftiLabelsMasker, NiftiMapsMasker, NiftiSpheresMasker
 
@@ -132,9 +130,9 @@ def _of_nilearn(text: str, radius: float):
     quiet = {"verbose": 0} if "verbose" in signature(fetch).parameters else {}
     line = f"nilearn.datasets.{fetch.__name__}({', '.join(f'{k}={v!r}' for k, v in read.items())})"
     try:
-        with mock.patch.object(requests.Session, "send", side_effect=_DownloadError):
+        with offline():
             atlas = fetch(**read, **quiet)
-    except _DownloadError:
+    except OfflineError:
         raise FileNotFoundError(
             f"The atlas {name} is not in nilearn's data folder, and nothing is downloaded here: "
             f"run {line} once in Python, then again."
@@ -152,7 +150,3 @@ def _of_nilearn(text: str, radius: float):
     if atlas.get("atlas_type") == "probabilistic":
         return NiftiMapsMasker(atlas["maps"], standardize=None)
     return NiftiLabelsMasker(atlas["maps"], lut=atlas.get("lut"), standardize=None)
-
-
-class _DownloadError(BaseException):
-    """A download was tried; no handler of nilearn's takes it for a failed one and tries again."""

@@ -52,7 +52,7 @@ class BidsPair:
         The recording; annotations ``"bold_frame"`` mark the time of every row of ``bold``.
     bold : DataFrame, shape (n_frames, n_targets)
         BOLD: rows of NaN are scrubbed frames, columns of NaN regions that were not measured.
-        ``bold.attrs["provenance"]`` is what `SambaTranslator.save` keeps.
+        ``bold.attrs`` hold ``t_r`` and ``provenance``, which `SambaTranslator.save` keeps.
     t_r : float
         Repetition time, s.
     frame_times : array, shape (n_frames,)
@@ -186,6 +186,9 @@ def read_bids_pair(
     check_number(radius, "radius", low=0, low_open=True)
     if sfreq is not None:
         check_number(sfreq, "sfreq", low=0, low_open=True)
+    if n_dummy is not None:
+        check_number(n_dummy, "n_dummy", low=0, integer=True)
+    check_number(first_volume, "first_volume")
     for name, label in (("subject", subject), ("task", task)):
         if label is None:
             raise TypeError(f"{name} must be given, got None.")
@@ -244,7 +247,7 @@ def read_bids_pair(
         "cleaning": done,
         **used,
     }
-    bold.attrs["provenance"] = provenance
+    bold.attrs |= {"t_r": scan.t_r, "provenance": provenance}
     return BidsPair(raw, bold, scan.t_r, scan.times, fitted, provenance, **asdict(wanted))
 
 
@@ -273,8 +276,8 @@ def _derivatives(root: Path, given) -> Path | None:
         return folders[0]
     raise FileNotFoundError(
         f"No derivatives/fmriprep in {root} "
-        f"(there are {[f.name for f in folders][:8]}): pass derivatives, or False to take BOLD as "
-        "it was acquired."
+        f"(there are {[f.name for f in folders][:8]}): pass derivatives, or False (--derivatives "
+        "none) to take BOLD as it was acquired."
     )
 
 

@@ -56,7 +56,10 @@ def read_confounds(path: Path, confounds) -> tuple[pd.DataFrame | None, np.ndarr
             warnings.filterwarnings("ignore", "All volumes were marked", RuntimeWarning)
             table, sample_mask = load_confounds(str(path), **options)
     except (ValueError, KeyError, TypeError, pd.errors.ParserError) as error:
-        raise ValueError(f"Confounds of {path.name} cannot be loaded: {one_line(error)}") from None
+        raise ValueError(
+            f"Confounds of {path.name} cannot be loaded: {one_line(error)} Without any: "
+            "confounds=None (--confounds with nothing after it)."
+        ) from None
     if sample_mask is not None and not len(sample_mask):
         _refuse_all_scrubbed(path)
     return (table if table is not None and len(table.columns) else None), sample_mask

@@ -105,7 +105,7 @@ def harmonize(
             new.raw = new.raw.copy()
             mark_frames(new.raw, times)
         new.provenance = {**pair.provenance, **notes, "sfreq": float(sfreq)}
-        new.bold.attrs["provenance"] = new.provenance
+        new.bold.attrs |= {"t_r": new.t_r, "provenance": new.provenance}
         out.append(new)
     return out
 

@@ -343,6 +343,8 @@ def test_damaged_folders_are_refused_by_the_name_of_the_file(copy, change, error
         ({"confounds": ("wishes",)}, ValueError, "Confounds of"),
         ({"t_r": -1}, ValueError, "t_r"),
         ({"slice_time_ref": 2.0}, ValueError, "slice_time_ref"),
+        ({"n_dummy": "2"}, TypeError, "n_dummy must be an integer, got '2'"),
+        ({"first_volume": "2"}, TypeError, "first_volume must be a number, got '2'"),
         ({"derivatives": "nowhere"}, FileNotFoundError, "derivatives is no folder"),
         ({"bids_root": "nowhere"}, FileNotFoundError, "bids_root is no folder"),
         ({"volume_event": "R128"}, ValueError, "No events found for volume_event='R128'"),

@@ -1,6 +1,8 @@
 """BOLD on surfaces and in CIFTI, atlases by name, and recordings that hold several runs."""
 
 import shutil
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +22,7 @@ from mne_samba.io import read_bids_pair, write_image
 from mne_samba.io._atlas import as_masker
 from mne_samba.io._bids_bold import extract
 from mne_samba.io._bids_files import _ELE
+from mne_samba.io._offline import OfflineError, offline
 
 FUNC = "derivatives/fmriprep/sub-01/func/sub-01_task-rest_run-01"
 
@@ -105,6 +108,8 @@ def test_atlases_of_nilearn_are_never_downloaded(tmp_path, monkeypatch):
     message = r"not in nilearn's data folder, .*fetch_atlas_schaefer_2018\(n_rois=100\) once"
     with pytest.raises(FileNotFoundError, match=message):
         as_masker("schaefer_2018:n_rois=100")
+    with pytest.raises(FileNotFoundError, match="not in nilearn's data folder"):
+        as_masker("yeo_2011")
     folder = tmp_path / "schaefer_2018"
     names = [f"7Networks_LH_{k}" for k in range(1, 4)]
     rows = "".join(f"{k + 1}\t{name}\t1\t2\t3\t0\n" for k, name in enumerate(names))
@@ -136,6 +141,19 @@ def test_atlases_of_nilearn_are_never_downloaded(tmp_path, monkeypatch):
     ]:
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             as_masker(name)
+
+
+def test_other_threads_keep_the_network():
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as threads:
+
+        def connect():
+            socket.create_connection(server.getsockname()).close()
+
+        with offline():
+            threads.submit(connect).result()
+            with pytest.raises(OfflineError):
+                connect()
+        connect()
 
 
 def test_the_other_hemisphere_lies_beside_the_one_that_is_named(tmp_path):
@@ -207,6 +225,8 @@ def test_a_recording_of_several_runs_is_cut_by_its_triggers(whole):
     assert first.raw.times[-1] < whole.begin + times[1][0]
     with pytest.raises(ValueError, match=r"several BOLD images.*give run"):
         read_run(whole.root, None, whole)
+    with pytest.raises(TypeError, match="n_dummy must be an integer, got '2' of type str"):
+        read_run(whole.root, 2, whole, n_dummy="2")
 
 
 def test_without_triggers_a_later_run_needs_its_place(whole):

@@ -65,6 +65,7 @@ def test_mixed_people_come_to_one_rate(mixed):
         )
         np.testing.assert_allclose(times, pair.frame_times, atol=1e-3)
         assert pair.frame_times[0] == before.frame_times[0]
+        assert pair.bold.attrs["t_r"] == 2.0 and before.bold.attrs["t_r"] == before.t_r
     assert pairs[1].provenance["resampled_from_t_r"] == 1.5
     assert pairs[1].provenance["resampled_from_sfreq"] == 128.0
     assert pairs[0].raw is mixed[0].raw and mixed[1].t_r == 1.5

@@ -76,8 +76,9 @@ def read_labram(path, **sizes: int) -> dict[str, torch.Tensor]:
     if "fc_norm.weight" not in given:  # it was pretrained without a norm of the mean
         names = {name: other for name, other in names.items() if not other.startswith("fc_norm.")}
     found = {name: given[other] for name, other in names.items() if other in given}
-    if "time_embedding" in found:
-        found["time_embedding"] = found["time_embedding"][:, : sizes["window"]]
+    seconds = found.get("time_embedding")
+    if seconds is not None and seconds.ndim == 3:  # of a longer window, its first
+        found["time_embedding"] = seconds[:, : sizes["window"]]
     problems = {
         "Missing": [names[name] for name in names if name not in found],
         "Of another shape": [
@@ -113,7 +114,7 @@ def start_from_labram(net: PatchTransformer, found: dict, path, ch_names: list[s
     """Take over the tensors of `read_labram`, and say what is not of them."""
     others = [name for name in ch_names if name.casefold() not in ELECTRODES]
     rows = [1 + row for name, row in zip(ch_names, net.places, strict=True) if name in others]
-    table = found["place_embedding"].to(net.place_embedding)
+    table = found["place_embedding"].to(net.place_embedding, copy=True)
     table[:, rows] = net.place_embedding[:, rows].detach()
     net.load_state_dict({**net.state_dict(), **found, "place_embedding": table})
     logger.info(

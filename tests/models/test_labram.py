@@ -208,6 +208,10 @@ def renamed(state, old, new):
         (lambda s: renamed(s, "blocks", "layers"), {}, r"of 51 tensors 17 match\. Missing: blocks"),
         (lambda s: {k: v for k, v in s.items() if k != "cls_token"}, {}, "Missing: cls_token"),
         (lambda s: s | {"blocks.0.attn.q_bias": torch.zeros(2)}, {}, "Unknown: blocks.0.attn.q_b"),
+        (
+            lambda s: s | {"temporal_embedding": torch.zeros(16)}, {},
+            r"temporal_embedding \(16,\), not \(1, 4, 100\)",
+        ),
         (None, {"depth": 1}, "Unknown: blocks.1.* LaBraM-base has depth=12"),
         (None, {"depth": 3}, "with depth=3, n_embed=100, .*: of 68 tensors 51 match. Missing"),
         (None, {"n_heads": 4}, r"q_norm.weight \(20,\), not \(25,\)"),

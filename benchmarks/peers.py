@@ -202,8 +202,9 @@ def step(quick: bool) -> pd.DataFrame:
 SECTIONS = {
     "people": (people, "Beside peers: people left out", (
         "SIMULATED. 8 sources at 200 Hz, 4 regions, SNR 4; four people of 20 minutes train, two "
-        "are left out. Pearson correlation over time, per region, with measured and with clean "
-        "BOLD; null: mean of 199 circular shifts; seconds of a processor for fit and prediction. "
+        "are left out; mean, lowest and highest of three such worlds. Pearson correlation over "
+        "time, per region, with measured (r) and with clean BOLD; null: mean of 199 circular "
+        "shifts; seconds of a processor for fit and prediction. "
         "NeuroBOLT is reduced (depth 2, 100 features, 12 epochs of all frames, learning rate "
         "1e-3), since the published size takes a GPU. The simulation couples band power to BOLD, "
         "as core and ridge assume."

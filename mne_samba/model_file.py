@@ -179,6 +179,8 @@ class _Packer:
             return value
         if isinstance(value, np.ndarray):
             return self._array(value, where, parameter)
+        if parameter is not None and isinstance(value, os.PathLike):
+            return os.fspath(value)
         if parameter is not None and isinstance(value, pd.DataFrame):
             value = value.to_dict("list")
         if isinstance(value, (list, tuple)):

@@ -130,7 +130,7 @@ MODELS = {
     },
     NeuroBOLTModel: {
         "depth": 2, "n_embed": 50, "n_heads": 5, "spectrum_depth": 2, "n_spectrum_heads": 5,
-        "window": 8, "lowpass": 0.1,
+        "window": 8, "lowpass": 0.1, "weights": Refused(3, "weights must be the path"),
     },
     InverseCoreModel: CORE,
     InverseSambaModel: {**CORE, "n_neighbors": 1, "corrections": "auto"},

@@ -67,7 +67,8 @@ class BenchResult:
             regions and what was tested), ``ci_low`` and ``ci_high`` (95 %, over people, over folds
             with one person), ``null`` (mean over circular shifts), ``p`` and the least that it
             could be, ``p_floor``, and ``pooled`` (Spearman correlation over all frames and regions
-            at once, as some publications have it).
+            at once, as some publications have it; predictions less their mean in every recording
+            and region, since measured frames are without theirs).
         """
         rows = []
         for protocol, result in self.results_.items():
@@ -117,8 +118,9 @@ class BenchResult:
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
-        table = self.to_frame().pivot(index="model", columns="protocol", values="r")
-        table = table.loc[self.models_, list(self.results_)]
+        frame = self.to_frame().set_index("model")[["protocol", "r", "null", "p"]]
+        table = pd.concat({name: part.drop(columns="protocol") for name, part in
+                           frame.groupby("protocol", sort=False)}, axis=1)  # fmt: skip
         said = "\n".join(f"{name}: {self.protocols_[name]}" for name in self.results_)
         return f"{table.to_string(float_format='{:.3f}'.format)}\n\n{said}"
 
@@ -290,7 +292,9 @@ def _renamed(result: EvaluationResult, name: str) -> EvaluationResult:
 
 def _pooled(result: EvaluationResult, model: str) -> float:
     """Spearman correlation over all tested frames and regions at once."""
-    pairs = zip(result.measured_, result.predictions_[model], strict=True)
-    both = np.concatenate([np.stack([y, p], axis=-1).reshape(-1, 2) for y, p in pairs])
+    pairs = zip(result.measured_, map(pd.DataFrame, result.predictions_[model]), strict=True)
+    # Else levels of regions, which measured frames are without, would be most of what is ranked.
+    pairs = [np.stack([y, p - p.mean()], axis=-1) for y, p in pairs]
+    both = np.concatenate([pair.reshape(-1, 2) for pair in pairs])
     both = both[np.isfinite(both).all(axis=1)]
     return float(spearman(both[:, :1], both[:, 1:])[0])

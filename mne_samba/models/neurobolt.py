@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import partial
 
-import mne
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
@@ -21,6 +21,7 @@ from ..nn.neurobolt import N_PLACES, PATCH, PER_FILTER, NeuroBOLTNet
 from .chunk_voltage import ChunkVoltage, VoltageScaler
 from .describe import publish_network
 from .intervals import HeldOut, held_out
+from .labram import electrode_rows, read_labram, start_from_labram
 from .network import Network
 from .paper_training import TrainedNetwork, train_published, training_parts
 from .retrieval import MatchedFilter
@@ -88,6 +89,11 @@ class NeuroBOLTModel(BaseEstimator):
         Seconds of EEG before a frame that it sees, a multiple of 4.
     lowpass : float
         Frequency in Hz below which BOLD is learnt (Butterworth of order 5, both ways).
+    weights : str | Path | None
+        File of LaBraM's pretrained weights that the transformer over patches starts from: tensors
+        of braindecode's ``Labram``, as safetensors. Channels are found in its table of electrodes
+        by name, and those that it lacks are warned of. A warm start goes on from the fitted model
+        instead. None: random start values.
 
     See Also
     --------
@@ -106,7 +112,8 @@ class NeuroBOLTModel(BaseEstimator):
 
     Unlike in the publication, BOLD is filtered and scaled inside the training part alone, what is
     predicted stays as it was measured, and the epoch is chosen on held-out frames of the training
-    data, not on the test's. Start values are random; LaBraM's pretrained weights are not loaded.
+    data, not on the test's. Start values are random without ``weights``; nothing is downloaded, and
+    a file whose tensors do not all fit is refused.
 
     References
     ----------
@@ -138,6 +145,7 @@ class NeuroBOLTModel(BaseEstimator):
         n_spectrum_heads: int = 8,
         window: int = 16,
         lowpass: float = 0.15,
+        weights: str | os.PathLike[str] | None = None,
     ) -> None:
         self.depth = depth
         self.n_embed = n_embed
@@ -146,6 +154,7 @@ class NeuroBOLTModel(BaseEstimator):
         self.n_spectrum_heads = n_spectrum_heads
         self.window = window
         self.lowpass = lowpass
+        self.weights = weights
 
     def check(self) -> None:
         """Refuse parameters that do not exist or are out of range."""
@@ -162,6 +171,12 @@ class NeuroBOLTModel(BaseEstimator):
                 f"window must be a multiple of {_LONGEST} s, as long as the longest block of its "
                 f"spectra, got {self.window}."
             )
+        # A file is not opened here: reading a saved model checks its parameters, too.
+        if not isinstance(self.weights, (str, os.PathLike, type(None))):
+            raise TypeError(
+                f"weights must be the path of a file or None, got {type(self.weights).__name__}: "
+                "of a module, save its state_dict() (safetensors.torch.save_file)."
+            )
 
     def features(self, rec: Recordings) -> ChunkVoltage:
         """Choose what is measured of recordings."""
@@ -176,6 +191,7 @@ class NeuroBOLTModel(BaseEstimator):
                 f"NeuroBOLTModel has a table of {N_PLACES} electrodes, but X has "
                 f"{len(rec.ch_names)} channels: pick some, reader=Reader(picks=...)."
             )
+        self._pretrained()  # refuses a file before signals are read
         return ChunkVoltage.of(rec.t_r, self.window, PATCH)
 
     def scaler(self) -> VoltageScaler:
@@ -196,7 +212,7 @@ class NeuroBOLTModel(BaseEstimator):
         spec = self._spec(data)
         network, history = train_published(
             NeuroBOLTNet, spec, self, data, trainer, seed, previous, n_frames=1,
-            parts=(smooth, smooth if few else judged),
+            parts=(smooth, smooth if few else judged), begin=self._begin(data.ch_names),
             windows=partial(FrameWindows, dtype=trainer.torch_dtype),
             trained_by=_TRAINED_BY | {
                 "warm_up": 0.25, "optimizer__param_groups": self._rates(spec, trainer.lr),
@@ -210,14 +226,29 @@ class NeuroBOLTModel(BaseEstimator):
             matched=MatchedFilter.of(data, known), history=history, scale=size,
         )  # fmt: skip
 
+    def _encoder(self) -> dict[str, int]:
+        """Sizes of the transformer over patches."""
+        names = ("depth", "n_embed", "n_heads", "window")
+        return {name: int(getattr(self, name)) for name in names}
+
+    def _pretrained(self) -> dict[str, torch.Tensor] | None:
+        """Read the weights to start from, if any."""
+        return None if self.weights is None else read_labram(self.weights, **self._encoder())
+
+    def _begin(self, ch_names: list[str]):
+        """Give what sets start values of a network, if they are not all random."""
+        found = self._pretrained()
+        if found is not None:
+            return lambda net: start_from_labram(net.temporal, found, self.weights, ch_names)
+
     def _spec(self, data: Paired) -> dict:
         """Parameters of the network."""
-        sizes = ("window", "n_embed", "depth", "n_heads", "spectrum_depth", "n_spectrum_heads")
         return {
             "n_channels": len(data.ch_names), "n_targets": len(data.target_names),
             "n_samples": data.powers[0].shape[1], "n_lags": data.grid.n_lags,
             "places": electrode_rows(data.ch_names),
-            **{name: int(getattr(self, name)) for name in sizes},
+            "spectrum_depth": int(self.spectrum_depth),
+            "n_spectrum_heads": int(self.n_spectrum_heads), **self._encoder(),
         }  # fmt: skip
 
     def _rates(self, spec: dict, lr: float) -> list[tuple[str, dict]]:
@@ -235,21 +266,6 @@ class NeuroBOLTModel(BaseEstimator):
             decay = 0.0 if kept else _WEIGHT_DECAY
             rates.append((name, {"lr": factor * lr, "weight_decay": decay}))
         return rates
-
-
-def electrode_rows(ch_names: list[str]) -> list[int]:
-    """Rows of channels in the table of electrodes: by their names of the 10-20 system.
-
-    Other channels take the rows that are free, in order.
-    """
-    name = "colin27_1020" if "colin27_1020" in mne.channels.get_builtin_montages() else (
-        "standard_1020"
-    )  # fmt: skip
-    known = mne.channels.make_standard_montage(name).ch_names
-    row = {name.casefold(): i for i, name in enumerate(known)}
-    rows = [row.get(name.casefold()) for name in ch_names]
-    free = iter([i for i in [*range(len(row), N_PLACES), *range(len(row))] if i not in rows])
-    return [next(free) if i is None else i for i in rows]
 
 
 def smoothed(data: Paired, lowpass: float) -> Paired:

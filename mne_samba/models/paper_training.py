@@ -67,11 +67,12 @@ def check_parameters(model) -> None:
 
 def train_published(
     kind: type, spec: dict, model, data: Paired, trainer: Trainer, seed: int | None, previous, *,
-    parts: tuple[Paired, Paired], windows, n_frames: int, trained_by: dict,
+    parts: tuple[Paired, Paired], windows, n_frames: int, trained_by: dict, begin=None,
 ) -> tuple[Network, list[dict]]:  # fmt: skip
-    """Train a network from random start values until held-out windows, if any, say stop.
+    """Train a network until held-out windows, if any, say stop.
 
-    Of a ``kind`` and ``spec``; ``windows(data, n_frames, step)`` cuts one of the ``parts`` of
+    It starts from random values, or what ``begin(module)`` makes of them; of a ``kind`` and
+    ``spec``; ``windows(data, n_frames, step)`` cuts one of the ``parts`` of
     `training_parts`. Returns the network and its losses by epoch.
     """
     part, held = parts
@@ -81,6 +82,8 @@ def train_published(
         module = kind(**spec).to(trainer.torch_dtype)
         if previous is not None:
             _start_from(module, previous.network)
+        elif begin is not None:
+            begin(module)
         net = trainer.build(
             module, max_epochs=trainer.max_epochs, **trained_by,
             valid=None if held is part else windows(held, n_frames, n_frames),

@@ -303,7 +303,9 @@ def plot_inflation(
     panel.axvline(0, color="0.6", lw=0.8, zorder=0)
     panel.margins(x=0.1)
     panel.set_yticks(range(len(models)), [RESULT_NAMES.get(name, name) for name in models])
-    panel.set(xlabel="Pearson correlation over time", ylim=(len(models) - 0.5, -0.5))
+    told = "Pearson correlation over time, 95 % interval"
+    told += "; numbers: difference to blocked" if added else ""
+    panel.set(xlabel=told, ylim=(len(models) - 0.5, -0.5))
     panel.plot([], [], "|", color="0.3", ms=7, label="mean of the null")
     legend_below(fig, panel, axes)
     return finish(fig, show, title)

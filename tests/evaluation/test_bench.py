@@ -62,6 +62,18 @@ def test_table_has_all_models_under_all_protocols(coupled):
     assert r["blocked", "time"] < 0.2
     assert table.loc[table["model"] == "core", "pooled"].min() > 0.2
     assert "people: people left out" in repr(coupled)
+    head = repr(coupled).splitlines()[1].split()
+    assert head == ["r", "null", "p"] * 3
+
+
+def test_levels_of_regions_add_nothing_to_what_is_pooled(coupled):
+    data = world(2, True)
+    data.bolds = [bold + 50.0 * np.arange(bold.shape[1]) for bold in data.bolds]
+    one, other = (
+        result.to_frame().query("protocol == 'people'").set_index("model")["pooled"]
+        for result in (coupled, benched(data, ["people"]))
+    )
+    np.testing.assert_allclose(other, one, atol=1e-3)
 
 
 def test_inflation_is_paired_over_people(coupled):

@@ -55,11 +55,11 @@ def one(world: str, minutes: int, seed: int) -> dict:
     pred = fit.predict(later)[first : len(clean) - cut]
     pair = clean[cut + first :][: len(pred)], pred
     r = np.nanmean(pearson(*(remove_drift(frames, T_R, "cosine") for frames in pair)))
-    core = fit.core_
+    core, unmixing = fit.core_, fit.unmixing_
     return {
         "world": world, "minutes": minutes, "seed": seed, "power": fit.power_,
         "own_bands": not core.spatial_map.any() and core.extra is not None,
-        "response": fit.hrf_family_, "prior": core.map_prior, "unmixing": "channels" if fit.unmixing_ is None else fit.unmixing_.method,
+        "response": fit.hrf_family_, "prior": core.map_prior, "unmixing": "channels" if unmixing is None else unmixing.method,
         "kept": bool(fit.corrections_kept_), "r": r, "seconds": spent,
     }  # fmt: skip
 

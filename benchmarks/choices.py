@@ -59,7 +59,8 @@ def one(world: str, minutes: int, seed: int) -> dict:
     return {
         "world": world, "minutes": minutes, "seed": seed, "power": fit.power_,
         "own_bands": not core.spatial_map.any() and core.extra is not None,
-        "response": fit.hrf_family_, "prior": core.map_prior, "unmixing": "channels" if unmixing is None else unmixing.method,
+        "response": fit.hrf_family_, "prior": core.map_prior,
+        "unmixing": "channels" if unmixing is None else unmixing.method,
         "kept": bool(fit.corrections_kept_), "r": r, "seconds": spent,
     }  # fmt: skip
 

@@ -116,8 +116,11 @@ import sys
 import numpy as np
 from mne_samba import CoreModel, Reader, SambaTranslator, read_samba
 rng = np.random.default_rng(0)
-raw, bold = rng.standard_normal((3, 20000)), rng.standard_normal((100, 2))
-model = CoreModel(power="linear", target_bands=False, hrf="canonical", unmix=None, loss="squared")
+raw, bold = rng.standard_normal((2, 20000)), rng.standard_normal((100, 1))
+model = CoreModel(
+    power="linear", target_bands=False, hrf="canonical", unmix=None, loss="squared",
+    map_prior="gaussian",
+)
 translator = SambaTranslator(t_r=2.0, model=model, reader=Reader(sfreq=100.0))
 translator.fit([raw], [bold]).save({str(tmp_path / "model.samba")!r})
 read_samba({str(tmp_path / "model.samba")!r}).predict([raw])

@@ -16,11 +16,11 @@ import torch
 from .._regression import shared_penalty, whiten
 from ..data.paired import Paired
 from ..nn.samba import SambaNet
-from .windows import FrameWindows, Windowing, like, without
+from .windows import FrameWindows, Windowing, core_of, like, without
 
 # Windows at a time and, evenly spaced, in all; targets that settle the readouts of graphs, which
 # all targets share.
-_BATCH, _WINDOWS, _TARGETS = 16, 200, 64
+_BATCH, _WINDOWS, _TARGETS = 4, 200, 64
 # Nats that make evidence clear, and penalties relative to the mean eigenvalue of products of
 # features.
 _MARGIN = 3.0
@@ -59,7 +59,7 @@ def _read_out_graphs(network: SambaNet, windows: FrameWindows, ar: float) -> Non
     graphs = [g for g in (network.source_graph, network.target_graph) if g is not None]
     if not graphs:
         return
-    n_targets, core = len(network.intercept), without(network, "recurrent")
+    n_targets, core = len(network.intercept), core_of(network)
     some = torch.linspace(0, n_targets - 1, min(n_targets, _TARGETS)).long()
 
     def look(power, bold):

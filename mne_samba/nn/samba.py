@@ -150,10 +150,12 @@ class SambaNet(nn.Module):
             nodes = nodes + self.source_graph(power.transpose(-1, -2))
         drive = torch.einsum("bnt,mn->bmt", nodes, self.spatial_map.weight)
         if self.target_bands is not None:
-            drive = drive + torch.einsum(
-                "bft,mf->bmt", power.flatten(1, 2), self.target_bands.weight
-            )
+            drive = drive + self._of_single_bands(power)
         return drive
+
+    def _of_single_bands(self, power: torch.Tensor) -> torch.Tensor:
+        """Drive of every target by bands of its own, (n_windows, n_targets, n_bins)."""
+        return torch.einsum("bft,mf->bmt", power.flatten(1, 2), self.target_bands.weight)
 
     def graph_frames(self, power: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Frames that every hidden feature of the graphs would add, of some ``targets``.
@@ -165,7 +167,10 @@ class SambaNet(nn.Module):
             hidden = self.source_graph.hidden(power.transpose(-1, -2))
             drives.append(torch.einsum("njg,mn->jmg", hidden, self.spatial_map.weight[targets]))
         if self.target_graph is not None:
-            hidden = self.target_graph.hidden(self._mapped(power).unsqueeze(-1))
+            drive = torch.einsum("bnt,mn->bmt", self.bands(power), self.spatial_map.weight)
+            if self.target_bands is not None:
+                drive = drive + self._of_single_bands(power)
+            hidden = self.target_graph.hidden(drive.unsqueeze(-1))
             drives.append(hidden[targets].transpose(0, 1))
         drive = torch.cat(drives).unflatten(2, (n_windows, -1)).transpose(1, 2)
         return convolve_frames(drive, self.response()[targets], self.step) * self.dt

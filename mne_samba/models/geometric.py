@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from ..data.channels import places_of
+
 
 def is_geometric(graph) -> bool:
     """Whether a graph comes from torch-geometric, which need not be loaded to tell."""
@@ -51,9 +53,10 @@ def node_places(info, ch_names, asker: str) -> np.ndarray:
             f"{asker} needs the places of channels, which arrays do not have: give "
             "MNE objects with a montage, or your own adjacency (n_channels, n_channels) as graph."
         )
-    found = {ch["ch_name"]: np.asarray(ch["loc"][:3], dtype=float) for ch in info["chs"]}
+    channels = [ch["ch_name"] for ch in info["chs"]]
+    found = dict(zip(channels, places_of(info), strict=True))
     places = np.array([found.get(name, np.full(3, np.nan)) for name in ch_names])
-    lost = ~np.isfinite(places).all(axis=1) | (places == 0).all(axis=1)
+    lost = np.isnan(places).any(axis=1)
     if lost.any():
         names = [ch_names[i] for i in np.flatnonzero(lost)]
         raise ValueError(

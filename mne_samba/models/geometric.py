@@ -112,7 +112,7 @@ def _nearest(transform, places: np.ndarray) -> np.ndarray:
     # A node is the first of its own neighbours, or none of them.
     np.fill_diagonal(distance, -1.0 if transform.loop else np.inf)
     k = min(transform.k, len(places) - (not transform.loop))
-    adjacency = _closest(distance, k)
+    adjacency = closest(distance, k)
     return adjacency | adjacency.T if transform.force_undirected else adjacency
 
 
@@ -121,11 +121,11 @@ def _within(transform, places: np.ndarray) -> np.ndarray:
     distance = cdist(places, places)
     np.fill_diagonal(distance, 0.0 if transform.loop else np.inf)
     most = len(places) if transform.max_num_neighbors is None else transform.max_num_neighbors
-    return _closest(distance, min(most, len(places))) & (distance <= transform.r)
+    return closest(distance, min(most, len(places))) & (distance <= transform.r)
 
 
-def _closest(distance: np.ndarray, k: int) -> np.ndarray:
-    """Mark the ``k`` smallest entries of every row."""
+def closest(distance: np.ndarray, k: int) -> np.ndarray:
+    """Mark the ``k`` smallest entries of every row, of equal ones the first."""
     marked = np.zeros(distance.shape, dtype=bool)
     order = np.argsort(distance, axis=1, kind="stable")[:, :k]
     np.put_along_axis(marked, order, True, axis=1)

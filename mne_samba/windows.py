@@ -13,6 +13,7 @@ from .data.bold import read_hemo
 from .data.bold_tables import as_table, check_index, check_told_t_r
 from .data.channels import bad_spans
 from .data.frame_times import frame_times, say_rest, times_for_bold
+from .data.given import what_is_power
 from .data.pairing import (
     check_bold,
     check_signal,
@@ -23,7 +24,7 @@ from .data.pairing import (
     with_same_channels,
 )
 from .data.physiology import physiology_in, shared_names
-from .data.precomputed import raws_of_power, what_is_power, windows_of_power
+from .data.precomputed import raws_of_power, windows_of_power
 from .data.scrubbing import restore_frames
 from .data.segments import IRREGULAR
 from .data.stimulus_pairing import pair_by_stimulus

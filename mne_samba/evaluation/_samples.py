@@ -11,12 +11,13 @@ from mne.utils import logger
 
 from .._checks import as_float_array
 from ..data.bold_tables import as_tables, check_same_columns, region_names
+from ..data.given import is_recordings
 from ..data.missing import lacking, nan_mean
 from ..data.pairing import name_subjects
 from ..data.power import LowRateGrid
 from ..data.segments import FrameGrid
 from ..data.signals import told_regions
-from ..data.window_table import is_epochs_list, is_recordings, window_metadata, window_table
+from ..data.window_table import window_metadata, window_table
 from ..models.physiology import lagged_drives
 from ._parts import inverse_of, known_params, reader_of, time_params
 from ._way_back import band_power
@@ -148,9 +149,7 @@ def read_samples(
             "mne_samba.make_windows, or give a list of several recordings."
         )
     _check_numbers(X, y, signal, name, groups)
-    whole = (
-        isinstance(signal, list | tuple) and not is_epochs_list(signal) and is_recordings(signal)
-    )
+    whole = is_recordings(signal)
     n_cut = 0
     if inverse is not None:
         power, power_names, n_cut = band_power(inverse, X, y)

@@ -92,6 +92,12 @@ def check_option(value, name: str, options: Sequence) -> None:
         raise ValueError(f"{name} must be one of {listed}, got {value!r}.")
 
 
+def listed(items: Sequence, most: int = 8) -> str:
+    """Write the first items of a list, and how many more there are."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(map(str, items[:most])) + more
+
+
 def is_generator(value) -> bool:
     """Whether a value can be read only once; MNE's Epochs are iterators that can be read again."""
     return isinstance(value, Iterator) and not hasattr(value, "__len__")

@@ -269,6 +269,8 @@ class Reader(BaseEstimator):
         ValueError, TypeError
             If they cannot be read, or do not agree with each other.
         """
+        # What X and y are is asked first, then whether their times agree, or the two are swapped:
+        # whoever errs there is told so, and not what reading them ends in.
         refuse_fnirs(X, names[0])
         refuse_electrophysiology(y, names[1])
         if _holds_fnirs(y) and self.slice_time_ref:
@@ -286,33 +288,33 @@ class Reader(BaseEstimator):
         if layout is None:
             check_measured(hemo)
         t_r = self._t_r(t_r, given, layout, hemo.told_t_r)
-        if given.kind == "recordings" or None not in hemo.told_t_r:
+        recordings = given.kind == "recordings"
+        if recordings or None not in hemo.told_t_r:
             check_told_t_r(hemo.told_t_r, t_r, names[1])
-        if given.kind == "recordings":
+        if recordings:
             check_index(y, names[1], t_r)
         check_not_swapped(given, hemo, self.sfreq, float(np.min(t_r)), names)
-        frames = hemo.n_frames if given.kind == "recordings" else hemo.n_frames[0]
-        if given.kind == "windows":
+        frames = hemo.n_frames if recordings else hemo.n_frames[0]
+        if not recordings:
             check_made_for(given, frames, t_r)
         rec = self._signals(given, t_r, layout, frames, names[0], may_lack_channels)
         rec = replace(
             rec, bold=hemo.values, target_names=regions_of(rec, hemo.target_names),
             provenance=provenance_of(X, y), optodes=optodes_of(y),
         )  # fmt: skip
-        if layout is not None:
-            rec = match_regions(rec, layout, names[1])
         if layout is None:
             check_same_frames(hemo, rec.table, rec.kind)
+        else:
+            rec = match_regions(rec, layout, names[1])
         # Arrays without tmin are cut by y itself: there, the usual history is assumed.
         told = rec.info is not None or self.tmin is not None
         check_orientation(rec, names[1], None if told else DEFAULT_CONTEXT)
         if layout is None and rec.bands is None:
             check_channels(rec, names[0], drives)
-            if rec.kind == "recordings":
-                for i, segment in enumerate(rec.segments):
-                    called = names[0] if rec.single else f"{names[0]}[{i}]"
-                    seconds, own = segment.n_times / rec.sfreq, np.broadcast_to(t_r, len(rec))[i]
-                    say_rest(seconds, segment.frame_times, own, called, self.volume_event)
+            for i, segment in enumerate(rec.segments if recordings else []):
+                called = names[0] if rec.single else f"{names[0]}[{i}]"
+                seconds, own = segment.n_times / rec.sfreq, np.broadcast_to(t_r, len(rec))[i]
+                say_rest(seconds, segment.frame_times, own, called, self.volume_event)
         return rec
 
     def read_signals(self, X, *, layout: Layout | None = None, name="X", owner=None) -> Recordings:

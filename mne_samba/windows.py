@@ -13,6 +13,7 @@ from .data.bold import read_hemo
 from .data.bold_tables import as_table, check_index, check_told_t_r
 from .data.channels import bad_spans
 from .data.frame_times import frame_times, say_rest, times_for_bold
+from .data.given import what_is_power
 from .data.pairing import (
     check_bold,
     check_signal,
@@ -23,7 +24,7 @@ from .data.pairing import (
     with_same_channels,
 )
 from .data.physiology import physiology_in, shared_names
-from .data.precomputed import raws_of_power, what_is_power, windows_of_power
+from .data.precomputed import raws_of_power, windows_of_power
 from .data.scrubbing import restore_frames
 from .data.segments import IRREGULAR
 from .data.stimulus_pairing import pair_by_stimulus
@@ -133,13 +134,7 @@ def make_windows(
         raw = raw if several else raw[0]
     raws, bolds = pair(raw, bold, several)
     if sample_mask is not None:
-        masks = list(sample_mask) if several else [sample_mask]
-        if len(masks) != len(bolds):
-            raise ValueError(f"sample_mask has {len(masks)} masks for {len(bolds)} recordings.")
-        bolds = [
-            b if m is None else restore_frames(as_table(b, "bold"), m)
-            for b, m in zip(bolds, masks, strict=True)
-        ]
+        bolds = _restored(bolds, list(sample_mask) if several else [sample_mask])
     n = len(raws)
     t_r = check_t_r(t_r)
     context = check_number(context, "context", low=0)
@@ -166,35 +161,69 @@ def make_windows(
         each = [[raw.ch_names[i] for i in physiology_in(raw, grid.physiology)] for raw in raws]
         beside = shared_names(each, grid.physiology, names, grid.channels in ("match", "infer"))
     raws, channels = with_same_channels(raws, grid, names)
-    sfreq = float(raws[0].info["sfreq"])
-    n_context = int(np.ceil(context * sfreq - 1e-6))
-    n_times = n_context + int(np.ceil(n_frames * t_r * sfreq - 1e-6))
-
+    cut = _Cut(t_r, n_frames, step_frames, context, float(raws[0].info["sfreq"]))
     recordings = []
     for i, values in enumerate(hemo.values):
         check_bold(raws[i], values, t_r, reader.volume_event, f"bold[{i}]" if several else "bold")
         own = replace(grid, first_volume=firsts[i], n_dummy=dummies[i])
         times = times_for_bold(raws[i], len(values), own, values.shape[1], names[i])
-        say_rest(raws[i].n_times / sfreq, times, t_r, names[i], reader.volume_event)
-        # Values of power last so long that frames within them need places of their own.
-        samples = np.rint(times * sfreq) if power is None else np.floor(times * sfreq + 1e-6)
-        samples[samples >= raws[i].n_times] = -1  # an instant at the very end starts no window
-        frames = _window_frames(times, samples >= n_context, n_frames, step_frames, names[i])
-        within = 0.0 if power is None else (times - samples / sfreq)[frames, np.newaxis]
-        table = pd.DataFrame({
-            "subject": [subjects[i]] * len(frames), "run": [runs[i]] * len(frames),
-            "recording": i, "onset": times[frames], "frame": frames,
-            "late": (_late(times, frames, n_frames, t_r, names[i]) + within).round(6).tolist(),
-        })  # fmt: skip
-        starts = samples[frames].astype(int) - n_context
+        say_rest(raws[i].n_times / cut.sfreq, times, t_r, names[i], reader.volume_event)
+        who = {"subject": subjects[i], "run": runs[i], "recording": i}
+        starts, table = _place(raws[i], times, cut, who, names[i], power is not None)
         recordings.append(
-            _Recording(
-                raws[i], values, names[i], table, channels + beside, n_context, n_times, starts
-            )
+            _Recording(raws[i], values, names[i], table, channels + beside, cut, starts)
         )
-    metadata = {"t_r": t_r, "n_frames": n_frames, "context": context}
     names = hemo.target_names if hemo.named else None
-    return _assemble(recordings, channels, beside, metadata, names, power)
+    return _assemble(recordings, channels, beside, names, power)
+
+
+def _restored(bolds: list, masks: list) -> list:
+    """BOLD with the rows that maskers removed, where there are masks."""
+    if len(masks) != len(bolds):
+        raise ValueError(f"sample_mask has {len(masks)} masks for {len(bolds)} recordings.")
+    return [
+        b if m is None else restore_frames(as_table(b, "bold"), m)
+        for b, m in zip(bolds, masks, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How all recordings are cut."""
+
+    t_r: float
+    n_frames: int  # of a window
+    step: int  # frames from one window to the next
+    context: float
+    sfreq: float
+
+    @property
+    def n_context(self) -> int:
+        """Samples of history before a window's first frame."""
+        return int(np.ceil(self.context * self.sfreq - 1e-6))
+
+    @property
+    def n_times(self) -> int:
+        """Samples of a window, history included."""
+        return self.n_context + int(np.ceil(self.n_frames * self.t_r * self.sfreq - 1e-6))
+
+
+def _place(
+    raw, times: np.ndarray, cut: _Cut, who: dict, name: str, is_power: bool
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """First samples (n_windows,) of a recording's windows, history included, and their metadata.
+
+    ``times`` (n_frames,) are seconds from the recording's first sample.
+    """
+    # Values of power last so long that frames within them need places of their own.
+    samples = np.floor(times * cut.sfreq + 1e-6) if is_power else np.rint(times * cut.sfreq)
+    samples[samples >= raw.n_times] = -1  # an instant at the very end starts no window
+    frames = _window_frames(times, samples >= cut.n_context, cut.n_frames, cut.step, name)
+    late = _late(times, frames, cut.n_frames, cut.t_r, name)
+    if is_power:
+        late += (times - samples / cut.sfreq)[frames, np.newaxis]
+    columns = {"onset": times[frames], "frame": frames, "late": late.round(6).tolist()}
+    return samples[frames].astype(int) - cut.n_context, pd.DataFrame({**who, **columns})
 
 
 @dataclass(frozen=True)
@@ -206,25 +235,24 @@ class _Recording:
     name: str
     table: pd.DataFrame  # a row per window: subject, run, recording, onset, frame
     channels: list[str]
-    n_context: int
-    n_times: int
+    cut: _Cut
     starts: np.ndarray  # (n_windows,): first samples of the windows, history included
 
     @property
     def bad(self) -> np.ndarray:
         """True for windows that overlap a BAD span."""
-        start = self.starts[:, np.newaxis] / self.raw.info["sfreq"]
-        stop = start + self.n_times / self.raw.info["sfreq"]
+        start = self.starts[:, np.newaxis] / self.cut.sfreq
+        stop = start + self.cut.n_times / self.cut.sfreq
         spans = bad_spans(self.raw, self.channels)
         return ((spans[:, 0] < stop) & (spans[:, 1] > start)).any(axis=1)
 
     def read(self, start: int) -> np.ndarray:
         """One window of signal; what lies beyond the recording's end is reflected."""
-        stop = min(start + self.n_times, self.raw.n_times)
+        stop = min(start + self.cut.n_times, self.raw.n_times)
         data = self.raw.get_data(picks=self.channels, start=start, stop=stop, verbose="ERROR")
         if np.iscomplexobj(data):
             raise ValueError(f"Complex data not supported: {self.name} holds {data.dtype}.")
-        lead_out = self.n_times - data.shape[1]
+        lead_out = self.cut.n_times - data.shape[1]
         return np.pad(data, ((0, 0), (0, lead_out)), mode="reflect") if lead_out else data
 
 
@@ -244,9 +272,8 @@ def _window_frames(times, with_history, n_frames, step, name) -> np.ndarray:
 
 
 def _assemble(
-    recordings: list[_Recording], channels: list[str], beside: list[str], columns: dict, regions,
-    power=None,
-):  # fmt: skip
+    recordings: list[_Recording], channels: list[str], beside: list[str], regions, power=None
+):
     """Read the windows that no BAD span touches into one EpochsArray, physiology beside them."""
     keep = [~one.bad for one in recordings]
     n_windows = sum(int(k.sum()) for k in keep)
@@ -255,17 +282,17 @@ def _assemble(
             "No window is left: all of them overlap BAD annotations. Use a shorter window or "
             "context, or annotate shorter spans."
         )
-    n_frames = columns["n_frames"]
-    data = np.empty((n_windows, len(channels + beside), recordings[0].n_times))
-    y = np.empty((n_windows, n_frames, recordings[0].bold.shape[1]))
+    cut = recordings[0].cut
+    data = np.empty((n_windows, len(channels + beside), cut.n_times))
+    y = np.empty((n_windows, cut.n_frames, recordings[0].bold.shape[1]))
     samples, w, offset = [], 0, 0
     for one, kept in zip(recordings, keep, strict=True):
         _say_dropped(one.name, kept)
         begin = w
         for start, frame in zip(one.starts[kept], one.table["frame"][kept], strict=True):
             data[w] = one.read(start)
-            y[w] = one.bold[frame : frame + n_frames]
-            samples.append(offset + one.raw.first_samp + start + one.n_context)
+            y[w] = one.bold[frame : frame + cut.n_frames]
+            samples.append(offset + one.raw.first_samp + start + cut.n_context)
             w += 1
         if power is None:
             check_signal(data[begin:w, : len(channels)], channels, one.name)
@@ -274,13 +301,14 @@ def _assemble(
     metadata = pd.concat([one.table for one in recordings], ignore_index=True)[kept]
     if np.abs(np.stack(metadata["late"])).max() <= IRREGULAR:
         del metadata["late"]
-    metadata = metadata.assign(**columns).reset_index(drop=True)
+    metadata = metadata.assign(t_r=cut.t_r, n_frames=cut.n_frames, context=cut.context)
+    metadata = metadata.reset_index(drop=True)
     if regions is not None:
         metadata["target_names"] = [regions] * len(metadata)  # a column is kept by epochs.save
     index = [recordings[0].raw.ch_names.index(channel) for channel in channels + beside]
     info = mne.pick_info(recordings[0].raw.info, index, verbose="ERROR")
     epochs = mne.EpochsArray(
-        data, info, tmin=-recordings[0].n_context / info["sfreq"],
+        data, info, tmin=-cut.n_context / info["sfreq"],
         events=np.column_stack([samples, np.zeros_like(samples), np.ones_like(samples)]),
         event_id={"window": 1}, metadata=metadata,
         selection=np.flatnonzero(kept), drop_log=tuple(() if k else ("BAD",) for k in kept),

@@ -131,6 +131,13 @@ def _say_missing(inst, have, ch_names, missing, channels: str, name: str) -> Non
     logger.info("%s.", what)
 
 
+def places_of(info) -> np.ndarray:
+    """Places (n_channels, 3; m) of channels, NaN where one has none."""
+    places = np.array([ch["loc"][:3] for ch in info["chs"]], dtype=float).reshape(-1, 3)
+    none = ~np.isfinite(places).all(axis=1) | (places == 0).all(axis=1)
+    return np.where(none[:, np.newaxis], np.nan, places)
+
+
 def template_montage(system: str) -> str:
     """Name of MNE's template of the 10-20 or 10-05 system ("1020", "1005"), which 1.13 renamed."""
     new = f"colin27_{system}" in mne.channels.get_builtin_montages()

@@ -7,6 +7,8 @@ import mne
 import numpy as np
 from mne.utils import logger
 
+from .._checks import listed
+
 _BOUNDARIES = ("boundary", "bad boundary", "edge boundary", "-99")
 
 
@@ -57,12 +59,11 @@ def check_uncut(raw, times: np.ndarray, name: str = "raw", what: str = "frames")
     across = [cut for cut in cuts_of(raw) if times[0] < cut.time < times[-1]]
     if not across:
         return
-    said = ", ".join(f"{cut.name!r} at {cut.time:.6g} s" for cut in across[:4])
-    more = f" and {len(across) - 4} more" if len(across) > 4 else ""
+    said = listed([f"{cut.name!r} at {cut.time:.6g} s" for cut in across], 4)
     at = across[0].time
     before = int(np.sum(times < at))
     raise Interrupted(
-        f"{name} was interrupted ({said}{more}): samples go on there, time does not. There are "
+        f"{name} was interrupted ({said}): samples go on there, time does not. There are "
         f"{before} {what} before it and {len(times) - before} from there on. Cut there and pass "
         f"two recordings: {name}.copy().crop(tmax={at:.9g}, include_tmax=False) with the frames "
         f"acquired before the interruption, and {name}.copy().crop(tmin={at:.9g}) with those "

@@ -17,7 +17,9 @@ KINDS = (
     "2-D arrays (n_channels, n_times), or band power, a list of 3-D arrays (n_channels, n_bands, "
     "n_times)"
 )
-_MNE = (mne.io.BaseRaw, mne.BaseEpochs, EpochsTFR, RawTFR)
+# MNE's objects that hold windows, of signals and of power; and all that are read.
+EPOCHS = (mne.BaseEpochs, EpochsTFR)
+_MNE = (mne.io.BaseRaw, RawTFR, *EPOCHS)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _list(items: list, name: str) -> Given:
 def _mne_kind(item) -> tuple[str | None, bool]:
     """Say what an object of MNE is, and whether it holds power."""
     is_power = isinstance(item, (EpochsTFR, RawTFR))
-    if isinstance(item, (mne.BaseEpochs, EpochsTFR)):
+    if isinstance(item, EPOCHS):
         return "windows", is_power
     return ("recordings" if isinstance(item, _MNE) else None), is_power
 
@@ -131,6 +133,33 @@ def _refuse(value, X, name: str) -> None:
         raise TypeError(f"{name} must be {KINDS}; got {type(value).__name__} of MNE.")
     if is_generator(value):
         raise TypeError(f"{name} is a generator, which can be read only once: pass list({name}).")
+
+
+def is_epochs_list(X) -> bool:
+    """Whether X is a list of Epochs, which scikit-learn's indexing makes of Epochs."""
+    return isinstance(X, list | tuple) and len(X) > 0 and all(isinstance(x, EPOCHS) for x in X)
+
+
+def is_recordings(X) -> bool:
+    """Whether X, which may be anything, is a list of recordings (Raw, 2-D arrays, band power)."""
+    return (
+        isinstance(X, list | tuple)
+        and not is_epochs_list(X)
+        and all(
+            isinstance(x, (mne.io.BaseRaw, RawTFR)) or np.ndim(x) in (2, 3)
+            for x in X
+            if not isinstance(x, EPOCHS)
+        )
+    )
+
+
+def what_is_power(X) -> bool:
+    """Whether recordings that are to be cut into windows hold power."""
+    several = isinstance(X, (list, tuple)) and len(X) > 0
+    first = X[0] if several else X
+    if isinstance(first, (mne.io.BaseRaw, RawTFR)):
+        return isinstance(first, RawTFR)
+    return several and (hasattr(first, "iloc") or len(getattr(first, "shape", ())) == 3)
 
 
 def refuse_electrophysiology(y, name: str) -> None:
@@ -160,6 +189,21 @@ def what_is_bold(y, name: str = "y", t_r=None) -> Given:
             "bold=...)."
         )
     return Given("windows", y) if n_axes == 3 else Given("recordings", [y], single=True)
+
+
+def target_kind(y, kind: str, single: bool = False) -> str:
+    """Say what y holds: "none", "frames" (time courses) or "samples" (a value or label each)."""
+    if y is None:
+        return "none"
+    if kind == "table":
+        return "samples"
+    if kind == "windows":
+        if isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]) == 2:
+            return "frames"
+        return "frames" if np.ndim(y) == 3 else "samples"
+    if isinstance(y, np.ndarray) and y.dtype != object:
+        return "frames" if single or y.ndim == 3 else "samples"
+    return "frames" if len(y) and np.ndim(y[0]) >= 1 else "samples"
 
 
 def refuse_fnirs(X, name: str) -> None:

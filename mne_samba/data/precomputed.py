@@ -182,15 +182,6 @@ def _times(given: Given, grid: FrameGrid, name: str) -> tuple:
     return replace(grid, sfreq=rates[0], tmin=None), carried, regions
 
 
-def what_is_power(X) -> bool:
-    """Whether recordings that are to be cut into windows hold power."""
-    several = isinstance(X, (list, tuple)) and len(X) > 0
-    first = X[0] if several else X
-    if isinstance(first, (mne.io.BaseRaw, RawTFR)):
-        return isinstance(first, RawTFR)
-    return several and (hasattr(first, "iloc") or len(getattr(first, "shape", ())) == 3)
-
-
 def raws_of_power(X, grid: FrameGrid) -> tuple[PowerRows, list[mne.io.RawArray]]:
     """Make recordings of the rows of power, which can be cut into windows."""
     power = rows_of_power(what_is(X, "raw"), grid, None, "raw")

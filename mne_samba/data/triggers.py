@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from mne.utils import logger, warn
 
-from .._checks import check_number
+from .._checks import check_number, listed
 from .segments import IRREGULAR
 
 #: Description of the annotations that mark the time of every frame of BOLD.
@@ -550,7 +550,7 @@ def _ranges(numbers: list[int]) -> str:
     """Write [3, 4, 5, 9] as "3 to 5, 9"."""
     groups = np.split(np.asarray(numbers), np.flatnonzero(np.diff(numbers) > 1) + 1)
     said = [f"{g[0]} to {g[-1]}" if len(g) > 1 else f"{g[0]}" for g in groups]
-    return ", ".join(said[:8]) + (f" and {len(said) - 8} more" if len(said) > 8 else "")
+    return listed(said)
 
 
 def _times(times) -> str:

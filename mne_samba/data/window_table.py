@@ -5,29 +5,13 @@ from collections.abc import Sequence
 import mne
 import numpy as np
 import pandas as pd
-from mne.time_frequency import EpochsTFR, RawTFR
 
 from ..metrics import recording_labels
+from .given import EPOCHS, is_epochs_list, is_recordings
 
 # History assumed where the data do not tell theirs: the default of make_windows.
 DEFAULT_CONTEXT = 30.0
 _NAMES = ("subject", "run", "recording")
-# MNE's objects that hold windows, of signals and of power.
-EPOCHS = (mne.BaseEpochs, EpochsTFR)
-
-
-def is_epochs_list(X) -> bool:
-    """Whether X is a list of Epochs, which scikit-learn's indexing makes of Epochs."""
-    return isinstance(X, list | tuple) and len(X) > 0 and all(isinstance(x, EPOCHS) for x in X)
-
-
-def is_recordings(X) -> bool:
-    """Whether X is a list of whole recordings (Raw, 2-D arrays, or band power)."""
-    return isinstance(X, list | tuple) and all(
-        isinstance(x, (mne.io.BaseRaw, RawTFR)) or np.ndim(x) in (2, 3)
-        for x in X
-        if not isinstance(x, EPOCHS)
-    )
 
 
 def window_metadata(X) -> tuple[pd.DataFrame | None, mne.BaseEpochs | None]:
@@ -86,7 +70,7 @@ def window_table(
     ``groups`` (n_windows,); ``onset`` (n_windows,).
     """
     n = _n_windows(X)
-    if isinstance(X, list | tuple) and not is_epochs_list(X) and is_recordings(X):
+    if is_recordings(X):
         raise ValueError(
             "Got a list of whole recordings, which cannot be cut into blocks of time. Cut them "
             "with mne_samba.make_windows first, or leave whole recordings out "

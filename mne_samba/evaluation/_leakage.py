@@ -6,8 +6,9 @@ import warnings
 import joblib
 import numpy as np
 
+from ..data.given import EPOCHS, is_epochs_list
 from ..data.missing import nan_mean
-from ..data.window_table import EPOCHS, is_epochs_list, too_close, window_metadata
+from ..data.window_table import too_close, window_metadata
 from ..metrics import pearson
 from ._samples import GAP, Samples, common_frames, people_of
 from .nulls import draw_shifts

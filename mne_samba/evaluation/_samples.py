@@ -11,12 +11,13 @@ from mne.utils import logger
 
 from .._checks import as_float_array
 from ..data.bold_tables import as_tables, check_same_columns, region_names
+from ..data.given import is_recordings
 from ..data.missing import lacking, nan_mean
 from ..data.pairing import name_subjects
 from ..data.power import LowRateGrid
 from ..data.segments import FrameGrid
 from ..data.signals import told_regions
-from ..data.window_table import is_epochs_list, is_recordings, window_metadata, window_table
+from ..data.window_table import window_metadata, window_table
 from ..models.physiology import lagged_drives
 from ._parts import inverse_of, known_params, reader_of, time_params
 from ._way_back import band_power
@@ -147,6 +148,39 @@ def read_samples(
             f"{name} is one recording, which cannot be split as it is. Cut it with "
             "mne_samba.make_windows, or give a list of several recordings."
         )
+    _check_numbers(X, y, signal, name, groups)
+    whole = is_recordings(signal)
+    n_cut = 0
+    if inverse is not None:
+        power, power_names, n_cut = band_power(inverse, X, y)
+        target_names = power_names if target_names is None else target_names
+    if whole:
+        bold = as_tables(bold, "y" if inverse is None else "X")
+        if inverse is None:
+            check_same_columns(bold, "y")
+        placed = _of_recordings(signal, bold, groups)
+    else:
+        placed = _of_windows(signal, bold, groups, t_r, context)
+        if "t_r" in placed["table"]:
+            t_r = placed["table"].groupby("label")["t_r"].first().to_numpy()
+    label, lengths = placed["label"], np.array([len(part) for part in placed["bold"]])
+    n_grid = np.array(
+        [(placed["first"] + lengths)[label == k].max() for k in range(label.max() + 1)]
+    )
+    t_r = _seconds(t_r, len(n_grid))
+    n_unknown = np.zeros(len(n_grid), int)
+    if whole and inverse is None:
+        n_unknown = _frames_without_history(translator, signal, t_r, n_grid, context)
+    targets = placed["bold"] if inverse is None else power
+    return Samples(
+        signal=signal, y=targets, back=inverse is not None, groups=groups, n_grid=n_grid, t_r=t_r,
+        names=_target_names(bold, signal, target_names, targets[0].shape[1]),
+        n_unknown=n_unknown, n_cut=n_cut, **placed,
+    )  # fmt: skip
+
+
+def _check_numbers(X, y, signal, name: str, groups) -> None:
+    """Refuse X, y and groups of different numbers of samples."""
     n = len(X)
     if n == 0 or n != len(y):
         hint = ""
@@ -161,58 +195,40 @@ def read_samples(
         )
     if groups is not None and len(groups) != n:
         raise ValueError(f"groups must have one value per sample ({n}), got {len(groups)}.")
-    n_cut = 0
-    if inverse is not None:
-        power, power_names, n_cut = band_power(inverse, X, y)
-        target_names = power_names if target_names is None else target_names
-    whole = (
-        isinstance(signal, list | tuple) and not is_epochs_list(signal) and is_recordings(signal)
-    )
-    ndim = 2 if whole else np.ndim(bold)
-    if whole:
-        bold = as_tables(bold, "X" if inverse else "y")
-        if inverse is None:
-            check_same_columns(bold, "y")
-        parts = [_frames_of(part, "y") for part in bold]
-        table = None
-        people = _who(signal) if groups is None else np.asarray(groups)
-        recordings = pd.DataFrame({"subject": people, "recording": np.arange(n), "first_frame": 0})
-        label, first = np.arange(n), np.zeros(n, int)
-    else:
-        array = _frames_of(bold, "y")
-        array = array[:, np.newaxis] if array.ndim == 2 else array
-        if array.ndim != 3:
-            raise ValueError(
-                f"y must have shape (n_windows, n_frames, n_targets), got {np.shape(y)}."
-            )
-        parts = list(array)
-        width = array.shape[1] * t_r if t_r is not None and np.ndim(t_r) == 0 else None
-        table = window_table(signal, array, groups, t_r=t_r, window=width, context=context)
-        label = table["label"].to_numpy()
-        first = _first_on_grid(table)
-        recordings = _window_recordings(table, groups)
-        if "t_r" in table.columns:
-            t_r = table.groupby("label")["t_r"].first().to_numpy()
+
+
+def _of_recordings(signal, bold: list, groups) -> dict:
+    """BOLD of whole recordings, and where it lies: fields of `Samples`."""
+    parts = [_frames_of(part, "y") for part in bold]
     if any(part.ndim != 2 or part.shape[1] != parts[0].shape[1] for part in parts):
         shapes = sorted({part.shape[1:] for part in parts})
         raise ValueError(
             "y must have the same targets in every sample, (n_frames, n_targets), got trailing "
             f"shapes {shapes}."
         )
-    lengths = np.array([len(part) for part in parts])
-    n_grid = np.array([(first + lengths)[label == k].max() for k in range(label.max() + 1)])
-    targets = parts if inverse is None else power
-    t_r = _seconds(t_r, len(n_grid))
-    n_unknown = np.zeros(len(n_grid), int)
-    if whole and inverse is None:
-        n_unknown = _frames_without_history(translator, signal, t_r, n_grid, context)
-    return Samples(
-        signal=signal, bold=parts, y=targets, back=inverse is not None, groups=groups,
-        label=label, first=first, n_grid=n_grid, t_r=t_r, recordings=recordings,
-        names=_target_names(bold if whole else y, signal, target_names, targets[0].shape[1]),
-        table=table, ndim=ndim,
-        n_unknown=n_unknown, n_cut=n_cut,
-    )  # fmt: skip
+    n = len(parts)
+    people = _who(signal) if groups is None else np.asarray(groups)
+    recordings = pd.DataFrame({"subject": people, "recording": np.arange(n), "first_frame": 0})
+    return {
+        "bold": parts, "label": np.arange(n), "first": np.zeros(n, int), "recordings": recordings,
+        "table": None, "ndim": 2,
+    }  # fmt: skip
+
+
+def _of_windows(signal, bold, groups, t_r, context) -> dict:
+    """BOLD of windows, and where it lies: fields of `Samples`."""
+    array = _frames_of(bold, "y")
+    array = array[:, np.newaxis] if array.ndim == 2 else array
+    if array.ndim != 3:
+        raise ValueError(
+            f"y must have shape (n_windows, n_frames, n_targets), got {np.shape(bold)}."
+        )
+    width = array.shape[1] * t_r if t_r is not None and np.ndim(t_r) == 0 else None
+    table = window_table(signal, array, groups, t_r=t_r, window=width, context=context)
+    return {
+        "bold": list(array), "label": table["label"].to_numpy(), "first": _first_on_grid(table),
+        "recordings": _window_recordings(table, groups), "table": table, "ndim": np.ndim(bold),
+    }  # fmt: skip
 
 
 def _who(signal) -> np.ndarray:

@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold
 
 from .._checks import check_option, check_t_r
 from .._drift import low_passed
-from ..data.window_table import is_recordings
+from ..data.given import is_recordings
 from ..metrics import spearman
 from ..model_selection import BlockedTimeSplit
 from ..reader import Reader

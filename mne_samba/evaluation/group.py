@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .._checks import as_float_array, check_number, check_option
+from .._checks import as_float_array, check_number, check_option, listed
 from .._sign_flips import exchange_p, flipped_t, sign_flips
 from ._result import EvaluationResult
 from ._score import FOLDS
@@ -155,14 +155,14 @@ class GroupTest:
             return said + "No single person decides it."
         if len(deciding) == len(self.people_):
             return said + "It hangs on everybody."
-        return said + f"It would be another without one of these: {_listed(deciding)}."
+        return said + f"It would be another without one of these: {listed(deciding)}."
 
     def _of_missing(self) -> str:
         n = self.targets_["n"]
         untested = list(n.index[n < 3])
         partly = list(n.index[(n >= 3) & (n < len(self.people_))])
         return " ".join(
-            f"{what}: {_listed(names)}."
+            f"{what}: {listed(names)}."
             for what, names in (
                 ("Without any score, left out", self.left_out),
                 ("Not tested, with fewer than three people", untested),
@@ -198,10 +198,6 @@ class GroupTest:
 
 
 _OF_CLUSTERS = ["mass", "p", "n_targets", "peak", "targets"]
-
-
-def _listed(names: list) -> str:
-    return ", ".join(map(str, names[:8])) + (f" and {len(names) - 8} more" if names[8:] else "")
 
 
 def group_test(
@@ -536,7 +532,7 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     for name, part in zip(people, parts, strict=True):
         if other := sorted(set(map(str, first)) ^ set(map(str, part.columns))):
             raise ValueError(
-                f"{name} and {people[0]} differ in their targets: {_listed(other)}. Score the same "
+                f"{name} and {people[0]} differ in their targets: {listed(other)}. Score the same "
                 "targets in everybody; a target that somebody lacks is a column of NaN."
             )
     return pd.concat(parts)[list(first)].set_axis(pd.Index(people, name="subject"))

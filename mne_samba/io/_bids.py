@@ -213,11 +213,13 @@ def read_bids_pair(
     raw.info["subject_info"] = {"his_id": f"sub-{wanted.subject}"}
     bold, fitted, used = extract(bold_path, masker, None if folder is None else confounds)
     runs = runs_beside(folder or root, bold_path, preprocessed=folder is not None)
+    image = _Image(
+        bold_path, len(bold), root, folder, wanted, chosen, [] if "run" in found else runs
+    )
     try:
         raw, scan, timing = _scan(
-            root, folder, wanted, bold_path, recording, len(bold), t_r, slice_time_ref, chosen,
-            {"volume_event": volume_event, "first_volume": first_volume, "n_dummy": n_dummy},
-            [] if "run" in found else runs,
+            recording, image, t_r=t_r, slice_time_ref=slice_time_ref, volume_event=volume_event,
+            first_volume=first_volume, n_dummy=n_dummy,
         )  # fmt: skip
         done = []
         if steps:
@@ -291,49 +293,70 @@ def _check_chosen(chosen: dict, *paths: Path) -> None:
             )
 
 
+@dataclass(frozen=True)
+class _Image:
+    """The file of BOLD, and what tells of it."""
+
+    path: Path
+    n_frames: int
+    root: Path
+    folder: Path | None  # of derivatives; None: BOLD as it was acquired
+    run: Run
+    entities: dict
+    runs: list[Path]  # BOLD of all runs that the recording may hold
+
+    def sidecars(self) -> tuple[dict, dict, dict]:
+        """Metadata of the file and of its acquisition; and those that there are, by file."""
+        prep, files = sidecar_of(self.path, self.folder or self.root)
+        by_file = {files[-1].name: prep} if files else {}
+        if self.folder is None:
+            return prep, prep, by_file
+        acquired, name = acquired_sidecar(self.root, self.run, self.path, self.entities)
+        return prep, acquired, by_file if name is None else by_file | {name: acquired}
+
+    def dates(self, paths: list[Path]) -> list:
+        """When scans.tsv says that files were acquired."""
+        return dates_of(self.root, self.run, paths)
+
+
 def _scan(
-    root, folder, wanted, bold_path, recording, n_frames, t_r, slice_time_ref, chosen, options, runs
-):
-    base = root if folder is None else folder
-    prep, files = sidecar_of(bold_path, base)
-    sidecars = {files[-1].name: prep} if files else {}
-    acquired: dict = prep
-    if folder is not None:
-        acquired, name = acquired_sidecar(root, wanted, bold_path, chosen)
-        if name is not None:
-            sidecars[name] = acquired
+    recording, image: _Image, *, t_r, slice_time_ref, volume_event, first_volume, n_dummy
+) -> tuple:
+    """Place the frames of BOLD in the recording: its part, their times, and what tells them."""
     import nibabel as nib
 
-    image = nib.load(bold_path)
+    prep, acquired, sidecars = image.sidecars()
     discarded = sum(
         _count(acquired, name)
         for name in ("NumberOfVolumesDiscardedByScanner", "NumberOfVolumesDiscardedByUser")
     )
-    event, n_volumes = options["volume_event"], n_frames + discarded
+    event, n_frames, runs = volume_event, image.n_frames, image.runs
+    n_volumes = n_frames + discarded
     t_r_source = repetition_source(t_r, sidecars)
     t_r = repetition_time(
-        t_r, sidecars, image, bold_path.name,
+        t_r, sidecars, nib.load(image.path), image.path.name,
         fits=lambda value: fits(recording, event, value, n_volumes), followed=event is not None,
     )  # fmt: skip
     reference, source = slice_reference(slice_time_ref, prep, acquired, t_r)
-    told = told_start(dates_of(root, wanted, [recording.file, bold_path]))
+    told = told_start(image.dates([recording.file, image.path]))
     if event is None:
         check_together(told, recording.raw.times[-1], n_frames * t_r)
-        if len(runs) > 1 and runs[0] != bold_path and options["first_volume"] == 0:
+        if len(runs) > 1 and runs[0] != image.path and first_volume == 0:
             raise ValueError(
                 f"The recording holds {len(runs)} runs of BOLD, and no trigger says where this one "
                 "began: pass first_volume, seconds from its first sample."
             )
     if len(runs) > 1 and event is not None and given_times(event) is None:
-        before = {0, discarded} if options["n_dummy"] is None else {options["n_dummy"]}
-        dates = dates_of(root, wanted, runs)
-        recording, event, found = part_of_run(recording, event, t_r, runs, bold_path, before, dates)
+        before = {0, discarded} if n_dummy is None else {n_dummy}
+        recording, event, found = part_of_run(
+            recording, event, t_r, runs, image.path, before, image.dates(runs)
+        )
     else:
         event, found = choose_markers(recording, event, t_r, n_volumes, told)
-    options = {**options, "volume_event": event}
     scan = scan_of(
-        recording.raw, n_frames, t_r, discarded=discarded, reference=reference, **options
-    )
+        recording.raw, n_frames, t_r, volume_event=event, first_volume=first_volume,
+        n_dummy=n_dummy, discarded=discarded, reference=reference,
+    )  # fmt: skip
     found |= {} if told is None else {"bold_began_by_scans_tsv": told}
     timing = {
         "t_r": t_r, "t_r_source": t_r_source, "slice_time_ref": reference,

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from ..data.channels import places_of
+
 
 def is_geometric(graph) -> bool:
     """Whether a graph comes from torch-geometric, which need not be loaded to tell."""
@@ -51,9 +53,10 @@ def node_places(info, ch_names, asker: str) -> np.ndarray:
             f"{asker} needs the places of channels, which arrays do not have: give "
             "MNE objects with a montage, or your own adjacency (n_channels, n_channels) as graph."
         )
-    found = {ch["ch_name"]: np.asarray(ch["loc"][:3], dtype=float) for ch in info["chs"]}
+    channels = [ch["ch_name"] for ch in info["chs"]]
+    found = dict(zip(channels, places_of(info), strict=True))
     places = np.array([found.get(name, np.full(3, np.nan)) for name in ch_names])
-    lost = ~np.isfinite(places).all(axis=1) | (places == 0).all(axis=1)
+    lost = np.isnan(places).any(axis=1)
     if lost.any():
         names = [ch_names[i] for i in np.flatnonzero(lost)]
         raise ValueError(
@@ -109,7 +112,7 @@ def _nearest(transform, places: np.ndarray) -> np.ndarray:
     # A node is the first of its own neighbours, or none of them.
     np.fill_diagonal(distance, -1.0 if transform.loop else np.inf)
     k = min(transform.k, len(places) - (not transform.loop))
-    adjacency = _closest(distance, k)
+    adjacency = closest(distance, k)
     return adjacency | adjacency.T if transform.force_undirected else adjacency
 
 
@@ -118,11 +121,11 @@ def _within(transform, places: np.ndarray) -> np.ndarray:
     distance = cdist(places, places)
     np.fill_diagonal(distance, 0.0 if transform.loop else np.inf)
     most = len(places) if transform.max_num_neighbors is None else transform.max_num_neighbors
-    return _closest(distance, min(most, len(places))) & (distance <= transform.r)
+    return closest(distance, min(most, len(places))) & (distance <= transform.r)
 
 
-def _closest(distance: np.ndarray, k: int) -> np.ndarray:
-    """Mark the ``k`` smallest entries of every row."""
+def closest(distance: np.ndarray, k: int) -> np.ndarray:
+    """Mark the ``k`` smallest entries of every row, of equal ones the first."""
     marked = np.zeros(distance.shape, dtype=bool)
     order = np.argsort(distance, axis=1, kind="stable")[:, :k]
     np.put_along_axis(marked, order, True, axis=1)

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from .._checks import as_float_array, check_option
 from ..arrays import array
 from ..data.paired import Paired
-from .geometric import geometric_adjacency, is_geometric, node_places, to_data
+from .geometric import closest, geometric_adjacency, is_geometric, node_places, to_data
 
 if TYPE_CHECKING:
     import torch
@@ -200,22 +200,13 @@ def knn_adjacency(similarity: np.ndarray, k: int) -> np.ndarray:
     """Connect every node with the ``k`` that it resembles most, (n_nodes, n_nodes) both."""
     ranked = np.array(similarity, dtype=float)
     np.fill_diagonal(ranked, -np.inf)
-    return _largest(ranked, min(int(k), len(ranked) - 1)) | np.eye(len(ranked), dtype=bool)
+    return closest(-ranked, min(int(k), len(ranked) - 1)) | np.eye(len(ranked), dtype=bool)
 
 
 def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
     """Mark for every row the ``k`` columns of largest absolute similarity, (n_to, n_from)."""
     size = np.abs(np.nan_to_num(similarity))
-    return _largest(size, min(int(k), size.shape[1]))
-
-
-def _largest(values: np.ndarray, k: int) -> np.ndarray:
-    """Mark the ``k`` largest entries of every row."""
-    marked = np.zeros(values.shape, dtype=bool)
-    if k > 0:
-        columns = np.argpartition(-values, k - 1, axis=1)[:, :k]
-        np.put_along_axis(marked, columns, True, axis=1)
-    return marked
+    return closest(-size, int(k))
 
 
 def partial_correlation(series: np.ndarray) -> np.ndarray:

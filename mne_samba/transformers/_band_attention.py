@@ -13,7 +13,7 @@ from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
 from .._typing import HrfBounds, Verbose
 from ..base import forget_fit
 from ..data.drive import drives_of
-from ..data.given import what_is
+from ..data.given import target_kind, what_is
 from ..data.power import PowerScaler, bank_for
 from ..data.recordings import Recordings
 from ..reader import HasReader, Reader
@@ -22,7 +22,7 @@ from ..wavelets.banks import Bands, Discrete, Morlet, Precomputed, Shannon
 from ._band_evidence import attention_from_weights, band_weights
 from ._band_rows import TableAttention
 from ._band_signals import background_attention, bin_powers, limit_power, reconstruct, refuse_flat
-from ._band_targets import frame_design, sample_targets, target_kind
+from ._band_targets import frame_design, sample_targets
 
 
 class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEstimator):

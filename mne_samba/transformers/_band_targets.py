@@ -16,21 +16,6 @@ from ..hrf import canonical_params, double_gamma, hrf_basis, hrf_dictionary
 _N_BASIS = 3
 
 
-def target_kind(y, kind: str, single: bool = False) -> str:
-    """Say what y holds: "none", "frames" (time courses) or "samples" (a value or label each)."""
-    if y is None:
-        return "none"
-    if kind == "table":
-        return "samples"
-    if kind == "windows":
-        if isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]) == 2:
-            return "frames"
-        return "frames" if np.ndim(y) == 3 else "samples"
-    if isinstance(y, np.ndarray) and y.dtype != object:
-        return "frames" if single or y.ndim == 3 else "samples"
-    return "frames" if len(y) and np.ndim(y[0]) >= 1 else "samples"
-
-
 def sample_targets(y, n_samples: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Turn one value or label per sample (n_samples,) into columns (n_samples, n_columns).
 

@@ -109,6 +109,19 @@ def _named(names, flags) -> str:
     return f"{listed[:8]}" + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Responses of one family, fitted to standardised drives and BOLD."""
+
+    family: str
+    model: object
+    responses: FittedResponses
+    stats: ResponseStats
+    map: np.ndarray | None  # (n_targets, n_drives); None: drives in pairs
+    own: np.ndarray | None  # (n_targets, n_drives, n_lags)
+    frame_weights: FrameWeights | None
+
+
 def learn(
     rec: Recordings, bins: list[np.ndarray], grid: LowRateGrid, detrend, options: HRFOptions
 ) -> FittedHRF:
@@ -134,57 +147,8 @@ def learn(
     flat = scale == 0
     _warn_unusable(rec, zero_drive, flat, not paired)
     lags = (np.arange(grid.n_lags) + 0.5) * grid.dt
-    family, with_own = options.hrf, False
-    if options.hrf == "auto" and (options.shrinkage, options.shrink_to) != ("auto", "group"):
-        # Only six parameters are shrunk: who says how asks for them.
-        options = replace(options, hrf="double_gamma")
-        family = options.hrf
-    if options.hrf == "auto":
-        family, with_own = choose_family(recordings, lags, options, grid, paired)
-    logger.info(
-        "Fitting %s responses of %d regions to %d frames.",
-        family, len(scale), sum(len(r.y) for r in recordings),
-    )  # fmt: skip
-    measured = [without_drift(r).T for r in recordings]
-
-    def fit(family):
-        model = make_model(family, lags, options.hrf_bounds, options.shrinkage, options.shrink_to)
-
-        def fit_some(recordings, targets):
-            clean = [replace(r, y=y) for r, y in zip(recordings, targets, strict=True)]
-            responses, stats, weights = fit_model(
-                model, clean, grid.step, grid.dt, mapped=not paired
-            )
-            amplitudes = (np.eye(len(scale)) if paired else weights) * responses.scale[:, None]
-            given = amplitudes, responses.kernels
-            own = own_of(clean, *given, lags, options, grid) if with_own else None
-            predicted = [predict_rows(r, *given, own, grid.step, grid.dt).T for r in clean]
-            return (responses, stats, weights, own, amplitudes), predicted
-
-        def better(*_):
-            parts = held_out_parts(recordings, grid)
-            return not parts or robust_is_better(fit_some, recordings, parts, grid)
-
-        return model, *fit_robustly(partial(fit_some, recordings), measured, options.loss, better)
-
-    model, (responses, stats, weights, own, _), frame_weights = fit(family)
-    held_back, free = np.zeros(len(scale), bool), None
-    if family == "double_gamma":
-        held_back = at_bounds(responses.params, options.hrf_bounds) & ~flat
-    if held_back.any():
-        logger.warning(
-            "Responses of regions %s are held back by a bound of their parameters: compare them "
-            "with hrf_free_, or set hrf_bounds.", _named(rec.target_names, held_back),
-        )  # fmt: skip
-        anyway = fit("fir")
-        free = anyway[1][0].kernels
-    if options.hrf == "auto" and held_back.mean() >= 0.5:
-        logger.warning("Most of them are: responses are free.")
-        family, free = "fir", None
-        model, (responses, stats, weights, own, _), frame_weights = anyway
-    if family == "fir":
-        nearest, _ = fit_double_gamma(lags, responses.kernels, options.hrf_bounds)
-        responses = replace(responses, params=nearest)
+    found, held_back, free = _fit_family(recordings, lags, grid, options, paired, flat, rec)
+    responses, weights, own = found.responses, found.map, found.own
     silent = flat | zero_drive if paired else flat
     amplitude = np.where(silent, 0.0, responses.scale * scale)
     per_drive = amplitude / safe if paired else amplitude
@@ -193,19 +157,80 @@ def learn(
         own = own * scale[:, None, None] / safe[:, None]
     area = coef * responses.kernels.sum(axis=1)[:, None]
     area = grid.dt * (area if own is None else area + own.sum(axis=2))
-    _, cross, power, n_rows = stats.total()
+    _, cross, power, n_rows = found.stats.total()
     explained = responses.scale * (responses.coefs * cross).sum(1)
     drives = scaled if weights is None else [weights @ b for b in scaled]
     return FittedHRF(
-        names=(list(rec.ch_names), list(rec.target_names)), family=family, grid=grid,
+        names=(list(rec.ch_names), list(rec.target_names)), family=found.family, grid=grid,
         n_times=rec.segments[0].n_times, drive_mean=drive_mean, drive_scale=drive_scale,
         scale=per_drive, coef=coef, intercept=mean - area @ drive_mean, y_mean=mean,
-        responses=responses, model=model, stats=stats, map=weights,
+        responses=responses, model=found.model, stats=found.stats, map=weights,
         noise=np.maximum(power - explained, 1e-6 * power + 1e-12) / n_rows * scale**2,
         latent_scale=responses.scale * scale, acf=autocovariance(drives, 4 * grid.n_lags),
         own=own, free=free, held_back=held_back,
-        frame_weights=_by_frame(recordings, frame_weights),
+        frame_weights=_by_frame(recordings, found.frame_weights),
     )  # fmt: skip
+
+
+def _fit_family(recordings, lags, grid, options: HRFOptions, paired: bool, flat, rec):
+    """Fit the family that is asked for, or the one that suits the data.
+
+    Also returns where a bound holds parameters back (n_targets,), and free responses beside them
+    (n_targets, n_lags) or None.
+    """
+    # Only six parameters are shrunk: who says how asks for them.
+    chosen = options.hrf == "auto" and (options.shrinkage, options.shrink_to) == ("auto", "group")
+    family, with_own = "double_gamma" if options.hrf == "auto" else options.hrf, False
+    if chosen:
+        family, with_own = choose_family(recordings, lags, options, grid, paired)
+    logger.info(
+        "Fitting %s responses of %d regions to %d frames.",
+        family, len(flat), sum(len(r.y) for r in recordings),
+    )  # fmt: skip
+    fit = partial(_fit, recordings, lags, grid, options, paired, with_own)
+    found, free, held_back = fit(family), None, np.zeros(len(flat), bool)
+    if family == "double_gamma":
+        held_back = at_bounds(found.responses.params, options.hrf_bounds) & ~flat
+    if held_back.any():
+        logger.warning(
+            "Responses of regions %s are held back by a bound of their parameters: compare them "
+            "with hrf_free_, or set hrf_bounds.", _named(rec.target_names, held_back),
+        )  # fmt: skip
+        anyway = fit("fir")
+        free = anyway.responses.kernels
+        if chosen and held_back.mean() >= 0.5:
+            logger.warning("Most of them are: responses are free.")
+            found, free = anyway, None
+    if found.family == "fir":
+        nearest, _ = fit_double_gamma(lags, found.responses.kernels, options.hrf_bounds)
+        found = replace(found, responses=replace(found.responses, params=nearest))
+    return found, held_back, free
+
+
+def _fit(recordings, lags, grid, options: HRFOptions, paired, with_own, family: str) -> _Found:
+    """Fit one family to standardised recordings, by squares or robustly.
+
+    ``paired``: every drive belongs to one region; ``with_own``: drives have own responses besides.
+    """
+    model = make_model(family, lags, options.hrf_bounds, options.shrinkage, options.shrink_to)
+
+    def by_squares(recordings, targets):
+        clean = [replace(r, y=y) for r, y in zip(recordings, targets, strict=True)]
+        responses, stats, weights = fit_model(model, clean, grid.step, grid.dt, mapped=not paired)
+        amplitudes = np.eye(len(responses.scale)) if paired else weights
+        given = amplitudes * responses.scale[:, None], responses.kernels
+        own = own_of(clean, *given, lags, options, grid) if with_own else None
+        predicted = [predict_rows(r, *given, own, grid.step, grid.dt).T for r in clean]
+        return (responses, stats, weights, own, given[0]), predicted
+
+    def better(*_):
+        parts = held_out_parts(recordings, grid)
+        return not parts or robust_is_better(by_squares, recordings, parts, grid)
+
+    measured = [without_drift(r).T for r in recordings]
+    found = fit_robustly(partial(by_squares, recordings), measured, options.loss, better)
+    (responses, stats, weights, own, _), frame_weights = found
+    return _Found(family, model, responses, stats, weights, own, frame_weights)
 
 
 def _by_frame(recordings: list[Recording], weights: FrameWeights | None):

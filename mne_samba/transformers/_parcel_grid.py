@@ -6,7 +6,7 @@ import pandas as pd
 from mne.transforms import apply_trans
 from mne.utils import logger
 
-from ..data.channels import template_places
+from ..data.channels import places_of, template_places
 from ..datasets._anatomy import spread, template_head
 
 ATLASES = ("dosenbach_2010", "power_2011", "seitzman_2018")
@@ -99,18 +99,15 @@ def _vertices(label: mne.Label, src) -> np.ndarray:
 
 def located(info: mne.Info) -> mne.Info:
     """Info whose EEG channels all have places: 10-05 names without one take the template's."""
-    missing = [
-        ch["ch_name"] for ch in info["chs"]
-        if mne.channel_type(info, info["ch_names"].index(ch["ch_name"])) == "eeg"
-        and (not np.isfinite(ch["loc"][:3]).all() or not np.any(ch["loc"][:3]))
-    ]  # fmt: skip
+    unknown = np.flatnonzero(np.isnan(places_of(info)).any(axis=1))
+    missing = [info["ch_names"][i] for i in unknown if mne.channel_type(info, i) == "eeg"]
     if not missing:
         return info
     template = {name.lower(): place for name, place in template_places().items()}
-    unknown = [name for name in missing if name.lower() not in template]
-    if unknown:
+    strange = [name for name in missing if name.lower() not in template]
+    if strange:
         raise ValueError(
-            f"Channels {unknown[:8]} have no place, and their names are not of the 10-05 system: "
+            f"Channels {strange[:8]} have no place, and their names are not of the 10-05 system: "
             "set a montage (raw.set_montage), mark them bad, or pick other channels."
         )
     logger.info("Places of %s are those of the 10-05 template.", missing)

@@ -12,6 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 from nilearn import plotting
 
+from ..data.channels import places_of
+
 # A figure is made for the width of a page of text.
 WIDTH = 6.0
 SIGNED, UNSIGNED = "RdBu_r", "viridis"
@@ -284,9 +286,8 @@ def positions(info, n_channels: int):
     """Info for maps of the head, where it holds so many channels and knows all their places."""
     if info is None or len(info["chs"]) != n_channels:
         return None
-    places = np.array([channel["loc"][:3] for channel in info["chs"]])
-    known = np.isfinite(places).all() and (np.abs(places).sum(axis=1) > 0).all()
-    if not known or len(np.unique(places, axis=0)) < len(places):
+    places = places_of(info)
+    if np.isnan(places).any() or len(np.unique(places, axis=0)) < len(places):
         return None
     # Channels on a line, such as Fz to Oz, span no map.
     spread = np.linalg.svd(places[:, :2] - places[:, :2].mean(axis=0), compute_uv=False)

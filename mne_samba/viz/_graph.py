@@ -129,10 +129,15 @@ def plot_graph(
         matrix[matrix == 0] = np.nan
     scale = color_scale(matrix)
     if brain:
-        _draw_brain(
-            panels[0], matrix, networks, source_networks, coords, source_coords, n_edges, label,
-            kind, scale,
-        )  # fmt: skip
+        if kind == "bipartite":
+            edges, places = _both_sides(matrix), np.concatenate([coords, source_coords])
+            colors = ["0.15"] * n_rows + ["0.85"] * n_columns
+        else:
+            edges, places = (matrix + matrix.T) / 2, coords
+            colors = _network_colors(networks, n_rows)
+        cmap, low, high = scale
+        edges = _strongest(edges, n_edges)
+        connectome(panels[0], edges, places, colors, label=label, cmap=cmap, vmin=low, vmax=high)
     _draw_matrix(panels[-1], matrix, names, columns, networks, column_networks, label, scale)
     panels[-1].set_ylabel("to channel" if kind == "source" else "to region")
     panels[-1].set_xlabel("from region" if kind == "target" else "from channel")
@@ -165,22 +170,18 @@ def _network_colors(networks, n: int) -> list:
     return [colors[kinds.index(str(network))] for network in networks]
 
 
-def _draw_brain(
-    panel, matrix, networks, source_networks, coords, source_coords, n_edges, label, kind, scale
-) -> None:
-    if kind == "bipartite":
-        n_rows, n_columns = matrix.shape
-        full = np.zeros((n_rows + n_columns,) * 2)
-        full[:n_rows, n_rows:] = matrix
-        full = full + full.T
-        colors = ["0.15"] * n_rows + ["0.85"] * n_columns
-        places = np.concatenate([coords, source_coords])
-    else:
-        full, places = (matrix + matrix.T) / 2, coords
-        colors = _network_colors(networks, len(matrix))
-    full = np.nan_to_num(full)
-    size = np.abs(full[np.triu_indices_from(full, 1)])
-    if n_edges < len(size):
-        full = np.where(np.abs(full) >= np.sort(size)[-n_edges], full, 0.0)
-    cmap, low, high = scale
-    connectome(panel, full, places, colors, label=label, cmap=cmap, vmin=low, vmax=high)
+def _both_sides(matrix: np.ndarray) -> np.ndarray:
+    """Edges (n_rows + n_columns, n_rows + n_columns) between rows and columns of a matrix."""
+    n_rows, n_columns = matrix.shape
+    edges = np.zeros((n_rows + n_columns,) * 2)
+    edges[:n_rows, n_rows:] = matrix
+    return edges + edges.T
+
+
+def _strongest(edges: np.ndarray, n_edges: int) -> np.ndarray:
+    """Edges (n_nodes, n_nodes) without all but the largest."""
+    edges = np.nan_to_num(edges)
+    size = np.abs(edges[np.triu_indices_from(edges, 1)])
+    if n_edges >= len(size):
+        return edges
+    return np.where(np.abs(edges) >= np.sort(size)[-n_edges], edges, 0.0)

@@ -123,15 +123,16 @@ _PLAIN = (
     "peers", "paper", "sharing", "coming_from", "troubleshooting", "glossary", "references",
 )  # fmt: skip
 html_sidebars = {page: [] for page in _PLAIN}
-# scikit-learn writes these methods; their text points into its own user guide.
-_ROUTING = ("get_metadata_routing", "set_output")
+# scikit-learn writes the methods, whose text points into its own user guide; the page of a model
+# says what its trainer is.
+_LEFT_OUT = ("get_metadata_routing", "set_output", "published_trainer")
 _MIXIN_SCORES = ("ClassifierMixin.score", "RegressorMixin.score")
 
 
 def _skip(app, what, name, obj, skip, options):
     routed = name.startswith("set_") and name.endswith("_request")
     inherited = getattr(obj, "__qualname__", "") in _MIXIN_SCORES
-    return True if routed or inherited or name in _ROUTING else skip
+    return True if routed or inherited or name in _LEFT_OUT else skip
 
 
 def unreleased(folder: Path) -> str:

@@ -37,16 +37,19 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(mne|nilearn|sklearn|skorch|torch|pywt|numpy|pandas|scipy|matplotlib)(\..*)?",
+        r"(mne|nibabel|nilearn|sklearn|skorch|torch|pywt|numpy|pandas|scipy|matplotlib)(\..*)?",
     ),
     ("py:.*", r"(collections|typing|pathlib|os)(\..*)?"),
     ("py:.*", r"mne_samba\..*\._.*"),
+    ("py:obj", r"[a-z_]+"),  # modules of a package, which share its page
     ("py:data", r".*"),  # constants are named in docstrings, and explained where they are defined
 ]
 
 # The gallery's settings hold a function, which is not kept between builds.
 suppress_warnings = ["config.cache"]
 
+# `Names` of docstrings are links where they have a page.
+default_role = "autolink"
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"

@@ -17,6 +17,8 @@ from mne_samba.metrics import pearson
 from mne_samba.wavelets import CANONICAL_BANDS
 
 SFREQ, T_R, HELD_OUT = 200.0, 2.0, 10
+# Largest times of a fit relative to today's way, by its minutes, channels and targets.
+GOALS = {(60, 200, 500): 0.3, (20, 100, 250): 0.35, (30, 32, 48): 0.5}
 # Frames of history in the lagged design of ridge regression, and its penalties.
 LAGS, ALPHAS = range(1, 9), np.logspace(1, 6, 11)
 
@@ -98,11 +100,16 @@ def whole_fit(quick, fit_size=None):
         row = {"fit": f"{minutes} min, {n_channels} -> {n_targets}", "model": name}
         row |= {"seconds": spent, "memory_x_input": memory, "held_out_r": float(r)}
         row["x_today"] = spent / rows[0]["seconds"] if rows else 1.0
-        row["goal"] = "<= 1 x today, <= 0.5 x input, r not lower" if rows else ""
-        row["met"] = ""
+        row["goal"], row["met"] = "", ""
         if rows:
-            fine = row["x_today"] <= 1 and memory <= 0.5 and r >= rows[0]["held_out_r"]
-            row["met"] = "yes" if fine else "no"
+            most = GOALS.get((minutes, n_channels, n_targets), 1.0)
+            row["goal"] = f"<= {most:g} x today, <= 0.5 x input, r not lower"
+            missed = {
+                "time": row["x_today"] > most, "memory": memory > 0.5,
+                "r": r < rows[0]["held_out_r"],
+            }  # fmt: skip
+            named = ", ".join(name for name, is_missed in missed.items() if is_missed)
+            row["met"] = f"no: {named}" if named else "yes"
         rows.append(row)
         del model
     return rows

@@ -11,7 +11,7 @@ from mne_samba.metrics import pearson
 # A gain that is kept, as fits judge it (`confirmed` in `mne_samba/models/corrections.py`).
 LEAST, ERRORS = 0.002, 2.0
 # Minutes of training data, and signal-to-noise ratios.
-SIZES = ((30, 1.0), (60, 4.0))
+SIZES = ((30, 1.0), (40, 4.0))
 
 
 def trials(quick) -> list[dict]:
@@ -19,7 +19,7 @@ def trials(quick) -> list[dict]:
     rows = []
     for world in WORLDS:
         for minutes, snr in SIZES[:1] if quick else SIZES:
-            found = [one(seed, minutes, snr, world) for seed in range(50, 51 if quick else 54)]
+            found = [one(seed, minutes, snr, world) for seed in range(50, 51 if quick else 53)]
             row = {"trial": f"{world}, {minutes} min, SNR {snr:g}", "fits": len(found)}
             for name in ("worth_training", "trained", "missed", "in_vain", "kept"):
                 row[name] = sum(fit[name] for fit in found)

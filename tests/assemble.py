@@ -20,6 +20,7 @@ QUICK = {
     "map_prior": "gaussian",
     "hrf": "canonical",
     "unmix": None,
+    "loss": "squared",
 }
 MODELS = {
     ("default", False): models.SambaModel,
@@ -40,8 +41,8 @@ def hurry(patch, *classes):
     """Let models of these classes choose nothing inside unless they are told to."""
     for cls in classes:
         defaults = cls.__init__.__kwdefaults__
-        for name, value in {"power": "linear", "target_bands": False, "unmix": None}.items():
-            if name in defaults:
+        for name, value in {**QUICK, "hrf": "double_gamma"}.items():
+            if defaults.get(name) == "auto":
                 patch.setitem(defaults, name, value)
 
 

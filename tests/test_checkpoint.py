@@ -10,8 +10,9 @@ import pytest
 import torch
 from assemble import assemble
 
-from mne_samba import read_samba
+from mne_samba import SambaModel, read_samba
 from mne_samba.datasets import simulate_paired
+from mne_samba.models.checkpoint import fingerprint
 from mne_samba.models.resume import Checkpoint
 
 T_R = 2.0
@@ -25,12 +26,15 @@ KILLED = [
     ("default", "ele_to_hemo", 2), ("default", "ele_to_hemo", 4), ("paper", "ele_to_hemo", 2),
     ("default", "hemo_to_ele", 2), ("paper", "hemo_to_ele", 2),
 ]  # fmt: skip
+# What trains is loaded before the process forks: every child would load it once more.
 SCRIPT = """
 import os, sys
 sys.path.insert(0, {tests!r})
+import skorch, torch._dynamo
 import test_checkpoint as here
 here.torch.set_num_threads(1)
 here.pairs()
+print(*here.keys(), flush=True)
 for case in range(len(here.KILLED)):
     child = os.fork()
     if not child:
@@ -73,14 +77,32 @@ def fit_and_die(folder, case):
     fit(os.path.join(folder, str(case)), *kind)
 
 
+def by_name(similarity):
+    """Graph that a user gives as a function."""
+    return similarity > 0.5
+
+
+def above(threshold):
+    return lambda similarity: similarity > threshold
+
+
+def keys():
+    """Keys of a model with a function that is found by name, and of one that is not."""
+    return [fingerprint(SambaModel(graph=by_name)), fingerprint(above(0.3))]
+
+
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    """Checkpoints of every case in a folder of its own; importing takes longer than a fit."""
+def elsewhere(tmp_path_factory):
+    """Checkpoints of every case in a folder of its own, and keys, of another process.
+
+    One for all: importing takes longer than a fit.
+    """
     folder = tmp_path_factory.mktemp("killed")
     script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder))
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == [str(-signal.SIGKILL)] * len(KILLED), run.stderr[-2000:]
-    return folder
+    first, *ended = run.stdout.splitlines()
+    assert ended == [str(-signal.SIGKILL)] * len(KILLED), run.stderr[-2000:]
+    return folder, first.split()
 
 
 def sides(direction):
@@ -103,9 +125,9 @@ def weights(translator):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(KILLED)), ids=[" ".join(map(str, k)) for k in KILLED])
-def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(killed, case):
+def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(elsewhere, case):
     variant, direction, epochs = KILLED[case]
-    folder = killed / str(case)
+    folder = elsewhere[0] / str(case)
     assert len(list(folder.glob("*.checkpoint"))) == (2 if epochs == 4 else 1)
     expected = plain(variant, direction)
     started = []
@@ -126,6 +148,10 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(killed, case):
     ask = sides(direction)[0][0]
     np.testing.assert_array_equal(resumed.predict(ask), expected.predict(ask))
     assert not list(folder.iterdir())
+
+
+def test_functions_have_the_same_key_in_every_process(elsewhere):
+    assert elsewhere[1] == keys()
 
 
 def test_checkpoints_do_not_change_a_fit(tmp_path):

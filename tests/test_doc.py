@@ -12,9 +12,11 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from assemble import hurry
 from nibabel import cifti2
 
-from mne_samba import SambaTranslator, base, make_windows
+from mne_samba import CoreModel, SambaTranslator, base, make_windows
+from mne_samba.baselines import BandPowerRidge
 from mne_samba.datasets import simulate_bold_image, simulate_paired
 from mne_samba.windows import frame_times
 
@@ -55,6 +57,13 @@ def run(page, **names):
     for block in code_blocks(page):
         exec(compile(block, page, "exec"), names)
     return names
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Cores alone that choose nothing inside: the first page and the README fit the default."""
+    monkeypatch.setitem(SambaTranslator._MODELS, "samba", "CoreModel")
+    hurry(monkeypatch, CoreModel, BandPowerRidge)
 
 
 def test_no_code_is_left_out():
@@ -162,9 +171,8 @@ def test_code_of_the_page_about_formats_runs(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_code_of_the_page_about_evaluation_runs(monkeypatch):
-    # Ten fits of a core alone: the first page and the README fit the default.
-    monkeypatch.setitem(SambaTranslator._MODELS, "samba", "CoreModel")
+@pytest.mark.usefixtures("hurried")
+def test_code_of_the_page_about_evaluation_runs():
     data = simulate_paired(1, 60.0, n_sources=4, n_targets=3, level="source", random_state=0)
     image = simulate_bold_image(data.bolds[0], data.target_coords, 2.0)
     scores = pd.DataFrame(np.random.default_rng(0).normal(0.2, 0.1, (8, 3)))
@@ -175,6 +183,7 @@ def test_code_of_the_page_about_evaluation_runs(monkeypatch):
     assert names["found"].verdict.startswith("Electrophysiology adds to confounds and time")
 
 
+@pytest.mark.usefixtures("hurried")
 def test_code_of_the_recipes_runs():
     people = simulate_paired(
         4, 160.0, sfreq=100.0, n_sources=4, n_targets=4, level="source", random_state=0
@@ -200,6 +209,7 @@ def test_code_of_the_page_about_peers_runs():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hurried")
 def test_code_of_the_page_about_sharing_runs(monkeypatch, tmp_path):
     # tests/test_hub.py talks to a hub.
     def upload(repo, path, card, **options):
@@ -208,7 +218,6 @@ def test_code_of_the_page_about_sharing_runs(monkeypatch, tmp_path):
 
     monkeypatch.setattr(base, "upload", upload)
     monkeypatch.setattr(base, "download", lambda *_: tmp_path / "model.samba")
-    monkeypatch.setitem(SambaTranslator._MODELS, "samba", "CoreModel")
     people = simulate_paired(
         2, 200.0, sfreq=100.0, n_sources=4, n_targets=2, level="source", random_state=0
     )

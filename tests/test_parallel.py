@@ -2,12 +2,13 @@
 
 import distributed
 import joblib
+import numpy as np
 import pandas as pd
 import pytest
 from assemble import quick
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 
-from mne_samba import CoreModel, SambaTranslator
+from mne_samba import CoreModel, LearnableHRF, Reader, SambaTranslator
 from mne_samba.datasets import simulate_paired
 from mne_samba.evaluation import evaluate
 
@@ -53,3 +54,17 @@ def test_people_left_out_on_dask(cluster, people):
         assert found.tolist() == scores().tolist()
     ran = cluster.run(lambda dask_worker: len(dask_worker.state.log))
     assert len(ran) == 2 and min(ran.values()) > 0
+
+
+@pytest.mark.slow
+def test_bootstraps_of_responses_on_dask(cluster):
+    rng = np.random.default_rng(0)
+    drive, bold = rng.standard_normal((2, 3, 3000)), rng.standard_normal((2, 150, 3))
+    model = LearnableHRF(
+        t_r=2.0, hrf="double_gamma", loss="squared", reader=Reader(sfreq=10.0), n_bootstrap=4,
+        random_state=1,
+    )  # fmt: skip
+    one = model.fit([*drive], [*bold]).hrf_intervals_
+    with joblib.parallel_config(backend="dask"):
+        two = model.set_params(n_jobs=2).fit([*drive], [*bold]).hrf_intervals_
+    pd.testing.assert_frame_equal(one, two)

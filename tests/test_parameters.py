@@ -40,7 +40,7 @@ from mne_samba.evaluation import ConformalRegressor
 from mne_samba.wavelets import Discrete, Morlet, Precomputed, Shannon
 
 BANDS = {"alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
-QUICK = {"max_epochs": 2, "window": 40.0, "gap": 4.0, "device": "cpu"}
+QUICK = {"max_epochs": 1, "window": 40.0, "gap": 4.0, "device": "cpu"}
 # Nothing is chosen inside, and nothing searched: defaults that choose have tests of their own.
 SMALL = {
     "power": "linear", "hrf": "canonical", "map_prior": "gaussian", "target_bands": False,
@@ -144,7 +144,7 @@ WAYS = {
     "random_state": 1, "verbose": Refused("loud", "verbose"),
 }  # fmt: skip
 TRAINER = {
-    "lr": 1e-4, "batch_size": 1, "max_epochs": 1, "patience": Refused(0, "patience"),
+    "lr": 1e-4, "batch_size": 1, "max_epochs": 2, "patience": Refused(0, "patience"),
     "window": 60.0, "step": 10.0, "validation_fraction": 0.4, "gap": 40.0,
     "device": Refused("abacus", "device"), "dtype": "float64", "compile": Refused(3, "compile"),
     "modality_dropout": Refused(0.3, "see channels of type"),

@@ -65,7 +65,8 @@ def test_power_predicts_what_its_signal_predicts(people, of_signals, scale, tmp_
     given = [SCALES[scale](p) for p in power]
     translator = core(Precomputed(scale, bands), sfreq=RATE).fit(given, bolds)
     for one, other in zip(translator.predict(given), of_signals, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6 * other.std())
+        # Power is in single precision, whose last digits are those of a processor's transforms.
+        np.testing.assert_allclose(one, other, atol=1e-5 * other.std())
     assert translator.bands_ == bands
     if scale == "log":
         translator.save(tmp_path / "model.samba")

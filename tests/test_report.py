@@ -73,6 +73,7 @@ def test_translator_in_a_report(report, people, translator, tmp_path):
     assert peak in text
     # No correction was trained: there is no history to draw.
     assert "Training of graph attention" not in text
+    assert "is said by an evaluation alone" in text
 
 
 def test_result_in_a_report(report, people, tmp_path):
@@ -118,8 +119,6 @@ def test_models_are_veiled_where_nothing_was_shown(people, translator, tmp_path,
     monkeypatch.setattr("mne_samba.report.may_be_interpreted", lambda result: True)
     add_to_report(mne.Report(verbose="ERROR"), translator, result=result)
     assert not veils
-    report = add_to_report(mne.Report(verbose="ERROR"), translator)
-    assert "is said by an evaluation alone" in _page(report, tmp_path)
     with pytest.raises(TypeError, match="result stands beside a fitted model"):
         add_to_report(report, result, result=result)
 

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from assemble import quick
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mne_samba import (
@@ -37,8 +38,7 @@ def signal(data):
 
 
 def fit(data, bank=None):
-    model = CoreModel(bands=bank, power="linear", target_bands=False, unmix=None)
-    model = SambaTranslator(t_r=T_R, model=model, random_state=0)
+    model = SambaTranslator(t_r=T_R, model=quick(CoreModel, bands=bank), random_state=0)
     return model.fit(data.raws[:1], data.bolds[:1])
 
 

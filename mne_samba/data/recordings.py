@@ -96,8 +96,8 @@ class Recordings:
     @property
     def keys(self) -> list[tuple]:
         """The recording that each segment comes from, as a hashable key."""
-        columns = self.table[["subject", "run", "recording"]]
-        return [tuple(str(value) for value in row) for row in columns.itertuples(index=False)]
+        columns = (self.table[name].tolist() for name in ("subject", "run", "recording"))
+        return [tuple(map(str, row)) for row in zip(*columns, strict=True)]
 
     @property
     def t_r(self) -> float:

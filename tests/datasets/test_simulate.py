@@ -39,12 +39,11 @@ def predict(power, data, log=False, delay=0.0, subject=0):
     z /= power[..., inside].std(-1, keepdims=True)
     drive = np.einsum("mn,nb,nbt->mt", truth.spatial_map, truth.band_weights, z)
     lags = (np.arange(round(35 / dt)) + 0.5) * dt
+    kernels = np.array([double_gamma(lags, row) * dt for row in truth.hrf_params.to_numpy()])
     bold = np.empty((len(truth.clean_bolds[subject]), len(drive)))
-    for target, params in enumerate(truth.hrf_params.to_numpy()):
-        kernel = double_gamma(lags, params) * dt
-        for frame in range(len(bold)):
-            past = truth.power_times < frame * data.t_r + delay
-            bold[frame, target] = kernel @ drive[target, past][::-1][: len(lags)]
+    for frame in range(len(bold)):
+        past = drive[:, truth.power_times < frame * data.t_r + delay][:, ::-1][:, : len(lags)]
+        bold[frame] = (kernels[:, : past.shape[1]] * past).sum(axis=1)
     return bold
 
 

@@ -78,8 +78,7 @@ def test_a_model_of_mixed_people_predicts_each_at_their_own_rate(mixed, channels
     translator = assemble(
         channels=channels,
         corrections="never",
-        power="linear",
-        target_bands=False,
+        core="quick",
         random_state=0,
         t_r=pairs[0].t_r,
         volume_event=pairs[0].reader.volume_event,
@@ -102,8 +101,7 @@ def test_it_survives_the_splitters_of_sklearn(mixed):
     translator = assemble(
         channels="interpolate",
         corrections="never",
-        power="linear",
-        target_bands=False,
+        core="quick",
         random_state=0,
         t_r=pairs[0].t_r,
         volume_event=pairs[0].reader.volume_event,

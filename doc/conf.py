@@ -37,16 +37,19 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(mne|nilearn|sklearn|skorch|torch|pywt|numpy|pandas|scipy|matplotlib)(\..*)?",
+        r"(mne|nibabel|nilearn|sklearn|skorch|torch|pywt|numpy|pandas|scipy|matplotlib)(\..*)?",
     ),
     ("py:.*", r"(collections|typing|pathlib|os)(\..*)?"),
     ("py:.*", r"mne_samba\..*\._.*"),
+    ("py:obj", r"[a-z_]+"),  # modules of a package, which share its page
     ("py:data", r".*"),  # constants are named in docstrings, and explained where they are defined
 ]
 
 # The gallery's settings hold a function, which is not kept between builds.
 suppress_warnings = ["config.cache"]
 
+# `Names` of docstrings are links where they have a page.
+default_role = "autolink"
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
@@ -123,15 +126,16 @@ _PLAIN = (
     "peers", "paper", "sharing", "coming_from", "troubleshooting", "glossary", "references",
 )  # fmt: skip
 html_sidebars = {page: [] for page in _PLAIN}
-# scikit-learn writes these methods; their text points into its own user guide.
-_ROUTING = ("get_metadata_routing", "set_output")
+# scikit-learn writes the methods, whose text points into its own user guide; the page of a model
+# says what its trainer is.
+_LEFT_OUT = ("get_metadata_routing", "set_output", "published_trainer")
 _MIXIN_SCORES = ("ClassifierMixin.score", "RegressorMixin.score")
 
 
 def _skip(app, what, name, obj, skip, options):
     routed = name.startswith("set_") and name.endswith("_request")
     inherited = getattr(obj, "__qualname__", "") in _MIXIN_SCORES
-    return True if routed or inherited or name in _ROUTING else skip
+    return True if routed or inherited or name in _LEFT_OUT else skip
 
 
 def unreleased(folder: Path) -> str:

@@ -180,8 +180,8 @@ class SambaTranslator(Assembled, BoldPredictor):
         Weights of training frames per recording or window: below 1 where a frame lay far from its
         prediction. None where the loss was squared; not with ``model="paper"``.
     history_ : list of dict
-        Losses by epoch of the network's training; empty where none was trained, as with
-        ``model="core"``.
+        Losses by epoch of the network's training, kept or not; empty where none was trained, as
+        with ``model="core"``.
     n_parameters_ : int
         Learnt numbers that are used.
     ch_names_in_, target_names_in_ : list of str
@@ -204,7 +204,8 @@ class SambaTranslator(Assembled, BoldPredictor):
     --------
     >>> from mne_samba import Reader, SambaModel, SambaTranslator
     >>> translator = SambaTranslator(t_r=2.0)  # then translator.fit(raws, bolds)
-    >>> free = SambaTranslator(t_r=2.0, model=SambaModel(hrf="fir"), reader=Reader(picks="eeg"))
+    >>> model, reader = SambaModel(hrf="fir"), Reader(picks="eeg")
+    >>> free = SambaTranslator(t_r=2.0, model=model, reader=reader)
     """
 
     net_: NeuralNet

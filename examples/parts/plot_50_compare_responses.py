@@ -139,9 +139,9 @@ axes.bar(
 marks = axes.plot(place, true_difference, "k_", ms=22, mew=1.5)
 axes.axhline(0, color="0.4", lw=0.8)
 axes.set_xticks(place, regions, rotation=30, ha="right")
-axes.set(
-    ylabel="difference in time to peak (s)",
-    title="Simulated: orange where corrected p < 0.05",
+axes.set_ylabel("difference in time to peak (s)")
+axes.set_title(
+    "Simulated: orange where corrected p < 0.05", fontsize=10
 )
 axes.legend(marks, ["truth"], frameon=False, fontsize=8)
 axes.spines[["top", "right"]].set_visible(False)

@@ -144,8 +144,9 @@ plt.show()
 # %%
 # What makes a fit slow
 # ---------------------
-# - ``SambaModel(corrections="auto")`` trains a network; on small data the linear core is usually
-#   all that is kept. A GPU helps here (``Trainer(device="auto")``, the default).
+# - ``SambaModel(corrections="auto")`` trains a network where least squares on what it sees
+#   untrained promise something; usually the linear core is all that is kept. A GPU helps here
+#   (``Trainer(device="auto")``, the default).
 # - The model's ``power="auto"``, ``map_prior="auto"`` and ``target_bands="auto"`` fit several cores
 #   and choose on held-out frames of the training data. Name one of each where you know which.
 # - Evaluations fit many times: ``evaluate(..., n_jobs=2, cache="folder")`` works in parallel and

@@ -10,7 +10,7 @@ part brings depends on the data: run this on yours.
 # Variants
 # --------
 # Three simulated people, the third left out. Graph attention and recurrence are trained for a few
-# epochs only.
+# epochs at most.
 import time
 
 import matplotlib.pyplot as plt

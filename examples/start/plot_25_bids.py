@@ -101,6 +101,8 @@ plt.show()
 #
 # .. code-block:: console
 #
-#    $ python -m mne_samba bids ds out participant --task rest --atlas atlas.nii.gz
-#    $ python -m mne_samba bids ds out group --task rest --atlas atlas.nii.gz
+#    $ python -m mne_samba bids ds out participant --task rest \
+#        --atlas atlas.nii.gz
+#    $ python -m mne_samba bids ds out group --task rest \
+#        --atlas atlas.nii.gz
 folder.cleanup()

@@ -2,7 +2,8 @@
 
 Every response here has six parameters, in the order of :data:`HRF_PARAMS`::
 
-    h(t) = c_r (t/p_r)^{d_r} exp(-(t - p_r)/s_r) - c_u (t/p_u)^{d_u} exp(-(t - p_u)/s_u),   p = d s
+    h(t) = c_r (t/p_r)^{d_r} exp(-(t - p_r)/s_r)
+         - c_u (t/p_u)^{d_u} exp(-(t - p_u)/s_u),   p = d s
 
 for ``t > 0`` and 0 otherwise (SAMBA, arXiv 2409.18462). Only the product of a response and an
 amplitude can be observed, so responses are kept at *unit peak* (``max_t h(t) = 1``) and amplitudes

@@ -187,7 +187,7 @@ class Corrections(Training):
         network, _ = self.build(core, self.graphs(part) if self.trained else None)
         linear = self.windowing.predict(core_of(network), held.powers, held.grids)
         shrunk = np.full(held.n_targets, validated_shrinkage(linear, held))
-        worth = bool(network.corrections())
+        worth, untrained = bool(network.corrections()), linear
         if worth and not self.always and part.n_frames * self.grid.t_r < _SHORT:
             logger.info(
                 "%d training frames are too few to learn corrections from: left out.",

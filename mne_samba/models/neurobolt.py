@@ -124,7 +124,9 @@ class NeuroBOLTModel(BaseEstimator):
     Examples
     --------
     >>> from mne_samba import NeuroBOLTModel, SambaTranslator
-    >>> small = NeuroBOLTModel(depth=2, n_embed=100, spectrum_depth=1, n_spectrum_heads=4)
+    >>> small = NeuroBOLTModel(
+    ...     depth=2, n_embed=100, spectrum_depth=1, n_spectrum_heads=4
+    ... )
     >>> translator = SambaTranslator(t_r=2.0, model=small)
     """
 

@@ -128,9 +128,11 @@ class CoreModel(CoreBased):
 class SambaModel(CoreModel):
     """The linear core of `CoreModel`, and network corrections where held-out frames confirm them.
 
-    Graph attention over nodes and over regions and a recurrence over frames are trained on top of
-    the core, which they start from exactly, and kept only if they predict a held-out block of the
-    training data better.
+    Graph attention over nodes and over regions and a recurrence over frames come on top of the
+    core. Before any training, with random weights, they see neighbours and the past already: least
+    squares read out what of this explains BOLD. Only where that predicts a held-out block of the
+    training data better are they trained, from there on; what training adds is used only if it
+    predicts the block better still, and all of it only if it clearly beats the core.
 
     Parameters
     ----------
@@ -179,8 +181,9 @@ class SambaModel(CoreModel):
     n_hidden : int
         Hidden units of the recurrence.
     corrections : "auto" | "always"
-        Keep graph attention and recurrence where held-out frames confirm them, or in any case.
-        "auto" does not train them on less than 10 minutes, which they take more to learn from.
+        Keep graph attention and recurrence where held-out frames confirm them, or train and keep
+        them in any case. On less than 10 minutes, which they take more to learn from, "auto"
+        leaves them out.
 
     See Also
     --------
@@ -195,7 +198,8 @@ class SambaModel(CoreModel):
     Examples
     --------
     >>> from mne_samba import SambaModel, SambaTranslator
-    >>> translator = SambaTranslator(t_r=2.0, model=SambaModel(graph="distance", recurrent="gru"))
+    >>> model = SambaModel(graph="distance", recurrent="gru")
+    >>> translator = SambaTranslator(t_r=2.0, model=model)
     """
 
     def __init__(

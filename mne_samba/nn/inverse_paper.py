@@ -22,7 +22,7 @@ class InversePaperNet(nn.Module):
     wavelet coefficients per level                  ``levels`` (one layer each) and ``heads``
     skip losses, MSE per level                      `InversePaperLoss`, against `true_coefficients`
     inverse wavelet transform                       ``waverec`` in `evoked`
-    pseudo-inverse of the HRF of each parcel        ``deconvolution`` (`Deconvolution`), per node
+    pseudo-inverse of the HRF of each parcel        ``deconvolution`` (``Deconvolution``), per node
     1 - cosine over time, per node                  `InversePaperLoss`, per node and band
     ==============================================  ==============================================
 

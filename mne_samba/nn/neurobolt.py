@@ -23,8 +23,8 @@ class NeuroBOLTNet(nn.Module):
     ==============================================  ==============================================
     paper                                           here
     ==============================================  ==============================================
-    spatio-temporal encoder (LaBraM's transformer)  ``temporal`` (`PatchTransformer`)
-    multi-scale spectral encoder                    ``spectral`` (`SpectralTransformer`)
+    spatio-temporal encoder (LaBraM's transformer)  ``temporal`` (``PatchTransformer``)
+    multi-scale spectral encoder                    ``spectral`` (``SpectralTransformer``)
     sum of both, GELU, linear head                  ``head``
     ==============================================  ==============================================
 

@@ -33,13 +33,13 @@ class PaperNet(nn.Module):
     paper                                           here
     ==============================================  ==============================================
     wavelet decomposition, db5, three levels        `chunk_power`, per chunk of one frame interval
-    learnable HRF, six parameters, per parcel       ``hrf`` (`DoubleGammaHRF`), causal, by FFT
+    learnable HRF, six parameters, per parcel       ``hrf`` (``DoubleGammaHRF``), causal, by FFT
     hidden features per level                       ``levels``, one linear map per level
     softmax attention over bands, per parcel        ``logits``
     graph attention on the source graph             ``source_graph`` (GATv2, four heads)
     one-layer map :math:`\phi_m` of each target     ``spatial_map`` times ``mixing``
     graph attention on the target graph             ``target_graph``
-    LSTM over frames, teacher forcing               ``decoder`` (`FrameDecoder`)
+    LSTM over frames, teacher forcing               ``decoder`` (``FrameDecoder``)
     1 - cosine over time, per target                `CenteredCosineLoss`
     ==============================================  ==============================================
 

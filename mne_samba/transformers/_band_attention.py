@@ -272,7 +272,7 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
             ``output="power"``: (n_windows, n_channels, n_bins) for windows, a list with one
             (n_channels, n_bins) array per recording (a single array for a single `mne.io.Raw`);
             bin i covers ``[i / rate, (i + 1) / rate)`` seconds from the first sample. These arrays
-            (`mne_samba.data.drive.Drive`) carry rate, place of bins and frame times on:
+            (``mne_samba.data.drive.Drive``) carry rate, place of bins and frame times on:
             `LearnableHRF` needs no numbers after this.
             ``output="features"``: (n_samples, n_channels * n_bands). A table stays a table.
 

@@ -52,8 +52,8 @@ def compare_hrfs(
         ``p_max`` (corrected over regions and measures by the maximum statistic) and ``p_fdr``
         (false discovery rate over both, Benjamini-Hochberg). Of people also ``ci_low`` and
         ``ci_high`` (95 %, of the difference, Student's or Welch's t), ``t``, ``n_a`` and ``n_b``:
-        people that have a response there. Regions that somebody in a group, or all but two pairs,
-        lack are NaN.
+        people that have a response there. A region is NaN where somebody in a group has none, or
+        where fewer than three pairs have one.
 
     Raises
     ------

@@ -197,8 +197,8 @@ def plot_history(history, *, title: str | None = None, axes=None, show: bool = T
     rows = list(getattr(history, "history_", history))
     if not rows:
         raise ValueError(
-            "There is no history: no correction was trained by epochs (model='core', or too few "
-            "frames to hold a block out), the linear core has none."
+            "There is no history: nothing was trained by epochs (model='core', too few frames, or "
+            "no promise of a gain by graph attention and recurrence); the linear core has none."
         )
     fig, (panel,) = make_axes(axes, 1, 1, 2.6, width=4.0)
     epochs = [int(row["epoch"]) for row in rows]

@@ -243,7 +243,7 @@ def test_labels_make_the_same_lists():
         ({"paired": True}, TypeError, "one list of fits alone"),
         ({"labels": None}, TypeError, "give labels, too"),
         ({"labels": ["a", "b", "a"]}, ValueError, "6 fits, 3 labels and 6 people"),
-        ({"labels": ["a", "a", np.nan, "b", "b", "b"]}, ValueError, r"labels of fits \[2\] are mis"),
+        ({"labels": ["a", "a", np.nan, "b", "b", "b"]}, ValueError, r"labels of fits \[2\] are"),
         ({"labels": [*"aaa", None, None, None]}, ValueError, r"of fits \[3, 4, 5\] are missing"),
         ({"people": [*"xyzxy", np.nan]}, ValueError, r"people of fits \[5\] are missing: leave"),
         ({"labels": "aaabbb"}, TypeError, "labels must be a list, one for each fit, got str"),

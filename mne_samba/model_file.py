@@ -25,7 +25,7 @@ from ._version import __version__
 from .arrays import Sizes, below, check_field, fits_type, type_name
 
 #: Version of the file format that this version writes and reads.
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 _FORMAT = "mne_samba"
 # What JSON cannot say: marked objects of the tree.
 _CLASS, _STATE, _ARRAY, _TUPLE = "@class", "@state", "@array", "@tuple"

@@ -243,13 +243,26 @@ def test_labels_make_the_same_lists():
         ({"paired": True}, TypeError, "one list of fits alone"),
         ({"labels": None}, TypeError, "give labels, too"),
         ({"labels": ["a", "b", "a"]}, ValueError, "6 fits, 3 labels and 6 people"),
+        ({"labels": ["a", "a", np.nan, "b", "b", "b"]}, ValueError, r"labels of fits \[2\] are"),
+        ({"labels": [*"aaa", None, None, None]}, ValueError, r"of fits \[3, 4, 5\] are missing"),
+        ({"people": [*"xyzxy", np.nan]}, ValueError, r"people of fits \[5\] are missing: leave"),
+        ({"labels": "aaabbb"}, TypeError, "labels must be a list, one for each fit, got str"),
+        ({"labels": np.zeros((6, 1))}, TypeError, "labels must be flat"),
+        ({"fit_a": person(0)}, TypeError, "fits must be a list, one for each fit, got Response"),
         ({"labels": list("abcabc")}, ValueError, r"Two .* labels has \['a', 'b', 'c'\]"),
         ({"people": list("xyzxyx")}, ValueError, "'x' has more than one fit of 'b'"),
         ({"people": list("xyzxyw")}, ValueError, r"2 people .*'a' and of 'b', but \['z', 'w'\]"),
     ],
 )
 def test_labels_that_make_neither_groups_nor_pairs(change, error, said):
-    fits = [person(i) for i in range(6)]
+    fits = {"fit_a": [person(i) for i in range(6)]}
     given = {"labels": list("aaabbb"), "people": list("xyzxyz")} | change
     with pytest.raises(error, match=said):
-        compare_hrfs(fits, **given)
+        compare_hrfs(**(fits | given))
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_people_who_are_all_alike_do_not_differ(paired):
+    table = compare_hrfs([person(0)] * 4, [person(0)] * 4, paired=paired)
+    np.testing.assert_array_equal(table["p"], 1.0)
+    np.testing.assert_array_equal(table[["ci_low", "ci_high"]], 0.0)

@@ -1,11 +1,12 @@
 """Drives that differ in their delays have free responses, beside a model or in `LearnableHRF`."""
 
+import mne
 import numpy as np
 import pytest
 import torch
 from scipy.signal import lfilter
 
-from mne_samba import CoreModel, LearnableHRF, Reader, SambaTranslator, read_samba
+from mne_samba import CoreModel, LearnableHRF, Reader, SambaTranslator, make_windows, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.evaluation import attribute
 from mne_samba.hrf import double_gamma, spm_params
@@ -33,6 +34,17 @@ def world(alike, seed=0, n_frames=600, n_bands=3, n_targets=4):
     clean = np.stack(seen, axis=1) @ weights
     bold = clean / clean.std(axis=0) + rng.standard_normal(clean.shape)
     return power[None], bold, clean
+
+
+@pytest.mark.parametrize("n_frames", [1, 2])
+def test_windows_of_a_frame_or_two_have_no_correlation_of_their_own(n_frames):
+    noise = np.random.default_rng(0).standard_normal((3, 64 * 600))
+    raw = mne.io.RawArray(1e-5 * noise, mne.create_info(3, 64.0, "eeg"), verbose="ERROR")
+    bold = world(True, n_targets=2)[1][:300]
+    windows = make_windows(raw, bold, t_r=T_R, window=n_frames * T_R, context=20.0)
+    model = CoreModel(target_bands=False, hrf="canonical", hrf_length=20.0, map_prior="gaussian")
+    translator = SambaTranslator(t_r=T_R, model=model, random_state=0).fit(*windows)
+    assert np.isfinite(translator.predict(windows[0])).all()
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,12 @@ def offline() -> Iterator[None]:
 
 @functools.cache
 def _listen() -> None:
-    # Python tells audit hooks of every connection before it is made; they stay until it ends.
+    # Python tells audit hooks of every connection before it is made; they stay until it ends, when
+    # modules have lost their names: what is asked of is bound here.
+    events, asked, error = _EVENTS, _offline.get, OfflineError
+
     def refuse(event: str, _args) -> None:
-        if event in _EVENTS and _offline.get():
-            raise OfflineError(event)
+        if event in events and asked():
+            raise error(event)
 
     sys.addaudithook(refuse)

@@ -143,7 +143,9 @@ class Corrections(Training):
 
         Rows of a table have neither order nor history, and a network has one time between frames.
         """
-        return super().trained and not self.table and not self.several
+        if not super().trained or self.table or self.several:
+            return False
+        return self.model.graph is not None or self.model.recurrent is not None
 
     def graphs(self, data: Paired) -> Graphs:
         """Graphs of data: a core, which attends along none, shows nearest neighbours."""

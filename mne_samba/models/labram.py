@@ -60,10 +60,10 @@ def electrode_rows(ch_names: list[str]) -> list[int]:
 
 def read_labram(path, **sizes: int) -> dict[str, torch.Tensor]:
     """Read tensors by their names in a `PatchTransformer` of these ``sizes``: all, or none."""
-    if not Path(path).is_file():
+    if not Path(path).expanduser().is_file():
         raise FileNotFoundError(f"weights={path!s} is no file, and none is downloaded. {_FETCH}")
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(Path(path).expanduser(), "pt") as file:
             given = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise ValueError(
@@ -85,6 +85,11 @@ def read_labram(path, **sizes: int) -> dict[str, torch.Tensor]:
             f"{names[name]} {tuple(tensor.shape)}, not {tuple(own[name].shape)}"
             for name, tensor in found.items()
             if tensor.shape != own[name].shape
+        ],
+        "Not finite": [
+            names[name]
+            for name, tensor in found.items()
+            if not (tensor.is_floating_point() and tensor.isfinite().all())
         ],
         "Unknown": [
             name for name in given if name not in names.values() and not name.startswith(_LEFT)

@@ -16,8 +16,9 @@ import torch
 from .._regression import shared_penalty, whiten
 from ..data.paired import Paired
 from ..nn.samba import SambaNet
-from .windows import FrameWindows, Windowing, core_of, like, without
+from .windows import FrameWindows, Windowing, like, without
 
+_GRAPHS = ("source_graph", "target_graph")
 # Windows at a time and, evenly spaced, in all; targets that settle the readouts of graphs, which
 # all targets share.
 _BATCH, _WINDOWS, _TARGETS = 4, 200, 64
@@ -33,38 +34,41 @@ def read_out(network: SambaNet, data: Paired, windowing: Windowing, ar: float) -
     ``ar`` is the autocorrelation of its noise from frame to frame.
     """
     windows = FrameWindows(data, windowing.n_frames, windowing.n_frames, like(network).dtype)
+    names = [name for name in _GRAPHS if getattr(network, name) is not None]
     network.eval()
     with torch.no_grad():
-        _read_out_graphs(network, windows, ar)
+        if names:
+            _read_out_graphs(network, names, windows, ar)
+        if len(names) == 2 and network.source_graph.gate:
+            # The graph of targets sees what that of sources adds.
+            network.target_graph.gate.zero_()
+            _read_out_graphs(network, names[1:], windows, ar)
+        frames = without(used_of(network), "recurrent")
+        if frames.corrections():
+            # Hidden features have a mean, of which frames know nothing, and recurrence sees frames.
+            _, left, _ = _rows(network, windows, lambda power, bold: (bold, bold - frames(power)))
+            network.intercept += torch.as_tensor(_mean(left)).to(network.intercept)
         if network.recurrent is not None:
             _read_out_recurrence(used_of(network), windows, ar)
-        used = used_of(network)
-        if not used.corrections():
-            return
-        # Hidden features have a mean, of which frames know nothing.
-        _, left, _ = _rows(network, windows, lambda power, bold: (bold, bold - used(power)))
-        offset = torch.as_tensor(np.nan_to_num(_mean(left)))
-        network.intercept += offset.to(network.intercept)
 
 
 def used_of(network: SambaNet) -> SambaNet:
     """Leave graphs out of a network which add nothing to it."""
-    names = ("source_graph", "target_graph")
-    parts = {name: getattr(network, name) for name in names}
+    parts = {name: getattr(network, name) for name in _GRAPHS}
     return without(network, *(name for name, part in parts.items() if part and not part.gate))
 
 
-def _read_out_graphs(network: SambaNet, windows: FrameWindows, ar: float) -> None:
-    """Fit the readouts of graphs, which are those of all nodes."""
-    graphs = [g for g in (network.source_graph, network.target_graph) if g is not None]
-    if not graphs:
-        return
-    n_targets, core = len(network.intercept), core_of(network)
+def _read_out_graphs(network: SambaNet, names: list[str], windows: FrameWindows, ar: float) -> None:
+    """Fit the readouts of graphs, by name, which are those of all nodes."""
+    n_targets, used = len(network.intercept), without(used_of(network), "recurrent")
+    # What adds nothing need not be computed: the graph of targets sees what that of sources adds.
+    seen = network if used.source_graph is not None else without(network, "source_graph")
+    views = {"source_graph": network, "target_graph": seen}
     some = torch.linspace(0, n_targets - 1, min(n_targets, _TARGETS)).long()
 
     def look(power, bold):
-        hidden = network.graph_frames(power, some).permute(1, 3, 0, 2)
-        return hidden, (bold - core(power))[..., some]
+        hidden = torch.cat([views[name].graph_frames(power, some, name) for name in names])
+        return hidden.permute(1, 3, 0, 2), (bold - used(power))[..., some]
 
     x, y, first = _rows(network, windows, look)
     known = np.isfinite(y)
@@ -72,7 +76,7 @@ def _read_out_graphs(network: SambaNet, windows: FrameWindows, ar: float) -> Non
     x, y = (np.nan_to_num(whiten(v - _mean(v), first, ar)) for v in (x, y))
     x = x.transpose(1, 0, 2).reshape(x.shape[1], -1)
     coef = torch.as_tensor(_ridge(x.T, y.reshape(-1, 1))[0])
-    for graph in graphs:
+    for graph in (getattr(network, name) for name in names):
         own, coef = coef.split([graph.readout.in_features, len(coef) - graph.readout.in_features])
         if own.any():
             graph.readout.weight.copy_(own)
@@ -87,12 +91,13 @@ def _read_out_recurrence(network: SambaNet, windows: FrameWindows, ar: float) ->
         frames = network.linear_frames(power)
         return network.recurrent.hidden(frames), bold - frames
 
-    x, y, first = _rows(network, windows, look)
-    x, y = (np.nan_to_num(whiten(v - _mean(v), first, ar)) for v in (x, y))
-    coef = torch.as_tensor(_ridge(x, y))
+    hidden, left, first = _rows(network, windows, look)
+    x, y = (np.nan_to_num(whiten(v - _mean(v), first, ar)) for v in (hidden, left))
+    coef = _ridge(x, y)
     if coef.any():
-        network.recurrent.decode.weight.copy_(coef)
-        network.recurrent.decode.bias.zero_()
+        # The mean is its own: it sees frames, whose intercept must stay.
+        network.recurrent.decode.weight.copy_(torch.as_tensor(coef))
+        network.recurrent.decode.bias.copy_(torch.as_tensor(_mean(left - hidden @ coef.T)))
         network.recurrent.gate.fill_(1.0)
 
 

@@ -178,6 +178,8 @@ def _share(
     second, ``ahead``, it has the largest share within two standard errors of the best. Else it has
     the best share, and none if that gains less than ``margin`` standard errors.
     """
+    if not pieces:  # windows of too few frames for a correlation
+        return float(ahead)
     scores = np.stack([
         np.concatenate([pearson(y, (1 - s) * one + s * two) for y, one, two in pieces])
         for s in _SHARES

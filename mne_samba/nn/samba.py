@@ -150,29 +150,23 @@ class SambaNet(nn.Module):
             nodes = nodes + self.source_graph(power.transpose(-1, -2))
         drive = torch.einsum("bnt,mn->bmt", nodes, self.spatial_map.weight)
         if self.target_bands is not None:
-            drive = drive + self._of_single_bands(power)
+            drive = drive + torch.einsum(
+                "bft,mf->bmt", power.flatten(1, 2), self.target_bands.weight
+            )
         return drive
 
-    def _of_single_bands(self, power: torch.Tensor) -> torch.Tensor:
-        """Drive of every target by bands of its own, (n_windows, n_targets, n_bins)."""
-        return torch.einsum("bft,mf->bmt", power.flatten(1, 2), self.target_bands.weight)
-
-    def graph_frames(self, power: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Frames that every hidden feature of the graphs would add, of some ``targets``.
+    def graph_frames(self, power: torch.Tensor, targets: torch.Tensor, name: str) -> torch.Tensor:
+        """Frames that every hidden feature of a graph, by name, would add, of some ``targets``.
 
         Results are (n_hidden, n_windows, n_targets, n_frames).
         """
-        drives, n_windows = [], len(power)
-        if self.source_graph is not None:
+        if name == "source_graph":
             hidden = self.source_graph.hidden(power.transpose(-1, -2))
-            drives.append(torch.einsum("njg,mn->jmg", hidden, self.spatial_map.weight[targets]))
-        if self.target_graph is not None:
-            drive = torch.einsum("bnt,mn->bmt", self.bands(power), self.spatial_map.weight)
-            if self.target_bands is not None:
-                drive = drive + self._of_single_bands(power)
-            hidden = self.target_graph.hidden(drive.unsqueeze(-1))
-            drives.append(hidden[targets].transpose(0, 1))
-        drive = torch.cat(drives).unflatten(2, (n_windows, -1)).transpose(1, 2)
+            drive = torch.einsum("njg,mn->jmg", hidden, self.spatial_map.weight[targets])
+        else:
+            drive = self.target_graph.hidden(self._mapped(power).unsqueeze(-1))
+            drive = drive[targets].transpose(0, 1)
+        drive = drive.unflatten(2, (len(power), -1)).transpose(1, 2)
         return convolve_frames(drive, self.response()[targets], self.step) * self.dt
 
     def linear_frames(self, power: torch.Tensor) -> torch.Tensor:

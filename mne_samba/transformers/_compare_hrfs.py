@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
+from pandas import isna
+from pandas.api.types import is_hashable, is_list_like, is_scalar
 from scipy.stats import false_discovery_control, ttest_ind, ttest_rel
 from sklearn.utils.validation import check_is_fitted
 
@@ -111,8 +115,8 @@ def _by_label(fits, fit_b, labels, people, paired) -> tuple[list, list, bool, li
         raise TypeError(
             "With labels, give one list of fits alone, and people where they are pairs."
         )
-    fits, labels = list(fits), list(labels)
-    people = list(range(len(fits))) if people is None else list(people)
+    fits, labels = _listed(fits, "fits"), _listed(labels, "labels")
+    people = list(range(len(fits))) if people is None else _listed(people, "people")
     if not len(fits) == len(labels) == len(people):
         raise ValueError(
             f"Every fit has a label and a person, got {len(fits)} fits, {len(labels)} labels and "
@@ -137,6 +141,19 @@ def _by_label(fits, fit_b, labels, people, paired) -> tuple[list, list, bool, li
     order = list(sides[0]) if both else None
     second = [sides[1][person] for person in order or sides[1]]
     return list(sides[0].values()), second, bool(both), kinds
+
+
+def _listed(values, name: str) -> list:
+    """List what belongs to fits, of which none may be missing."""
+    if not is_list_like(values):
+        raise TypeError(f"{name} must be a list, one for each fit, got {type(values).__name__}.")
+    values = list(values)
+    missing = [i for i, value in enumerate(values) if is_scalar(value) and isna(value)]
+    if missing:
+        raise ValueError(f"{name} of fits {missing[:8]} are missing: leave these fits out.")
+    if not all(map(is_hashable, values)):
+        raise TypeError(f"{name} must be flat: text or numbers, one for each fit.")
+    return values
 
 
 def _check_fits(fits, kinds: tuple) -> None:
@@ -229,9 +246,11 @@ def _people(fits_a, fits_b, paired, n_permutations, rng) -> pd.DataFrame:
         p = exchange_p(np.abs(t[0]), np.abs(t))
         p_max = exchange_p(np.abs(t[0]), np.abs(t).max(axis=1)[:, np.newaxis])
         sides = (y[:, fine], x[:, fine])
-        test = ttest_rel(*sides, nan_policy="omit") if paired else ttest_ind(
-            *sides, equal_var=False)  # fmt: skip
-        ends = test.confidence_interval()
+        with warnings.catch_warnings():  # of people who are all alike, as at a bound
+            warnings.simplefilter("ignore", RuntimeWarning)
+            test = ttest_rel(*sides, nan_policy="omit") if paired else ttest_ind(
+                *sides, equal_var=False)  # fmt: skip
+            ends = test.confidence_interval()
         found = [p, p_max, false_discovery_control(p), ends.low, ends.high, t[0]]
         table.loc[fine, wanted] = np.transpose(found)
     table["n_a"], table["n_b"] = n_a, n_b

@@ -2,6 +2,8 @@
 
 import shutil
 import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,6 +156,24 @@ def test_other_threads_keep_the_network():
             with pytest.raises(OfflineError):
                 connect()
         connect()
+
+
+def test_files_are_removed_when_python_ends(tmp_path):
+    # Modules have lost their names by then, but audit hooks are still asked.
+    (tmp_path / "file").touch()
+    code = """if True:
+        import os, sys
+        import mne_samba.io._offline as own
+        class Late:
+            def __del__(self, remove=os.remove, path=sys.argv[1]):
+                remove(path)
+        with own.offline():
+            os.late = Late()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "file")], capture_output=True, text=True
+    )
+    assert not (tmp_path / "file").exists() and not done.stderr
 
 
 def test_the_other_hemisphere_lies_beside_the_one_that_is_named(tmp_path):

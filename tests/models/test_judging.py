@@ -142,3 +142,15 @@ def test_intervals_come_from_the_variance_of_coefficients():
     )
     expected = np.einsum("mnk,tnk->tm", core.extra_variance, course**2)
     np.testing.assert_allclose(model_variance(core, power), expected, rtol=1e-6)
+
+
+def test_without_graphs_and_recurrence_there_is_nothing_to_keep():
+    data = paired()
+    options = {"graph": None, "recurrent": None, "corrections": "always"}
+    fitted = SambaModel(**FAST, **options).fit(data, TRAINER, 0)
+    core = CoreModel(**FAST).fit(data, TRAINER, 0)
+    assert not fitted.judgement.kept and not fitted.judgement.history
+    for one, other in zip(
+        fitted.frames(data.powers, data.grid), core.frames(data.powers, data.grid), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)

@@ -212,6 +212,11 @@ def renamed(state, old, new):
             lambda s: s | {"temporal_embedding": torch.zeros(16)}, {},
             r"temporal_embedding \(16,\), not \(1, 4, 100\)",
         ),
+        (
+            lambda s: s | {"cls_token": torch.full((1, 1, 100), torch.nan)}, {},
+            r"of 51 tensors 51 match\. Not finite: cls_token\.",
+        ),
+        (lambda s: {k: v.to(torch.int64) for k, v in s.items()}, {}, "Not finite: cls_token, pos"),
         (None, {"depth": 1}, "Unknown: blocks.1.* LaBraM-base has depth=12"),
         (None, {"depth": 3}, "with depth=3, n_embed=100, .*: of 68 tensors 51 match. Missing"),
         (None, {"n_heads": 4}, r"q_norm.weight \(20,\), not \(25,\)"),

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_allclose
 from sklearn.linear_model import Ridge
 from small_data import paired
 
 from mne_samba.models import CoreModel, SambaModel, Trainer
 from mne_samba.models.corrections import Corrections
 from mne_samba.models.readouts import _ridge, read_out
-from mne_samba.models.windows import core_of
+from mne_samba.models.windows import FrameWindows, core_of, without
 
 FAST = {"power": "linear", "target_bands": False, "map_prior": "gaussian", "hrf_length": 20.0}
 TRAINER = Trainer(device="cpu", max_epochs=2, window=40.0, dtype="float64")
@@ -54,6 +55,27 @@ def test_what_a_graph_adds_is_found(part):
     after = np.concatenate(windowing.predict(network, data.powers))
     left = [((x - frames) - (x - frames).mean(0)).std() for x in (before, after)]
     assert left[1] < 0.1 * left[0]
+
+
+def test_recurrence_sees_the_frames_that_it_was_read_out_of():
+    data = paired()
+    network, windowing = network_of(data)
+    # Graphs whose hidden features have a mean, and what a recurrence alone can follow.
+    with torch.no_grad():
+        network.source_graph.readout.weight.fill_(5.0)
+        network.source_graph.gate.fill_(1.0)
+    made = windowing.predict(without(network, "recurrent"), data.powers)[0]
+    torch.nn.init.zeros_(network.source_graph.gate)
+    ramp = np.minimum(np.arange(len(made)) % windowing.n_frames, 4.0)[:, None]
+    noise = np.random.default_rng(0).standard_normal(made.shape)
+    data = data.without_tails([made - made.mean(axis=0) + ramp + 0.3 * noise])
+    read_out(network, data, windowing, 0.0)
+    assert network.source_graph.gate == network.recurrent.gate == 1.0
+    windows = FrameWindows(data, windowing.n_frames, windowing.n_frames, torch.float64)
+    with torch.no_grad():
+        left = np.stack([target["bold"] - network(power[None])[0] for power, target in windows])
+    assert_allclose(left.mean(axis=(0, 1)), 0.0, atol=1e-9)
+    assert left.std() < 0.5 * np.hypot(ramp.std(), 0.3)
 
 
 def test_noise_is_read_out_as_nothing():

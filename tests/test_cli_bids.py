@@ -21,6 +21,7 @@ import mne_samba
 from mne_samba import CoreModel, InverseCoreModel, InverseTranslator, SambaTranslator
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.cli import _bids, main
+from mne_samba.cli._bids_group import groups_of
 from mne_samba.datasets._bids_tree import write_bids_tree
 from mne_samba.io import read_model
 
@@ -419,6 +420,16 @@ def test_an_atlas_that_was_not_fetched(copy, tmp_path, capsys):
     atlas.symlink_to(".git/annex/objects/xx/yy")
     assert main(cli(copy, tmp_path / "out", "participant", atlas=atlas)) == 1
     assert f"has not been fetched: datalad get {atlas}" in capsys.readouterr().err
+
+
+def test_groups_of_people_are_read_once(tmp_path):
+    people = tmp_path / "participants.tsv"
+    rows = [("participant_id", "arm"), ("sub-1", "a"), ("sub-2", "n/a"), ("sub-3", "b")]
+    people.write_text("".join(f"{person}\t{arm}\n" for person, arm in rows))
+    assert groups_of(tmp_path, "arm", ["1", "2", "3", "4"]) == {"1": "a", "3": "b"}
+    people.write_text(people.read_text() + "sub-1\tb\n")
+    with pytest.raises(ValueError, match="has sub-1 more than once: keep one row each"):
+        groups_of(tmp_path, "arm", ["1", "2", "3"])
 
 
 @pytest.mark.slow

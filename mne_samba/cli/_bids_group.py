@@ -33,6 +33,9 @@ def groups_of(root: Path, column: str, subjects: list[str]) -> dict[str, str]:
     table = read_table(path)
     if column not in table or "participant_id" not in table:
         raise ValueError(f"{path} has no column {column}; it has {list(table.columns)}.")
+    twice = sorted(set(table["participant_id"][table["participant_id"].duplicated()]))
+    if twice:
+        raise ValueError(f"{path} has {', '.join(twice[:8])} more than once: keep one row each.")
     known = dict(zip(table["participant_id"], table[column], strict=True))
     groups = {s: known.get(f"sub-{s}", "n/a") for s in subjects}
     groups = {s: label for s, label in groups.items() if label not in ("n/a", "")}

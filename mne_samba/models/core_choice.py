@@ -179,7 +179,8 @@ def _choose_power(choice: Choice, parts, log: Paired, split: Split):
         scores, core = _held_out(wanted, parts, some, own)
         log_scores, log_core = _held_out(wanted, log_parts, some, own)
         mean, error = mean_and_error(log_scores - scores)
-        if abs(mean) > max(_CLEAR_POWER, 3 * error):
+        # One target alone has no error to tell how certain it is.
+        if len(scores) > 1 and abs(mean) > max(_CLEAR_POWER, 3 * error):
             break
     if mean > 0:
         choice, parts, core = replace(choice, data=log), log_parts, log_core

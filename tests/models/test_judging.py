@@ -43,12 +43,6 @@ def test_always_never_says_left_out(capsys):
     assert fitted.judgement.gain is not None and fitted.judgement.epochs <= 2
 
 
-def test_always_without_corrections_trains_the_core():
-    model = SambaModel(**FAST, corrections="always", graph=None, recurrent=None)
-    judgement = model.fit(paired(), TRAINER, 0).judgement
-    assert judgement.kept and len(judgement.history) == 2
-
-
 def test_what_is_left_out_does_not_count(monkeypatch):
     monkeypatch.setattr("mne_samba.models.corrections.confirmed", lambda *args: (False, -0.1, 0.01))
     monkeypatch.setattr("mne_samba.models.corrections._SHORT", 0.0)

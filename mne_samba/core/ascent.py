@@ -207,12 +207,12 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     return elbo
 
 
-def run(state, moments, response_prior, *, max_iter, tol):
+def run(state, moments, response_prior, *, max_iter, tol, fit_weights=True):
     """Iterate in place until the evidence gains less than ``tol`` nats per target."""
     n_targets = len(moments.energy)
     previous = -math.inf
     for _ in range(max_iter):
-        elbo = iterate(state, moments, response_prior)
+        elbo = iterate(state, moments, response_prior, fit_weights=fit_weights)
         if abs(elbo - previous) < tol * n_targets:
             break
         previous = elbo

@@ -153,7 +153,7 @@ class Core:
 def fit_core(
     powers, targets, masks=None, *, dt, step, map_prior="auto", hrf="double_gamma",
     hrf_bounds="human", max_iter=100, tol=1e-3, extra=True, init=None, start=None,
-    whiten_again=True, random_state=0, n_lags=None, grids=None,
+    whiten_again=True, fit_weights=True, random_state=0, n_lags=None, grids=None,
 ):  # fmt: skip
     """Fit the linear core.
 
@@ -197,6 +197,8 @@ def fit_core(
     whiten_again : bool
         Fit again where the residual's autocorrelation is not the one that was whitened. Without it
         ``ar`` is what the residual has, for a fit that starts here.
+    fit_weights : bool
+        Whether a fit that goes on from ``start`` also fits the band weights, or keeps them.
     random_state : int
         Seed of the dictionary.
     n_lags : int, optional
@@ -225,7 +227,7 @@ def fit_core(
     segments = as_segments(powers, targets, masks, step, n_lags, grids)
     fitter = Fitter(
         segments, dt, hrf_bounds=hrf_bounds, random_state=random_state, whiten_again=whiten_again,
-        max_iter=max_iter, tol=tol,
+        max_iter=max_iter, tol=tol, fit_weights=fit_weights,
     )  # fmt: skip
     if start is None:
         names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)

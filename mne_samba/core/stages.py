@@ -58,15 +58,24 @@ class Fitter:
     """Fit a core to one set of segments in stages; options are those of `fit_core`."""
 
     def __init__(
-        self, segments: Segments, dt, *, hrf_bounds, random_state, whiten_again, max_iter, tol
+        self,
+        segments: Segments,
+        dt,
+        *,
+        hrf_bounds,
+        random_state,
+        whiten_again,
+        max_iter,
+        tol,
+        fit_weights,
     ):
         self.whitenings = _MOST_WHITENINGS if whiten_again else 0
         self.segments, self.dt, self.bounds, self.seed = segments, dt, hrf_bounds, random_state
         self.y = gather_used(segments.targets, segments.masks)
         self.runs = Runs(runs_of_frames(segments.masks), segments.seconds)
         self.whitened = segments.n_lags > 1
-        self.options = {"max_iter": max_iter, "tol": tol}
-        self.ranked = {"max_iter": max_iter, "tol": max(tol, _RANKED_TOL)}
+        self.options = {"max_iter": max_iter, "tol": tol, "fit_weights": fit_weights}
+        self.ranked = self.options | {"tol": max(tol, _RANKED_TOL)}
         self.rough = {"max_iter": min(max_iter, _ROUGH_ITER), "tol": max(tol, _ROUGH_TOL)}
 
     def from_scratch(self, names, hrf) -> Fit:

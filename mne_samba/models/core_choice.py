@@ -162,7 +162,7 @@ def choose_core(
     if options.target_bands == "auto" and _may_try(choice.data, options):
         choice = _choose_bands(choice, parts)
     if chooses_response and parts is not None:
-        choice = _choose_response(choice, parts)
+        choice = _choose_response(choice.of_part(parts[0]), parts)
     return choice
 
 
@@ -279,7 +279,8 @@ def _choose_response(choice: Choice, parts) -> Choice:
         held = None if held is None else held.of_targets(some)
         start = _of_targets(start, some, choice.data.n_targets)
     found, cores, usual = {}, {}, FAMILIES[0]
-    trial = _WHOLE_TRIAL if parts is None else _TRIAL
+    # The core of the training part has settled the band weights that targets share.
+    trial = _WHOLE_TRIAL if parts is None else {**_TRIAL, "fit_weights": own}
     for family in FAMILIES:
         wanted = replace(options, hrf=family)
         core = cores[family] = _fit(wanted, part, own, start=start, **trial)

@@ -130,7 +130,8 @@ def report(tables, roof, args) -> None:
                 "peak resident memory of the fit above that before it, over the recording's bytes "
                 "in double precision. `held_out_r`: correlation with clean BOLD of ten later "
                 "minutes, drift slower than 1/128 Hz removed from both. Goals of time are those of "
-                "the default at three sizes; of others, no longer than today's way."
+                "the default at three sizes; of others, no longer than today's way. The core is "
+                "fitted after the default and finds band power in memory."
             )
         if name == "trial":
             text.append(

@@ -184,10 +184,9 @@ def _choose_power(choice: Choice, parts, log: Paired, split: Split):
             break
     if mean > 0:
         choice, parts, core = replace(choice, data=log), log_parts, log_core
-    told = {"log": log_scores.mean(), "linear": scores.mean()}
-    first, other = sorted(told, reverse=mean > 0, key=lambda name: name == "log")
-    why = f"held-out correlation {told[first]:.3f}, {other} {told[other]:.3f}"
-    choice = choice.because("power", why)
+    told = [("linear", scores.mean()), ("log", log_scores.mean())]
+    (_, best), (other, worse) = reversed(told) if mean > 0 else told
+    choice = choice.because("power", f"held-out correlation {best:.3f}, {other} {worse:.3f}")
     # A simple core is no start for others: it would keep its map's prior.
     return (choice if wanted is simple else replace(choice, some=core)), parts
 

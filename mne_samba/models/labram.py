@@ -9,6 +9,7 @@ import torch
 from mne.utils import logger, warn
 from safetensors import SafetensorError, safe_open
 
+from .._checks import listed
 from ..nn.neurobolt import PatchTransformer
 
 # Rows of its table of electrodes, in order; in the file, the first token's row comes before them.
@@ -97,7 +98,7 @@ def read_labram(path, **sizes: int) -> dict[str, torch.Tensor]:
     }
     if any(problems.values()):
         asked = ", ".join(f"{name}={size}" for name, size in sizes.items())
-        told = [f"{what}: {_few(some)}." for what, some in problems.items() if some]
+        told = [f"{what}: {listed(some, 4)}." for what, some in problems.items() if some]
         raise ValueError(
             f"weights={path!s} are not those of braindecode's Labram with {asked}: of "
             f"{len(names)} tensors {len(found) - len(problems['Of another shape'])} match. "
@@ -130,11 +131,6 @@ def start_from_labram(net: PatchTransformer, found: dict, path, ch_names: list[s
     )
     if others:
         warn(
-            f"LaBraM has no electrodes {_few(others)}: their rows begin at random. Where they are "
+            f"LaBraM has no electrodes {listed(others, 4)}: their rows begin at random. Where they are "
             "electrodes of the 10-20 system, rename them (raw.rename_channels)."
         )
-
-
-def _few(names: list[str]) -> str:
-    """Give the first names of a list, and how many more there are."""
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -131,6 +131,6 @@ def start_from_labram(net: PatchTransformer, found: dict, path, ch_names: list[s
     )
     if others:
         warn(
-            f"LaBraM has no electrodes {listed(others, 4)}: their rows begin at random. Where they are "
-            "electrodes of the 10-20 system, rename them (raw.rename_channels)."
+            f"LaBraM has no electrodes {listed(others, 4)}: their rows begin at random. Where they "
+            "are electrodes of the 10-20 system, rename them (raw.rename_channels)."
         )

@@ -48,7 +48,8 @@ class Core:
     elbo : ndarray of shape (n_iterations,)
         Evidence lower bound relative to the model without coupling, in nats, per iteration.
     evidence : dict
-        Final bound of each map prior that was tried.
+        Final bound of each map prior that was tried; one that fell clearly behind under the
+        canonical response is as far behind as it was there.
     target_evidence : ndarray of shape (n_targets,)
         Evidence for each target's coupling over none, in nats (the weights' share left out).
     map_prior : str
@@ -152,7 +153,7 @@ class Core:
 
 def fit_core(
     powers, targets, masks=None, *, dt, step, map_prior="auto", hrf="double_gamma",
-    hrf_bounds="human", max_iter=100, tol=1e-3, extra=True, init=None, start=None,
+    hrf_bounds="human", max_iter=100, tol=1e-3, extra=True, init=None, start=None, simple=None,
     whiten_again=True, fit_weights=True, random_state=0, n_lags=None, grids=None,
 ):  # fmt: skip
     """Fit the linear core.
@@ -194,6 +195,9 @@ def fit_core(
         Core that this function fitted to a part of the same recordings, or to some of the targets:
         the fit goes on from its posterior and keeps its map prior, instead of beginning with
         simpler models.
+    simple : Core, optional
+        Core that this function fitted to the same recordings and targets, with a normal map and the
+        canonical response: a fit from scratch, which begins with one, begins with this.
     whiten_again : bool
         Fit again where the residual's autocorrelation is not the one that was whitened. Without it
         ``ar`` is what the residual has, for a fit that starts here.
@@ -231,7 +235,8 @@ def fit_core(
     )  # fmt: skip
     if start is None:
         names = ("gaussian", "sparse") if map_prior == "auto" else (map_prior,)
-        fit = fitter.from_scratch(names, hrf)
+        begun = None if simple is None else (simple.state, simple.noise_of_frames)
+        fit = fitter.from_scratch(names, hrf, begun)
     else:
         fit = fitter.on_from(start.state, start.noise_of_frames, hrf, start.hrf)
     steps = {} if whiten_again else {"n_steps": ROUGH_STEPS}

@@ -233,11 +233,12 @@ def upper_triangle(blocks, n_channels):
     return full.reshape(n_channels * blocks.shape[1], -1)
 
 
-def moments_of(design, y, runs, noise):
+def moments_of(design, y, runs, noise, once=lambda products: products()):
     """Whiten, project the intercept out, and form the second moments.
 
     Of ``design`` (n_used, n_basis, n_channels, n_bands) and targets ``y`` (n_used, n_targets), in
-    `Runs`, with ``noise`` as `Runs.whiten` takes it.
+    `Runs`, with ``noise`` as `Runs.whiten` takes it. ``once`` calls the function that multiplies
+    features by features, or knows what it gave.
     """
     n_used, n_basis, n_channels, n_bands = design.shape
     y = whiten_and_centre(y, runs, noise)
@@ -246,17 +247,25 @@ def moments_of(design, y, runs, noise):
     x = design.new_empty(n_basis, n_used, n_channels * n_bands)
     for b in range(n_basis):
         x[b] = whiten_and_centre(design[:, b].reshape(n_used, -1), runs, noise)
-    rows, columns, _ = pairs_of(n_basis)
+
+    gram = once(lambda: _products(x, n_channels))
+    cross = torch.stack([part.T @ target for part in x]).double()
+    cross = cross.reshape(n_basis, n_channels, n_bands, -1)
+    return Moments(gram, cross, y.pow(2).sum(0), max(n_used - 1, 1))
+
+
+def _products(x, n_channels):
+    """Gram matrix of whitened features (n_basis, n_used, n_features), as `Moments` has it."""
+    rows, columns, _ = pairs_of(len(x))
     first, second, _ = pairs_of(n_channels)
+    n_bands = x.shape[2] // n_channels
     gram = x.new_empty(len(first), len(rows), n_bands, n_bands)
     shape = (n_channels, n_bands, n_channels, n_bands)
     for pair, (b, c) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
         block = x[b].T @ x[c]
         block = block if b == c else block + block.T
         gram[:, pair] = block.reshape(shape).permute(0, 2, 1, 3)[first, second]
-    cross = torch.stack([part.T @ target for part in x]).double()
-    cross = cross.reshape(n_basis, n_channels, n_bands, -1)
-    return Moments(gram, cross, y.pow(2).sum(0), max(n_used - 1, 1))
+    return gram
 
 
 def collapse(moments, response):

@@ -14,6 +14,7 @@ from ..hrf import (
     hrf_dictionary,
     unit_peak,
 )
+from ..hrf.gamma import response_and_slopes
 from .moments import pairs_of
 
 # Components that all work is done in, and random double gammas that they are those of.
@@ -24,6 +25,8 @@ _N_STEPS = 25
 # After so many a typical response is within 1e-5 of where it ends: enough to compare fits.
 ROUGH_STEPS = 8
 _N_STARTS = 4
+# Share of a response's energy below which a step gains nothing, and damping that moves nobody.
+_STILL, _STUCK = 1e-8, 1e3
 _MARGIN = 0.005
 
 
@@ -188,15 +191,6 @@ def project_double_gamma(kernels, dt, *, bounds, dictionary, shapes=None, n_step
     low, high = HRF_BOUNDS[bounds] if isinstance(bounds, str) else bounds
     low = np.append(np.log(np.asarray(low, float)[:4]), 0.0)
     high = np.append(np.log(np.asarray(high, float)[:4]), MAX_UNDERSHOOT)
-    limit = np.log(1 / _MARGIN - 1)
-
-    def fit(raw):
-        shape = double_gamma(lags, _to_params(raw, low, high))
-        energy = np.maximum((shape**2).sum(-1), 1e-12)
-        # A response is positive: its sign belongs to the map.
-        amplitude = np.maximum((shape * target).sum(-1) / energy, 0)
-        return amplitude, amplitude[..., None] * shape
-
     start = double_gamma(lags, dictionary) if shapes is None else shapes
     energy = np.maximum((start**2).sum(1), 1e-12)
     gain = np.maximum(kernels @ start.T, 0) ** 2 / energy
@@ -207,30 +201,57 @@ def project_double_gamma(kernels, dt, *, bounds, dictionary, shapes=None, n_step
     ).reshape(-1, 6)
     values = np.concatenate([np.log(best[:, :4]), (best[:, 5] / best[:, 4])[:, None]], axis=1)
     unit = np.clip((values - low) / (high - low), _MARGIN, 1 - _MARGIN)
-    raw = np.log(unit / (1 - unit))
-    target = np.repeat(kernels, n_starts, axis=0)
-    _, fitted = fit(raw)
-    loss = ((target - fitted) ** 2).sum(1)
-    damping = np.full(len(raw), 1e-2)
-    delta = 1e-5
-    for _ in range(n_steps):
-        moved = raw[None] + delta * np.eye(5)[:, None]
-        jacobian = ((fit(moved)[1] - fitted) / delta).transpose(1, 2, 0)
-        normal = jacobian.transpose(0, 2, 1) @ jacobian
-        scale = np.einsum("mii->mi", normal) + 1e-9
-        normal = normal + np.einsum("m,mi,ij->mij", damping, scale, np.eye(5))
-        gradient = np.einsum("mti,mt->mi", jacobian, target - fitted)
-        step = np.linalg.solve(normal, gradient[..., None])[..., 0]
-        trial = np.clip(raw + np.clip(step, -1, 1), -limit, limit)
-        _, trial_fit = fit(trial)
-        trial_loss = ((target - trial_fit) ** 2).sum(1)
-        better = trial_loss < loss
-        raw = np.where(better[:, None], trial, raw)
-        fitted = np.where(better[:, None], trial_fit, fitted)
-        loss = np.where(better, trial_loss, loss)
-        damping = np.clip(np.where(better, damping / 3, damping * 4), 1e-7, 1e6)
+    raw, target = np.log(unit / (1 - unit)), np.repeat(kernels, n_starts, axis=0)
+    raw, loss = _descend(raw, target, lags, low, high, n_steps)
     winner = loss.reshape(-1, n_starts).argmin(1) + n_starts * np.arange(len(kernels))
     params = unit_peak(_to_params(raw[winner], low, high))
     shape = double_gamma(lags, params)
     amplitude = (shape * kernels).sum(1) / np.maximum((shape**2).sum(1), 1e-12)
     return params, amplitude
+
+
+def _descend(raw, target, lags, low, high, n_steps):
+    """Levenberg-Marquardt steps of unbounded coordinates (n, 5) between bounds (5,), in place.
+
+    Towards ``target`` (n, n_lags): coordinates and losses (n,). Who stands still is left alone.
+    """
+    limit = np.log(1 / _MARGIN - 1)
+    fitted, slopes = _fit_and_slopes(raw, target, lags, low, high)
+    loss, least = ((target - fitted) ** 2).sum(1), _STILL * (target**2).sum(1)
+    damping, moving = np.full(len(raw), 1e-2), np.arange(len(raw))
+    for _ in range(n_steps):
+        normal = slopes[moving] @ slopes[moving].transpose(0, 2, 1)
+        scale = np.einsum("mii->mi", normal) + 1e-9
+        normal += np.einsum("m,mi,ij->mij", damping[moving], scale, np.eye(5))
+        gradient = slopes[moving] @ (target - fitted)[moving, :, None]
+        step = np.clip(np.linalg.solve(normal, gradient)[..., 0], -1, 1)
+        trial = np.clip(raw[moving] + step, -limit, limit)
+        trial_fit, trial_slopes = _fit_and_slopes(trial, target[moving], lags, low, high)
+        gain = loss[moving] - ((target[moving] - trial_fit) ** 2).sum(1)
+        better = gain > 0
+        taken = moving[better]
+        raw[taken], fitted[taken] = trial[better], trial_fit[better]
+        slopes[taken] = trial_slopes[better]
+        loss[taken] -= gain[better]
+        damping[moving] = np.clip(damping[moving] * np.where(better, 1 / 3, 4.0), 1e-7, 1e6)
+        moving = moving[np.where(better, gain > least[moving], damping[moving] < _STUCK)]
+        if not len(moving):
+            break
+    return raw, loss
+
+
+def _fit_and_slopes(raw, target, lags, low, high):
+    """Responses (n, n_lags) at the best amplitude, and their slopes by coordinates (n, 5, n_lags).
+
+    From unbounded coordinates (n, 5); slopes see the amplitude change, too.
+    """
+    place = 1 / (1 + np.exp(-raw))
+    values = low + (high - low) * place
+    shape, slopes = response_and_slopes(lags, values)
+    slopes *= ((high - low) * place * (1 - place))[..., None]
+    energy = np.maximum((shape**2).sum(1), 1e-12)
+    # A response is positive: its sign belongs to the map.
+    amplitude = np.maximum((shape * target).sum(1) / energy, 0)[:, None]
+    change = (slopes @ (target - 2 * amplitude * shape)[..., None])[..., 0] / energy[:, None]
+    change *= amplitude > 0
+    return amplitude * shape, amplitude[..., None] * slopes + change[..., None] * shape[:, None]

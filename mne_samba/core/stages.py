@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from .moments import (
     used_features,
 )
 from .response import ResponsePrior, response_prior, start_moments
+from .shared import key_of, once
 
 # First guess of the noise's autocorrelation at two seconds, as fast as which it fades: frames of a
 # fast scan remember more. The change that asks for another whitening.
@@ -34,6 +36,9 @@ _MOST_WHITENINGS = 2
 _ROUGH_TOL, _ROUGH_ITER = 0.1, 15
 # Priors of the map are compared, and the noise's memory is found, before the last iterations.
 _RANKED_TOL = 0.02
+# Nats per target by which one prior of the map has to be ahead under the canonical response to
+# settle it: under others differences are larger, and have the same sign (`benchmarks/choices.py`).
+_CLEAR = 2.0
 # Iterations of a normal map that a sparse one starts from.
 _START_ITER = 2
 # Updates of a first map, whose noise variances settle fast.
@@ -78,30 +83,59 @@ class Fitter:
         self.ranked = self.options | {"tol": max(tol, _RANKED_TOL)}
         self.rough = {"max_iter": min(max_iter, _ROUGH_ITER), "tol": max(tol, _ROUGH_TOL)}
 
-    def from_scratch(self, names, hrf) -> Fit:
-        """Fit with a canonical response, then with a normal map, then with the best of ``names``.
+    def from_scratch(self, names, hrf, simple=None) -> Fit:
+        """Fit with a canonical response, then with the best of ``names``, priors of the map.
 
-        These are priors of the map; ``hrf`` is the family of responses.
+        ``hrf`` is the family of responses. ``simple`` is the state of a fit with a normal map and a
+        canonical response, and the noise that it whitened: it is not fitted again.
         """
-        # Of a canonical response the Gram matrix is small; it gives a start and the noise's memory.
+        # Of single bands a normal map never settles: it has only to start a sparse one.
+        single = names == ("sparse",) and self.segments.powers[0].shape[1] == 1
         prior = self._prior("canonical")
         design = self._features(prior)
-        rho = self._start() if self.whitened else 0.0
-        moments = self._moments(design, rho)
-        state = start_state(moments, prior)
-        # Of single bands a normal map never settles: it has only to start a sparse one.
-        starts = names == ("sparse",) and self.segments.powers[0].shape[1] == 1
-        run(state, moments, prior, **self.rough | ({"max_iter": _START_ITER} if starts else {}))
-        if self.whitened:
-            rho = self._rho(state, design)
+        state, rho = self._simple(design, prior, single) if simple is None else simple
+        lost = {}
         if self.whitened and hrf != "canonical":
+            if len(names) > 1:
+                moments = self._moments(design, rho, prior)
+                rivals = {name: with_prior(state, name) for name in names}
+                for rival in rivals.values():
+                    run(rival, moments, prior, **self.rough)
+                names, lost = _clearly_ahead(rivals)
+                state = rivals[names[0]]
             prior = self._prior(hrf)
             design = self._features(prior)
-            state.response, state.response_second = start_moments(prior, self.y.shape[1])
-        moments = self._moments(design, rho)
+            response, second = start_moments(prior, self.y.shape[1])
+            state = replace(state.copy(), response=response, response_second=second)
+        moments = self._moments(design, rho, prior)
+        if lost:
+            fits = {names[0]: state}
+            run(state, moments, prior, **self.ranked)
+        else:
+            fits = self._race(state, names, moments, prior, single)
+        evidence = {name: fit.elbo[-1] for name, fit in fits.items()}
+        best = max(names, key=evidence.get)
+        evidence |= {name: evidence[best] - nats for name, nats in lost.items()}
+        fit = Fit(fits[best], prior, design, rho, best, evidence, moments)
+        del moments
+        return self._to_the_end(fit)
+
+    def _simple(self, design, prior, single):
+        """State with a normal map and a canonical response, and the noise that it leaves.
+
+        Of a canonical response the Gram matrix is small.
+        """
+        rho = self._start() if self.whitened else 0.0
+        moments = self._moments(design, rho, prior)
+        state = start_state(moments, prior)
+        run(state, moments, prior, **self.rough | ({"max_iter": _START_ITER} if single else {}))
+        return state, self._rho(state, design) if self.whitened else rho
+
+    def _race(self, state, names, moments, prior, single):
+        """States with each prior of the map, by name, from one with a normal map."""
         state = with_prior(state, "gaussian")
         # Of single bands a normal map costs as much as all else: the canonical response's will do.
-        if not starts:
+        if not single:
             run(state, moments, prior, **self.rough)
         fits = {name: with_prior(state, name) for name in names}
         for name in reversed(names):
@@ -112,11 +146,7 @@ class Fitter:
                 fits[name] = state
             else:
                 run(fits[name], moments, prior, **self.ranked)
-        evidence = {name: fits[name].elbo[-1] for name in names}
-        best = max(names, key=evidence.get)
-        fit = Fit(fits[best], prior, design, rho, best, evidence, moments)
-        del moments
-        return self._to_the_end(fit)
+        return fits
 
     def on_from(self, state: State, rho, hrf, family: str) -> Fit:
         """Go on from a fit of other frames of the same targets, or of some of the targets.
@@ -125,7 +155,7 @@ class Fitter:
         """
         prior = self._prior(hrf)
         design = self._features(prior)
-        moments = self._moments(design, rho)
+        moments = self._moments(design, rho, prior)
         name = state.prior.name
         if len(state.spatial_map) == self.y.shape[1]:
             state = state.copy()
@@ -147,14 +177,16 @@ class Fitter:
                 break
             fit.rho = new
             fit.moments = None
-            fit.moments = self._moments(fit.design, new)
+            fit.moments = self._moments(fit.design, new, fit.prior)
             run(fit.state, fit.moments, fit.prior, **self.ranked)
         if self.ranked != self.options:
             run(fit.state, fit.moments, fit.prior, **self.options)
         fit.moments = None
         fit.evidence[fit.map_prior] = fit.state.elbo[-1]
         if self.whitened and not self.whitenings:
-            fit.rho = self._rho(fit.state, fit.design)
+            # For a fit that goes on from here.
+            new = self._rho(fit.state, fit.design)
+            fit.rho = new if change_of_noise(new, fit.rho) >= _RHO_CHANGE else fit.rho
         return fit
 
     def _start(self) -> float | Noise:
@@ -169,10 +201,16 @@ class Fitter:
         return response_prior(kind, n_lags, self.dt, bounds=self.bounds, seed=self.seed)
 
     def _features(self, prior):
-        return used_features(self.segments, prior.basis, self.dt)
+        basis = prior.basis
+        return once(
+            self.segments, ("features", self.dt, basis.numpy().tobytes()),
+            lambda: used_features(self.segments, basis, self.dt),
+        )  # fmt: skip
 
-    def _moments(self, design, rho):
-        return moments_of(design, self.y, self.runs, rho)
+    def _moments(self, design, rho, prior):
+        key = ("products", self.dt, prior.basis.numpy().tobytes(), *key_of(rho))
+        products = partial(once, self.segments, key)
+        return moments_of(design, self.y, self.runs, rho, products)
 
     def _rho(self, state, design):
         fitted = predictions(design, state.weights, state.spatial_map, state.response)
@@ -183,6 +221,18 @@ class Fitter:
         weights, response = state.weights.to(design.dtype), state.response.mean(0)
         nodes = torch.einsum("tbnk,nk,b->tn", design, weights, response.to(design.dtype)).double()
         return self.runs.noise(self.y - fitted, (state.map_variance, nodes))
+
+
+def _clearly_ahead(rivals):
+    """Names of priors of the map that still count, and by how many nats the others lost.
+
+    Of states by name: only the best counts where it is ahead of all others.
+    """
+    elbo = {name: rival.elbo[-1] for name, rival in rivals.items()}
+    best = max(elbo, key=elbo.get)
+    lost = {name: elbo[best] - value for name, value in elbo.items() if name != best}
+    clear = min(lost.values()) > _CLEAR * len(rivals[best].noise)
+    return ((best,), lost) if clear else (tuple(rivals), {})
 
 
 def start_state(moments, prior):

@@ -12,7 +12,14 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import softmax
 
-from .gamma import MAX_UNDERSHOOT, canonical_params, check_bounds, double_gamma, unit_peak
+from .gamma import (
+    MAX_UNDERSHOOT,
+    canonical_params,
+    check_bounds,
+    double_gamma,
+    response_and_slopes,
+    unit_peak,
+)
 from .shapes import hrf_basis, hrf_dictionary
 
 _N_DICTIONARY = 1500
@@ -57,25 +64,8 @@ class ResponseFamily:
 
     def jacobian(self, coordinates):
         """Coefficients and their derivatives: (n, n_basis), (n, 5, n_basis)."""
-        (d_r, d_u), (s_r, s_u) = np.exp(coordinates[:, :4]).T.reshape(2, 2, -1, 1)
-        ratio = coordinates[:, 4:]
-        first, by_d_r, by_s_r = _bump_and_slopes(self.lags, d_r, s_r)
-        second, by_d_u, by_s_u = _bump_and_slopes(self.lags, d_u, s_u)
-        response = first - ratio * second
-        slopes = np.stack([by_d_r, -ratio * by_d_u, by_s_r, -ratio * by_s_u, -second], axis=1)
+        response, slopes = response_and_slopes(self.lags, coordinates)
         return response @ self.basis.T, slopes @ self.basis.T
-
-
-def _bump_and_slopes(times, delay, dispersion):
-    """Unit-peak gamma bumps and their derivatives by log delay and log dispersion.
-
-    ``times`` (n_times,), parameters (n, 1); all (n, n_times).
-    """
-    positive = times > 0
-    ratio = np.where(positive, times, 1.0) / (delay * dispersion)
-    logarithm = np.log(ratio)
-    bump = np.where(positive, np.exp(delay * (logarithm - ratio + 1.0)), 0.0)
-    return bump, delay * logarithm * bump, delay * (ratio - 1.0) * bump
 
 
 def response_family(lags, bounds="human"):

@@ -120,6 +120,31 @@ def double_gamma(times, params):
     return double_gamma_at(times, torch.as_tensor(np.array(params, dtype=float))).numpy()
 
 
+def response_and_slopes(times, coordinates):
+    """Responses of unit response scale and their derivatives: (n, n_times), (n, 5, n_times).
+
+    By coordinates (n, 5): log d_r, log d_u, log s_r, log s_u, c_u / c_r.
+    """
+    (d_r, d_u), (s_r, s_u) = np.exp(coordinates[:, :4]).T.reshape(2, 2, -1, 1)
+    ratio = coordinates[:, 4:]
+    first, by_d_r, by_s_r = _bump_and_slopes(times, d_r, s_r)
+    second, by_d_u, by_s_u = _bump_and_slopes(times, d_u, s_u)
+    slopes = np.stack([by_d_r, -ratio * by_d_u, by_s_r, -ratio * by_s_u, -second], axis=1)
+    return first - ratio * second, slopes
+
+
+def _bump_and_slopes(times, delay, dispersion):
+    """Unit-peak gamma bumps and their derivatives by log delay and log dispersion.
+
+    ``times`` (n_times,), parameters (n, 1); all (n, n_times).
+    """
+    positive = times > 0
+    ratio = np.where(positive, times, 1.0) / (delay * dispersion)
+    logarithm = np.log(ratio)
+    bump = np.where(positive, np.exp(delay * (logarithm - ratio + 1.0)), 0.0)
+    return bump, delay * logarithm * bump, delay * (ratio - 1.0) * bump
+
+
 def find_peak(params):
     """Time and height of the highest point of each response, (...); the height has gradients."""
     d_r, d_u, s_r, s_u, c_r, c_u = params.detach().unbind(-1)

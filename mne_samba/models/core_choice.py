@@ -35,6 +35,7 @@ _CLEAR_POWER = 0.02
 # winner stop at what no correlation shows, in nats per target and iteration; few targets of long
 # data gain slowly before they gain much, and go on to the end.
 _ROUGH = {"tol": 0.1, "extra": False, "whiten_again": False}
+_SIMPLE = {**_ROUGH, "tol": 0.5}
 _SOON = {"tol": 0.01}
 # Frames from which on a training part says as much as the whole.
 _LONG = 600
@@ -81,6 +82,9 @@ class Choice:
     data: Paired  # training data with the band power that was chosen
     own_bands: bool  # whether targets have bands of their own
     previous: Core | None = None  # of a warm start, which is adapted
+    # Of some targets of the training part: a normal map under the canonical response, with which
+    # fits from scratch begin.
+    simple: Core | None = None
     # By a fit that ended early, maybe of some targets, from which a fit to all goes on: of the
     # training part; of all training data where they are too short for one.
     some: Core | None = None
@@ -101,8 +105,14 @@ class Choice:
         start = self.part or self.fitted or self.some
         begun = self.begun if self.blocks is None else [core for core, _ in self.blocks]
         return replace(
-            self, data=data, some=start, part=None, blocks=None, begun=begun, fitted=None
-        )
+            self, data=data, simple=None, some=start, part=None, blocks=None, begun=begun,
+            fitted=None,
+        )  # fmt: skip
+
+    @property
+    def begun_simply(self) -> dict:
+        """Option of a fit from scratch to the training part."""
+        return {} if self.own_bands else {"simple": self.simple}
 
     def of_part(self, part: Paired) -> Choice:
         """Fit the core to the training part, unless choosing did so."""
@@ -110,7 +120,8 @@ class Choice:
             return self
         start, some = self.some, draw(part, self.options.seed)
         if start is None and some is not None and self.previous is None:
-            start = _fit(self.options, part.of_targets(some), self.own_bands, **_ROUGH)
+            few = part.of_targets(some)
+            start = _fit(self.options, few, self.own_bands, **self.begun_simply, **_ROUGH)
         return replace(self, some=start, part=_from_some(self, part, start))
 
     def whole(self) -> Core:
@@ -175,9 +186,9 @@ def _choose_power(choice: Choice, parts, log: Paired, split: Split):
     options, own = choice.options, choice.own_bands
     some, log_parts = draw(choice.data, options.seed), split(log)
     simple = replace(options, hrf="canonical", map_prior="gaussian")
-    for wanted in (simple, options):
-        scores, core = _held_out(wanted, parts, some, own)
-        log_scores, log_core = _held_out(wanted, log_parts, some, own)
+    for wanted, how in ((simple, _SIMPLE), (options, _ROUGH)):
+        scores, core = _held_out(wanted, parts, some, own, **how)
+        log_scores, log_core = _held_out(wanted, log_parts, some, own, **how)
         mean, error = mean_and_error(log_scores - scores)
         # One target alone has no error to tell how certain it is.
         if len(scores) > 1 and abs(mean) > max(_CLEAR_POWER, 3 * error):
@@ -187,8 +198,8 @@ def _choose_power(choice: Choice, parts, log: Paired, split: Split):
     told = [("linear", scores.mean()), ("log", log_scores.mean())]
     (_, best), (other, worse) = reversed(told) if mean > 0 else told
     choice = choice.because("power", f"held-out correlation {best:.3f}, {other} {worse:.3f}")
-    # A simple core is no start for others: it would keep its map's prior.
-    return (choice if wanted is simple else replace(choice, some=core)), parts
+    # A simple core is where others begin, not one that they go on from: they have other priors.
+    return replace(choice, **{"simple" if wanted is simple else "some": core}), parts
 
 
 def _may_try(data: Paired, options: CoreOptions) -> bool:
@@ -344,10 +355,10 @@ def _settled(options: CoreOptions, core: Core | None) -> CoreOptions:
     return options if core is None else replace(options, map_prior=core.map_prior)
 
 
-def _held_out(options, parts, some=None, own_bands=False) -> tuple[np.ndarray, Core]:
+def _held_out(options, parts, some=None, own_bands=False, **how) -> tuple[np.ndarray, Core]:
     """Correlation (n_drawn,) of some targets on held-out frames, and their core."""
     part, held = parts if some is None else (data.of_targets(some) for data in parts)
-    core = _fit(options, part, own_bands, **_ROUGH)
+    core = _fit(options, part, own_bands, **(how or _ROUGH))
     return validated_correlation(core.predict(held.powers, held.grids), held), core
 
 
@@ -386,7 +397,8 @@ def _from_some(choice: Choice, data: Paired, start: Core | None, soon: bool = Fa
     if choice.previous is None and start is None and some is not None:
         start = _fit(options, data.of_targets(some), own, **_ROUGH)
     soon |= some is not None
-    return _fit(options, data, own, choice.previous, start, **(_SOON if soon else {}))
+    begun = choice.begun_simply if start is None else {}
+    return _fit(options, data, own, choice.previous, start, **begun, **(_SOON if soon else {}))
 
 
 def _fit(

@@ -11,6 +11,7 @@ from mne.utils import logger
 from ..arrays import array
 from ..core import Core
 from ..core.robust import FrameWeights, biweight, clearly_better, drawn_in, fit_robustly
+from ..core.shared import shared_products
 from ..data.paired import MIN_VALID_FRAMES, Paired
 from ..data.power import LowRateGrid, PowerScaler
 from ..data.recordings import Layout
@@ -120,7 +121,7 @@ def fit_samba(model, data: Paired, trainer: Trainer, seed: int | None, start) ->
     previous = start_of(start, FittedSamba, data, model.scale_of_power)
     core = None if previous is None else previous.core
     checkpoints = Checkpoints(trainer, model, data, seed, core)
-    with checkpoints.seeded():
+    with checkpoints.seeded(), shared_products():
         corrections = Corrections.of(model, trainer, data)
         check_graph(data, getattr(model, "graph", None))
         if previous is not None and previous.scaler.log and not data.scaler.log:

@@ -109,20 +109,16 @@ class Choice:
             fitted=None,
         )  # fmt: skip
 
-    @property
-    def begun_simply(self) -> dict:
-        """Option of a fit from scratch to the training part."""
-        return {} if self.own_bands else {"simple": self.simple}
-
     def of_part(self, part: Paired) -> Choice:
         """Fit the core to the training part, unless choosing did so."""
         if self.part is not None:
             return self
         start, some = self.some, draw(part, self.options.seed)
+        simply = {} if self.own_bands else {"simple": self.simple}
         if start is None and some is not None and self.previous is None:
             few = part.of_targets(some)
-            start = _fit(self.options, few, self.own_bands, **self.begun_simply, **_ROUGH)
-        return replace(self, some=start, part=_from_some(self, part, start))
+            start = _fit(self.options, few, self.own_bands, **simply, **_ROUGH)
+        return replace(self, some=start, part=_from_some(self, part, start, **simply))
 
     def whole(self) -> Core:
         """Fit the core to all training data, on from that of the training part where it is long."""
@@ -390,15 +386,16 @@ def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:
     return validated_correlation(frames, replace(data, targets=targets, keys=keys))
 
 
-def _from_some(choice: Choice, data: Paired, start: Core | None, soon: bool = False) -> Core:
+def _from_some(
+    choice: Choice, data: Paired, start: Core | None, soon: bool = False, **simply
+) -> Core:
     """Fit all targets, on from some where there are many; end ``soon``, as with many."""
     options, own = choice.options, choice.own_bands
     some = draw(data, options.seed)
     if choice.previous is None and start is None and some is not None:
         start = _fit(options, data.of_targets(some), own, **_ROUGH)
     soon |= some is not None
-    begun = choice.begun_simply if start is None else {}
-    return _fit(options, data, own, choice.previous, start, **begun, **(_SOON if soon else {}))
+    return _fit(options, data, own, choice.previous, start, **simply, **(_SOON if soon else {}))
 
 
 def _fit(

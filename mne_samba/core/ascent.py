@@ -23,7 +23,7 @@ class State:
 
     spatial_map: torch.Tensor  # (n_targets, n_channels), posterior means
     weights: torch.Tensor  # (n_channels, n_bands), posterior means
-    # (n_channels, n_channels, n_bands, n_bands), expected outer products.
+    # (n_channel_pairs, n_bands, n_bands), expected outer products of channels ``n <= n'``.
     weights_second: torch.Tensor
     response: torch.Tensor  # (n_targets, n_basis), expected coordinates
     response_second: torch.Tensor  # (n_targets, n_basis, n_basis), their expected outer products
@@ -61,7 +61,7 @@ def update_weights(state, moments, precision, linear):
     n_channels, n_bands = linear.shape
     size = n_channels * n_bands
     gram = moments.gram.flatten(2)
-    rows, columns, _ = pairs_of(n_channels)
+    rows, columns, pair = pairs_of(n_channels)
     precision = precision[rows * n_channels + columns]
     data = _weighted(precision.to(gram.dtype), gram).double().reshape(-1, n_bands, n_bands)
     mean_variance, spread = state.shared, state.deviation
@@ -76,8 +76,10 @@ def update_weights(state, moments, precision, linear):
     weights = (covariance @ linear.reshape(-1)).reshape(n_channels, n_bands)
     blocks = covariance.reshape(n_channels, n_bands, n_channels, n_bands).permute(0, 2, 1, 3)
     state.weights = weights
-    state.weights_second = blocks + weights[:, None, :, None] * weights[None, :, None, :]
-    second = state.weights_second.diagonal(dim1=2, dim2=3).sum(2)
+    state.weights_second = blocks[rows, columns].addcmul_(
+        weights[rows, :, None], weights[columns, None, :]
+    )
+    second = state.weights_second.diagonal(dim1=1, dim2=2).sum(1)[pair]
     log_prior = n_bands * (
         (n_channels - 1) * math.log(spread) + math.log(spread + n_channels * mean_variance)
     )
@@ -114,7 +116,8 @@ def fix_scale(state):
     """Move the weights' overall scale into the map, in place: the evidence does not change."""
     # By the second moment: means go to zero where the data say nothing, second moments do not.
     size = state.weights.numel()
-    scale = math.sqrt(float(torch.einsum("nnkk->", state.weights_second)) / size)
+    own = pairs_of(len(state.weights))[2].diagonal()
+    scale = math.sqrt(float(torch.einsum("nkk->", state.weights_second[own])) / size)
     state.weights = state.weights / scale
     state.weights_second = state.weights_second / scale**2
     if state.map_variance is not None:
@@ -133,12 +136,14 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     """
     n_targets, n_channels = state.spatial_map.shape
     gram, cross = moments.gram, moments.cross
-    rows, columns, pair = pairs_of(len(cross))
-    first, second, channels = pairs_of(n_channels)
-    flat_second = state.weights_second[first, second].flatten(1).to(gram.dtype)
+    rows, columns, pair = pairs_of(cross.shape[2])
+    channels = pairs_of(n_channels)[2]
+    flat_second = state.weights_second.flatten(1).to(gram.dtype)
     contracted = _seen_by(gram.flatten(2), flat_second).double()[channels]
     trace = contracted.diagonal(dim1=0, dim2=1).sum(1)
-    crossed = torch.einsum("bnkm,nk->mbn", cross, state.weights)
+    # (n_targets, n_basis, n_channels), by one pass over the data.
+    crossed = torch.bmm(state.weights[:, None], cross.flatten(2))
+    crossed = crossed.reshape(n_channels, -1, n_targets).permute(2, 1, 0)
     precision = None
     linear = torch.zeros_like(state.weights)
     gains = torch.zeros_like(moments.energy)
@@ -192,9 +197,8 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
         pairs = state.response_second[part][:, rows, columns] / noise[:, None]
         added = posterior.precision(pairs)
         precision = added if precision is None else precision.add_(added)
-        linear += torch.einsum(
-            "bnkm,mb,mn->nk", cross[..., part], state.response[part], spatial / noise[:, None]
-        )
+        expected = state.response[part].T * (spatial / noise[:, None]).T[:, None]
+        linear += torch.bmm(cross[..., part].flatten(2), expected.flatten(1)[..., None])[..., 0]
     state.gain = gains
     elbo = float(gains.sum()) - state.weights_divergence
     state.elbo.append(elbo)

@@ -206,7 +206,7 @@ class Moments:
     # (n_channel_pairs, n_pairs, n_bands, n_bands), of channels ``n <= n'``, symmetrised over pairs
     # of basis functions ``b <= b'``: ``G_bb`` or ``G_bb' + G_b'b``.
     gram: torch.Tensor
-    cross: torch.Tensor  # (n_basis, n_channels, n_bands, n_targets), features times targets
+    cross: torch.Tensor  # (n_channels, n_bands, n_basis, n_targets), features times targets
     energy: torch.Tensor  # (n_targets,), sum of squares of each whitened target
     n_frames: int  # used frames less one for the intercept
 
@@ -249,8 +249,8 @@ def moments_of(design, y, runs, noise, once=lambda products: products()):
         x[b] = whiten_and_centre(design[:, b].reshape(n_used, -1), runs, noise)
 
     gram = once(lambda: _products(x, n_channels))
-    cross = torch.stack([part.T @ target for part in x]).double()
-    cross = cross.reshape(n_basis, n_channels, n_bands, -1)
+    cross = torch.stack([part.T @ target for part in x], 1).double()
+    cross = cross.reshape(n_channels, n_bands, n_basis, -1)
     return Moments(gram, cross, y.pow(2).sum(0), max(n_used - 1, 1))
 
 
@@ -273,7 +273,7 @@ def collapse(moments, response):
     rows, columns, _ = pairs_of(len(response))
     weights = (response[rows] * response[columns]).to(moments.gram.dtype)
     gram = torch.einsum("npjk,p->njk", moments.gram, weights).double()[:, None]
-    cross = torch.einsum("bnkm,b->nkm", moments.cross, response)[None]
+    cross = torch.einsum("nkbm,b->nkm", moments.cross, response)[:, :, None]
     return Moments(gram, cross, moments.energy, moments.n_frames)
 
 

@@ -19,6 +19,10 @@ from .moments import pairs_of
 
 # Components that all work is done in, and random double gammas that they are those of.
 N_BASIS, N_DICTIONARY = 6, 6000
+# Targets whose posterior over the dictionary is held at once.
+_AT_ONCE = 32
+# Logarithm of a probability that is nothing, but not so small that arithmetic with it is slow.
+_NEVER = -300.0
 # Levenberg-Marquardt steps from the best element of the dictionary, and the bounds' margin: the
 # network's response is a sigmoid between the same bounds and cannot represent a parameter on one.
 _N_STEPS = 25
@@ -162,13 +166,16 @@ def update_response(prior, quadratic, linear):
     rows, columns, pair = pairs_of(n_basis)
     # A matrix is symmetric: what lies off its diagonal counts twice.
     half = quadratic[:, rows, columns] * torch.where(rows == columns, 0.5, 1.0).double()
-    log_q = torch.cat([linear, -half], 1) @ prior.moments.T
-    log_q -= log_q.amax(1, keepdim=True)
-    q = log_q.exp()
-    total = q.sum(1, keepdim=True)
-    q /= total
-    divergence = torch.linalg.vecdot(q, log_q) - total[:, 0].log() + np.log(n_elements)
-    moments = q @ prior.moments
+    coef = torch.cat([linear, -half], 1)
+    moments, log_total = torch.empty_like(coef), coef.new_empty(len(coef))
+    # Some targets at a time: their probabilities of all elements stay in the cache.
+    for part in torch.arange(len(coef)).split(_AT_ONCE):
+        q = coef[part] @ prior.moments.T
+        top = q.amax(1, keepdim=True)
+        total = q.sub_(top).clamp_min_(_NEVER).exp_().sum(1, keepdim=True)
+        moments[part] = (q @ prior.moments) / total
+        log_total[part] = (total.log() + top)[:, 0]
+    divergence = torch.linalg.vecdot(coef, moments) - log_total + np.log(n_elements)
     return moments[:, :n_basis], moments[:, n_basis:][:, pair], divergence.clamp_min(0)
 
 

@@ -19,6 +19,7 @@ from .moments import (
     collapse,
     gather_used,
     moments_of,
+    pairs_of,
     predictions,
     runs_of_frames,
     upper_triangle,
@@ -248,7 +249,8 @@ def start_state(moments, prior):
     weights = pattern.repeat(n_channels, 1) * math.sqrt(n_bands)
     projected = torch.einsum("mnk,nk->mn", coefficients, weights) / n_bands
     variance = float(projected.pow(2).mean())
-    second = torch.einsum("nk,mj->nmkj", weights, weights)
+    rows, columns, _ = pairs_of(n_channels)
+    second = weights[rows, :, None] * weights[columns, None, :]
     return State(
         spatial_map=projected, weights=weights, weights_second=second, response=response,
         response_second=response_second, noise=noise.clamp_min(MIN_NOISE), deviation=0.1,
@@ -263,12 +265,12 @@ def ridge_start(moments, response):
     evidence.
     """
     moments = collapse(moments, response)
-    n_channels, n_bands = moments.cross.shape[1:3]
+    n_channels, n_bands = moments.cross.shape[:2]
     gram = upper_triangle(moments.gram[:, 0], n_channels)
     size = len(gram)
     values, vectors = torch.linalg.eigh(gram, UPLO="U")
     values = values.clamp_min(0)
-    rotated = vectors.T @ moments.cross[0].reshape(size, -1)
+    rotated = vectors.T @ moments.cross.reshape(size, -1)
     energy = moments.energy.clamp_min(1e-12)
     problem = values.numpy(), rotated.T.numpy(), energy.numpy()
     scale = float(values.mean().clamp_min(1e-12))

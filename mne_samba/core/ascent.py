@@ -150,7 +150,8 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     state.map_variance = torch.zeros_like(state.spatial_map)
     leverage = 0.0
     noise_of_null = (moments.energy / moments.n_frames).clamp_min(MIN_NOISE)
-    size = n_channels * max(len(rows), n_channels if state.prior.dense else 1)
+    state.prior.begin(contracted)
+    size = max(n_channels * len(rows), state.prior.n_held)
     elements = getattr(response_prior, "elements", None)
     size = size if elements is None else max(size, len(elements))
     chunk = max(1, int(_CHUNK_BYTES / (8 * size)))

@@ -37,6 +37,20 @@ class GaussianMap:
         self.floor = 0.0
         self.shape = (n_targets, n_channels)
         self.energy = torch.zeros(self.shape, dtype=torch.float64)
+        self.spectrum = None
+
+    def begin(self, contracted):
+        """Prepare what updates of all targets share, from ``contracted`` as `update` takes it.
+
+        With one response for all, precisions are multiples of one matrix: decomposed once.
+        """
+        alike = contracted.shape[2] == 1 and self.uniform and self.dense
+        self.spectrum = torch.linalg.eigh(contracted[..., 0]) if alike else None
+
+    @property
+    def n_held(self):
+        """Numbers per target that an update holds at once."""
+        return self.shape[1] * (self.shape[1] if self.dense and self.spectrum is None else 1)
 
     def of_targets(self, some):
         """Copy of some targets (n_drawn,) alone."""
@@ -53,14 +67,15 @@ class GaussianMap:
     def update(self, targets, contracted, pairs, linear, current):
         """Update the posterior of a slice of targets, divergence from the prior included.
 
-        ``contracted`` (n_channels, n_channels, n_pairs) is the Gram matrix of every pair of basis
-        responses with bands contracted, ``pairs`` (n, n_pairs) the second moments of the responses
-        over the noise: together they are the data's precision. ``linear`` (n, n_channels) are the
-        data weighted by precision, ``current`` (n, n_channels) the means before the update.
+        After `begin`. ``contracted`` (n_channels, n_channels, n_pairs) is the Gram matrix of every
+        pair of basis responses with bands contracted, ``pairs`` (n, n_pairs) the second moments of
+        the responses over the noise: together they are the data's precision. ``linear`` (n,
+        n_channels) are the data weighted by precision, ``current`` (n, n_channels) the means before
+        the update.
         """
         prior = self.precision(targets)
-        if pairs.shape[1] == 1 and self.uniform:
-            posterior = self._spectral(contracted[..., 0], pairs, linear)
+        if self.spectrum is not None:
+            posterior = self._spectral(pairs, linear)
         else:
             posterior = self._dense(contracted, pairs, linear, prior)
         energy = posterior.variance + posterior.mean**2
@@ -80,9 +95,9 @@ class GaussianMap:
         mean = (covariance @ linear[..., None])[..., 0]
         return DensePosterior(mean, covariance, root.diagonal(dim1=1, dim2=2).log().sum(1))
 
-    def _spectral(self, contracted, scale, linear):
-        """One response for all: precisions are multiples of one matrix, decomposed once."""
-        values, vectors = torch.linalg.eigh(contracted)
+    def _spectral(self, scale, linear):
+        """One response for all: precisions are multiples, (n, 1), of one matrix."""
+        values, vectors = self.spectrum
         precision = scale * values.clamp_min(0) + 1 / self.variance
         mean = ((linear @ vectors) / precision) @ vectors.T
         return SpectralPosterior(mean, 1 / precision, vectors, 0.5 * precision.log().sum(1))

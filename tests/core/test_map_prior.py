@@ -62,6 +62,7 @@ def test_one_response_for_all_gives_the_posterior_of_each_target():
     for uniform in (True, False):
         prior = GaussianMap(N_TARGETS, N_NODES, 0.3)
         prior.uniform = uniform  # False takes the general way
+        prior.begin(contracted)
         found[uniform] = prior.update(slice(0, N_TARGETS), contracted, scale, linear, current)
     assert isinstance(found[True], SpectralPosterior)
     for name in ("mean", "variance", "divergence"):

@@ -42,10 +42,8 @@ def flipped_t(signs: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def welch_t(member: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Welch's t, second group minus first, of values (n_people, n_targets): (n_draws, n_targets).
-
-    Groups may differ in their spread. A target needs two people on either side of every draw.
-    """
+    """Welch's t, second group minus first, of (n_people, n_targets): (n_draws, n_targets)."""
+    # A target needs two people on either side of every draw.
     there = np.isfinite(values)
     filled, found = np.where(there, values, 0.0), []
     for side in (1.0 - member, member):

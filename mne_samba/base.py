@@ -84,10 +84,7 @@ def forget_fit(estimator) -> None:
 
 
 def by_t_r(rec: Recordings, of) -> tuple[list, ...]:
-    """Put together what a function gives of the segments of each repetition time, tuples of lists.
-
-    The lists have a value per segment.
-    """
+    """Put together lists, a value per segment, that a function gives of each repetition time's."""
     found = [(rows, of(part)) for rows, part in rec.alike()]
     out = tuple([None] * len(rec) for _ in found[0][1])
     for rows, values in found:
@@ -168,13 +165,9 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _pair(
         self, X, y, choose, scaler, may_lack, keeps_raw=False, unmix=None, start=None
     ) -> tuple[Recordings, object, Paired, UnmixingChoice | None, PhysiologyResponses | None]:
-        """Read, measure and standardise paired data; ``choose(rec)`` says what is measured.
-
-        BOLD is what physiology leaves of it.
-
-        ``unmix`` says which spatial filter channels go through first, or that it is to be chosen; a
-        warm ``start`` has one.
-        """
+        """Read, measure and standardise paired data; ``choose(rec)`` says what is measured."""
+        # BOLD is what physiology leaves of it; ``unmix`` is a spatial filter or that it is to be
+        # chosen, and a warm ``start`` has one.
         reader = self._reader()
         rec = reader.read_pair(X, y, self.t_r, may_lack=may_lack, owner=self, physiology=True)
         features = choose(rec)

@@ -405,10 +405,7 @@ class Reader(BaseEstimator):
         )
 
     def _t_r(self, t_r, given: Given, layout: Layout | None, told=(None,)) -> float | list[float]:
-        """Seconds between frames, one per segment where they differ.
-
-        As given; as windows, BOLD (``told``) or the spacing of triggers say; or as in fit.
-        """
+        """Seconds between frames (or per segment): as given, as data or triggers say, as in fit."""
         if t_r is not None:
             n_values = len(t_r) if np.ndim(t_r) else 0
             t_r = check_t_rs(t_r)
@@ -489,10 +486,7 @@ class Reader(BaseEstimator):
 
 
 def _spacing_of(times: np.ndarray) -> float:
-    """Seconds between triggers (n_triggers,), to a tenth of a millisecond: samples round them.
-
-    Where frames lie is read from the triggers themselves.
-    """
+    """Seconds between triggers (n_triggers,), to a tenth of a millisecond: samples round them."""
     if len(times) < 2:
         return np.nan
     gaps = np.diff(times)

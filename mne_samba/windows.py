@@ -211,10 +211,7 @@ class _Cut:
 def _place(
     raw, times: np.ndarray, cut: _Cut, who: dict, name: str, is_power: bool
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """First samples (n_windows,) of a recording's windows, history included, and their metadata.
-
-    ``times`` (n_frames,) are seconds from the recording's first sample.
-    """
+    """First samples (n_windows,) of windows, history included, and metadata; ``times`` in s."""
     # Values of power last so long that frames within them need places of their own.
     samples = np.floor(times * cut.sfreq + 1e-6) if is_power else np.rint(times * cut.sfreq)
     samples[samples >= raw.n_times] = -1  # an instant at the very end starts no window

@@ -18,10 +18,7 @@ _PARCELS = (
 
 
 def as_table(item, name: str, t_r: float | None = None):
-    """Read a table in a file, a CIFTI ptseries, or fNIRS; refuse others by what to do.
-
-    ``t_r`` is the time between frames that fNIRS is averaged to.
-    """
+    """Read a file, a CIFTI ptseries or fNIRS (averaged to ``t_r``); refuse others by what to do."""
     if isinstance(item, (str, os.PathLike)):
         return _from_file(Path(item), name)
     if is_fnirs(item):

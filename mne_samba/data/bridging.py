@@ -60,13 +60,8 @@ def clean_reader(segment: Segment, sfreq: float):
 
 
 def check_channels(rec: Recordings, name: str = "X", drives: bool = False) -> None:
-    """Refuse NaN, flat and duplicated channels before anything is learnt from them.
-
-    Drives may be flat or alike: a condition may be missing in a run.
-
-    A channel must vary, and differ from all others, in every recording. What BAD spans hold does
-    not matter.
-    """
+    """Refuse NaN, flat and duplicated channels in any recording, outside of BAD spans."""
+    # Drives may be flat or alike: a condition may be missing in a run.
     keys = rec.keys
     for key in dict.fromkeys(keys):
         members = [i for i, other in enumerate(keys) if other == key]

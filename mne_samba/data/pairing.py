@@ -119,10 +119,7 @@ def count_runs(given, subjects) -> list:
 
 
 def with_same_channels(raws, grid, names) -> tuple[list, list[str]]:
-    """Bring recordings to the channels of the first, or to those that ``grid.channels`` means.
-
-    All must have one sampling rate.
-    """
+    """Bring recordings of one rate to the channels of the first, or those of ``grid.channels``."""
     first = [raws[0].ch_names[i] for i in picked(raws[0], grid.picks, grid.physiology)]
     for raw, name in zip(raws[1:], names[1:], strict=True):
         check_same_rate(raw.info["sfreq"], raws[0].info["sfreq"], name, names[0])

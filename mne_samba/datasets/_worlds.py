@@ -130,11 +130,9 @@ def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_
 
 
 def mix_couplings(rng, shared, own, amount):
-    """Blend the coupling that all people share with one person's own; ``amount`` 1 is shared alone.
-
-    Response shapes are interpolated; weights are mixed so that their variance stays; each target
-    takes its whole row of the map from the group with probability ``amount``.
-    """
+    """Blend the coupling of all people with one person's own (``amount`` 1: shared alone)."""
+    # Response shapes are interpolated; weights keep their variance; each target takes its whole row
+    # of the map from the group with probability ``amount``.
     if amount == 1:
         return shared
     keep = rng.random(len(shared.spatial_map)) < amount

@@ -67,10 +67,7 @@ class ResponseFamily:
 
 
 def _bump_and_slopes(times, delay, dispersion):
-    """Unit-peak gamma bumps and their derivatives by log delay and log dispersion.
-
-    ``times`` (n_times,), parameters (n, 1); all (n, n_times).
-    """
+    """Unit-peak gamma bumps and derivatives by log delay, log dispersion (n, 1): (n, n_times)."""
     positive = times > 0
     ratio = np.where(positive, times, 1.0) / (delay * dispersion)
     logarithm = np.log(ratio)

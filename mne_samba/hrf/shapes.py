@@ -155,10 +155,7 @@ def hrf_dictionary(n, bounds="human", random_state=0):
 
 
 def _plausible(params, peak, shapes):
-    """Whether each response rises to one peak in range, with a plausible width and undershoot.
-
-    Of responses (n, 6) and the times (n,) of their peaks.
-    """
+    """Which responses (n, 6) rise to one peak (n,) in range, of plausible width and undershoot."""
     # The cheap questions first: only who passes is looked at on a fine grid of times.
     tensor = torch.as_tensor(params)
     good = (peak >= shapes["peak"][0]) & (peak <= shapes["peak"][1])

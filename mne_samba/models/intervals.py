@@ -83,10 +83,7 @@ class HeldOut:
 
 
 def held_out(core: Core | None, data: Paired, frames: list[np.ndarray]) -> HeldOut:
-    """Residuals of predicted frames (n_frames, n_targets), and the core's variance of them.
-
-    Without a core, which alone has a posterior, there is none.
-    """
+    """Residuals of frames (n_frames, n_targets), and the core's variance, where there is one."""
     residuals, variance, t_r = [], [], []
     # Intervals are to hold what will be measured, heavy tails included.
     measured = data.as_measured().targets

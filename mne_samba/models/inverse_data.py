@@ -70,11 +70,7 @@ def shares_bins(forward: BandPower, inverse: BandPower) -> bool:
 
 
 def frame_bins(powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-    """Average bins of a finer grid over frames.
-
-    ``powers`` (n_channels, n_bands, grid.n_lags + n_frames * grid.step); returns ``powers``
-    (n_channels, n_bands, n_lags + n_frames).
-    """
+    """Average bins (n_channels, n_bands, n_bins) of a finer grid over frames."""
     n_lags = grid.n_lags // grid.step
     out = []
     for power in powers:
@@ -174,10 +170,7 @@ def rows(power: np.ndarray) -> np.ndarray:
 def judged_rows(
     powers: list[np.ndarray], data: Paired
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Predicted (n_channels, n_bands, n_frames) and measured bins, (n_bins, n_channel_bands).
-
-    Without those whose response a segment's end cuts off.
-    """
+    """Predicted and measured bins, (n_bins, n_channel_bands), but those whose response is cut."""
     found, measured, n_after = [], [], frames_after(data.grid.t_r)
     for power, bins in zip(powers, measured_bins(data), strict=True):
         full = slice(0, max(1, bins.shape[-1] - n_after))
@@ -252,11 +245,7 @@ class InverseWindows(Dataset):
 
 
 def predict_segments(module: torch.nn.Module, bold: list[np.ndarray]) -> list[np.ndarray]:
-    """Run a network over segments, those of one length together.
-
-    ``bold`` (n_frames with margins, n_targets); returns ``powers`` (n_channels, n_bands,
-    n_frames).
-    """
+    """Run a network over ``bold`` (n_frames with margins, n_targets), equal lengths together."""
     out: list = [None] * len(bold)
     with torch.inference_mode():
         for some in of_one_length([len(value) for value in bold], _BATCH):

@@ -56,10 +56,7 @@ def refuse_flat(powers: list[np.ndarray], ch_names: list[str]) -> None:
 
 
 def mean_spectrum(rec: Recordings) -> tuple[np.ndarray, np.ndarray]:
-    """Power spectral density of each channel, averaged over all segments (Welch's method).
-
-    Returns ``spectrum`` (n_channels, n_freqs), ``freqs`` (n_freqs,).
-    """
+    """Power spectral density (n_channels, n_freqs) of all segments by Welch, and (n_freqs,)."""
     length = int(min(_SPAN * rec.sfreq, min(s.n_times for s in rec.segments)))
     block = max(length, int(60.0 * rec.sfreq))
     total, count = 0.0, 0
@@ -81,11 +78,9 @@ def background_attention(rec: Recordings, bands: list[tuple[float, float]]) -> n
 
 
 def _band_responses(bank, freqs: np.ndarray) -> np.ndarray:
-    """Share of each band at each frequency, (n_bands, n_freqs).
-
-    Shares add up to one where wavelets overlap; Morlet bands fade like their last wavelet, others
-    end at their edges.
-    """
+    """Share of each band at each frequency, (n_bands, n_freqs)."""
+    # They add up to one where wavelets overlap; Morlet bands fade like their last wavelet, others
+    # end at their edges.
     if not isinstance(bank, Morlet):
         edges = np.array(list(bank.band_edges.values()))[:, :, None]
         return ((freqs >= edges[:, 0]) & (freqs < edges[:, 1])).astype(float)

@@ -173,11 +173,7 @@ def learn(
 
 
 def _fit_family(recordings, lags, grid, options: HRFOptions, paired: bool, flat, rec):
-    """Fit the family that is asked for, or the one that suits the data.
-
-    Also returns where a bound holds parameters back (n_targets,), and free responses beside them
-    (n_targets, n_lags) or None.
-    """
+    """Fit the family asked for or suited, whether at bounds (n_targets,), and free responses."""
     # Only six parameters are shrunk: who says how asks for them.
     chosen = options.hrf == "auto" and (options.shrinkage, options.shrink_to) == ("auto", "group")
     family, with_own = "double_gamma" if options.hrf == "auto" else options.hrf, False
@@ -208,10 +204,8 @@ def _fit_family(recordings, lags, grid, options: HRFOptions, paired: bool, flat,
 
 
 def _fit(recordings, lags, grid, options: HRFOptions, paired, with_own, family: str) -> _Found:
-    """Fit one family to standardised recordings, by squares or robustly.
-
-    ``paired``: every drive belongs to one region; ``with_own``: drives have own responses besides.
-    """
+    """Fit one family to standardised recordings, by squares or robustly."""
+    # ``paired``: every drive belongs to one region; ``with_own``: drives have own responses, too.
     model = make_model(family, lags, options.hrf_bounds, options.shrinkage, options.shrink_to)
 
     def by_squares(recordings, targets):
@@ -293,10 +287,7 @@ def _standardise(recordings):
 
 
 def learn_rows(rec: Recordings) -> tuple[np.ndarray, np.ndarray]:
-    """Fit the map alone, as rows are frames and the response is immediate.
-
-    Returns coefficients (n_targets, n_drives) and intercepts (n_targets,).
-    """
+    """Fit the map alone, of rows as frames: (n_targets, n_drives) and intercepts (n_targets,)."""
     X, y = rec.rows, rec.bold[0]
     center, mean = X.mean(axis=0), y.mean(axis=0)
     scale = X.std(axis=0)

@@ -69,10 +69,7 @@ class Pieces:
         return cls(stretches, place, np.array([1 / count[k] / len(count) for k in keys]))
 
     def covariances(self, sfreq: float, bands, filters: np.ndarray | None = None) -> np.ndarray:
-        """Covariances (n_pieces, n_bands, n, n) of channels, or of components in single precision.
-
-        ``filters`` (n_components, n_channels).
-        """
+        """Covariances (n_pieces, n_bands, n, n) of channels, or of ``filters`` (n, n_channels)."""
         out = []
         for i, first, stop in self.place:
             read = self.stretches[i].read
@@ -162,11 +159,9 @@ def _principal(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _above_noise(covariances, weights, dof, rank: int, kinds: np.ndarray) -> int:
-    """Count principal components above the floor, and those below it that are no noise.
-
-    The floor is found in half of the pieces. What power does in the others says what is noise:
-    that of sensors is steady.
-    """
+    """Count principal components above the floor, and those below it that are no noise."""
+    # The floor is found in half of the pieces. What power does in the others says what is noise:
+    # that of sensors is steady.
     half = slice(0, None, 2), slice(1, None, 2)
     share = weights[half[0]] / weights[half[0]].sum()
     mean = mean_covariance(covariances[half[0]], share)

@@ -143,10 +143,19 @@ def check_finite(array: np.ndarray, name: str, ch_names: Sequence[str]) -> None:
     if not finite.all():
         axes = tuple(i for i in range(array.ndim) if i != array.ndim - 2)
         bad = [ch_names[i] for i in np.flatnonzero(~finite.all(axis=axes))]
-        what = "NaN" if np.isnan(array).any() else "infinite"
         raise ValueError(
-            f"{name} contains {what} values in channels {bad[:8]}. Interpolate or drop these "
-            "channels, or annotate the spans as BAD in a Raw."
+            f"{name} contains NaN or infinite values in channels {bad[:8]}. Interpolate the "
+            "channels, mark them as bad, or annotate the spans as BAD in a Raw."
+        )
+
+
+def refuse_flat(flat: np.ndarray, name: str, ch_names: Sequence[str]) -> None:
+    """Refuse channels that never vary, by a mask (n_channels,)."""
+    if np.any(flat):
+        which = [ch_names[i] for i in np.flatnonzero(flat)]
+        raise ValueError(
+            f"{name} has flat channels {which[:8]} (a reference, a dead electrode, BAD "
+            "throughout?): mark them as bad or leave them out."
         )
 
 

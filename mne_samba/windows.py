@@ -11,12 +11,12 @@ from mne.utils import logger, warn
 from ._checks import check_number, check_t_r
 from .data.bold import read_hemo
 from .data.bold_tables import as_table, check_index, check_told_t_r
+from .data.bridging import check_blocks
 from .data.channels import bad_spans
 from .data.frame_times import frame_times, say_rest, times_for_bold
 from .data.given import what_is_power
 from .data.pairing import (
     check_bold,
-    check_signal,
     count_runs,
     name_subjects,
     pair,
@@ -292,7 +292,7 @@ def _assemble(
             samples.append(offset + one.raw.first_samp + start + cut.n_context)
             w += 1
         if power is None:
-            check_signal(data[begin:w, : len(channels)], channels, one.name)
+            check_blocks(data[begin:w, : len(channels)], channels, one.name)
         offset += one.raw.first_samp + one.raw.n_times  # samples stay unique over recordings
     kept = np.concatenate(keep)
     metadata = pd.concat([one.table for one in recordings], ignore_index=True)[kept]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.signal import resample_poly
 
-from .._checks import check_number
+from .._checks import check_finite, check_number
 from ..data.bridging import clean_reader
 from ..data.paired import Paired
 from ..data.power import LowRateGrid, PowerScaler
@@ -77,13 +77,7 @@ class Chunks:
             low = max(0, int(begin[0]) - _MARGIN)
             stop = min(segment.n_times, int(np.ceil(begin[-1] + width)) + _MARGIN)
             data = np.asarray(read(low, stop), dtype=np.float64)
-            broken = np.flatnonzero(~np.isfinite(data).all(axis=1))
-            if len(broken):
-                raise ValueError(
-                    "X contains NaN or infinite values in channels "
-                    f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
-                    "as BAD in a Raw."
-                )
+            check_finite(data, "X", ch_names)
             if ratio != 1:
                 up, down = ratio.numerator, ratio.denominator
                 data = resample_poly(data, up, down, axis=1, padtype="line")

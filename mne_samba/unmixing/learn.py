@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from scipy.special import polygamma
 
+from .._checks import check_finite
 from .covariance import Reader, band_covariances, degrees_of_freedom, pieces_of
 from .diagonalize import joint_diagonalizer, weighted_sum
 from .spatial import SpatialFilter
@@ -210,13 +211,7 @@ class Learner:
         with np.errstate(invalid="ignore"):
             covariances = pieces.covariances(sfreq, bands)
         variance = np.diagonal(covariances, axis1=2, axis2=3)
-        finite = np.isfinite(variance).all(axis=(0, 1))
-        if not finite.all():
-            broken = [name for name, good in zip(ch_names, finite, strict=True) if not good]
-            raise ValueError(
-                f"X contains NaN or infinite values in channels {broken[:8]}. Interpolate them, or "
-                "annotate the spans as BAD in a Raw."
-            )
+        check_finite(variance[..., np.newaxis], "X", ch_names)
         if not variance.any():
             raise ValueError(f"X holds no signal: all channels are flat, {list(ch_names)[:8]}.")
         self.by_band = weighted_sum(covariances, pieces.weights)

@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -92,10 +92,16 @@ def check_option(value, name: str, options: Sequence) -> None:
         raise ValueError(f"{name} must be one of {listed}, got {value!r}.")
 
 
-def listed(items: Sequence, most: int = 8) -> str:
+def listed(items: Iterable, most: int = 8) -> str:
     """Write the first items of a list, and how many more there are."""
+    items = list(items)
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(map(str, items[:most])) + more
+
+
+def first_of(value):
+    """Give the first item of a list or tuple that has one; else the value itself."""
+    return value[0] if isinstance(value, (list, tuple)) and len(value) else value
 
 
 def is_generator(value) -> bool:

@@ -354,8 +354,29 @@ class InFiles:
         write_estimator(self, path, overwrite)
 
 
-class OnHub(InFiles):
-    """An estimator that can be shared on the Hugging Face hub, as the file that it is kept in."""
+class NamedColumns(TransformerMixin):
+    """A transformer whose columns have names, which ``_columns()`` gives."""
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Names of what ``transform`` gives.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used, as scikit-learn passes it.
+
+        Returns
+        -------
+        names : array of str, shape (n_columns,)
+            Translators: mean and standard deviation over time of every latent, regions for tables.
+            Otherwise a name per component, parcel or region.
+        """
+        check_is_fitted(self)
+        return np.array(self._columns(), dtype=object)
+
+
+class Translator(InFiles, NamedColumns):
+    """A translator, which can be shared on the Hugging Face hub as the file that it is kept in."""
 
     def push_to_hub(
         self, repo: str, card: str, *, private: bool = True, token: str | None = None,
@@ -438,27 +459,6 @@ class OnHub(InFiles):
         return found
 
 
-class NamedColumns(TransformerMixin):
-    """A transformer whose columns have names, which ``_columns()`` gives."""
-
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of what ``transform`` gives.
-
-        Parameters
-        ----------
-        input_features : None
-            Not used, as scikit-learn passes it.
-
-        Returns
-        -------
-        names : array of str, shape (n_columns,)
-            Translators: mean and standard deviation over time of every latent, regions for tables.
-            Otherwise a name per component, parcel or region.
-        """
-        check_is_fitted(self)
-        return np.array(self._columns(), dtype=object)
-
-
 class SignalTransformer(InFiles, NamedColumns):
     """A transformer from signals to signals, which stay signals where tables are asked for."""
 
@@ -480,10 +480,6 @@ class SignalTransformer(InFiles, NamedColumns):
             The estimator.
         """
         return self
-
-
-class Translator(OnHub, NamedColumns):
-    """What all translators share: names of latents, and files."""
 
 
 class Assembly(NamedTuple):

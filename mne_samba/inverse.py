@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ._checks import check_option, keeps_earlier_fit
+from ._checks import check_option, first_of, keeps_earlier_fit
 from ._scoring import score_frames
 from ._typing import Seed, Verbose
 from .base import (
@@ -429,11 +429,8 @@ def _check_sides(bold, ele) -> None:
 
 def _check_ele(y) -> None:
     """Refuse what cannot be electrophysiology: nothing, labels."""
-    if y is None or (
-        not hasattr(y, "info")
-        and not (isinstance(y, (list, tuple)) and len(y) and hasattr(y[0], "info"))
-        and np.ndim(y[0] if isinstance(y, list) and len(y) else y) < 2
-    ):
+    first = first_of(y)
+    if not hasattr(first, "info") and np.ndim(first) < 2:
         raise ValueError(
             "Electrophysiology is expected here: mne.Epochs, mne.io.Raw, a list of them, or "
             f"arrays; got data of shape {np.shape(y)}."

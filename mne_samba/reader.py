@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
-from ._checks import check_number, check_option, check_t_r, check_t_rs, several_t_r
+from ._checks import check_number, check_option, check_t_r, check_t_rs, first_of, several_t_r
 from ._typing import Detrend, Path, Picks
 from .data.bold import (
     check_measured,
@@ -497,7 +497,7 @@ def _spacing_of(times: np.ndarray) -> float:
 
 def _holds_fnirs(y) -> bool:
     """Whether y is, or begins with, an fNIRS recording."""
-    return is_fnirs(y[0] if isinstance(y, (list, tuple)) and len(y) else y)
+    return is_fnirs(first_of(y))
 
 
 def regions_of(rec: Recordings, names: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from mne.utils import warn
 
+from .._checks import first_of
 from .fnirs import fnirs_frames, is_fnirs
 
 _MASKED = "time courses of regions are expected: masker.fit_transform(image) of a nilearn masker"
@@ -227,7 +228,7 @@ def check_dims(item, name: str) -> None:
 
 def names_of(y, n_targets: int) -> tuple[list[str], bool]:
     """Names of regions, and whether BOLD itself gives them."""
-    first = y[0] if isinstance(y, (list, tuple)) else y
+    first = first_of(y)
     names = region_names(first)
     if names is None:
         return [f"target{i:03d}" for i in range(n_targets)], False

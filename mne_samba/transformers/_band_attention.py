@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit, refuse_flat
 from .._typing import HrfBounds, Verbose
 from ..base import forget_fit
+from ..data.channels import check_same_rate
 from ..data.drive import drives_of
 from ..data.given import target_kind, what_is
 from ..data.power import PowerScaler, bank_for
@@ -302,10 +303,8 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
             rec = reader.read(X, self.t_r, layout=layout, owner=self)
         else:
             rec = reader.read_signals(X, layout=layout, owner=self)
-        if rec.kind != "table" and abs(rec.sfreq - layout.sfreq) > 1e-6 * rec.sfreq:
-            raise ValueError(
-                f"X is sampled at {rec.sfreq:g} Hz, but fit saw {layout.sfreq:g} Hz: resample."
-            )
+        if rec.kind != "table":
+            check_same_rate(rec.sfreq, layout.sfreq, "X", "what fit saw")
         return rec, framed
 
     def _mean_power(self, powers) -> np.ndarray:

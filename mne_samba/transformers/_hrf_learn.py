@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import compress
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from mne.utils import logger, warn
 
+from .._checks import listed
 from .._regression import evidence_ridge
 from ..core.robust import FrameWeights, fit_robustly
 from ..data.power import LowRateGrid, whole_history
@@ -34,7 +36,6 @@ class HRFOptions:
     shrinkage: object
     shrink_to: str
     loss: str
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +103,6 @@ class FittedHRF:
         flat = kernels.reshape(-1, kernels.shape[-1])
         rows = [np.interp(times, np.append(0.0, lags), np.append(0.0, row)) for row in flat]
         return np.stack(rows).reshape(*kernels.shape[:-1], len(times))
-
-
-def _named(names, flags) -> str:
-    listed = [name for name, flag in zip(names, flags, strict=True) if flag]
-    return f"{listed[:8]}" + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +186,7 @@ def _fit_family(recordings, lags, grid, options: HRFOptions, paired: bool, flat,
     if held_back.any():
         logger.warning(
             "Responses of regions %s are held back by a bound of their parameters: compare them "
-            "with hrf_free_, or set hrf_bounds.", _named(rec.target_names, held_back),
+            "with hrf_free_, or set hrf_bounds.", listed(compress(rec.target_names, held_back)),
         )  # fmt: skip
         anyway = fit("fir")
         free = anyway.responses.kernels
@@ -264,12 +260,10 @@ def _warn_unusable(rec: Recordings, zero_drive, flat, mapped) -> None:
         raise ValueError("BOLD is constant in all regions: there is no response to learn.")
     if zero_drive.any():
         what = "no weight" if mapped else "a flat prediction and the group's response"
-        warn(f"Constant drive in {_named(rec.ch_names, zero_drive)}: {what}.")
+        warn(f"Constant drive in {listed(compress(rec.ch_names, zero_drive))}: {what}.")
     if flat.any():
-        warn(
-            f"Constant BOLD in regions {_named(rec.target_names, flat)}: flat prediction, "
-            "response from the group."
-        )
+        names = listed(compress(rec.target_names, flat))
+        warn(f"Constant BOLD in regions {names}: flat prediction, response from the group.")
 
 
 def _standardise(recordings):

@@ -28,11 +28,9 @@ def exchanges(n_first: int, n_people: int, n_draws: int, rng: np.random.Generato
 
 
 def flipped_t(signs: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Student's t over people of values (n_people, n_targets): (n_draws, n_targets).
-
-    Missing values are NaN. Where targets differ in how many people they have, t is what a normal
-    score of the same probability would be: heavy tails of few people must not rule the maximum.
-    """
+    """Student's t over people of values (n_people, n_targets): (n_draws, n_targets)."""
+    # Missing values are NaN. Where targets differ in how many people they have, t is what a normal
+    # score of the same probability would be: heavy tails of few people must not rule the maximum.
     there = np.isfinite(values)
     n, filled = there.sum(axis=0), np.where(there, values, 0.0)
     mean, square = signs @ filled / n, (filled**2).sum(axis=0) / n

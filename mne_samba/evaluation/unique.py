@@ -219,10 +219,11 @@ def unique_variance(
 
 
 class _Rolled:
-    """Predictions of recordings, those of all their folds together, rolled in time."""
+    """Predictions of recordings, those of all their folds together, rolled in time.
 
-    # What goes first is taken out before they are rolled: a series with drift jumps where its end
-    # meets its beginning, and is not the same process then.
+    What goes first is taken out before they are rolled, as it is from what they are held against:
+    a series with drift jumps where its end meets its beginning, and is not the same process then.
+    """
 
     def __init__(self, samples: Samples, blocks: list, n_shifts, min_shift, random_state):
         self.frames, self.predicted = {}, {}

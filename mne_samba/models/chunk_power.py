@@ -120,13 +120,9 @@ class ChunkPower(Chunks):
         return discrete_bands(self.n_samples / self.grid.t_r, N_LEVELS)
 
     def by_band(self, gradient: np.ndarray) -> np.ndarray:
-        """Add up gradients of coefficients to those of their levels.
-
-        All coefficients of a level are in units of the spread of its mean power: their sum is what
-        changes when the power of the whole level rises by one standard deviation.
-
-        ``gradient`` (..., n_features, n_lags); returns ``gradient`` (..., n_bands, n_lags).
-        """
+        """Add up gradients (..., n_features, n_lags) by level, (..., n_bands, n_lags)."""
+        # All coefficients of a level are in units of the spread of its mean power: their sum is
+        # what changes when the power of the whole level rises by one standard deviation.
         return np.add.reduceat(gradient, _starts(level_sizes(self.n_samples)), axis=-2)
 
     def _seen(self, chunks: np.ndarray) -> np.ndarray:

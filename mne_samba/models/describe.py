@@ -59,11 +59,9 @@ def chosen(choice, fitted) -> str:
 
 
 def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Signed band weights (n_channels, n_bands) and map (n_targets, n_channels) of the network.
-
-    Only their product is identifiable; ``node_scale`` (n_channels,) is the split that the linear
-    core found. Weights that every target has of its own are summarised, see `summarised_weights`.
-    """
+    """Signed band weights (n_channels, n_bands) and map (n_targets, n_channels) of the network."""
+    # Only their product is identifiable; ``node_scale`` (n_channels,) is the split that the linear
+    # core found. Weights that every target has of its own are summarised.
     bands = module.bands
     scale = np.where(node_scale > 0, node_scale, 1.0)
     weights = plain(bands.attention * bands.gain) * scale[:, None]
@@ -138,12 +136,9 @@ def publish_hrf(courses: np.ndarray, times: np.ndarray, names: list[str], params
 def activation_patterns(
     module: SambaNet, data: Paired, predictions: list[np.ndarray]
 ) -> np.ndarray:
-    """Haufe patterns: how band power, after the mean response, covaries with predictions.
-
-    ``predictions`` are (n_frames, n_targets); the patterns, (n_targets, n_channels, n_bands), are
-    changes of standardised band power that go with one standard deviation of a prediction (Haufe et
-    al. 2014, NeuroImage 87).
-    """
+    """Haufe patterns: how band power, after the mean response, covaries with predictions."""
+    # Changes (n_targets, n_channels, n_bands) of standardised band power that go with one standard
+    # deviation of a prediction, (n_frames, n_targets) (Haufe et al. 2014, NeuroImage 87).
     total, count, power_sum, pred_sum, square = 0.0, 0, 0.0, 0.0, 0.0
     for power, pred, mask, on in zip(data.powers, predictions, data.masks, data.on, strict=True):
         own = at_grid(module, on)

@@ -105,14 +105,10 @@ class InverseScale:
         return [power[..., self.grid.n_lags :] for power in self.standard_power(rec, powers)]
 
     def standard_bold(self, values: list[np.ndarray], kind: str, table=None) -> list[np.ndarray]:
-        """Standardise BOLD of windows or recordings.
-
-        Recordings lose their own drift, mean and scale. Windows are taken in the mean and scale of
-        training, and lose the drift of their recording where ``table`` says which frames of it they
-        are: a window alone does not tell drift from signal.
-
-        ``values`` (n_frames, n_targets); returns ``bold`` (n_frames, n_targets).
-        """
+        """Standardise BOLD (n_frames, n_targets) of windows or recordings."""
+        # Recordings lose their own drift, mean and scale. Windows are taken in those of training,
+        # and lose the drift of their recording where ``table`` says which frames of it they are: a
+        # window alone does not tell drift from signal.
         if kind == "recordings" or table is not None:
             values = detrend_segments(values, table, kind, self.grid.t_r, self.detrend)
         else:

@@ -71,11 +71,9 @@ def shared_ard(
 def band_weights(
     design: np.ndarray, targets: np.ndarray, follows: np.ndarray | None, response: np.ndarray
 ) -> np.ndarray:
-    """Signed weight of each channel's bands for the targets.
-
-    ``design`` (n_rows, n_channels, n_bands, n_basis); ``targets`` (n_rows, n_targets);
-    ``follows`` (n_rows,); ``response`` (n_basis,); returns ``weights`` (n_channels, n_bands).
-    """
+    """Signed weight (n_channels, n_bands) of each channel's bands for the targets."""
+    # ``design`` (n_rows, n_channels, n_bands, n_basis); ``targets`` (n_rows, n_targets);
+    # ``follows`` (n_rows,); ``response`` (n_basis,).
     n_rows, n_channels, n_bands, n_basis = design.shape
     design = design - design.mean(0)
     targets = targets - targets.mean(0)

@@ -134,12 +134,10 @@ def find_subspace(
     covariances: np.ndarray, weights: np.ndarray, dof: np.ndarray, kinds: Sequence[str],
     n_components: int | str = "auto",
 ) -> Subspace:  # fmt: skip
-    """Find the principal components that hold signal.
-
-    ``covariances`` (n_pieces, n_bands, n_channels, n_channels) of ``dof`` (n_bands,) degrees of
-    freedom each, the ``weights`` (n_pieces,) of pieces and the ``kinds`` of channels, which are
-    brought to one scale.
-    """
+    """Find the principal components that hold signal."""
+    # ``covariances`` (n_pieces, n_bands, n_channels, n_channels) of ``dof`` (n_bands,) degrees of
+    # freedom each, the ``weights`` (n_pieces,) of pieces and the ``kinds`` of channels, which are
+    # brought to one scale.
     covariance = mean_covariance(covariances, weights)
     scale = scale_of(covariance, kinds)
     values, vectors = _principal(covariance / np.outer(scale, scale))

@@ -12,7 +12,7 @@ from scipy import stats
 
 from .._checks import as_float_array, check_number, check_option, listed
 from .._sign_flips import exchange_p, flipped_t, sign_flips
-from ._result import EvaluationResult
+from ._result import EvaluationResult, scores_of
 from ._score import FOLDS
 from ._verdict import METRIC_NAMES, p_words
 from .adjacency import cluster_mass, components, edges_of, tfce
@@ -441,13 +441,7 @@ def _clusters(labels, mass, p, t, names) -> pd.DataFrame:
 
 def person_scores(table: pd.DataFrame, model: str, metric: str) -> pd.DataFrame:
     """Mean over folds and recordings of ``scores_``: people by targets, in their order."""
-    rows = table[(table["model"] == model) & (table["metric"] == metric)]
-    if not len(rows):
-        raise ValueError(
-            f"No scores of {model!r} with metric {metric!r}. Models: "
-            f"{list(dict.fromkeys(table['model']))}; metrics: "
-            f"{list(dict.fromkeys(table['metric']))}."
-        )
+    rows = scores_of(table, model, metric)
     means = rows.groupby(["subject", "target"], sort=False)["score"].mean().unstack()
     people = rows.sort_values("recording", kind="stable")["subject"].unique()
     return means.reindex(index=people, columns=rows["target"].unique())

@@ -95,7 +95,7 @@ class BidsPair:
 def read_bids_pair(
     bids_root, subject: str, task: str, run: str | int | None = None, session: str | None = None,
     *, masker, derivatives=None, space: str | None = None, confounds: Any = STRATEGY,
-    radius: float = 8.0, datatype: str | None = None, t_r: float | None = None,
+    datatype: str | None = None, t_r: float | None = None,
     slice_time_ref: float | None = None, volume_event: Any = "auto", first_volume: float = 0.0,
     n_dummy: int | None = None, clean=None, sfreq: float | None = None, entities=None,
 ) -> BidsPair:  # fmt: skip
@@ -114,7 +114,7 @@ def read_bids_pair(
         FreeSurfer annotations (``.dlabel.nii``, ``.label.gii``, ``.annot``; the other hemisphere
         lies beside the one that is named), for which BOLD on surfaces is read; a name of nilearn's
         (``"schaefer_2018:n_rois=100"``), whose files nilearn must have downloaded before;
-        coordinates in mm; any nilearn masker of volumes or surfaces, or
+        coordinates in mm, of spheres of 8 mm; any nilearn masker of volumes or surfaces, or
         `mne_samba.io.GrayordinatesMasker`; or ``"vertices"``, each of them a region.
     derivatives : str | Path | False | None
         Folder of fMRIPrep's derivatives. None takes ``derivatives/fmriprep`` (or the only folder
@@ -123,8 +123,6 @@ def read_bids_pair(
         Space of the image, where there are several.
     confounds : None | sequence of str | dict | DataFrame
         Strategy or options of `nilearn.interfaces.fmriprep.load_confounds`; None removes nothing.
-    radius : float
-        Of spheres, mm.
     datatype : "eeg" | "meg" | "ieeg" | None
         Which recording, where there are several kinds.
     t_r, slice_time_ref : float | None
@@ -183,7 +181,6 @@ def read_bids_pair(
     """
     steps = check_cleaning(clean)
     check_option(datatype, "datatype", (None, "eeg", "meg", "ieeg"))
-    check_number(radius, "radius", low=0, low_open=True)
     if sfreq is not None:
         check_number(sfreq, "sfreq", low=0, low_open=True)
     if n_dummy is not None:
@@ -199,7 +196,7 @@ def read_bids_pair(
     found = entities_of(path)
     wanted = Run(wanted.subject, wanted.task, found.get("ses"), found.get("run", wanted.run))
     folder = _derivatives(root, derivatives)
-    masker = as_masker(masker, radius)
+    masker = as_masker(masker)
     bold_path = find_bold(
         root if folder is None else folder, wanted, space, endings=endings_of(masker),
         preprocessed=folder is not None, entities=chosen,

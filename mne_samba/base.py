@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 from mne import Info
 from mne.utils import use_log_level
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
@@ -29,8 +30,12 @@ from .reader import HasReader, Reader
 from .unmixing import SpatialFilter
 
 if TYPE_CHECKING:
+    from skorch import NeuralNet
+
+    from .core import Core
     from .models.chunk_power import ChunkPower
     from .models.chunk_voltage import ChunkVoltage
+    from .models.graphs import Graphs
     from .models.physiology import PhysiologyResponses
     from .models.trainer import Trainer
 
@@ -502,6 +507,20 @@ class Assembled(Translator):
     ``model__hrf`` may be set all the same. Subclasses say what names mean in ``_MODELS``.
     """
 
+    core_: Core | Any
+    band_attention_: np.ndarray
+    band_gain_: np.ndarray
+    band_weights_: np.ndarray
+    spatial_map_: np.ndarray
+    graph_: Graphs
+    corrections_kept_: bool
+    history_: list[dict]
+    n_parameters_: int
+    hrf_params_: pd.DataFrame
+    hrf_: np.ndarray
+    hrf_times_: np.ndarray
+    hrf_peak_time_: np.ndarray
+
     _MODELS: dict[str, str]
     _several_t_r = False  # whether recordings of several t_r are fitted together
 
@@ -574,7 +593,7 @@ class Assembled(Translator):
         return self._fitted, self._fitted_input
 
     @cached_property
-    def net_(self):
+    def net_(self) -> NeuralNet:
         """Skorch net around the network, built when it is asked for."""
         return self._fitted.net
 

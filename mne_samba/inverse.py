@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import mne
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,13 +22,11 @@ from .base import (
     moment_names,
     time_moments,
 )
-from .core import Core
 from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
 from .data.recordings import Recordings
 from .metrics import METRICS
 from .models import InverseCoreModel, InversePaperModel, Trainer
-from .models.graphs import Graphs
 from .models.inverse_data import (
     InverseScale,
     check_long_enough,
@@ -43,7 +40,7 @@ from .models.inverse_paper import FittedInversePaper
 from .reader import Reader, match_regions, regions_of
 
 if TYPE_CHECKING:
-    from skorch import NeuralNet
+    pass
 
 __all__ = ["InverseTranslator"]
 
@@ -122,21 +119,6 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     >>> from mne_samba import InverseTranslator
     >>> translator = InverseTranslator(t_r=2.0)  # then translator.fit(bolds, raws)
     """
-
-    core_: Core | Any
-    band_attention_: np.ndarray
-    band_gain_: np.ndarray
-    band_weights_: np.ndarray
-    spatial_map_: np.ndarray
-    graph_: Graphs
-    corrections_kept_: bool
-    net_: NeuralNet
-    history_: list[dict]
-    n_parameters_: int
-    hrf_params_: pd.DataFrame
-    hrf_: np.ndarray
-    hrf_times_: np.ndarray
-    hrf_peak_time_: np.ndarray
 
     _MODELS = {  # noqa: RUF012
         "samba": "InverseSambaModel",

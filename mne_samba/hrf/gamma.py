@@ -199,20 +199,15 @@ def glover_params(delay=6.0, undershoot=12.0, dispersion=0.9, u_dispersion=0.9, 
     return np.array(_from_densities(delay, undershoot, dispersion, u_dispersion, ratio))
 
 
-def spm_params(delay=6.0, undershoot=16.0, dispersion=1.0, u_dispersion=1.0, ratio=0.167):
+def spm_params():
     """Parameters of SPM's canonical response as nilearn defines it.
-
-    Parameters
-    ----------
-    delay, undershoot, dispersion, u_dispersion, ratio : float
-        As in :func:`glover_params`.
 
     Returns
     -------
     params : array of shape (6,)
         Unit-peak parameters in the order of :data:`HRF_PARAMS`.
     """
-    return np.array(_from_densities(delay, undershoot, dispersion, u_dispersion, ratio))
+    return glover_params(6.0, 16.0, 1.0, 1.0, 0.167)
 
 
 def canonical_params(bounds="human"):

@@ -6,11 +6,9 @@ import torch
 
 
 def as_written(function):
-    """Let compiled networks call a function as it is.
-
-    Lengths and operators of transforms are looked up in caches, which a compiler would trace again
-    and again; transforms themselves, and responses that are sought in a loop, it cannot improve.
-    """
+    """Let compiled networks call a function as it is."""
+    # A compiler would trace caches of lengths and operators again and again; transforms, and
+    # responses sought in a loop, it cannot improve.
 
     @functools.wraps(function)
     def call(*args, **kwargs):

@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -92,10 +92,16 @@ def check_option(value, name: str, options: Sequence) -> None:
         raise ValueError(f"{name} must be one of {listed}, got {value!r}.")
 
 
-def listed(items: Sequence, most: int = 8) -> str:
+def listed(items: Iterable, most: int = 8) -> str:
     """Write the first items of a list, and how many more there are."""
+    items = list(items)
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(map(str, items[:most])) + more
+
+
+def first_of(value):
+    """Give the first item of a list or tuple that has one; else the value itself."""
+    return value[0] if isinstance(value, (list, tuple)) and len(value) else value
 
 
 def is_generator(value) -> bool:
@@ -143,10 +149,19 @@ def check_finite(array: np.ndarray, name: str, ch_names: Sequence[str]) -> None:
     if not finite.all():
         axes = tuple(i for i in range(array.ndim) if i != array.ndim - 2)
         bad = [ch_names[i] for i in np.flatnonzero(~finite.all(axis=axes))]
-        what = "NaN" if np.isnan(array).any() else "infinite"
         raise ValueError(
-            f"{name} contains {what} values in channels {bad[:8]}. Interpolate or drop these "
-            "channels, or annotate the spans as BAD in a Raw."
+            f"{name} contains NaN or infinite values in channels {bad[:8]}. Interpolate the "
+            "channels, mark them as bad, or annotate the spans as BAD in a Raw."
+        )
+
+
+def refuse_flat(flat: np.ndarray, name: str, ch_names: Sequence[str]) -> None:
+    """Refuse channels that never vary, by a mask (n_channels,)."""
+    if np.any(flat):
+        which = [ch_names[i] for i in np.flatnonzero(flat)]
+        raise ValueError(
+            f"{name} has flat channels {which[:8]} (a reference, a dead electrode, BAD "
+            "throughout?): mark them as bad or leave them out."
         )
 
 

@@ -219,10 +219,7 @@ def project_out(
 
 
 def low_passed(values: np.ndarray, t_r: float, lowpass: float, order: int = 5) -> np.ndarray:
-    """Low-pass time courses (n_frames, n_targets) both ways (Butterworth), and remove their mean.
-
-    Rows of NaN are bridged and come back; a cut-off that frames cannot show filters nothing.
-    """
+    """Low-pass time courses (n_frames, n_targets) both ways, without mean; NaN rows are bridged."""
     from scipy.signal import butter, sosfiltfilt  # takes long to load
 
     out, rows = np.full(values.shape, np.nan), np.flatnonzero(np.isfinite(values).all(axis=1))

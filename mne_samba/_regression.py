@@ -28,12 +28,9 @@ def whiten(x, first, coefficient):
 
 
 def pooled_ar_coefficient(residuals, first, doubt=None):
-    """One lag-one autocorrelation of all series, Tensor (n_times, n_series), which count alike.
-
-    What a fit took for signal is missing in residuals, and is slow. ``doubt`` adds what the fit
-    expects of that: variances of its weights (n_series, n_features), and features (n_times,
-    n_features).
-    """
+    """One lag-one autocorrelation of all series, Tensor (n_times, n_series), which count alike."""
+    # What a fit took for signal is missing in residuals, and is slow. ``doubt`` adds what the fit
+    # expects of that: variances of weights (n_series, n_features) and (n_times, n_features).
     residuals = residuals - residuals.mean(0)
     variance = residuals.pow(2).mean(0)
     scale = torch.where(variance > 1e-12, variance, torch.inf)

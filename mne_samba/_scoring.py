@@ -57,11 +57,9 @@ def score_rows(y, pred, metric="spearman") -> np.ndarray:
 
 
 def scoring_drift(n_frames: int, t_r: float, method) -> np.ndarray:
-    """Drift terms of a run; the mean alone where there is little more than drift in it.
-
-    Cosines leave the ends of a straight or cubic drift standing, and rolling in time turns those
-    into false positives: a cubic goes with them.
-    """
+    """Drift terms of a run; the mean alone where there is little more than drift in it."""
+    # Cosines leave the ends of a straight or cubic drift standing, and rolling in time turns those
+    # into false positives: a cubic goes with them.
     if method is None:
         return np.ones((n_frames, 1))
     basis = drift_basis(n_frames, t_r, method)

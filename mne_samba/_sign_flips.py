@@ -28,11 +28,9 @@ def exchanges(n_first: int, n_people: int, n_draws: int, rng: np.random.Generato
 
 
 def flipped_t(signs: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Student's t over people of values (n_people, n_targets): (n_draws, n_targets).
-
-    Missing values are NaN. Where targets differ in how many people they have, t is what a normal
-    score of the same probability would be: heavy tails of few people must not rule the maximum.
-    """
+    """Student's t over people of values (n_people, n_targets): (n_draws, n_targets)."""
+    # Missing values are NaN. Where targets differ in how many people they have, t is what a normal
+    # score of the same probability would be: heavy tails of few people must not rule the maximum.
     there = np.isfinite(values)
     n, filled = there.sum(axis=0), np.where(there, values, 0.0)
     mean, square = signs @ filled / n, (filled**2).sum(axis=0) / n
@@ -42,10 +40,8 @@ def flipped_t(signs: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def welch_t(member: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Welch's t, second group minus first, of values (n_people, n_targets): (n_draws, n_targets).
-
-    Groups may differ in their spread. A target needs two people on either side of every draw.
-    """
+    """Welch's t, second group minus first, of (n_people, n_targets): (n_draws, n_targets)."""
+    # A target needs two people on either side of every draw.
     there = np.isfinite(values)
     filled, found = np.where(there, values, 0.0), []
     for side in (1.0 - member, member):

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 from mne import Info
 from mne.utils import use_log_level
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
@@ -29,8 +30,12 @@ from .reader import HasReader, Reader
 from .unmixing import SpatialFilter
 
 if TYPE_CHECKING:
+    from skorch import NeuralNet
+
+    from .core import Core
     from .models.chunk_power import ChunkPower
     from .models.chunk_voltage import ChunkVoltage
+    from .models.graphs import Graphs
     from .models.physiology import PhysiologyResponses
     from .models.trainer import Trainer
 
@@ -84,10 +89,7 @@ def forget_fit(estimator) -> None:
 
 
 def by_t_r(rec: Recordings, of) -> tuple[list, ...]:
-    """Put together what a function gives of the segments of each repetition time, tuples of lists.
-
-    The lists have a value per segment.
-    """
+    """Put together lists, a value per segment, that a function gives of each repetition time's."""
     found = [(rows, of(part)) for rows, part in rec.alike()]
     out = tuple([None] * len(rec) for _ in found[0][1])
     for rows, values in found:
@@ -168,13 +170,9 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _pair(
         self, X, y, choose, scaler, may_lack, keeps_raw=False, unmix=None, start=None
     ) -> tuple[Recordings, object, Paired, UnmixingChoice | None, PhysiologyResponses | None]:
-        """Read, measure and standardise paired data; ``choose(rec)`` says what is measured.
-
-        BOLD is what physiology leaves of it.
-
-        ``unmix`` says which spatial filter channels go through first, or that it is to be chosen; a
-        warm ``start`` has one.
-        """
+        """Read, measure and standardise paired data; ``choose(rec)`` says what is measured."""
+        # BOLD is what physiology leaves of it; ``unmix`` is a spatial filter or that it is to be
+        # chosen, and a warm ``start`` has one.
         reader = self._reader()
         rec = reader.read_pair(X, y, self.t_r, may_lack=may_lack, owner=self, physiology=True)
         features = choose(rec)
@@ -361,8 +359,29 @@ class InFiles:
         write_estimator(self, path, overwrite)
 
 
-class OnHub(InFiles):
-    """An estimator that can be shared on the Hugging Face hub, as the file that it is kept in."""
+class NamedColumns(TransformerMixin):
+    """A transformer whose columns have names, which ``_columns()`` gives."""
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Names of what ``transform`` gives.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used, as scikit-learn passes it.
+
+        Returns
+        -------
+        names : array of str, shape (n_columns,)
+            Translators: mean and standard deviation over time of every latent, regions for tables.
+            Otherwise a name per component, parcel or region.
+        """
+        check_is_fitted(self)
+        return np.array(self._columns(), dtype=object)
+
+
+class Translator(InFiles, NamedColumns):
+    """A translator, which can be shared on the Hugging Face hub as the file that it is kept in."""
 
     def push_to_hub(
         self, repo: str, card: str, *, private: bool = True, token: str | None = None,
@@ -445,27 +464,6 @@ class OnHub(InFiles):
         return found
 
 
-class NamedColumns(TransformerMixin):
-    """A transformer whose columns have names, which ``_columns()`` gives."""
-
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names of what ``transform`` gives.
-
-        Parameters
-        ----------
-        input_features : None
-            Not used, as scikit-learn passes it.
-
-        Returns
-        -------
-        names : array of str, shape (n_columns,)
-            Translators: mean and standard deviation over time of every latent, regions for tables.
-            Otherwise a name per component, parcel or region.
-        """
-        check_is_fitted(self)
-        return np.array(self._columns(), dtype=object)
-
-
 class SignalTransformer(InFiles, NamedColumns):
     """A transformer from signals to signals, which stay signals where tables are asked for."""
 
@@ -489,10 +487,6 @@ class SignalTransformer(InFiles, NamedColumns):
         return self
 
 
-class Translator(OnHub, NamedColumns):
-    """What all translators share: names of latents, and files."""
-
-
 class Assembly(NamedTuple):
     """Objects that the parameters of a translator stand for, also those that are None or a name."""
 
@@ -512,6 +506,20 @@ class Assembled(Translator):
     ``None`` and names stand for objects with default parameters; nested parameters such as
     ``model__hrf`` may be set all the same. Subclasses say what names mean in ``_MODELS``.
     """
+
+    core_: Core | Any
+    band_attention_: np.ndarray
+    band_gain_: np.ndarray
+    band_weights_: np.ndarray
+    spatial_map_: np.ndarray
+    graph_: Graphs
+    corrections_kept_: bool
+    history_: list[dict]
+    n_parameters_: int
+    hrf_params_: pd.DataFrame
+    hrf_: np.ndarray
+    hrf_times_: np.ndarray
+    hrf_peak_time_: np.ndarray
 
     _MODELS: dict[str, str]
     _several_t_r = False  # whether recordings of several t_r are fitted together
@@ -585,7 +593,7 @@ class Assembled(Translator):
         return self._fitted, self._fitted_input
 
     @cached_property
-    def net_(self):
+    def net_(self) -> NeuralNet:
         """Skorch net around the network, built when it is asked for."""
         return self._fitted.net
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import mne
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ._checks import check_option, keeps_earlier_fit
+from ._checks import check_option, first_of, keeps_earlier_fit
 from ._scoring import score_frames
 from ._typing import Seed, Verbose
 from .base import (
@@ -23,13 +22,11 @@ from .base import (
     moment_names,
     time_moments,
 )
-from .core import Core
 from .data.given import what_is, what_is_bold
 from .data.power import BandPower, LowRateGrid
 from .data.recordings import Recordings
 from .metrics import METRICS
 from .models import InverseCoreModel, InversePaperModel, Trainer
-from .models.graphs import Graphs
 from .models.inverse_data import (
     InverseScale,
     check_long_enough,
@@ -43,7 +40,7 @@ from .models.inverse_paper import FittedInversePaper
 from .reader import Reader, match_regions, regions_of
 
 if TYPE_CHECKING:
-    from skorch import NeuralNet
+    pass
 
 __all__ = ["InverseTranslator"]
 
@@ -122,21 +119,6 @@ class InverseTranslator(Assembled, OfPairs, BaseEstimator):
     >>> from mne_samba import InverseTranslator
     >>> translator = InverseTranslator(t_r=2.0)  # then translator.fit(bolds, raws)
     """
-
-    core_: Core | Any
-    band_attention_: np.ndarray
-    band_gain_: np.ndarray
-    band_weights_: np.ndarray
-    spatial_map_: np.ndarray
-    graph_: Graphs
-    corrections_kept_: bool
-    net_: NeuralNet
-    history_: list[dict]
-    n_parameters_: int
-    hrf_params_: pd.DataFrame
-    hrf_: np.ndarray
-    hrf_times_: np.ndarray
-    hrf_peak_time_: np.ndarray
 
     _MODELS = {  # noqa: RUF012
         "samba": "InverseSambaModel",
@@ -429,11 +411,8 @@ def _check_sides(bold, ele) -> None:
 
 def _check_ele(y) -> None:
     """Refuse what cannot be electrophysiology: nothing, labels."""
-    if y is None or (
-        not hasattr(y, "info")
-        and not (isinstance(y, (list, tuple)) and len(y) and hasattr(y[0], "info"))
-        and np.ndim(y[0] if isinstance(y, list) and len(y) else y) < 2
-    ):
+    first = first_of(y)
+    if not hasattr(first, "info") and np.ndim(first) < 2:
         raise ValueError(
             "Electrophysiology is expected here: mne.Epochs, mne.io.Raw, a list of them, or "
             f"arrays; got data of shape {np.shape(y)}."

@@ -124,10 +124,7 @@ def read_model(path) -> tuple[dict, dict[str, np.ndarray]]:
 
 
 def write_estimator(estimator, path, overwrite: bool = False) -> None:
-    """Write a fitted estimator to one file, which `mne_samba.read_samba` reads.
-
-    What reading would refuse is refused here: a file that was written can be read.
-    """
+    """Write a fitted estimator to a file for `mne_samba.read_samba`; refuse what that would."""
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(

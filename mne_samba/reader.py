@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
-from ._checks import check_number, check_option, check_t_r, check_t_rs, several_t_r
+from ._checks import check_number, check_option, check_t_r, check_t_rs, first_of, several_t_r
 from ._typing import Detrend, Path, Picks
 from .data.bold import (
     check_measured,
@@ -405,10 +405,7 @@ class Reader(BaseEstimator):
         )
 
     def _t_r(self, t_r, given: Given, layout: Layout | None, told=(None,)) -> float | list[float]:
-        """Seconds between frames, one per segment where they differ.
-
-        As given; as windows, BOLD (``told``) or the spacing of triggers say; or as in fit.
-        """
+        """Seconds between frames (or per segment): as given, as data or triggers say, as in fit."""
         if t_r is not None:
             n_values = len(t_r) if np.ndim(t_r) else 0
             t_r = check_t_rs(t_r)
@@ -489,10 +486,7 @@ class Reader(BaseEstimator):
 
 
 def _spacing_of(times: np.ndarray) -> float:
-    """Seconds between triggers (n_triggers,), to a tenth of a millisecond: samples round them.
-
-    Where frames lie is read from the triggers themselves.
-    """
+    """Seconds between triggers (n_triggers,), to a tenth of a millisecond: samples round them."""
     if len(times) < 2:
         return np.nan
     gaps = np.diff(times)
@@ -503,7 +497,7 @@ def _spacing_of(times: np.ndarray) -> float:
 
 def _holds_fnirs(y) -> bool:
     """Whether y is, or begins with, an fNIRS recording."""
-    return is_fnirs(y[0] if isinstance(y, (list, tuple)) and len(y) else y)
+    return is_fnirs(first_of(y))
 
 
 def regions_of(rec: Recordings, names: list[str]) -> list[str]:

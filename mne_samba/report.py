@@ -356,10 +356,9 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
         f"<p><strong>{html.escape(words)}</strong> Weights, patterns and maps are drawn without "
         "intervals: fits to other people or to halves of the data show how far they agree.</p>",
     )
-    unmixing = getattr(model, "unmixing_", None)
-    node = "channel"
-    if getattr(unmixing, "method", None) in ("joint", "underdetermined"):
-        # Components have neither networks nor places.
+    unmixing, node = getattr(model, "unmixing_", None), "channel"
+    if _has_components(model):
+        # They have neither networks nor places.
         node = "component"
         sources = {**sources, "source_networks": None, "source_coords": None}
     networks = sources["source_networks"]
@@ -377,6 +376,20 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
             "Components", f"What channels were unmixed into ({unmixing.method}), largest first.",
             viz.plot_components, model,
         )  # fmt: skip
+    _add_bands(page, model, node, networks, targets)
+    if hasattr(model, "graph_"):
+        _add_graphs(page, model, regions, sources)
+    if getattr(model, "history_", None):
+        title, caption = "Training", "Weights are those of the epoch with the lowest held-out loss."
+        if getattr(model, "core_", None) is not None:
+            title = "Training of graph attention and recurrence"
+            caption = "Judged on a held-out block of the training data, and "
+            caption += "kept." if model.corrections_kept_ else "left out."
+        page.figure(title, caption, viz.plot_history, model)
+
+
+def _add_bands(page, model, node: str, networks, targets) -> None:
+    """Add weights of bands, by ``node`` ("channel" or "component"), and patterns of regions."""
     if hasattr(model, "band_gain_"):
         page.figure(
             "Band weights",
@@ -402,15 +415,6 @@ def _add_model(page, model, result, regions: dict, sources: dict, truth, targets
             "deviation (Haufe et al. 2014).",
             viz.plot_patterns, model, targets=targets, networks=networks,
         )  # fmt: skip
-    if hasattr(model, "graph_"):
-        _add_graphs(page, model, regions, sources)
-    if getattr(model, "history_", None):
-        title, caption = "Training", "Weights are those of the epoch with the lowest held-out loss."
-        if getattr(model, "core_", None) is not None:
-            title = "Training of graph attention and recurrence"
-            caption = "Judged on a held-out block of the training data, and "
-            caption += "kept." if model.corrections_kept_ else "left out."
-        page.figure(title, caption, viz.plot_history, model)
 
 
 def _may_be_mapped(info) -> bool:
@@ -421,21 +425,26 @@ def _may_be_mapped(info) -> bool:
     return positions(shown, len(shown["chs"])) is not None
 
 
+def _has_components(model) -> bool:
+    """Whether nodes are components that channels were unmixed into."""
+    method = getattr(getattr(model, "unmixing_", None), "method", None)
+    return method in ("joint", "underdetermined")
+
+
 def what_was_fitted(model) -> str:
     """Say in words which parts of a translator are used, and which were left out."""
     if getattr(model, "core_", None) is None:
         return "The published network: all of its parts are used, whether they help or not."
     fixed = getattr(model, "hrf_family_", None) == "canonical"
     response = "one fixed response for all regions" if fixed else "a response per region"
-    words, unmixing = "", getattr(model, "unmixing_", None)
-    node = "channels"
-    if getattr(unmixing, "method", None) in ("joint", "underdetermined"):
+    words, node = "", "channels"
+    if _has_components(model):
         node = "components"
         words = (
             f"{len(model.ch_names_in_)} channels were unmixed into {len(model.node_names_)} "
             "components before their power was measured. "
         )
-    elif getattr(unmixing, "method", None) == "whiten":
+    elif getattr(getattr(model, "unmixing_", None), "method", None) == "whiten":
         words = "Channels were whitened before their power was measured. "
     words += f"A linear core: band power, a map between {node} and regions, {response}."
     share = np.mean(getattr(model, "stack_weights_", 0.0))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import mne
 import numpy as np
-import pandas as pd
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
@@ -30,13 +29,10 @@ from .models.samba import CoreModel
 from .reader import Reader
 
 if TYPE_CHECKING:
-    from skorch import NeuralNet
     from torch import nn
 
-    from .core import Core
     from .models.chunk_power import ChunkPower
     from .models.chunk_voltage import ChunkVoltage
-    from .models.graphs import Graphs
     from .models.neurobolt import FittedNeuroBOLT, NeuroBOLTModel
     from .models.paper import FittedPaper, PaperModel
     from .models.samba_fit import FittedSamba
@@ -208,26 +204,12 @@ class SambaTranslator(Assembled, BoldPredictor):
     >>> free = SambaTranslator(t_r=2.0, model=model, reader=reader)
     """
 
-    net_: NeuralNet
-    core_: Core | Any
     hrf_family_: str
     hrf_at_bounds_: np.ndarray
-    hrf_params_: pd.DataFrame
-    hrf_: np.ndarray
-    hrf_times_: np.ndarray
-    hrf_peak_time_: np.ndarray
     power_: str
-    band_attention_: np.ndarray
-    band_gain_: np.ndarray
-    band_weights_: np.ndarray
-    spatial_map_: np.ndarray
     patterns_: np.ndarray
-    graph_: Graphs
-    corrections_kept_: bool
     stack_weights_: np.ndarray
     frame_weights_: list[np.ndarray] | Any
-    history_: list[dict]
-    n_parameters_: int
 
     _several_t_r = True
     _MODELS = {  # noqa: RUF012

@@ -11,12 +11,12 @@ from mne.utils import logger, warn
 from ._checks import check_number, check_t_r
 from .data.bold import read_hemo
 from .data.bold_tables import as_table, check_index, check_told_t_r
+from .data.bridging import check_blocks
 from .data.channels import bad_spans
 from .data.frame_times import frame_times, say_rest, times_for_bold
 from .data.given import what_is_power
 from .data.pairing import (
     check_bold,
-    check_signal,
     count_runs,
     name_subjects,
     pair,
@@ -211,10 +211,7 @@ class _Cut:
 def _place(
     raw, times: np.ndarray, cut: _Cut, who: dict, name: str, is_power: bool
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """First samples (n_windows,) of a recording's windows, history included, and their metadata.
-
-    ``times`` (n_frames,) are seconds from the recording's first sample.
-    """
+    """First samples (n_windows,) of windows, history included, and metadata; ``times`` in s."""
     # Values of power last so long that frames within them need places of their own.
     samples = np.floor(times * cut.sfreq + 1e-6) if is_power else np.rint(times * cut.sfreq)
     samples[samples >= raw.n_times] = -1  # an instant at the very end starts no window
@@ -295,7 +292,7 @@ def _assemble(
             samples.append(offset + one.raw.first_samp + start + cut.n_context)
             w += 1
         if power is None:
-            check_signal(data[begin:w, : len(channels)], channels, one.name)
+            check_blocks(data[begin:w, : len(channels)], channels, one.name)
         offset += one.raw.first_samp + one.raw.n_times  # samples stay unique over recordings
     kept = np.concatenate(keep)
     metadata = pd.concat([one.table for one in recordings], ignore_index=True)[kept]

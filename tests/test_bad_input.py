@@ -91,7 +91,7 @@ CASES = {
                        r"NaN.*ch002"),
     "infinite recording": (ARRAYS, lambda w: [changed(w["arrays"][0], (3, 7), -np.inf),
                                               w["arrays"][1]], "bolds", ValueError,
-                           r"X\[0\] contains infinite.*ch003"),
+                           r"X\[0\] contains NaN or infinite.*ch003"),
     "NaN in single regions": (AT, "raws", lambda w: [w["bolds"][0],
                               changed(w["bolds"][1], (33, 2), np.nan)], ValueError,
                               r"y\[1\] has NaN in some regions of frames \[33\]"),

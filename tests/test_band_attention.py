@@ -352,7 +352,7 @@ def test_bad_data():
         WaveletBandAttention(reader=Reader(sfreq=SFREQ)).fit(X, [0, 1, 1])
     flat = X.copy()
     flat[:, 1] = 3.0
-    with pytest.raises(ValueError, match=r"without any power, \['ch001'\]"):
+    with pytest.raises(ValueError, match=r"flat channels \['ch001'\]"):
         WaveletBandAttention(reader=Reader(sfreq=SFREQ)).fit(flat)
     fitted = WaveletBandAttention(reader=Reader(sfreq=SFREQ)).fit(X)
     with pytest.raises(ValueError, match="3 channels"):

@@ -1,6 +1,7 @@
+import contextlib
+import io
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import mne_samba
 from mne_samba import CoreModel, InverseCoreModel, InverseTranslator, SambaTranslator
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.cli import _bids, main
-from mne_samba.cli._bids_group import groups_of
+from mne_samba.cli._bids_group import compare_responses, groups_of
 from mne_samba.datasets._bids_tree import write_bids_tree
 from mne_samba.io import read_model
 
@@ -59,7 +60,10 @@ sys.exit(here.main(sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    return write_bids_tree(tmp_path_factory.mktemp("bids") / "ds", 3, 240.0, n_targets=4)
+    tree = write_bids_tree(tmp_path_factory.mktemp("bids") / "ds", 4, 240.0, n_targets=4)
+    people = pd.read_csv(tree.root / "participants.tsv", sep="\t").assign(arm=list("xyyx"))
+    people.to_csv(tree.root / "participants.tsv", sep="\t", index=False)
+    return tree
 
 
 def command(tree, out, level="participant", *more):
@@ -69,15 +73,22 @@ def command(tree, out, level="participant", *more):
 
 @pytest.fixture(scope="module")
 def unbroken(tree, tmp_path_factory):
-    """Results of all three people, computed in one go; reports take longer than all the rest."""
+    """Results of all four people, computed in one go; reports take longer than all the rest."""
     out = tmp_path_factory.mktemp("unbroken")
     assert main(command(tree, out, "participant", "--no-report")) == 0
     return out
 
 
 @pytest.fixture(scope="module")
-def group(tree, unbroken):
-    assert main(command(tree, unbroken, "group", "--quiet")) == 0
+def printed(tree, unbroken):
+    """What the command prints of the group, which compares two groups of people."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(command(tree, unbroken, "group", "--group-by", "arm")) == 0
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def group(unbroken, printed):
     return unbroken / "group"
 
 
@@ -131,9 +142,9 @@ def test_group_predicts_people_not_seen(tree, group):
     assert "Table of scores" in report and "fMRIPrep 24.1.0" in report
     scores = pd.read_csv(group / "task-rest_desc-samba_scores.tsv", sep="\t")
     ours = scores[(scores["model"] == "SambaTranslator") & (scores["metric"] == "spearman")]
-    assert set(ours["subject"]) == {"sub-01", "sub-02", "sub-03"}
+    assert set(ours["subject"]) == {"sub-01", "sub-02", "sub-03", "sub-04"}
     assert ours["score"].mean() > 0.15
-    assert len(mne_samba.read_samba(group / "task-rest_desc-samba_model.samba").provenance_) == 3
+    assert len(mne_samba.read_samba(group / "task-rest_desc-samba_model.samba").provenance_) == 4
 
 
 def test_people_of_a_group_are_tested(tree, group):
@@ -144,7 +155,7 @@ def test_people_of_a_group_are_tested(tree, group):
         about = json.loads(Path(f"{stem}_targets.json").read_text())
         assert list(targets.index) == tree.target_names and "p_cluster" in targets
         assert list(people["participant_id"]) == [f"sub-{s}" for s in tree.subjects]
-        assert about["SharedTraining"] is who and "3 people" in about["Verdict"]
+        assert about["SharedTraining"] is who and "4 people" in about["Verdict"]
     own = pd.read_csv(group.parent / "sub-01/sub-01_task-rest_desc-samba_scores.tsv", sep="\t")
     own = own[(own["model"] == "SambaTranslator") & (own["metric"] == "spearman")]
     np.testing.assert_allclose(people["r"][0], np.tanh(np.mean(np.arctanh(
@@ -169,9 +180,10 @@ def test_predictions_lie_at_the_frames_that_were_measured(tree, group):
 
 def test_a_group_of_other_people_is_another_result(tree, group, capsys):
     out = group.parent
-    assert main(command(tree, out, "group")) == 0
+    by = ["--group-by", "arm"]
+    assert main(command(tree, out, "group", *by)) == 0
     assert "done before" in capsys.readouterr().out
-    assert main(command(tree, out, "group", "--participant-label", "01", "02")) == 1
+    assert main(command(tree, out, "group", *by, "--participant-label", "01", "02")) == 1
     assert "made with other options (participants=" in capsys.readouterr().err
 
 
@@ -189,7 +201,7 @@ def test_what_is_done_is_not_done_again(tree, unbroken, capsys):
     before = contents(unbroken)
     start = time.perf_counter()
     assert main(command(tree, unbroken, "participant", "--no-report")) == 0
-    assert capsys.readouterr().out.count("done before") == 3
+    assert capsys.readouterr().out.count("done before") == 4
     assert time.perf_counter() - start < 5
     assert contents(unbroken) == before
 
@@ -197,18 +209,20 @@ def test_what_is_done_is_not_done_again(tree, unbroken, capsys):
 def test_other_options_are_not_mixed_in(tree, unbroken, capsys):
     assert main([*command(tree, unbroken), "--seed", "5", "--no-report"]) == 1
     said = capsys.readouterr().err.strip().splitlines()
-    assert len(said) == 3 and all("seed=0 instead of 5" in line for line in said)
+    assert len(said) == 4 and all("seed=0 instead of 5" in line for line in said)
     assert main(command(tree, unbroken)) == 1
     assert "no_report=True instead of False" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_killed_and_run_again_gives_the_same(tree, unbroken, tmp_path, capsys):
+    people = ["01", "02"]
     arguments = command(tree, tmp_path / "out", "participant", "--no-report")
+    arguments += ["--participant-label", *people]
     call = [sys.executable, "-c", SCRIPT, *arguments]
     process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if line.startswith("sub-02 (2/3): 1 run"):
+        if line.startswith("sub-02 (2/2): 1 run"):
             break
     time.sleep(0.3)
     os.kill(process.pid, signal.SIGKILL)
@@ -225,10 +239,11 @@ def test_killed_and_run_again_gives_the_same(tree, unbroken, tmp_path, capsys):
     left.mkdir(exist_ok=True)
     (left / "half.tsv").write_text("fra")
     done = (out / "sub-01").stat().st_mtime_ns
-    assert main(arguments) == 0 and "sub-01 (1/3): done before" in capsys.readouterr().out
+    assert main(arguments) == 0 and "sub-01 (1/2): done before" in capsys.readouterr().out
     assert (out / "sub-01").stat().st_mtime_ns == done
     assert not left.exists() and not list(out.glob(".*.partial"))
-    whole = {k: v for k, v in contents(unbroken).items() if not k.startswith("group")}
+    kept = ("dataset_description.json", *(f"sub-{person}" for person in people))
+    whole = {k: v for k, v in contents(unbroken).items() if k.startswith(kept)}
     resumed = contents(out)
     assert resumed.keys() == whole.keys()
     for name, content in whole.items():
@@ -427,54 +442,50 @@ def test_groups_of_people_are_read_once(tmp_path):
     rows = [("participant_id", "arm"), ("sub-1", "a"), ("sub-2", "n/a"), ("sub-3", "b")]
     people.write_text("".join(f"{person}\t{arm}\n" for person, arm in rows))
     assert groups_of(tmp_path, "arm", ["1", "2", "3", "4"]) == {"1": "a", "3": "b"}
+    with pytest.raises(ValueError, match="has no column sex"):
+        groups_of(tmp_path, "sex", ["1", "3"])
+    people.write_text(people.read_text() + "sub-4\tc\n")
+    with pytest.raises(ValueError, match=r"two groups are compared, .* has \['a', 'b', 'c'\]"):
+        groups_of(tmp_path, "arm", ["1", "2", "3", "4"])
     people.write_text(people.read_text() + "sub-1\tb\n")
     with pytest.raises(ValueError, match="has sub-1 more than once: keep one row each"):
         groups_of(tmp_path, "arm", ["1", "2", "3"])
 
 
+def test_responses_of_two_groups_of_people_are_compared(unbroken, group, printed):
+    assert "Responses of 2 people of y against 2 of x: 0 of 12 measures of regions" in printed
+    path = group / "task-rest_desc-groupResponses_hrf.tsv"
+    table, about = pd.read_csv(path, sep="\t"), json.loads(path.with_suffix(".json").read_text())
+    assert about["Groups"] == {"a": "x", "b": "y"} and about["Verdict"] in printed
+    models = sorted(unbroken.glob("sub-*/*.samba"))
+    peak = [mne_samba.read_samba(path).hrf_peak_time_ for path in models]
+    first, second = (np.mean([peak[i] for i in of], axis=0) for of in ((0, 3), (1, 2)))
+    np.testing.assert_allclose(table["difference"][:4], second - first)
+    report = (group / "task-rest_desc-samba_report.html").read_text(encoding="utf-8")
+    assert "The group: responses" in report and "undershoot_ratio" in report
+    arms = {"01": "a", "02": "b", "03": "b", "04": "b"}
+    with pytest.raises(ValueError, match="two or more in each group: 1 of a, 3 of b"):
+        compare_responses(unbroken, arms, "rest", 0)
+
+
 @pytest.mark.slow
-def test_a_group_takes_up_own_models_and_groups_of_people(tmp_path, capsys):
+def test_a_group_takes_up_own_models(tmp_path, capsys):
     """Regions are called by numbers, as those of an atlas without a table of names are."""
-    tree = write_bids_tree(tmp_path / "ds", 4, 200.0, n_targets=3)
+    tree = write_bids_tree(tmp_path / "ds", 3, 200.0, n_targets=3)
     tree.atlas.with_name(tree.atlas.name.replace(".nii.gz", ".tsv")).unlink()
     out = tmp_path / "out"
     call = cli(tree.root, out, "group", "--channels", "infer")
     assert main(call) == 0
     assert not list(out.glob("group/*OwnModels*")) and "own models" not in capsys.readouterr().out
-    assert main(cli(tree.root, out, "participant", "--channels", "infer")) == 0
+    assert main(cli(tree.root, out, "participant")) == 0
     assert main(call) == 0
     said = capsys.readouterr().out
-    assert "group of 4: again, as people's own models changed" in said and "own models:" in said
+    assert "group of 3: again, as people's own models changed" in said and "own models:" in said
     own = pd.read_csv(out / "group/task-rest_desc-groupOwnModels_targets.tsv", sep="\t")
-    assert list(own["target"]) == [1, 2, 3] and (own["n"] == 4).all()
-    assert main(call) == 0 and "group of 4: done before" in capsys.readouterr().out
+    assert list(own["target"]) == [1, 2, 3] and (own["n"] == 3).all()
+    assert main(call) == 0 and "group of 3: done before" in capsys.readouterr().out
     model = mne_samba.read_samba(out / "group/task-rest_desc-samba_model.samba")
     assert model.reader.channels == "infer"
-    # Now by a column of participants.tsv.
-    call = [*call, "--overwrite", "--group-by", "arm"]
-    people = tree.root / "participants.tsv"
-    for arms, message in (
-        (None, "has no column arm"),
-        (["a", "b", "c", "a"], r"two groups are compared, .* has \['a', 'b', 'c'\]"),
-        (["a", "b", "b", "b"], "two or more in each group: 1 of a, 3 of b"),
-    ):
-        table = pd.read_csv(people, sep="\t")
-        if arms is not None:
-            table.assign(arm=arms).to_csv(people, sep="\t", index=False)
-        assert main(call) == 1
-        assert re.search(message, capsys.readouterr().err)
-    table.assign(arm=["x", "y", "y", "x"]).to_csv(people, sep="\t", index=False)
-    assert main([arg for arg in call if arg != "--no-report"]) == 0
-    said = capsys.readouterr().out
-    assert "Responses of 2 people of y against 2 of x: 0 of 9 measures of regions differ" in said
-    path = out / "group/task-rest_desc-groupResponses_hrf.tsv"
-    table, about = pd.read_csv(path, sep="\t"), json.loads(path.with_suffix(".json").read_text())
-    assert about["Groups"] == {"a": "x", "b": "y"} and about["Verdict"] in said
-    peak = [mne_samba.read_samba(path).hrf_peak_time_ for path in sorted(out.glob("sub-*/*.samba"))]
-    first, second = (np.mean([peak[i] for i in of], axis=0) for of in ((0, 3), (1, 2)))
-    np.testing.assert_allclose(table["difference"][:3], second - first)
-    report = (out / "group/task-rest_desc-samba_report.html").read_text(encoding="utf-8")
-    assert "The group: responses" in report and "undershoot_ratio" in report
 
 
 def test_bold_as_it_was_acquired(copy, tmp_path, capsys):

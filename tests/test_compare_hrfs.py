@@ -104,17 +104,21 @@ def test_errors(conditions):
 class Response(BaseEstimator):
     """A fit of one person whose response is known."""
 
-    reader, hrf_family_, target_names_in_ = None, "double_gamma", ["V1", "A1", "M1"]
+    reader, hrf_family_, hrf_times_ = None, "double_gamma", np.arange(0, 32, 0.1)
 
-    def __init__(self, params):
-        self.params = params
-        self.hrf_times_ = np.arange(0, 32, 0.1)
-        self.hrf_ = np.array(double_gamma(self.hrf_times_, params))
-        self.hrf_peak_time_ = hrf_summary(params)["peak_time"]
-        self.scale_ = np.ones(len(params))
+    def __init__(self, hrf, peak_time, names):
+        self.hrf_, self.hrf_peak_time_, self.target_names_in_ = hrf, peak_time, names
+        self.scale_ = np.ones(len(names))
 
     def fit(self):
         """Nothing: it is known."""
+
+
+def responses(params, names):
+    """Fits of people, (n_people, n_regions, 6)."""
+    courses = np.array(double_gamma(Response.hrf_times_, params))
+    peaks = hrf_summary(params)["peak_time"]
+    return [Response(hrf, peak, names) for hrf, peak in zip(courses, peaks, strict=True)]
 
 
 def person(seed, later=0.0, spread=0.1):
@@ -122,7 +126,7 @@ def person(seed, later=0.0, spread=0.1):
     rng = np.random.default_rng(seed)
     params[:, 2] *= 1 + spread * rng.standard_normal(3)
     params[0, 2] *= 1 + later
-    return Response(params)
+    return responses(params[np.newaxis], ["V1", "A1", "M1"])[0]
 
 
 @pytest.mark.parametrize("paired", [False, True])
@@ -181,10 +185,7 @@ def study(rng, paired, later=0.0, n_people=9, n_regions=5):
     params[:, :, [0, 2, 3, 5]] *= np.clip(factor, 0.6, 1.8)
     labels = ["rest"] * n_people + ["task"] * n_people
     people = [*range(n_people)] * 2 if paired else None
-    fits = [Response(one) for one in params]
-    for fit in fits:
-        fit.target_names_in_ = [f"region {k}" for k in range(n_regions)]
-    return fits, labels, people
+    return responses(params, [f"region {k}" for k in range(n_regions)]), labels, people
 
 
 @pytest.mark.slow

@@ -180,7 +180,6 @@ def test_runs_and_stimuli(world, tmp_path):
         ({"session": 1.5}, ValueError, "^1.5 is no BIDS label for ses-"),
         ({"run": True}, ValueError, "^True is no BIDS label for run-"),
         ({"datatype": "nirs"}, ValueError, "^datatype must be one of None, 'eeg', 'meg', 'ieeg'"),
-        ({"radius": 0}, ValueError, "^radius must be above 0"),
         ({"sfreq": "100"}, TypeError, "^sfreq must be a number"),
         ({"bids_root": "/no/such/folder"}, FileNotFoundError, "^bids_root is no folder"),
     ],

@@ -362,12 +362,12 @@ def test_constant_regions_and_drives_are_named(data):
     flat = pd.DataFrame(bold[:, :4], columns=["a", "b", "c", "d"])
     flat["b"] = 5.0
     model = six_parameters(reader=Reader(sfreq=SFREQ))
-    with pytest.warns(RuntimeWarning, match=r"Constant BOLD in regions \['b'\]"):
+    with pytest.warns(RuntimeWarning, match="Constant BOLD in regions b:"):
         model.fit([drive[:4]], [flat])
     assert_allclose(model.predict([drive[:4]])[0][:, 1], 5.0)
     silent = drive[:4].copy()
     silent[2] = 1.0
-    with pytest.warns(RuntimeWarning, match=r"Constant drive in \['ch002'\]"):
+    with pytest.warns(RuntimeWarning, match="Constant drive in ch002:"):
         model.fit([silent], [bold[:, :4]])
     assert model.scale_[2] == 0
     with pytest.raises(ValueError, match="drive is constant"):

@@ -210,10 +210,10 @@ def test_in_arrays_missing_channels_are_nan(mixed):
     assert_allclose(
         model.predict([signal])[0], translator().fit(train, bold).predict(lost), atol=1e-6
     )
-    with pytest.raises(ValueError, match="contains NaN values"):
+    with pytest.raises(ValueError, match="contains NaN or infinite values"):
         model.fit([signal], [bold[:150]])
     signal[0, :5] = 0.0
-    with pytest.raises(ValueError, match=r"contains NaN values in channels .'ch000'"):
+    with pytest.raises(ValueError, match=r"contains NaN or infinite values in channels .'ch000'"):
         model.predict([signal])
     with pytest.raises(ValueError, match="All channels of a recording are missing"):
         model.predict([np.full_like(signal, np.nan)])

@@ -93,6 +93,7 @@ def test_frames_come_as_soon_as_they_can_and_use_no_later_sample(data, signal):
 
 
 def test_chunks_of_any_size_give_the_same(model, signal):
+    signal = signal[:, :10000]
     expected = run(SambaStream(model), signal, size=100)["bold"]
     for size in (1000, signal.shape[1]):
         found = run(SambaStream(model), signal, size=size)["bold"]

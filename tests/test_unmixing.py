@@ -82,7 +82,6 @@ def test_epochs_and_arrays_give_the_same(sensors, unmixing):
 
 
 def test_patterns_are_drawn_and_kept_in_a_file(unmixing, tmp_path):
-    unmixing.plot_patterns([0, 1], show=False)
     viz.plot_components(unmixing, components=[0, 1, 2], show=False)
     unmixing.save(tmp_path / "unmixing.samba")
     found = read_samba(tmp_path / "unmixing.samba")
@@ -96,7 +95,7 @@ def test_what_it_cannot_unmix(sensors, unmixing):
     with pytest.raises(ValueError, match="15 channels, expected 32"):
         unmixing.transform([np.ones((15, 1000))])
     with pytest.raises(ValueError, match="montage"):
-        Unmixing(reader=Reader(sfreq=100.0)).fit([sensors.raws[0].get_data()]).plot_patterns()
+        viz.plot_components(Unmixing(reader=Reader(sfreq=100.0)).fit([sensors.raws[0].get_data()]))
 
 
 def test_what_comes_out_is_what_fit_has_learnt(sensors, unmixing):

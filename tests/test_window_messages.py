@@ -102,18 +102,18 @@ CASES = {
     ),
     "flat": (
         lambda: with_data(lambda d: d[1].fill(3.0)), lambda: noise(50, 2), {}, ValueError,
-        "raw has flat channels ['b'] (a reference or a dead electrode?): add them to "
-        'raw.info["bads"] or leave them out with picks.',
+        "raw has flat channels ['b'] (a reference, a dead electrode, BAD throughout?): mark them "
+        "as bad or leave them out.",
     ),
     "duplicated": (
         lambda: with_data(lambda d: np.copyto(d[1], d[0])), lambda: noise(50, 2), {}, ValueError,
-        "raw has duplicated channels: 'a' and 'b' hold the same signal. Keep one of them.",
+        "raw has duplicated channels ['a', 'b'], which hold the same signal: keep one.",
     ),
     "NaN in a channel": (
         lambda: with_data(lambda d: d[1, 7000:7001].fill(np.nan)), lambda: noise(50, 2), {},
         ValueError,
-        "raw contains NaN or infinite samples in channels ['b']. Mark the channels bad, "
-        "interpolate them, or annotate the spans as BAD.",
+        "raw contains NaN or infinite values in channels ['b']. Interpolate the channels, mark "
+        "them as bad, or annotate the spans as BAD in a Raw.",
     ),
     "swapped": (
         lambda: raw_of(), lambda: noise(20, 75), {}, ValueError,

@@ -373,11 +373,11 @@ def changed(change):
     [
         (
             lambda d: d.__setitem__((1, 9000), np.nan),
-            r"NaN or infinite samples in channels \['a'\]",
+            r"NaN or infinite values in channels \['a'\]",
         ),
-        (lambda d: d.__setitem__((2, 40), np.inf), r"NaN or infinite samples in channels \['b'\]"),
+        (lambda d: d.__setitem__((2, 40), np.inf), r"NaN or infinite values in channels \['b'\]"),
         (lambda d: d.__setitem__(1, 3.0), r"flat channels \['a'\]"),
-        (lambda d: d.__setitem__(2, d[1]), "duplicated channels: 'a' and 'b'"),
+        (lambda d: d.__setitem__(2, d[1]), r"duplicated channels \['a', 'b'\]"),
     ],
 )
 def test_bad_signal_is_named(change, message):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .._version import __version__
 from ._bids_options import add_bench, add_bids, seed
-from ._stream import add_stream
+from ._session import DEBUG, fail
+from ._stream import add_stream, run_stream
 
 __all__ = ["main"]
 
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=seed, default=0, help="seed (default: %(default)s)")
     demo.add_argument("--quick", action="store_true", help="small data, for a look in seconds")
     demo.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    demo.add_argument("--debug", action="store_true", help=DEBUG)
     add_bids(commands)
     add_bench(commands)
     add_stream(commands)
@@ -55,41 +57,54 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    args = _parser().parse_args(argv)
-    if args.command == "sys-info":
-        from ._sys_info import sys_info
-
-        print(sys_info())
-        return 0
-    if args.command == "stream":
-        return args.run(args)
-    if args.command in ("bids", "bench"):
-        from ._bench import run_bench
-        from ._bids import run_bids
-
-        try:
-            return run_bids(args) if args.command == "bids" else run_bench(args)
-        except KeyboardInterrupt:
-            print("mne_samba: interrupted; run again to go on", file=sys.stderr)
-            return 130
+# Each imports what it needs: --help has to be quick.
+def _run_demo(args) -> int:
     try:
         # Before minutes of work, not after it.
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / ".write_test").touch()
         (args.out / ".write_test").unlink()
     except OSError as error:
-        print(f"mne_samba: error: cannot write to {args.out}: {error.strerror}", file=sys.stderr)
-        return 1
+        raise OSError(f"cannot write to {args.out}: {error.strerror}") from None
     from ._demo import run_demo
 
-    try:
-        run_demo(args.out, seed=args.seed, quick=args.quick, quiet=args.quiet)
-    except OSError as error:
-        print(f"mne_samba: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("mne_samba: interrupted", file=sys.stderr)
-        return 130
+    run_demo(args.out, seed=args.seed, quick=args.quick, quiet=args.quiet)
     return 0
+
+
+def _run_bids(args) -> int:
+    from ._bids import run_bids
+
+    return run_bids(args)
+
+
+def _run_bench(args) -> int:
+    from ._bench import run_bench
+
+    return run_bench(args)
+
+
+def _run_sys_info(_args) -> int:
+    from ._sys_info import sys_info
+
+    print(sys_info())
+    return 0
+
+
+_COMMANDS = {
+    "demo": _run_demo, "bids": _run_bids, "bench": _run_bench, "stream": run_stream,
+    "sys-info": _run_sys_info,
+}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    args = _parser().parse_args(argv)
+    try:
+        return _COMMANDS[args.command](args)
+    except KeyboardInterrupt:
+        more = "; run again to go on" if args.command in ("bids", "bench") else ""
+        print(f"mne_samba: interrupted{more}", file=sys.stderr)
+        return 130
+    except Exception as error:  # one line for users; --debug shows where it came from
+        return fail(error, getattr(args, "debug", False))

@@ -11,14 +11,16 @@ from ..reader import Reader
 from ..translator import SambaTranslator
 from ..viz import plot_inflation
 from ..wavelets import Precomputed
-from ._bids import Run, quietly
+from ._bids import Run
+from ._session import on_one_thread
 
 _SHIPPED = "eeg_fmri_sleep"
 
 
 def run_bench(args) -> int:
     """Run the command: 0 on success, 1 where something failed."""
-    return quietly(args, lambda: _bench(args))
+    with on_one_thread("ERROR" if args.quiet else "WARNING"):
+        return _bench(args)
 
 
 def _bench(args) -> int:

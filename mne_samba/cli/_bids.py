@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
-import mne
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
-from threadpoolctl import threadpool_limits
 
 from ..data.channels import picked
 from ..evaluation import GroupTest, evaluate, group_test, parcel_adjacency
@@ -33,7 +26,6 @@ from ..io._bids_files import (
     ele_files,
     entities_of,
     narrow,
-    one_line,
     subjects_of,
 )
 from ..io._scan import RepetitionTimeError
@@ -55,6 +47,7 @@ from ._bids_output import (
     write_responses,
     write_scores,
 )
+from ._session import fail, on_one_thread
 from ._staging import clear_stale, is_done, staged
 
 _CONTEXT = 30.0
@@ -62,32 +55,8 @@ _CONTEXT = 30.0
 
 def run_bids(args) -> int:
     """Run the command: 0 on success, 1 where something failed."""
-    return quietly(args, lambda: Run(args).run())
-
-
-def quietly(args, work: Callable) -> int:
-    """Do some work for the command line: on one thread, without windows, errors in one line."""
-    backend, threads = mpl.get_backend(), torch.get_num_threads()
-    mpl.use("Agg")
-    torch.set_num_threads(1)
-    try:
-        # One thread: results must not depend on how many there are.
-        with mne.use_log_level("ERROR" if args.quiet else "WARNING"), threadpool_limits(1):
-            return work()
-    except Exception as error:  # one line for users; --debug shows where it came from
-        return _fail(error, args.debug)
-    finally:
-        torch.set_num_threads(threads)
-        plt.close("all")
-        mpl.use(backend)
-
-
-def _fail(error: Exception, debug: bool, who: str = "") -> int:
-    if debug:
-        traceback.print_exc()
-    said = one_line(error) or type(error).__name__
-    print(f"mne_samba: error: {who}{said}", file=sys.stderr)
-    return 1
+    with on_one_thread("ERROR" if args.quiet else "WARNING"):
+        return Run(args).run()
 
 
 class Run:
@@ -117,7 +86,7 @@ class Run:
             try:
                 work(subject)
             except Exception as error:
-                code = _fail(error, self.args.debug, f"sub-{subject}: ")
+                code = fail(error, self.args.debug, f"sub-{subject}: ")
         return code
 
     def subjects(self) -> list[str]:

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from ._session import DEBUG
+
 # Options that do not change what is computed.
 _NOT_RESULTS = ("command", "bids_dir", "out_dir", "level", "participant_label", "quiet", "debug",
                 "overwrite", "n_jobs")  # fmt: skip
@@ -164,7 +166,7 @@ def add_running(parser) -> None:
                         help="fits at a time (default: %(default)s)")  # fmt: skip
     parser.add_argument("--seed", type=seed, default=0, help="seed (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    parser.add_argument("--debug", action="store_true", help=DEBUG)
 
 
 def add_bench(commands) -> None:

@@ -87,10 +87,8 @@ def write_responses(folder: Path, name: str, column: str, table: pd.DataFrame, s
 
 
 def write_prediction(folder: Path, pair: BidsPair, predicted: np.ndarray, columns: list) -> None:
-    """Write out-of-fold BOLD (n_frames, n_targets) of one run: a table, its sidecar and an image.
-
-    There is no image where frames are not those of the original one.
-    """
+    """Write out-of-fold BOLD (n_frames, n_targets) of a run: table, sidecar and image."""
+    # No image where frames are not those of the original one.
     folder.mkdir(parents=True, exist_ok=True)
     start, t_r = float(pair.frame_times[0]), pair.t_r
     about = {
@@ -165,10 +163,7 @@ def write_report(
 
 
 def _places_of(masker, names: list[str]) -> np.ndarray | None:
-    """Find the places (n_targets, 3) of a masker's regions in mm; None where they are not known.
-
-    ``names`` are the columns of what the masker extracted.
-    """
+    """Places (n_targets, 3; mm) of a masker's regions, columns ``names``; None if not known."""
     if hasattr(masker, "seeds_"):
         places = np.asarray(masker.seeds_, dtype=float)
     elif hasattr(masker, "maps_img_"):
@@ -186,10 +181,7 @@ def _places_of(masker, names: list[str]) -> np.ndarray | None:
 
 
 def atlas_of(masker, names: list[str]):
-    """Label image whose labels 1 to n are the columns of BOLD; None where there is none.
-
-    In a volume or on a surface, as the masker has it.
-    """
+    """Label image (or surface) whose labels 1 to n are the columns of BOLD, or None."""
     image, ids, known = (
         getattr(masker, name, None) for name in ("labels_img_", "region_ids_", "region_names_")
     )

@@ -5,14 +5,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pandas as pd
-import torch
 from mne.utils import ProgressBar
-from threadpoolctl import threadpool_limits
 
 from .. import viz
 from ..datasets import load_calcium_bold, load_eeg_fmri_sleep, simulate_paired
@@ -24,6 +21,7 @@ from ..report import add_to_report, first_bold, score_table, table_html
 from ..transformers import LearnableHRF
 from ..translator import SambaTranslator
 from ..wavelets import Precomputed
+from ._session import on_one_thread
 from ._sys_info import sys_info
 
 SIMULATED = (
@@ -68,17 +66,8 @@ QUICK = Size(
 
 def run_demo(out: Path, *, seed: int = 0, quick: bool = False, quiet: bool = False) -> Path:
     """Run the demo and return the path of its report."""
-    backend, threads = mpl.get_backend(), torch.get_num_threads()
-    mpl.use("Agg")
-    # Matrices are small: more threads wait for each other longer than they compute.
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1), mne.use_log_level("ERROR" if quiet else "INFO"):
-            return _run(Path(out), QUICK if quick else Size(), seed, quiet)
-    finally:
-        torch.set_num_threads(threads)
-        plt.close("all")
-        mpl.use(backend)
+    with on_one_thread("ERROR" if quiet else "INFO"):
+        return _run(Path(out), QUICK if quick else Size(), seed, quiet)
 
 
 def _run(out: Path, size: Size, seed: int, quiet: bool) -> Path:

@@ -3,12 +3,13 @@
 import argparse
 import csv
 import os
-import sys
 import time
 from collections import deque
 from pathlib import Path
 
 import numpy as np
+
+from ._session import DEBUG, fail
 
 # Regions that the terminal and the page show, seconds of the page, and between two of its drawings.
 _N_SHOWN, _SHOWN_SECONDS, _REDRAWN = 6, 240.0, 4.0
@@ -35,7 +36,7 @@ def add_stream(commands) -> None:
     parser.add_argument("--duration", type=float, help="seconds after which it ends")
     parser.add_argument("--out", type=Path, metavar="TSV", help="table of frames and intervals")
     parser.add_argument("--page", type=Path, metavar="HTML", help="page of the last four minutes")
-    parser.set_defaults(run=run_stream)
+    parser.add_argument("--debug", action="store_true", help=DEBUG)
 
 
 def run_stream(args: argparse.Namespace) -> int:
@@ -43,11 +44,7 @@ def run_stream(args: argparse.Namespace) -> int:
     try:
         from mne_lsl.stream import StreamLSL
     except ImportError:
-        print(
-            "mne_samba: error: streams need mne-lsl: pip install 'mne_samba[realtime]'",
-            file=sys.stderr,
-        )
-        return 1
+        return fail(ImportError("streams need mne-lsl: pip install 'mne_samba[realtime]'"))
     from .. import SambaStream, predict_stream, read_samba
 
     source = StreamLSL(10.0, name=args.name, source_id=args.source_id)
@@ -56,12 +53,6 @@ def run_stream(args: argparse.Namespace) -> int:
         stream = SambaStream(model, t_r=args.t_r)
         source.connect(processing_flags="all")
         _follow(predict_stream(stream, source, duration=args.duration), model, args)
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
-        print(f"mne_samba: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("mne_samba: interrupted", file=sys.stderr)
-        return 130
     finally:
         if source.connected:
             source.disconnect()

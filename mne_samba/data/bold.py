@@ -171,10 +171,7 @@ def check_not_swapped(given, hemo: Haemodynamics, sfreq, t_r: float, names) -> N
 
 
 def check_orientation(rec: Recordings, name: str, history: float | None) -> None:
-    """Refuse BOLD whose axes are swapped.
-
-    ``history`` is that of windows in seconds where they do not tell it themselves.
-    """
+    """Refuse BOLD whose axes are swapped; ``history`` (s) is of windows that do not tell theirs."""
     t_rs = np.broadcast_to(rec.t_rs, len(rec))
     for i, (segment, value, t_r) in enumerate(zip(rec.segments, rec.bold, t_rs, strict=True)):
         seconds = segment.n_times / rec.sfreq

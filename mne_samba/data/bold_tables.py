@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from mne.utils import warn
 
+from .._checks import first_of
 from .fnirs import fnirs_frames, is_fnirs
 
 _MASKED = "time courses of regions are expected: masker.fit_transform(image) of a nilearn masker"
@@ -18,10 +19,7 @@ _PARCELS = (
 
 
 def as_table(item, name: str, t_r: float | None = None):
-    """Read a table in a file, a CIFTI ptseries, or fNIRS; refuse others by what to do.
-
-    ``t_r`` is the time between frames that fNIRS is averaged to.
-    """
+    """Read a file, a CIFTI ptseries or fNIRS (averaged to ``t_r``); refuse others by what to do."""
     if isinstance(item, (str, os.PathLike)):
         return _from_file(Path(item), name)
     if is_fnirs(item):
@@ -230,7 +228,7 @@ def check_dims(item, name: str) -> None:
 
 def names_of(y, n_targets: int) -> tuple[list[str], bool]:
     """Names of regions, and whether BOLD itself gives them."""
-    first = y[0] if isinstance(y, (list, tuple)) else y
+    first = first_of(y)
     names = region_names(first)
     if names is None:
         return [f"target{i:03d}" for i in range(n_targets)], False

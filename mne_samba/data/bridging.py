@@ -1,10 +1,11 @@
 """Samples as estimators read them: BAD spans bridged, broken channels refused."""
 
 from functools import cache
+from itertools import chain
 
 import numpy as np
 
-from .._checks import check_finite
+from .._checks import check_finite, refuse_flat
 from .recordings import Recordings
 from .segments import Segment
 
@@ -60,42 +61,41 @@ def clean_reader(segment: Segment, sfreq: float):
 
 
 def check_channels(rec: Recordings, name: str = "X", drives: bool = False) -> None:
-    """Refuse NaN, flat and duplicated channels before anything is learnt from them.
-
-    Drives may be flat or alike: a condition may be missing in a run.
-
-    A channel must vary, and differ from all others, in every recording. What BAD spans hold does
-    not matter.
-    """
+    """Refuse NaN, flat and duplicated channels in any recording, outside of BAD spans."""
+    # Drives may be flat or alike: a condition may be missing in a run.
     keys = rec.keys
     for key in dict.fromkeys(keys):
         members = [i for i, other in enumerate(keys) if other == key]
         what = f"{name}[{members[0]}]" if rec.kind == "recordings" else name
-        _check_recording([rec.segments[i] for i in members], rec, what, drives)
+        blocks = chain.from_iterable(_blocks(rec.segments[i], rec) for i in members)
+        check_blocks(blocks, rec.ch_names, what, drives)
 
 
-def _check_recording(segments: list[Segment], rec, name: str, drives: bool) -> None:
-    block = max(1, _BLOCK_BYTES // (8 * len(rec.ch_names)))
-    low = np.full(len(rec.ch_names), np.inf)
-    high = -low
+def _blocks(segment: Segment, rec: Recordings):
+    """Give the samples of a segment block by block, (n_channels, n_some)."""
+    read, size = clean_reader(segment, rec.sfreq), max(1, _BLOCK_BYTES // (8 * len(rec.ch_names)))
+    for first in range(0, segment.n_times, size):
+        yield read(first, min(first + size, segment.n_times))
+
+
+def check_blocks(blocks, ch_names, name: str, drives: bool = False) -> None:
+    """As `check_channels`, of blocks (n_channels, n_some) that make up one recording."""
+    low, high = np.full(len(ch_names), np.inf), np.full(len(ch_names), -np.inf)
     # Two channels that agree in two random projections of every block are copies of each other.
     rng = np.random.default_rng(0)
     sketch = np.zeros((len(low), 2))
-    for segment in segments:
-        read = clean_reader(segment, rec.sfreq)
-        for first in range(0, segment.n_times, block):
-            data = read(first, min(first + block, segment.n_times))
-            check_finite(data, name, rec.ch_names)
-            np.minimum(low, data.min(axis=1), out=low)
-            np.maximum(high, data.max(axis=1), out=high)
-            sketch += data @ rng.standard_normal((data.shape[1], 2))
-    if drives:
+    for data in blocks:
+        check_finite(data, name, ch_names)
+        np.minimum(low, data.min(axis=1), out=low)
+        np.maximum(high, data.max(axis=1), out=high)
+        sketch += data @ rng.standard_normal((data.shape[1], 2))
+    if drives or np.isinf(low).all():  # no block: no window was left
         return
-    flat = [ch for ch, lo, hi in zip(rec.ch_names, low, high, strict=True) if hi - lo < _LEAST]
-    if flat:
-        raise ValueError(f"{name} has flat channels {flat[:8]}: mark them bad or leave them out.")
+    refuse_flat(high - low < _LEAST, name, ch_names)
     size = np.abs(sketch)
     close = np.abs(sketch[:, None] - sketch) <= 1e-10 * (size[:, None] + size)
-    copies = [rec.ch_names[i] for i in np.flatnonzero(close.all(axis=-1).sum(axis=1) > 1)]
+    copies = [ch_names[i] for i in np.flatnonzero(close.all(axis=-1).sum(axis=1) > 1)]
     if copies:
-        raise ValueError(f"{name} has duplicated channels {copies[:8]}: keep one of each.")
+        raise ValueError(
+            f"{name} has duplicated channels {copies[:8]}, which hold the same signal: keep one."
+        )

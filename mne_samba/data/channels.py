@@ -11,10 +11,7 @@ from .physiology import physiology_in
 
 
 def picked(inst, picks, physiology=None) -> list[int]:
-    """Return indices of the channels that MNE's ``picks`` means, bad ones left out.
-
-    Channels of ``physiology``, by name or type, are left out, too, bad or not.
-    """
+    """Find the channels that MNE's ``picks`` means (indices), no bad ones or ``physiology``."""
     from mne.io.pick import _picks_to_idx  # the rule that MNE's own methods use for ``picks``
 
     default = picks is None
@@ -42,11 +39,8 @@ def picked(inst, picks, physiology=None) -> list[int]:
 
 
 def bad_spans(raw, channels: list[str]) -> np.ndarray:
-    """Spans (n_spans, 2) annotated as BAD or EDGE, in seconds from the first sample.
-
-    Spans of single channels count where one of ``channels`` is among them. Every cut is one sample
-    that no window and no bin may hold: what lies before it is no history of what follows.
-    """
+    """Spans (n_spans, 2; s) annotated as BAD or EDGE, those of single ``channels`` included."""
+    # A cut is one sample that no window and no bin may hold: what lies before is no history.
     said = raw.annotations
     bad = np.array(
         [
@@ -72,10 +66,7 @@ def check_same_rate(sfreq: float, other: float, name: str, other_name: str) -> N
 
 
 def align(inst, ch_names, grid, name):
-    """Bring an MNE object to the channels of ``fit``; return it and their indices.
-
-    The index of a channel that may lack is -1.
-    """
+    """Bring an MNE object to the channels of ``fit``; return it and indices, -1 where lacking."""
     index = picked(inst, grid.picks, grid.physiology)
     have = [inst.info["ch_names"][i] for i in index]
     if ch_names is None or have == list(ch_names):

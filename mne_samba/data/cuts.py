@@ -25,13 +25,10 @@ class Cut:
 
 
 def cuts_of(raw) -> list[Cut]:
-    """Interruptions inside a recording, in order of time.
-
-    A later "New Segment" or "LostSamples" of BrainVision, "boundary" of EEGLAB (-99 among events
-    that are numbers), "EDGE boundary" and "BAD boundary" of `mne.concatenate_raws`, alone or as a
-    part between "/", and gaps between the data records of EDF+D and BDF+D, which MNE reads as if
-    there were none.
-    """
+    """Interruptions inside a recording, in order of time."""
+    # A later "New Segment" or "LostSamples" of BrainVision, "boundary" of EEGLAB (-99 as a number),
+    # "EDGE boundary" and "BAD boundary" of `mne.concatenate_raws`, alone or as a part between "/",
+    # and gaps between data records of EDF+D and BDF+D, which MNE reads as if there were none.
     sfreq = raw.info["sfreq"]
     onsets = mne.annotations._sync_onset(raw, raw.annotations.onset)
     # The first sample after a cut: EEGLAB puts boundaries half a sample before it.

@@ -6,7 +6,7 @@ import mne
 import numpy as np
 import pandas as pd
 
-from .._checks import check_number
+from .._checks import check_number, first_of
 from .channels import bad_spans
 
 HEMOGLOBIN = ("hbo", "hbr")
@@ -117,7 +117,7 @@ def _refuse(raw, kinds: list[str], name: str) -> None:
 
 def optodes_of(y) -> np.ndarray | None:
     """Places (n_targets, 6) of source and detector of channels of fNIRS, where y tells them."""
-    first = y[0] if isinstance(y, (list, tuple)) and len(y) else y
+    first = first_of(y)
     told = first.attrs.get("optodes") if isinstance(first, pd.DataFrame) else None
     if told is None or len(told) != first.shape[1]:
         return None

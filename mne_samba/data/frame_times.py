@@ -146,10 +146,7 @@ def _inside(times, duration, t_r, n_targets, sfreq, n_dummy) -> np.ndarray:
 
 
 def say_rest(duration: float, times: np.ndarray, t_r: float, name: str, triggers=None) -> None:
-    """Say how long a recording goes on after the last volume.
-
-    Without triggers, which tell t_r, warn where it may be too small.
-    """
+    """Say how long a recording goes on after the last volume; warn where t_r may be too small."""
     if not len(times):
         return
     covered = times[-1] + t_r - times[0]

@@ -7,7 +7,7 @@ import mne
 import numpy as np
 from mne.time_frequency import EpochsTFR, RawTFR
 
-from .._checks import is_generator
+from .._checks import first_of, is_generator
 from .bold_tables import as_tables
 from .drive import Drive
 from .fnirs import HEMOGLOBIN, is_fnirs
@@ -155,16 +155,15 @@ def is_recordings(X) -> bool:
 
 def what_is_power(X) -> bool:
     """Whether recordings that are to be cut into windows hold power."""
-    several = isinstance(X, (list, tuple)) and len(X) > 0
-    first = X[0] if several else X
+    first = first_of(X)
     if isinstance(first, (mne.io.BaseRaw, RawTFR)):
         return isinstance(first, RawTFR)
-    return several and (hasattr(first, "iloc") or len(getattr(first, "shape", ())) == 3)
+    return first is not X and (hasattr(first, "iloc") or len(getattr(first, "shape", ())) == 3)
 
 
 def refuse_electrophysiology(y, name: str) -> None:
     """Refuse recordings of MNE where BOLD is expected."""
-    first = y[0] if isinstance(y, (list, tuple)) and len(y) else y
+    first = first_of(y)
     if isinstance(first, (mne.io.BaseRaw, mne.BaseEpochs)) and not is_fnirs(first):
         raise ValueError(
             f"{name} must be BOLD, arrays (n_windows, n_frames, n_targets) or a list of (n_frames, "
@@ -208,7 +207,7 @@ def target_kind(y, kind: str, single: bool = False) -> str:
 
 def refuse_fnirs(X, name: str) -> None:
     """Refuse recordings of haemodynamics alone where electrophysiology is expected."""
-    first = X[0] if isinstance(X, (list, tuple)) and len(X) else X
+    first = first_of(X)
     if not is_fnirs(first):
         return
     kinds = set(first.get_channel_types(picks="data"))

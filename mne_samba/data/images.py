@@ -44,11 +44,8 @@ def by_region(values, names: list[str] | None) -> np.ndarray:
 
 
 def image_of(masker, frames, t_r: float):
-    """Put frames (n_frames, n_targets) back into an image whose header says time and space.
-
-    nilearn leaves the repetition time at 1, the units and the space unknown. Its surfaces have no
-    header.
-    """
+    """Put frames (n_frames, n_targets) back into an image whose header says time and space."""
+    # nilearn leaves repetition time at 1, units and space unknown; its surfaces have no header.
     from .grayordinates import GrayordinatesMasker  # loads nibabel
 
     if isinstance(masker, GrayordinatesMasker):

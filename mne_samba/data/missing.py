@@ -29,14 +29,9 @@ def by_pattern(gaps: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def fit_with_missing(fit, powers: list[np.ndarray], targets: list[np.ndarray], grids=None):
-    """Fit a core to recordings of which some lack regions.
-
-    What is missing is predicted by the core and the core fitted again (expectation-maximisation),
-    which converges to the fit on measured regions alone.
-
-    ``powers`` (n_channels, n_bands, n_bins); ``targets`` (n_frames, n_targets); ``grids`` are bins
-    of every segment where they differ.
-    """
+    """Fit a core to ``targets`` (n_frames, n_targets) of which some recordings lack regions."""
+    # What is missing is predicted by the core and the core fitted again (expectation-maximisation),
+    # which converges to the fit on measured regions alone.
     filled = [np.nan_to_num(target) for target in targets]
     gaps = [lacking(target) for target in targets]
     core = fit(filled)

@@ -89,12 +89,8 @@ class Paired:
         cls, rec: Recordings, powers: list[np.ndarray], grid: LowRateGrid, detrend, scaler,
         bands: dict | None = None, keeps_raw: bool = False, grids: list | None = None,
     ) -> Self:  # fmt: skip
-        """Standardise recordings and their band power.
-
-        ``grids`` are bins of every segment where they differ from ``grid``.
-        ``powers`` (n_channels, n_bands, n_bins) are kept in ``raw`` for `rescaled`, where
-        ``keeps_raw``: they are as large as the standardised ones.
-        """
+        """Standardise recordings and their power (n_channels, n_bands, n_bins); ``raw`` if kept."""
+        # ``grids`` are bins of every segment where they differ from ``grid``.
         # What was acquired before a whole history existed cannot be predicted honestly, and must
         # not shape drift and scale either: the first volumes are often not in steady state.
         on = [grid] * len(powers) if grids is None else grids
@@ -197,11 +193,8 @@ def standard_targets(clean, scales: dict, keys, known, grid: LowRateGrid) -> lis
 
 
 def inner_split(data: Paired, fraction: float, gap: float) -> tuple[Paired, Paired] | None:
-    """Hold out the last contiguous part of every recording, with a gap before it.
-
-    Training and held-out frames share no signal sample, history included. None for tables, and
-    where either part would be too short to judge by.
-    """
+    """Hold out the last contiguous part of every recording, with a gap before it, or None."""
+    # No signal sample is shared, history included. None for tables, and parts too short to tell.
     if data.kind == "table":
         return None
     apart = [int(np.ceil(max(gap, on.n_lags * on.dt) / on.t_r)) for on in data.on]
@@ -215,10 +208,8 @@ def inner_split(data: Paired, fraction: float, gap: float) -> tuple[Paired, Pair
 def inner_blocks(
     data: Paired, n_blocks: int = BLOCKS, gap: float = BLOCK_GAP
 ) -> Iterator[tuple[Paired, Paired]]:
-    """Hold out one contiguous block of frames after the other; the rest, but ``gap`` s, trains.
-
-    For data too short for `inner_split`: training frames after a block have seen signal of it.
-    """
+    """Hold out one contiguous block after the other; the rest, but ``gap`` s, trains."""
+    # For data too short for `inner_split`: training frames after a block have seen signal of it.
     data = stitch(data)
     lengths = [len(target) for target in data.targets]
     starts = np.cumsum([0, *lengths[:-1]])
@@ -237,11 +228,8 @@ def inner_blocks(
 
 
 def time_blocks(data: Paired, n_blocks: int, gap: float) -> tuple[np.ndarray, np.ndarray]:
-    """Block (n_frames,) of every frame of all segments, and its time in frames.
-
-    Blocks are contiguous in time; whole recordings, which follow each other with pauses of at least
-    ``gap`` s, where there are enough of them.
-    """
+    """Block (n_frames,) of every frame of all segments, and its time in frames."""
+    # Contiguous in time; whole recordings, with pauses of ``gap`` s, where these are enough.
     frames = np.array([len(target) for target in data.targets])
     starts = np.zeros_like(frames)
     if data.kind == "windows":

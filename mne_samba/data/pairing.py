@@ -16,33 +16,6 @@ from .given import refuse_electrophysiology
 _ANONYMOUS = ("", "X", "0", "None")
 
 
-def check_signal(data, channels, name) -> None:
-    """Refuse NaN, infinite, flat and duplicated channels among the windows of a recording."""
-    if not len(data):
-        return
-    finite = np.isfinite(data).all(axis=(0, 2))
-    if not finite.all():
-        bad = [channels[c] for c in np.flatnonzero(~finite)]
-        raise ValueError(
-            f"{name} contains NaN or infinite samples in channels {bad[:8]}. Mark the channels "
-            "bad, interpolate them, or annotate the spans as BAD."
-        )
-    flat = [ch for c, ch in enumerate(channels) if np.ptp(data[:, c]) == 0]
-    if flat:
-        raise ValueError(
-            f"{name} has flat channels {flat[:8]} (a reference or a dead electrode?): add them to "
-            'raw.info["bads"] or leave them out with picks.'
-        )
-    seen: dict[bytes, int] = {}
-    for c, channel in enumerate(channels):
-        other = seen.setdefault(data[0, c].tobytes(), c)
-        if other != c and np.array_equal(data[:, other], data[:, c]):
-            raise ValueError(
-                f"{name} has duplicated channels: {channels[other]!r} and {channel!r} hold the "
-                "same signal. Keep one of them."
-            )
-
-
 def check_raw(raw, name) -> None:
     """Refuse what is no recording, such as the name of its file."""
     if not isinstance(raw, mne.io.BaseRaw):
@@ -119,10 +92,7 @@ def count_runs(given, subjects) -> list:
 
 
 def with_same_channels(raws, grid, names) -> tuple[list, list[str]]:
-    """Bring recordings to the channels of the first, or to those that ``grid.channels`` means.
-
-    All must have one sampling rate.
-    """
+    """Bring recordings of one rate to the channels of the first, or those of ``grid.channels``."""
     first = [raws[0].ch_names[i] for i in picked(raws[0], grid.picks, grid.physiology)]
     for raw, name in zip(raws[1:], names[1:], strict=True):
         check_same_rate(raw.info["sfreq"], raws[0].info["sfreq"], name, names[0])

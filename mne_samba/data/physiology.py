@@ -33,11 +33,8 @@ _OPEN = 0.6
 
 
 def heart_rate(ecg: np.ndarray, sfreq: float) -> np.ndarray:
-    """Heartbeats per minute (n_times,) from an electrocardiogram (n_times,), by MNE's R peaks.
-
-    Intervals that no heart has, or that stand out from those around, are left out; what lies
-    between is interpolated and averaged over 6 s. Up to 200 per minute are found.
-    """
+    """Heartbeats per minute (n_times,), at most 200, from an ECG (n_times,) by MNE's R peaks."""
+    # Intervals that no heart has, or that stand out, are interpolated; means over 6 s.
     known = np.isfinite(ecg).sum() / sfreq
     every = max(1, int(sfreq / _ECG_RATE))
     ecg = signal_itself(ecg, sfreq)

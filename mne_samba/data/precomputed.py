@@ -154,10 +154,8 @@ def _rows(values: np.ndarray, ch_names: list[str], name: str) -> np.ndarray:
 
 
 def _times(given: Given, grid: FrameGrid, name: str) -> tuple:
-    """Rate of MNE's objects, and the place of windows in time.
-
-    Their samples are instants: each stands for a sampling interval that began half of it before.
-    """
+    """Rate of MNE's objects, and the place of windows in time."""
+    # Their samples are instants: each stands for an interval that began half a sample before.
     rates = [float(item.sfreq) for item in given.items]
     for i, rate in enumerate(rates):
         check_same_rate(rate, rates[0], f"{name}[{i}]", f"{name}[0]")

@@ -15,10 +15,7 @@ from .segments import Segment
 
 @dataclass(frozen=True)
 class Layout:
-    """What ``fit`` saw of its input: later input is brought to it, or refused.
-
-    ``channel_types`` are MNE's, ``positions`` places in m; both are None for arrays.
-    """
+    """What ``fit`` saw of its input: later input is brought to it, or refused."""
 
     _own_dims = ("n_channels",)  # models may see components of these channels
 

@@ -38,10 +38,8 @@ class Segment:
         return times + self.late if len(self.late) else times
 
     def bin_edges(self, step: int, n_lags: int, n_bins: int, sfreq: float) -> np.ndarray:
-        """Edges in samples of ``n_lags`` bins before the first frame and ``step`` per frame.
-
-        Where frames are irregular, the bins between two of them are as much shorter or longer.
-        """
+        """Edges in samples of ``n_lags`` bins before the first frame and ``step`` per frame."""
+        # Where frames are irregular, the bins between two of them are as much shorter or longer.
         width, index = self.frame_step / step * sfreq, np.arange(n_bins + 1)
         edges = self.frame_start * sfreq - n_lags * width + width * index
         if len(self.late):

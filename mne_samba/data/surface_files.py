@@ -42,11 +42,8 @@ class Values:
 
 
 def load(given, what: str):
-    """Load CIFTI, or hemispheres {"left": image, "right": image}, left first; and its name.
-
-    Keys, metadata and names of files say which side is which, and must agree; position is what
-    remains.
-    """
+    """Load CIFTI, or hemispheres {"left": image, "right": image}, left first; and its name."""
+    # Keys, metadata and file names say which side is which, and must agree; else position does.
     if isinstance(given, Mapping):
         items = list(given.items())
     else:

@@ -207,16 +207,9 @@ def volume_starts(
     all_volumes: bool = False,
     duration: float | None = None,
 ) -> np.ndarray:
-    """Start times of the volumes of a run, after its triggers have been checked.
-
-    ``all_volumes`` says that the user gave a time for every volume: then they may come irregularly.
-    ``duration`` is that of the recording in s.
-
-    The triggers must come once per volume, ``t_r`` apart; where the clock of the recording drifts
-    against the scanner's, the volumes follow the triggers.
-
-    ``times`` (n_triggers,); returns ``starts`` (n_frames,).
-    """
+    """Check triggers ``times`` (n_triggers,) of a run; give starts (n_frames,) of its volumes."""
+    # They come once per volume, ``t_r`` apart, or irregularly where the user gave ``all_volumes``;
+    # volumes follow them where the clocks drift. ``duration`` (s) is of the recording.
     if len(times) == 1:
         if (n_frames or 1) + n_dummy == 1:
             return np.array(times, float)
@@ -278,11 +271,9 @@ def _wander(times: np.ndarray, volume: np.ndarray, t_r: float) -> float:
 
 
 def _placed(times: np.ndarray, volume: np.ndarray, tolerance: float) -> np.ndarray:
-    """Find the starts of volumes from their triggers, (n_volumes,) both.
-
-    A line averages the rounding to samples away, also where a marker now and then comes late.
-    Where it does not hold, volumes are irregular, and the triggers are the truth.
-    """
+    """Find the starts of volumes from their triggers, (n_volumes,) both."""
+    # A line averages the rounding to samples away, also where a marker now and then comes late.
+    # Where it does not hold, volumes are irregular, and the triggers are the truth.
     half = max(len(times) // 2, 1)
     steps = (times[half:] - times[:-half]) / (volume[half:] - volume[:-half])
     slope = np.median(steps)

@@ -11,10 +11,8 @@ _JITTER, _FAR = 0.1, 5 * IRREGULAR
 
 
 def warn_of_unused_markers(raw, starts: np.ndarray, t_r: float, n_dummy: int, name: str) -> None:
-    """Warn where frames (n_frames,) lie on a regular grid that markers of volumes contradict.
-
-    Markers are those with a usual name, or as many as there are volumes, that come every ``t_r``.
-    """
+    """Warn where frames (n_frames,) lie on a regular grid that markers of volumes contradict."""
+    # They have a usual name, or are as many as volumes, and come every ``t_r``.
     marks, end = raw.annotations, raw.n_times / raw.info["sfreq"]
     for text in dict.fromkeys(map(str, marks.description)):
         if BEAT.match(text) or SEAM.match(text):

@@ -64,11 +64,7 @@ def window_table(
     step: float | None = None,
     context: float | None = None,
 ) -> pd.DataFrame:
-    """Tell when the frames and the signal samples of each window were recorded.
-
-    ``X`` (n_windows, ...); ``y`` (n_windows, n_frames, n_targets) or (n_windows, ...);
-    ``groups`` (n_windows,); ``onset`` (n_windows,).
-    """
+    """When frames and samples of windows X (n_windows, ...), y, were recorded: a row for each."""
     n = _n_windows(X)
     if is_recordings(X):
         raise ValueError(

@@ -128,11 +128,9 @@ class Head:
 
 
 def lead_field(coords, info, rng, head: Head | None = None, head_rng=None):
-    """EEG (V per A m) of unit dipoles at MNI coordinates (mm): (n_channels, n_sources).
-
-    Dipoles point outwards, tilted at random by up to about 45 degrees, as on a folded cortex.
-    ``rng`` draws them, ``head_rng`` sizes and electrodes of a head that is not the template's.
-    """
+    """EEG (V per A m) of unit dipoles at MNI coordinates (mm): (n_channels, n_sources)."""
+    # Dipoles point outwards, tilted at random by up to about 45 degrees, as on a folded cortex.
+    # ``rng`` draws them, ``head_rng`` sizes and electrodes of a head that is not the template's.
     sphere, mri_head = template_head()
     # In head coordinates throughout, with an identity transform: MNE compares sources with a sphere
     # model after moving them to MRI coordinates, which would drop some that lie well inside.

@@ -49,11 +49,9 @@ class Timing:
 
 
 def rhythm_power(bands, rhythm_snr):
-    """Mean power of each rhythm, (n_bands,), in units of the background's density at 1 Hz times Hz.
-
-    ``rhythm_snr`` times the background's power in the band; near 10 Hz six times that, which makes
-    the alpha peak of a real spectrum.
-    """
+    """Power (n_bands,) of rhythms, in units of the background's density at 1 Hz times Hz."""
+    # ``rhythm_snr`` times the background's power in the band; near 10 Hz six times that, which
+    # makes the alpha peak of a real spectrum.
     power = []
     for low, high in bands.values():
         octaves = np.log2(np.sqrt(low * high) / 10.0)
@@ -64,11 +62,9 @@ def rhythm_power(bands, rhythm_snr):
 
 
 def simulate_sources(rng, timing, bands, n_sources, log_amplitudes, rhythm_snr, nuisance=None):
-    """Signals (n_sources, n_times), and power of their rhythms (n_sources, n_bands, n_bins * 5).
-
-    Log-amplitudes and nuisance are (n_sources, n_bands, n_slow); nuisance shapes the signals but
-    not the power. Power is instantaneous, in fine bins, history included.
-    """
+    """Signals (n_sources, n_times), and power of rhythms (n_sources, n_bands, n_bins * 5)."""
+    # Log-amplitudes and nuisance are (n_sources, n_bands, n_slow); nuisance shapes signals alone.
+    # Power is instantaneous, in fine bins, history included.
     n_simulated, sfreq = timing.n_simulated, timing.sfreq
     slow_times, edges = timing.slow_times(), timing.fine_edges()
     recorded = slice(timing.lead, timing.lead + timing.n_times)
@@ -100,11 +96,8 @@ def low_rate(power):
 
 
 def neural_drive(power, timing, kind):
-    """Standardise power (n_sources, n_bands, n_bins * 5) over the recording, as it drives BOLD.
-
-    Kind "linear": power itself; "log": its logarithm in low-rate bins; "saturating": the hyperbolic
-    tangent of standardised power.
-    """
+    """Standardise power (n_sources, n_bands, n_bins * 5) over a recording, as it drives BOLD."""
+    # "linear": power; "log": of low-rate bins; "saturating": tanh of standardised power.
     slow = low_rate(power)
     if kind == "log":
         slow = np.log(slow)
@@ -116,10 +109,7 @@ def neural_drive(power, timing, kind):
 
 
 def clean_bold(drive, coupling, timing):
-    """Map the drive to targets and convolve with their responses: (n_frames, n_targets).
-
-    Frame k answers to bins that end at ``k * t_r`` or before.
-    """
+    """Map the drive to targets and convolve: frames (n_frames, n_targets), of bins before them."""
     weights = coupling.weights.astype(np.float32)
     local = weights.reshape(len(weights), -1) @ drive.reshape(-1, drive.shape[-1])
     width = timing.dt / _FINE
@@ -131,10 +121,8 @@ def clean_bold(drive, coupling, timing):
 
 
 def latent_amplitudes(rng, timing, n_sources, n_bands, groups=None, network_variance=0.0):
-    """Slow log-amplitudes of all rhythms, unit variance, (n_sources, n_bands, n_slow).
-
-    Sources of one of the ``groups`` (networks) have a share of ``network_variance`` in common.
-    """
+    """Slow log-amplitudes, unit variance, (n_sources, n_bands, n_slow)."""
+    # Sources of one of the ``groups`` (networks) have a share of ``network_variance`` in common.
     own = slow_amplitudes(rng, n_sources * n_bands, timing.n_slow)
     own = own.reshape(n_sources, n_bands, -1)
     if network_variance == 0:
@@ -146,11 +134,8 @@ def latent_amplitudes(rng, timing, n_sources, n_bands, groups=None, network_vari
 
 
 def leak(signals, coords, leakage):
-    """Mix every source (n_sources, n_times) with its neighbours, as inverse solutions do.
-
-    ``leakage`` is the amplitude of the neighbours' mean beside the source's own; weights fall with
-    distance, 20 mm.
-    """
+    """Mix every source (n_sources, n_times) with its neighbours, as inverse solutions do."""
+    # ``leakage`` is the amplitude of their mean beside its own; weights fall with distance, 20 mm.
     distance = np.linalg.norm(coords[:, None] - coords[None], axis=-1)
     spread = np.exp(-distance / 20.0)
     np.fill_diagonal(spread, 0.0)

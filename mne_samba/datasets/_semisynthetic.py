@@ -8,8 +8,10 @@ from scipy.signal import fftconvolve, hilbert
 from sklearn.utils import Bunch, check_random_state
 
 from .._checks import check_number, check_option
+from ..data.channels import picked
 from ..hrf import HRF_PARAMS, double_gamma, hrf_summary, unit_peak
-from ._checks import check_bands, check_snr
+from ..wavelets import CANONICAL_BANDS
+from ._checks import check_snr, rhythms
 from ._signals import bin_means, bold_noise, standard_columns
 from ._worlds import draw_shapes, mean_band_weights, shape_params
 
@@ -44,7 +46,7 @@ def simulate_bold(
     snr : float
         Variance of clean BOLD over that of the noise, exact for every target. ``inf`` adds none.
     picks : str | list | None
-        Channels to draw from, as in MNE; None: all good EEG and MEG channels.
+        Channels to draw from, as in MNE; None: all good data channels.
     bands : dict | None
         Name -> (low, high) in Hz to draw from; None: the canonical bands the recording can hold.
     hrf_params : array of shape (6,) or (n_targets, 6) | None
@@ -98,7 +100,7 @@ def simulate_bold(
     noise, noise_t_r = _check_noise(noise, noise_t_r, t_r)
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
     params = _responses(hrf_params, n_targets, rng)
-    indices = _pick(raw.info, picks)
+    indices = picked(raw, picks)
 
     # Dealt like cards: no channel or band comes again before all others have had their turn.
     channels = [raw.ch_names[index] for index in _deal(rng, indices, n_targets)]
@@ -138,9 +140,9 @@ def simulate_bold(
 def _usable_bands(bands, info):
     """Check given bands; by default leave out those beyond the recording's filters."""
     if bands is not None:
-        return check_bands(bands, info["sfreq"])
+        return rhythms(bands, info["sfreq"])
     top = min(info["lowpass"] or np.inf, 0.49 * info["sfreq"])
-    usable = {name: edges for name, edges in check_bands(None, 1e3).items() if edges[1] <= top}
+    usable = {name: edges for name, edges in CANONICAL_BANDS.items() if edges[1] <= top}
     if not usable:
         raise ValueError(
             f"The recording ends at {top:g} Hz, below all canonical bands: give bands it can hold."
@@ -181,20 +183,6 @@ def _responses(hrf_params, n_targets, rng):
             "hrf_params must be finite, with positive delays, dispersions and response scale."
         )
     return unit_peak(np.broadcast_to(params, (n_targets, len(HRF_PARAMS))))
-
-
-def _pick(info, picks):
-    """Return the indices of the channels to draw from."""
-    if picks is None:
-        indices = mne.pick_types(info, eeg=True, meg=True, exclude="bads")
-        if len(indices) == 0:
-            raise ValueError("raw has no good EEG or MEG channel: name channels in picks.")
-        return indices
-    if isinstance(picks, str):
-        picks = [picks]
-    one_sample = mne.io.RawArray(np.zeros((len(info["ch_names"]), 1)), info, verbose="ERROR")
-    chosen = one_sample.pick(picks, exclude="bads", verbose="ERROR").ch_names
-    return np.array([info["ch_names"].index(name) for name in chosen])
 
 
 def _deal(rng, items, n):

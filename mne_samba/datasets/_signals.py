@@ -44,11 +44,8 @@ def background(rng, n_times, sfreq):
 
 
 def carrier(rng, n_times, sfreq, low, high):
-    """Analytic Gaussian noise of one band, (n_times,): its real part is a rhythm of unit variance.
-
-    Half its squared magnitude is the instantaneous power. The band's edges have cosine slopes of a
-    tenth of the band inside them.
-    """
+    """Analytic Gaussian noise of one band, (n_times,): its real part has unit variance."""
+    # Half its squared magnitude is the power; edges slope inside, over a tenth of the band.
     freqs = np.arange(n_times // 2 + 1) * sfreq / n_times
     inside = np.flatnonzero((freqs >= low) & (freqs <= high))
     edge = np.minimum(freqs[inside] - low, high - freqs[inside]) / (0.1 * (high - low))
@@ -60,19 +57,13 @@ def carrier(rng, n_times, sfreq, low, high):
 
 
 def bin_means(series, edges):
-    """Mean of a series (n_times,) between consecutive (fractional) positions: (n_edges - 1,).
-
-    Sample i fills the interval from i to i + 1.
-    """
+    """Mean of a series (n_times,) between (fractional) positions of samples: (n_edges - 1,)."""
     total = np.concatenate([[0.0], np.cumsum(series, dtype=np.float64)])
     return np.diff(np.interp(edges, np.arange(len(total)), total)) / np.diff(edges)
 
 
 def bold_noise(rng, kind, n_frames, n_targets, t_r):
-    """Autocorrelated noise (n_frames, n_targets), mean 0 and variance 1 in every column.
-
-    Kind "ar" is first-order autoregressive (time constant `AR_TIME_CONSTANT`), "pink" is ``1/f``.
-    """
+    """Autocorrelated noise (n_frames, n_targets), mean 0, variance 1: "ar" (AR1), "pink" (1/f)."""
     if kind == "ar":
         coef = np.exp(-t_r / AR_TIME_CONSTANT)
         innovations = rng.standard_normal((n_frames, n_targets))

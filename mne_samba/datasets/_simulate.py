@@ -9,7 +9,7 @@ from sklearn.utils import Bunch, check_random_state
 from .._checks import check_number, check_option
 from ..hrf import HRF_PARAMS
 from ._anatomy import Head, lead_field, source_regions, target_regions, template_info
-from ._checks import check_bands, check_snr
+from ._checks import check_snr, rhythms
 from ._recording import (
     LOG_AMPLITUDE,
     Timing,
@@ -204,7 +204,7 @@ def simulate_paired(
         raise ValueError(
             f"sources_per_target={sources_per_target} is more than n_sources={n_sources}."
         )
-    bands = check_bands(bands, sfreq)
+    bands = rhythms(bands, sfreq)
     timing = Timing(duration, t_r, sfreq)
     sources, targets = source_regions(n_sources), target_regions(n_targets)
     seed = _seed(random_state)

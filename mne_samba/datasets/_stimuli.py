@@ -28,11 +28,9 @@ def stimulus_table(order, timing, subject):
 
 
 def add_stimuli(latents, order, timing, variance, seed):
-    """Replace a share of the slow amplitudes (n_sources, n_bands, n_slow) by what stimuli evoke.
-
-    ``variance`` is the share within stimuli: half a lasting level, half a time course. ``seed`` is
-    the stimuli's own, the same for everyone.
-    """
+    """Replace a share of slow amplitudes (n_sources, n_bands, n_slow) by what stimuli evoke."""
+    # ``variance`` is the share within stimuli: half a lasting level, half a time course. ``seed``
+    # is the stimuli's own, the same for everyone.
     n_series = latents.shape[0] * latents.shape[1]
     evoked = np.zeros_like(latents)
     bounds = timing.lead / timing.sfreq + np.linspace(0, timing.duration, len(order) + 1)

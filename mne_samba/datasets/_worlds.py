@@ -107,13 +107,11 @@ def _local_map(rng, affinity, n_per_target):
 
 
 def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_per_target):
-    """Draw a brain's coupling; rows of its map have unit norm.
-
-    A "local" map is sparse, positive and near (``n_per_target`` sources); a "dense" one holds every
-    source with a signed weight. "shared" band weights are the band's mean plus the node's
-    deviation; "independent" ones know no band mean; "target" adds a factor of every target and
-    band.
-    """
+    """Draw a brain's coupling; rows of its map have unit norm."""
+    # A "local" map is sparse, positive and near (``n_per_target`` sources); a "dense" one holds
+    # every source with a signed weight. "shared" band weights are the band's mean plus the node's
+    # deviation; "independent" ones know no band mean; "target" adds a factor of every target and
+    # band.
     shapes = draw_shapes(rng, len(targets))
     deviations = rng.standard_normal((len(sources), len(bands)))
     if band_weights == "independent":
@@ -130,11 +128,9 @@ def draw_coupling(rng, targets, sources, bands, *, spatial_map, band_weights, n_
 
 
 def mix_couplings(rng, shared, own, amount):
-    """Blend the coupling that all people share with one person's own; ``amount`` 1 is shared alone.
-
-    Response shapes are interpolated; weights are mixed so that their variance stays; each target
-    takes its whole row of the map from the group with probability ``amount``.
-    """
+    """Blend the coupling of all people with one person's own (``amount`` 1: shared alone)."""
+    # Response shapes are interpolated; weights keep their variance; each target takes its whole row
+    # of the map from the group with probability ``amount``.
     if amount == 1:
         return shared
     keep = rng.random(len(shared.spatial_map)) < amount

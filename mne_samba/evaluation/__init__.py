@@ -5,7 +5,6 @@ from ._leakage import LeakageWarning
 from ._result import EvaluationResult
 from .adjacency import parcel_adjacency
 from .attribution import (
-    channel_group_contributions,
     haufe_patterns,
     randomised_copy,
     shapley_values,
@@ -46,7 +45,6 @@ __all__ = [
     "UniqueVariance",
     "attribute",
     "bench",
-    "channel_group_contributions",
     "circular_shift_null",
     "cka",
     "cluster_size",

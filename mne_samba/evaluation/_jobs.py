@@ -50,11 +50,9 @@ def seeded(estimator, random_state: int | None):
 
 
 def shuffled_bold(samples: Samples, train: np.ndarray) -> list:
-    """BOLD of other recordings for the training samples, turned by half a recording.
-
-    The turn breaks what people who share a stimulus have in common; within one recording it is all
-    there is. Frames are taken round the end, so each target keeps its autocorrelation.
-    """
+    """BOLD of other recordings for the training samples, turned by half a recording."""
+    # The turn breaks what people who share a stimulus have in common; within one recording it is
+    # all there is. Frames are taken round the end, so each target keeps its autocorrelation.
     grids = samples.place([samples.bold[row] for row in train], train)
     labels = list(grids)
     other = dict(zip(labels, np.roll(labels, 1).tolist(), strict=True))

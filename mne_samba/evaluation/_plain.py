@@ -30,11 +30,7 @@ def _stimulus_average(samples: Samples, frames: dict) -> dict:
 
 
 def framewise_ridge(samples: Samples, frames: dict, design: dict) -> dict:
-    """Ridge on the design of each recording, (n_grid, n_regressors); penalty by contiguous blocks.
-
-    Fitted on the given ``frames`` of the training recordings; predicts every recording's whole
-    grid.
-    """
+    """Ridge on designs (n_grid, n_regressors), fitted on ``frames``; predicts the whole grid."""
     out = {k: np.empty((n, len(samples.names))) for k, n in enumerate(samples.n_grid)}
     # Regions that the same recordings have are fitted together.
     gaps = np.stack([lacking(samples.measured[k]) for k in frames])
@@ -58,10 +54,7 @@ def framewise_ridge(samples: Samples, frames: dict, design: dict) -> dict:
 
 
 def _ridge_by_blocks(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (n_regressors, n_targets) and intercepts (n_targets,) of ridge regression.
-
-    One penalty for all targets, by R^2 in contiguous blocks of frames.
-    """
+    """Weights (n_regressors, n_targets) and intercepts of ridge; one penalty, by R^2 in blocks."""
 
     def solved(rows):
         x, y = inputs[rows], targets[rows]

@@ -195,15 +195,7 @@ class EvaluationResult:
         return observed, null, float(p_value(observed, null, self._cluster(null)))
 
     def _scores(self, model: str, metric: str | None = None) -> pd.DataFrame:
-        metric = self.metric if metric is None else metric
-        table = self.scores_
-        rows = table[(table["model"] == model) & (table["metric"] == metric)]
-        if not len(rows):
-            raise ValueError(
-                f"No scores of {model!r} with metric {metric!r}. Models: {self.models_}; "
-                f"metrics: {list(dict.fromkeys(table['metric']))}."
-            )
-        return rows
+        return scores_of(self.scores_, model, self.metric if metric is None else metric)
 
     def to_frame(self) -> pd.DataFrame:
         """Return all scores, one row per model, metric, fold, recording and target.
@@ -395,6 +387,17 @@ class EvaluationResult:
         table = table.replace("<td>", '<td style="white-space: nowrap">')
         note = html.escape(self.note)
         return f"<p>{html.escape(self.verdict)}</p>{table}<p>{note}</p>"
+
+
+def scores_of(table: pd.DataFrame, model: str, metric: str) -> pd.DataFrame:
+    """Rows of a table of scores, or which models and metrics there are."""
+    rows = table[(table["model"] == model) & (table["metric"] == metric)]
+    if not len(rows):
+        models, metrics = (list(dict.fromkeys(table[name])) for name in ("model", "metric"))
+        raise ValueError(
+            f"No scores of {model!r} with metric {metric!r}. Models: {models}; metrics: {metrics}."
+        )
+    return rows
 
 
 def _statistics(units: pd.Series) -> dict:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from mne.utils import logger
 
-from .._checks import as_float_array
+from .._checks import as_float_array, first_of
 from ..data.bold_tables import as_tables, check_same_columns, region_names
 from ..data.given import is_recordings
 from ..data.missing import lacking, nan_mean
@@ -123,10 +123,9 @@ def _seconds(t_r, n: int) -> np.ndarray:
 
 
 def _target_names(y, signal, names, n_targets: int) -> list:
-    first = y[0] if isinstance(y, list | tuple) and len(y) else y
     if names is None:
         told = told_regions([window_metadata(signal)[0]])
-        names = told if told and len(told) == n_targets else region_names(first)
+        names = told if told and len(told) == n_targets else region_names(first_of(y))
     names = [f"target{i:03d}" for i in range(n_targets)] if names is None else list(names)
     if len(names) != n_targets or len(set(names)) != n_targets:
         raise ValueError(

@@ -51,10 +51,7 @@ def runs_of(samples: Samples, fold: int, test: np.ndarray, predicted: dict) -> l
 
 
 def partial_out(values, confounds, t_r: float, method, frames=None) -> np.ndarray:
-    """Take drift and confounds (n_frames, n_confounds) out of values (n_frames, n_targets).
-
-    ``frames`` are the rows' places in the recording; rows of NaN stay NaN.
-    """
+    """Take drift and confounds (n_frames, n_confounds) out of values; rows of NaN stay NaN."""
     n_grid, rows = rows_of(frames, len(values))
     design = np.column_stack([scoring_drift(n_grid, t_r, method)[rows], confounds])
     n_valid = n_measured(values)
@@ -189,10 +186,8 @@ class Scorer:
 
 
 def mean_null(runs: list[Run], parts: list[np.ndarray]) -> np.ndarray:
-    """Mean over runs of their nulls (n_shifts, n_targets).
-
-    With several folds, as wide as scores of models that are trained on each other's test data.
-    """
+    """Mean over runs of their nulls (n_shifts, n_targets)."""
+    # With several folds, as wide as scores of models trained on each other's test data.
     null = nan_mean(parts)
     return null if len({run.fold for run in runs}) == 1 else widened(null)
 

@@ -31,11 +31,8 @@ def band_power(translator: InverseTranslator, bold, ele) -> tuple[list[np.ndarra
 def without_drift(
     tested: list[np.ndarray], trained: list[np.ndarray], samples, train, test, method
 ) -> list[np.ndarray]:
-    """Remove the drift of their recording from tested windows of BOLD, not the mean of training.
-
-    Recordings lose their drift when they are predicted from. A window alone does not tell drift
-    from signal, so that ``predict`` takes it as it is; ``score`` asks the recording, as here.
-    """
+    """Remove the drift of their recording from tested windows of BOLD, not the mean of training."""
+    # A window alone does not tell drift from signal, so that ``predict`` takes it as it is.
     table = pd.DataFrame({"recording": samples.label[test], "frame": samples.first[test]})
     clean = detrend_segments(tested, table, "windows", samples.t_r[0], method)
     scales = recording_scale(trained, samples.label[train].tolist())

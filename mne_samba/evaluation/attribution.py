@@ -1,14 +1,12 @@
-"""Where a prediction comes from: gradients over channel, band and lag, groups of channels."""
+"""Where a prediction comes from: gradients over channel, band and lag, patterns, fair shares."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from math import factorial
 
 import numpy as np
 import torch
-
-from ..metrics import spearman
 
 
 def smooth_grad(
@@ -213,59 +211,3 @@ def shapley_values(
             present.append(int(player))
             total[player] += worth(present) - before
     return total / n_permutations
-
-
-def channel_group_contributions(
-    predict: Callable[[np.ndarray], np.ndarray], power, y, groups: Mapping[str, Sequence[int]], *,
-    score: Callable = spearman, n_permutations: int | None = None, random_state: int = 0,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """Share of each group of channels in the score of each target.
-
-    Channels of absent groups keep their mean power. Channels in no group are always present.
-
-    Parameters
-    ----------
-    predict : callable
-        From power to frames (n_windows, n_frames, n_targets).
-    power : array of shape (n_windows, n_channels, n_bands, n_bins)
-        Band power of held-out windows in order of time.
-    y : array of shape (n_windows, n_frames, n_targets)
-        Measured BOLD of the windows.
-    groups : mapping of str to sequence of int
-        Channels of each group (lobes, networks, sensor types).
-    score : callable
-        Score per target of frames (n_frames, n_targets).
-    n_permutations, random_state
-        As in :func:`shapley_values`.
-
-    Returns
-    -------
-    contributions : dict of str to ndarray, each (n_targets,)
-        They add up to the score with all groups minus that with none.
-
-    Raises
-    ------
-    ValueError
-        If groups are empty, overlap, or name channels that are not there.
-    """
-    power, y = np.asarray(power), np.asarray(y, float)
-    names = list(groups)
-    members = [np.asarray(groups[name], int) for name in names]
-    every = np.concatenate(members) if members else np.array([], int)
-    if not len(every) or len(set(every.tolist())) < len(every):
-        raise ValueError("groups must hold channels, each of them in one group only.")
-    if every.min() < 0 or every.max() >= power.shape[1]:
-        raise ValueError(f"groups must hold channels 0 to {power.shape[1] - 1}, got {groups}.")
-    mean = power.mean(axis=(0, 3), keepdims=True)
-
-    def value(present: frozenset) -> np.ndarray:
-        partial = power.copy()
-        for index, channels in enumerate(members):
-            if index not in present:
-                partial[:, channels] = mean[:, channels]
-        frames = np.asarray(predict(partial), float)
-        return score(y.reshape(-1, y.shape[-1]), frames.reshape(-1, y.shape[-1]))
-
-    options = {"n_permutations": n_permutations, "random_state": random_state}
-    shares = shapley_values(value, len(names), **options)
-    return dict(zip(names, shares, strict=True))

@@ -12,7 +12,7 @@ from scipy import stats
 
 from .._checks import as_float_array, check_number, check_option, listed
 from .._sign_flips import exchange_p, flipped_t, sign_flips
-from ._result import EvaluationResult
+from ._result import EvaluationResult, scores_of
 from ._score import FOLDS
 from ._verdict import METRIC_NAMES, p_words
 from .adjacency import cluster_mass, components, edges_of, tfce
@@ -322,11 +322,9 @@ class _Test:
         return sign_flips(n_people, self.n_flips, np.random.default_rng(self.seed))
 
     def _share(self, n: np.ndarray) -> np.ndarray:
-        """By what the mean of n people shrinks, in units of their spread, beside strangers'.
-
-        Scores of two people whose models hold each other's data correlate by up to 1 / (n - 1)
-        under the null: their mean varies more, and they vary less about it.
-        """
+        """By what the mean of n people shrinks, in units of their spread, beside strangers'."""
+        # Scores of two people whose models hold each other's data correlate by up to 1 / (n - 1)
+        # under the null: their mean varies more, and they vary less about it.
         n = np.maximum(n, 2)
         return np.sqrt((n - 2) / (n - 1) / FOLDS) if self.shared else np.ones(n.shape)
 
@@ -341,10 +339,8 @@ class _Test:
         return pd.Series({**described, **found}, dtype=float)
 
     def flipped(self, z: np.ndarray, support=None) -> tuple:
-        """Test targets of z (n_people, n_targets): t, p, p_max and p of support, (n_targets,) each.
-
-        ``support`` makes of t (n_draws, n_targets) what neighbours lend them.
-        """
+        """Test z (n_people, n_targets): t, p, p_max and p of support, (n_targets,) each."""
+        # ``support`` makes of t (n_draws, n_targets) what neighbours lend them.
         z = z - (1 - self._share(np.isfinite(z).sum(axis=0))) * _mean(z, 0)
         signs = self._draws(len(z))
         observed = self._height(flipped_t(signs[:1], z))[0]
@@ -445,13 +441,7 @@ def _clusters(labels, mass, p, t, names) -> pd.DataFrame:
 
 def person_scores(table: pd.DataFrame, model: str, metric: str) -> pd.DataFrame:
     """Mean over folds and recordings of ``scores_``: people by targets, in their order."""
-    rows = table[(table["model"] == model) & (table["metric"] == metric)]
-    if not len(rows):
-        raise ValueError(
-            f"No scores of {model!r} with metric {metric!r}. Models: "
-            f"{list(dict.fromkeys(table['model']))}; metrics: "
-            f"{list(dict.fromkeys(table['metric']))}."
-        )
+    rows = scores_of(table, model, metric)
     means = rows.groupby(["subject", "target"], sort=False)["score"].mean().unstack()
     people = rows.sort_values("recording", kind="stable")["subject"].unique()
     return means.reindex(index=people, columns=rows["target"].unique())

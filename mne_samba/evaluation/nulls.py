@@ -120,10 +120,7 @@ def fdr(p) -> np.ndarray:
 
 
 def corrected(observed: np.ndarray, null: np.ndarray, clustered: bool) -> dict[str, np.ndarray]:
-    """P values (n_targets,) of scores under shifts (n_shifts, n_targets), by what they are.
-
-    Neighbouring shifts of one recording (``clustered``) are alike.
-    """
+    """P values (n_targets,) under shifts (n_shifts, n_targets); ``clustered``: neighbours alike."""
     cluster = cluster_size(null) if clustered else 1.0
     p = p_value(observed, null, cluster)
     return {

@@ -10,21 +10,15 @@ _ROWS = 4096  # fits that are refined together
 
 
 def normalised(stats, fitted):
-    """Blocks in units where every amplitude and noise variance is one: (gram, cross).
-
-    Conditions may differ in amplitude and noise without their responses differing in shape.
-    """
+    """Blocks in units where every amplitude and noise variance is one: (gram, cross)."""
+    # Conditions may differ in both without their responses differing in shape.
     scale, noise = fitted.scale, fitted.detail.noise
     gram = stats.gram * (scale**2 / noise)[:, None, None, None]
     return gram, stats.cross * (scale / noise)[:, None, None]
 
 
 def block_differences(family, a, b, n_permutations, rng):
-    """Measures of shape of two fits, and their differences under exchange of blocks.
-
-    ``a`` and ``b`` are ``(stats, fitted)`` of two conditions in one ``family``. Returns measures
-    (2, n_regions, 3) and differences b - a under exchange (n_permutations, n_regions, 3).
-    """
+    """Measures of two fits ``(stats, fitted)``, (2, n_regions, 3), and b - a under exchange."""
     parts = [normalised(*a), normalised(*b)]
     gram = np.concatenate([p[0] for p in parts], axis=1)
     cross = np.concatenate([p[1] for p in parts], axis=1)

@@ -58,11 +58,8 @@ def convolve_frames(drive, kernel, step=1, dt=1.0):
 
 
 def _direct_is_faster(drive, n_frames, n_lags):
-    """Whether products at frames alone beat transforms of every bin (measured on one thread).
-
-    That is so for long recordings sampled at few frames, unless gradients must be scattered back
-    onto overlapping slices of the drive.
-    """
+    """Whether products at frames alone beat transforms of every bin (measured on one thread)."""
+    # So for long recordings with few frames, unless gradients go to overlapping slices.
     n_bins = drive.shape[-1]
     differentiable = drive.requires_grad and torch.is_grad_enabled()
     return not differentiable and n_bins > 4096 and n_frames * n_lags < 4 * n_bins * np.log2(n_bins)

@@ -8,10 +8,8 @@ _OVERLAP = 20  # frames shared by neighbouring blocks, so that none sees only ha
 
 
 def autocovariance(drives, n_lags):
-    """Mean autocovariance of standardised drives, list of arrays (n_drives, n_bins): (n_lags,).
-
-    Lags count alike however few pairs they have: not the autocorrelation of the inverse core.
-    """
+    """Mean autocovariance (n_lags,) of standardised drives, list of (n_drives, n_bins)."""
+    # Lags count alike however few pairs they have: not the autocorrelation of the inverse core.
     out = np.zeros(n_lags)
     for x in drives:
         size = 2 ** int(np.ceil(np.log2(2 * x.shape[-1])))

@@ -55,11 +55,9 @@ def check_bounds(bounds, name: str = "bounds"):
 
 
 def at_bounds(params, bounds):
-    """Say which responses (n, 6) are held back by a bound of their parameters, (n,).
-
-    Delay or dispersion lie within one per cent of their range from a bound; those of the undershoot
-    count where there is one.
-    """
+    """Which responses (n, 6) are held back by a bound of their parameters, (n,)."""
+    # Delay or dispersion lie within one per cent of their range from a bound; those of the
+    # undershoot count where there is one.
     low, high = check_bounds(bounds)
     params = np.asarray(params, dtype=float)
     place = np.log(params[:, :4] / low[:4]) / np.log(high[:4] / low[:4])
@@ -190,11 +188,9 @@ def unit_peak(params):
 
 @lru_cache(maxsize=32)
 def _from_densities(delay, undershoot, dispersion, u_dispersion, ratio):
-    """Map a difference of gamma densities (nilearn, SPM) to the six parameters, at unit peak.
-
-    A gamma density with shape a = delay / dispersion is the bump with d = a - 1; its height at the
-    peak is d^d exp(-d) / (Gamma(d + 1) dispersion), so a ratio of areas becomes one of scales.
-    """
+    """Map a difference of gamma densities (nilearn, SPM) to the six parameters, at unit peak."""
+    # A density with shape a = delay / dispersion is the bump with d = a - 1; its height at the peak
+    # is d^d exp(-d) / (Gamma(d + 1) dispersion), so a ratio of areas becomes one of scales.
     d = np.array([delay / dispersion, undershoot / u_dispersion]) - 1.0
     s = np.array([dispersion, u_dispersion], dtype=float)
     height = np.exp(d * np.log(d) - d - gammaln(d + 1.0)) / s
@@ -228,20 +224,15 @@ def glover_params(delay=6.0, undershoot=12.0, dispersion=0.9, u_dispersion=0.9, 
     return np.array(_from_densities(delay, undershoot, dispersion, u_dispersion, ratio))
 
 
-def spm_params(delay=6.0, undershoot=16.0, dispersion=1.0, u_dispersion=1.0, ratio=0.167):
+def spm_params():
     """Parameters of SPM's canonical response as nilearn defines it.
-
-    Parameters
-    ----------
-    delay, undershoot, dispersion, u_dispersion, ratio : float
-        As in :func:`glover_params`.
 
     Returns
     -------
     params : array of shape (6,)
         Unit-peak parameters in the order of :data:`HRF_PARAMS`.
     """
-    return np.array(_from_densities(delay, undershoot, dispersion, u_dispersion, ratio))
+    return glover_params(6.0, 16.0, 1.0, 1.0, 0.167)
 
 
 def canonical_params(bounds="human"):

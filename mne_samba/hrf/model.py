@@ -59,11 +59,9 @@ class DoubleGammaModel:
         return FittedResponses(params, kernels, coefs, scale, hrf_summary(params), detail)
 
     def replicate(self, fitted, stats, weights, rng):
-        """Fit a resampled data set under a prior mean that is drawn along.
-
-        Resampling alone would forget how uncertain the prior leaves a region: in the linear case,
-        optimising under perturbed data *and* prior mean draws from the posterior exactly.
-        """
+        """Fit a resampled data set under a prior mean that is drawn along."""
+        # Resampling alone would forget how uncertain the prior leaves a region: in the linear case,
+        # optimising under perturbed data *and* prior mean draws from the posterior exactly.
         detail, totals = fitted.detail, stats.total(weights)
         root = np.linalg.cholesky(detail.prior_covariance)
         mean = detail.prior_mean + rng.standard_normal(detail.coordinates.shape) @ root.T
@@ -115,11 +113,9 @@ class FIRModel(_Refitted):
         return np.repeat((self.basis @ shape)[None], n_regions, axis=0)
 
     def posterior(self, gram, cross, power, n_rows):
-        """Coefficients (n, n_drives * n_basis) under the scales with the most evidence.
-
-        ``gram`` (n, p, p) and ``cross`` (n, p) of drives through the basis, with p = n_drives *
-        n_basis; ``power`` and ``n_rows`` (n,).
-        """
+        """Coefficients (n, n_drives * n_basis) under the scales with the most evidence."""
+        # ``gram`` (n, p, p) and ``cross`` (n, p) of drives through the basis, with p = n_drives *
+        # n_basis; ``power`` and ``n_rows`` (n,).
         n_drives = cross.shape[1] // len(self.basis)
         best = -np.inf
         for root in self.roots:
@@ -240,11 +236,9 @@ def _fit_map(recordings, convolved, coefs, ar):
 
 
 def fit_own_responses(lags, bounds, recordings, predicted, step, dt):
-    """Fit what one response for all drives leaves over: a free response per drive and target.
-
-    They are shrunk towards none, and so towards the common response, as far as the evidence asks.
-    ``predicted`` are (n_targets, n_rows) of every recording; returns (n_targets, n_drives, n_lags).
-    """
+    """Fit free responses (n_targets, n_drives, n_lags) to what one for all drives leaves over."""
+    # They are shrunk towards none, and so towards the common response, as far as the evidence asks.
+    # ``predicted`` are (n_targets, n_rows) of every recording.
     model, every = FIRModel(lags, bounds), np.arange(len(recordings[0].bins[0]))
     left = [without_drift(r) - p for r, p in zip(recordings, predicted, strict=True)]
     rho = float(ar_coefficients(left, [r.follows for r in recordings]).mean())
@@ -259,11 +253,9 @@ def fit_own_responses(lags, bounds, recordings, predicted, step, dt):
 
 
 def predict_rows(recording, weights, kernels, own, step, dt):
-    """Predict the rows of a recording without drift, (n_targets, n_rows).
-
-    From ``weights`` (n_targets, n_drives), responses ``kernels`` (n_targets, n_lags), and ``own``
-    responses of single drives (n_targets, n_drives, n_lags) or None.
-    """
+    """Predict the rows of a recording without drift, (n_targets, n_rows)."""
+    # From ``weights`` (n_targets, n_drives), responses ``kernels`` (n_targets, n_lags), and ``own``
+    # responses of single drives (n_targets, n_drives, n_lags) or None.
     out = np.zeros((len(kernels), len(recording.y)))
     for bins, rows in zip(recording.bins, recording.rows, strict=True):
         used = rows >= 0

@@ -69,24 +69,17 @@ def summarise_response(times, hrf):
     }
 
 
-def _grid(duration: float) -> np.ndarray:
-    """Give the times at which responses are summarised."""
-    return np.linspace(0.0, duration, round(duration / 0.05) + 1)
+# Seconds at which responses are summarised.
+_TIMES = np.linspace(0.0, 40.0, 801)
 
 
-_DURATION = 40.0
-_TIMES = _grid(_DURATION)
-
-
-def hrf_summary(params, duration=_DURATION):
+def hrf_summary(params):
     """Peak time, width and undershoot of double-gamma responses.
 
     Parameters
     ----------
     params : array or Tensor of shape (..., 6)
         Parameters in the order of :data:`HRF_PARAMS`.
-    duration : float
-        Seconds after the event that are looked at.
 
     Returns
     -------
@@ -97,10 +90,9 @@ def hrf_summary(params, duration=_DURATION):
         params = params.detach().cpu().double().numpy()
     # A copy: columns of a DataFrame are read-only, which torch warns of.
     params = np.array(params, dtype=float)
-    times = _TIMES if duration == _DURATION else _grid(duration)
-    summary = summarise_response(times, double_gamma(times, params))
-    exact, _ = find_peak(torch.as_tensor(params))
-    summary["peak_time"] = np.where(exact.numpy() < duration, exact.numpy(), summary["peak_time"])
+    summary = summarise_response(_TIMES, double_gamma(_TIMES, params))
+    exact = find_peak(torch.as_tensor(params))[0].numpy()
+    summary["peak_time"] = np.where(exact < _TIMES[-1], exact, summary["peak_time"])
     return summary
 
 
@@ -155,10 +147,7 @@ def hrf_dictionary(n, bounds="human", random_state=0):
 
 
 def _plausible(params, peak, shapes):
-    """Whether each response rises to one peak in range, with a plausible width and undershoot.
-
-    Of responses (n, 6) and the times (n,) of their peaks.
-    """
+    """Which responses (n, 6) rise to one peak (n,) in range, of plausible width and undershoot."""
     # The cheap questions first: only who passes is looked at on a fine grid of times.
     tensor = torch.as_tensor(params)
     good = (peak >= shapes["peak"][0]) & (peak <= shapes["peak"][1])
@@ -172,7 +161,7 @@ def _plausible(params, peak, shapes):
     return good
 
 
-def hrf_basis(times, n_basis=8, *, bounds="human", n_dictionary=2000, random_state=0):
+def hrf_basis(times, n_basis=8, *, bounds="human"):
     """Orthonormal responses that span the plausible ones: principal components of a dictionary.
 
     Parameters
@@ -183,10 +172,6 @@ def hrf_basis(times, n_basis=8, *, bounds="human", n_dictionary=2000, random_sta
         Number of components.
     bounds : {"human", "fnirs", "fast"} or pair of arrays of shape (6,)
         Bounds of the dictionary.
-    n_dictionary : int
-        Number of random responses.
-    random_state : int or numpy.random.Generator
-        Seed of what is drawn: the same seed, the same numbers.
 
     Returns
     -------
@@ -196,7 +181,7 @@ def hrf_basis(times, n_basis=8, *, bounds="human", n_dictionary=2000, random_sta
     times = np.asarray(times, dtype=float)
     if not 1 <= n_basis <= times.size:
         raise ValueError(f"n_basis must be between 1 and n_times = {times.size}, got {n_basis}.")
-    responses = double_gamma(times, hrf_dictionary(n_dictionary, bounds, random_state))
+    responses = double_gamma(times, hrf_dictionary(2000, bounds))
     basis = np.linalg.eigh(responses.T @ responses)[1][:, ::-1][:, :n_basis].T
     signs = np.where(basis[np.arange(n_basis), np.abs(basis).argmax(1)] < 0, -1.0, 1.0)
     return np.ascontiguousarray(basis * signs[:, None])

@@ -68,22 +68,18 @@ class ResponseStats:
 
 
 def convolve_basis(bins, basis, step, dt):
-    """Convolve drives with every basis function: (n, n_bins), (k, n_lags) -> (n, k, n_frames).
-
-    The geometry of :func:`mne_samba.hrf.convolve_frames`, as one product with the past of every
-    frame: a dozen responses per drive share the gathering, which transforms could not.
-    """
+    """Convolve drives with every basis function: (n, n_bins), (k, n_lags) -> (n, k, n_frames)."""
+    # As :func:`mne_samba.hrf.convolve_frames`, by one product with the past of every frame: a dozen
+    # responses per drive share the gathering, which transforms could not.
     past = sliding_window_view(np.asarray(bins, dtype=float), basis.shape[1], axis=-1)[:, ::step]
     kernel = np.ascontiguousarray(dt * basis[:, ::-1].T)
     return np.stack([(np.ascontiguousarray(p) @ kernel).T for p in past])
 
 
 def convolved(bins, weights, kernels, own, step, dt):
-    """Drives (n_drives, n_bins) through map and responses: (n_targets, n_frames).
-
-    ``weights`` (n_targets, n_drives), ``kernels`` (n_targets, n_lags), and ``own`` responses of
-    single drives (n_targets, n_drives, n_lags), which are added; None for none.
-    """
+    """Drives (n_drives, n_bins) through map and responses: (n_targets, n_frames)."""
+    # ``weights`` (n_targets, n_drives), ``kernels`` (n_targets, n_lags), and ``own`` responses of
+    # single drives (n_targets, n_drives, n_lags), which are added; None for none.
     drive = torch.as_tensor(weights @ bins)
     out = convolve_frames(drive, torch.as_tensor(kernels), step, dt).numpy()
     if own is None:
@@ -128,11 +124,9 @@ def block_labels(recordings, n_block_rows):
 
 
 def response_stats(recordings, designs, n_basis, n_block_rows=30):
-    """Products of one drive per region with its BOLD, in blocks of about ``n_block_rows`` frames.
-
-    ``designs(regions)`` gives, per recording, the convolved drives without drift, an array of shape
-    (n_regions, n_basis, n_rows).
-    """
+    """Products of one drive per region with its BOLD, in blocks of about ``n_block_rows`` rows."""
+    # ``designs(regions)`` gives, per recording, the convolved drives without drift, an array of
+    # shape (n_regions, n_basis, n_rows).
     n_regions = recordings[0].y.shape[1]
     labels, n_blocks = block_labels(recordings, n_block_rows)
     gram = np.zeros((n_regions, n_blocks, n_basis, n_basis))

@@ -17,12 +17,14 @@ from ..data.surface_labels import LABELS
 from ._bids_files import check_fetched, one_line, read_table
 from ._offline import OfflineError, offline
 
+# Of spheres, mm.
+_RADIUS = 8.0
 # A name of nilearn's with its options, such as schaefer_2018:n_rois=100.
 _FETCH = ("fetch_atlas_", "fetch_coords_")
 _NAME = re.compile(r"[a-z][a-z0-9_]*(:[a-z_]+=[^,:=]+(,[a-z_]+=[^,:=]+)*)?")
 
 
-def as_masker(masker, radius: float = 8.0):
+def as_masker(masker):
     """Make a masker of an atlas, whatever says it, or of centres of spheres in mm, or copy one."""
     from nilearn.maskers import NiftiLabelsMasker, NiftiSpheresMasker
 
@@ -33,7 +35,7 @@ def as_masker(masker, radius: float = 8.0):
     if isinstance(masker, (str, Path)) and str(masker) != "vertices":
         path = Path(masker).expanduser()
         if not path.is_file() and not path.is_symlink():
-            return _of_nilearn(str(masker), radius)
+            return _of_nilearn(str(masker))
         check_fetched(path)
         if not path.name.endswith(LABELS):
             table = path.with_name(path.name.split(".nii")[0] + ".tsv")
@@ -59,7 +61,7 @@ def as_masker(masker, radius: float = 8.0):
             "of one of nilearn's), coordinates of shape (n_regions, 3) or a nilearn masker, got "
             f"{type(masker).__name__}."
         )
-    return NiftiSpheresMasker(seeds.tolist(), radius=radius, standardize=None)
+    return NiftiSpheresMasker(seeds.tolist(), radius=_RADIUS, standardize=None)
 
 
 def hemisphere_beside(path: Path) -> Path:
@@ -112,7 +114,7 @@ def _some(labels) -> list:
     return [int(label) if label == int(label) else float(label) for label in list(labels)[:8]]
 
 
-def _of_nilearn(text: str, radius: float):
+def _of_nilearn(text: str):
     """Masker of an atlas that nilearn has, or has downloaded before; nothing is downloaded."""
     from nilearn import datasets
     from nilearn.maskers import NiftiLabelsMasker, NiftiMapsMasker, NiftiSpheresMasker
@@ -141,7 +143,7 @@ def _of_nilearn(text: str, radius: float):
         raise ValueError(f"{line}: {one_line(error)}") from None
     if "rois" in atlas:
         seeds = pd.DataFrame(atlas["rois"])[["x", "y", "z"]].to_numpy(dtype=float).tolist()
-        return NiftiSpheresMasker(seeds, radius=radius, standardize=None, allow_overlap=True)
+        return NiftiSpheresMasker(seeds, radius=_RADIUS, standardize=None, allow_overlap=True)
     if "map_left" in atlas:
         names = [str(label) for label in atlas["labels"]]
         return GrayordinatesMasker({s: (atlas[f"map_{s}"], names) for s in ("left", "right")})

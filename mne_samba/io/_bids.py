@@ -95,7 +95,7 @@ class BidsPair:
 def read_bids_pair(
     bids_root, subject: str, task: str, run: str | int | None = None, session: str | None = None,
     *, masker, derivatives=None, space: str | None = None, confounds: Any = STRATEGY,
-    radius: float = 8.0, datatype: str | None = None, t_r: float | None = None,
+    datatype: str | None = None, t_r: float | None = None,
     slice_time_ref: float | None = None, volume_event: Any = "auto", first_volume: float = 0.0,
     n_dummy: int | None = None, clean=None, sfreq: float | None = None, entities=None,
 ) -> BidsPair:  # fmt: skip
@@ -114,7 +114,7 @@ def read_bids_pair(
         FreeSurfer annotations (``.dlabel.nii``, ``.label.gii``, ``.annot``; the other hemisphere
         lies beside the one that is named), for which BOLD on surfaces is read; a name of nilearn's
         (``"schaefer_2018:n_rois=100"``), whose files nilearn must have downloaded before;
-        coordinates in mm; any nilearn masker of volumes or surfaces, or
+        coordinates in mm, of spheres of 8 mm; any nilearn masker of volumes or surfaces, or
         `mne_samba.io.GrayordinatesMasker`; or ``"vertices"``, each of them a region.
     derivatives : str | Path | False | None
         Folder of fMRIPrep's derivatives. None takes ``derivatives/fmriprep`` (or the only folder
@@ -123,8 +123,6 @@ def read_bids_pair(
         Space of the image, where there are several.
     confounds : None | sequence of str | dict | DataFrame
         Strategy or options of `nilearn.interfaces.fmriprep.load_confounds`; None removes nothing.
-    radius : float
-        Of spheres, mm.
     datatype : "eeg" | "meg" | "ieeg" | None
         Which recording, where there are several kinds.
     t_r, slice_time_ref : float | None
@@ -183,7 +181,6 @@ def read_bids_pair(
     """
     steps = check_cleaning(clean)
     check_option(datatype, "datatype", (None, "eeg", "meg", "ieeg"))
-    check_number(radius, "radius", low=0, low_open=True)
     if sfreq is not None:
         check_number(sfreq, "sfreq", low=0, low_open=True)
     if n_dummy is not None:
@@ -194,63 +191,38 @@ def read_bids_pair(
             raise TypeError(f"{name} must be given, got None.")
     root = check_folder(bids_root, "bids_root")
     wanted = Run(bare(subject, "sub"), bare(task, "task"), bare(session, "ses"), bare(run, "run"))
-    chosen = check_entities(entities)
-    path, datatype = find_ele(root, wanted, datatype, chosen)
-    found = entities_of(path)
-    wanted = Run(wanted.subject, wanted.task, found.get("ses"), found.get("run", wanted.run))
-    folder = _derivatives(root, derivatives)
-    masker = as_masker(masker, radius)
-    bold_path = find_bold(
-        root if folder is None else folder, wanted, space, endings=endings_of(masker),
-        preprocessed=folder is not None, entities=chosen,
-    )  # fmt: skip
-    wanted = replace(wanted, run=found.get("run", entities_of(bold_path).get("run")))
-    # An echo may be combined with others in the derivative.
-    acquired = bold_files(root, wanted.subject, preprocessed=False)
-    _check_chosen(chosen, path, bold_path, *acquired)
-    recording = read_recording(root, path, datatype)
-    raw = recording.raw
-    raw.info["subject_info"] = {"his_id": f"sub-{wanted.subject}"}
-    bold, fitted, used = extract(bold_path, masker, None if folder is None else confounds)
-    runs = runs_beside(folder or root, bold_path, preprocessed=folder is not None)
-    image = _Image(
-        bold_path, len(bold), root, folder, wanted, chosen, [] if "run" in found else runs
-    )
+    masker = as_masker(masker)
+    files = _find(root, wanted, datatype, derivatives, space, masker, check_entities(entities))
+    recording = read_recording(root, files.recording, files.datatype)
+    recording.raw.info["subject_info"] = {"his_id": f"sub-{files.run.subject}"}
+    confounds = None if files.folder is None else confounds
+    bold, fitted, used = extract(files.bold, masker, confounds)
     try:
         raw, scan, timing = _scan(
-            recording, image, t_r=t_r, slice_time_ref=slice_time_ref, volume_event=volume_event,
-            first_volume=first_volume, n_dummy=n_dummy,
+            recording, files, len(bold), t_r=t_r, slice_time_ref=slice_time_ref,
+            volume_event=volume_event, first_volume=first_volume, n_dummy=n_dummy,
         )  # fmt: skip
         done = []
         if steps:
             raw, done = clean_raw(raw, steps, scan.triggers)
     except ValueError as error:
         kind = RepetitionTimeError if isinstance(error, RepetitionTimeError) else ValueError
-        said = f"{path.name} with {bold_path.name}: {error}"
+        said = f"{files.recording.name} with {files.bold.name}: {error}"
         if isinstance(error, Interrupted):
             said += (
-                f" For that, raw = mne.io.read_raw({str(path)!r}), and BOLD of the scan is "
-                f"masker.fit_transform({str(bold_path)!r}) of a nilearn masker."
+                f" For that, raw = mne.io.read_raw({str(files.recording)!r}), and BOLD of the scan "
+                f"is masker.fit_transform({str(files.bold)!r}) of a nilearn masker."
             )
         raise kind(said) from None
     if sfreq is not None and raw.info["sfreq"] != sfreq:
         raw = raw.load_data(verbose="ERROR").resample(sfreq, verbose="ERROR")
     mark_frames(raw, scan.times)
     provenance = {
-        "mne_samba": __version__,
-        "mne": mne.__version__,
-        "dataset": _dataset(root),
-        "derivatives": None if folder is None else _dataset(folder),
-        "recording": str(path.relative_to(root)),
-        "bold": bold_path.name if folder is not None else str(bold_path.relative_to(root)),
-        **asdict(wanted),
-        "sfreq": float(raw.info["sfreq"]),
-        "timing": timing,
-        "cleaning": done,
-        **used,
-    }
+        "mne_samba": __version__, "mne": mne.__version__, **files.provenance(),
+        "sfreq": float(raw.info["sfreq"]), "timing": timing, "cleaning": done, **used,
+    }  # fmt: skip
     bold.attrs |= {"t_r": scan.t_r, "provenance": provenance}
-    return BidsPair(raw, bold, scan.t_r, scan.times, fitted, provenance, **asdict(wanted))
+    return BidsPair(raw, bold, scan.t_r, scan.times, fitted, provenance, **asdict(files.run))
 
 
 def runs_of(root: Path, subject: str, task: str, recording: dict, derivatives) -> list[str | None]:
@@ -294,54 +266,84 @@ def _check_chosen(chosen: dict, *paths: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Image:
-    """The file of BOLD, and what tells of it."""
+class _Files:
+    """The files of one run."""
 
-    path: Path
-    n_frames: int
     root: Path
     folder: Path | None  # of derivatives; None: BOLD as it was acquired
+    recording: Path
+    datatype: str
+    bold: Path
     run: Run
     entities: dict
     runs: list[Path]  # BOLD of all runs that the recording may hold
 
     def sidecars(self) -> tuple[dict, dict, dict]:
-        """Metadata of the file and of its acquisition; and those that there are, by file."""
-        prep, files = sidecar_of(self.path, self.folder or self.root)
+        """Metadata of BOLD and of its acquisition; and those that there are, by file."""
+        prep, files = sidecar_of(self.bold, self.folder or self.root)
         by_file = {files[-1].name: prep} if files else {}
         if self.folder is None:
             return prep, prep, by_file
-        acquired, name = acquired_sidecar(self.root, self.run, self.path, self.entities)
+        acquired, name = acquired_sidecar(self.root, self.run, self.bold, self.entities)
         return prep, acquired, by_file if name is None else by_file | {name: acquired}
 
     def dates(self, paths: list[Path]) -> list:
         """When scans.tsv says that files were acquired."""
         return dates_of(self.root, self.run, paths)
 
+    def provenance(self) -> dict:
+        """Names of the files, and of what they are part of."""
+        acquired = self.folder is None
+        return {
+            "dataset": _dataset(self.root),
+            "derivatives": None if acquired else _dataset(self.folder),
+            "recording": str(self.recording.relative_to(self.root)),
+            "bold": str(self.bold.relative_to(self.root)) if acquired else self.bold.name,
+            **asdict(self.run),
+        }
+
+
+def _find(root: Path, wanted: Run, datatype, derivatives, space, masker, entities) -> _Files:
+    """Find the recording of a run, and its BOLD in a format that the masker takes."""
+    path, datatype = find_ele(root, wanted, datatype, entities)
+    found = entities_of(path)
+    wanted = replace(wanted, session=found.get("ses"), run=found.get("run", wanted.run))
+    folder = _derivatives(root, derivatives)
+    of, prepared = folder or root, folder is not None
+    bold = find_bold(
+        of, wanted, space, endings=endings_of(masker), preprocessed=prepared, entities=entities
+    )
+    wanted = replace(wanted, run=found.get("run", entities_of(bold).get("run")))
+    # An echo may be combined with others in the derivative.
+    _check_chosen(entities, path, bold, *bold_files(root, wanted.subject, preprocessed=False))
+    runs = [] if "run" in found else runs_beside(of, bold, preprocessed=prepared)
+    return _Files(root, folder, path, datatype, bold, wanted, entities, runs)
+
 
 def _scan(
-    recording, image: _Image, *, t_r, slice_time_ref, volume_event, first_volume, n_dummy
-) -> tuple:
+    recording, files: _Files, n_frames: int, *, t_r, slice_time_ref, volume_event, first_volume,
+    n_dummy,
+) -> tuple:  # fmt: skip
     """Place the frames of BOLD in the recording: its part, their times, and what tells them."""
     import nibabel as nib
 
-    prep, acquired, sidecars = image.sidecars()
+    prep, acquired, sidecars = files.sidecars()
     discarded = sum(
         _count(acquired, name)
         for name in ("NumberOfVolumesDiscardedByScanner", "NumberOfVolumesDiscardedByUser")
     )
-    event, n_frames, runs = volume_event, image.n_frames, image.runs
+    event, runs = volume_event, files.runs
     n_volumes = n_frames + discarded
     t_r_source = repetition_source(t_r, sidecars)
     t_r = repetition_time(
-        t_r, sidecars, nib.load(image.path), image.path.name,
+        t_r, sidecars, nib.load(files.bold), files.bold.name,
         fits=lambda value: fits(recording, event, value, n_volumes), followed=event is not None,
     )  # fmt: skip
     reference, source = slice_reference(slice_time_ref, prep, acquired, t_r)
-    told = told_start(image.dates([recording.file, image.path]))
+    told = told_start(files.dates([recording.file, files.bold]))
     if event is None:
         check_together(told, recording.raw.times[-1], n_frames * t_r)
-        if len(runs) > 1 and runs[0] != image.path and first_volume == 0:
+        if len(runs) > 1 and runs[0] != files.bold and first_volume == 0:
             raise ValueError(
                 f"The recording holds {len(runs)} runs of BOLD, and no trigger says where this one "
                 "began: pass first_volume, seconds from its first sample."
@@ -349,7 +351,7 @@ def _scan(
     if len(runs) > 1 and event is not None and given_times(event) is None:
         before = {0, discarded} if n_dummy is None else {n_dummy}
         recording, event, found = part_of_run(
-            recording, event, t_r, runs, image.path, before, image.dates(runs)
+            recording, event, t_r, runs, files.bold, before, files.dates(runs)
         )
     else:
         event, found = choose_markers(recording, event, t_r, n_volumes, told)

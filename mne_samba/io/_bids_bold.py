@@ -35,10 +35,7 @@ def endings_of(masker) -> tuple[str, ...]:
 
 
 def read_confounds(path: Path, confounds) -> tuple[pd.DataFrame | None, np.ndarray | None]:
-    """Confounds of a run (n_frames, n_confounds) and the frames to keep, as nilearn reads them.
-
-    None stands for no confounds, and for all frames.
-    """
+    """Confounds (n_frames, n_confounds) and frames to keep by nilearn; None: none, and all."""
     from nilearn.interfaces.fmriprep import load_confounds
 
     if confounds is None:
@@ -134,10 +131,8 @@ def load_image(path: Path, masker):
 
 
 def extract(path: Path, masker, confounds):
-    """BOLD of an atlas' regions (n_frames, n_regions), the fitted masker, what was removed.
-
-    Rows of NaN are scrubbed frames, columns of NaN regions that were not measured.
-    """
+    """BOLD of an atlas (n_frames, n_regions), the fitted masker, what was removed."""
+    # Rows of NaN are scrubbed frames, columns of NaN regions that were not measured.
     image = load_image(path, masker)
     total = len(image.values) if hasattr(image, "values") else int(image.shape[-1])
     if hasattr(masker, "seeds") and masker.mask_img is None:

@@ -287,10 +287,8 @@ def find_bold(
 def acquired_sidecar(
     root: Path, wanted: Run, derivative: Path, entities: Mapping
 ) -> tuple[dict, str | None]:
-    """Metadata of the acquired BOLD that a derivative was made of, and the name of its sidecar.
-
-    Echoes of one run are one acquisition: any of their sidecars tells its timing, where they agree.
-    """
+    """Metadata of the acquired BOLD of a derivative, and its sidecar's name."""
+    # Echoes of one run are one acquisition: any sidecar tells its timing, where they agree.
     every = bold_files(root, wanted.subject, preprocessed=False)
     every = [path for path in every if not path.name.endswith(_SURFACES)]
     made_of = {k: v for k, v in entities_of(derivative).items() if k not in DERIVED}

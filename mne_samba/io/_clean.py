@@ -27,10 +27,8 @@ def check_cleaning(clean) -> tuple[str, ...]:
 
 
 def clean_raw(raw, steps: tuple[str, ...], triggers: np.ndarray):
-    """Remove what scanner and heartbeat add to the EEG; a copy in memory, and what was done.
-
-    Triggers are the starts of all volumes, dummy scans included, in seconds from the first sample.
-    """
+    """Remove what scanner and heartbeat add to the EEG; a copy in memory, and what was done."""
+    # Triggers are starts of all volumes, dummy scans included, in s from the first sample.
     raw, done = raw.copy().load_data(verbose="ERROR"), []
     if "gradient" in steps:
         raw = _without_gradient(raw, triggers)

@@ -139,11 +139,8 @@ def _with_channels(raw, names: list[str]):
 
 
 def resample_bold(values, times, t_r: float) -> tuple[np.ndarray, np.ndarray]:
-    """Bring BOLD (n_frames, n_targets) to frames ``t_r`` apart: their times (n_new,) and values.
-
-    The new frames go from the first one on, none after the last; they are NaN where a neighbour was
-    not measured.
-    """
+    """Bring BOLD (n_frames, n_targets) to frames ``t_r`` apart: times (n_new,) and values."""
+    # From the first frame on, none after the last; NaN where a neighbour was not measured.
     values, times = np.asarray(values, dtype=float), np.asarray(times, dtype=float)
     step = (times[-1] - times[0]) / max(len(times) - 1, 1)
     regions = ~np.isnan(values).all(axis=0)

@@ -90,11 +90,9 @@ def _no_event(raw, also: str = "", told: float | None = None) -> str:
 def choose_markers(
     recording: Recording, volume_event, t_r: float, n_volumes: int, told: float | None = None
 ):
-    """Volume event to read frames by (a name, or times in s), and a description of its origin.
-
-    The table of events is preferred; where it has no volumes those of the recording's own file are
-    taken. Where both have them they must agree. ``told`` is when scans.tsv has BOLD begin.
-    """
+    """Volume event to read frames by (a name, or times in s), and a description of its origin."""
+    # The table of events comes first, then the recording's own file; where both have volumes they
+    # must agree. ``told`` is when scans.tsv has BOLD begin.
     raw, own, events = recording.raw, recording.own, recording.events
     if not isinstance(volume_event, str):
         return volume_event, {}

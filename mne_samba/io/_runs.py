@@ -38,14 +38,10 @@ def _frames_of(path: Path) -> int:
 
 
 def part_of_run(recording, volume_event, t_r: float, runs: list[Path], here: Path, extra, dates):
-    """Cut the part of one run out of a recording that holds several runs.
-
-    Triggers that pause for more than three ``t_r`` begin another block. Blocks are matched with
-    runs by their order and numbers of volumes; ``extra`` holds the numbers of volumes that may
-    come before the frames of a run, ``dates`` those of scans.tsv (or None) of ``runs``.
-
-    Returns the recording, the times of its triggers (n_triggers,), and a description.
-    """
+    """Cut a run out of a recording of several; with times (n_triggers,) and a description."""
+    # Triggers that pause for more than three ``t_r`` begin another block. Blocks are matched with
+    # runs by their order and numbers of volumes; ``extra`` holds the numbers of volumes that may
+    # come before the frames of a run, ``dates`` those of scans.tsv (or None) of ``runs``.
     sizes = [_frames_of(path) for path in runs]
     event, found = choose_markers(recording, volume_event, t_r, sum(sizes))
     times = volume_triggers(recording.raw, event)
@@ -118,10 +114,8 @@ def dates_of(root: Path, wanted: Run, paths: list[Path]) -> list[pd.Timestamp | 
 
 
 def told_start(dates) -> float | None:
-    """Seconds from a recording to its BOLD by scans.tsv, (recording, BOLD); None: nothing is told.
-
-    Dates that are days apart were made up: anonymised, of one of the two alone.
-    """
+    """Seconds from a recording to its BOLD by scans.tsv, (recording, BOLD), or None."""
+    # Dates that are days apart were made up: anonymised, of one of the two alone.
     seconds = 86400 if None in dates else (dates[1] - dates[0]).total_seconds()
     return seconds if abs(seconds) < 86400 else None
 

@@ -44,11 +44,9 @@ def repetition_time(
     given, sidecars: dict[str, dict], image, image_name: str,
     fits: Callable[[float], bool] = lambda t_r: False, followed: bool = False,
 ) -> float:  # fmt: skip
-    """Repetition time on which sidecars and image header agree, or the one that the user gave.
-
-    A header that contradicts all sidecars is overruled where ``fits`` says that the triggers come
-    as these say. ``followed``: triggers will place the volumes, so that these may jitter.
-    """
+    """Repetition time on which sidecars and image header agree, or the one that the user gave."""
+    # A header that contradicts all sidecars is overruled where ``fits`` says that triggers come as
+    # these say. ``followed``: triggers will place the volumes, so that these may jitter.
     if given is not None:
         return check_number(given, "t_r", low=0, low_open=True)
     found: dict[str, float] = {}
@@ -131,12 +129,9 @@ def _spacing(times, name: str, followed: bool) -> float:
 
 
 def slice_reference(given, prep: dict, raw: dict, t_r: float) -> tuple[float, str]:
-    """Time within a volume that BOLD stands for, 0 to 1, and where it was found.
-
-    ``StartTime`` of the derivative first (what slice-timing correction aimed at), then the mean of
-    the acquired slices, then the middle of the acquisition, which in sparse BOLD is shorter than
-    ``t_r``.
-    """
+    """Time within a volume that BOLD stands for, 0 to 1, and where it was found."""
+    # ``StartTime`` of the derivative first (what slice-timing correction aimed at), then the mean
+    # of the acquired slices, then the middle of the acquisition (sparse BOLD: below ``t_r``).
     if given is not None:
         return check_number(given, "slice_time_ref", low=0, high=1), "given"
     start = prep.get("StartTime")
@@ -188,11 +183,8 @@ def _acquisition(metadata: dict, t_r: float) -> tuple[float, str] | None:
 def scan_of(
     raw, n_frames: int, t_r: float, *, volume_event, first_volume, n_dummy, discarded, reference
 ) -> Scan:
-    """Give the times of all frames of a run, after its triggers were checked.
-
-    Without triggers frames follow ``first_volume``. ``n_dummy=None`` takes ``discarded`` (of the
-    sidecars) where the triggers count them.
-    """
+    """Place all frames of a run by its triggers, or from ``first_volume`` on without them."""
+    # ``n_dummy=None`` takes ``discarded`` (of the sidecars) where the triggers count them.
     sfreq = raw.info["sfreq"]
     if volume_event is None:
         if discarded and n_dummy is None:

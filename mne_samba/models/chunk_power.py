@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.signal import resample_poly
 
-from .._checks import check_number
+from .._checks import check_finite, check_number
 from ..data.bridging import clean_reader
 from ..data.paired import Paired
 from ..data.power import LowRateGrid, PowerScaler
@@ -62,11 +62,8 @@ class Chunks:
         return out
 
     def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
-        """Features (n_channels, n_features, n_chunks) of one segment; NaN where there is no signal.
-
-        ``_seen`` makes them of chunks (n_channels, n_some, n_samples), the signal brought to so
-        many samples per frame.
-        """
+        """Features (n_channels, n_features, n_chunks) of a segment; NaN where is no signal."""
+        # ``_seen`` makes them of chunks (n_channels, n_some, n_samples), so many samples per frame.
         n_chunks, width = self.grid.n_bins(segment.n_frames), segment.frame_step * sfreq
         edges = segment.bin_edges(1, self.grid.n_lags, n_chunks, sfreq)
         ratio = Fraction(self.n_samples / width).limit_denominator(1000)
@@ -80,13 +77,7 @@ class Chunks:
             low = max(0, int(begin[0]) - _MARGIN)
             stop = min(segment.n_times, int(np.ceil(begin[-1] + width)) + _MARGIN)
             data = np.asarray(read(low, stop), dtype=np.float64)
-            broken = np.flatnonzero(~np.isfinite(data).all(axis=1))
-            if len(broken):
-                raise ValueError(
-                    "X contains NaN or infinite values in channels "
-                    f"{[ch_names[c] for c in broken[:8]]}. Interpolate them, or annotate the spans "
-                    "as BAD in a Raw."
-                )
+            check_finite(data, "X", ch_names)
             if ratio != 1:
                 up, down = ratio.numerator, ratio.denominator
                 data = resample_poly(data, up, down, axis=1, padtype="line")
@@ -129,13 +120,9 @@ class ChunkPower(Chunks):
         return discrete_bands(self.n_samples / self.grid.t_r, N_LEVELS)
 
     def by_band(self, gradient: np.ndarray) -> np.ndarray:
-        """Add up gradients of coefficients to those of their levels.
-
-        All coefficients of a level are in units of the spread of its mean power: their sum is what
-        changes when the power of the whole level rises by one standard deviation.
-
-        ``gradient`` (..., n_features, n_lags); returns ``gradient`` (..., n_bands, n_lags).
-        """
+        """Add up gradients (..., n_features, n_lags) by level, (..., n_bands, n_lags)."""
+        # All coefficients of a level are in units of the spread of its mean power: their sum is
+        # what changes when the power of the whole level rises by one standard deviation.
         return np.add.reduceat(gradient, _starts(level_sizes(self.n_samples)), axis=-2)
 
     def _seen(self, chunks: np.ndarray) -> np.ndarray:

@@ -20,10 +20,7 @@ class ChunkVoltage(Chunks):
 
     @classmethod
     def of(cls, t_r: float, seconds: float, rate: float) -> Self:
-        """Cut signals at about ``rate`` Hz, a whole number of samples per frame.
-
-        A frame sees at least so many ``seconds`` of them.
-        """
+        """Cut signals at about ``rate`` Hz, a whole number per frame, which sees ``seconds``."""
         n_samples = max(1, round(t_r * rate))
         n_lags = int(np.ceil(seconds * rate / n_samples))
         return cls(n_samples, LowRateGrid(float(t_r), 1, n_lags))

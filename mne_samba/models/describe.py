@@ -59,11 +59,9 @@ def chosen(choice, fitted) -> str:
 
 
 def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Signed band weights (n_channels, n_bands) and map (n_targets, n_channels) of the network.
-
-    Only their product is identifiable; ``node_scale`` (n_channels,) is the split that the linear
-    core found. Weights that every target has of its own are summarised, see `summarised_weights`.
-    """
+    """Signed band weights (n_channels, n_bands) and map (n_targets, n_channels) of the network."""
+    # Only their product is identifiable; ``node_scale`` (n_channels,) is the split that the linear
+    # core found. Weights that every target has of its own are summarised.
     bands = module.bands
     scale = np.where(node_scale > 0, node_scale, 1.0)
     weights = plain(bands.attention * bands.gain) * scale[:, None]
@@ -75,20 +73,14 @@ def effective_weights(module: SambaNet, node_scale: np.ndarray) -> tuple[np.ndar
 
 
 def summarised_weights(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and map of targets that have bands of their own, (n_targets, n_channels, n_bands).
-
-    Weights are the root mean square over targets, the map is the projection on them.
-    """
+    """Root mean square of target bands (n_targets, n_channels, n_bands), and map on it."""
     weights = np.sqrt(np.mean(own**2, axis=0)) * np.where(own.sum(axis=0) < 0, -1.0, 1.0)
     norm = (weights**2).sum(axis=1)
     return weights, (own * weights).sum(axis=2) / np.where(norm > 0, norm, np.inf)
 
 
 def publish_network(network: Network, history: list[dict], kept: bool = True) -> dict:
-    """Attributes of a trained network.
-
-    The published networks have no linear core, and nothing that validation could leave out.
-    """
+    """Attributes of a published network: without a core, and nothing left out by validation."""
     return {
         "core_": None,
         "corrections_kept_": kept,
@@ -98,10 +90,8 @@ def publish_network(network: Network, history: list[dict], kept: bool = True) ->
 
 
 def publish_bands(weights: np.ndarray, spatial_map: np.ndarray) -> dict:
-    """Attributes of band weights (n_channels, n_bands) and a map (n_targets, n_channels).
-
-    Rows of the attention sum to 1, signed gains are in [-1, 1].
-    """
+    """Attributes of weights (n_channels, n_bands), map (n_targets, n_channels)."""
+    # Rows of the attention sum to 1, signed gains are in [-1, 1].
     size = np.abs(weights)
     total = size.sum(axis=1, keepdims=True)
     attention = np.where(total > 0, size / np.where(total > 0, total, 1), 1 / weights.shape[1])
@@ -130,10 +120,7 @@ def publish_gammas(params: np.ndarray, names: list[str], hrf_length: float) -> d
 
 
 def publish_hrf(courses: np.ndarray, times: np.ndarray, names: list[str], params=None) -> dict:
-    """Attributes of responses, ``courses`` (n_responses, n_times).
-
-    ``params`` (n_responses, 6); free responses, which have none, peak in their largest bin.
-    """
+    """Attributes of responses ``courses`` (n, n_times); free ones have no ``params`` (n, 6)."""
     if params is None:
         params, peaks = np.nan, times[np.abs(courses).argmax(axis=1)]
     else:
@@ -149,12 +136,9 @@ def publish_hrf(courses: np.ndarray, times: np.ndarray, names: list[str], params
 def activation_patterns(
     module: SambaNet, data: Paired, predictions: list[np.ndarray]
 ) -> np.ndarray:
-    """Haufe patterns: how band power, after the mean response, covaries with predictions.
-
-    ``predictions`` are (n_frames, n_targets); the patterns, (n_targets, n_channels, n_bands), are
-    changes of standardised band power that go with one standard deviation of a prediction (Haufe et
-    al. 2014, NeuroImage 87).
-    """
+    """Haufe patterns: how band power, after the mean response, covaries with predictions."""
+    # Changes (n_targets, n_channels, n_bands) of standardised band power that go with one standard
+    # deviation of a prediction, (n_frames, n_targets) (Haufe et al. 2014, NeuroImage 87).
     total, count, power_sum, pred_sum, square = 0.0, 0, 0.0, 0.0, 0.0
     for power, pred, mask, on in zip(data.powers, predictions, data.masks, data.on, strict=True):
         own = at_grid(module, on)

@@ -123,17 +123,11 @@ def check_graph(data: Paired, graph) -> None:
 def source_adjacency(
     graph, n_neighbors: int, alike: np.ndarray, info=None, ch_names=None, power=None
 ) -> np.ndarray | None:
-    """Edges between nodes: by name, as an array, by a function, or from torch-geometric.
-
-    ``alike`` (n_channels, n_channels); ``power`` (n_channels, n_bands, n_bins); returns
-    ``adjacency`` (n_channels, n_channels).
-
-    Named graphs take the ``n_neighbors`` strongest edges of every node instead of all above some
-    threshold: what correlations of noise reach depends on the length of a recording, and nodes
-    that nothing resembles would lose all their neighbours. Signed measures (correlation, partial
-    correlation) count by their size, since a node that does the opposite tells as much as one that
-    does the same; "knn" alone takes the largest signed correlations.
-    """
+    """Edges (n_channels, n_channels): by name, array, function, or from torch-geometric."""
+    # Named graphs take the ``n_neighbors`` strongest edges of every node instead of all above some
+    # threshold: what correlations of noise reach depends on the length of a recording. Signed
+    # measures count by their size, since a node that does the opposite tells as much; "knn" alone
+    # takes the largest signed correlations.
     if graph is None:
         return None
     if isinstance(graph, str):
@@ -210,13 +204,9 @@ def nearest(similarity: np.ndarray, k: int) -> np.ndarray:
 
 
 def partial_correlation(series: np.ndarray) -> np.ndarray:
-    """Correlation of every two nodes given all others, from a shrunk precision matrix.
-
-    ``series`` (n_nodes, n_times); returns ``partial`` (n_nodes, n_nodes).
-
-    The correlation matrix is shrunk towards the identity by Ledoit and Wolf (2004), which makes it
-    invertible with more nodes than samples.
-    """
+    """Correlation of nodes (n_nodes, n_times) given all others, (n_nodes, n_nodes)."""
+    # The matrix is shrunk towards the identity by Ledoit and Wolf (2004), which makes it invertible
+    # with more nodes than samples.
     series = series - series.mean(axis=1, keepdims=True)
     scale = series.std(axis=1, keepdims=True)
     series = series / np.where(scale > 0, scale, 1.0)
@@ -232,17 +222,11 @@ def partial_correlation(series: np.ndarray) -> np.ndarray:
 
 
 def mutual_information(power: np.ndarray) -> np.ndarray:
-    """Mutual information between nodes under a Gaussian copula, all bands together.
-
-    ``power`` (n_nodes, n_bands, n_times); returns ``information`` (n_nodes, n_nodes).
-
-    Every series is replaced by the normal quantiles of its ranks; the information between two nodes
-    is then half the logarithm of a ratio of determinants (Ince et al. 2017, Human Brain Mapping
-    38). It is a lower bound, is the same for power and its logarithm, sees coupling across bands,
-    and takes one correlation matrix for all pairs: estimates by bins or nearest neighbours take
-    seconds per pair and scatter more than most edges hold, since band power has few independent
-    samples.
-    """
+    """Gaussian-copula information between nodes (n_nodes, n_bands, n_times), all bands together."""
+    # Series become normal quantiles of their ranks; the information between two nodes is then half
+    # the logarithm of a ratio of determinants (Ince et al. 2017, Human Brain Mapping 38): a lower
+    # bound, the same for power and its logarithm. Estimates by bins or nearest neighbours take
+    # seconds per pair and scatter more than most edges hold.
     n_nodes, n_bands, n_times = power.shape
     ranks = rankdata(power.reshape(-1, n_times), axis=1)
     normal = similarity(ndtri(ranks / (n_times + 1.0)))

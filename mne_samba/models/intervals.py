@@ -15,12 +15,9 @@ from ..hrf import convolve_frames
 
 
 def model_variance(core: Core, power: np.ndarray, grid: LowRateGrid | None = None) -> np.ndarray:
-    """Variance (n_frames, n_targets) of predictions under the posterior of the coefficients.
-
-    ``power`` is (n_channels, n_bands, n_bins). Coefficients are taken as independent in the
-    posterior, and drives after the mean response: this is a summary of how much more the model
-    doubts itself in some frames than in others.
-    """
+    """Variance (n_frames, n_targets) of predictions under the posterior of the coefficients."""
+    # ``power`` is (n_channels, n_bands, n_bins). Coefficients are taken as independent, and drives
+    # after the mean response: how much more the model doubts itself in some frames than in others.
     kernel, step, dt = core.kernel, core.step, core.dt
     if grid is not None:
         kernel, step, dt = core.kernel_at(grid.n_lags, grid.dt), grid.step, grid.dt
@@ -83,10 +80,7 @@ class HeldOut:
 
 
 def held_out(core: Core | None, data: Paired, frames: list[np.ndarray]) -> HeldOut:
-    """Residuals of predicted frames (n_frames, n_targets), and the core's variance of them.
-
-    Without a core, which alone has a posterior, there is none.
-    """
+    """Residuals of frames (n_frames, n_targets), and the core's variance, where there is one."""
     residuals, variance, t_r = [], [], []
     # Intervals are to hold what will be measured, heavy tails included.
     measured = data.as_measured().targets

@@ -70,11 +70,7 @@ def shares_bins(forward: BandPower, inverse: BandPower) -> bool:
 
 
 def frame_bins(powers: list[np.ndarray], grid: LowRateGrid) -> list[np.ndarray]:
-    """Average bins of a finer grid over frames.
-
-    ``powers`` (n_channels, n_bands, grid.n_lags + n_frames * grid.step); returns ``powers``
-    (n_channels, n_bands, n_lags + n_frames).
-    """
+    """Average bins (n_channels, n_bands, n_bins) of a finer grid over frames."""
     n_lags = grid.n_lags // grid.step
     out = []
     for power in powers:
@@ -109,14 +105,10 @@ class InverseScale:
         return [power[..., self.grid.n_lags :] for power in self.standard_power(rec, powers)]
 
     def standard_bold(self, values: list[np.ndarray], kind: str, table=None) -> list[np.ndarray]:
-        """Standardise BOLD of windows or recordings.
-
-        Recordings lose their own drift, mean and scale. Windows are taken in the mean and scale of
-        training, and lose the drift of their recording where ``table`` says which frames of it they
-        are: a window alone does not tell drift from signal.
-
-        ``values`` (n_frames, n_targets); returns ``bold`` (n_frames, n_targets).
-        """
+        """Standardise BOLD (n_frames, n_targets) of windows or recordings."""
+        # Recordings lose their own drift, mean and scale. Windows are taken in those of training,
+        # and lose the drift of their recording where ``table`` says which frames of it they are: a
+        # window alone does not tell drift from signal.
         if kind == "recordings" or table is not None:
             values = detrend_segments(values, table, kind, self.grid.t_r, self.detrend)
         else:
@@ -174,10 +166,7 @@ def rows(power: np.ndarray) -> np.ndarray:
 def judged_rows(
     powers: list[np.ndarray], data: Paired
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Predicted (n_channels, n_bands, n_frames) and measured bins, (n_bins, n_channel_bands).
-
-    Without those whose response a segment's end cuts off.
-    """
+    """Predicted and measured bins, (n_bins, n_channel_bands), but those whose response is cut."""
     found, measured, n_after = [], [], frames_after(data.grid.t_r)
     for power, bins in zip(powers, measured_bins(data), strict=True):
         full = slice(0, max(1, bins.shape[-1] - n_after))
@@ -252,11 +241,7 @@ class InverseWindows(Dataset):
 
 
 def predict_segments(module: torch.nn.Module, bold: list[np.ndarray]) -> list[np.ndarray]:
-    """Run a network over segments, those of one length together.
-
-    ``bold`` (n_frames with margins, n_targets); returns ``powers`` (n_channels, n_bands,
-    n_frames).
-    """
+    """Run a network over ``bold`` (n_frames with margins, n_targets), equal lengths together."""
     out: list = [None] * len(bold)
     with torch.inference_mode():
         for some in of_one_length([len(value) for value in bold], _BATCH):

@@ -48,10 +48,7 @@ _FETCH = (
 
 
 def electrode_rows(ch_names: list[str]) -> list[int]:
-    """Rows of channels in the table of electrodes, by name, in any case.
-
-    Other channels take the rows that are free, the rarest first.
-    """
+    """Rows of channels in the table of electrodes, by name; others take free, rare ones."""
     row = {name: i for i, name in enumerate(ELECTRODES)}
     rows = [row.get(name.casefold()) for name in ch_names]
     order = [*range(_RARE, len(row)), *range(_RARE)]

@@ -69,12 +69,9 @@ def train_published(
     kind: type, spec: dict, model, data: Paired, trainer: Trainer, seed: int | None, previous, *,
     parts: tuple[Paired, Paired], windows, n_frames: int, trained_by: dict, begin=None,
 ) -> tuple[Network, list[dict]]:  # fmt: skip
-    """Train a network until held-out windows, if any, say stop.
-
-    It starts from random values, or what ``begin(module)`` makes of them; of a ``kind`` and
-    ``spec``; ``windows(data, n_frames, step)`` cuts one of the ``parts`` of
-    `training_parts`. Returns the network and its losses by epoch.
-    """
+    """Train a network until held-out windows, if any, say stop; and its losses by epoch."""
+    # It starts from random values, or what ``begin(module)`` makes of them; ``windows(data,
+    # n_frames, step)`` cuts one of the ``parts`` of `training_parts`.
     part, held = parts
     dropout = {"dropout": trainer.modality_dropout} if trainer.modality_dropout else {}
     checkpoints = Checkpoints(trainer, model, data, seed, previous)
@@ -104,10 +101,7 @@ def training_parts(data: Paired, trainer: Trainer) -> tuple[Paired, Paired]:
 
 
 def _training_step(data: Paired, n_frames: int, trainer: Trainer) -> int:
-    """Frames between training windows of ``n_frames``.
-
-    Short recordings overlap more: an epoch has enough steps to learn something from.
-    """
+    """Frames between training windows of ``n_frames``: short recordings overlap more."""
     step = trainer.frames(data.grid.t_r, n_frames)[1]
     if trainer.step is not None:
         return step

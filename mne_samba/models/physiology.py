@@ -53,10 +53,8 @@ class PhysiologyResponses:
 
     @classmethod
     def fit(cls, rec: Recordings, data: Paired, reader) -> tuple[Self, list[np.ndarray]]:
-        """Fit responses to the standardised BOLD of recordings, which ``reader`` has read.
-
-        Also the frames (n_frames, n_targets) that they explain, by fits that have not seen them.
-        """
+        """Fit responses to the standardised BOLD of recordings, which ``reader`` has read."""
+        # Also the frames (n_frames, n_targets) that they explain, by fits that have not seen them.
         kinds, scaler, scaled = standard_drives(rec, data.on, reader)
         data = replace(data, powers=scaled, raw=None)
         free, unseen = _fit(data), _unseen(data)
@@ -168,10 +166,8 @@ def lagged_drives(rec: Recordings, on: list[LowRateGrid], reader) -> list[np.nda
 
 
 def _unseen(data: Paired) -> list[np.ndarray]:
-    """Frames (n_frames, n_targets) that drives explain, by fits that have not seen them.
-
-    Blocks of time, or recordings, are left out in turn, and what is next to them.
-    """
+    """Frames (n_frames, n_targets) that drives explain, by fits that have not seen them."""
+    # Blocks of time, or recordings, are left out in turn, and what is next to them.
     label, times = time_blocks(data, BLOCKS, BLOCK_GAP)
     ends = np.cumsum([len(target) for target in data.targets])[:-1]
     gap, found = int(np.ceil(BLOCK_GAP / data.grid.t_r)), np.zeros((len(label), data.n_targets))

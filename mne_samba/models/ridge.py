@@ -96,10 +96,7 @@ def fit_ridge(
 def fit_better_ridge(
     scales: list[Paired], n_fir: int | None, options: RidgeOptions
 ) -> tuple[Paired, Ridge, FrameWeights | None]:
-    """Fit to the same data with power on the scale that predicts held-out blocks better.
-
-    Blocks are those that choose the penalties. Of equal ones, the first is taken.
-    """
+    """Fit with power on the scale that predicts held-out blocks better; of equal ones the first."""
     problems = [_Problem.of(data, n_fir, options) for data in scales]
     best = max(problems, key=lambda problem: problem.held_out.mean())
     return best.data, *best.solve()
@@ -246,10 +243,7 @@ def spread_of(features: np.ndarray) -> np.ndarray:
 
 
 def ridge(features: np.ndarray, target: np.ndarray, alphas: np.ndarray):
-    """Solve ridge regression for all penalties by one decomposition.
-
-    Features are (n_frames, n_features), targets (n_frames, n_targets), penalties (n_alphas,).
-    """
+    """Ridge of features and targets (n_frames, n) for penalties (n_alphas,), one decomposition."""
     n, p = features.shape
     primal = p <= n
     values, vectors = linalg.eigh(features.T @ features if primal else features @ features.T)

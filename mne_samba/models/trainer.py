@@ -222,10 +222,7 @@ class Trainer(BaseEstimator):
 
 
 def net_around(network: Network, history: list[dict], **options) -> AcceleratedNet:
-    """Skorch net around a trained network, with the losses of its training.
-
-    ``options`` are those of `Trainer.build` that it was trained with.
-    """
+    """Skorch net around a trained network, its losses, and ``options`` of `Trainer.build`."""
     from skorch.history import History
 
     trainer = Trainer(device=network.device)

@@ -7,10 +7,7 @@ from ..metrics import pearson
 
 
 def validated_correlation(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
-    """Correlation (n_targets,) of predicted (n_frames, n_targets) with held-out frames.
-
-    Averaged over recordings; 0 for regions of which no frame was held out.
-    """
+    """Correlation (n_targets,) with held-out frames, mean of recordings; 0 where there are none."""
     scores = []
     for key in dict.fromkeys(valid.keys):
         rows = [i for i, k in enumerate(valid.keys) if k == key]
@@ -31,11 +28,9 @@ def validated_scale(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
 
 
 def confirmed_scale(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
-    """Slope (n_targets,) as `validated_scale` has it, so far as chance does not explain it, 0 to 1.
-
-    A slope ``b`` with the standard error ``s`` becomes ``b - 2 s**2 / b``: nothing where Akaike's
-    criterion prefers none. Frames count as fewer where predictions and residuals are both slow.
-    """
+    """Slope (n_targets,) as of `validated_scale`, so far as chance does not explain it, 0 to 1."""
+    # A slope b of standard error s becomes b - 2 s^2 / b: nothing where Akaike's criterion prefers
+    # none. Frames count as fewer where predictions and residuals are both slow.
     # Responses bring torch, which estimators do without until they are fitted.
     from ..hrf.stats import ar_coefficients
 
@@ -51,30 +46,21 @@ def confirmed_scale(frames: list[np.ndarray], valid: Paired) -> np.ndarray:
 
 
 def validated_shrinkage(frames: list[np.ndarray], valid: Paired) -> float:
-    """Slope of measured on predicted held-out frames of all targets, between 0.05 and 1.
-
-    A posterior mean is calibrated where the model is right; where data are few or the model is
-    wrong it may promise too much. One number for all targets is known well enough to mend that.
-    """
+    """Slope of measured on predicted held-out frames of all targets, between 0.05 and 1."""
+    # A posterior mean is calibrated where the model is right; where data are few or it is wrong, it
+    # may promise too much. One number for all targets is known well enough to mend that.
     _, products, power = _products(np.concatenate(frames), np.concatenate(valid.targets))
     return float(np.clip(products.sum() / max(power.sum(), 1e-12), 0.05, 1.0))
 
 
 def mean_and_slope(pred: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of predictions, and slope of measurements on them, which a cosine does not know.
-
-    Both are (n_rows, n_outputs), of which rows that were not measured do not count; results
-    (n_outputs,), no slope below zero.
-    """
+    """Mean and slope (n_outputs,), 0 or more, of measured on predicted (n_rows, n_outputs)."""
     mean, products, power = _products(pred, true)
     return mean, np.maximum(products / np.where(power > 0, power, np.inf), 0.0)
 
 
 def _products(pred, true) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean of predictions where measured, their centred products with measurements, and squares.
-
-    Of (n_rows, n_outputs) both; results (n_outputs,).
-    """
+    """Mean of predictions (n_rows, n_outputs), products with measured, squares: (n_outputs,)."""
     mean, pred, true, _ = _centred(pred, true)
     return mean, (pred * true).sum(axis=0), (pred**2).sum(axis=0)
 

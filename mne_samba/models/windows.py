@@ -87,10 +87,7 @@ class Windowing:
     def predict(
         self, module: SambaNet, powers: list[np.ndarray], grids: list[LowRateGrid] | None = None
     ) -> list[np.ndarray]:
-        """Frames (n_frames, n_targets); long segments are averaged over windows.
-
-        ``grids`` are bins and frames of every segment where they differ.
-        """
+        """Frames (n_frames, n_targets), means over windows; ``grids`` of segments that differ."""
         if grids is not None:
             frames = [None] * len(powers)
             for grid in dict.fromkeys(grids):

@@ -49,10 +49,7 @@ def align(
     held: tuple[torch.Tensor, torch.Tensor, torch.Tensor], *, max_epochs: int, patience: int,
     lr: float,
 ) -> list[dict]:  # fmt: skip
-    """Train both projections, and keep them only where held-out windows find each other better.
-
-    ``train, held`` (n_windows, n_features, n_times).
-    """
+    """Train both projections; keep them where held-out windows find each other better."""
     size = float(space.ele.detach().abs().mean())
     groups = [
         {"params": [space.ele, space.hemo], "lr": lr * size},

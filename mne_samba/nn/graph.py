@@ -16,10 +16,8 @@ _SHOWN = 256
 
 
 def neighbour_table(adjacency) -> tuple[torch.Tensor, torch.Tensor]:
-    """Neighbours of every node (n_nodes, n_neighbours), filled up with node 0, and where not.
-
-    ``adjacency`` (n_nodes, n_from).
-    """
+    """Neighbours of nodes (n_nodes, n_neighbours), filled up with node 0, and where not."""
+    # ``adjacency`` (n_nodes, n_from).
     adjacency = torch.as_tensor(adjacency) != 0
     degree = adjacency.sum(dim=1)
     if (degree == 0).any():

@@ -7,11 +7,8 @@ from torch import nn
 
 
 def check_state(build: Callable[[], nn.Module], state: Mapping) -> None:
-    """Refuse numbers that a module does not have, or has in other shapes.
-
-    The module is built without numbers, on the meta device: sizes that a file claims and does not
-    hold cost nothing.
-    """
+    """Refuse numbers that a module does not have, or has in other shapes."""
+    # Built on the meta device: sizes that a file claims and does not hold cost nothing.
     try:
         with torch.device("meta"):
             module = build()

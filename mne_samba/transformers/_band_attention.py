@@ -9,9 +9,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit
+from .._checks import check_number, check_option, check_t_r, keeps_earlier_fit, refuse_flat
 from .._typing import HrfBounds, Verbose
 from ..base import forget_fit
+from ..data.channels import check_same_rate
 from ..data.drive import drives_of
 from ..data.given import target_kind, what_is
 from ..data.power import PowerScaler, bank_for
@@ -21,7 +22,7 @@ from ..wavelets import as_bank
 from ..wavelets.banks import Bands, Discrete, Morlet, Precomputed, Shannon
 from ._band_evidence import attention_from_weights, band_weights
 from ._band_rows import TableAttention
-from ._band_signals import background_attention, bin_powers, limit_power, reconstruct, refuse_flat
+from ._band_signals import background_attention, bin_powers, limit_power, reconstruct
 from ._band_targets import frame_design, sample_targets
 
 
@@ -216,7 +217,8 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
         self.bands_, self.delay_ = dict(self.bank_.band_edges), self.bank_.delay
         self._rate = float(min(self.rate, self.bank_.rate))
         powers = bin_powers(self.bank_, rec, self._rate)
-        refuse_flat(powers, self.ch_names_in_)
+        total = sum(np.nansum(power, axis=(1, 2), dtype=np.float64) for power in powers)
+        refuse_flat(~(total > 0), "X", self.ch_names_in_)
         self._scaler = PowerScaler(log=True).fit(powers, rec.keys)
         if target == "frames":
             self._learn_frames(rec, powers)
@@ -301,10 +303,8 @@ class WaveletBandAttention(TableAttention, HasReader, TransformerMixin, BaseEsti
             rec = reader.read(X, self.t_r, layout=layout, owner=self)
         else:
             rec = reader.read_signals(X, layout=layout, owner=self)
-        if rec.kind != "table" and abs(rec.sfreq - layout.sfreq) > 1e-6 * rec.sfreq:
-            raise ValueError(
-                f"X is sampled at {rec.sfreq:g} Hz, but fit saw {layout.sfreq:g} Hz: resample."
-            )
+        if rec.kind != "table":
+            check_same_rate(rec.sfreq, layout.sfreq, "X", "what fit saw")
         return rec, framed
 
     def _mean_power(self, powers) -> np.ndarray:

@@ -20,10 +20,7 @@ _MAX_LAG = 15
 
 
 def effective_share(design: np.ndarray, targets: np.ndarray, follows: np.ndarray) -> float:
-    """Share of rows that count, as both sides are autocorrelated (Bartlett, 1946).
-
-    ``design, targets`` (n_rows, n_columns); ``follows`` (n_rows,).
-    """
+    """Share of rows (n_rows, n_columns) that count, both autocorrelated (Bartlett, 1946)."""
     stretch = np.cumsum(~follows)
     inflation = 1.0
     for lag in range(1, min(_MAX_LAG, len(targets) // 4) + 1):
@@ -74,11 +71,9 @@ def shared_ard(
 def band_weights(
     design: np.ndarray, targets: np.ndarray, follows: np.ndarray | None, response: np.ndarray
 ) -> np.ndarray:
-    """Signed weight of each channel's bands for the targets.
-
-    ``design`` (n_rows, n_channels, n_bands, n_basis); ``targets`` (n_rows, n_targets);
-    ``follows`` (n_rows,); ``response`` (n_basis,); returns ``weights`` (n_channels, n_bands).
-    """
+    """Signed weight (n_channels, n_bands) of each channel's bands for the targets."""
+    # ``design`` (n_rows, n_channels, n_bands, n_basis); ``targets`` (n_rows, n_targets);
+    # ``follows`` (n_rows,); ``response`` (n_basis,).
     n_rows, n_channels, n_bands, n_basis = design.shape
     design = design - design.mean(0)
     targets = targets - targets.mean(0)
@@ -113,13 +108,9 @@ def _n_independent(targets: np.ndarray) -> float:
 
 
 def _beyond_chance(gram, cross, n_independent, shape) -> np.ndarray:
-    """Part of a coefficient that exceeds chance (a non-negative garrote).
-
-    Returns an array of shape (n_channels, n_bands, n_targets) between 0 and 1.
-
-    A band alone explains ``q`` of a target, chi-squared under chance. It counts by its mean over
-    targets (many weak ones) or by a target of its own (one strong one), whichever is clearer.
-    """
+    """Part of a coefficient beyond chance (a garrote), (n_channels, n_bands, n_targets), 0 to 1."""
+    # A band alone explains q of a target, chi-squared under chance. It counts by its mean over
+    # targets (many weak ones) or by a target of its own (one strong one), whichever is clearer.
     n_bands, n_basis = shape
     n_channels, _, n_targets = cross.shape
     explained = np.zeros((n_channels, n_bands, n_targets))
@@ -140,10 +131,7 @@ def _beyond_chance(gram, cross, n_independent, shape) -> np.ndarray:
 
 
 def attention_from_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split signed weights (n_channels, n_bands) into attention and gain of the same shape.
-
-    Their product is the weight relative to the strength of the strongest channel.
-    """
+    """Split weights (n_channels, n_bands) into attention and gain; the strongest channel is 1."""
     size = np.abs(weights)
     strength = size.sum(1)
     largest = strength.max()
@@ -156,13 +144,8 @@ def attention_from_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def excess_over_background(
     spectrum: np.ndarray, freqs: np.ndarray, bands: list[tuple[float, float]]
 ) -> np.ndarray:
-    """Log power of bands above the 1/f background.
-
-    The background is a straight line in log-log coordinates, fitted to what does not rise above it.
-
-    ``spectrum`` (n_channels, n_freqs); ``freqs`` (n_freqs,); returns ``excess`` (n_channels,
-    n_bands).
-    """
+    """Log power (n_channels, n_bands) above the 1/f background of ``spectrum`` at ``freqs``."""
+    # A straight line in log-log coordinates, fitted to what does not rise above it.
     lowest = max(min(low for low, _ in bands), freqs[0])
     highest = max(high for _, high in bands)
     used = (freqs >= lowest) & (freqs <= highest)

@@ -9,10 +9,7 @@ from ._band_targets import sample_targets
 
 
 class TableAttention:
-    """What WaveletBandAttention does with a table (n_samples, n_features).
-
-    Each column counts as a channel with a single band: it is standardised and weighted by its gain.
-    """
+    """Attention of a table (n_samples, n_features): columns are channels with a single band."""
 
     def _fit_table(self, rec: Recordings, y) -> None:
         X = check_array(rec.rows, ensure_min_samples=2)

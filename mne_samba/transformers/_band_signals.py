@@ -44,22 +44,8 @@ def limit_power(power: np.ndarray) -> np.ndarray:
     return np.minimum(power, 10.0 * np.median(power[:, :, seen], axis=-1, keepdims=True))
 
 
-def refuse_flat(powers: list[np.ndarray], ch_names: list[str]) -> None:
-    """Refuse channels that hold no signal in any segment (n_channels, n_bands, n_bins)."""
-    total = sum(np.nansum(power, axis=(1, 2), dtype=np.float64) for power in powers)
-    flat = [name for name, value in zip(ch_names, total, strict=True) if not value > 0]
-    if flat:
-        raise ValueError(
-            f"X has channels without any power, {flat[:8]}: flat, or within BAD spans only. Mark "
-            "them bad or leave them out."
-        )
-
-
 def mean_spectrum(rec: Recordings) -> tuple[np.ndarray, np.ndarray]:
-    """Power spectral density of each channel, averaged over all segments (Welch's method).
-
-    Returns ``spectrum`` (n_channels, n_freqs), ``freqs`` (n_freqs,).
-    """
+    """Power spectral density (n_channels, n_freqs) of all segments by Welch, and (n_freqs,)."""
     length = int(min(_SPAN * rec.sfreq, min(s.n_times for s in rec.segments)))
     block = max(length, int(60.0 * rec.sfreq))
     total, count = 0.0, 0
@@ -81,11 +67,9 @@ def background_attention(rec: Recordings, bands: list[tuple[float, float]]) -> n
 
 
 def _band_responses(bank, freqs: np.ndarray) -> np.ndarray:
-    """Share of each band at each frequency, (n_bands, n_freqs).
-
-    Shares add up to one where wavelets overlap; Morlet bands fade like their last wavelet, others
-    end at their edges.
-    """
+    """Share of each band at each frequency, (n_bands, n_freqs)."""
+    # They add up to one where wavelets overlap; Morlet bands fade like their last wavelet, others
+    # end at their edges.
     if not isinstance(bank, Morlet):
         edges = np.array(list(bank.band_edges.values()))[:, :, None]
         return ((freqs >= edges[:, 0]) & (freqs < edges[:, 1])).astype(float)

@@ -17,11 +17,9 @@ _N_BASIS = 3
 
 
 def sample_targets(y, n_samples: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Turn one value or label per sample (n_samples,) into columns (n_samples, n_columns).
-
-    Numbers stay; whole numbers and text are labels: with two classes the second's membership, with
-    more one column per class. Also returns the classes, None for numbers.
-    """
+    """Turn values or labels (n_samples,) into columns (n_samples, n_columns), and classes."""
+    # Whole numbers and text are labels: with two classes the second's membership, else one column
+    # per class. Classes are None for numbers.
     y = np.asarray(y)
     if len(y) != n_samples:
         raise ValueError(
@@ -59,11 +57,9 @@ def frame_design(
     rec: Recordings, powers: list[np.ndarray], known: list[np.ndarray], *, rate: float,
     delay: np.ndarray, hrf_length: float, hrf_bounds: str, detrend,
 ) -> FrameDesign:  # fmt: skip
-    """Put the frames of all segments that have their whole history in one table.
-
-    ``powers`` holds scaled band power (n_channels, n_bands, n_bins), ``known`` is False at bins in
-    BAD spans, ``delay`` says by how many seconds each band's power comes late (n_bands,).
-    """
+    """Put the frames of all segments that have their whole history in one table."""
+    # Scaled ``powers`` (n_channels, n_bands, n_bins); ``known`` is False at bins in BAD spans;
+    # ``delay`` (n_bands,) says by how many seconds each band's power comes late.
     grid, basis, overlap = _responses(hrf_length, hrf_bounds)
     designs, targets, kernels = [], [], {}
     late = np.unique(delay)

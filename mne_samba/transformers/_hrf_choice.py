@@ -26,13 +26,11 @@ _MOST_DRIVES = 24
 def choose_family(
     recordings: list[Recording], lags, options, grid, paired: bool
 ) -> tuple[str, bool]:
-    """Choose a family of responses, and say whether single drives have responses of their own.
-
-    Six parameters stay unless another family explains more of held-out rows by more than twice its
-    standard error over parts and regions.
-    """
+    """Choose a family of responses, and whether single drives have responses of their own."""
+    # Six parameters stay unless another family explains more of held-out rows by more than twice
+    # its standard error over parts and regions.
     n_targets = recordings[0].y.shape[1]
-    rng = np.random.default_rng(options.seed)
+    rng = np.random.default_rng(0)
     some = np.sort(rng.permutation(n_targets)[:_FEW])
     recordings = [r.of_targets(some, paired) for r in recordings]
     n_recordings = int(np.searchsorted(np.cumsum([len(r.y) for r in recordings]), _MOST_ROWS)) + 1
@@ -78,10 +76,7 @@ def own_of(recordings, weights, kernels, lags, options, grid):
 
 
 def robust_is_better(fit, recordings, parts, grid) -> bool:
-    """Whether a robust fit predicts held-out rows, as they were measured, better than squares.
-
-    ``fit(recordings, targets)`` is as in `fit_robustly`.
-    """
+    """Whether a robust fit, ``fit(recordings, targets)``, predicts held-out rows better."""
     scores: tuple[list, list] = ([], [])
     for train, masks in parts[-1:]:
         y = [without_drift(r).T for r in train]
@@ -98,10 +93,7 @@ def robust_is_better(fit, recordings, parts, grid) -> bool:
 
 
 def held_out_parts(recordings, grid):
-    """Give recordings to train on, and masks (n_rows,) of what is held out; none of short data.
-
-    Contiguous parts are held out in turn.
-    """
+    """Give recordings to train on, and masks (n_rows,) of contiguous parts; none of short data."""
     if sum(len(r.y) for r in recordings) < _LEAST:
         return []
     return list(_parts(recordings, int(np.ceil(_GAP / grid.t_r))))

@@ -24,10 +24,8 @@ def bin_grid(t_r: float, hrf_length: float, bounds, sfreq: float) -> LowRateGrid
 
 
 def bin_drive(segment: Segment, sfreq: float, grid: LowRateGrid, sample_ref: float) -> np.ndarray:
-    """Average a drive within the bins before and between its frames: (n_drives, n_bins).
-
-    Sample i stands for one sampling interval around ``(i + sample_ref) / sfreq`` seconds.
-    """
+    """Average a drive within bins before and between frames: (n_drives, n_bins)."""
+    # Sample i stands for one sampling interval around ``(i + sample_ref) / sfreq`` seconds.
     n_bins = grid.n_bins(segment.n_frames)
     edges = segment.bin_edges(grid.step, grid.n_lags, n_bins, sfreq)
     data = np.asarray(clean_reader(segment, sfreq)(0, segment.n_times), dtype=float)
@@ -46,10 +44,7 @@ def drift(frames: np.ndarray, t_r: float, method) -> np.ndarray:
 
 
 def build_recordings(rec: Recordings, bins: list, known: list, detrend) -> list[Recording]:
-    """Put the used frames of every recording in order, each frame once.
-
-    ``bins`` (n_drives, n_bins); ``known`` (n_frames,).
-    """
+    """Put used frames (known, n_frames) in order, each once; ``bins`` (n_drives, n_bins)."""
     values, keys, first = rec.bold, rec.keys, np.zeros(len(rec), dtype=int)
     if rec.kind == "windows":
         first = frames_table(rec.table, rec.n_frames)["frame"].to_numpy(dtype=int)

@@ -10,10 +10,7 @@ from ._hrf_learn import FittedHRF
 
 
 def unmap(weights: np.ndarray | None, latent: np.ndarray) -> np.ndarray:
-    """Drives whose weighted sums are the latent drives, by a regularised pseudo-inverse.
-
-    ``weights`` (n_targets, n_drives), ``latent`` (n_targets, n_bins).
-    """
+    """Drives that ``weights`` (n_targets, n_drives) sum to ``latent`` (n_targets, n_bins)."""
     if weights is None:
         return latent
     gram = weights @ weights.T

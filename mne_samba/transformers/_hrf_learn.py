@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import compress
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from mne.utils import logger, warn
 
+from .._checks import listed
 from .._regression import evidence_ridge
 from ..core.robust import FrameWeights, fit_robustly
 from ..data.power import LowRateGrid, whole_history
@@ -34,7 +36,6 @@ class HRFOptions:
     shrinkage: object
     shrink_to: str
     loss: str
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +105,6 @@ class FittedHRF:
         return np.stack(rows).reshape(*kernels.shape[:-1], len(times))
 
 
-def _named(names, flags) -> str:
-    listed = [name for name, flag in zip(names, flags, strict=True) if flag]
-    return f"{listed[:8]}" + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
-
-
 @dataclass(frozen=True, eq=False)
 class _Found:
     """Responses of one family, fitted to standardised drives and BOLD."""
@@ -173,11 +169,7 @@ def learn(
 
 
 def _fit_family(recordings, lags, grid, options: HRFOptions, paired: bool, flat, rec):
-    """Fit the family that is asked for, or the one that suits the data.
-
-    Also returns where a bound holds parameters back (n_targets,), and free responses beside them
-    (n_targets, n_lags) or None.
-    """
+    """Fit the family asked for or suited, whether at bounds (n_targets,), and free responses."""
     # Only six parameters are shrunk: who says how asks for them.
     chosen = options.hrf == "auto" and (options.shrinkage, options.shrink_to) == ("auto", "group")
     family, with_own = "double_gamma" if options.hrf == "auto" else options.hrf, False
@@ -194,7 +186,7 @@ def _fit_family(recordings, lags, grid, options: HRFOptions, paired: bool, flat,
     if held_back.any():
         logger.warning(
             "Responses of regions %s are held back by a bound of their parameters: compare them "
-            "with hrf_free_, or set hrf_bounds.", _named(rec.target_names, held_back),
+            "with hrf_free_, or set hrf_bounds.", listed(compress(rec.target_names, held_back)),
         )  # fmt: skip
         anyway = fit("fir")
         free = anyway.responses.kernels
@@ -208,10 +200,8 @@ def _fit_family(recordings, lags, grid, options: HRFOptions, paired: bool, flat,
 
 
 def _fit(recordings, lags, grid, options: HRFOptions, paired, with_own, family: str) -> _Found:
-    """Fit one family to standardised recordings, by squares or robustly.
-
-    ``paired``: every drive belongs to one region; ``with_own``: drives have own responses besides.
-    """
+    """Fit one family to standardised recordings, by squares or robustly."""
+    # ``paired``: every drive belongs to one region; ``with_own``: drives have own responses, too.
     model = make_model(family, lags, options.hrf_bounds, options.shrinkage, options.shrink_to)
 
     def by_squares(recordings, targets):
@@ -270,12 +260,10 @@ def _warn_unusable(rec: Recordings, zero_drive, flat, mapped) -> None:
         raise ValueError("BOLD is constant in all regions: there is no response to learn.")
     if zero_drive.any():
         what = "no weight" if mapped else "a flat prediction and the group's response"
-        warn(f"Constant drive in {_named(rec.ch_names, zero_drive)}: {what}.")
+        warn(f"Constant drive in {listed(compress(rec.ch_names, zero_drive))}: {what}.")
     if flat.any():
-        warn(
-            f"Constant BOLD in regions {_named(rec.target_names, flat)}: flat prediction, "
-            "response from the group."
-        )
+        names = listed(compress(rec.target_names, flat))
+        warn(f"Constant BOLD in regions {names}: flat prediction, response from the group.")
 
 
 def _standardise(recordings):
@@ -293,10 +281,7 @@ def _standardise(recordings):
 
 
 def learn_rows(rec: Recordings) -> tuple[np.ndarray, np.ndarray]:
-    """Fit the map alone, as rows are frames and the response is immediate.
-
-    Returns coefficients (n_targets, n_drives) and intercepts (n_targets,).
-    """
+    """Fit the map alone, of rows as frames: (n_targets, n_drives) and intercepts (n_targets,)."""
     X, y = rec.rows, rec.bold[0]
     center, mean = X.mean(axis=0), y.mean(axis=0)
     scale = X.std(axis=0)

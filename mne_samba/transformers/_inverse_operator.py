@@ -159,12 +159,10 @@ def estimates(array: Array, method: str, regs, covariance: np.ndarray | None) ->
 
 
 def left_out_errors(array: Array, method: str, covariance: np.ndarray) -> np.ndarray:
-    """Share of unexplained variance of channels left out, per candidate of the method.
-
-    An estimate from the other channels, carried to those left out by the forward model; no label
-    and no true source enter, and what the model of the head gets wrong counts as noise. Beamformers
-    overlap, so that their sum is right up to a factor alone.
-    """
+    """Share of unexplained variance of channels left out, per candidate of the method."""
+    # An estimate from the other channels, carried to those left out by the forward model: no label
+    # and no true source enter, and what the head model gets wrong counts as noise. Beamformers
+    # overlap, so that their sum is right up to a factor alone.
     types = np.array(array.info.get_channel_types())
     size = np.sqrt([np.diag(covariance)[types == kind].mean() for kind in types])
     order = np.random.default_rng(0).permutation(len(types))

@@ -18,6 +18,7 @@ from .._scoring import MeanScore, score_recordings
 from .._typing import HrfBounds, HrfFamily, Loss, Verbose
 from ..base import NamedColumns, forget_fit
 from ..core.robust import LOSSES
+from ..data.channels import check_same_rate
 from ..data.given import what_is
 from ..data.power import whole_history
 from ..hrf import check_bounds
@@ -239,7 +240,7 @@ class LearnableHRF(
         with use_log_level(self.verbose):
             options = HRFOptions(
                 self.hrf, float(self.hrf_length), self.hrf_bounds, self.shrinkage, self.shrink_to,
-                self.loss, 0,
+                self.loss,
             )  # fmt: skip
             fitted = learn(rec, self._bins(rec), self._grid, reader.detrend, options)
         self._fitted = fitted
@@ -293,11 +294,7 @@ class LearnableHRF(
             rec = reader.read_pair(X, y, self.t_r, layout=layout, may_lack=False, owner=self)
         if rec.kind != "table":
             self._check_t_r(rec.t_r)
-            if rec.sfreq != layout.sfreq:
-                raise ValueError(
-                    f"X is sampled at {rec.sfreq:g} Hz, but fit saw {layout.sfreq:g} Hz: resample "
-                    "it."
-                )
+            check_same_rate(rec.sfreq, layout.sfreq, "X", "what fit saw")
         return rec.as_drives()
 
     def _check_t_r(self, t_r: float) -> None:

@@ -8,10 +8,7 @@ from ..data.channels import bad_spans
 
 
 def samples_of(inst, picks: list[int]) -> np.ndarray:
-    """Read channels, finite outside BAD spans: (n_channels, n_times), epochs before them.
-
-    A mixture would carry what is broken in one channel to all.
-    """
+    """Channels (n_channels, n_times), epochs first: a mixture would carry broken ones to all."""
     data = inst.get_data(picks=picks, verbose="ERROR")
     if np.isfinite(data).all():
         return data

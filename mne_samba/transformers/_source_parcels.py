@@ -11,7 +11,7 @@ from mne.utils import logger, use_log_level, warn
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks import check_number, check_option, keeps_earlier_fit
+from .._checks import check_finite, check_number, check_option, keeps_earlier_fit, refuse_flat
 from .._typing import Picks, Verbose
 from ..arrays import array
 from ..base import SignalTransformer, forget_fit
@@ -399,14 +399,7 @@ def _covariance(inst, picks: list[int]) -> np.ndarray:
 def _check_covariance(info: mne.Info, picks: list[int], variance: np.ndarray) -> None:
     """Refuse channels that are broken; one flat electrode may be the reference."""
     names, types = ([of[i] for i in picks] for of in (info["ch_names"], info.get_channel_types()))
-    broken = [name for name, own in zip(names, variance, strict=True) if not np.isfinite(own)]
-    if broken:
-        raise ValueError(
-            f"X contains NaN or infinite values in channels {broken[:8]}. Interpolate them, mark "
-            "them as bad, or annotate the spans as BAD in a Raw."
-        )
-    flat = [i for i, own in enumerate(variance) if own <= np.finfo(float).tiny]
-    if any(types[i] != "eeg" for i in flat) or len(flat) > 1:
-        raise ValueError(
-            f"X has flat channels {[names[i] for i in flat][:8]}: mark them bad or leave them out."
-        )
+    check_finite(variance[:, np.newaxis], "X", names)
+    flat = variance <= np.finfo(float).tiny
+    if flat.sum() > 1 or (np.array(types)[flat] != "eeg").any():
+        refuse_flat(flat, "X", names)

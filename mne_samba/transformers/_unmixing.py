@@ -5,7 +5,6 @@ from typing import Any, Literal, Self
 
 import mne
 import numpy as np
-from matplotlib.figure import Figure
 from mne.utils import logger, use_log_level
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -297,46 +296,6 @@ class Unmixing(HasReader, SignalTransformer, BaseEstimator):
         kinds = self._fitted.layout.channel_types or ["eeg"] * len(self.ch_names_in_)
         kinds = [kinds[0]] * len(names) if forward else kinds
         return mne.create_info(names, self._fitted.layout.sfreq, kinds, verbose="ERROR")
-
-    def plot_patterns(self, components=None, **options) -> Figure:
-        """Draw patterns as maps of the head.
-
-        Parameters
-        ----------
-        components : sequence of int | None
-            Which ones; None draws the twenty largest.
-        **options : object
-            To `mne.Evoked.plot_topomap`, such as ``ch_type``, ``axes``, ``show``.
-
-        Returns
-        -------
-        fig : matplotlib.figure.Figure
-            A map per component.
-
-        Raises
-        ------
-        ValueError
-            If places of channels are not known.
-        """
-        check_is_fitted(self)
-        places = self._fitted.layout.positions
-        if places is None or not (np.isfinite(places).all() and places.any()):
-            raise ValueError(
-                "Places of channels are not known: fit Unmixing on MNE objects with a montage."
-            )
-        n = len(self.component_names_)
-        components = np.arange(min(n, 20)) if components is None else np.asarray(components)
-        info = self.info_.copy()
-        with info._unlock():
-            info["sfreq"] = 1.0
-        evoked = mne.EvokedArray(self.patterns_, info, tmin=0.0, verbose="ERROR")
-        defaults = {
-            "time_format": "IC%03d",
-            "units": "pattern",
-            "scalings": 1.0,
-            "cbar_fmt": "%.1g",
-        }
-        return evoked.plot_topomap(times=components, **{**defaults, **options})
 
     def _columns(self) -> list[str]:
         """Names of components."""

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from scipy.special import polygamma
 
+from .._checks import check_finite
 from .covariance import Reader, band_covariances, degrees_of_freedom, pieces_of
 from .diagonalize import joint_diagonalizer, weighted_sum
 from .spatial import SpatialFilter
@@ -69,10 +70,7 @@ class Pieces:
         return cls(stretches, place, np.array([1 / count[k] / len(count) for k in keys]))
 
     def covariances(self, sfreq: float, bands, filters: np.ndarray | None = None) -> np.ndarray:
-        """Covariances (n_pieces, n_bands, n, n) of channels, or of components in single precision.
-
-        ``filters`` (n_components, n_channels).
-        """
+        """Covariances (n_pieces, n_bands, n, n) of channels, or of ``filters`` (n, n_channels)."""
         out = []
         for i, first, stop in self.place:
             read = self.stretches[i].read
@@ -136,12 +134,10 @@ def find_subspace(
     covariances: np.ndarray, weights: np.ndarray, dof: np.ndarray, kinds: Sequence[str],
     n_components: int | str = "auto",
 ) -> Subspace:  # fmt: skip
-    """Find the principal components that hold signal.
-
-    ``covariances`` (n_pieces, n_bands, n_channels, n_channels) of ``dof`` (n_bands,) degrees of
-    freedom each, the ``weights`` (n_pieces,) of pieces and the ``kinds`` of channels, which are
-    brought to one scale.
-    """
+    """Find the principal components that hold signal."""
+    # ``covariances`` (n_pieces, n_bands, n_channels, n_channels) of ``dof`` (n_bands,) degrees of
+    # freedom each, the ``weights`` (n_pieces,) of pieces and the ``kinds`` of channels, which are
+    # brought to one scale.
     covariance = mean_covariance(covariances, weights)
     scale = scale_of(covariance, kinds)
     values, vectors = _principal(covariance / np.outer(scale, scale))
@@ -162,11 +158,9 @@ def _principal(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _above_noise(covariances, weights, dof, rank: int, kinds: np.ndarray) -> int:
-    """Count principal components above the floor, and those below it that are no noise.
-
-    The floor is found in half of the pieces. What power does in the others says what is noise:
-    that of sensors is steady.
-    """
+    """Count principal components above the floor, and those below it that are no noise."""
+    # The floor is found in half of the pieces. What power does in the others says what is noise:
+    # that of sensors is steady.
     half = slice(0, None, 2), slice(1, None, 2)
     share = weights[half[0]] / weights[half[0]].sum()
     mean = mean_covariance(covariances[half[0]], share)
@@ -215,13 +209,7 @@ class Learner:
         with np.errstate(invalid="ignore"):
             covariances = pieces.covariances(sfreq, bands)
         variance = np.diagonal(covariances, axis1=2, axis2=3)
-        finite = np.isfinite(variance).all(axis=(0, 1))
-        if not finite.all():
-            broken = [name for name, good in zip(ch_names, finite, strict=True) if not good]
-            raise ValueError(
-                f"X contains NaN or infinite values in channels {broken[:8]}. Interpolate them, or "
-                "annotate the spans as BAD in a Raw."
-            )
+        check_finite(variance[..., np.newaxis], "X", ch_names)
         if not variance.any():
             raise ValueError(f"X holds no signal: all channels are flat, {list(ch_names)[:8]}.")
         self.by_band = weighted_sum(covariances, pieces.weights)

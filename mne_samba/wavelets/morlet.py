@@ -135,11 +135,9 @@ def _centred_response(kernel: np.ndarray, n_fft: int) -> np.ndarray:
 
 
 def _support(response: np.ndarray, negligible: float = _NEGLIGIBLE) -> tuple[int, np.ndarray]:
-    """Return the first signed bin of a response's support and the response there.
-
-    The support may begin at negative frequencies (few cycles) or run past the Nyquist frequency; it
-    is one stretch of the DFT's circle, cut where the longest negligible stretch lies.
-    """
+    """First signed bin of a response's support and the response there."""
+    # It may begin at negative frequencies (few cycles) or run past the Nyquist frequency: one
+    # stretch of the DFT's circle, cut where the longest negligible stretch lies.
     size = np.abs(response)
     kept = np.flatnonzero(size > negligible * size.max())
     gaps = np.diff(np.r_[kept, kept[0] + response.size])

@@ -14,12 +14,11 @@ from .bands import band_edges, check_rate
 
 # Transition width of a Hamming-windowed filter, in units of the sampling rate over its length.
 _HAMMING = 3.3
+_EDGE = 1.0  # Hz
 
 
 def shannon_kernels(
-    bands: Mapping[str, Sequence[float]] | Sequence[Sequence[float]],
-    sfreq: float,
-    transition: float = 1.0,
+    bands: Mapping[str, Sequence[float]] | Sequence[Sequence[float]], sfreq: float
 ) -> list[np.ndarray]:
     """Real parts of the bands' wavelets, as zero-phase filters with unit gain in the band.
 
@@ -29,13 +28,11 @@ def shannon_kernels(
         Name to ``(low, high)`` in Hz, or the pairs alone.
     sfreq : float
         Sampling rate in Hz.
-    transition : float
-        Width of a band's edges in Hz; at most the band's lower edge.
 
     Returns
     -------
     kernels : list of ndarray
-        One symmetric kernel of odd length per band.
+        One symmetric kernel of odd length per band; edges are 1 Hz wide, or less for low bands.
 
     Raises
     ------
@@ -52,7 +49,7 @@ def shannon_kernels(
             raise ValueError(
                 f"A Shannon wavelet needs a band, got the single frequency {low:g} Hz."
             )
-        width = min(transition, low, high - low)
+        width = min(_EDGE, low, high - low)
         length = int(np.ceil(_HAMMING * sfreq / width)) | 1
         kernels.append(firwin(length, [low, high], fs=sfreq, pass_zero=False))
     return kernels

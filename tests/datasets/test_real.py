@@ -180,7 +180,7 @@ def test_semisynthetic_refuses(rest):
         simulate_bold(flat, n_targets=1)
     bad = rest.copy()
     bad.info["bads"] = list(bad.ch_names)
-    with pytest.raises(ValueError, match="no good EEG"):
+    with pytest.raises(ValueError, match="No channel is left"):
         simulate_bold(bad)
 
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from mne_samba.evaluation import (
-    channel_group_contributions,
     haufe_patterns,
     randomised_copy,
     shapley_values,
@@ -88,24 +87,3 @@ def test_shapley_of_the_glove_game():
     sampled = shapley_values(pairs, 3, n_permutations=3000)
     np.testing.assert_allclose(sampled, [2 / 3, 1 / 6, 1 / 6], atol=0.03)
     assert sampled.sum() == pytest.approx(1)
-
-
-def test_groups_of_channels_share_the_score(power):
-    weights = np.zeros((2, 5, 3, N_LAGS))
-    weights[0, :2, 0, 2] = 1.0  # frontal channels alone
-    weights[1, 2:4, 1, 0] = 1.0  # occipital channels alone
-    module = Lagged(weights)
-
-    def predict(x):
-        with torch.no_grad():
-            return module(torch.as_tensor(x, dtype=torch.float32)).numpy()
-
-    groups = {"frontal": [0, 1], "occipital": [2, 3], "other": [4]}
-    shares = channel_group_contributions(predict, power, predict(power), groups)
-    np.testing.assert_allclose(shares["frontal"], [1, 0], atol=1e-12)
-    np.testing.assert_allclose(shares["occipital"], [0, 1], atol=1e-12)
-    np.testing.assert_allclose(shares["other"], [0, 0], atol=1e-12)
-    with pytest.raises(ValueError, match="one group only"):
-        channel_group_contributions(predict, power, predict(power), {"a": [0], "b": [0]})
-    with pytest.raises(ValueError, match="channels 0 to 4"):
-        channel_group_contributions(predict, power, predict(power), {"a": [7]})

@@ -33,20 +33,17 @@ def test_equal_to_nilearn(reference, params, t_r):
     assert_allclose(ours / ours.sum(), expected, atol=1e-6 * expected.max())
 
 
-@pytest.mark.parametrize("maker", [glover_params, spm_params])
 @pytest.mark.parametrize(
-    "shape", [{}, {"delay": 5.0, "undershoot": 11.0, "dispersion": 0.8, "u_dispersion": 1.3,
-                   "ratio": 0.3}]
+    ("params", "shape"),
+    [(glover_params(), (6.0, 12.0, 0.9, 0.9, 0.48)), (spm_params(), (6.0, 16.0, 1.0, 1.0, 0.167)),
+     (glover_params(5.0, 11.0, 0.8, 1.3, 0.3), (5.0, 11.0, 0.8, 1.3, 0.3))],
 )  # fmt: skip
-def test_parameters_are_a_difference_of_gamma_densities(maker, shape):
+def test_parameters_are_a_difference_of_gamma_densities(params, shape):
     times = np.arange(0.0, 40.0, 0.001)
-    defaults = {
-        glover_params: (6.0, 12.0, 0.9, 0.9, 0.48), spm_params: (6.0, 16.0, 1.0, 1.0, 0.167),
-    }[maker]  # fmt: skip
-    delay, undershoot, dispersion, u_dispersion, ratio = shape.values() or defaults
+    delay, undershoot, dispersion, u_dispersion, ratio = shape
     expected = stats.gamma.pdf(times, delay / dispersion, scale=dispersion)
     expected -= ratio * stats.gamma.pdf(times, undershoot / u_dispersion, scale=u_dispersion)
-    ours = double_gamma(times, maker(**shape))
+    ours = double_gamma(times, params)
     assert_allclose(ours, expected / expected.max(), atol=1e-6)
 
 

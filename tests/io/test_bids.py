@@ -66,7 +66,8 @@ def test_confounds_and_scrubbing_are_those_of_nilearn(tree, pair):
 
 
 def test_spheres_instead_of_an_atlas(tree):
-    pair = read(tree.root, masker=tree.coords, radius=6.0, confounds=None)
+    pair = read(tree.root, masker=tree.coords, confounds=None)
+    assert pair.masker.radius == 8.0
     for column, true in zip(pair.bold.to_numpy().T, tree.bolds[0].T, strict=True):
         assert np.corrcoef(column, true)[0, 1] > 0.99
 

@@ -35,16 +35,16 @@ def image(shape=(2, 2, 2, 5), t_r=2.0, unit="sec"):
 
 def test_maskers_of_images_coordinates_and_their_own_kind(tmp_path):
     labels = nib.Nifti1Image(np.ones((2, 2, 2), np.int32), np.eye(4))
-    assert type(as_masker(labels, 8.0)).__name__ == "NiftiLabelsMasker"
-    spheres = as_masker([[0, 0, 0], [10, 0, 0]], 6.0)
-    assert spheres.seeds == [[0, 0, 0], [10, 0, 0]] and spheres.radius == 6.0
-    copy = as_masker(spheres, 8.0)
+    assert type(as_masker(labels)).__name__ == "NiftiLabelsMasker"
+    spheres = as_masker([[0, 0, 0], [10, 0, 0]])
+    assert spheres.seeds == [[0, 0, 0], [10, 0, 0]] and spheres.radius == 8.0
+    copy = as_masker(spheres.set_params(radius=6.0))
     assert copy is not spheres and copy.radius == 6.0 and not is_surface(copy)
     with pytest.raises(FileNotFoundError, match=r"No atlas image .*none\.nii"):
-        as_masker(tmp_path / "none.nii", 8.0)
+        as_masker(tmp_path / "none.nii")
     for wrong in (3, {"left": 1}, np.zeros((4, 2)), np.zeros((0, 3)), ["a", "b"]):
         with pytest.raises(TypeError, match="masker must be an atlas"):
-            as_masker(wrong, 8.0)
+            as_masker(wrong)
 
 
 def test_confounds_as_tables_and_of_missing_files(tmp_path):

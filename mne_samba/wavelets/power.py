@@ -29,6 +29,10 @@ from .past_sums import N_NEAR, past_sums
 
 Reader = Callable[[int, int], np.ndarray]
 
+# Response of a flat band's filter, relative to its largest, above which a frequency is in the band,
+# and below which what beats with the band is left out; see `_crop_kernel`.
+_RIPPLE, _UNSEEN = 3e-3, 1e-5
+
 
 def band_power(
     read: Reader,
@@ -165,8 +169,10 @@ def _bins_per_block(pad: int, width: float, n_bins: int, sfreq: float, block: fl
 
 def _rows_per_group(n_fft: int) -> int:
     """Channels that are transformed together."""
-    # A group of channels whose block and spectrum stay in the second-level cache.
-    return max(1, 2**17 // n_fft)
+    # A group of channels whose block and spectrum stay in the second-level cache; transforms take
+    # four at once.
+    rows = 2**17 // n_fft
+    return max(1, rows - rows % 4 if rows > 4 else rows)
 
 
 def _decimated_power(
@@ -176,7 +182,8 @@ def _decimated_power(
     pad = 1 + max(bank.longest // 2 for bank in banks)
     per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
     n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + 2 * pad + 1, real=True)
-    bank_filters = [_crop_bank(bank, n_fft, analytic=analytic) for bank in banks]
+    crop = partial(_crop_kernel, width=width) if analytic else _crop_bank
+    bank_filters = [crop(bank, n_fft) for bank in banks]
     averages = {
         length: _bin_averages(length, n_fft, pad, width, per_block) for length, _ in bank_filters
     }
@@ -192,7 +199,7 @@ def _decimated_power(
             power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
         bins = slice(first_bin, first_bin + n_valid)
-        filters = [
+        filters = bank_filters if not shift else [
             (length, [(first, values * _shift_phase(first, values.size, n_fft, shift))
                       for first, values in bank])
             for length, bank in bank_filters
@@ -211,24 +218,38 @@ def _decimated_power(
 
 
 @lru_cache(maxsize=32)
-def _crop_bank(bank, n_fft, *, analytic=False, causal=False):
+def _crop_bank(bank, n_fft, *, causal=False):
     """Responses of a band's filters on their supports, scaled for an inverse of common length."""
     supports = []
     for kernel in bank.kernels:
         response = fft.fft(kernel, n_fft) if causal else _centred_response(kernel, n_fft)
-        if analytic:
-            response[n_fft // 2 + 1 :] = 0.0
-            response[1 : (n_fft + 1) // 2] *= 2.0
         # What is left out rings before its cause.
         supports.append(_support(response, _CAUSAL_NEGLIGIBLE if causal else _NEGLIGIBLE))
     widest = max(values.size for _, values in supports)
     # Power has twice the envelope's bandwidth. Gaussian responses fade so fast that a quarter more
-    # than the envelope needs is enough; a flat FIR response needs it all, and sums that end where
-    # the signal does need samples that lie closer.
-    room = 3.0 if causal else 2.0 if analytic else 1.25
-    length = min(n_fft, fft.next_fast_len(int(np.ceil(room * widest))))
+    # than the envelope needs is enough; sums that end where the signal does need samples that lie
+    # closer.
+    length = min(n_fft, fft.next_fast_len(int(np.ceil((3.0 if causal else 1.25) * widest))))
     scale = length / n_fft / np.sqrt(len(bank.kernels))
     return length, [(first, (values * scale).astype(np.complex64)) for first, values in supports]
+
+
+@lru_cache(maxsize=32)
+def _crop_kernel(bank, n_fft, *, width):
+    """As `_crop_bank`, of the analytic signal of a flat band, seen in bins of ``width`` samples."""
+    response = _centred_response(bank.kernels[0], n_fft)[: n_fft // 2 + 1]
+    response[1 : (n_fft + 1) // 2] *= 2.0
+    size = np.abs(response) / np.abs(response).max()
+    band = np.flatnonzero(size > _RIPPLE)
+    # Ripple beside the band passes what beats with the band. Bins average fast beats out, and the
+    # spectra of brains fall: all frequencies below the band count, but only some above it.
+    frequency = np.arange(size.size)
+    beat = np.pi * width / n_fft * (frequency - band[-1])
+    seen = size / np.maximum(beat, 1.0) * np.minimum(band.mean() / np.maximum(frequency, 1), 1.0)
+    stop = np.flatnonzero(seen > _UNSEEN)[-1] + 1
+    # Squared, the band needs twice its width; of the faint beats beyond, half may fold back.
+    length = min(n_fft, fft.next_fast_len(int(np.ceil(max(2 * band.size, 1.5 * stop)))))
+    return length, [(0, (response[:stop] * (length / n_fft)).astype(np.complex64))]
 
 
 def _shift_phase(first, n_bins, n_fft, shift):
@@ -240,7 +261,8 @@ def _summed_squares(spectrum, bank, length, n_fft):
     """Sum a band's squared real and imaginary parts over its filters: (n_channels, 2 * length)."""
     total = None
     for first, values in bank:
-        envelope = np.zeros((len(spectrum), length), dtype=np.complex64)
+        envelope = np.empty((len(spectrum), length), dtype=np.complex64)
+        envelope[:, values.size :] = 0.0
         taken = _take_spectrum(spectrum, first, values.size, n_fft)
         # The place of the support inside the short spectrum turns the phase only.
         np.multiply(taken, values, out=envelope[:, : values.size])

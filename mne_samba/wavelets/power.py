@@ -169,10 +169,10 @@ def _bins_per_block(pad: int, width: float, n_bins: int, sfreq: float, block: fl
 
 def _rows_per_group(n_fft: int) -> int:
     """Channels that are transformed together."""
-    # A group of channels whose block and spectrum stay in the second-level cache; transforms take
-    # four at once.
+    # A group of channels whose block and spectrum stay in the second-level cache. Transforms take
+    # four at once: one that is left over would take as long as they.
     rows = 2**17 // n_fft
-    return max(1, rows - rows % 4 if rows > 4 else rows)
+    return -(-rows // 4) * 4 if rows >= 4 else max(1, rows)
 
 
 def _decimated_power(
@@ -194,9 +194,9 @@ def _decimated_power(
         # sample, which in the frequency domain is a phase.
         shift = position - whole
         low = whole - pad
-        block_signal = _read_reflected(read, low, low + n_fft, n_times, odd=analytic)
+        signal = _read_mirrored(read, low, low + n_fft, n_times, odd=analytic)
         if power is None:
-            power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
+            power = np.empty((len(signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
         bins = slice(first_bin, first_bin + n_valid)
         filters = bank_filters if not shift else [
@@ -205,12 +205,13 @@ def _decimated_power(
             for length, bank in bank_filters
         ]  # fmt: skip
         rows = _rows_per_group(n_fft)
-        for row in range(0, len(block_signal), rows):
+        for row in range(0, len(signal), rows):
             part = slice(row, row + rows)
-            spectrum = fft.rfft(block_signal[part])
+            spectrum = fft.rfft(_centred(signal[part]))
             for band, (length, bank) in enumerate(filters):
                 squared = _summed_squares(spectrum, bank, length, n_fft)
                 power[part, band, bins] = squared @ averages[length][:, :n_valid]
+        del signal  # before the next one is read
         if progress is not None:
             progress(first_bin + n_valid)
     # Interpolation may ring below zero beside an artefact; power cannot.
@@ -380,25 +381,36 @@ def bin_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
-    """Read ``first .. stop``, mirrored at the signal's ends, as float32.
+    """Read ``first .. stop``, mirrored at the signal's ends, as float32; ``centre`` as there."""
+    signal = _read_mirrored(read, first, stop, n_times, odd)
+    return _centred(signal) if centre else signal.astype(np.float32)
 
-    ``centre`` removes the mean of what was read; ``odd`` turns the mirrored parts upside down about
-    the end samples, as MNE's filters do.
+
+def _read_mirrored(read, first, stop, n_times, odd=False):
+    """Read ``first .. stop``, mirrored at the signal's ends.
+
+    ``odd`` turns the mirrored parts upside down about the end samples, as MNE's filters do.
     """
     if 0 <= first and stop <= n_times:
-        signal = np.asarray(read(first, stop))
-    else:
-        turns, index = np.divmod(np.arange(first, stop), max(2 * (n_times - 1), 1))
-        mirrored = index >= n_times
-        index = np.where(mirrored, 2 * (n_times - 1) - index, index) if n_times > 1 else 0 * index
-        low, high = int(index.min()), int(index.max()) + 1
-        signal = np.asarray(read(low, high))[:, index - low]
-        if odd:
-            start, end = np.asarray(read(0, 1)), np.asarray(read(n_times - 1, n_times))
-            signal = np.where(mirrored, 2.0 * end - signal, signal)
-            signal = signal + 2.0 * turns * (end - start)
-    if not centre:
-        return signal.astype(np.float32)
+        return np.asarray(read(first, stop))
+    turns, index = np.divmod(np.arange(first, stop), max(2 * (n_times - 1), 1))
+    mirrored = index >= n_times
+    index = np.where(mirrored, 2 * (n_times - 1) - index, index) if n_times > 1 else 0 * index
+    low, high = int(index.min()), int(index.max()) + 1
+    signal = np.asarray(read(low, high))[:, index - low]
+    if odd:
+        beyond = mirrored | (turns != 0)
+        start, end = np.asarray(read(0, 1)), np.asarray(read(n_times - 1, n_times))
+        part = signal[:, beyond]
+        part = np.where(mirrored[beyond], 2.0 * end - part, part)
+        part = part + 2.0 * turns[beyond] * (end - start)
+        signal = signal.astype(part.dtype, copy=False)
+        signal[:, beyond] = part
+    return signal
+
+
+def _centred(signal):
+    """Remove the mean of every channel, as float32."""
     # No band passes zero frequency, and an electrode's offset would use up single precision.
     out = np.empty(signal.shape, dtype=np.float32)
     return np.subtract(signal, signal.mean(axis=1, keepdims=True), out=out, casting="same_kind")

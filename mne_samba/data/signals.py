@@ -33,8 +33,6 @@ def _raw_reader(raw, picks: list[int]):
     """Read channels of a Raw; those with index -1, which it lacks, are zero."""
     there = np.flatnonzero(np.array(picks) >= 0)
     some = [picks[i] for i in there]
-    if raw.preload and some == list(range(len(raw.ch_names))):
-        return _array_reader(raw._data)  # which MNE would copy
     # `get_data` of a short block takes longer to check its arguments than to read.
     if len(some) == len(picks):
         return lambda first, stop: raw[picks, first:stop][0]

@@ -80,4 +80,3 @@ def _bins(bands, n: int, sfreq: float) -> list[slice]:
             stop = first + 1
         out.append(slice(max(first, 1), max(stop, 2)))
     return out
-

@@ -29,8 +29,8 @@ from .past_sums import N_NEAR, past_sums
 
 Reader = Callable[[int, int], np.ndarray]
 
-# Response of a flat band's filter, relative to its largest, above which a frequency is in the band,
-# and below which what beats with the band is left out; see `_crop_kernel`.
+# Response of a flat band's filter, relative to its largest, that only frequencies in the band have,
+# and share of a bin's power below which those beside it are left out; see `_crop_kernel`.
 _RIPPLE, _UNSEEN = 3e-3, 1e-5
 
 
@@ -242,13 +242,13 @@ def _crop_kernel(bank, n_fft, *, width):
     response[1 : (n_fft + 1) // 2] *= 2.0
     size = np.abs(response) / np.abs(response).max()
     band = np.flatnonzero(size > _RIPPLE)
-    # Ripple beside the band passes what beats with the band. Bins average fast beats out, and the
-    # spectra of brains fall: all frequencies below the band count, but only some above it.
+    # What ripple lets through beside the band beats with what is in it. Bins average fast beats
+    # out, and spectra of brains fall: all that lies below the band counts, and some above it.
     frequency = np.arange(size.size)
     beat = np.pi * width / n_fft * (frequency - band[-1])
     seen = size / np.maximum(beat, 1.0) * np.minimum(band.mean() / np.maximum(frequency, 1), 1.0)
     stop = np.flatnonzero(seen > _UNSEEN)[-1] + 1
-    # Squared, the band needs twice its width; of the faint beats beyond, half may fold back.
+    # Squared, the band takes twice its width. Of beats, the fastest and faintest may fold back.
     length = min(n_fft, fft.next_fast_len(int(np.ceil(max(2 * band.size, 1.5 * stop)))))
     return length, [(0, (response[:stop] * (length / n_fft)).astype(np.complex64))]
 
@@ -381,7 +381,7 @@ def bin_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
-    """Read ``first .. stop``, mirrored at the signal's ends, as float32; ``centre`` as there."""
+    """`_read_mirrored` as float32; ``centre`` removes the mean of what was read."""
     signal = _read_mirrored(read, first, stop, n_times, odd)
     return _centred(signal) if centre else signal.astype(np.float32)
 

@@ -3,6 +3,8 @@
 Time comes before targets, ``(n_frames, n_targets)``; rows of NaN are scrubbed frames.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 
@@ -37,6 +39,12 @@ def cosine_drift(n_frames: int, t_r: float, high_pass: float = 1 / 128) -> np.nd
             f"({0.5 / t_r:g} Hz at t_r={t_r:g} s), got {high_pass!r}."
         )
     order = min(int(np.floor(2 * n_frames * high_pass * t_r)), n_frames - 1)
+    return _cosines(n_frames, order).copy()
+
+
+@lru_cache(maxsize=4)
+def _cosines(n_frames: int, order: int) -> np.ndarray:
+    """Orthonormal cosines (n_frames, order + 1), which blocks of targets ask for in turn."""
     phase = np.pi / n_frames * (np.arange(n_frames)[:, np.newaxis] + 0.5)
     basis = np.sqrt(2.0 / n_frames) * np.cos(phase * np.arange(order + 1))
     basis[:, 0] = 1 / np.sqrt(n_frames)
@@ -199,7 +207,7 @@ def project_out(
     else:
         patterns, members = np.unique(valid, axis=1, return_inverse=True)
     for index, pattern in enumerate(patterns.T):
-        columns = np.flatnonzero(members.ravel() == index)
+        columns = np.flatnonzero(members.ravel() == index) if members.any() else slice(None)
         n_valid = int(pattern.sum())
         if n_valid == 0:
             continue
@@ -208,13 +216,14 @@ def project_out(
                 f"{n_valid} valid frames are not enough to remove {basis.shape[1]} {what}. "
                 "Use longer recordings or fewer terms, for instance detrend='linear'."
             )
-        part = y[np.ix_(pattern, columns)]
-        easy = orthonormal and pattern.all()
+        some, whole = y[:, columns], pattern.all()
+        part = some if whole else some[pattern]
+        easy = orthonormal and whole
         weights = basis.T @ part if easy else _least_squares(basis[pattern], part)
-        left = y[:, columns] - basis @ weights
+        left = some - basis @ weights
         # A pure drift must come out constant: correlating its rounding would give noise.
         rounding = 1e3 * np.finfo(float).eps * np.abs(part).max(axis=0)
-        y[:, columns] = np.where(np.abs(left) <= rounding, 0.0, left)
+        y[:, columns] = left * (np.abs(left) > rounding)
     return y
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_memory as sklearn_memory
 from .segments import Segment
 
 # Of what is kept: another one where band power is computed otherwise.
-_FORMAT = 1
+_FORMAT = 2
 # Bytes of signal that are read at once.
 _BLOCK_BYTES = 1 << 20
 # Numbers of a signal up to which it is held while its power is measured, up to which this process
@@ -36,7 +36,7 @@ def power_key(segment: Segment, sfreq: float, measure) -> str:
     The samples themselves are read, block by block: names and dates of files say nothing of what
     was filtered, cropped or re-referenced since. ``measure`` says bands, wavelets and bins.
     """
-    digest = hashlib.blake2b(digest_size=20)
+    digest = hashlib.sha256()  # which processors have instructions for
     place = (segment.n_times, segment.frame_start, segment.frame_step, segment.n_frames)
     spans = segment.bad.tolist(), segment.late.tolist()
     digest.update(repr((_FORMAT, float(sfreq), measure, place, *spans)).encode())

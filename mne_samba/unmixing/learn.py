@@ -71,13 +71,15 @@ class Pieces:
 
     def covariances(self, sfreq: float, bands, filters: np.ndarray | None = None) -> np.ndarray:
         """Covariances (n_pieces, n_bands, n, n) of channels, or of ``filters`` (n, n_channels)."""
-        out = []
-        for i, first, stop in self.place:
+        out = None
+        for piece, (i, first, stop) in enumerate(self.place):
             read = self.stretches[i].read
             if filters is not None:
                 read = _filtered(read, filters)
-            out += band_covariances(read, [(first, stop)], sfreq, bands)
-        return np.stack(out)
+            (one,) = band_covariances(read, [(first, stop)], sfreq, bands)
+            out = np.empty((len(self.place), *one.shape), one.dtype) if out is None else out
+            out[piece] = one
+        return out
 
 
 def _filtered(read: Reader, filters: np.ndarray) -> Reader:

@@ -29,6 +29,10 @@ from .past_sums import N_NEAR, past_sums
 
 Reader = Callable[[int, int], np.ndarray]
 
+# Response of a flat band's filter, relative to its largest, that only frequencies in the band have,
+# and share of a bin's power below which those beside it are left out; see `_crop_kernel`.
+_RIPPLE, _UNSEEN = 3e-3, 1e-5
+
 
 def band_power(
     read: Reader,
@@ -165,8 +169,10 @@ def _bins_per_block(pad: int, width: float, n_bins: int, sfreq: float, block: fl
 
 def _rows_per_group(n_fft: int) -> int:
     """Channels that are transformed together."""
-    # A group of channels whose block and spectrum stay in the second-level cache.
-    return max(1, 2**17 // n_fft)
+    # A group of channels whose block and spectrum stay in the second-level cache. Transforms take
+    # four at once: one that is left over would take as long as they.
+    rows = 2**17 // n_fft
+    return -(-rows // 4) * 4 if rows >= 4 else max(1, rows)
 
 
 def _decimated_power(
@@ -176,7 +182,8 @@ def _decimated_power(
     pad = 1 + max(bank.longest // 2 for bank in banks)
     per_block = _bins_per_block(pad, width, n_bins, sfreq, block)
     n_fft = fft.next_fast_len(int(np.ceil(per_block * width)) + 2 * pad + 1, real=True)
-    bank_filters = [_crop_bank(bank, n_fft, analytic=analytic) for bank in banks]
+    crop = partial(_crop_kernel, width=width) if analytic else _crop_bank
+    bank_filters = [crop(bank, n_fft) for bank in banks]
     averages = {
         length: _bin_averages(length, n_fft, pad, width, per_block) for length, _ in bank_filters
     }
@@ -187,23 +194,24 @@ def _decimated_power(
         # sample, which in the frequency domain is a phase.
         shift = position - whole
         low = whole - pad
-        block_signal = _read_reflected(read, low, low + n_fft, n_times, odd=analytic)
+        signal = _read_mirrored(read, low, low + n_fft, n_times, odd=analytic)
         if power is None:
-            power = np.empty((len(block_signal), len(banks), n_bins), dtype=np.float32)
+            power = np.empty((len(signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
         bins = slice(first_bin, first_bin + n_valid)
-        filters = [
+        filters = bank_filters if not shift else [
             (length, [(first, values * _shift_phase(first, values.size, n_fft, shift))
                       for first, values in bank])
             for length, bank in bank_filters
         ]  # fmt: skip
         rows = _rows_per_group(n_fft)
-        for row in range(0, len(block_signal), rows):
+        for row in range(0, len(signal), rows):
             part = slice(row, row + rows)
-            spectrum = fft.rfft(block_signal[part])
+            spectrum = fft.rfft(_centred(signal[part]))
             for band, (length, bank) in enumerate(filters):
                 squared = _summed_squares(spectrum, bank, length, n_fft)
                 power[part, band, bins] = squared @ averages[length][:, :n_valid]
+        del signal  # before the next one is read
         if progress is not None:
             progress(first_bin + n_valid)
     # Interpolation may ring below zero beside an artefact; power cannot.
@@ -211,24 +219,38 @@ def _decimated_power(
 
 
 @lru_cache(maxsize=32)
-def _crop_bank(bank, n_fft, *, analytic=False, causal=False):
+def _crop_bank(bank, n_fft, *, causal=False):
     """Responses of a band's filters on their supports, scaled for an inverse of common length."""
     supports = []
     for kernel in bank.kernels:
         response = fft.fft(kernel, n_fft) if causal else _centred_response(kernel, n_fft)
-        if analytic:
-            response[n_fft // 2 + 1 :] = 0.0
-            response[1 : (n_fft + 1) // 2] *= 2.0
         # What is left out rings before its cause.
         supports.append(_support(response, _CAUSAL_NEGLIGIBLE if causal else _NEGLIGIBLE))
     widest = max(values.size for _, values in supports)
     # Power has twice the envelope's bandwidth. Gaussian responses fade so fast that a quarter more
-    # than the envelope needs is enough; a flat FIR response needs it all, and sums that end where
-    # the signal does need samples that lie closer.
-    room = 3.0 if causal else 2.0 if analytic else 1.25
-    length = min(n_fft, fft.next_fast_len(int(np.ceil(room * widest))))
+    # than the envelope needs is enough; sums that end where the signal does need samples that lie
+    # closer.
+    length = min(n_fft, fft.next_fast_len(int(np.ceil((3.0 if causal else 1.25) * widest))))
     scale = length / n_fft / np.sqrt(len(bank.kernels))
     return length, [(first, (values * scale).astype(np.complex64)) for first, values in supports]
+
+
+@lru_cache(maxsize=32)
+def _crop_kernel(bank, n_fft, *, width):
+    """As `_crop_bank`, of the analytic signal of a flat band, seen in bins of ``width`` samples."""
+    response = _centred_response(bank.kernels[0], n_fft)[: n_fft // 2 + 1]
+    response[1 : (n_fft + 1) // 2] *= 2.0
+    size = np.abs(response) / np.abs(response).max()
+    band = np.flatnonzero(size > _RIPPLE)
+    # What ripple lets through beside the band beats with what is in it. Bins average fast beats
+    # out, and spectra of brains fall: all that lies below the band counts, and some above it.
+    frequency = np.arange(size.size)
+    beat = np.pi * width / n_fft * (frequency - band[-1])
+    seen = size / np.maximum(beat, 1.0) * np.minimum(band.mean() / np.maximum(frequency, 1), 1.0)
+    stop = np.flatnonzero(seen > _UNSEEN)[-1] + 1
+    # Squared, the band takes twice its width. Of beats, the fastest and faintest may fold back.
+    length = min(n_fft, fft.next_fast_len(int(np.ceil(max(2 * band.size, 1.5 * stop)))))
+    return length, [(0, (response[:stop] * (length / n_fft)).astype(np.complex64))]
 
 
 def _shift_phase(first, n_bins, n_fft, shift):
@@ -240,7 +262,8 @@ def _summed_squares(spectrum, bank, length, n_fft):
     """Sum a band's squared real and imaginary parts over its filters: (n_channels, 2 * length)."""
     total = None
     for first, values in bank:
-        envelope = np.zeros((len(spectrum), length), dtype=np.complex64)
+        envelope = np.empty((len(spectrum), length), dtype=np.complex64)
+        envelope[:, values.size :] = 0.0
         taken = _take_spectrum(spectrum, first, values.size, n_fft)
         # The place of the support inside the short spectrum turns the phase only.
         np.multiply(taken, values, out=envelope[:, : values.size])
@@ -358,25 +381,36 @@ def bin_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
-    """Read ``first .. stop``, mirrored at the signal's ends, as float32.
+    """`_read_mirrored` as float32; ``centre`` removes the mean of what was read."""
+    signal = _read_mirrored(read, first, stop, n_times, odd)
+    return _centred(signal) if centre else signal.astype(np.float32)
 
-    ``centre`` removes the mean of what was read; ``odd`` turns the mirrored parts upside down about
-    the end samples, as MNE's filters do.
+
+def _read_mirrored(read, first, stop, n_times, odd=False):
+    """Read ``first .. stop``, mirrored at the signal's ends.
+
+    ``odd`` turns the mirrored parts upside down about the end samples, as MNE's filters do.
     """
     if 0 <= first and stop <= n_times:
-        signal = np.asarray(read(first, stop))
-    else:
-        turns, index = np.divmod(np.arange(first, stop), max(2 * (n_times - 1), 1))
-        mirrored = index >= n_times
-        index = np.where(mirrored, 2 * (n_times - 1) - index, index) if n_times > 1 else 0 * index
-        low, high = int(index.min()), int(index.max()) + 1
-        signal = np.asarray(read(low, high))[:, index - low]
-        if odd:
-            start, end = np.asarray(read(0, 1)), np.asarray(read(n_times - 1, n_times))
-            signal = np.where(mirrored, 2.0 * end - signal, signal)
-            signal = signal + 2.0 * turns * (end - start)
-    if not centre:
-        return signal.astype(np.float32)
+        return np.asarray(read(first, stop))
+    turns, index = np.divmod(np.arange(first, stop), max(2 * (n_times - 1), 1))
+    mirrored = index >= n_times
+    index = np.where(mirrored, 2 * (n_times - 1) - index, index) if n_times > 1 else 0 * index
+    low, high = int(index.min()), int(index.max()) + 1
+    signal = np.asarray(read(low, high))[:, index - low]
+    if odd:
+        beyond = mirrored | (turns != 0)
+        start, end = np.asarray(read(0, 1)), np.asarray(read(n_times - 1, n_times))
+        part = signal[:, beyond]
+        part = np.where(mirrored[beyond], 2.0 * end - part, part)
+        part = part + 2.0 * turns[beyond] * (end - start)
+        signal = signal.astype(part.dtype, copy=False)
+        signal[:, beyond] = part
+    return signal
+
+
+def _centred(signal):
+    """Remove the mean of every channel, as float32."""
     # No band passes zero frequency, and an electrode's offset would use up single precision.
     out = np.empty(signal.shape, dtype=np.float32)
     return np.subtract(signal, signal.mean(axis=1, keepdims=True), out=out, casting="same_kind")

@@ -13,6 +13,7 @@ from mne_samba.wavelets import (
     causal_delay,
 )
 from mne_samba.wavelets.morlet import morlet
+from mne_samba.wavelets.shannon import shannon_kernels
 
 SFREQ = 200.0
 
@@ -148,6 +149,32 @@ def test_hilbert_matches_mne_filter_and_hilbert():
             computed, truth = computed[4:-4], truth[4:-4]
             assert np.corrcoef(computed, truth)[0, 1] > 0.99999
             assert_allclose(computed.mean(), truth.mean(), rtol=1e-3)
+
+
+def _exact_power(signal, kernel, width):
+    """Bin means of the squared envelope of a circular signal: double precision, nothing cut."""
+    n_times = signal.shape[1]
+    padded = np.pad(kernel, (0, n_times - kernel.size))
+    spectrum = np.fft.fft(signal) * np.fft.fft(np.roll(padded, -(kernel.size // 2)))
+    # Twice as many samples as before hold the square's spectrum.
+    envelope = np.zeros((len(signal), 2 * n_times), dtype=complex)
+    envelope[:, 1 : n_times // 2] = 4.0 * spectrum[:, 1 : n_times // 2]
+    squared = np.fft.rfft(np.abs(np.fft.ifft(envelope)) ** 2)
+    squared *= np.sinc(np.arange(n_times + 1) * width / n_times)
+    return np.fft.irfft(squared)[:, width :: 2 * width]
+
+
+def test_flat_bands_are_as_exact_as_their_filters():
+    signal = _background(4, 48000)
+    kernels = shannon_kernels(CANONICAL_BANDS, SFREQ)
+    found = band_power(
+        _reader(signal), 48000, SFREQ, start=0, width=100, n_bins=480, kernels=kernels
+    )
+    for band, kernel in enumerate(kernels):
+        exact = _exact_power(signal, kernel, 100)
+        # Beyond its ends the signal is mirrored, not circular.
+        error = (found[:, band] - exact)[:, 40:-40] / exact.std(axis=1, keepdims=True)
+        assert np.sqrt(np.mean(error**2)) < 1.5e-4
 
 
 def test_causal_power_sees_the_past_only():

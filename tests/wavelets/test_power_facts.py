@@ -58,7 +58,7 @@ def test_how_many_bins_a_block_holds():
     assert bins(100, 100.0, 1000, 100.0, 5.5) == 5
     assert bins(100, 100.0, 1000, 100.0, 0.5) == 1
     assert power._rows_per_group(2**17) == 1 and power._rows_per_group(2**15) == 4
-    assert power._rows_per_group(2**20) == 1
+    assert power._rows_per_group(2**20) == 1 and power._rows_per_group(4800) == 28
 
 
 @pytest.mark.parametrize("length", [20, 21])

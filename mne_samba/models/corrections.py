@@ -18,7 +18,7 @@ from .core_based import CoreBased
 from .core_choice import core_of_targets
 from .graphs import Graphs, fit_graphs
 from .intervals import HeldOut, held_out, joined
-from .readouts import read_out
+from .readouts import read_out, used_of
 from .trainer import Trainer
 from .validation import (
     mean_and_error,
@@ -232,7 +232,8 @@ class Corrections(Training):
         """
         linear = self.windowing.predict(core_of(network), held.powers)
         self.start(network, core, part)
-        frames = self.windowing.predict(network, held.powers)
+        used = used_of(network)
+        frames = self.windowing.predict(used, held.powers) if used.corrections() else linear
         gain, error = mean_and_error(
             validated_correlation(frames, held) - validated_correlation(linear, held)
         )

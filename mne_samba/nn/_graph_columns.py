@@ -41,7 +41,7 @@ class ColumnAttention(torch.autograd.Function):
         """Add up over the neighbours of all nodes; see the class."""
         sent, received = sent.contiguous(), received.contiguous()
         vector = attention.detach()[None, :, :, None]
-        out = torch.empty_like(sent)
+        out = torch.empty_like(received)
         n_heads, n_out, n_graphs = sent.shape[1:]
         alphas = [sent.new_empty(len(some), n_heads, n_graphs) for some in lists]
         width = max(len(some) for some in lists) * n_heads * n_out

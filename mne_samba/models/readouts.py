@@ -8,7 +8,7 @@ of recurrent networks: Jaeger H. (2001), GMD Report 148.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from .windows import FrameWindows, Windowing, like, without
 _GRAPHS = ("source_graph", "target_graph")
 # Windows at a time and, evenly spaced, in all; targets that settle the readouts of graphs, which
 # all targets share.
-_BATCH, _WINDOWS, _TARGETS = 8, 200, 64
+_BATCH, _WINDOWS, _TARGETS = 16, 200, 64
 # Nats that make evidence clear, and penalties relative to the mean eigenvalue of products of
 # features.
 _MARGIN = 3.0
@@ -34,8 +34,8 @@ class _Piece:
 
     power: torch.Tensor  # (1, n_channels, n_bands, n_bins)
     bold: torch.Tensor  # (n_frames, n_targets)
-    # Hidden features (n_nodes, n_hidden, n_bins) of the source graph, which no readout changes.
-    seen: torch.Tensor | None = None
+    # Hidden features (n_nodes, n_hidden, n_bins) of graphs, by name, which no readout changes.
+    hidden: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def read_out(network: SambaNet, data: Paired, windowing: Windowing, ar: float) -> None:
@@ -55,7 +55,7 @@ def read_out(network: SambaNet, data: Paired, windowing: Windowing, ar: float) -
             network.target_graph.gate.zero_()
             _read_out_graphs(network, names[1:], pieces, windows.n_frames, ar)
         used = without(used_of(network), "recurrent")
-        frames = torch.cat([used.frames_alone(piece.power, piece.seen)[0] for piece in pieces])
+        frames = torch.cat([used.frames_alone(piece.power, **piece.hidden)[0] for piece in pieces])
         left = torch.cat([piece.bold for piece in pieces]) - frames
         if used.corrections():
             # Hidden features have a mean, of which frames know nothing, and recurrence sees frames.
@@ -100,16 +100,20 @@ def _read_out_graphs(
     some = torch.linspace(0, n_targets - 1, min(n_targets, _TARGETS)).long()
     features, left = [], []
     for piece in pieces:
-        drive = used.drive(piece.power, piece.seen)
-        hidden = []
+        drive = used.drive(piece.power, **piece.hidden)
+        drives = [drive[:, some]]
         if "source_graph" in names:
-            piece.seen = network.source_graph.hidden(piece.power.transpose(-1, -2))
-            hidden += [torch.einsum("njg,mn->jmg", piece.seen, network.spatial_map.weight[some])]
+            hidden = network.source_graph.hidden(piece.power.transpose(-1, -2))
+            piece.hidden["source_graph"] = hidden
+            drives += [torch.einsum("njg,mn->jmg", hidden, network.spatial_map.weight[some])]
         if "target_graph" in names:
-            hidden += [network.target_graph.hidden(drive.unsqueeze(-1), some).transpose(0, 1)]
-        features.append(network.convolved(torch.cat(hidden), some).permute(2, 0, 1))
-        frames = used.convolved(drive[0, some], some).T + used.intercept[some]
-        left.append(piece.bold[:, some] - frames)
+            hidden = network.target_graph.hidden(drive.unsqueeze(-1), some)
+            if len(some) == n_targets:
+                piece.hidden["target_graph"] = hidden
+            drives += [hidden.transpose(0, 1)]
+        frames = network.convolved(torch.cat(drives), some).permute(2, 0, 1)
+        features.append(frames[:, 1:])
+        left.append(piece.bold[:, some] - frames[:, 0] - network.intercept[some])
     x, y, first = _measured(torch.cat(features), torch.cat(left), n_frames)
     known = np.isfinite(y)
     x = np.where(known[:, None], x, np.nan)

@@ -171,7 +171,8 @@ class GraphAttention(Neighbourhood):
             lists, received = [lists[i] for i in nodes], received[nodes]
             edges = None if edges is None else edges[nodes]
         out = ColumnAttention.apply(
-            sent, received, self.attention, lists, self.negative_slope, edges
+            sent, received, self.attention, lists, self.negative_slope, edges,
+            torch.is_grad_enabled(),
         )
         return out.flatten(1, 2) + self.bias[:, None]
 

@@ -133,24 +133,24 @@ class SambaNet(nn.Module):
         source, target = self.source_graph, self.target_graph
         return (
             None if source is None else source.attention(power.transpose(-1, -2)),
-            None if target is None else target.attention(self.mapped(power).unsqueeze(-1)),
+            None if target is None else target.attention(self._mapped(power).unsqueeze(-1)),
         )
 
-    def drive(self, power: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
+    def drive(self, power: torch.Tensor, **hidden: torch.Tensor) -> torch.Tensor:
         """Neural drive of every target, (n_windows, n_targets, n_bins).
 
-        ``seen`` are hidden features of the source graph where they are known already.
+        Features of graphs, by name, are computed where they are not given as ``hidden``.
         """
-        drive = self.mapped(power, seen)
+        drive = self._mapped(power, hidden.get("source_graph"))
         if self.target_graph is not None:
-            drive = drive + self.target_graph(drive.unsqueeze(-1))
+            drive = drive + self.target_graph(drive.unsqueeze(-1), hidden.get("target_graph"))
         return drive
 
-    def mapped(self, power: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
-        """Drive of every target before the target graph; otherwise as ``drive``."""
+    def _mapped(self, power: torch.Tensor, hidden: torch.Tensor | None = None) -> torch.Tensor:
+        """Drive of every target before the target graph."""
         nodes = self.bands(power)
         if self.source_graph is not None:
-            nodes = nodes + self.source_graph(power.transpose(-1, -2), seen)
+            nodes = nodes + self.source_graph(power.transpose(-1, -2), hidden)
         drive = torch.einsum("bnt,mn->bmt", nodes, self.spatial_map.weight)
         if self.target_bands is not None:
             drive = drive + torch.einsum(
@@ -162,9 +162,9 @@ class SambaNet(nn.Module):
         """Frames (..., n_frames) of the drive (..., n_bins) of some targets, last but one axis."""
         return convolve_frames(drive, self.response()[targets], self.step) * self.dt
 
-    def frames_alone(self, power: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
+    def frames_alone(self, power: torch.Tensor, **hidden: torch.Tensor) -> torch.Tensor:
         """Frames by their own history, before the recurrence, (n_windows, n_frames, n_targets)."""
-        return self.convolved(self.drive(power, seen)).transpose(1, 2) + self.intercept
+        return self.convolved(self.drive(power, **hidden)).transpose(1, 2) + self.intercept
 
     def forward(self, power: torch.Tensor) -> torch.Tensor:
         """Predict frames (n_windows, n_frames, n_targets) from band power."""

@@ -22,9 +22,10 @@ _GRAPHS = ("source_graph", "target_graph")
 # Windows at a time and, evenly spaced, in all; targets that settle the readouts of graphs, which
 # all targets share.
 _BATCH, _WINDOWS, _TARGETS = 16, 200, 64
-# Nats that make evidence clear, and penalties relative to the mean eigenvalue of products of
-# features.
-_MARGIN = 3.0
+# Nats that make evidence clear and, per number of targets, below which graphs raise correlation by
+# next to nothing: a correlation of .3 by .001. Penalties relative to the mean eigenvalue of
+# products of features.
+_MARGIN, _LEAST = 3.0, 3e-4
 _PENALTIES = np.logspace(-5, 3, 17)
 
 
@@ -119,7 +120,7 @@ def _read_out_graphs(
     x = np.where(known[:, None], x, np.nan)
     x, y = (np.nan_to_num(whiten(v - _mean(v), first, ar)) for v in (x, y))
     x = x.transpose(1, 0, 2).reshape(x.shape[1], -1)
-    coef = torch.as_tensor(_ridge(x.T, y.reshape(-1, 1))[0])
+    coef = torch.as_tensor(_ridge(x.T, y.reshape(-1, 1), _LEAST * y.size)[0])
     for graph in (getattr(network, name) for name in names):
         own, coef = coef.split([graph.readout.in_features, len(coef) - graph.readout.in_features])
         if own.any():
@@ -162,10 +163,10 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
 
-def _ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _ridge(x: np.ndarray, y: np.ndarray, least: float = 0.0) -> np.ndarray:
     """Coefficients (n_targets, n_features), zero where the evidence is not clearly for any.
 
-    From ``x`` (n_rows, n_features) and ``y`` (n_rows, n_targets).
+    From ``x`` (n_rows, n_features) and ``y`` (n_rows, n_targets). Clear are ``least`` nats, too.
     """
     values, vectors = np.linalg.eigh(x.T @ x)
     values = np.maximum(values, 0.0)
@@ -174,4 +175,4 @@ def _ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if values.any() and power.any():
         problem = values, rotated, power
         penalty, evidence = shared_penalty([problem], len(y), _PENALTIES * values.mean())
-    return (evidence >= _MARGIN) * rotated / (values + penalty) @ vectors.T
+    return (evidence >= max(_MARGIN, least)) * rotated / (values + penalty) @ vectors.T

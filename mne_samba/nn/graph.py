@@ -170,9 +170,9 @@ class GraphAttention(Neighbourhood):
         if nodes is not None:
             lists, received = [lists[i] for i in nodes], received[nodes]
             edges = None if edges is None else edges[nodes]
+        learns = torch.is_grad_enabled()
         out = ColumnAttention.apply(
-            sent, received, self.attention, lists, self.negative_slope, edges,
-            torch.is_grad_enabled(),
+            sent, received, self.attention, lists, self.negative_slope, edges, learns
         )
         return out.flatten(1, 2) + self.bias[:, None]
 

@@ -21,7 +21,7 @@ from .windows import FrameWindows, Windowing, like, without
 _GRAPHS = ("source_graph", "target_graph")
 # Windows at a time and, evenly spaced, in all; targets that settle the readouts of graphs, which
 # all targets share.
-_BATCH, _WINDOWS, _TARGETS = 16, 200, 64
+_BATCH, _WINDOWS, _TARGETS = 16, 60, 64
 # Nats that make evidence clear and, per number of targets, below which graphs raise correlation by
 # next to nothing: a correlation of .3 by .001. Penalties relative to the mean eigenvalue of
 # products of features.
@@ -77,19 +77,15 @@ def used_of(network: SambaNet) -> SambaNet:
 def _pieces(windows: FrameWindows, own: torch.Tensor) -> list[_Piece]:
     """Cut data into some windows, on the device and in the precision of a network's ``own``."""
     chosen = np.linspace(0, len(windows) - 1, min(len(windows), _WINDOWS)).astype(int)
-    n_frames, spans = windows.n_frames, []
-    for segment, first in (windows.index[i] for i in chosen):
-        follows = spans and spans[-1][::2] == [segment, first]
-        if follows and first - spans[-1][1] < _BATCH * n_frames:
-            spans[-1][2] += n_frames
-        else:
-            spans.append([segment, first, first + n_frames])
-    pieces = []
-    for segment, first, stop in spans:
-        start = first * windows.grid.step
-        bins = slice(start, start + windows.grid.n_bins(stop - first))
-        power, bold = windows.powers[segment][None, ..., bins], windows.targets[segment][first:stop]
-        pieces.append(_Piece(power.to(own), bold.to(own)))
+    index, n_frames, pieces = np.array(windows.index)[chosen], windows.n_frames, []
+    follows = (np.diff(index, axis=0) == [0, n_frames]).all(axis=1)
+    for run in np.split(index, np.flatnonzero(~follows) + 1):
+        for segment, first in run[::_BATCH]:
+            stop = min(first + _BATCH * n_frames, run[-1, 1] + n_frames)
+            start = first * windows.grid.step
+            power = windows.powers[segment][None, ..., start:]
+            power = power[..., : windows.grid.n_bins(stop - first)]
+            pieces.append(_Piece(power.to(own), windows.targets[segment][first:stop].to(own)))
     return pieces
 
 
@@ -143,9 +139,7 @@ def _read_out_recurrence(
         network.recurrent.gate.fill_(1.0)
 
 
-def _measured(
-    x: torch.Tensor, y: torch.Tensor, n_frames: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _measured(x: torch.Tensor, y: torch.Tensor, n_frames: int) -> tuple[np.ndarray, ...]:
     """Rows of features (n_rows, ...) and of targets (n_rows, n_targets) that were measured.
 
     Also whether a run of frames begins, (n_rows,), as it does with every window of ``n_frames``.

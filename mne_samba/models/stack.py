@@ -116,9 +116,9 @@ def _in_folds(
     folds: list[tuple[Paired, Paired]], cores: list[Core], options: CoreOptions,
     some=slice(None), quick: bool = False,
 ) -> tuple[list[FreeResponses] | None, np.ndarray | None]:  # fmt: skip
-    """Free responses of some targets to parts, and the held-out frames that they predict.
+    """Free responses of some targets, and held-out frames (n_held_frames, n_drawn) of these.
 
-    Frames are (n_held_frames, n_drawn); None twice where responses are too many.
+    None twice where responses are too many.
     """
     fits, frames = [], []
     for core, (part, block) in zip(cores, folds, strict=True):
@@ -132,9 +132,7 @@ def _in_folds(
     return fits, np.concatenate(frames)
 
 
-def _fit(
-    data: Paired, options: CoreOptions, rho: float, quick: bool = False
-) -> FreeResponses | None:
+def _fit(data: Paired, options: CoreOptions, rho: float, quick=False) -> FreeResponses | None:
     """Free responses of all bands, or of their mean."""
     n_bands = data.powers[0].shape[1]
     if options.band_attention:
@@ -147,10 +145,12 @@ def _fit(
 
 
 def fit_responses(
-    data: Paired, hrf_bounds: str, rho: float | None = None, per_target: bool = False,
-    quick: bool = False,
-) -> FreeResponses | None:  # fmt: skip
-    """Free responses; of regions that some recordings lack, from those that have them."""
+    data: Paired, hrf_bounds: str, rho: float | None = None, **how: bool
+) -> FreeResponses | None:
+    """Free responses; of regions that some recordings lack, from those that have them.
+
+    ``how`` as in `fit_free`.
+    """
     data, grid, found = stitch(data), data.grid, []
     for columns, members in by_pattern(np.stack([lacking(y) for y in data.targets])):
         rows = np.flatnonzero(members)
@@ -161,8 +161,7 @@ def fit_responses(
         masks = [np.isfinite(y).all(axis=1) for y in targets]
         fit = fit_free(
             some.powers, targets, masks, dt=grid.dt, step=grid.step, rho=rho,
-            hrf_bounds=hrf_bounds, n_lags=grid.n_lags, grids=some.grids, per_target=per_target,
-            quick=quick,
+            hrf_bounds=hrf_bounds, n_lags=grid.n_lags, grids=some.grids, **how,
         )  # fmt: skip
         found.append((columns, fit))
     if any(fit is None for _, fit in found):

@@ -9,7 +9,7 @@ Nothing of the size edges times features is ever held: the backward pass gathers
 import torch
 
 # Numbers per temporary: two or three of them fit the second-level cache.
-_BLOCK = 1 << 16
+_BLOCK = 1 << 17
 
 
 def _spans(n_graphs: int, per_graph: int) -> list[slice]:

@@ -121,12 +121,14 @@ class Windowing:
             stop = min(first + _BATCH * n_frames, total)
             history = power[..., first * step : module.n_lags + (stop - 1) * step]
             alone.append(module.frames_alone(history.to(like(module)))[0])
-        windows = torch.cat(alone).unfold(0, n_frames, 1)[starts].transpose(1, 2)
-        found = [module.in_sequence(some).cpu().numpy() for some in windows.split(_BATCH)]
+        windows = torch.cat(alone).unfold(0, n_frames, 1).transpose(1, 2)
         summed, count = np.zeros((total, windows.shape[-1])), np.zeros((total, 1))
-        for start, window in zip(starts, np.concatenate(found), strict=True):
-            summed[start : start + n_frames] += window
-            count[start : start + n_frames] += 1
+        for first in range(0, len(starts), _BATCH):
+            some = starts[first : first + _BATCH]
+            found = module.in_sequence(windows[some]).cpu().numpy()
+            for start, window in zip(some, found, strict=True):
+                summed[start : start + n_frames] += window
+                count[start : start + n_frames] += 1
         return summed / count
 
 

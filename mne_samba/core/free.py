@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.linalg.blas import ssyrk
 
 from .._regression import own_penalties, shared_penalty
 from ..arrays import array
@@ -32,8 +33,8 @@ from .moments import (
 )
 from .response import free_basis
 
-# Components of responses over lags, largest variance first.
-_N_BASIS = 16
+# Components of responses over lags, largest variance first, and those of quick fits.
+N_BASIS, _FEWER = 16, 8
 # Coefficients, or frames where they are fewer, above which a decomposition takes too long.
 _MOST = 4000
 # First guess of the noise's autocorrelation, and the change that asks for another whitening.
@@ -75,38 +76,43 @@ class FreeResponses:
 
 def fit_free(
     powers, targets, masks=None, *, dt, step, rho=None, hrf_bounds="human", n_lags=None, grids=None,
-    per_target=False,
+    per_target=False, quick=False,
 ) -> FreeResponses | None:  # fmt: skip
     """Fit responses of all drives; None where there are too many of them and of frames.
 
     Data and options as in `mne_samba.core.fit_core`, bounds by their name; ``rho`` is the noise's
     autocorrelation at one frame, for where what many coefficients leave over does not show it.
     ``per_target`` gives every target a variance of its own: that of many drives is known better
-    together.
+    together. A ``quick`` fit has fewer components and, where frames are fewer than coefficients,
+    single precision, to which no penalty comes close.
     """
     segments = as_segments(powers, targets, masks, step, n_lags, grids)
     n_frames = sum(int(mask.sum()) for mask in segments.masks)
     n_channels, n_bands = segments.powers[0].shape[:2]
-    basis = free_basis(_N_BASIS, segments.n_lags, float(dt), hrf_bounds)
+    basis = free_basis(_FEWER if quick else N_BASIS, segments.n_lags, float(dt), hrf_bounds)
     n_coef = len(basis) * n_channels * n_bands
     if min(n_frames, n_coef) > _MOST:
         return None
-    design = used_features(segments, torch.from_numpy(basis), dt).flatten(1)
+    precision = torch.float32 if quick and n_coef > n_frames else torch.float64
+    design = used_features(segments, torch.from_numpy(basis).to(precision), dt).flatten(1)
     y = gather_used(segments.targets, segments.masks)
     runs = Runs(runs_of_frames(segments.masks), segments.seconds)
     few = rho is None or n_coef < n_frames
     rho = _START_RHO if few else rho
-    for _ in range(_MOST_WHITENINGS if few else 1):
+    for _ in range(_MOST_WHITENINGS):
         coef, evidence = _ridge(
             whiten_and_centre(design, runs, rho), whiten_and_centre(y, runs, rho), per_target
         )
+        if not few:
+            break
         left = y - (design @ coef.to(design.dtype)).double()
         used, rho = rho, runs.noise(left)
         if change_of_noise(rho, used) < _RHO_CHANGE:
             break
+    intercept = y.mean(0) - design.mean(0).double() @ coef
     shape = (-1, len(basis), n_channels, n_bands)
     return FreeResponses(
-        basis, coef.T.reshape(shape).numpy(), left.mean(0).numpy(), float(dt), evidence
+        basis, coef.T.reshape(shape).numpy(), intercept.numpy(), float(dt), evidence
     )
 
 
@@ -116,8 +122,8 @@ def _ridge(x: torch.Tensor, y: torch.Tensor, per_target=False) -> tuple[torch.Te
     One decomposition of products of features, or of frames where they are fewer.
     """
     primal = x.shape[1] <= x.shape[0]
-    values, vectors = torch.linalg.eigh((x.T @ x if primal else x @ x.T).double())
-    values = values.clamp_min(0.0)
+    values, vectors = torch.linalg.eigh((x.T @ x).double() if primal else _products(x))
+    values, vectors = values.double().clamp_min(0.0), vectors.double()
     penalties = float(values.mean().clamp_min(1e-12)) * 10.0**_EXPONENTS
     projected = vectors.T @ ((x.T @ y.to(x.dtype)).double() if primal else y)
     rotated = projected if primal else projected * values.sqrt()[:, None]
@@ -128,3 +134,10 @@ def _ridge(x: torch.Tensor, y: torch.Tensor, per_target=False) -> tuple[torch.Te
         penalty, evidence = shared_penalty([problem], len(x) - 1, penalties)
     coef = vectors @ (projected / (values[:, None] + torch.as_tensor(penalty)))
     return coef if primal else (x.T @ coef.to(x.dtype)).double(), evidence
+
+
+def _products(x: torch.Tensor) -> torch.Tensor:
+    """Products (n_rows, n_rows) of rows, of which the lower triangle alone is needed."""
+    if x.dtype != torch.float32:
+        return x @ x.T
+    return torch.from_numpy(ssyrk(1.0, x.numpy().T, trans=1).T)

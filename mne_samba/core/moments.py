@@ -280,20 +280,20 @@ def collapse(moments, response):
 def used_features(segments, basis, dt):
     """Features of the used frames of all segments, (n_used, n_basis, n_channels, n_bands).
 
-    In single precision where their Gram matrix would be large.
+    In single precision where the basis is, or where their Gram matrix would be large.
     """
     n_channels, n_bands = segments.powers[0].shape[:2]
     n_pairs = len(basis) * (len(basis) + 1) // 2
     large = (n_channels * n_bands) ** 2 * n_pairs > _LARGE
     n_used = sum(int(mask.sum()) for mask in segments.masks)
     shape = (n_used, len(basis), n_channels, n_bands)
-    design = torch.empty(shape, dtype=torch.float32 if large else torch.float64)
+    design = torch.empty(shape, dtype=torch.float32 if large else basis.dtype)
     first, grids = 0, segments.grids or [None] * len(segments.powers)
     for power, mask, on in zip(segments.powers, segments.masks, grids, strict=True):
         stop, own, step, width = first + int(mask.sum()), basis, segments.step, dt
         if on is not None:
             # The same responses, read out where this segment has its bins and frames.
-            own = torch.from_numpy(at_lags(basis, on.n_lags, on.dt, dt))
+            own = torch.as_tensor(at_lags(basis, on.n_lags, on.dt, dt)).to(basis)
             step, width = on.step, on.dt
         design[first:stop] = lagged_features(power, own, step, width)[torch.from_numpy(mask)]
         first = stop

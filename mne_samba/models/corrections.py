@@ -18,7 +18,7 @@ from .core_based import CoreBased
 from .core_choice import core_of_targets
 from .graphs import Graphs, fit_graphs
 from .intervals import HeldOut, held_out, joined
-from .readouts import read_out
+from .readouts import read_out, used_of
 from .trainer import Trainer
 from .validation import (
     mean_and_error,
@@ -186,7 +186,8 @@ class Corrections(Training):
     ) -> Judgement:
         """Train corrections on a part, and judge them on the held-out rest; ``some`` (n_drawn,)."""
         # What is held out must not choose neighbours either.
-        network, _ = self.build(core, self.graphs(part) if self.trained else None)
+        graphs = self.graphs(part) if self.trained else None
+        network, _ = self.build(core, graphs)
         linear = self.windowing.predict(core_of(network), held.powers, held.grids)
         shrunk = np.full(held.n_targets, validated_shrinkage(linear, held))
         worth, untrained = bool(network.corrections()), linear
@@ -197,11 +198,11 @@ class Corrections(Training):
             )
             worth = False
         if worth and some is not None and not self.always:
-            # Of many targets some decide, which then are each other's only neighbours.
+            # Of many targets some decide.
             few, few_held, few_core = (
                 part.of_targets(some), held.of_targets(some), core_of_targets(core, some)
             )  # fmt: skip
-            small, _ = self.build(few_core, self.graphs(few))
+            small, _ = self.build(few_core, graphs.of_targets(some, self.model.n_neighbors))
             worth, _ = self.promises(small, few_core, few, few_held)
         if worth:
             worth, untrained = self.promises(network, core, part, held)
@@ -232,7 +233,8 @@ class Corrections(Training):
         """
         linear = self.windowing.predict(core_of(network), held.powers)
         self.start(network, core, part)
-        frames = self.windowing.predict(network, held.powers)
+        used = used_of(network)
+        frames = self.windowing.predict(used, held.powers) if used.corrections() else linear
         gain, error = mean_and_error(
             validated_correlation(frames, held) - validated_correlation(linear, held)
         )

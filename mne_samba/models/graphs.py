@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -59,6 +59,12 @@ class Graphs:
         """Give the same graphs with the attention that a network pays along them."""
         source, target = (a if a is None else a.cpu().numpy() for a in attention)
         return replace(self, source_attention=source, target_attention=target)
+
+    def of_targets(self, some: np.ndarray, n_neighbors: int) -> Self:
+        """Graphs of some targets, which then are each other's only neighbours."""
+        alike = self.target_similarity[np.ix_(some, some)]
+        target = None if self.target is None else knn_adjacency(alike, n_neighbors)
+        return replace(self, target_similarity=alike, target=target)
 
     def to_data(self, side: str, names=None):
         """Hand a graph over to torch-geometric, its edges weighted by similarity if it is known.

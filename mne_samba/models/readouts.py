@@ -8,7 +8,7 @@ of recurrent networks: Jaeger H. (2001), GMD Report 148.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,11 +21,22 @@ from .windows import FrameWindows, Windowing, like, without
 _GRAPHS = ("source_graph", "target_graph")
 # Windows at a time and, evenly spaced, in all; targets that settle the readouts of graphs, which
 # all targets share.
-_BATCH, _WINDOWS, _TARGETS = 4, 200, 64
-# Nats that make evidence clear, and penalties relative to the mean eigenvalue of products of
-# features.
-_MARGIN = 3.0
+_BATCH, _WINDOWS, _TARGETS = 16, 60, 64
+# Nats that make evidence clear and, per number of targets, below which graphs raise correlation by
+# next to nothing: a correlation of .3 by .001. Penalties relative to the mean eigenvalue of
+# products of features.
+_MARGIN, _LEAST = 3.0, 3e-4
 _PENALTIES = np.logspace(-5, 3, 17)
+
+
+@dataclass
+class _Piece:
+    """Windows that follow each other."""
+
+    power: torch.Tensor  # (1, n_channels, n_bands, n_bins)
+    bold: torch.Tensor  # (n_frames, n_targets)
+    # Hidden features (n_nodes, n_hidden, n_bins) of graphs, by name, which no readout changes.
+    hidden: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def read_out(network: SambaNet, data: Paired, windowing: Windowing, ar: float) -> None:
@@ -37,45 +48,75 @@ def read_out(network: SambaNet, data: Paired, windowing: Windowing, ar: float) -
     names = [name for name in _GRAPHS if getattr(network, name) is not None]
     network.eval()
     with torch.no_grad():
+        pieces = _pieces(windows, like(network))
         if names:
-            _read_out_graphs(network, names, windows, ar)
+            _read_out_graphs(network, names, pieces, windows.n_frames, ar)
         if len(names) == 2 and network.source_graph.gate:
             # The graph of targets sees what that of sources adds.
             network.target_graph.gate.zero_()
-            _read_out_graphs(network, names[1:], windows, ar)
-        frames = without(used_of(network), "recurrent")
-        if frames.corrections():
+            _read_out_graphs(network, names[1:], pieces, windows.n_frames, ar)
+        used = without(used_of(network), "recurrent")
+        frames = torch.cat([used.frames_alone(piece.power, **piece.hidden)[0] for piece in pieces])
+        left = torch.cat([piece.bold for piece in pieces]) - frames
+        if used.corrections():
             # Hidden features have a mean, of which frames know nothing, and recurrence sees frames.
-            _, left, _ = _rows(network, windows, lambda power, bold: (bold, bold - frames(power)))
-            network.intercept += torch.as_tensor(_mean(left)).to(network.intercept)
+            mean = torch.as_tensor(_mean(left.cpu().double().numpy())).to(frames)
+            network.intercept += mean
+            frames, left = frames + mean, left - mean
         if network.recurrent is not None:
-            _read_out_recurrence(used_of(network), windows, ar)
+            hidden = network.recurrent.hidden(frames.unflatten(0, (-1, windows.n_frames)))
+            _read_out_recurrence(network, hidden.flatten(0, 1), left, windows.n_frames, ar)
 
 
 def used_of(network: SambaNet) -> SambaNet:
-    """Leave graphs out of a network which add nothing to it."""
-    parts = {name: getattr(network, name) for name in _GRAPHS}
+    """Leave corrections out of a network which add nothing to it."""
+    parts = {name: getattr(network, name) for name in (*_GRAPHS, "recurrent")}
     return without(network, *(name for name, part in parts.items() if part and not part.gate))
 
 
-def _read_out_graphs(network: SambaNet, names: list[str], windows: FrameWindows, ar: float) -> None:
+def _pieces(windows: FrameWindows, own: torch.Tensor) -> list[_Piece]:
+    """Cut data into some windows, on the device and in the precision of a network's ``own``."""
+    chosen = np.linspace(0, len(windows) - 1, min(len(windows), _WINDOWS)).astype(int)
+    index, n_frames, pieces = np.array(windows.index)[chosen], windows.n_frames, []
+    follows = (np.diff(index, axis=0) == [0, n_frames]).all(axis=1)
+    for run in np.split(index, np.flatnonzero(~follows) + 1):
+        for segment, first in run[::_BATCH]:
+            stop = min(first + _BATCH * n_frames, run[-1, 1] + n_frames)
+            start = first * windows.grid.step
+            power = windows.powers[segment][None, ..., start:]
+            power = power[..., : windows.grid.n_bins(stop - first)]
+            pieces.append(_Piece(power.to(own), windows.targets[segment][first:stop].to(own)))
+    return pieces
+
+
+def _read_out_graphs(
+    network: SambaNet, names: list[str], pieces: list[_Piece], n_frames: int, ar: float
+) -> None:
     """Fit the readouts of graphs, by name, which are those of all nodes."""
     n_targets, used = len(network.intercept), without(used_of(network), "recurrent")
-    # What adds nothing need not be computed: the graph of targets sees what that of sources adds.
-    seen = network if used.source_graph is not None else without(network, "source_graph")
-    views = {"source_graph": network, "target_graph": seen}
     some = torch.linspace(0, n_targets - 1, min(n_targets, _TARGETS)).long()
-
-    def look(power, bold):
-        hidden = torch.cat([views[name].graph_frames(power, some, name) for name in names])
-        return hidden.permute(1, 3, 0, 2), (bold - used(power))[..., some]
-
-    x, y, first = _rows(network, windows, look)
+    features, left = [], []
+    for piece in pieces:
+        drive = used.drive(piece.power, **piece.hidden)
+        drives = [drive[:, some]]
+        if "source_graph" in names:
+            hidden = network.source_graph.hidden(piece.power.transpose(-1, -2))
+            piece.hidden["source_graph"] = hidden
+            drives += [torch.einsum("njg,mn->jmg", hidden, network.spatial_map.weight[some])]
+        if "target_graph" in names:
+            hidden = network.target_graph.hidden(drive.unsqueeze(-1), some)
+            if len(some) == n_targets:
+                piece.hidden["target_graph"] = hidden
+            drives += [hidden.transpose(0, 1)]
+        frames = network.convolved(torch.cat(drives), some).permute(2, 0, 1)
+        features.append(frames[:, 1:])
+        left.append(piece.bold[:, some] - frames[:, 0] - network.intercept[some])
+    x, y, first = _measured(torch.cat(features), torch.cat(left), n_frames)
     known = np.isfinite(y)
     x = np.where(known[:, None], x, np.nan)
     x, y = (np.nan_to_num(whiten(v - _mean(v), first, ar)) for v in (x, y))
     x = x.transpose(1, 0, 2).reshape(x.shape[1], -1)
-    coef = torch.as_tensor(_ridge(x.T, y.reshape(-1, 1))[0])
+    coef = torch.as_tensor(_ridge(x.T, y.reshape(-1, 1), _LEAST * y.size)[0])
     for graph in (getattr(network, name) for name in names):
         own, coef = coef.split([graph.readout.in_features, len(coef) - graph.readout.in_features])
         if own.any():
@@ -84,14 +125,11 @@ def _read_out_graphs(network: SambaNet, names: list[str], windows: FrameWindows,
             graph.gate.fill_(1.0)
 
 
-def _read_out_recurrence(network: SambaNet, windows: FrameWindows, ar: float) -> None:
+def _read_out_recurrence(
+    network: SambaNet, hidden: torch.Tensor, left: torch.Tensor, n_frames: int, ar: float
+) -> None:
     """Fit the readout of the recurrence, which every target has one of."""
-
-    def look(power, bold):
-        frames = network.linear_frames(power)
-        return network.recurrent.hidden(frames), bold - frames
-
-    hidden, left, first = _rows(network, windows, look)
+    hidden, left, first = _measured(hidden, left, n_frames)
     x, y = (np.nan_to_num(whiten(v - _mean(v), first, ar)) for v in (hidden, left))
     coef = _ridge(x, y)
     if coef.any():
@@ -101,23 +139,14 @@ def _read_out_recurrence(network: SambaNet, windows: FrameWindows, ar: float) ->
         network.recurrent.gate.fill_(1.0)
 
 
-def _rows(
-    network: SambaNet, windows: FrameWindows, look: Callable
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features (n_rows, ...) of frames and what is left of them (n_rows, n_targets), by ``look``.
+def _measured(x: torch.Tensor, y: torch.Tensor, n_frames: int) -> tuple[np.ndarray, ...]:
+    """Rows of features (n_rows, ...) and of targets (n_rows, n_targets) that were measured.
 
-    Frames that were not measured are left out; also whether a run of frames begins, (n_rows,).
+    Also whether a run of frames begins, (n_rows,), as it does with every window of ``n_frames``.
     """
-    own, found = like(network), []
-    chosen = np.linspace(0, len(windows) - 1, min(len(windows), _WINDOWS)).astype(int)
-    for begin in range(0, len(chosen), _BATCH):
-        some = [windows[i] for i in chosen[begin : begin + _BATCH]]
-        power = torch.stack([power for power, _ in some]).to(own)
-        bold = torch.stack([target["bold"] for _, target in some]).to(own)
-        found.append([v.flatten(0, 1).cpu().double().numpy() for v in look(power, bold)])
-    x, y = (np.concatenate(v) for v in zip(*found, strict=True))
+    x, y = (v.cpu().double().numpy() for v in (x, y))
     kept = np.isfinite(y).any(axis=1)
-    first = np.arange(len(y)) % windows.n_frames == 0
+    first = np.arange(len(y)) % n_frames == 0
     first[1:] |= ~kept[:-1]
     return x[kept], y[kept], first[kept]
 
@@ -128,10 +157,10 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
 
-def _ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _ridge(x: np.ndarray, y: np.ndarray, least: float = 0.0) -> np.ndarray:
     """Coefficients (n_targets, n_features), zero where the evidence is not clearly for any.
 
-    From ``x`` (n_rows, n_features) and ``y`` (n_rows, n_targets).
+    From ``x`` (n_rows, n_features) and ``y`` (n_rows, n_targets). Clear are ``least`` nats, too.
     """
     values, vectors = np.linalg.eigh(x.T @ x)
     values = np.maximum(values, 0.0)
@@ -140,4 +169,4 @@ def _ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if values.any() and power.any():
         problem = values, rotated, power
         penalty, evidence = shared_penalty([problem], len(y), _PENALTIES * values.mean())
-    return (evidence >= _MARGIN) * rotated / (values + penalty) @ vectors.T
+    return (evidence >= max(_MARGIN, least)) * rotated / (values + penalty) @ vectors.T

@@ -7,13 +7,13 @@ from mne.utils import logger
 
 from ..arrays import array
 from ..core import Core
-from ..core.free import FreeResponses, fit_free
+from ..core.free import N_BASIS, FreeResponses, fit_free
 from ..data.missing import by_pattern, lacking
 from ..data.paired import Paired, inner_blocks, stitch
 from ..data.power import LowRateGrid
 from ..metrics import pearson
 from ..nn.stacked import StackedNet
-from .core_choice import Choice, CoreOptions
+from .core_choice import Choice, CoreOptions, draw
 from .corrections import Judgement
 from .windows import like
 
@@ -71,32 +71,28 @@ def choose_stack(
     if judgement.held is None or data.grid.n_lags == 1:
         return None, judgement
     folds = list(inner_blocks(data)) if parts is None else [parts]
-    pairs = zip(cores, folds, strict=True)
-    fits = [_fit(part, options, core.noise_of_frames) for core, (part, _) in pairs]
-    if any(fit is None for fit in fits):
-        logger.debug("Free responses of all drives are too many to try.")
-        return None, judgement
-    held, frames = [], []
-    for free, (_, block) in zip(fits, folds, strict=True):
-        held += zip(block.as_measured().targets, block.masks, strict=True)
-        frames += free_frames(free, block.powers, block.on)
+    held = [pair for _, block in folds
+            for pair in zip(block.as_measured().targets, block.masks, strict=True)]  # fmt: skip
     measured = np.concatenate([y[mask] for y, mask in held])
-    other = np.concatenate([f[mask] for f, (_, mask) in zip(frames, held, strict=True)])
     own = measured - judgement.held.residuals
     t_rs = [on.t_r for _, block in folds for on in block.on]
     pieces = _pieces([mask.sum() for _, mask in held], t_rs)
-    few = all(
-        _ENOUGH * fit.coef[0].size <= part.n_frames
-        for fit, (part, _) in zip(fits, folds, strict=True)
-    )
+    n_coef = min(N_BASIS, data.grid.n_lags) * data.powers[0][..., 0].size
+    few = all(_ENOUGH * n_coef <= part.n_frames for part, _ in folds)
+    if not few:
+        # The best mixture mostly has nothing of them, as a quick fit to some targets says.
+        some = draw(data, options.seed)
+        some = slice(None) if some is None else some
+        fits, other = _in_folds(folds, cores, options, some, quick=True)
+        if fits is None or _share(pieces, measured[:, some], own[:, some], other) == 0.0:
+            return None, judgement
+    fits, other = _in_folds(folds, cores, options)
+    if fits is None:
+        return None, judgement
     evidence = sum(fit.evidence for fit in fits), sum(core.elbo[-1] for core in cores)
     logger.debug("Evidence: free responses %.0f, core %.0f.", *evidence)
     ahead = few and evidence[0] > evidence[1]
-    share = _share(
-        [(measured[rows], own[rows], other[rows]) for rows in pieces],
-        ahead,
-        1.0 if few else _CROWDED,
-    )
+    share = _share(pieces, measured, own, other, ahead, 1.0 if few else _CROWDED)
     if share == 0.0:
         return None, judgement
     logger.info(
@@ -116,22 +112,45 @@ def choose_stack(
     return stack, replace(judgement, held=left)
 
 
-def _fit(data: Paired, options: CoreOptions, rho: float) -> FreeResponses | None:
+def _in_folds(
+    folds: list[tuple[Paired, Paired]], cores: list[Core], options: CoreOptions,
+    some=slice(None), quick: bool = False,
+) -> tuple[list[FreeResponses] | None, np.ndarray | None]:  # fmt: skip
+    """Free responses of some targets, and held-out frames (n_held_frames, n_drawn) of these.
+
+    None twice where responses are too many.
+    """
+    fits, frames = [], []
+    for core, (part, block) in zip(cores, folds, strict=True):
+        free = _fit(part.of_targets(some), options, core.noise_of_frames, quick)
+        if free is None:
+            logger.debug("Free responses of all drives are too many to try.")
+            return None, None
+        found = free_frames(free, block.powers, block.on)
+        frames += [f[mask] for f, mask in zip(found, block.masks, strict=True)]
+        fits.append(free)
+    return fits, np.concatenate(frames)
+
+
+def _fit(data: Paired, options: CoreOptions, rho: float, quick=False) -> FreeResponses | None:
     """Free responses of all bands, or of their mean."""
     n_bands = data.powers[0].shape[1]
     if options.band_attention:
-        return fit_responses(data, options.hrf_bounds, rho)
+        return fit_responses(data, options.hrf_bounds, rho, quick=quick)
     mean = [p.mean(axis=1, keepdims=True) for p in data.powers]
-    free = fit_responses(replace(data, powers=mean), options.hrf_bounds, rho)
+    free = fit_responses(replace(data, powers=mean), options.hrf_bounds, rho, quick=quick)
     if free is None:
         return None
     return replace(free, coef=np.repeat(free.coef / n_bands, n_bands, axis=-1))
 
 
 def fit_responses(
-    data: Paired, hrf_bounds: str, rho: float | None = None, per_target: bool = False
+    data: Paired, hrf_bounds: str, rho: float | None = None, **how: bool
 ) -> FreeResponses | None:
-    """Free responses; of regions that some recordings lack, from those that have them."""
+    """Free responses; of regions that some recordings lack, from those that have them.
+
+    ``how`` as in `fit_free`.
+    """
     data, grid, found = stitch(data), data.grid, []
     for columns, members in by_pattern(np.stack([lacking(y) for y in data.targets])):
         rows = np.flatnonzero(members)
@@ -142,7 +161,7 @@ def fit_responses(
         masks = [np.isfinite(y).all(axis=1) for y in targets]
         fit = fit_free(
             some.powers, targets, masks, dt=grid.dt, step=grid.step, rho=rho,
-            hrf_bounds=hrf_bounds, n_lags=grid.n_lags, grids=some.grids, per_target=per_target,
+            hrf_bounds=hrf_bounds, n_lags=grid.n_lags, grids=some.grids, **how,
         )  # fmt: skip
         found.append((columns, fit))
     if any(fit is None for _, fit in found):
@@ -169,9 +188,10 @@ def _pieces(lengths: list[int], t_rs: list[float]) -> list[np.ndarray]:
 
 
 def _share(
-    pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]], ahead: bool, margin: float
-) -> float:
-    """Share of the second prediction in a mixture, from pieces of measured and predicted frames.
+    pieces: list[np.ndarray], measured: np.ndarray, one: np.ndarray, two: np.ndarray,
+    ahead: bool = False, margin: float = 0.0,
+) -> float:  # fmt: skip
+    """Share of the second prediction in a mixture, from rows of measured and predicted frames.
 
     Frames (n_frames, n_targets) tell shares apart by correlation per piece and target. They have
     chosen the first model already and are partial to it: if the evidence, which has not, is for the
@@ -181,7 +201,7 @@ def _share(
     if not pieces:  # windows of too few frames for a correlation
         return float(ahead)
     scores = np.stack([
-        np.concatenate([pearson(y, (1 - s) * one + s * two) for y, one, two in pieces])
+        np.concatenate([pearson(measured[p], (1 - s) * one[p] + s * two[p]) for p in pieces])
         for s in _SHARES
     ])  # fmt: skip
     scores = scores[:, np.isfinite(scores).all(axis=0)]

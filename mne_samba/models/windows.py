@@ -112,17 +112,18 @@ class Windowing:
         """Frames (total, n_targets) of one segment, averaged over windows."""
         n_frames, step = self.n_frames, module.step
         starts = sorted({*range(0, total - n_frames + 1, self.step), total - n_frames})
-        width = module.n_lags + (n_frames - 1) * step
-        power = torch.as_tensor(power).to(like(module).dtype)
-        summed, count = None, np.zeros((total, 1))
+        # What frames have of their own history is the same in all windows.
+        alone, power = [], torch.as_tensor(power)[None]
+        for first in range(0, total, _BATCH * n_frames):
+            stop = min(first + _BATCH * n_frames, total)
+            history = power[..., first * step : module.n_lags + (stop - 1) * step]
+            alone.append(module.frames_alone(history.to(like(module)))[0])
+        windows = torch.cat(alone).unfold(0, n_frames, 1).transpose(1, 2)
+        summed, count = np.zeros((total, windows.shape[-1])), np.zeros((total, 1))
         for first in range(0, len(starts), _BATCH):
             some = starts[first : first + _BATCH]
-            pred = _run(
-                module, torch.stack([power[..., s * step : s * step + width] for s in some])
-            )
-            if summed is None:
-                summed = np.zeros((total, pred.shape[-1]))
-            for start, window in zip(some, pred, strict=True):
+            found = module.in_sequence(windows[some]).cpu().numpy()
+            for start, window in zip(some, found, strict=True):
                 summed[start : start + n_frames] += window
                 count[start : start + n_frames] += 1
         return summed / count

@@ -9,7 +9,7 @@ Nothing of the size edges times features is ever held: the backward pass gathers
 import torch
 
 # Numbers per temporary: two or three of them fit the second-level cache.
-_BLOCK = 1 << 18
+_BLOCK = 1 << 17
 
 
 def _spans(n_graphs: int, per_graph: int) -> list[slice]:
@@ -21,41 +21,44 @@ def _spans(n_graphs: int, per_graph: int) -> list[slice]:
     return [slice(start, min(start + width, n_graphs)) for start in range(0, n_graphs, width)]
 
 
-def _logits(energy: torch.Tensor, attention: torch.Tensor, slope: float) -> torch.Tensor:
-    """Attention logits (n_neighbours, n_heads, n_graphs); overwrites the energy."""
-    torch.nn.functional.leaky_relu_(energy, slope)
-    return energy.mul_(attention).sum(2)
-
-
 class ColumnAttention(torch.autograd.Function):
     """Attention-weighted sum over neighbours, with a backward pass that stores no edge features.
 
     ``apply`` takes messages and what the attending node adds to them before the rectifier, both
     (n_nodes, n_heads, n_out, n_graphs); attention vectors (n_heads, n_out); lists of every node's
-    neighbours; the rectifier's slope; and logits (n_nodes, n_nodes) of edges, in all heads, or
-    None. It gives sums (n_nodes, n_heads, n_out, n_graphs).
+    neighbours; the rectifier's slope; logits (n_nodes, n_nodes) of edges, in all heads, or None;
+    and whether there will be a backward pass. It gives sums (n_nodes, n_heads, n_out, n_graphs).
     """
 
     @staticmethod
-    def forward(ctx, sent, received, attention, lists, slope, edges=None):
+    def forward(ctx, sent, received, attention, lists, slope, edges=None, keep=True):
         """Add up over the neighbours of all nodes; see the class."""
         sent, received = sent.contiguous(), received.contiguous()
-        vector = attention.detach()[None, :, :, None]
-        out = torch.empty_like(sent)
+        out = torch.empty_like(received)
         n_heads, n_out, n_graphs = sent.shape[1:]
-        alphas = [sent.new_empty(len(some), n_heads, n_graphs) for some in lists]
-        width = max(len(some) for some in lists) * n_heads * n_out
+        alphas = [sent.new_empty(len(some), n_heads, n_graphs) for some in lists if keep]
+        most = max(len(some) for some in lists)
+        width = most * n_heads * n_out
+        vectors = attention.detach().expand(most, -1, -1).reshape(-1, 1, n_out)
         for span in _spans(n_graphs, width):
             part = sent if span == slice(0, n_graphs) else sent[..., span].contiguous()
+            # Memory that is written again and again stays in cache.
+            temporaries = sent.new_empty(2, most, *part.shape[1:])
             for i, some in enumerate(lists):
-                messages = part.index_select(0, some)
-                logits = _logits(messages + received[i, :, :, span], vector, slope)
+                messages, energy = temporaries[:, : len(some)]
+                torch.index_select(part, 0, some, out=messages)
+                torch.add(messages, received[i, :, :, span], out=energy)
+                torch.nn.functional.leaky_relu_(energy, slope)
+                logits = torch.bmm(vectors[: len(some) * n_heads], energy.flatten(0, 1))
+                logits = logits.view(len(some), n_heads, -1)
                 if edges is not None:
                     logits += edges.detach()[i, some, None, None]
                 alpha = torch.softmax(logits, 0)
-                alphas[i][..., span] = alpha
+                if keep:
+                    alphas[i][..., span] = alpha
                 torch.sum(messages.mul_(alpha.unsqueeze(2)), 0, out=out[i, :, :, span])
-        ctx.save_for_backward(sent, received, attention, *alphas)
+        if keep:
+            ctx.save_for_backward(sent, received, attention, *alphas)
         ctx.lists, ctx.slope, ctx.width = lists, slope, width
         ctx.learnt = edges is not None
         return out
@@ -93,4 +96,4 @@ class ColumnAttention(torch.autograd.Function):
                 d_part.index_add_(0, some, d_energy)
             if not whole:
                 d_sent[..., span] = d_part
-        return d_sent, d_received, d_attention, None, None, d_edges
+        return d_sent, d_received, d_attention, None, None, d_edges, None

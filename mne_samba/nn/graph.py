@@ -145,13 +145,15 @@ class GraphAttention(Neighbourhood):
             edges = edges.gather(1, self.neighbours).unsqueeze(-1)
         return self._weights(*sides, edges)
 
-    def columns(self, x: torch.Tensor) -> torch.Tensor:
+    def columns(self, x: torch.Tensor, nodes: torch.Tensor | None = None) -> torch.Tensor:
         """Attend in many graphs of the same edges, such as one per frame: as ``forward``.
 
-        Features (n_nodes, n_in, n_graphs) -> (n_nodes, n_heads * n_out, n_graphs).
+        Features (n_nodes, n_in, n_graphs) -> (n_nodes, n_heads * n_out, n_graphs), of some
+        ``nodes`` where they are given.
         """
         if not _by_node(x):
-            return self._attend(x.permute(2, 0, 1)).permute(1, 2, 0)
+            out = self._attend(x.permute(2, 0, 1)).permute(1, 2, 0)
+            return out if nodes is None else out[nodes]
         shape = (len(x), self.n_heads, self.n_out, x.shape[-1])
         sent, received = (
             torch.baddbmm(
@@ -162,8 +164,13 @@ class GraphAttention(Neighbourhood):
         if self._lists is None or self._lists[0].device != x.device:
             rows = zip(self.neighbours, self.valid, strict=True)
             self._lists = [neighbours[valid] for neighbours, valid in rows]
+        lists, edges = self._lists, self.edges
+        if nodes is not None:
+            lists, received = [lists[i] for i in nodes], received[nodes]
+            edges = None if edges is None else edges[nodes]
+        learns = torch.is_grad_enabled()
         out = ColumnAttention.apply(
-            sent, received, self.attention, self._lists, self.negative_slope, self.edges
+            sent, received, self.attention, lists, self.negative_slope, edges, learns
         )
         return out.flatten(1, 2) + self.bias[:, None]
 
@@ -195,20 +202,24 @@ class GraphCorrection(nn.Module):
         """Mean attention (n_nodes, n_nodes) in features (..., n_nodes, n_times, n_in)."""
         return self.graph.mean_weights(features.transpose(-3, -2).flatten(0, -3))
 
-    def hidden(self, features: torch.Tensor) -> torch.Tensor:
-        """Hidden features (n_nodes, n_hidden, n_graphs) that are read out.
+    def hidden(self, features: torch.Tensor, nodes: torch.Tensor | None = None) -> torch.Tensor:
+        """Hidden features (n_nodes, n_hidden, n_graphs) that are read out, of some ``nodes``.
 
         Graphs are those of all times of all of ``features`` (..., n_nodes, n_times, n_in).
         """
         *_, n_nodes, n_times, n_in = features.shape
         x = features.reshape(-1, n_nodes, n_times, n_in).permute(1, 3, 0, 2)
-        return nn.functional.elu(self.graph.columns(x.reshape(n_nodes, n_in, -1)))
+        return nn.functional.elu_(self.graph.columns(x.reshape(n_nodes, n_in, -1), nodes))
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (..., n_nodes, n_times, n_in) -> additions (..., n_nodes, n_times)."""
+    def forward(self, features: torch.Tensor, hidden: torch.Tensor | None = None) -> torch.Tensor:
+        """Features (..., n_nodes, n_times, n_in) -> additions (..., n_nodes, n_times).
+
+        ``hidden`` features are computed where they are not given.
+        """
         *leading, n_nodes, n_times, _ = features.shape
-        if math.prod(leading) * n_times >= _MANY:
-            added = self.readout.weight @ self.hidden(features) + self.readout.bias
+        if hidden is not None or math.prod(leading) * n_times >= _MANY:
+            hidden = self.hidden(features) if hidden is None else hidden
+            added = self.readout.weight @ hidden + self.readout.bias
             added = added.view(n_nodes, -1, n_times).transpose(0, 1)
             return self.gate * added.reshape(*leading, n_nodes, n_times)
         x = features.transpose(-3, -2)

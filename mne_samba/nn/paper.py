@@ -130,13 +130,17 @@ class PaperNet(nn.Module):
             None if target is None else target.mean_weights(self._mapped(power).permute(2, 0, 1)),
         )
 
-    def drive(self, power: torch.Tensor) -> torch.Tensor:
+    def frames_alone(self, power: torch.Tensor) -> torch.Tensor:
         """Readout of targets before the decoder, (n_windows, n_frames, n_targets)."""
         targets = self._mapped(power)
         if self.target_graph is not None:
             targets = targets + nn.functional.elu(self.target_graph.columns(targets))
         frames = torch.bmm(self.readout, targets)[:, 0]
         return frames.view(len(frames), len(power), -1).permute(1, 2, 0)
+
+    def in_sequence(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frames of windows after the decoder."""
+        return frames if self.decoder is None else self.decoder(frames)
 
     def _mapped(self, power: torch.Tensor) -> torch.Tensor:
         """Features of targets before their graph, (n_targets, n_hidden, n_windows * n_frames)."""
@@ -152,11 +156,9 @@ class PaperNet(nn.Module):
         ``power`` (n_windows, n_channels, n_coefs, n_chunks + n_frames - 1); ``previous``
         (n_windows, n_frames, n_targets); returns ``frames`` (n_windows, n_frames, n_targets).
         """
-        readout = self.drive(power)
-        if self.decoder is None:
-            return readout
-        if not self.training or previous is None:
-            return self.decoder(readout)
+        readout = self.frames_alone(power)
+        if self.decoder is None or not self.training or previous is None:
+            return self.in_sequence(readout)
         own = nn.functional.pad(readout.detach()[:, :-1], (0, 0, 1, 0))
         forced = torch.rand(len(readout), 1, 1, device=readout.device) < self.forcing
         return self.decoder(readout, torch.where(forced, previous, own))

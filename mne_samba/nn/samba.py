@@ -136,18 +136,21 @@ class SambaNet(nn.Module):
             None if target is None else target.attention(self._mapped(power).unsqueeze(-1)),
         )
 
-    def drive(self, power: torch.Tensor) -> torch.Tensor:
-        """Neural drive of every target, (n_windows, n_targets, n_bins)."""
-        drive = self._mapped(power)
+    def drive(self, power: torch.Tensor, **hidden: torch.Tensor) -> torch.Tensor:
+        """Neural drive of every target, (n_windows, n_targets, n_bins).
+
+        Features of graphs, by name, are computed where they are not given as ``hidden``.
+        """
+        drive = self._mapped(power, hidden.get("source_graph"))
         if self.target_graph is not None:
-            drive = drive + self.target_graph(drive.unsqueeze(-1))
+            drive = drive + self.target_graph(drive.unsqueeze(-1), hidden.get("target_graph"))
         return drive
 
-    def _mapped(self, power: torch.Tensor) -> torch.Tensor:
+    def _mapped(self, power: torch.Tensor, hidden: torch.Tensor | None = None) -> torch.Tensor:
         """Drive of every target before the target graph."""
         nodes = self.bands(power)
         if self.source_graph is not None:
-            nodes = nodes + self.source_graph(power.transpose(-1, -2))
+            nodes = nodes + self.source_graph(power.transpose(-1, -2), hidden)
         drive = torch.einsum("bnt,mn->bmt", nodes, self.spatial_map.weight)
         if self.target_bands is not None:
             drive = drive + torch.einsum(
@@ -155,28 +158,20 @@ class SambaNet(nn.Module):
             )
         return drive
 
-    def graph_frames(self, power: torch.Tensor, targets: torch.Tensor, name: str) -> torch.Tensor:
-        """Frames that every hidden feature of a graph, by name, would add, of some ``targets``.
-
-        Results are (n_hidden, n_windows, n_targets, n_frames).
-        """
-        if name == "source_graph":
-            hidden = self.source_graph.hidden(power.transpose(-1, -2))
-            drive = torch.einsum("njg,mn->jmg", hidden, self.spatial_map.weight[targets])
-        else:
-            drive = self.target_graph.hidden(self._mapped(power).unsqueeze(-1))
-            drive = drive[targets].transpose(0, 1)
-        drive = drive.unflatten(2, (len(power), -1)).transpose(1, 2)
+    def convolved(self, drive: torch.Tensor, targets=slice(None)) -> torch.Tensor:
+        """Frames (..., n_frames) of the drive (..., n_bins) of some targets, last but one axis."""
         return convolve_frames(drive, self.response()[targets], self.step) * self.dt
 
-    def linear_frames(self, power: torch.Tensor) -> torch.Tensor:
-        """Frames before the recurrent residual, (n_windows, n_frames, n_targets)."""
-        bold = convolve_frames(self.drive(power), self.response(), self.step) * self.dt
-        return bold.transpose(1, 2) + self.intercept
+    def frames_alone(self, power: torch.Tensor, **hidden: torch.Tensor) -> torch.Tensor:
+        """Frames by their own history, before the recurrence, (n_windows, n_frames, n_targets)."""
+        return self.convolved(self.drive(power, **hidden)).transpose(1, 2) + self.intercept
 
     def forward(self, power: torch.Tensor) -> torch.Tensor:
         """Predict frames (n_windows, n_frames, n_targets) from band power."""
-        frames = self.linear_frames(power)
+        return self.in_sequence(self.frames_alone(power))
+
+    def in_sequence(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frames of windows after the recurrence."""
         return frames if self.recurrent is None else frames + self.recurrent(frames)
 
     def corrections(self) -> list[nn.Module]:

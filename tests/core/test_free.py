@@ -62,6 +62,20 @@ def test_coefficients_solve_a_ridge_problem(shape):
     assert penalty > 0 and evidence > 0
 
 
+def test_a_quick_fit_says_nearly_the_same():
+    """Of fewer frames than coefficients, which have single precision and fewer components."""
+    rng = np.random.default_rng(3)
+    power = lfilter([1], [1, -0.6], rng.standard_normal((40, 630)), axis=1)
+    bold = lfilter(SHAPE, 1.0, rng.standard_normal((4, 40)) @ power, axis=1)[:, 29:].T
+    parts = [power[None, :, :429], power[None, :, 400:]]
+    full, quick = (
+        fit_free(parts[:1], [bold[:400]], dt=DT, step=1, rho=0.3, quick=q) for q in (False, True)
+    )
+    assert full.coef.shape[1] == 2 * quick.coef.shape[1] and 8 * 40 < 400 < 16 * 40
+    found = [fit.predict(parts[1:], 30, 1, DT)[0] for fit in (full, quick)]
+    assert np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1] > 0.99
+
+
 def test_noise_has_no_evidence():
     rng = np.random.default_rng(2)
     fit = fit_free(

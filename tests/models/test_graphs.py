@@ -13,12 +13,14 @@ from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import kneighbors_graph
+from small_data import paired
 from torch_geometric.transforms import KNNGraph
 
 import mne_samba.models.corrections as corrections
 from mne_samba import Reader, read_samba
 from mne_samba.models.graphs import (
     GRAPHS,
+    fit_graphs,
     knn_adjacency,
     mutual_information,
     node_similarity,
@@ -301,6 +303,14 @@ def test_held_out_frames_choose_no_neighbours(placed, monkeypatch):
     assemble(**FAST, corrections="always", max_epochs=1).fit(*placed)
     whole, judged = seen
     assert whole == 400 and judged < 0.8 * whole
+
+
+def test_graphs_of_some_targets_are_those_of_their_data():
+    data, some = paired(n_targets=9), np.array([1, 4, 5, 8])
+    graphs = fit_graphs(data, "correlation", 2).of_targets(some, 2)
+    alone = fit_graphs(data.of_targets(some), "correlation", 2)
+    for field in ("source", "target", "source_similarity", "target_similarity"):
+        np.testing.assert_allclose(getattr(graphs, field), getattr(alone, field), atol=1e-12)
 
 
 def test_paper_variant_takes_the_graphs_too(placed, tmp_path):

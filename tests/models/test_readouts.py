@@ -78,6 +78,25 @@ def test_recurrence_sees_the_frames_that_it_was_read_out_of():
     assert left.std() < 0.5 * np.hypot(ramp.std(), 0.3)
 
 
+def test_long_segments_are_the_mean_over_windows():
+    data = paired()
+    network, windowing = network_of(data)
+    with torch.no_grad():
+        for part in network.corrections():
+            part.gate.fill_(1.0)
+    power, grid = torch.as_tensor(data.powers[0]), data.grid
+    (frames,) = windowing.predict(network, [data.powers[0]])
+    total, n_frames = len(frames), windowing.n_frames
+    summed, count = np.zeros(frames.shape), np.zeros((total, 1))
+    for first in sorted({*range(0, total - n_frames + 1, windowing.step), total - n_frames}):
+        bins = slice(first * grid.step, first * grid.step + grid.n_bins(n_frames))
+        with torch.no_grad():
+            summed[first : first + n_frames] += network(power[None, ..., bins].double())[0].numpy()
+        count[first : first + n_frames] += 1
+    assert count.max() > 1
+    assert_allclose(frames, summed / count, atol=1e-9)
+
+
 def test_noise_is_read_out_as_nothing():
     data = paired()
     network, windowing = network_of(data)
@@ -98,6 +117,7 @@ def test_readouts_are_ridge_regressions():
     np.testing.assert_allclose(found, min(fits, key=lambda c: abs(c - found).max()), atol=1e-10)
     assert abs(found - truth).max() < 0.2
     assert not _ridge(x, rng.standard_normal((200, 3))).any()
+    assert not _ridge(x, y, least=1e4).any(), "evidence that is too little is none"
 
 
 def test_frames_that_were_not_measured_say_nothing():

@@ -261,6 +261,15 @@ def test_many_graphs_at_once_are_the_same_graphs():
         torch.testing.assert_close(ours, expected)
 
 
+def test_some_nodes_attend_as_among_all():
+    torch.manual_seed(0)
+    layer = GraphAttention(uneven(9), 5, 3, 4, learn_edges=True).double()
+    torch.nn.init.normal_(layer.gives)
+    x, some = torch.randn(9, 5, 70, dtype=torch.float64), torch.tensor([7, 2])
+    with torch.no_grad():
+        torch.testing.assert_close(layer.columns(x, some), layer.columns(x)[some])
+
+
 def test_spans_of_graphs_do_not_change_attention(monkeypatch):
     from mne_samba.nn import _graph_columns
 

@@ -103,7 +103,8 @@ def test_bins_of_the_way_there_add_up_to_those_of_the_way_back(people, bank, t_r
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     size = np.nanmean(expected, axis=-1, keepdims=True)
     np.testing.assert_allclose(found / size, expected / size, atol=1e-3)
-    assert np.nanmedian(np.abs(found / expected - 1)) < 1e-6
+    # What is left out beside a flat band hangs on how wide its bins are.
+    assert np.nanmedian(np.abs(found / expected - 1)) < 3e-6
 
 
 def test_bins_of_other_bands_or_other_histories_are_not_shared():

@@ -25,7 +25,7 @@ RATE = 2.0
 _LONG = 1e8
 # Bytes of power in double precision that are held at once: of whole recordings they would be most
 # of a fit's memory.
-_BLOCK_BYTES = 2e6
+_BLOCK_BYTES = 8e6
 # Parts of a bin where frames are irregular.
 _FINER = 4
 # Nobody's power differs this much from others'; that of microvolts from volts differs by 1e12.

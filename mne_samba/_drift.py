@@ -39,12 +39,6 @@ def cosine_drift(n_frames: int, t_r: float, high_pass: float = 1 / 128) -> np.nd
             f"({0.5 / t_r:g} Hz at t_r={t_r:g} s), got {high_pass!r}."
         )
     order = min(int(np.floor(2 * n_frames * high_pass * t_r)), n_frames - 1)
-    return _cosines(n_frames, order).copy()
-
-
-@lru_cache(maxsize=4)
-def _cosines(n_frames: int, order: int) -> np.ndarray:
-    """Orthonormal cosines (n_frames, order + 1), which blocks of targets ask for in turn."""
     phase = np.pi / n_frames * (np.arange(n_frames)[:, np.newaxis] + 0.5)
     basis = np.sqrt(2.0 / n_frames) * np.cos(phase * np.arange(order + 1))
     basis[:, 0] = 1 / np.sqrt(n_frames)
@@ -150,17 +144,24 @@ def detrend(
     y = y[:, np.newaxis] if one_dimensional else y
     if y.ndim != 2:
         raise ValueError(f"y must have shape (n_frames, n_targets), got {y.shape}.")
-    frames = np.arange(len(y)) if frames is None else np.asarray(frames, dtype=int)
-    if frames.shape != (len(y),):
-        raise ValueError(f"frames must have shape ({len(y)},), one per row, got {frames.shape}.")
+    place = np.arange(len(y)) if frames is None else np.asarray(frames, dtype=int)
+    if place.shape != (len(y),):
+        raise ValueError(f"frames must have shape ({len(y)},), one per row, got {place.shape}.")
     if not len(y):
         return y
-    first = frames.min()
-    basis = drift_basis(frames.max() - first + 1, t_r, method, high_pass)[frames - first]
+    place = place - place.min()
+    n_frames = int(place.max()) + 1
+    cosine = isinstance(method, str) and method == "cosine"
+    basis = (_shared_cosines if cosine else drift_basis)(n_frames, t_r, method, high_pass)
+    basis = basis if frames is None else basis[place]
     # Cosines of a whole recording are orthonormal.
-    whole = method == "cosine" and len(basis) == frames.max() - first + 1
+    whole = cosine and len(basis) == n_frames
     left = project_out(y, basis, mask, f"drift terms (detrend={method!r})", whole)
     return left[:, 0] if one_dimensional else left
+
+
+# Blocks of targets ask for one basis in turn; it is not to be changed.
+_shared_cosines = lru_cache(maxsize=1)(drift_basis)
 
 
 def _least_squares(basis: np.ndarray, part: np.ndarray) -> np.ndarray:

@@ -24,8 +24,8 @@ RATE = 2.0
 # Numbers of a signal from which on a bar shows how far it is read.
 _LONG = 1e8
 # Bytes of power in double precision that are held at once: of whole recordings they would be most
-# of a fit's memory.
-_BLOCK_BYTES = 2e6
+# of a fit's memory. Channels that are, at least: a long recording's drift is read for every block.
+_BLOCK_BYTES, _LEAST_CHANNELS = 2e6, 4
 # Parts of a bin where frames are irregular.
 _FINER = 4
 # Nobody's power differs this much from others'; that of microvolts from volts differs by 1e12.
@@ -243,7 +243,7 @@ def whole_history(missing: np.ndarray, grid: LowRateGrid) -> np.ndarray:
 def _blocks_of_channels(powers) -> list[slice]:
     """Channels of power (n_channels, n_bands, n_bins) whose double precision is held at once."""
     one = 8 * sum(power[0].size for power in powers)
-    size = max(1, int(_BLOCK_BYTES / max(one, 1)))
+    size = max(_LEAST_CHANNELS, int(_BLOCK_BYTES / max(one, 1)))
     return [slice(i, i + size) for i in range(0, len(powers[0]), size)]
 
 

@@ -134,3 +134,26 @@ def test_single_precision_of_large_problems_changes_little(world, monkeypatch):
     monkeypatch.setattr("mne_samba.core.moments._LARGE", 0)
     single = fit_core([power.astype(np.float32)], [y], **options)
     np.testing.assert_allclose(single.predict([power])[0], exact.predict([power])[0], atol=1e-3)
+
+
+def test_a_fit_from_scratch_begins_with_a_simple_one(world):
+    power, y, options = world
+    plain = {**options, "extra": False}
+    simple = fit_core([power], [y], hrf="canonical", map_prior="gaussian", **plain)
+    before = simple.state.spatial_map.clone()
+    begun, scratch = (fit_core([power], [y], simple=core, **plain) for core in (simple, None))
+    assert begun.map_prior == scratch.map_prior
+    assert begun.elbo[-1] == pytest.approx(scratch.elbo[-1], abs=0.1 * y.shape[1])
+    assert torch.equal(simple.state.spatial_map, before)
+
+
+def test_a_prior_that_is_clearly_behind_is_not_fitted_to_the_end(world, monkeypatch):
+    power, y, options = world
+    settled = fit_core([power], [y], extra=False, **options)
+    monkeypatch.setattr("mne_samba.core.stages._CLEAR", np.inf)
+    raced = fit_core([power], [y], extra=False, **options)
+    assert settled.map_prior == raced.map_prior == "sparse"
+    np.testing.assert_allclose(settled.predict([power])[0], raced.predict([power])[0], atol=0.02)
+    # It is as far behind as it was under the canonical response, which says less.
+    lost = [core.evidence["sparse"] - core.evidence["gaussian"] for core in (settled, raced)]
+    assert 2.0 * y.shape[1] < lost[0] < lost[1]

@@ -102,8 +102,8 @@ class Fitter:
                 rivals = {name: with_prior(state, name) for name in names}
                 for rival in rivals.values():
                     run(rival, moments, prior, **self.rough)
-                names, lost = _clearly_ahead(rivals)
-                # A close race begins where one prior alone would: from there others end better.
+                names, lost = _contenders(rivals)
+                # Not where the rivals ended: from there both end worse.
                 state = rivals[names[0]] if lost else state
             prior = self._prior(hrf)
             design = self._features(prior)
@@ -225,15 +225,16 @@ class Fitter:
         return self.runs.noise(self.y - fitted, (state.map_variance, nodes))
 
 
-def _clearly_ahead(rivals):
+def _contenders(rivals):
     """Names of priors of the map that still count, and by how many nats the others lost.
 
-    Of states by name: only the best counts where it is ahead of all others.
+    Of states by name: only the best counts where it is ahead of all others, and of none.
     """
     elbo = {name: rival.elbo[-1] for name, rival in rivals.items()}
     best = max(elbo, key=elbo.get)
     lost = {name: elbo[best] - value for name, value in elbo.items() if name != best}
-    clear = min(lost.values()) > _CLEAR * len(rivals[best].noise)
+    # Where the canonical response sees nothing, a prior that says so is ahead.
+    clear = min(elbo[best], *lost.values()) > _CLEAR * len(rivals[best].noise)
     return ((best,), lost) if clear else (tuple(rivals), {})
 
 

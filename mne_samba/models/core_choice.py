@@ -114,11 +114,11 @@ class Choice:
         if self.part is not None:
             return self
         start, some = self.some, draw(part, self.options.seed)
-        simply = {} if self.own_bands else {"simple": self.simple}
+        simple = None if self.own_bands else self.simple
         if start is None and some is not None and self.previous is None:
             few = part.of_targets(some)
-            start = _fit(self.options, few, self.own_bands, **simply, **_ROUGH)
-        return replace(self, some=start, part=_from_some(self, part, start, **simply))
+            start = _fit(self.options, few, self.own_bands, simple=simple, **_ROUGH)
+        return replace(self, some=start, part=_from_some(self, part, start, simple=simple))
 
     def whole(self) -> Core:
         """Fit the core to all training data, on from that of the training part where it is long."""
@@ -387,15 +387,17 @@ def _correlation(data: Paired, blocks: list[tuple[Core, Paired]]) -> np.ndarray:
 
 
 def _from_some(
-    choice: Choice, data: Paired, start: Core | None, soon: bool = False, **simply
-) -> Core:
+    choice: Choice, data: Paired, start: Core | None, soon: bool = False,
+    simple: Core | None = None,
+) -> Core:  # fmt: skip
     """Fit all targets, on from some where there are many; end ``soon``, as with many."""
     options, own = choice.options, choice.own_bands
     some = draw(data, options.seed)
     if choice.previous is None and start is None and some is not None:
         start = _fit(options, data.of_targets(some), own, **_ROUGH)
     soon |= some is not None
-    return _fit(options, data, own, choice.previous, start, **simply, **(_SOON if soon else {}))
+    how = _SOON if soon else {}
+    return _fit(options, data, own, choice.previous, start, simple=simple, **how)
 
 
 def _fit(

@@ -1,5 +1,7 @@
 """Posteriors of the map contract as their plain second moments do; fits go on from others."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from mne_samba.core.map_prior import (
     SparseMap,
     SpectralPosterior,
 )
+from mne_samba.core.stages import _contenders
 
 N_NODES, N_TARGETS, N_PAIRS = 5, 3, 4
 
@@ -172,3 +175,21 @@ def test_a_prior_that_wins_a_close_race_ends_where_it_does_alone(seed):
     alone = fit_core([power], [bold], dt=0.5, step=4, map_prior=raced.map_prior)
     assert abs(raced.evidence["gaussian"] - raced.evidence["sparse"]) < 2.0 * bold.shape[1]
     assert raced.elbo[-1] == pytest.approx(alone.elbo[-1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gaussian", "sparse", "left"),
+    [
+        (30.0, 50.0, {"sparse"}),
+        (50.0, 30.0, {"gaussian"}),
+        (47.0, 50.0, {"gaussian", "sparse"}),
+        # A sparse map says sooner that nothing is coupled, where responses are not canonical.
+        (-20.0, -1.0, {"gaussian", "sparse"}),
+    ],
+)
+def test_only_a_prior_that_finds_much_is_clearly_ahead(gaussian, sparse, left):
+    elbo = {"gaussian": [gaussian], "sparse": [sparse]}
+    rivals = {name: SimpleNamespace(elbo=elbo[name], noise=np.ones(3)) for name in elbo}
+    names, lost = _contenders(rivals)
+    assert set(names) == left
+    assert lost == ({name: 20.0 for name in elbo if name not in left} if len(left) == 1 else {})

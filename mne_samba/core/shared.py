@@ -16,7 +16,7 @@ import torch
 from .moments import Noise, Segments
 
 # Bytes that are kept at most: what was used last stays.
-_MOST_BYTES = 256e6
+_MOST_BYTES = 100e6
 
 _kept: ContextVar[OrderedDict | None] = ContextVar("products_of_features", default=None)
 

@@ -95,21 +95,21 @@ class Fitter:
         prior = self._prior("canonical")
         design = self._features(prior)
         state, rho = self._simple(design, prior, single) if simple is None else simple
-        lost = {}
+        settled, lost = False, {}
         if self.whitened and hrf != "canonical":
-            if len(names) > 1:
+            if not single:
                 moments = self._moments(design, rho, prior)
                 rivals = {name: with_prior(state, name) for name in names}
                 for rival in rivals.values():
                     run(rival, moments, prior, **self.rough)
                 names, lost = _clearly_ahead(rivals)
-                state = rivals[names[0]]
+                settled, state = len(names) == 1, rivals[names[0]]
             prior = self._prior(hrf)
             design = self._features(prior)
             response, second = start_moments(prior, self.y.shape[1])
             state = replace(state.copy(), response=response, response_second=second)
         moments = self._moments(design, rho, prior)
-        if lost:
+        if settled:
             fits = {names[0]: state}
             run(state, moments, prior, **self.ranked)
         else:
@@ -232,7 +232,7 @@ def _clearly_ahead(rivals):
     elbo = {name: rival.elbo[-1] for name, rival in rivals.items()}
     best = max(elbo, key=elbo.get)
     lost = {name: elbo[best] - value for name, value in elbo.items() if name != best}
-    clear = min(lost.values()) > _CLEAR * len(rivals[best].noise)
+    clear = all(nats > _CLEAR * len(rivals[best].noise) for nats in lost.values())
     return ((best,), lost) if clear else (tuple(rivals), {})
 
 

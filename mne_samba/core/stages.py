@@ -95,21 +95,21 @@ class Fitter:
         prior = self._prior("canonical")
         design = self._features(prior)
         state, rho = self._simple(design, prior, single) if simple is None else simple
-        settled, lost = False, {}
+        lost = {}
         if self.whitened and hrf != "canonical":
-            if not single:
+            if len(names) > 1:
                 moments = self._moments(design, rho, prior)
                 rivals = {name: with_prior(state, name) for name in names}
                 for rival in rivals.values():
                     run(rival, moments, prior, **self.rough)
                 names, lost = _clearly_ahead(rivals)
-                settled, state = len(names) == 1, rivals[names[0]]
+                state = rivals[names[0]]
             prior = self._prior(hrf)
             design = self._features(prior)
             response, second = start_moments(prior, self.y.shape[1])
             state = replace(state.copy(), response=response, response_second=second)
         moments = self._moments(design, rho, prior)
-        if settled:
+        if lost:
             fits = {names[0]: state}
             run(state, moments, prior, **self.ranked)
         else:

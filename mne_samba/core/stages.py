@@ -103,7 +103,8 @@ class Fitter:
                 for rival in rivals.values():
                     run(rival, moments, prior, **self.rough)
                 names, lost = _clearly_ahead(rivals)
-                state = rivals[names[0]]
+                # A close race begins where one prior alone would: from there others end better.
+                state = rivals[names[0]] if lost else state
             prior = self._prior(hrf)
             design = self._features(prior)
             response, second = start_moments(prior, self.y.shape[1])

@@ -157,3 +157,18 @@ def test_a_prior_that_is_clearly_behind_is_not_fitted_to_the_end(world, monkeypa
     # It is as far behind as it was under the canonical response, which says less.
     lost = [core.evidence["sparse"] - core.evidence["gaussian"] for core in (settled, raced)]
     assert 2.0 * y.shape[1] < lost[0] < lost[1]
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_a_prior_that_wins_a_close_race_ends_where_it_does_alone(seed):
+    rng = np.random.default_rng(seed)
+    power = rng.standard_normal((6, 3, 40 + 149 * 4))
+    response = np.exp(-0.5 * ((np.arange(30) - 12) / 5) ** 2)
+    spatial = rng.standard_normal((5, 6)) * (rng.random((5, 6)) < 0.6)
+    drives = np.einsum("mn,nt->tm", spatial, power.sum(1))
+    bold = np.stack([np.convolve(drive, response)[39:636:4] for drive in drives.T], axis=1)
+    bold = bold / bold.std() + 2.0 * rng.standard_normal(bold.shape)
+    raced = fit_core([power], [bold], dt=0.5, step=4)
+    alone = fit_core([power], [bold], dt=0.5, step=4, map_prior=raced.map_prior)
+    assert abs(raced.evidence["gaussian"] - raced.evidence["sparse"]) < 2.0 * bold.shape[1]
+    assert raced.elbo[-1] == pytest.approx(alone.elbo[-1], abs=1e-6)

@@ -15,8 +15,8 @@ import torch
 
 from .moments import Noise, Segments
 
-# Bytes that are kept at most: what was used last stays.
-_MOST_BYTES = 256e6
+# How much is kept, relative to the largest: features and their products. What was used last stays.
+_MOST = 2.0
 
 _kept: ContextVar[OrderedDict | None] = ContextVar("products_of_features", default=None)
 
@@ -46,8 +46,10 @@ def once(segments: Segments, key: tuple, compute: Callable[[], torch.Tensor]) ->
         # With the band power itself, or others could come to lie where it was.
         kept[key] = compute(), powers
     kept.move_to_end(key)
-    while len(kept) > 1 and sum(value.nbytes for value, _ in kept.values()) > _MOST_BYTES:
+    sizes = [value.nbytes for value, _ in kept.values()]
+    while sum(sizes) > _MOST * max(sizes):
         kept.popitem(last=False)
+        sizes.pop(0)
     return kept[key][0]
 
 

@@ -26,6 +26,8 @@ from .validation import mean_and_error, validated_correlation
 _MOST_COEFFICIENTS = 400
 # Nats per target that make evidence clear: of a prior, of a response, and of own bands.
 _MARGIN = 3.0
+# Nats per target behind, by a fit that ended early, which no further iterations make up for.
+_FAR = 10.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
 # than twice as many, and that settle whether targets need bands of their own.
 _SOME, _FEW = 64, 16
@@ -214,7 +216,9 @@ def _choose_bands(choice: Choice, parts) -> Choice:
         # frames it is often wrong, and says only whether blocks are worth the time.
         start = choice.some
         shared = _fit(options, data, False, **_WHOLE_TRIAL) if start is None else start
-        own = _fit(options, data, True, **_WHOLE_TRIAL)
+        own = _fit(options, data, True, **_ROUGH)
+        if own.elbo[-1] > max(shared.evidence.values()) - _FAR * data.n_targets:
+            own = _fit(options, data, True, start=own, **_WHOLE_TRIAL)
         shared, own = (max(core.evidence.values()) for core in (shared, own))
         better = own > shared + _MARGIN * data.n_targets
         why = f"evidence for own ones {(own - shared) / data.n_targets:+.1f} nats per region"

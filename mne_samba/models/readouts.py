@@ -21,7 +21,7 @@ from .windows import FrameWindows, Windowing, like, without
 _GRAPHS = ("source_graph", "target_graph")
 # Windows at a time and, evenly spaced, in all; targets that settle the readouts of graphs, which
 # all targets share.
-_BATCH, _WINDOWS, _TARGETS = 16, 60, 64
+_BATCH, _WINDOWS, _TARGETS = 4, 60, 64
 # Nats that make evidence clear and, per number of targets, below which graphs raise correlation by
 # next to nothing: a correlation of .3 by .001. Penalties relative to the mean eigenvalue of
 # products of features.
@@ -112,11 +112,14 @@ def _read_out_graphs(
         features.append(frames[:, 1:])
         left.append(piece.bold[:, some] - frames[:, 0] - network.intercept[some])
     x, y, first = _measured(torch.cat(features), torch.cat(left), n_frames)
-    known = np.isfinite(y)
-    x = np.where(known[:, None], x, np.nan)
-    x, y = (np.nan_to_num(whiten(v - _mean(v), first, ar)) for v in (x, y))
-    x = x.transpose(1, 0, 2).reshape(x.shape[1], -1)
-    coef = torch.as_tensor(_ridge(x.T, y.reshape(-1, 1), _LEAST * y.size)[0])
+    products = 0.0
+    for own, target in zip(x.transpose(2, 0, 1), y.T, strict=True):
+        both = np.column_stack([own, target])
+        both[np.isnan(target)] = np.nan
+        both = np.nan_to_num(whiten(both - _mean(both), first, ar))
+        products = products + both.T @ both
+    gram, cross, power = products[:-1, :-1], products[-1:, :-1], products[-1, -1:]
+    coef = torch.as_tensor(_ridge(gram, cross, power, y.size, _LEAST * y.size)[0])
     for graph in (getattr(network, name) for name in names):
         own, coef = coef.split([graph.readout.in_features, len(coef) - graph.readout.in_features])
         if own.any():
@@ -131,7 +134,7 @@ def _read_out_recurrence(
     """Fit the readout of the recurrence, which every target has one of."""
     hidden, left, first = _measured(hidden, left, n_frames)
     x, y = (np.nan_to_num(whiten(v - _mean(v), first, ar)) for v in (hidden, left))
-    coef = _ridge(x, y)
+    coef = _ridge(x.T @ x, y.T @ x, (y**2).sum(axis=0), len(y))
     if coef.any():
         # The mean is its own: it sees frames, whose intercept must stay.
         network.recurrent.decode.weight.copy_(torch.as_tensor(coef))
@@ -157,16 +160,18 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
 
-def _ridge(x: np.ndarray, y: np.ndarray, least: float = 0.0) -> np.ndarray:
+def _ridge(
+    gram: np.ndarray, cross: np.ndarray, power: np.ndarray, n_rows: int, least: float = 0.0
+) -> np.ndarray:
     """Coefficients (n_targets, n_features), zero where the evidence is not clearly for any.
 
-    From ``x`` (n_rows, n_features) and ``y`` (n_rows, n_targets). Clear are ``least`` nats, too.
+    From products of features (n_features, n_features), of these with targets (n_targets,
+    n_features), and of targets with themselves (n_targets,). Clear are ``least`` nats, too.
     """
-    values, vectors = np.linalg.eigh(x.T @ x)
+    values, vectors = np.linalg.eigh(gram)
     values = np.maximum(values, 0.0)
-    rotated, power = y.T @ x @ vectors, (y**2).sum(axis=0)
-    penalty, evidence = 1.0, 0.0
+    rotated, penalty, evidence = cross @ vectors, 1.0, 0.0
     if values.any() and power.any():
         problem = values, rotated, power
-        penalty, evidence = shared_penalty([problem], len(y), _PENALTIES * values.mean())
+        penalty, evidence = shared_penalty([problem], n_rows, _PENALTIES * values.mean())
     return (evidence >= max(_MARGIN, least)) * rotated / (values + penalty) @ vectors.T

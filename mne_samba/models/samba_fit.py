@@ -121,13 +121,14 @@ def fit_samba(model, data: Paired, trainer: Trainer, seed: int | None, start) ->
     previous = start_of(start, FittedSamba, data, model.scale_of_power)
     core = None if previous is None else previous.core
     checkpoints = Checkpoints(trainer, model, data, seed, core)
-    with checkpoints.seeded(), shared_products():
+    with checkpoints.seeded():
         corrections = Corrections.of(model, trainer, data)
         check_graph(data, getattr(model, "graph", None))
         if previous is not None and previous.scaler.log and not data.scaler.log:
             data = data.rescaled(PowerScaler(log=True))
         options = CoreOptions.of(model, checkpoints.seed)
-        choice, weights = _choose(data, options, trainer.split, core, model.loss)
+        with shared_products():
+            choice, weights = _choose(data, options, trainer.split, core, model.loss)
         fitted = _fit_chosen(choice, corrections, float(model.hrf_length), checkpoints)
         fitted = replace(fitted, weights=weights)
         logger.info("Chosen: %s.", chosen(choice, fitted))

@@ -30,8 +30,9 @@ _FULL, _FEW = 0.75, 100
 _ERRORS = 2.0
 # Frames below which held-out ones cannot tell: in 88 of real EEG they were wrong as often as right.
 _LEAST = 120
-# Largest correlation of a typical channel with another below which there is nothing to unmix.
-_UNMIXED = 0.15
+# Largest correlation of a typical channel with another below which there is nothing to unmix; that
+# below which some pieces of a long recording (seconds) say so.
+_UNMIXED, _HARDLY, _GLANCE, _LONG = 0.15, 0.1, 60, 900.0
 # Frames, recordings they come from, targets and blocks that decide.
 _FRAMES, _RECORDINGS, _TARGETS, _BLOCKS = 600, 4, 16, 3
 # Channels above which cores take long and need more frames: ridge decides, by so many frames.
@@ -50,8 +51,13 @@ class UnmixingChoice:
     seconds: float = field(default=0.0, metadata={"saved": False})
 
 
-def learner_of(rec: Recordings, bands: dict, segment: float = 10.0) -> Learner:
-    """Learn to unmix from recordings, BAD spans left out, and what follows the last BOLD frame."""
+def learner_of(
+    rec: Recordings, bands: dict, segment: float = 10.0, most: int | None = None
+) -> Learner:
+    """Learn to unmix from recordings, BAD spans left out, and what follows the last BOLD frame.
+
+    By at most so many pieces of ``segment`` s, if that is said.
+    """
     stretches = []
     for own, key in zip(rec.segments, rec.keys, strict=True):
         n_times = own.n_times
@@ -61,7 +67,7 @@ def learner_of(rec: Recordings, bands: dict, segment: float = 10.0) -> Learner:
         stretches.append(Stretch(clean_reader(own, rec.sfreq), n_times, key, own.bad))
     n = len(rec.ch_names)
     kinds = ["eeg"] * n if rec.info is None else rec.info.get_channel_types()
-    return Learner(stretches, rec.sfreq, list(bands.values()), rec.ch_names, kinds, segment)
+    return Learner(stretches, rec.sfreq, list(bands.values()), rec.ch_names, kinds, segment, most)
 
 
 def choose_unmixing(
@@ -77,7 +83,12 @@ def choose_unmixing(
             "that was measured elsewhere): set unmix=None."
         )
     start = time.perf_counter()
-    learner = learner_of(rec, features.bands)
+    learner = None
+    if unmix == "auto" and sum(own.n_times for own in rec.segments) > _LONG * rec.sfreq:
+        # Chance can only make channels look mixed: where some pieces do not show it, none do.
+        learner = learner_of(rec, features.bands, most=_GLANCE)
+    if learner is None or mixing(learner.by_band) > _HARDLY:
+        learner = learner_of(rec, features.bands)
     mixed, scores, margin, method = mixing(learner.by_band), {}, 0.0, "channels"
     if unmix != "auto":
         method, features = unmix, replace(features, spatial=getattr(learner, unmix)())

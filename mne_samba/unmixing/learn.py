@@ -201,13 +201,14 @@ class Learner:
     """Learns to unmix stretches of signal: reads some pieces at once, and all where asked to.
 
     ``kinds`` of channels are brought to one scale; power is taken as constant over ``segment`` s.
+    At once are read ``most`` pieces, if that is said.
     """
 
-    def __init__(self, stretches, sfreq, bands, ch_names, kinds, segment=10.0):
+    def __init__(self, stretches, sfreq, bands, ch_names, kinds, segment=10.0, most=None):
         self.stretches, self.sfreq, self.bands = stretches, sfreq, bands
         self.ch_names, self.kinds, self.segment = list(ch_names), kinds, segment
-        most = max(_PIECES, _NUMBERS // (len(bands) * len(kinds) ** 2))
-        pieces = Pieces.of(stretches, sfreq, segment, most)
+        room = max(_PIECES, _NUMBERS // (len(bands) * len(kinds) ** 2))
+        pieces = Pieces.of(stretches, sfreq, segment, room if most is None else most)
         with np.errstate(invalid="ignore"):
             covariances = pieces.covariances(sfreq, bands)
         variance = np.diagonal(covariances, axis1=2, axis2=3)

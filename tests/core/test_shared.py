@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mne_samba.core import fit_core, shared
+from mne_samba.core import fit_core
 from mne_samba.core.moments import Noise, Segments
 from mne_samba.core.shared import key_of, once, shared_products
 
@@ -85,10 +85,16 @@ def test_frames_on_other_bins_are_something_else(pair):
             assert once(segments, (), lambda i=i: torch.full((1,), i)) == i
 
 
-def test_what_was_used_last_stays_where_memory_is_short(pair, monkeypatch):
-    monkeypatch.setattr(shared, "_MOST_BYTES", 20.0)
+def test_what_was_used_last_stays_up_to_twice_the_largest(pair):
     segments, again = _segments(pair[0]), []
+
+    def use(names):
+        for name in names:
+            once(segments, (name,), lambda name=name: again.append(name) or torch.zeros(4))
+
     with shared_products():
-        for name in ("a", "b", "a", "c", "a"):
-            once(segments, (name,), lambda name=name: again.append(name) or torch.zeros(2))
-    assert again == ["a", "b", "c"]
+        use("ababcbca")
+        assert again == ["a", "b", "c", "a"]
+        once(segments, ("large",), lambda: torch.zeros(12))
+        use("acb")
+    assert again == ["a", "b", "c", "a", "b"]

@@ -107,17 +107,22 @@ def test_noise_is_read_out_as_nothing():
     assert [part.gate.item() for part in network.corrections()] == [0.0, 0.0, 0.0]
 
 
+def _of(x, y, **how):
+    """Coefficients of targets (n_rows, n_targets) on features (n_rows, n_features)."""
+    return _ridge(x.T @ x, y.T @ x, (y**2).sum(axis=0), len(y), **how)
+
+
 def test_readouts_are_ridge_regressions():
     rng = np.random.default_rng(0)
     x, truth = rng.standard_normal((200, 5)), rng.standard_normal((3, 5))
     y = x @ truth.T + 0.5 * rng.standard_normal((200, 3))
-    found = _ridge(x, y)
+    found = _of(x, y)
     alphas = np.logspace(-5, 3, 17) * np.linalg.eigvalsh(x.T @ x).mean()
     fits = [Ridge(alpha=a, fit_intercept=False).fit(x, y).coef_ for a in alphas]
     np.testing.assert_allclose(found, min(fits, key=lambda c: abs(c - found).max()), atol=1e-10)
     assert abs(found - truth).max() < 0.2
-    assert not _ridge(x, rng.standard_normal((200, 3))).any()
-    assert not _ridge(x, y, least=1e4).any(), "evidence that is too little is none"
+    assert not _of(x, rng.standard_normal((200, 3))).any()
+    assert not _of(x, y, least=1e4).any(), "evidence that is too little is none"
 
 
 def test_frames_that_were_not_measured_say_nothing():

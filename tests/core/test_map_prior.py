@@ -193,3 +193,16 @@ def test_only_a_prior_that_finds_much_is_clearly_ahead(gaussian, sparse, left):
     names, lost = _contenders(rivals)
     assert set(names) == left
     assert lost == ({name: 20.0 for name in elbo if name not in left} if len(left) == 1 else {})
+
+
+def test_a_normal_map_has_to_be_clearly_ahead_of_a_sparse_one():
+    rng = np.random.default_rng(29)
+    power = rng.standard_normal((6, 3, 40 + 149 * 4))
+    response = np.exp(-0.5 * ((np.arange(30) - 12) / 5) ** 2)
+    drives = np.einsum("mn,nt->tm", rng.standard_normal((5, 6)), power.sum(1))
+    bold = np.stack([np.convolve(drive, response)[39:636:4] for drive in drives.T], axis=1)
+    bold = bold / bold.std() + 2.0 * rng.standard_normal(bold.shape)
+    core = fit_core([power], [bold], dt=0.5, step=4)
+    ahead = (core.evidence["gaussian"] - core.evidence["sparse"]) / bold.shape[1]
+    assert 0.0 < ahead < 0.3
+    assert core.map_prior == "sparse"

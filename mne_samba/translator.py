@@ -469,9 +469,9 @@ class SambaTranslator(Assembled, BoldPredictor):
         Raises
         ------
         ValueError
-            If X is not windows, or holds fewer than two.
+            If X is not windows, or holds fewer than two, or targets are more than 5,000.
         """
-        from .models.retrieval import retrieval_summary  # loads torch
+        from .models.retrieval import MOST_TARGETS, retrieval_summary  # loads torch
 
         rec = self._read(X, y)
         if np.ndim(rec.t_rs):
@@ -483,6 +483,12 @@ class SambaTranslator(Assembled, BoldPredictor):
             raise ValueError(
                 f"retrieval_score needs at least two windows, got {len(rec)} {rec.kind}: cut "
                 "recordings with make_windows."
+            )
+        if self._fitted.matched is None:
+            raise ValueError(
+                f"retrieval_score weighs targets by their covariances, which fits measure for at "
+                f"most {MOST_TARGETS}, and this model has {len(self.y_scale_)}: average voxels "
+                "over regions, and fit to these."
             )
         pred, _ = self._predict(rec)
         scale = np.where(self.y_scale_ > 0, self.y_scale_, 1.0)

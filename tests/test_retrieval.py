@@ -40,3 +40,13 @@ def test_recordings_and_bad_k_are_refused(people, pairs):
         model.retrieval_score(people.raws, people.bolds)
     with pytest.raises(ValueError, match="k must be"):
         model.retrieval_score(epochs, y, k=0)
+
+
+def test_covariances_of_very_many_targets_are_not_measured(people, pairs, monkeypatch):
+    _, epochs, y = pairs
+    monkeypatch.setattr("mne_samba.models.retrieval.MOST_TARGETS", y.shape[-1] - 1)
+    core = CoreModel(power="linear", target_bands=False)
+    model = SambaTranslator(t_r=2.0, model=core, random_state=0)
+    model.fit(people.raws[:1], people.bolds[:1])
+    with pytest.raises(ValueError, match=f"this model has {y.shape[-1]}: average voxels"):
+        model.retrieval_score(epochs, y)

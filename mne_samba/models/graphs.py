@@ -25,6 +25,8 @@ GRAPHS = (
 
 # Segments and bins that are enough to rank neighbours by, and keep memory small.
 _SEGMENTS, _BINS = 64, 20000
+# Nodes whose neighbours are ranked at once.
+_ROWS = 1024
 # Keeps determinants of copies of a channel finite.
 _JITTER = 1e-9
 
@@ -191,16 +193,22 @@ def similarity(series: np.ndarray) -> np.ndarray:
     series = series - series.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(series, axis=1, keepdims=True)
     series = series / np.where(norm > 0, norm, np.inf)
-    out = np.clip(series @ series.T, -1.0, 1.0)
+    out = series @ series.T
+    np.clip(out, -1.0, 1.0, out=out)
     np.fill_diagonal(out, 1.0)
     return out
 
 
 def knn_adjacency(similarity: np.ndarray, k: int) -> np.ndarray:
     """Connect every node with the ``k`` that it resembles most, (n_nodes, n_nodes) both."""
-    ranked = np.array(similarity, dtype=float)
-    np.fill_diagonal(ranked, -np.inf)
-    return closest(-ranked, min(int(k), len(ranked) - 1)) | np.eye(len(ranked), dtype=bool)
+    n = len(similarity)
+    marked = np.eye(n, dtype=bool)
+    # Some rows at a time: of very many nodes, copies of all would not fit into memory.
+    for rows in np.array_split(np.arange(n), -(-n // _ROWS)):
+        distance = -np.asarray(similarity[rows], dtype=float)
+        distance[np.arange(len(rows)), rows] = np.inf
+        marked[rows] |= closest(distance, min(int(k), n - 1))
+    return marked
 
 
 def nearest(similarity: np.ndarray, k: int) -> np.ndarray:

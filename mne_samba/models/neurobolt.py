@@ -49,7 +49,7 @@ class FittedNeuroBOLT(TrainedNetwork):
     scaler: VoltageScaler
     network: Network
     held: HeldOut  # residuals on frames that were held out of training
-    matched: MatchedFilter
+    matched: MatchedFilter | None  # None for very many targets
     history: list[dict]
     # Of the network's frames: the quantile of the size of smooth BOLD in the training part.
     scale: np.ndarray = array("n_targets")

@@ -57,7 +57,7 @@ class FittedPaper(TrainedNetwork):
     graphs: Graphs
     windowing: Windowing  # frames that it sees at once
     held: HeldOut  # residuals on frames that were held out of training
-    matched: MatchedFilter
+    matched: MatchedFilter | None  # None for very many targets
     hrf_length: float
     history: list[dict]
     # Of the network's frames, and slope of measured on predicted ones: a cosine knows neither.

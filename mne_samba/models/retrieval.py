@@ -14,6 +14,8 @@ from ..data.paired import Paired
 
 # Frames over which BOLD and residuals are taken to remember themselves.
 N_ACF = 64
+# Targets whose covariance is measured: that of more takes gigabytes.
+MOST_TARGETS = 5000
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,11 @@ class MatchedFilter:
 
     @classmethod
     def of(cls, data: Paired, frames: list[np.ndarray]) -> Self | None:
-        """Measure training data and predictions of them; None for tables, which have no windows."""
-        if data.kind == "table":
+        """Measure training data and predictions of them.
+
+        None for tables, which have no windows, and for very many targets.
+        """
+        if data.kind == "table" or data.n_targets > MOST_TARGETS:
             return None
         if data.grids is not None:
             # Memory over frames is that of one time between them.

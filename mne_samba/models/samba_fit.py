@@ -49,7 +49,7 @@ class FittedSamba:
     windowing: Windowing
     judgement: Judgement
     graphs: Graphs
-    matched: MatchedFilter | None  # None for tables
+    matched: MatchedFilter | None  # None for tables and very many targets
     patterns: np.ndarray = array("n_targets", "n_channels", "n_bands")  # Haufe patterns
     hrf_length: float = 30.0  # seconds that responses are published for
     weights: FrameWeights | None = None  # None where the loss was squared

@@ -355,3 +355,11 @@ def test_errors_say_what_is_missing(people, placed):
     lost.info["chs"][2]["loc"][:3] = np.nan
     with pytest.raises(ValueError, match=rf"1 of 8 have none: \['{lost.ch_names[2]}'\]"):
         model.set_params(reader=None).fit(lost, y[0])
+
+
+def test_rows_in_parts_have_the_same_neighbours(monkeypatch):
+    alike = similarity(np.random.default_rng(0).standard_normal((23, 40)))
+    whole = knn_adjacency(alike, 4)
+    monkeypatch.setattr("mne_samba.models.graphs._ROWS", 5)
+    np.testing.assert_array_equal(knn_adjacency(alike, 4), whole)
+    assert (whole.sum(axis=1) == 5).all()

@@ -38,8 +38,8 @@ _ROUGH_TOL, _ROUGH_ITER = 0.1, 15
 # Priors of the map are compared, and the noise's memory is found, before the last iterations.
 _RANKED_TOL = 0.02
 # Nats per target by which one prior of the map has to be ahead under the canonical response to
-# settle it: under others differences are larger, and have the same sign (`benchmarks/choices.py`).
-_CLEAR = 2.0
+# settle it. Under others a prior that is five behind may come close, and the way there matters.
+_CLEAR = 6.0
 # Nats per target by which a normal map has to be ahead of a sparse one.
 _SLACK = 0.3
 # Iterations of a normal map that a sparse one starts from.

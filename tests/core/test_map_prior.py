@@ -150,27 +150,35 @@ def test_a_fit_from_scratch_begins_with_a_simple_one(world):
     assert torch.equal(simple.state.spatial_map, before)
 
 
-def test_a_prior_that_is_clearly_behind_is_not_fitted_to_the_end(world, monkeypatch):
-    power, y, options = world
-    settled = fit_core([power], [y], extra=False, **options)
+def _long_world(seed, share=1.0, n_nodes=6, n_targets=5, noise=2.0):
+    """Power and BOLD of five minutes; ``share`` of the map's weights are not zero."""
+    rng = np.random.default_rng(seed)
+    power = rng.standard_normal((n_nodes, 3, 40 + 149 * 4))
+    response = np.exp(-0.5 * ((np.arange(30) - 12) / 5) ** 2)
+    spatial = rng.standard_normal((n_targets, n_nodes))
+    if share < 1.0:
+        spatial *= rng.random(spatial.shape) < share
+    drives = np.einsum("mn,nt->tm", spatial, power.sum(1))
+    bold = np.stack([np.convolve(drive, response)[39:636:4] for drive in drives.T], axis=1)
+    return power, bold / bold.std() + noise * rng.standard_normal(bold.shape)
+
+
+def test_a_prior_that_is_clearly_behind_is_not_fitted_to_the_end(monkeypatch):
+    power, bold = _long_world(0, share=0.1, n_nodes=16, n_targets=8, noise=0.5)
+    options = {"dt": 0.5, "step": 4, "extra": False, "tol": 1e-4}
+    settled = fit_core([power], [bold], **options)
     monkeypatch.setattr("mne_samba.core.stages._CLEAR", np.inf)
-    raced = fit_core([power], [y], extra=False, **options)
+    raced = fit_core([power], [bold], **options)
     assert settled.map_prior == raced.map_prior == "sparse"
     np.testing.assert_allclose(settled.predict([power])[0], raced.predict([power])[0], atol=0.02)
     # It is as far behind as it was under the canonical response, which says less.
     lost = [core.evidence["sparse"] - core.evidence["gaussian"] for core in (settled, raced)]
-    assert 2.0 * y.shape[1] < lost[0] < lost[1]
+    assert 6.0 * bold.shape[1] < lost[0] < lost[1]
 
 
 @pytest.mark.parametrize("seed", [3, 8])
 def test_a_prior_that_wins_a_close_race_ends_where_it_does_alone(seed):
-    rng = np.random.default_rng(seed)
-    power = rng.standard_normal((6, 3, 40 + 149 * 4))
-    response = np.exp(-0.5 * ((np.arange(30) - 12) / 5) ** 2)
-    spatial = rng.standard_normal((5, 6)) * (rng.random((5, 6)) < 0.6)
-    drives = np.einsum("mn,nt->tm", spatial, power.sum(1))
-    bold = np.stack([np.convolve(drive, response)[39:636:4] for drive in drives.T], axis=1)
-    bold = bold / bold.std() + 2.0 * rng.standard_normal(bold.shape)
+    power, bold = _long_world(seed, share=0.6)
     raced = fit_core([power], [bold], dt=0.5, step=4)
     alone = fit_core([power], [bold], dt=0.5, step=4, map_prior=raced.map_prior)
     assert abs(raced.evidence["gaussian"] - raced.evidence["sparse"]) < 2.0 * bold.shape[1]
@@ -182,7 +190,8 @@ def test_a_prior_that_wins_a_close_race_ends_where_it_does_alone(seed):
     [
         (30.0, 50.0, {"sparse"}),
         (50.0, 30.0, {"gaussian"}),
-        (47.0, 50.0, {"gaussian", "sparse"}),
+        # In short data a sparse map that is five nats per target behind may still come close.
+        (50.0, 35.0, {"gaussian", "sparse"}),
         # A sparse map says sooner that nothing is coupled, where responses are not canonical.
         (-20.0, -1.0, {"gaussian", "sparse"}),
     ],
@@ -196,12 +205,7 @@ def test_only_a_prior_that_finds_much_is_clearly_ahead(gaussian, sparse, left):
 
 
 def test_a_normal_map_has_to_be_clearly_ahead_of_a_sparse_one():
-    rng = np.random.default_rng(29)
-    power = rng.standard_normal((6, 3, 40 + 149 * 4))
-    response = np.exp(-0.5 * ((np.arange(30) - 12) / 5) ** 2)
-    drives = np.einsum("mn,nt->tm", rng.standard_normal((5, 6)), power.sum(1))
-    bold = np.stack([np.convolve(drive, response)[39:636:4] for drive in drives.T], axis=1)
-    bold = bold / bold.std() + 2.0 * rng.standard_normal(bold.shape)
+    power, bold = _long_world(29)
     core = fit_core([power], [bold], dt=0.5, step=4)
     ahead = (core.evidence["gaussian"] - core.evidence["sparse"]) / bold.shape[1]
     assert 0.0 < ahead < 0.3

@@ -9,10 +9,10 @@ Nothing of the size edges times features is ever held: the backward pass gathers
 import torch
 
 # Numbers per temporary: two or three of them fit the second-level cache.
-_BLOCK = 1 << 17
+_BLOCK = 1 << 18
 
 
-def _spans(n_graphs: int, per_graph: int) -> list[slice]:
+def spans(n_graphs: int, per_graph: int) -> list[slice]:
     """Cut graphs into spans whose temporaries, ``per_graph`` numbers each, stay in cache."""
     width = max(16, _BLOCK // per_graph)
     # Spans of equal width: a short rest would cost as many calls as a whole one.
@@ -40,7 +40,7 @@ class ColumnAttention(torch.autograd.Function):
         most = max(len(some) for some in lists)
         width = most * n_heads * n_out
         vectors = attention.detach().expand(most, -1, -1).reshape(-1, 1, n_out)
-        for span in _spans(n_graphs, width):
+        for span in spans(n_graphs, width):
             part = sent if span == slice(0, n_graphs) else sent[..., span].contiguous()
             # Memory that is written again and again stays in cache.
             temporaries = sent.new_empty(2, most, *part.shape[1:])
@@ -67,32 +67,38 @@ class ColumnAttention(torch.autograd.Function):
     def backward(ctx, grad):
         """Gradients of messages, vectors and edges."""
         sent, received, attention, *alphas = ctx.saved_tensors
-        slope, vector = ctx.slope, attention[None, :, :, None]
+        slope, vector = ctx.slope, attention[:, :, None]
         grad = grad.contiguous()
         n_graphs = sent.shape[-1]
         d_sent, d_received = torch.zeros_like(sent), torch.empty_like(received)
         d_attention = torch.zeros_like(attention)
         d_edges = sent.new_zeros(len(sent), len(sent)) if ctx.learnt else None
-        for span in _spans(n_graphs, ctx.width):
+        most = max(map(len, ctx.lists))
+        for span in spans(n_graphs, ctx.width):
             whole = span == slice(0, n_graphs)
             part = sent if whole else sent[..., span].contiguous()
             d_part = d_sent if whole else torch.zeros_like(part)
+            temporaries = sent.new_empty(2, most, *part.shape[1:])
             for i, some in enumerate(ctx.lists):
                 above, alpha = grad[i, :, :, span], alphas[i][..., span]
-                messages = part.index_select(0, some)
-                d_alpha = (messages * above).sum(2)
-                weighted = alpha * d_alpha
+                energy, steep = temporaries[:, : len(some)]
+                torch.index_select(part, 0, some, out=energy)
+                d_alpha = torch.mul(energy, above, out=steep).sum(2)
+                weighted = d_alpha.mul_(alpha)
                 d_logits = weighted.sub_(alpha * weighted.sum(0)).unsqueeze(2)
                 if d_edges is not None:
                     d_edges[i, some] += d_logits.sum((1, 2, 3))
-                energy = messages.add_(received[i, :, :, span])
+                energy += received[i, :, :, span]
                 # The rectifier is homogeneous: its value is its slope times its argument, so one
                 # product gives both the gradient of the vector and that of the features.
-                steep = torch.ops.aten.leaky_relu_backward(d_logits, energy, slope, False)
+                torch.ops.aten.leaky_relu_backward.grad_input(
+                    d_logits, energy, slope, False, grad_input=steep
+                )
+                total = steep.sum(0)
                 d_attention += energy.mul_(steep).sum((0, 3))
-                d_energy = steep.mul_(vector)
-                torch.sum(d_energy, 0, out=d_received[i, :, :, span])
-                d_energy.addcmul_(alpha.unsqueeze(2), above.unsqueeze(0))
+                torch.mul(total, vector, out=d_received[i, :, :, span])
+                d_energy = torch.mul(alpha.unsqueeze(2), above, out=energy)
+                d_energy.addcmul_(steep, vector)
                 d_part.index_add_(0, some, d_energy)
             if not whole:
                 d_sent[..., span] = d_part

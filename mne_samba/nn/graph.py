@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ._graph_columns import ColumnAttention
+from ._scalar_columns import ScalarAttention
 
 # From this many graphs of the same edges on, vectors run along graphs rather than features.
 _MANY = 64
@@ -154,25 +155,40 @@ class GraphAttention(Neighbourhood):
         if not _by_node(x):
             out = self._attend(x.permute(2, 0, 1)).permute(1, 2, 0)
             return out if nodes is None else out[nodes]
-        shape = (len(x), self.n_heads, self.n_out, x.shape[-1])
-        sent, received = (
-            torch.baddbmm(
-                layer.bias[:, None], layer.weight.expand(len(x), *layer.weight.shape), x
-            ).view(shape)
-            for layer in (self.source, self.target)
-        )
         if self._lists is None or self._lists[0].device != x.device:
             rows = zip(self.neighbours, self.valid, strict=True)
             self._lists = [neighbours[valid] for neighbours, valid in rows]
-        lists, edges = self._lists, self.edges
-        if nodes is not None:
-            lists, received = [lists[i] for i in nodes], received[nodes]
-            edges = None if edges is None else edges[nodes]
+        lists = self._lists if nodes is None else [self._lists[i] for i in nodes]
+        mine, edges = x if nodes is None else x[nodes], self.edges
+        if x.shape[1] == 1 and edges is None:
+            return self._scalar_columns(x[:, 0], mine[:, 0], lists)
+        sent, received = (
+            torch.baddbmm(
+                layer.bias[:, None], layer.weight.expand(len(given), *layer.weight.shape), given
+            ).unflatten(1, (self.n_heads, self.n_out))
+            for layer, given in ((self.source, x), (self.target, mine))
+        )
+        if edges is not None and nodes is not None:
+            edges = edges[nodes]
         learns = torch.is_grad_enabled()
         out = ColumnAttention.apply(
             sent, received, self.attention, lists, self.negative_slope, edges, learns
         )
         return out.flatten(1, 2) + self.bias[:, None]
+
+    def _scalar_columns(self, x, mine, lists) -> torch.Tensor:
+        """Attend where nodes have one feature (n_nodes, n_graphs), those that attend ``mine``."""
+        shape = self.attention.shape
+        weight, own = (layer.weight.view(shape) for layer in (self.source, self.target))
+        offset = (self.source.bias + self.target.bias).view(shape)
+        learns = torch.is_grad_enabled()
+        mean = ScalarAttention.apply(
+            x, mine, weight, own, offset, self.attention, lists, self.negative_slope, learns
+        )
+        # Attention sums to one: of what is sent, the bias is left as it is.
+        bias = (self.source.bias + self.bias)[:, None]
+        heads = torch.block_diag(*weight[:, :, None])
+        return torch.baddbmm(bias, heads.expand(len(mean), *heads.shape), mean)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map node features (..., n_nodes, n_in) to (..., n_nodes, n_heads * n_out)."""

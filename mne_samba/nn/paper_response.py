@@ -1,6 +1,7 @@
 """Responses of nodes and linear maps of levels."""
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from .._as_written import as_written
 from ..hrf.convolution import fast_length
@@ -26,14 +27,53 @@ def node_features(power: torch.Tensor, n_chunks: int, kernels, maps) -> torch.Te
 
 def _features(power, n_chunks, kernels, maps) -> torch.Tensor:
     """Features of some nodes, see `node_features`."""
-    n_windows, n_channels, n_all, _ = power.shape
-    n_frames, out = n_all - n_chunks + 1, 0.0
-    levels = power.split([len(weight) for weight in maps], dim=-1)
+    out, levels = 0.0, power.split([len(weight) for weight in maps], dim=-1)
     for level, kernel, weight in zip(levels, kernels, maps, strict=True):
-        size, n_times = len(weight), n_all * len(weight)
-        n_fft = fast_length(n_times)
-        spectrum = torch.fft.rfft(level.reshape(n_windows, n_channels, n_times), n_fft)
-        bold = torch.fft.irfft(spectrum * torch.fft.rfft(kernel, n_fft), n_fft)
-        bold = bold[..., (n_chunks - 1) * size : n_times]
-        out = out + bold.reshape(n_windows, n_channels, n_frames, size) @ weight
+        out = out + LevelResponse.apply(level, kernel, n_chunks - 1) @ weight
     return out.permute(1, 3, 0, 2).flatten(2)
+
+
+class LevelResponse(torch.autograd.Function):
+    """Causal convolution of a level's chunks; the first ones, which lack history, are cut off.
+
+    ``apply`` takes chunks (n_windows, n_channels, n_chunks, size), kernels (n_channels, n_lags),
+    and how many chunks to cut. The backward pass transforms its gradient once, and holds no product
+    of the transforms of all windows.
+    """
+
+    @staticmethod
+    def forward(ctx, level, kernel, cut):
+        """Convolve circularly: what wraps around is cut off."""
+        n_chunks, size = level.shape[-2:]
+        n_fft = fast_length(n_chunks * size)
+        spectrum, response = _transform(level, 0, n_fft), torch.fft.rfft(kernel, n_fft)
+        out = torch.fft.irfft(spectrum * response, n_fft)
+        ctx.save_for_backward(spectrum if ctx.needs_input_grad[1] else None, response)
+        ctx.n_lags, ctx.n_fft, ctx.shape, ctx.cut = kernel.shape[1], n_fft, level.shape, cut
+        return out[..., cut * size : n_chunks * size].unflatten(-1, (-1, size)).contiguous()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        """Correlate the gradient with the other of both."""
+        spectrum, response = ctx.saved_tensors
+        d_level = d_kernel = None
+        above = _transform(grad, ctx.cut, ctx.n_fft).conj_physical_()
+        if spectrum is not None:
+            total = torch.zeros_like(response)
+            for pair in zip(above, spectrum, strict=True):
+                total.addcmul_(*pair)
+            d_kernel = torch.fft.irfft(total.conj(), ctx.n_fft)[:, : ctx.n_lags]
+        if ctx.needs_input_grad[0]:
+            d_level = torch.fft.irfft((above * response).conj(), ctx.n_fft)
+            d_level = d_level[..., : ctx.shape[2] * ctx.shape[3]].unflatten(-1, ctx.shape[2:])
+        return d_level, d_kernel, None
+
+
+def _transform(chunks, before: int, n_fft: int) -> torch.Tensor:
+    """Transform of ``before`` chunks of zeros, ``chunks`` (..., n_chunks, size), and zeros."""
+    n_chunks, size = chunks.shape[-2:]
+    padded = chunks.new_zeros(*chunks.shape[:-2], n_fft)
+    part = padded[..., before * size : (before + n_chunks) * size]
+    part.unflatten(-1, (n_chunks, size)).copy_(chunks)
+    return torch.fft.rfft(padded)

@@ -116,6 +116,17 @@ def test_some_nodes_at_a_time_are_all_nodes_at_once(monkeypatch):
     torch.testing.assert_close(paper_response.node_features(power, N_CHUNKS, kernels, maps), whole)
 
 
+def test_gradients_of_responses_are_those_of_small_changes():
+    net, (power, _) = network(), batch(2)
+    power, maps = power.transpose(2, 3).requires_grad_(), [m.detach() for m in net.levels]
+    kernels = [kernel.detach().requires_grad_() for kernel in net.kernels()]
+
+    def features(power, *kernels):
+        return paper_response.node_features(power, N_CHUNKS, kernels, maps)
+
+    assert torch.autograd.gradcheck(features, (power, *kernels), fast_mode=True)
+
+
 @pytest.mark.parametrize("recurrent", ["lstm", None])
 def test_frames_see_only_signal_before_them(recurrent):
     net, (power, _) = network(recurrent=recurrent).eval(), batch(1)
@@ -240,12 +251,13 @@ def uneven(n_nodes):
     return adjacency
 
 
-def test_many_graphs_at_once_are_the_same_graphs():
-    """Graphs along vectors against graphs one at a time, with gradients, over several spans."""
+@pytest.mark.parametrize("n_in", [5, 1])
+def test_many_graphs_at_once_are_the_same_graphs(n_in):
+    """Graphs along vectors against graphs one at a time, with gradients; one feature is special."""
     torch.manual_seed(0)
-    layer = GraphAttention(uneven(9), 5, 3, 4).double()
+    layer = GraphAttention(uneven(9), n_in, 3, 4).double()
     torch.nn.init.normal_(layer.bias)
-    x = torch.randn(9, 5, 70, dtype=torch.float64)
+    x = torch.randn(9, n_in, 70, dtype=torch.float64)
     probe = torch.randn(9, 12, 70, dtype=torch.float64)
     results = []
     for one_by_one in (True, False):
@@ -261,21 +273,25 @@ def test_many_graphs_at_once_are_the_same_graphs():
         torch.testing.assert_close(ours, expected)
 
 
-def test_some_nodes_attend_as_among_all():
+@pytest.mark.parametrize("n_in", [5, 1])
+@pytest.mark.parametrize("learn_edges", [False, True])
+def test_some_nodes_attend_as_among_all(n_in, learn_edges):
     torch.manual_seed(0)
-    layer = GraphAttention(uneven(9), 5, 3, 4, learn_edges=True).double()
-    torch.nn.init.normal_(layer.gives)
-    x, some = torch.randn(9, 5, 70, dtype=torch.float64), torch.tensor([7, 2])
+    layer = GraphAttention(uneven(9), n_in, 3, 4, learn_edges=learn_edges).double()
+    if learn_edges:
+        torch.nn.init.normal_(layer.gives)
+    x, some = torch.randn(9, n_in, 70, dtype=torch.float64), torch.tensor([7, 2])
     with torch.no_grad():
         torch.testing.assert_close(layer.columns(x, some), layer.columns(x)[some])
 
 
-def test_spans_of_graphs_do_not_change_attention(monkeypatch):
+@pytest.mark.parametrize("n_in", [4, 1])
+def test_spans_of_graphs_do_not_change_attention(monkeypatch, n_in):
     from mne_samba.nn import _graph_columns
 
     torch.manual_seed(0)
-    layer = GraphAttention(uneven(6), 4, 2, 4).double()
-    x = torch.randn(6, 4, 50, dtype=torch.float64, requires_grad=True)
+    layer = GraphAttention(uneven(6), n_in, 2, 4).double()
+    x = torch.randn(6, n_in, 50, dtype=torch.float64, requires_grad=True)
     whole = layer.columns(x)
     (grad,) = torch.autograd.grad(whole.square().sum(), x)
     monkeypatch.setattr(_graph_columns, "_BLOCK", 1)

@@ -48,6 +48,10 @@ class Samples:
     n_unknown: np.ndarray  # (n_recordings,): first frames, which have no whole history
     n_cut: int  # frames at the end of each sample whose response is cut off (way back)
 
+    def __sizeof__(self) -> int:
+        """Bytes of BOLD at least: dask sends what is large to a worker once, not with each fit."""
+        return object.__sizeof__(self) + sum(part.nbytes for part in self.bold)
+
     @cached_property
     def whole(self) -> dict[int, np.ndarray]:
         """Targets (n_grid, n_targets) of every recording."""

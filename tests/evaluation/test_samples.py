@@ -1,5 +1,6 @@
 """What `evaluate` reads: frames with their history, people, regions, pairings of its null."""
 
+import dask.sizeof
 import mne
 import numpy as np
 import pandas as pd
@@ -21,6 +22,12 @@ def recordings():
     )
     raw.set_annotations(mne.Annotations(FIRST + 2.0 * np.arange(120), 0.0, "R128"))
     return [raw, raw.copy()], [rng.standard_normal((120, 3)) for _ in range(2)]
+
+
+def test_dask_sees_how_large_samples_are(recordings):
+    translator = SambaTranslator(t_r=2.0, reader=Reader(volume_event="R128"))
+    samples = read_samples(translator, *recordings)
+    assert dask.sizeof.sizeof(samples) > sum(part.nbytes for part in samples.bold)
 
 
 @pytest.mark.parametrize("timing", [{"volume_event": "R128"}, {"first_volume": FIRST}])

@@ -248,7 +248,8 @@ class BoldPredictor(OfPairs, MultiOutputMixin, RegressorMixin, BaseEstimator):
             scaler = scaler.without_drift(scaler.detrend, features.grid)
             if rec.kind == "windows":
                 powers = with_unseen(powers, patterns, scaler, rec.keys)
-            scaled = scaler.transform(powers, rec.keys, rec.kind)
+            # Power of hours is large, and what is shared is read only.
+            scaled = scaler.transform(powers, rec.keys, rec.kind, overwrite=True)
         for i, (segment, pattern) in enumerate(zip(rec.segments, patterns, strict=True)):
             if pattern is not None:
                 scaled[i] = inferred(scaled[i], pattern, rec.kind)

@@ -333,9 +333,12 @@ class PowerScaler:
         return self.mean[row], self.scale[row]
 
     def transform(
-        self, powers: list[np.ndarray], keys: list[tuple], kind: str, grids=None
+        self, powers: list[np.ndarray], keys: list[tuple], kind: str, grids=None, overwrite=False
     ) -> list[np.ndarray]:
-        """Scale segments; bins without signal become the mean (zero)."""
+        """Scale segments; bins without signal become the mean (zero).
+
+        With ``overwrite``, in the memory of those that may be written to.
+        """
         out = []
         if kind == "windows":
             self._check_units(powers, keys)
@@ -344,7 +347,7 @@ class PowerScaler:
             own = kind == "recordings" and (not drifts or np.isnan(power[0, 0]).all())
             mean, scale = self._measure([power]) if own else self._of(key)
             mean, scale = (mean.copy(), scale.copy()) if drifts else (mean, scale)
-            scaled = np.empty_like(power)
+            scaled = power if overwrite and power.flags.writeable else np.empty_like(power)
             for some in _blocks_of_channels([power]):
                 values = self._values(power[some])
                 if drifts:

@@ -139,7 +139,7 @@ def test_blocks_are_held_out_once_and_with_a_gap():
 
 
 def test_predictions_of_short_data_are_shrunk_to_what_holds():
-    """Five noisy minutes promise more than later minutes keep (SIMULATED)."""
+    """A normal map of five noisy minutes promises more than later ones keep (SIMULATED)."""
     shrunk, promised = [], []
     for seed in (20, 22):
         data = simulate_paired(
@@ -147,7 +147,8 @@ def test_predictions_of_short_data_are_shrunk_to_what_holds():
             random_state=seed,
         )  # fmt: skip
         epochs, y = make_windows(data.raws[0], data.bolds[0], t_r=2.0)
-        model = SambaTranslator(t_r=2.0, model=CoreModel(target_bands=False), random_state=0)
+        core = CoreModel(target_bands=False, map_prior="gaussian")
+        model = SambaTranslator(t_r=2.0, model=core, random_state=0)
         model.fit(epochs[:4], y[:4])
         scale = model._fitted.judgement.output_scale
         assert (0.05 <= scale).all() and (scale < 0.9).all()

@@ -40,8 +40,10 @@ _RANKED_TOL = 0.02
 # Nats per target by which one prior of the map has to be ahead under the canonical response to
 # settle it. Under others a prior that is five behind may come close, and the way there matters.
 _CLEAR = 6.0
-# Nats per target by which a normal map has to be ahead of a sparse one.
-_SLACK = 0.3
+# Nats per target, times channels per frame, by which a normal map has to be ahead of a sparse one:
+# a sparse map's posterior knows nothing of what channels share, so its bound is too low, the more
+# so the fewer frames tell channels apart.
+_SLACK = 4.5
 # Iterations of a normal map that a sparse one starts from.
 _START_ITER = 2
 # Updates of a first map, whose noise variances settle fast.
@@ -97,14 +99,14 @@ class Fitter:
         prior = self._prior("canonical")
         design = self._features(prior)
         state, rho = self._simple(design, prior, single) if simple is None else simple
-        lost = {}
+        lost, slack = {}, _SLACK * state.spatial_map.numel() / len(self.y)
         if self.whitened and hrf != "canonical":
             if len(names) > 1:
                 moments = self._moments(design, rho, prior)
                 rivals = {name: with_prior(state, name) for name in names}
                 for rival in rivals.values():
                     run(rival, moments, prior, **self.rough)
-                names, lost = _contenders(rivals)
+                names, lost = _contenders(rivals, slack)
                 # Not where the rivals ended: from there both end worse.
                 state = rivals[names[0]] if lost else state
             prior = self._prior(hrf)
@@ -118,8 +120,6 @@ class Fitter:
         else:
             fits = self._race(state, names, moments, prior, single)
         evidence = {name: fit.elbo[-1] for name, fit in fits.items()}
-        # A sparse map's posterior knows nothing of what channels share: its bound is too low.
-        slack = _SLACK * self.y.shape[1]
         best = max(names, key=lambda name: evidence[name] - slack * (name == "gaussian"))
         evidence |= {name: evidence[best] - nats for name, nats in lost.items()}
         fit = Fit(fits[best], prior, design, rho, best, evidence, moments)
@@ -188,7 +188,9 @@ class Fitter:
         if self.ranked != self.options:
             run(fit.state, fit.moments, fit.prior, **self.options)
         fit.moments = None
-        fit.evidence[fit.map_prior] = fit.state.elbo[-1]
+        # Under another whitening evidence is another: priors stay as far apart as they were.
+        more = fit.state.elbo[-1] - fit.evidence[fit.map_prior]
+        fit.evidence = {name: value + more for name, value in fit.evidence.items()}
         if self.whitened and not self.whitenings:
             # For a fit that goes on from here.
             new = self._rho(fit.state, fit.design)
@@ -229,16 +231,20 @@ class Fitter:
         return self.runs.noise(self.y - fitted, (state.map_variance, nodes))
 
 
-def _contenders(rivals):
+def _contenders(rivals, slack=0.0):
     """Names of priors of the map that still count, and by how many nats the others lost.
 
-    Of states by name: only the best counts where it is ahead of all others, and of none.
+    Of states by name: only the best counts where it is ahead of all others, and of none; a normal
+    map is ahead from ``slack`` nats on.
     """
     elbo = {name: rival.elbo[-1] for name, rival in rivals.items()}
-    best = max(elbo, key=elbo.get)
-    lost = {name: elbo[best] - value for name, value in elbo.items() if name != best}
+    fair = {name: value - slack * (name == "gaussian") for name, value in elbo.items()}
+    best = max(fair, key=fair.get)
+    others = [name for name in elbo if name != best]
+    lost = {name: elbo[best] - elbo[name] for name in others}
     # Where the canonical response sees nothing, a prior that says so is ahead.
-    clear = min(elbo[best], *lost.values()) > _CLEAR * len(rivals[best].noise)
+    ahead = min(elbo[best], *lost.values(), *(fair[best] - fair[name] for name in others))
+    clear = ahead > _CLEAR * len(rivals[best].noise)
     return ((best,), lost) if clear else (tuple(rivals), {})
 
 

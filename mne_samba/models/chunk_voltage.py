@@ -57,6 +57,8 @@ class VoltageScaler(PowerScaler):
             )
         return self
 
-    def transform(self, powers, keys, kind, grids=None) -> list[np.ndarray]:
+    def transform(self, powers, keys, kind, grids=None, overwrite=False) -> list[np.ndarray]:
         """Signals (n_channels, n_samples, n_chunks) as they are, zero where they are not known."""
-        return [np.nan_to_num(power, nan=0.0) for power in powers]
+        copies = [not (overwrite and power.flags.writeable) for power in powers]
+        pairs = zip(powers, copies, strict=True)
+        return [np.nan_to_num(power, copy=copy, nan=0.0) for power, copy in pairs]

@@ -41,6 +41,8 @@ _SIMPLE = {**_ROUGH, "tol": 0.5}
 _SOON = {"tol": 0.01}
 # Frames from which on a training part says as much as the whole.
 _LONG = 600
+# Frames below which a gain of own bands has to be clear.
+_SHORT = 300
 
 # Fits that compare them go on from the one that is there; those to all training data are the start
 # of the last fit, and settle the map's prior for it.
@@ -249,8 +251,10 @@ def _choose_bands(choice: Choice, parts) -> Choice:
     if few is not None and abs(mean) < 2 * error:
         own, core = _held_out(options, parts, None, True)
         gain = own - shared
+        mean, error = mean_and_error(gain)
     choice = choice.because("bands", f"own ones change held-out correlation by {gain.mean():+.3f}")
-    if gain.mean() > 0:
+    # Few frames are often for own bands by chance, with which later ones then lose most.
+    if mean > (2 * error if data.n_frames < _SHORT else 0.0):
         return replace(choice, own_bands=True, some=core, part=None)
     return choice
 

@@ -174,7 +174,8 @@ def fit_core(
         Bins per frame.
     map_prior : {"auto", "sparse", "ard", "gaussian"}
         Prior of the map: spike and slab, heavy-tailed, or normal. ``"auto"`` takes spike and slab
-        or normal, where that has clearly more evidence.
+        or normal, where that has clearly more evidence: 4.5 nats per target, times channels per
+        frame.
     hrf : {"double_gamma", "fir", "canonical"}
         Family of responses: a posterior over random double gammas, smooth free responses, or one
         that is fixed.

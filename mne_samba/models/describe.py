@@ -46,7 +46,9 @@ def chosen(choice, fitted) -> str:
     prior = asked if options.map_prior != "auto" else "settled by fits before"
     if behind and core.map_prior in evidence:
         nats = (evidence[core.map_prior] - max(behind)) / len(core.kernel)
-        prior = f"evidence {nats:+.1f} nats per region"
+        # A sparse map's bound is too low: a normal one has to be clearly ahead.
+        too_few = "" if nats >= 0 else ", too few for a normal one"
+        prior = f"evidence {nats:+.1f} nats per region{too_few}"
     words.append(f"{core.map_prior} map ({prior})")
     if fitted.weights is not None:
         words.append("robust loss (heavy tails)")

@@ -6,7 +6,7 @@ import numpy as np
 import pywt
 
 from .matrices import decompose
-from .power import _read_reflected, bin_sums
+from .power import bin_sums, read_mirrored
 
 
 def discrete_bands(sfreq: float, level: int) -> dict[str, tuple[float, float]]:
@@ -101,7 +101,7 @@ def discrete_power(
         power[:] = 0.0
     for begin in range(first, int(np.ceil(last)), n_valid):
         stop = begin + n_valid + pad
-        signal = _read_reflected(without_offset, begin - pad, stop, n_times, centre=False)
+        signal = read_mirrored(without_offset, begin - pad, stop, n_times).astype(np.float32)
         if power is None:
             power = np.zeros((len(signal), level + 1, n_bins), dtype=np.float32)
         coefs = decompose(signal, wavelet, level, "zero")

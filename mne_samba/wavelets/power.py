@@ -194,7 +194,7 @@ def _decimated_power(
         # sample, which in the frequency domain is a phase.
         shift = position - whole
         low = whole - pad
-        signal = _read_mirrored(read, low, low + n_fft, n_times, odd=analytic)
+        signal = read_mirrored(read, low, low + n_fft, n_times, odd=analytic)
         if power is None:
             power = np.empty((len(signal), len(banks), n_bins), dtype=np.float32)
         n_valid = min(per_block, n_bins - first_bin)
@@ -380,13 +380,7 @@ def bin_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return bins
 
 
-def _read_reflected(read, first, stop, n_times, centre=True, odd=False):
-    """`_read_mirrored` as float32; ``centre`` removes the mean of what was read."""
-    signal = _read_mirrored(read, first, stop, n_times, odd)
-    return _centred(signal) if centre else signal.astype(np.float32)
-
-
-def _read_mirrored(read, first, stop, n_times, odd=False):
+def read_mirrored(read, first, stop, n_times, odd=False):
     """Read ``first .. stop``, mirrored at the signal's ends.
 
     ``odd`` turns the mirrored parts upside down about the end samples, as MNE's filters do.

@@ -28,16 +28,13 @@ def test_beyond_its_ends_a_signal_is_mirrored(n_times, odd):
     signal = np.random.default_rng(0).standard_normal((2, n_times)) + 3.0
     kind = "odd" if odd else "even"
     expected = np.pad(signal, ((0, 0), (11, 14)), "reflect", reflect_type=kind)
-    found = power._read_reflected(reader(signal), -11, n_times + 14, n_times, centre=False, odd=odd)
-    assert found.dtype == np.float32
-    assert_allclose(found, expected, rtol=1e-6)
-    centred = power._read_reflected(reader(signal), -11, n_times + 14, n_times, odd=odd)
-    assert_allclose(centred, expected - expected.mean(axis=1, keepdims=True), atol=2e-6)
-    inside = power._read_reflected(reader(signal), 0, n_times, n_times, centre=False, odd=odd)
-    assert_allclose(inside, signal, rtol=1e-6)
-    part = power._read_reflected(reader(signal), n_times, n_times + 3, n_times, centre=False)
+    found = power.read_mirrored(reader(signal), -11, n_times + 14, n_times, odd=odd)
+    assert_allclose(found, expected, rtol=1e-12)
+    inside = power.read_mirrored(reader(signal), 0, n_times, n_times, odd=odd)
+    assert_array_equal(inside, signal)
+    part = power.read_mirrored(reader(signal), n_times, n_times + 3, n_times)
     even = np.pad(signal, ((0, 0), (11, 14)), "reflect")
-    assert_allclose(part, even[:, 11 + n_times : 14 + n_times], rtol=1e-6)
+    assert_allclose(part, even[:, 11 + n_times : 14 + n_times], rtol=1e-12)
 
 
 def test_beyond_its_ends_a_causal_signal_is_held():

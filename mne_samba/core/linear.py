@@ -23,6 +23,9 @@ from .moments import Noise, as_segments, as_tensors, at_lags, gather_used
 from .response import ROUGH_STEPS, project_double_gamma
 from .stages import Fitter
 
+# Channels whose power is held in double precision at once.
+_CHANNELS = 16
+
 
 @dataclass(frozen=True, eq=False)
 class Core:
@@ -140,12 +143,15 @@ class Core:
         kernel, intercept = torch.from_numpy(self.kernel), torch.from_numpy(self.intercept)
         out = []
         for power in powers:
-            # One by one: band power may be in single precision, and long.
-            channels = torch.stack([w @ p.double() for w, p in zip(weights, power, strict=True)])
-            drive = spatial @ channels
-            if self.extra is not None:
-                flat = torch.from_numpy(self.extra).flatten(1)
-                drive = drive + flat @ power.reshape(flat.shape[1], -1).double()
+            drive = torch.zeros(len(spatial), power.shape[2], dtype=torch.float64)
+            # Some at a time: band power may be in single precision, and hours long.
+            for first in range(0, len(power), _CHANNELS):
+                some = slice(first, first + _CHANNELS)
+                part = power[some].double()
+                drive.addmm_(spatial[:, some], torch.bmm(weights[some, None], part)[:, 0])
+                if self.extra is not None:
+                    own = torch.from_numpy(self.extra[:, some])
+                    drive.addmm_(own.flatten(1), part.flatten(0, 1))
             bold = convolve_frames(drive, kernel, self.step, self.dt)
             out.append((bold.T + intercept).numpy())
         return out

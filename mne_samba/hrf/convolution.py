@@ -50,7 +50,12 @@ def convolve_frames(drive, kernel, step=1, dt=1.0):
     n_frames = (n_bins - n_lags) // step + 1
     if _direct_is_faster(drive, n_frames, n_lags):
         # Reversed: a dot product with a slice of the past in time order is a convolution.
-        return (drive.unfold(-1, n_lags, step) @ (kernel.flip(-1) * dt)[..., None])[..., 0]
+        past, weights = drive.unfold(-1, n_lags, step), kernel.flip(-1) * dt
+        if kernel.dim() == 1:
+            return past @ weights
+        # A region at a time: products copy the past of frames, which overlaps.
+        regions = zip(past.unbind(-3), weights, strict=True)
+        return torch.stack([own @ weight for own, weight in regions], dim=-2)
     size = fast_length(n_bins)
     spectrum = torch.fft.rfft(drive, size) * torch.fft.rfft(kernel * dt, size)
     # Circular wrap-around only reaches outputs before n_lags - 1, which are not frames.

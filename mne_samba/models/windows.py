@@ -103,7 +103,10 @@ class Windowing:
                 if total > self.n_frames and module.recurrent is not None:
                     found = [self._overlapping(module, powers[i], total) for i in some]
                 else:
-                    found = _run(module, torch.as_tensor(np.stack([powers[i] for i in some])))
+                    # A recording of hours is not copied.
+                    one = len(some) == 1
+                    batch = powers[some[0]][None] if one else np.stack([powers[i] for i in some])
+                    found = _run(module, torch.as_tensor(batch))
                 for i, pred in zip(some, found, strict=True):
                     frames[i] = pred
         return frames

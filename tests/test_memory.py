@@ -6,10 +6,11 @@ import mne
 import numpy as np
 import pytest
 from _generated import GeneratedRaw
+from joblib import Memory
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from mne_samba import CoreModel, Reader, SambaTranslator, read_samba
+from mne_samba import CoreModel, PaperModel, Reader, SambaTranslator, Trainer, read_samba
 from mne_samba.baselines import BandPowerRidge
 from mne_samba.data.power_cache import Recent
 from mne_samba.data.segments import Segment
@@ -95,6 +96,29 @@ def test_what_band_power_depends_on_is_computed_anew(three_people, computed, tmp
     ridge.set_params(bands=CountedShannon()).fit(raw, bold)
     assert len(computed) == 4
     np.testing.assert_array_equal(ridge.coef_, before)
+
+
+class Held:
+    """A cache that gives the very arrays that it holds."""
+
+    def __init__(self):
+        self.held = {}
+
+    def cache(self, function, ignore):
+        return lambda key, compute: self.held.setdefault(key, function(key, compute))
+
+
+@pytest.mark.parametrize("kind", ["mapped", "held"])
+@pytest.mark.parametrize("model", [CoreModel(power="linear", target_bands=False), PaperModel()])
+def test_predictions_leave_kept_band_power_as_it_is(three_people, tmp_path, model, kind):
+    raw, bold = three_people.raws[0], three_people.bolds[0]
+    memory = Held() if kind == "held" else Memory(tmp_path, mmap_mode="r+", verbose=0)
+    model = SambaTranslator(
+        t_r=2.0, model=model, reader=Reader(memory=memory), trainer=Trainer(max_epochs=1),
+        random_state=0,
+    ).fit(raw, bold)  # fmt: skip
+    first = model.predict(raw)
+    np.testing.assert_array_equal(model.predict(raw), first)
 
 
 def test_memory_is_no_part_of_a_saved_model(three_people, tmp_path):

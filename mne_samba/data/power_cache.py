@@ -49,8 +49,12 @@ def power_key(segment: Segment, sfreq: float, measure) -> str:
 
 
 def kept(memory, key: str, compute) -> np.ndarray:
-    """Return what ``compute()`` gives, or gave under the same key before."""
-    return memory.cache(_compute, ignore=["compute"])(key, compute)
+    """Return what ``compute()`` gives, or gave under the same key before: read only if shared."""
+    power = memory.cache(_compute, ignore=["compute"])(key, compute)
+    # A cache that maps its files would write there; one of another kind may hold what it gives.
+    if getattr(memory, "mmap_mode", "unknown") is not None:
+        power.flags.writeable = False
+    return power
 
 
 class Recent:

@@ -59,6 +59,4 @@ class VoltageScaler(PowerScaler):
 
     def transform(self, powers, keys, kind, grids=None, overwrite=False) -> list[np.ndarray]:
         """Signals (n_channels, n_samples, n_chunks) as they are, zero where they are not known."""
-        copies = [not (overwrite and power.flags.writeable) for power in powers]
-        pairs = zip(powers, copies, strict=True)
-        return [np.nan_to_num(power, copy=copy, nan=0.0) for power, copy in pairs]
+        return [np.nan_to_num(p, copy=not (overwrite and p.flags.writeable)) for p in powers]

@@ -252,7 +252,8 @@ def _choose_bands(choice: Choice, parts) -> Choice:
         own, core = _held_out(options, parts, None, True)
         gain = own - shared
         mean, error = mean_and_error(gain)
-    choice = choice.because("bands", f"own ones change held-out correlation by {gain.mean():+.3f}")
+    change = f"{mean:+.3f} ± {error:.3f}"
+    choice = choice.because("bands", f"own ones change held-out correlation by {change}")
     # Few frames are often for own bands by chance, with which later ones then lose most.
     if mean > (2 * error if data.n_frames < _SHORT else 0.0):
         return replace(choice, own_bands=True, some=core, part=None)

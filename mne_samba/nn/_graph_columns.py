@@ -7,6 +7,7 @@ Nothing of the size edges times features is ever held: the backward pass gathers
 """
 
 import torch
+from torch.autograd.function import once_differentiable
 
 # Numbers per temporary: two or three of them fit the second-level cache.
 _BLOCK = 1 << 18
@@ -24,15 +25,16 @@ def spans(n_graphs: int, per_graph: int) -> list[slice]:
 class ColumnAttention(torch.autograd.Function):
     """Attention-weighted sum over neighbours, with a backward pass that stores no edge features.
 
-    ``apply`` takes messages and what the attending node adds to them before the rectifier, both
-    (n_nodes, n_heads, n_out, n_graphs); attention vectors (n_heads, n_out); lists of every node's
-    neighbours; the rectifier's slope; logits (n_nodes, n_nodes) of edges, in all heads, or None;
-    and whether there will be a backward pass. It gives sums (n_nodes, n_heads, n_out, n_graphs).
+    ``apply`` takes messages (n_nodes, n_heads, n_out, n_graphs); what attending nodes add to them
+    before the rectifier (n_to, n_heads, n_out, n_graphs); attention vectors (n_heads, n_out); lists
+    of every attending node's neighbours; the rectifier's slope; logits (n_to, n_nodes) of edges, in
+    all heads, or None; and whether there will be a backward pass. It gives sums (n_to, n_heads,
+    n_out, n_graphs).
     """
 
     @staticmethod
     def forward(ctx, sent, received, attention, lists, slope, edges=None, keep=True):
-        """Add up over the neighbours of all nodes; see the class."""
+        """Add up over the neighbours of all attending nodes; see the class."""
         sent, received = sent.contiguous(), received.contiguous()
         out = torch.empty_like(received)
         n_heads, n_out, n_graphs = sent.shape[1:]
@@ -64,6 +66,7 @@ class ColumnAttention(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):
         """Gradients of messages, vectors and edges."""
         sent, received, attention, *alphas = ctx.saved_tensors
@@ -72,7 +75,7 @@ class ColumnAttention(torch.autograd.Function):
         n_graphs = sent.shape[-1]
         d_sent, d_received = torch.zeros_like(sent), torch.empty_like(received)
         d_attention = torch.zeros_like(attention)
-        d_edges = sent.new_zeros(len(sent), len(sent)) if ctx.learnt else None
+        d_edges = sent.new_zeros(len(received), len(sent)) if ctx.learnt else None
         most = max(map(len, ctx.lists))
         for span in spans(n_graphs, ctx.width):
             whole = span == slice(0, n_graphs)

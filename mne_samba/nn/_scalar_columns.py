@@ -5,6 +5,8 @@ than the feature of the neighbours, and what it adds up is their attention-weigh
 """
 
 import torch
+from torch.amp import custom_bwd, custom_fwd
+from torch.autograd.function import once_differentiable
 
 from ._graph_columns import spans
 
@@ -19,7 +21,9 @@ class ScalarAttention(torch.autograd.Function):
     slope; and whether there will be a backward pass. It gives means (n_to, n_heads, n_graphs).
     """
 
+    # Temporaries that are written again and again have one precision: none is mixed in.
     @staticmethod
+    @custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(ctx, x, mine, weight, own, offset, attention, lists, slope, keep=True):
         """Average over the neighbours of all attending nodes; see the class."""
         x, mine = x.contiguous(), mine.contiguous()
@@ -50,6 +54,8 @@ class ScalarAttention(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
+    @custom_bwd(device_type="cpu")
     def backward(ctx, grad):
         """Gradients of both features and of all parameters."""
         x, mine, weight, own, offset, attention, *alphas = ctx.saved_tensors

@@ -31,6 +31,16 @@ def test_defaults_are_one_bin_per_frame_and_unit_width():
     )
 
 
+@pytest.mark.parametrize("n_times", [1, 2, 15, 16, 17, 177])
+def test_transforms_fill_vectors_and_wrap_nothing_around(n_times):
+    size = convolution.fast_length(n_times)
+    assert size % 16 == 0 and n_times <= size < n_times + 16
+    drive, kernel = np.random.default_rng(0).standard_normal((2, 1, n_times))
+    expected = np.convolve(drive[0], kernel[0])[:n_times]
+    ours = convolve(torch.tensor(drive), torch.tensor(kernel))
+    assert_allclose(ours[0], expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("n_frames", [5, 1200])
 @pytest.mark.parametrize("step", [1, 4])
 def test_convolve_frames_equals_scipy(step, n_frames):

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from mne.utils import catch_logging
 
@@ -34,8 +35,9 @@ def test_what_is_tried_comes_in_order_and_what_was_chosen_last(data):
     assert power.startswith(f"{translator.power_} power (held-out correlation ")
     chosen, other = map(float, re.findall(r"-?\d\.\d+", power))
     assert chosen > other
-    change = float(re.search(r"by ([+-]\d\.\d+)", bands)[1])
-    assert bands.startswith("shared") == (change <= 0)
+    change, error = map(float, re.search(r"by ([+-]\d\.\d+) ± (\d\.\d+)", bands).groups())
+    # Of less than 300 frames own bands have to be clearly better.
+    assert bands.startswith("shared") == (change <= 2 * error)
     family = {"six parameters": "double_gamma", "free": "fir", "canonical": "canonical"}
     assert {f for word, f in family.items() if word in response.split("(")[0]} == {
         translator.hrf_family_
@@ -76,3 +78,17 @@ def test_of_a_table_there_is_a_map_to_choose(data):
     with catch_logging() as log:
         SambaTranslator(t_r=2.0, model="core", verbose="info").fit(frames, frames[:, :2])
     assert re.fullmatch(r"Chosen: \w+ map \(.*\)\.", log.getvalue().splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [(1.0, r"gaussian map \(evidence \+\d\.\d nats per region\)"),
+     (3.0, r"sparse map \(evidence -\d\.\d nats per region, too few for a normal one\)")],
+)  # fmt: skip
+def test_a_sparse_map_with_less_evidence_is_explained(noise, said):
+    rng = np.random.default_rng(0)
+    columns, weights = rng.standard_normal((40, 30)), rng.standard_normal((30, 3))
+    bold = columns @ weights + noise * rng.standard_normal((40, 3))
+    with catch_logging() as log:
+        SambaTranslator(t_r=2.0, model="core", verbose="info").fit(columns, bold)
+    assert re.fullmatch(f"Chosen: {said}\\.", log.getvalue().splitlines()[-1])

@@ -281,8 +281,35 @@ def test_some_nodes_attend_as_among_all(n_in, learn_edges):
     if learn_edges:
         torch.nn.init.normal_(layer.gives)
     x, some = torch.randn(9, n_in, 70, dtype=torch.float64), torch.tensor([7, 2])
-    with torch.no_grad():
-        torch.testing.assert_close(layer.columns(x, some), layer.columns(x)[some])
+    found, expected = layer.columns(x, some), layer.columns(x)[some]
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(out.square().sum(), [*layer.parameters()])
+                 for out in (found, expected)]  # fmt: skip
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("n_in", [5, 1])
+def test_gradients_may_be_part_of_a_graph(n_in):
+    """As trainers of others ask for them; they are no function of features a second time."""
+    layer, x = GraphAttention(uneven(6), n_in, 3, 4), torch.randn(6, n_in, 70, requires_grad=True)
+    value = layer.columns(x).square().sum()
+    plain, kept = (torch.autograd.grad(value, x, create_graph=kept, retain_graph=True)[0]
+                   for kept in (False, True))  # fmt: skip
+    torch.testing.assert_close(kept, plain)
+
+
+def test_one_feature_is_averaged_in_full_precision_where_products_are_not():
+    torch.manual_seed(0)
+    layer, x = GraphAttention(uneven(6), 1, 3, 4), torch.randn(6, 1, 300).bfloat16()
+    results = []
+    for mixed in (False, True):
+        given = x.clone().requires_grad_() if mixed else x.float().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            out = layer.columns(given)
+            gradients = torch.autograd.grad(out.float().square().sum(), [given, layer.attention])
+        results.append([out, *gradients])
+    for full, mixed in zip(*results, strict=True):
+        assert (full - mixed).norm() < 0.01 * full.norm()
 
 
 @pytest.mark.parametrize("n_in", [4, 1])

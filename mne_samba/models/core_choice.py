@@ -351,8 +351,10 @@ def _of_targets(core: Core | None, some: np.ndarray | None, n_targets: int) -> C
 
 def _is_clear(core: Core) -> bool:
     """Whether a fit that ended early says which prior the map has."""
-    evidence = sorted(core.evidence[name] for name in MAP_PRIORS if name in core.evidence)
-    return len(evidence) > 1 and evidence[-1] - evidence[-2] > _MARGIN * len(core.kernel)
+    rivals = [core.evidence[n] for n in MAP_PRIORS if n in core.evidence and n != core.map_prior]
+    return bool(rivals) and (
+        core.evidence[core.map_prior] - max(rivals) > _MARGIN * len(core.kernel)
+    )
 
 
 def _settled(options: CoreOptions, core: Core | None) -> CoreOptions:

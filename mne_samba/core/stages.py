@@ -231,7 +231,7 @@ class Fitter:
         return self.runs.noise(self.y - fitted, (state.map_variance, nodes))
 
 
-def _contenders(rivals, slack=0.0):
+def _contenders(rivals, slack):
     """Names of priors of the map that still count, and by how many nats the others lost.
 
     Of states by name: only the best counts where it is ahead of all others, and of none; a normal

@@ -254,7 +254,7 @@ def _choose_bands(choice: Choice, parts) -> Choice:
         mean, error = mean_and_error(gain)
     change = f"{mean:+.3f} ± {error:.3f}"
     choice = choice.because("bands", f"own ones change held-out correlation by {change}")
-    # Few frames are often for own bands by chance, with which later ones then lose most.
+    # Few frames are often for own bands by chance, which then predict later ones half as well.
     if mean > (2 * error if data.n_frames < _SHORT else 0.0):
         return replace(choice, own_bands=True, some=core, part=None)
     return choice

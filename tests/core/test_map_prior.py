@@ -186,20 +186,23 @@ def test_a_prior_that_wins_a_close_race_ends_where_it_does_alone(seed):
 
 
 @pytest.mark.parametrize(
-    ("gaussian", "sparse", "left"),
+    ("gaussian", "sparse", "slack", "left"),
     [
-        (30.0, 50.0, {"sparse"}),
-        (50.0, 30.0, {"gaussian"}),
+        (30.0, 50.0, 0.0, {"sparse"}),
+        (50.0, 30.0, 0.0, {"gaussian"}),
         # In short data a sparse map that is five nats per target behind may still come close.
-        (50.0, 35.0, {"gaussian", "sparse"}),
+        (50.0, 35.0, 0.0, {"gaussian", "sparse"}),
+        # A normal map needs more of a lead, a sparse one no less.
+        (50.0, 30.0, 3.0, {"gaussian", "sparse"}),
+        (33.0, 50.0, 3.0, {"gaussian", "sparse"}),
         # A sparse map says sooner that nothing is coupled, where responses are not canonical.
-        (-20.0, -1.0, {"gaussian", "sparse"}),
+        (-20.0, -1.0, 0.0, {"gaussian", "sparse"}),
     ],
 )
-def test_only_a_prior_that_finds_much_is_clearly_ahead(gaussian, sparse, left):
+def test_only_a_prior_that_finds_much_is_clearly_ahead(gaussian, sparse, slack, left):
     elbo = {"gaussian": [gaussian], "sparse": [sparse]}
     rivals = {name: SimpleNamespace(elbo=elbo[name], noise=np.ones(3)) for name in elbo}
-    names, lost = _contenders(rivals)
+    names, lost = _contenders(rivals, slack)
     assert set(names) == left
     assert lost == ({name: 20.0 for name in elbo if name not in left} if len(left) == 1 else {})
 

@@ -1,6 +1,7 @@
 """Time courses: measured beside predicted BOLD, and losses of training."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -23,6 +24,8 @@ from ._figure import (
 _N_SHOWN = 3
 # More frames than these are one band of ink.
 _N_FRAMES = 600
+# Characters of a label that are about as long as a panel is high.
+_LABEL = 17
 
 
 def _spread(scores: np.ndarray, n: int) -> list[int]:
@@ -147,7 +150,8 @@ def plot_prediction(
         if len(found) > 1:
             found = [f"{r} ({name})" for r, name in zip(found, courses, strict=True)]
         panel.set_title(f"{names[target]}   r = {', '.join(found)}", loc="left")
-        panel.set_ylabel(f"{quantity} ({units})")
+        # Long names of what is drawn would run into the next panel's.
+        panel.set_ylabel(fill(f"{quantity} ({units})", _LABEL))
         for edge in edges:
             panel.axvline(times[edge] - t_r / 2, color="0.6", lw=0.7, ls=":", zorder=0)
         if len(shown):

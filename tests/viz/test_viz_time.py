@@ -1,3 +1,5 @@
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -23,6 +25,17 @@ def test_prediction_shows_courses_in_seconds():
     assert_allclose(shown, measured[:, 2] - measured[:, 2].mean())
     assert_allclose(second.lines[1].get_ydata(), predicted[:, 1] - predicted[:, 1].mean())
     assert [text.get_text() for text in fig.legends[0].texts] == ["measured", "predicted"]
+
+
+def test_long_names_of_what_is_drawn_stay_beside_their_panels():
+    courses = np.random.default_rng(0).standard_normal((50, 3))
+    fig = plot_prediction(
+        courses, courses, t_r=2.0, quantity="states decoded from fMRI", show=False
+    )
+    fig.canvas.draw()
+    spans = [panel.yaxis.label.get_window_extent() for panel in fig.axes]
+    assert all(above.y0 > below.y1 for above, below in itertools.pairwise(spans))
+    assert min(span.x0 for span in spans) >= 0
 
 
 def test_prediction_of_band_power_says_so():

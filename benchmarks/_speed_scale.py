@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -99,34 +100,44 @@ def grown(works, t_r, named, unit):
     return rows
 
 
+def two_workers(quick):
+    """Leave people out by one and by two workers of joblib."""
+    return people_left_out(quick, "two workers", lambda n: parallel_config(n_jobs=n))
+
+
 def dask_workers(quick):
-    """Leave people out on the workers of a dask cluster: the same scores, people as tasks."""
+    """Leave people out on dask clusters of one and of two workers, people as tasks."""
+    return people_left_out(quick, "two workers of dask.distributed", dask_cluster)
+
+
+@contextmanager
+def dask_cluster(n_workers):
+    """Run on a cluster of its own: joblib takes all workers of one, whatever ``n_jobs`` is."""
     from dask.distributed import Client, LocalCluster
 
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster = LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster), parallel_config(backend="dask"):
-        rows = two_workers(quick)
-    rows[0]["scale"] = rows[0]["scale"].replace("two workers", "two workers of dask.distributed")
-    return rows
+        yield
 
 
-def two_workers(quick):
-    """Leave one of 24 people out with one and with two workers: wall-clock and scores."""
+def people_left_out(quick, name, workers):
+    """Leave one of 24 people out where ``workers(n)`` run fits: wall-clock and scores."""
     n_people, duration = (4, 240.0) if quick else (24, 600.0)
     data = simulate_paired(
         n_people, duration, n_sources=32, n_targets=48, level="source", random_state=40
     )
     model = SambaTranslator(t_r=data.t_r, model="core", random_state=0)
     tables, wall = [], []
-    for n_jobs in (1, 2):
-        start = time.perf_counter()
-        result = evaluate(
-            model, data.raws, data.bolds, groups=data.subjects, baselines=(), nulls=(),
-            n_jobs=n_jobs, verbose=False,
-        )  # fmt: skip
-        wall.append(time.perf_counter() - start)
+    for n in (1, 2):
+        with workers(n):
+            start = time.perf_counter()
+            result = evaluate(
+                model, data.raws, data.bolds, groups=data.subjects, baselines=(), nulls=(),
+                verbose=False,
+            )  # fmt: skip
+            wall.append(time.perf_counter() - start)
         tables.append(result.to_frame())
-    row = {"scale": f"leave one of {n_people} people out, two workers", "seconds": wall[1]}
+    row = {"scale": f"leave one of {n_people} people out, {name}", "seconds": wall[1]}
     row |= {"one_worker_s": wall[0], "ratio": wall[0] / wall[1], "goal": ">= 1.7"}
     row["note"] = "scores identical" if tables[0].equals(tables[1]) else "SCORES DIFFER"
     return [row]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from .map_prior import GaussianMap
-from .moments import pairs_of, upper_triangle
+from .moments import counts_of, pairs_of, upper_triangle
 from .response import update_response
 
 # Bytes of the largest array per target, of which a few are held at once.
@@ -61,38 +61,40 @@ def update_weights(state, moments, precision, linear):
     n_channels, n_bands = linear.shape
     size = n_channels * n_bands
     gram = moments.gram.flatten(2)
-    rows, columns, pair = pairs_of(n_channels)
-    precision = precision[rows * n_channels + columns]
+    rows, columns, _ = pairs_of(n_channels)
+    upper = rows * n_channels + columns
+    precision = precision.index_select(0, upper)
     data = _weighted(precision.to(gram.dtype), gram).double().reshape(-1, n_bands, n_bands)
     mean_variance, spread = state.shared, state.deviation
-    share = mean_variance / (spread + n_channels * mean_variance)
+    whole = spread + n_channels * mean_variance
+    share = mean_variance / whole
     # By eigenspaces: subtracting in one formula loses all digits where channels hardly deviate.
-    common = torch.full((n_channels, n_channels), 1 / n_channels, dtype=data.dtype)
-    channel_prior = (torch.eye(n_channels, dtype=data.dtype) - common) / spread
-    channel_prior = channel_prior + common / (spread + n_channels * mean_variance)
-    prior = channel_prior[rows, columns, None, None] * torch.eye(n_bands, dtype=data.dtype)
-    root = torch.linalg.cholesky(upper_triangle(data + prior, n_channels), upper=True)
+    together, apart = 1 / (n_channels * whole), 1 / (n_channels * spread)
+    same = rows == columns
+    prior = same.to(data.dtype) / spread + (together - apart)
+    data.diagonal(dim1=1, dim2=2).add_(prior[:, None])
+    root = torch.linalg.cholesky(upper_triangle(data, n_channels), upper=True)
     covariance = torch.cholesky_inverse(root, upper=True)
     weights = (covariance @ linear.reshape(-1)).reshape(n_channels, n_bands)
     blocks = covariance.reshape(n_channels, n_bands, n_channels, n_bands).permute(0, 2, 1, 3)
+    blocks = blocks.reshape(n_channels**2, -1).index_select(0, upper)
     state.weights = weights
-    state.weights_second = blocks[rows, columns].addcmul_(
+    state.weights_second = blocks.view(-1, n_bands, n_bands).addcmul_(
         weights[rows, :, None], weights[columns, None, :]
     )
-    second = state.weights_second.diagonal(dim1=1, dim2=2).sum(1)[pair]
-    log_prior = n_bands * (
-        (n_channels - 1) * math.log(spread) + math.log(spread + n_channels * mean_variance)
-    )
-    state.weights_divergence = 0.5 * float(
-        (channel_prior * second).sum() - size + log_prior + 2 * root.diagonal().log().sum()
-    )
+    second = state.weights_second.diagonal(dim1=1, dim2=2).sum(1)
+    own = float(second[same].sum())
+    total_second = 2 * float(second.sum()) - own
+    log_prior = n_bands * ((n_channels - 1) * math.log(spread) + math.log(whole))
+    expected = (own - total_second / n_channels) / spread + total_second * together
+    log_determinant = 2 * float(root.diagonal().log().sum())
+    state.weights_divergence = 0.5 * (expected - size + log_prior + log_determinant)
     # Expectation-maximisation with mu given w: normal with mean share * sum_n w_nk.
-    total_second, own = second.sum(), second.diagonal().sum()
     mu_variance = share * spread
     mu_energy = share**2 * total_second + n_bands * mu_variance
     delta_energy = own - 2 * share * total_second + n_channels * mu_energy
-    state.deviation = max(float(delta_energy) / size, 1e-5 * float(own) / size, 1e-12)
-    state.shared = max(float(mu_energy) / n_bands, 1e-12)
+    state.deviation = max(delta_energy / size, 1e-5 * own / size, 1e-12)
+    state.shared = max(mu_energy / n_bands, 1e-12)
 
 
 def _seen_by(blocks, vectors):
@@ -117,7 +119,8 @@ def fix_scale(state):
     # By the second moment: means go to zero where the data say nothing, second moments do not.
     size = state.weights.numel()
     own = pairs_of(len(state.weights))[2].diagonal()
-    scale = math.sqrt(float(torch.einsum("nkk->", state.weights_second[own])) / size)
+    second = state.weights_second[own].diagonal(dim1=1, dim2=2)
+    scale = math.sqrt(float(second.sum()) / size)
     state.weights = state.weights / scale
     state.weights_second = state.weights_second / scale**2
     if state.map_variance is not None:
@@ -155,13 +158,13 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     elements = getattr(response_prior, "elements", None)
     size = size if elements is None else max(size, len(elements))
     chunk = max(1, int(_CHUNK_BYTES / (8 * size)))
-    off_diagonal = torch.where(rows == columns, 1.0, 2.0).double()
+    counts = counts_of(cross.shape[2])
     for begin in range(0, n_targets, chunk):
         part = slice(begin, min(begin + chunk, n_targets))
         noise = state.noise[part, None]
         pairs = state.response_second[part][:, rows, columns]
         leverage += float((pairs @ trace).sum())
-        data = torch.einsum("mbn,mb->mn", crossed[part], state.response[part]) / noise
+        data = torch.bmm(state.response[part, None], crossed[part])[:, 0] / noise
         posterior = state.prior.update(
             part, contracted, pairs / noise, data, state.spatial_map[part]
         )
@@ -170,8 +173,8 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
         state.map_variance[part] = posterior.variance
         # E[S S'] against the contracted Gram matrix, back from pairs to a symmetric matrix.
         curve = posterior.curve(contracted)
-        full = (curve / off_diagonal)[:, pair]
-        slope = torch.einsum("mbn,mn->mb", crossed[part], spatial)
+        full = (curve / counts)[:, pair]
+        slope = torch.bmm(crossed[part], spatial[..., None])[..., 0]
         if learn_response:
             mean, square, response_divergence = update_response(
                 response_prior, full / noise[..., None], slope / noise

@@ -230,21 +230,20 @@ class SparseMap(GaussianMap):
 def _sweep_few(contracted, pairs, mean, linear, diagonal, offset, gain):
     """Update one channel after the other, see `SparseMap.update`: means, slabs and log odds.
 
-    Of few targets all precisions (n_channels, n_channels, n) are held at once, and arrays that
+    Of few targets all precisions (n, n_channels, n_channels) are held at once, and arrays that
     small are quicker in numpy. Arguments but the first two and results are (n, n_channels).
     """
-    n_channels = len(contracted)
-    seen = (contracted.flatten(0, 1) @ pairs.T).numpy().reshape(n_channels, n_channels, -1)
-    seen[np.arange(n_channels), np.arange(n_channels)] = 0.0
-    mean = mean.T.numpy().copy()
+    n_channels, every = len(contracted), np.arange(len(contracted))
+    seen = (pairs @ contracted.flatten(0, 1).T).numpy().reshape(-1, n_channels, n_channels)
+    seen[:, every, every] = 0.0
+    mean = mean.numpy().copy()
     linear, offset, gain = (v.T.contiguous().numpy() for v in (linear, offset, gain))
-    slab, logits, scale = np.empty_like(mean), np.empty_like(mean), 0.5 / gain
+    slab, logits, scale = np.empty_like(linear), np.empty_like(linear), 0.5 / gain
     for n in range(n_channels):
-        others = np.einsum("jm,jm->m", seen[n], mean)
-        slab[n] = (linear[n] - others) * scale[n]
+        slab[n] = (linear[n] - np.vecdot(seen[:, n], mean)) * scale[n]
         logits[n] = offset[n] + gain[n] * slab[n] ** 2
-        mean[n] = expit(logits[n]) * slab[n]
-    return (torch.from_numpy(v.T.copy()) for v in (mean, slab, logits))
+        np.multiply(expit(logits[n]), slab[n], out=mean[:, n])
+    return (torch.from_numpy(v) for v in (mean, slab.T.copy(), logits.T.copy()))
 
 
 def _sweep_many(contracted, pairs, mean, linear, diagonal, offset, gain):

@@ -223,6 +223,16 @@ def pairs_of(n):
     return rows, columns, pair
 
 
+@lru_cache(maxsize=16)
+def counts_of(n):
+    """How often each of the pairs of `pairs_of` is in a symmetric matrix, (n_pairs,), float64.
+
+    They are shared: not to be changed.
+    """
+    rows, columns, _ = pairs_of(n)
+    return torch.where(rows == columns, 1.0, 2.0).double()
+
+
 def upper_triangle(blocks, n_channels):
     """Symmetric matrix (n_channels * n_bands, n_channels * n_bands) of which the upper half counts.
 

@@ -15,7 +15,7 @@ from ..hrf import (
     unit_peak,
 )
 from ..hrf.gamma import response_and_slopes
-from .moments import pairs_of
+from .moments import counts_of, pairs_of
 
 # Components that all work is done in, and random double gammas that they are those of.
 N_BASIS, N_DICTIONARY = 6, 6000
@@ -164,12 +164,11 @@ def update_response(prior, quadratic, linear):
         return mean, covariance + mean[:, :, None] * mean[:, None, :], divergence
     n_elements, n_basis = prior.elements.shape
     rows, columns, pair = pairs_of(n_basis)
-    # A matrix is symmetric: what lies off its diagonal counts twice.
-    half = quadratic[:, rows, columns] * torch.where(rows == columns, 0.5, 1.0).double()
-    coef = torch.cat([linear, -half], 1)
+    coef = torch.cat([linear, -0.5 * counts_of(n_basis) * quadratic[:, rows, columns]], 1)
     moments, log_total = torch.empty_like(coef), coef.new_empty(len(coef))
     # Some targets at a time: their probabilities of all elements stay in the cache.
-    for part in torch.arange(len(coef)).split(_AT_ONCE):
+    for first in range(0, len(coef), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
         q = coef[part] @ prior.moments.T
         top = q.amax(1, keepdim=True)
         total = q.sub_(top).clamp_min_(_NEVER).exp_().sum(1, keepdim=True)
@@ -199,7 +198,7 @@ def project_double_gamma(kernels, dt, *, bounds, dictionary, shapes=None, n_step
     low = np.append(np.log(np.asarray(low, float)[:4]), 0.0)
     high = np.append(np.log(np.asarray(high, float)[:4]), MAX_UNDERSHOOT)
     start = double_gamma(lags, dictionary) if shapes is None else shapes
-    energy = np.maximum((start**2).sum(1), 1e-12)
+    energy = np.maximum(np.vecdot(start, start), 1e-12)
     gain = np.maximum(kernels @ start.T, 0) ** 2 / energy
     # One start from each part of the dictionary: undershoots make local minima.
     n_starts = min(_N_STARTS, len(dictionary))

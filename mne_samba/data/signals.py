@@ -192,7 +192,8 @@ def _read_epochs(X, grid, n_frames, ch_names, name) -> Recordings:
         if info is None:
             info = mne.pick_info(epochs.info, there, verbose="ERROR")
         check_finite(data, name, [epochs.ch_names[i] for i in there])
-        data = np.insert(data, lacks - np.arange(len(lacks)), 0.0, axis=1)
+        if len(lacks):
+            data = np.insert(data, lacks - np.arange(len(lacks)), 0.0, axis=1)
         duration = data.shape[2] / sfreq
         start = -float(epochs.tmin)
         t_rs = np.broadcast_to(grid.t_r, total)[len(segments) : len(segments) + len(data)]

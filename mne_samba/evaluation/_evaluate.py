@@ -96,7 +96,8 @@ def evaluate(
         ``target000`` and so on, as in fitted models.
     n_jobs : int | None
         Fits at a time. Each uses one thread, so that results do not depend on ``n_jobs``. Within
-        ``joblib.parallel_config(backend="dask")`` they run on the workers of a dask cluster.
+        ``joblib.parallel_config(backend="dask")`` they run on all workers of a dask cluster,
+        whatever ``n_jobs`` is.
     cache : path | None
         Folder of finished fits: an interrupted evaluation goes on where it stopped.
     random_state : int | None

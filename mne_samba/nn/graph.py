@@ -163,9 +163,9 @@ class GraphAttention(Neighbourhood):
         if x.shape[1] == 1 and edges is None:
             return self._scalar_columns(x[:, 0], mine[:, 0], lists)
         sent, received = (
-            torch.baddbmm(
-                layer.bias[:, None], layer.weight.expand(len(given), *layer.weight.shape), given
-            ).unflatten(1, (self.n_heads, self.n_out))
+            torch.bmm(layer.weight.expand(len(given), *layer.weight.shape), given)
+            .add_(layer.bias[:, None])
+            .unflatten(1, (self.n_heads, self.n_out))
             for layer, given in ((self.source, x), (self.target, mine))
         )
         if edges is not None and nodes is not None:

@@ -108,14 +108,14 @@ class PaperNet(nn.Module):
 
         Convolution is linear: weighting responses costs nothing, weighting signals would.
         """
-        attention, kernels = self.attention, []
-        for level, size in enumerate(self.sizes):
-            dt = self.dt / size
-            # Every coefficient of a frame's chunk has this much history inside the input.
-            n_lags = (self.n_lags - 1) * size + 1
-            lags = (torch.arange(n_lags).to(self.logits) + 0.5) * dt
-            kernels.append(self.hrf(lags) * (attention[:, level, None] * dt))
-        return kernels
+        # Every coefficient of a frame's chunk has this much history inside the input.
+        n_lags = [(self.n_lags - 1) * size + 1 for size in self.sizes]
+        widths = [self.dt / size for size in self.sizes]
+        pairs = zip(n_lags, widths, strict=True)
+        lags = torch.cat([(torch.arange(n).to(self.logits) + 0.5) * dt for n, dt in pairs])
+        weights = self.attention * self.logits.new_tensor(widths)
+        responses = self.hrf(lags).split(n_lags, dim=1)
+        return [r * weights[:, [level]] for level, r in enumerate(responses)]
 
     def hidden(self, power: torch.Tensor) -> torch.Tensor:
         """Features of nodes, (n_channels, n_hidden, n_windows * n_frames)."""
@@ -134,7 +134,7 @@ class PaperNet(nn.Module):
         """Readout of targets before the decoder, (n_windows, n_frames, n_targets)."""
         targets = self._mapped(power)
         if self.target_graph is not None:
-            targets = targets + nn.functional.elu(self.target_graph.columns(targets))
+            targets = targets + nn.functional.elu_(self.target_graph.columns(targets))
         frames = torch.bmm(self.readout, targets)[:, 0]
         return frames.view(len(frames), len(power), -1).permute(1, 2, 0)
 
@@ -146,9 +146,9 @@ class PaperNet(nn.Module):
         """Features of targets before their graph, (n_targets, n_hidden, n_windows * n_frames)."""
         nodes = self.hidden(power)
         if self.source_graph is not None:
-            nodes = nodes + nn.functional.elu(self.source_graph.columns(nodes))
+            nodes = nodes + nn.functional.elu_(self.source_graph.columns(nodes))
         targets = (self.spatial_map @ nodes.flatten(1)).view(-1, *nodes.shape[1:])
-        return torch.baddbmm(self.mixing_bias, self.mixing, targets)
+        return torch.bmm(self.mixing, targets).add_(self.mixing_bias)
 
     def forward(self, power: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
         """Predict frames.

@@ -58,22 +58,24 @@ class LevelResponse(torch.autograd.Function):
         """Correlate the gradient with the other of both."""
         spectrum, response = ctx.saved_tensors
         d_level = d_kernel = None
-        above = _transform(grad, ctx.cut, ctx.n_fft).conj_physical_()
+        above = _transform(grad, ctx.cut, ctx.n_fft)
+        if ctx.needs_input_grad[0]:
+            d_level = torch.fft.irfft(above * response.conj(), ctx.n_fft)
+            d_level = d_level[..., : ctx.shape[2] * ctx.shape[3]].unflatten(-1, ctx.shape[2:])
         if spectrum is not None:
             total = torch.zeros_like(response)
-            for pair in zip(above, spectrum, strict=True):
+            for pair in zip(above.conj_physical_(), spectrum, strict=True):
                 total.addcmul_(*pair)
             d_kernel = torch.fft.irfft(total.conj(), ctx.n_fft)[:, : ctx.n_lags]
-        if ctx.needs_input_grad[0]:
-            d_level = torch.fft.irfft((above * response).conj(), ctx.n_fft)
-            d_level = d_level[..., : ctx.shape[2] * ctx.shape[3]].unflatten(-1, ctx.shape[2:])
         return d_level, d_kernel, None
 
 
 def _transform(chunks, before: int, n_fft: int) -> torch.Tensor:
     """Transform of ``before`` chunks of zeros, ``chunks`` (..., n_chunks, size), and zeros."""
     n_chunks, size = chunks.shape[-2:]
-    padded = chunks.new_zeros(*chunks.shape[:-2], n_fft)
-    part = padded[..., before * size : (before + n_chunks) * size]
-    part.unflatten(-1, (n_chunks, size)).copy_(chunks)
+    padded = chunks.new_empty(*chunks.shape[:-2], n_fft)
+    begin, end = before * size, (before + n_chunks) * size
+    padded[..., :begin].zero_()
+    padded[..., end:].zero_()
+    padded[..., begin:end].unflatten(-1, (n_chunks, size)).copy_(chunks)
     return torch.fft.rfft(padded)

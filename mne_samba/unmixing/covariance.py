@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy import fft
@@ -49,24 +50,25 @@ def band_covariances(
         signal = np.asarray(read(first, stop))
         signal = signal - signal.mean(axis=1, keepdims=True)
         n, number = signal.shape[1], signal.dtype
-        fade = _fade(n)
-        signal *= (np.sqrt(2.0 / n) / np.linalg.norm(fade) * fade).astype(number)
+        signal *= (np.sqrt(2.0 / n) * _fade(n)).astype(number)
         # Rows of real parts beside imaginary ones, whose products add up to the real covariance.
         rows = fft.rfft(signal).view(number)
         parts = [rows[:, 2 * band.start : 2 * band.stop] for band in _bins(bands, n, sfreq)]
         yield np.stack([part @ part.T for part in parts])
 
 
+@lru_cache(maxsize=8)
 def _fade(n_times: int) -> np.ndarray:
+    """Window (n_times,) of unit norm; shared, not to be changed."""
     from scipy.signal.windows import tukey  # takes as long to load as numpy
 
-    return tukey(n_times, _FADE)
+    window = tukey(n_times, _FADE)
+    return window / np.linalg.norm(window)
 
 
 def degrees_of_freedom(bands, n_times: int, sfreq: float) -> np.ndarray:
     """Degrees of freedom (n_bands,) of the variance of noise in a piece of so many samples."""
-    fade = _fade(n_times) ** 2
-    share = fade.sum() ** 2 / (n_times * (fade**2).sum())
+    share = 1 / (n_times * (_fade(n_times) ** 4).sum())
     return np.array([2.0 * share * (b.stop - b.start) for b in _bins(bands, n_times, sfreq)])
 
 

@@ -13,7 +13,7 @@ from ..arrays import array
 # Bytes of lagged features that are held at once while bins are turned into features.
 _BLOCK_BYTES = 32e6
 # Entries of a Gram matrix above which features and it are held in single precision.
-_LARGE = 4_000_000
+_LARGE = 400_000
 
 
 @dataclass

@@ -113,8 +113,11 @@ def dask_workers(quick):
 @contextmanager
 def dask_cluster(n_workers):
     """Run on a cluster of its own: joblib takes all workers of one, whatever ``n_jobs`` is."""
+    import dask
     from dask.distributed import Client, LocalCluster
 
+    # As the page about trouble advises.
+    dask.config.get("distributed.nanny.pre-spawn-environ").pop("MALLOC_TRIM_THRESHOLD_", None)
     cluster = LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster), parallel_config(backend="dask"):
         yield

@@ -1,5 +1,8 @@
 """Fits spread over the workers of a real dask cluster give the numbers of a single process."""
 
+import os
+
+import dask
 import distributed
 import joblib
 import numpy as np
@@ -15,6 +18,7 @@ from mne_samba.evaluation import evaluate
 
 @pytest.fixture(scope="module")
 def cluster():
+    dask.config.get("distributed.nanny.pre-spawn-environ").pop("MALLOC_TRIM_THRESHOLD_")
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
@@ -54,6 +58,9 @@ def test_people_left_out_on_dask(cluster, people):
         assert found.tolist() == scores().tolist()
     ran = cluster.run(lambda dask_worker: len(dask_worker.state.log))
     assert len(ran) == 2 and min(ran.values()) > 0
+    # Advice of the page about trouble: workers that keep memory.
+    kept = cluster.run(lambda: "MALLOC_TRIM_THRESHOLD_" in os.environ)
+    assert not any(kept.values())
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import mne
 import numpy as np
@@ -38,9 +38,6 @@ from .models.inverse_data import (
 from .models.inverse_fit import FittedInverse
 from .models.inverse_paper import FittedInversePaper
 from .reader import Reader, match_regions, regions_of
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["InverseTranslator"]
 

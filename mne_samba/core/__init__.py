@@ -2,8 +2,9 @@
 
 Read from the top: `linear` (the model and its fit), `stages` (the order of fits), `ascent` (one
 sweep), `map_prior` and `response` (two of its three factors), `moments` (what is kept of the data);
-`deviation` frees single coefficients where the evidence is for them, `free` gives every drive a
-response of its own, `inverse` goes from BOLD back.
+`shared` keeps what fits that follow each other have in common; `deviation` frees single
+coefficients where the evidence is for them, `free` gives every drive a response of its own,
+`inverse` goes from BOLD back.
 """
 
 import lazy_loader

@@ -55,12 +55,11 @@ def add_extra(core, prior, design, y, runs):
     """
     responses = torch.from_numpy(core.kernel) @ prior.basis.T
     left = y - _predicted(core, design, responses)
-    data = design.flatten(2), left
+    data = design.flatten(2), left, responses, runs, core.noise_of_frames
     # One response for all says first whether there is anything to find, at a sixth of the time.
-    alike = responses.mean(0).expand_as(responses)
-    extra, gain = fit_deviation(*data, alike, runs, core.noise_of_frames, n_groups=1)
+    extra, gain = fit_deviation(*data, n_groups=1)
     if gain > _MIN_GAIN * y.shape[1]:
-        extra, gain = fit_deviation(*data, responses, runs, core.noise_of_frames)
+        extra, gain = fit_deviation(*data)
     evidence = core.evidence | {"extra": gain}
     if gain <= _MIN_GAIN * y.shape[1]:
         return replace(core, evidence=evidence)
@@ -75,8 +74,9 @@ def fit_deviation(design, residual, responses, runs, noise, n_groups=_MAX_GROUPS
 
     Coefficients of a target have independent normal priors; their variance relative to the noise is
     common to all targets and maximises the marginal likelihood. From ``design`` (n_used, n_basis,
-    n_features), ``residual`` (n_used, n_targets) and responses in coordinates (n_targets, n_basis):
-    posterior means (n_targets, n_features), and the evidence over none of them, in nats.
+    n_features), ``residual`` (n_used, n_targets) and responses in coordinates (n_targets, n_basis),
+    of which ``n_groups`` of like ones are averaged: posterior means (n_targets, n_features), and
+    the evidence over none of them, in nats.
     """
     groups = _alike(responses, n_groups)
     y = whiten_and_centre(residual, runs, noise)

@@ -34,7 +34,7 @@ from .moments import (
 from .response import free_basis
 
 # Components of responses over lags, largest variance first, and those of quick fits.
-N_BASIS, _FEWER = 16, 8
+N_FREE_BASIS, _FEWER = 16, 8
 # Coefficients, or frames where they are fewer, above which a decomposition takes too long.
 _MOST = 4000
 # First guess of the noise's autocorrelation, and the change that asks for another whitening.
@@ -89,7 +89,7 @@ def fit_free(
     segments = as_segments(powers, targets, masks, step, n_lags, grids)
     n_frames = sum(int(mask.sum()) for mask in segments.masks)
     n_channels, n_bands = segments.powers[0].shape[:2]
-    basis = free_basis(_FEWER if quick else N_BASIS, segments.n_lags, float(dt), hrf_bounds)
+    basis = free_basis(_FEWER if quick else N_FREE_BASIS, segments.n_lags, float(dt), hrf_bounds)
     n_coef = len(basis) * n_channels * n_bands
     if min(n_frames, n_coef) > _MOST:
         return None

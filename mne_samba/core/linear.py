@@ -207,7 +207,8 @@ def fit_core(
         canonical response: a fit from scratch, which begins with one, begins with this.
     whiten_again : bool
         Fit again where the residual's autocorrelation is not the one that was whitened. Without it
-        ``ar`` is what the residual has, for a fit that starts here.
+        ``ar`` is what the residual has, for a fit that starts here, and double gammas are as near
+        to the responses as comparisons of fits need.
     fit_weights : bool
         Whether a fit that goes on from ``start`` also fits the band weights, or keeps them.
     random_state : int
@@ -291,9 +292,7 @@ def fit_own_bands(powers, targets, masks=None, *, init=None, start=None, **optio
             extra=None,
             extra_variance=None,
         )
-    if start is not None:
-        start = replace(start, weights=ones)
-    # With more coefficients than frames the Gaussian start never settles: it only has to start.
+    # A normal map of more coefficients than frames never settles.
     options |= {"map_prior": "sparse", "extra": False, "max_iter": 40}
     core = fit_core(flat, targets, masks, init=init, start=start, **options)
     n_targets = len(core.spatial_map)

@@ -23,14 +23,14 @@ N_BASIS, N_DICTIONARY = 6, 6000
 _AT_ONCE = 32
 # Logarithm of a probability that is nothing, but not so small that arithmetic with it is slow.
 _NEVER = -300.0
-# Levenberg-Marquardt steps from the best element of the dictionary, and the bounds' margin: the
-# network's response is a sigmoid between the same bounds and cannot represent a parameter on one.
-_N_STEPS = 25
-# After so many a typical response is within 1e-5 of where it ends: enough to compare fits.
+# Levenberg-Marquardt steps, and parts of the dictionary from whose best elements they are taken.
+_N_STEPS, _N_STARTS = 25, 4
+# After so many steps a typical response is within 1e-5 of where it ends: enough to compare fits.
 ROUGH_STEPS = 8
-_N_STARTS = 4
 # Share of a response's energy below which a step gains nothing, and damping that moves nobody.
 _STILL, _STUCK = 1e-8, 1e3
+# Margin of the bounds: the network's response is a sigmoid between the same bounds and cannot
+# represent a parameter on one.
 _MARGIN = 0.005
 
 

@@ -92,7 +92,7 @@ class Fitter:
         """Fit with a canonical response, then with the best of ``names``, priors of the map.
 
         ``hrf`` is the family of responses. ``simple`` is the state of a fit with a normal map and a
-        canonical response, and the noise that it whitened: it is not fitted again.
+        canonical response, and the noise that it leaves: it is not fitted again.
         """
         # Of single bands a normal map never settles: it has only to start a sparse one.
         single = names == ("sparse",) and self.segments.powers[0].shape[1] == 1
@@ -120,7 +120,8 @@ class Fitter:
         else:
             fits = self._race(state, names, moments, prior, single)
         evidence = {name: fit.elbo[-1] for name, fit in fits.items()}
-        best = max(names, key=lambda name: evidence[name] - slack * (name == "gaussian"))
+        fair = _fair(evidence, slack)
+        best = max(fair, key=fair.get)
         evidence |= {name: evidence[best] - nats for name, nats in lost.items()}
         fit = Fit(fits[best], prior, design, rho, best, evidence, moments)
         del moments
@@ -146,8 +147,8 @@ class Fitter:
         fits = {name: with_prior(state, name) for name in names}
         for name in reversed(names):
             # Normal maps cost the most: only a close race is worth running them to the end.
-            behind = max((fit.elbo[-1] for fit in fits.values() if fit.elbo), default=None)
-            close = behind is None or state.elbo[-1] + 0.1 * abs(behind) >= behind
+            best = max((fit.elbo[-1] for fit in fits.values() if fit.elbo), default=None)
+            close = best is None or state.elbo[-1] + 0.1 * abs(best) >= best
             if name == "gaussian" and not close:
                 fits[name] = state
             else:
@@ -217,8 +218,7 @@ class Fitter:
 
     def _moments(self, design, rho, prior):
         key = ("products", self.dt, prior.basis.numpy().tobytes(), *key_of(rho))
-        products = partial(once, self.segments, key)
-        return moments_of(design, self.y, self.runs, rho, products)
+        return moments_of(design, self.y, self.runs, rho, partial(once, self.segments, key))
 
     def _rho(self, state, design):
         fitted = predictions(design, state.weights, state.spatial_map, state.response)
@@ -231,6 +231,11 @@ class Fitter:
         return self.runs.noise(self.y - fitted, (state.map_variance, nodes))
 
 
+def _fair(evidence, slack):
+    """Evidence of priors of the map, by name, less what a normal one has to be ahead by."""
+    return {name: value - slack * (name == "gaussian") for name, value in evidence.items()}
+
+
 def _contenders(rivals, slack):
     """Names of priors of the map that still count, and by how many nats the others lost.
 
@@ -238,7 +243,7 @@ def _contenders(rivals, slack):
     map is ahead from ``slack`` nats on.
     """
     elbo = {name: rival.elbo[-1] for name, rival in rivals.items()}
-    fair = {name: value - slack * (name == "gaussian") for name, value in elbo.items()}
+    fair = _fair(elbo, slack)
     best = max(fair, key=fair.get)
     others = [name for name in elbo if name != best]
     lost = {name: elbo[best] - elbo[name] for name in others}

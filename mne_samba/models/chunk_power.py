@@ -62,7 +62,7 @@ class Chunks:
         return out
 
     def _of_segment(self, segment: Segment, sfreq: float, ch_names) -> np.ndarray:
-        """Features (n_channels, n_features, n_chunks) of a segment; NaN where is no signal."""
+        """Features (n_channels, n_features, n_chunks) of a segment; NaN without signal."""
         # ``_seen`` makes them of chunks (n_channels, n_some, n_samples), so many samples per frame.
         n_chunks, width = self.grid.n_bins(segment.n_frames), segment.frame_step * sfreq
         edges = segment.bin_edges(1, self.grid.n_lags, n_chunks, sfreq)

@@ -29,13 +29,13 @@ _MARGIN = 3.0
 # Nats per target behind, by a fit that ended early, which no further iterations make up for.
 _FAR = 10.0
 # Targets, drawn at random, that settle the scale of power and the map's prior where there are more
-# than twice as many, and that settle whether targets need bands of their own.
+# than twice as many, and that settle responses and whether targets need bands of their own.
 _SOME, _FEW = 64, 16
 # Correlation by which one scale of power has to be ahead for simple fits to settle it.
 _CLEAR_POWER = 0.02
-# Fits that are compared end early. Those of many targets, or to short data, that go on from the
-# winner stop at what no correlation shows, in nats per target and iteration; few targets of long
-# data gain slowly before they gain much, and go on to the end.
+# Fits that are compared end early, those of simple maps earlier still. Those of many targets, or to
+# short data, that go on from the winner stop at what no correlation shows, in nats per target and
+# iteration; few targets of long data gain slowly before they gain much, and go on to the end.
 _ROUGH = {"tol": 0.1, "extra": False, "whiten_again": False}
 _SIMPLE = {**_ROUGH, "tol": 0.5}
 _SOON = {"tol": 0.01}
@@ -44,8 +44,8 @@ _LONG = 600
 # Frames below which a gain of own bands has to be clear.
 _SHORT = 300
 
-# Fits that compare them go on from the one that is there; those to all training data are the start
-# of the last fit, and settle the map's prior for it.
+# Fits that compare responses go on from the one that is there; those to all training data are the
+# start of the last fit, and settle the map's prior for it.
 _TRIAL = {**_ROUGH, "max_iter": 20}
 _WHOLE_TRIAL = {**_ROUGH, "tol": 0.02}
 
@@ -187,8 +187,8 @@ def _choose_power(choice: Choice, parts, log: Paired, split: Split):
     some, log_parts = draw(choice.data, options.seed), split(log)
     simple = replace(options, hrf="canonical", map_prior="gaussian")
     for wanted, how in ((simple, _SIMPLE), (options, _ROUGH)):
-        scores, core = _held_out(wanted, parts, some, own, **how)
-        log_scores, log_core = _held_out(wanted, log_parts, some, own, **how)
+        scores, core = _held_out(wanted, parts, some, own, how)
+        log_scores, log_core = _held_out(wanted, log_parts, some, own, how)
         mean, error = mean_and_error(log_scores - scores)
         # One target alone has no error to tell how certain it is.
         if len(scores) > 1 and abs(mean) > max(_CLEAR_POWER, 3 * error):
@@ -362,10 +362,10 @@ def _settled(options: CoreOptions, core: Core | None) -> CoreOptions:
     return options if core is None else replace(options, map_prior=core.map_prior)
 
 
-def _held_out(options, parts, some=None, own_bands=False, **how) -> tuple[np.ndarray, Core]:
+def _held_out(options, parts, some=None, own_bands=False, how=_ROUGH) -> tuple[np.ndarray, Core]:
     """Correlation (n_drawn,) of some targets on held-out frames, and their core."""
     part, held = parts if some is None else (data.of_targets(some) for data in parts)
-    core = _fit(options, part, own_bands, **(how or _ROUGH))
+    core = _fit(options, part, own_bands, **how)
     return validated_correlation(core.predict(held.powers, held.grids), held), core
 
 

@@ -82,7 +82,7 @@ def summarised_weights(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def publish_network(network: Network, history: list[dict], kept: bool = True) -> dict:
-    """Attributes of a published network: without a core, and nothing left out by validation."""
+    """Attributes of a trained network; models with a core put it in the place of None."""
     return {
         "core_": None,
         "corrections_kept_": kept,

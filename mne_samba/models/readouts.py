@@ -22,7 +22,7 @@ _GRAPHS = ("source_graph", "target_graph")
 # Windows at a time and, evenly spaced, in all; targets that settle the readouts of graphs, which
 # all targets share.
 _BATCH, _WINDOWS, _TARGETS = 4, 60, 64
-# Nats that make evidence clear and, per number of targets, below which graphs raise correlation by
+# Nats that make evidence clear and, per frame of a target, below which graphs raise correlation by
 # next to nothing: a correlation of .3 by .001. Penalties relative to the mean eigenvalue of
 # products of features.
 _MARGIN, _LEAST = 3.0, 3e-4

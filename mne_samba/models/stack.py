@@ -7,7 +7,7 @@ from mne.utils import logger
 
 from ..arrays import array
 from ..core import Core
-from ..core.free import N_BASIS, FreeResponses, fit_free
+from ..core.free import N_FREE_BASIS, FreeResponses, fit_free
 from ..data.missing import by_pattern, lacking
 from ..data.paired import Paired, inner_blocks, stitch
 from ..data.power import LowRateGrid
@@ -77,7 +77,7 @@ def choose_stack(
     own = measured - judgement.held.residuals
     t_rs = [on.t_r for _, block in folds for on in block.on]
     pieces = _pieces([mask.sum() for _, mask in held], t_rs)
-    n_coef = min(N_BASIS, data.grid.n_lags) * data.powers[0][..., 0].size
+    n_coef = min(N_FREE_BASIS, data.grid.n_lags) * data.powers[0][..., 0].size
     few = all(_ENOUGH * n_coef <= part.n_frames for part, _ in folds)
     if not few:
         # The best mixture mostly has nothing of them, as a quick fit to some targets says.

@@ -2,8 +2,7 @@
 
 Features lie as ``(n_nodes, n_heads, n_features, n_graphs)``: a node's neighbours are gathered as
 long contiguous rows, all sums run along vectors of graphs, and what belongs to one node stays in
-cache.
-Nothing of the size edges times features is ever held: the backward pass gathers again.
+cache. Nothing of the size edges times features is ever held: the backward pass gathers again.
 """
 
 import torch

@@ -102,7 +102,7 @@ class ScalarAttention(torch.autograd.Function):
 
 
 def _parts(slope: float) -> tuple[float, float]:
-    """Multiples of its argument and of that's size that make up a leaky rectifier."""
+    """Multiples of its argument, and of the argument's size, that make up a leaky rectifier."""
     return (1 + slope) / 2, (1 - slope) / 2
 
 

@@ -74,7 +74,10 @@ def test_one_response_for_all_gives_the_posterior_of_each_target():
         )
 
 
-def test_sparse_updates_are_plain_coordinate_ascent():
+@pytest.mark.parametrize("most", [0, 10_000])
+def test_sparse_updates_are_plain_coordinate_ascent(monkeypatch, most):
+    """With the precisions of all targets at once, and without."""
+    monkeypatch.setattr("mne_samba.core.map_prior._FEW", most)
     contracted, scale = _precision_of_data()
     linear, current = _random(N_TARGETS, N_NODES), _random(N_TARGETS, N_NODES) / 3
     prior = SparseMap(N_TARGETS, N_NODES, 0.5, inclusion=0.3)

@@ -16,7 +16,8 @@ DT, STEP, N_LAGS, N_FRAMES = 0.5, 4, 40, 150
 @pytest.fixture(scope="module")
 def pair():
     rng = np.random.default_rng(0)
-    power = rng.standard_normal((4, 2, N_LAGS + (N_FRAMES - 1) * STEP))
+    # In single precision, as models have it: other power is copied by every fit.
+    power = rng.standard_normal((4, 2, N_LAGS + (N_FRAMES - 1) * STEP)).astype(np.float32)
     drive = np.convolve(power[0, 0], np.exp(-0.5 * ((np.arange(30) - 12) / 5) ** 2))
     frames = drive[N_LAGS - 1 : power.shape[2] : STEP]
     return power, np.stack([frames, -frames, frames], axis=1) + rng.standard_normal((N_FRAMES, 3))

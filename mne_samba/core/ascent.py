@@ -155,8 +155,6 @@ def iterate(state, moments, response_prior, *, learn_response=True, fit_weights=
     noise_of_null = (moments.energy / moments.n_frames).clamp_min(MIN_NOISE)
     state.prior.begin(contracted)
     size = max(n_channels * len(rows), state.prior.n_held)
-    elements = getattr(response_prior, "elements", None)
-    size = size if elements is None else max(size, len(elements))
     chunk = max(1, int(_CHUNK_BYTES / (8 * size)))
     counts = counts_of(cross.shape[2])
     for begin in range(0, n_targets, chunk):

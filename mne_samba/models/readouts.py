@@ -132,7 +132,7 @@ def _read_out_recurrence(
     network: SambaNet, hidden: torch.Tensor, left: torch.Tensor, n_frames: int, ar: float
 ) -> None:
     """Fit the readout of the recurrence, which every target has one of."""
-    hidden, left, first = _measured(hidden, left, n_frames)
+    hidden, left, first = _measured(hidden.double(), left, n_frames)
     x, y = (np.nan_to_num(whiten(v - _mean(v), first, ar)) for v in (hidden, left))
     coef = _ridge(x.T @ x, y.T @ x, (y**2).sum(axis=0), len(y))
     if coef.any():
@@ -146,12 +146,13 @@ def _measured(x: torch.Tensor, y: torch.Tensor, n_frames: int) -> tuple[np.ndarr
     """Rows of features (n_rows, ...) and of targets (n_rows, n_targets) that were measured.
 
     Also whether a run of frames begins, (n_rows,), as it does with every window of ``n_frames``.
+    Features are as precise as they came, and copied only where rows are left out.
     """
-    x, y = (v.cpu().double().numpy() for v in (x, y))
+    x, y = x.cpu().numpy(), y.cpu().double().numpy()
     kept = np.isfinite(y).any(axis=1)
     first = np.arange(len(y)) % n_frames == 0
     first[1:] |= ~kept[:-1]
-    return x[kept], y[kept], first[kept]
+    return (x, y, first) if kept.all() else (x[kept], y[kept], first[kept])
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

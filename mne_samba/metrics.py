@@ -165,8 +165,8 @@ def recording_labels(table: pd.DataFrame) -> tuple[np.ndarray, list]:
     if not columns:
         return np.zeros(len(table), dtype=int), [(0,)]
     # Missing names (None, NaN) must equal themselves, or every window would be its own recording.
-    parts = [np.where(table[c].notna(), table[c].astype(object), None) for c in columns]
-    rows = zip(*(part.tolist() for part in parts), strict=True)
+    named = table[columns]
+    rows = map(tuple, np.where(named.notna(), named.astype(object), None).tolist())
     labels = np.array([seen.setdefault(row, len(seen)) for row in rows], dtype=int)
     return labels, list(seen)
 

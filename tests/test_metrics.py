@@ -180,3 +180,9 @@ def test_missing_names_are_one_recording():
     table = pd.DataFrame({"subject": [None, np.nan, None], "recording": [0, 0, 1]})
     labels, recordings = recording_labels(table)
     assert labels.tolist() == [0, 0, 1] and len(recordings) == 2
+
+
+def test_columns_of_one_name_all_tell_recordings_apart():
+    table = pd.DataFrame([["a", 1], ["a", 2], ["a", 1]], columns=["subject", "subject"])
+    labels, recordings = recording_labels(table)
+    assert labels.tolist() == [0, 1, 0] and recordings == [("a", 1), ("a", 2)]

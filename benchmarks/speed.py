@@ -150,7 +150,10 @@ def report(tables, roof, args) -> None:
                 "(goal: <= 60)."
             )
         if name == "scale":
-            text.append("Workers are timed by the clock: they need a machine with two idle cores.")
+            text.append(
+                "Workers are timed by the clock: they need a machine with two idle cores. Those of "
+                "dask load the package within that time, one after the other."
+            )
         if name == "growth":
             plot_growth(rows, args.out / f"speed_growth{suffix}.png")
             text.append(f"![growth](results/speed_growth{suffix}.png)")
